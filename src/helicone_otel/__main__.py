@@ -1,0 +1,95 @@
+"""The command `helicone-otel`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Final
+
+_NEEDED: Final = {
+    "run": ("rich", "opentelemetry.distro"),
+    "demo": (
+        "rich",
+        "opentelemetry.distro",
+        "openai",
+        "anthropic",
+        "qdrant_client",
+        "mcp",
+        "opentelemetry.instrumentation.genai.openai",
+        "opentelemetry.instrumentation.qdrant",
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand and return its exit code."""
+    parser = _parser()
+    ours, program = _split(sys.argv[1:] if arguments is None else arguments)
+    given = parser.parse_args(ours)
+    missing = [name for name in _NEEDED.get(given.command, ()) if not _is_installed(name)]
+    if missing:
+        extra = f'pip install "helicone-otel[{given.command}]"'
+        print(f"helicone-otel {given.command}: not installed: {', '.join(missing)}. {extra}", file=sys.stderr)
+        return 2
+    # Each subcommand imports what only it needs, so that one works without the extras of another.
+    match given.command:
+        case "run":
+            from ._cli.run import run
+
+            if not (command := [*given.program, *program]):
+                parser.error("run: what should be run? helicone-otel run -- python app.py")
+            return run(command, as_json=given.json)
+        case "demo":
+            from ._cli.demo import demo
+
+            return demo(as_json=given.json)
+        case _:
+            from ._settings import render_table
+
+            print(render_table())
+            return 0
+
+
+def _split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Cut at the first `--`: what follows is the application's, whatever it looks like."""
+    end = list(arguments).index("--") if "--" in arguments else len(arguments)
+    return arguments[:end], arguments[end + 1 :]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="helicone-otel", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    run = commands.add_parser(
+        "run",
+        help="run a Python application under OpenTelemetry and draw its sessions at the end",
+        description="Run a Python application under opentelemetry-instrument with helicone-otel on, configured by the "
+        "OTEL_* and HELICONE_* variables of the environment. Its input, output and exit code pass through, and its "
+        "spans go where they went anyway. At the end its sessions are drawn on standard error.",
+        usage="helicone-otel run [--json] -- command ...",
+    )
+    run.add_argument(
+        "--json", action="store_true", help="print the sessions as JSON; the application's output goes to stderr"
+    )
+    run.add_argument("program", nargs="*", metavar="command", help="for instance: python app.py")
+    demo = commands.add_parser(
+        "demo",
+        help="run a small agent against a stand-in gateway, and check its sessions",
+        description="Run a small agent that knows nothing of helicone-otel against a stand-in for Helicone's gateway "
+        "on loopback, draw its sessions, and check them against what the gateway, the vector store and the tool saw.",
+    )
+    demo.add_argument("--json", action="store_true", help="print the sessions as JSON")
+    commands.add_parser("env", help="print the settings and their environment variables")
+    return parser
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package around it
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

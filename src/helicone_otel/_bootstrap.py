@@ -1,0 +1,159 @@
+"""Puts the pieces into an app: the one installer that both doors use, and the only one that wraps.
+
+Wrapped are the provider's constructor (so that every provider gets the processor, whenever and by
+whomever it is made), `set_global_textmap`, `on_end` of the two stock processors (so that the settled
+copy reaches the user's own exporter) and the send of httpx's transports. `uninstall` takes all of it
+out again; what a Python program has imported by name before is beyond anyone's reach.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.propagators.textmap import TextMapPropagator
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+
+from . import _wire
+from ._processor import HeliconeSpanProcessor
+from ._propagator import HeliconePropagator
+from ._registry import REGISTRY
+from ._settings import Settings
+from ._settled import settled
+from ._wraps import Wraps
+
+
+class Installation:
+    """The pieces in a process: one processor, one propagator, and the wraps that bring them in."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._installed = False
+        self._wraps = Wraps()
+        self._processor = HeliconeSpanProcessor()
+        self._propagator = HeliconePropagator()
+        self._providers: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def install(self, settings: Settings, provider: trace.TracerProvider | None = None) -> None:
+        """Bring the pieces in, or only their new settings if they are in already.
+
+        Args:
+            settings: What to do.
+            provider: Gets the processor now; the global one if not given. Providers made later get
+                it when they are made.
+        """
+        with self._lock:
+            if REGISTRY.settings != settings:
+                REGISTRY.configure(settings)
+            self._attach(provider or trace.get_tracer_provider())
+            if not self._installed:
+                self._installed = True
+                self._wrap()
+            self._compose_global_textmap()
+
+    def uninstall(self) -> None:
+        """Take the wraps out and make the processor idle where the SDK offers no removal."""
+        with self._lock:
+            if not self._installed:
+                return
+            self._installed = False
+            self._wraps.undo()
+            self._restore_global_textmap()
+            self._processor.enabled = False
+            self._processor = HeliconeSpanProcessor()
+            self._providers.clear()
+
+    def _attach(self, provider: object) -> None:
+        if not isinstance(provider, TracerProvider) or provider in self._providers:
+            return
+        self._providers.add(provider)
+        # The base's own method: Phoenix overrides it, to *replace* its exporter by what is added.
+        TracerProvider.add_span_processor(provider, self._processor)
+
+    def _wrap(self) -> None:
+        from opentelemetry import propagate  # noqa: PLC0415  # see the package's docstring
+
+        self._wraps.wrap(TracerProvider, "__init__", self._attaching)
+        self._wraps.wrap(propagate, "set_global_textmap", self._composing)
+        for stock in (BatchSpanProcessor, SimpleSpanProcessor):
+            self._wraps.wrap(stock, "on_end", _settling)
+        self._wraps.hook_transports(REGISTRY)
+
+    def _attaching(self, init: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(init)
+        def __init__(provider: TracerProvider, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+            init(provider, *args, **kwargs)
+            if self._installed:
+                self._attach(provider)
+
+        return __init__
+
+    def _composing(self, set_textmap: Callable[[TextMapPropagator], None]) -> Callable[[TextMapPropagator], None]:
+        @functools.wraps(set_textmap)
+        def set_global_textmap(http_text_format: TextMapPropagator) -> None:
+            set_textmap(self._composed(http_text_format) if self._installed else http_text_format)
+
+        return set_global_textmap
+
+    def _composed(self, textmap: TextMapPropagator) -> TextMapPropagator:
+        return textmap if _wire.SESSION_ID_HEADER in textmap.fields else _Composed(textmap, self._propagator)
+
+    def _compose_global_textmap(self) -> None:
+        from opentelemetry import propagate  # noqa: PLC0415  # see the package's docstring
+
+        propagate.set_global_textmap(propagate.get_global_textmap())
+
+    def _restore_global_textmap(self) -> None:
+        from opentelemetry import propagate  # noqa: PLC0415  # see the package's docstring
+
+        textmap = propagate.get_global_textmap()
+        if isinstance(textmap, _Composed):
+            propagate.set_global_textmap(textmap.inner)
+
+
+class _Composed(CompositePropagator):
+    """The app's own propagator, and ours after it."""
+
+    def __init__(self, inner: TextMapPropagator, ours: HeliconePropagator) -> None:
+        super().__init__([inner, ours])
+        self.inner = inner
+
+
+def _settling(on_end: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(on_end)
+    def settling_on_end(processor: Any, span: ReadableSpan) -> None:
+        on_end(processor, settled(span))
+
+    return settling_on_end
+
+
+INSTALLATION = Installation()
+
+
+def configure(settings: Settings | None = None, *, provider: trace.TracerProvider | None = None) -> Installation:
+    """Add Helicone Sessions to the app's tracer provider and propagator.
+
+    May be called before or after the provider is made, and again with other settings; what is
+    there already is not added twice.
+
+    Args:
+        settings: What to do; read from the environment if not given.
+        provider: The provider to add the processor to; the global one if not given.
+
+    Returns:
+        A handle whose `uninstall()` takes everything out again.
+
+    Raises:
+        SettingsError: An environment variable has a value that cannot be used.
+        TypeError: `provider` is no provider of the OpenTelemetry SDK.
+    """
+    if provider is not None and not isinstance(provider, TracerProvider):
+        raise TypeError(f"configure(provider=…) takes a TracerProvider of the SDK, not {type(provider).__name__}")
+    INSTALLATION.install(settings or Settings.from_environment(), provider)
+    return INSTALLATION

@@ -1,0 +1,121 @@
+"""Which hosts get which headers.
+
+Two lists: *gateways*, where Helicone makes the row, and the user's own *services*, where the
+session goes on. Ids and names of conversations are data, so any other host gets nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+# Helicone's own gateways: any host below these two, on a label boundary ...
+_GATEWAY_SUFFIXES = (".helicone.ai", ".hconeai.com")
+# ... but for the API, the dashboard and the site. The API's hosts are those with a label `api`
+# (api.worker, api.us, eu.api, api.hconeai.com); the rest are names of the dashboard and its regions.
+_NO_GATEWAY_LABEL = "api"
+_NO_GATEWAY_HOSTS = frozenset({"www", "docs", "us", "eu", "app", "status", "mcp", "cdn"})
+
+# scheme://authority: whatever follows the last "@" before the path is the host (RFC 3986, 3.2).
+# A backslash is a slash to browsers and to no one else; a URL with one is nobody's.
+_AUTHORITY = re.compile(r"https?://(?:[^/?#\\]*@)?([^/?#@\\]*)(?:[/?#]|\Z)", re.IGNORECASE)
+_HOST_AND_PORT = re.compile(r"(\[[0-9a-f:.%]+\]|[a-z0-9._-]+?)\.?(?::([0-9]{1,5}))?\Z")
+
+# Longer than any real one: a host name has at most 253 characters (RFC 1035, 2.3.4).
+_MAX_ORIGIN = 512
+
+
+class Destination(enum.Enum):
+    """What a request's host is to us."""
+
+    GATEWAY = "gateway"
+    SERVICE = "service"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class HostList:
+    """A user's list of hosts: `host`, `host:port`, or `.suffix` for every host below it.
+
+    Raises:
+        ValueError: An entry is none of these.
+    """
+
+    entries: tuple[str, ...] = ()
+    _hosts: frozenset[str] = field(init=False, repr=False, compare=False)
+    _suffixes: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        plain = [entry for entry in self.entries if not entry.startswith((".", "*."))]
+        wide = [entry.removeprefix("*") for entry in self.entries if entry.startswith((".", "*."))]
+        hosts = frozenset(_normalised(entry) for entry in plain)
+        suffixes = tuple("." + _normalised(entry[1:]) for entry in wide)
+        object.__setattr__(self, "_hosts", hosts)
+        object.__setattr__(self, "_suffixes", suffixes)
+
+    def __contains__(self, authority: tuple[str, str]) -> bool:
+        host, port = authority
+        return host in self._hosts or f"{host}:{port}" in self._hosts or host.endswith(self._suffixes)
+
+
+def _normalised(entry: str) -> str:
+    match = _HOST_AND_PORT.match(entry.strip().lower())
+    if match is None:
+        raise ValueError(f"{entry!r} is not a host, host:port or .suffix (no scheme, no path)")
+    host, port = match.groups()
+    return f"{host}:{port}" if port else host
+
+
+class Destinations:
+    """Decides what a host is. Answers are remembered: apps speak to few hosts."""
+
+    def __init__(self, gateways: Iterable[str] = (), services: Iterable[str] = ()) -> None:
+        self._gateways = HostList(tuple(gateways))
+        self._services = HostList(tuple(services))
+        self.of_origin = lru_cache(maxsize=256)(self._of_origin)
+        self.of_authority = lru_cache(maxsize=256)(self._of_authority)
+        self.of_host = lru_cache(maxsize=256)(self._of_host)
+
+    def of_url(self, url: str) -> Destination:
+        """Tell what the host of an absolute URL is; `UNKNOWN` for anything that is no such URL."""
+        # The path is cut off first, so that the memory is of origins and not of requests.
+        end = url.find("/", 8)
+        return self.of_origin(url if end < 0 else url[: end + 1])
+
+    def _of_origin(self, origin: str) -> Destination:
+        match = _AUTHORITY.match(origin) if len(origin) <= _MAX_ORIGIN else None
+        if match is None:
+            return Destination.UNKNOWN
+        return self._classify(match[1], _default_port(origin.partition(":")[0]))
+
+    def _of_authority(self, authority: str) -> Destination:
+        """Tell what a `Host` header (`host` or `host:port`) names."""
+        return self._classify(authority, "443")
+
+    def _of_host(self, host: str, port: int | None, scheme: str) -> Destination:
+        """Tell what a host is whose URL has been taken apart already."""
+        return self._classify(host, str(port) if port else _default_port(scheme))
+
+    def _classify(self, authority: str, default_port: str) -> Destination:
+        # Non-ASCII look-alikes and anything else that is no plain host name match nothing here.
+        match = _HOST_AND_PORT.match(authority.strip().lower())
+        if match is None:
+            return Destination.UNKNOWN
+        host, port = match[1], match[2] or default_port
+        if _is_helicone_gateway(host) or (host, port) in self._gateways:
+            return Destination.GATEWAY
+        return Destination.SERVICE if (host, port) in self._services else Destination.UNKNOWN
+
+
+def _default_port(scheme: str) -> str:
+    return "80" if scheme.lower() == "http" else "443"
+
+
+def _is_helicone_gateway(host: str) -> bool:
+    if not host.endswith(_GATEWAY_SUFFIXES):
+        return False
+    labels = host.split(".")[:-2]
+    return bool(all(labels)) and _NO_GATEWAY_LABEL not in labels and not (len(labels) == 1 and labels[0] in _NO_GATEWAY_HOSTS)

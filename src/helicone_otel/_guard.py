@@ -1,0 +1,50 @@
+"""The one place that swallows our failures, so that they are never the user's.
+
+Hot paths wrap their body in `try` / `except Exception as error: swallow("on_start", error)`.
+Each kind of failure is logged once and counted always.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
+logger = logging.getLogger("helicone_otel")
+
+# Two threads may both see a kind as new: it is then logged twice, which does no harm.
+_MAX_KINDS = 256
+_counts: Counter[str] = Counter()
+
+
+def swallow(where: str, error: Exception) -> None:
+    """Count a failure of ours and log the first of its kind, with its traceback.
+
+    Args:
+        where: The hook that failed, for instance `on_start`.
+        error: What it raised.
+    """
+    if _count(f"{where}: {type(error).__name__}"):
+        logger.error(
+            "helicone-otel failed in %s and carries on without a label or header there; "
+            "further failures of this kind are counted, not logged.",
+            where,
+            exc_info=error,
+        )
+
+
+def warn_once(message: str) -> None:
+    """Count a drop or a refused input and log the first of its kind, in one line."""
+    if _count(message):
+        logger.warning("%s", message)
+
+
+def swallowed() -> dict[str, int]:
+    """Return how often each kind of failure or drop was swallowed in this process."""
+    return dict(_counts)
+
+
+def _count(kind: str) -> bool:
+    if kind not in _counts and len(_counts) >= _MAX_KINDS:
+        kind = "other"
+    _counts[kind] += 1
+    return _counts[kind] == 1

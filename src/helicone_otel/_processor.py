@@ -1,0 +1,51 @@
+"""The span processor: tells the registry that a span has started or ended, and never fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import SpanProcessor
+
+from ._guard import swallow
+from ._registry import REGISTRY, Registry
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+
+
+class HeliconeSpanProcessor(SpanProcessor):
+    """Puts session id, path, name and kind on the spans of LLM calls, vector queries and tool calls.
+
+    It holds no thread, lock or queue, so forks, shutdown and use after it are no events. Add it
+    before the processors that export: what is decided when a span ends is then known to them.
+
+    Args:
+        registry: Where spans are remembered; the process's own if not given.
+    """
+
+    def __init__(self, registry: Registry | None = None) -> None:
+        self._registry = registry or REGISTRY
+        self.enabled = True
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Label a span that has started."""
+        try:
+            if self.enabled:
+                self._registry.attend(span, parent_context)
+        except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's start_span
+            swallow("on_start", error)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Decide for good what a span that has ended bears."""
+        try:
+            self._registry.settle(span)
+        except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
+            swallow("on_end", error)
+
+    def shutdown(self) -> None:
+        """Do nothing: there is nothing to release."""
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Do nothing: nothing is held back."""
+        return True

@@ -1,0 +1,118 @@
+"""The propagator: writes the session's headers onto requests to listed hosts, and onto nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import CarrierT, Getter, Setter, TextMapPropagator, default_getter, default_setter
+
+from . import _wire
+from ._carriers import SESSION_HEADERS, write_headers
+from ._context import Place, with_place
+from ._destinations import Destination
+from ._guard import swallow
+from ._registry import REGISTRY, Registry
+from ._session import Session, SessionPath, path_segments
+from ._spans import URL_ATTRIBUTES
+
+if TYPE_CHECKING:
+    from ._memory import Record
+
+
+class HeliconePropagator(TextMapPropagator):
+    """Writes `Helicone-Session-Id`, `-Path` and `-Name` where the request goes to a listed host.
+
+    The destination is that of the HTTP client span that is current, or the carrier's `Host` where
+    that span does not record. An unknown destination gets nothing.
+
+    Args:
+        registry: Where spans are remembered; the process's own if not given.
+    """
+
+    def __init__(self, registry: Registry | None = None) -> None:
+        self._registry = registry or REGISTRY
+
+    @property
+    def fields(self) -> set[str]:
+        """The headers that may be written; users' properties come on top."""
+        return {*SESSION_HEADERS, _wire.USER_ID_HEADER}
+
+    def inject(
+        self,
+        carrier: CarrierT,
+        context: Context | None = None,
+        setter: Setter[CarrierT] = default_setter,
+    ) -> None:
+        """Write the session's headers into a carrier, if its request goes to a listed host.
+
+        What the caller set itself stays: with a session id of its own the set is the caller's;
+        with only a path or name the rest is filled in.
+        """
+        try:
+            self._inject(carrier, context, setter)
+        except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
+            swallow("inject", error)
+
+    def _inject(self, carrier: CarrierT, context: Context | None, setter: Setter[CarrierT]) -> None:
+        location = self._registry.locate(context)
+        if location is None:
+            return
+        span = trace.get_current_span(context)
+        record = self._registry.record_of(span)
+        destination = self._destination(span, record, carrier)
+        if destination is Destination.UNKNOWN:
+            return
+        write_headers(
+            self._registry, location, record, destination, carrier, lambda name, value: setter.set(carrier, name, value)
+        )
+
+    def _destination(self, span: trace.Span, record: Record | None, carrier: object) -> Destination:
+        destinations = self._registry.resolver.destinations
+        if record is None or record.span is None:
+            host = _text_in(carrier, "host")
+            return destinations.of_authority(host) if host else Destination.UNKNOWN
+        scope = record.scope
+        if scope is not None and (not scope.takes_headers or (scope.bare_carriers and not carrier)):
+            return Destination.UNKNOWN
+        attributes = record.span.attributes or {}
+        for key in URL_ATTRIBUTES:
+            if key in attributes:
+                return destinations.of_url(str(attributes[key]))
+        return Destination.UNKNOWN
+
+    def extract(
+        self,
+        carrier: CarrierT,
+        context: Context | None = None,
+        getter: Getter[CarrierT] = default_getter,
+    ) -> Context:
+        """Continue a caller's session, if the settings accept it; else return the Context as it is.
+
+        What a caller says is text written by a stranger: it is bounded and brought into wire form.
+        """
+        context = Context() if context is None else context
+        if not self._registry.settings.accept_inbound:
+            return context
+        try:
+            place = _inbound_place(carrier, getter)
+            return context if place is None else with_place(place, context)
+        except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
+            swallow("extract", error)
+            return context
+
+
+def _text_in(carrier: object, name: str) -> str:
+    value = carrier.get(name) if isinstance(carrier, Mapping) else None
+    return value if isinstance(value, str) else ""
+
+
+def _inbound_place(carrier: CarrierT, getter: Getter[CarrierT]) -> Place | None:
+    values = {name: got[0] for name in SESSION_HEADERS if (got := getter.get(carrier, name))}
+    session_id = _wire.wire_text(values.get(_wire.SESSION_ID_HEADER, ""))
+    if not session_id:
+        return None
+    path = SessionPath.of(path_segments(values.get(_wire.SESSION_PATH_HEADER, "/")))
+    return Place(Session(session_id, _wire.wire_text(values.get(_wire.SESSION_NAME_HEADER, "")) or None, path))

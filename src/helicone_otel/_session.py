@@ -1,0 +1,131 @@
+"""The two values everything else speaks of: a session and a path inside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from . import _wire
+from ._guard import warn_once
+
+_BLANKS_AROUND_SLASH = re.compile(r"\s*/\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPath:
+    """A path such as `/review/security`: conceptual levels, outermost first.
+
+    The same work always has the same path, so a segment names a function and never an occurrence
+    (https://docs.helicone.ai/features/sessions). Segments are kept in wire form; blanks become
+    `_`, empty levels vanish, and what lies deeper than 16 levels is cut.
+
+    Args:
+        text: The path, starting with `/`.
+
+    Raises:
+        TypeError: `text` is not a string.
+        ValueError: `text` does not start with `/`.
+    """
+
+    segments: tuple[str, ...]
+
+    def __init__(self, text: str = "/") -> None:
+        if not isinstance(text, str):
+            raise TypeError(f"a session path is a str such as '/review', not {type(text).__name__}")
+        if not text.lstrip().startswith("/"):
+            shown = text.strip()[:40]
+            raise ValueError(f"a session path starts with '/': write {'/' + shown!r}, not {shown!r}")
+        object.__setattr__(self, "segments", path_segments(text))
+
+    @classmethod
+    def of(cls, segments: Iterable[str]) -> SessionPath:
+        """Return the path of segments that are in wire form already."""
+        path = cls.__new__(cls)
+        object.__setattr__(path, "segments", bounded(tuple(segments)))
+        return path
+
+    def __truediv__(self, segment: str) -> SessionPath:
+        """Return the path one level deeper; a `/` inside `segment` becomes `_`."""
+        return SessionPath.of(self.segments + _non_empty([segment]))
+
+    def __str__(self) -> str:
+        return "/" + "/".join(self.segments)
+
+
+def path_segments(text: str) -> tuple[str, ...]:
+    """Return the segments of a text in which `/` separates levels; no leading `/` is needed."""
+    return bounded(_non_empty(_BLANKS_AROUND_SLASH.split(text[: 16 * _wire.MAX_PATH])))
+
+
+def bounded(segments: tuple[str, ...]) -> tuple[str, ...]:
+    """Cut a path to 16 levels and 512 characters, keeping the outermost."""
+    segments = segments[: _wire.MAX_DEPTH]
+    while sum(map(len, segments)) + len(segments) > _wire.MAX_PATH:
+        segments = segments[:-1]
+    return segments
+
+
+def _non_empty(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(segment for name in names if (segment := _wire.wire_segment(name)))
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One task of an agent: what Helicone groups rows by, (id, name), and what belongs to it.
+
+    Neither id nor name ever changes inside a session. The record is immutable; its wire form is
+    computed once, so that starting a span or writing headers only reads.
+
+    Attributes:
+        id: As given, not encoded.
+        name: Human-readable, shared by all sessions of the same kind; `None` means unnamed.
+        path: The path at which everything in the session begins.
+        user_id: For `Helicone-User-Id`.
+        properties: For `Helicone-Property-<name>`; names are header tokens.
+        provisional: The id was made up from the trace, nobody chose it.
+    """
+
+    id: str
+    name: str | None = None
+    path: SessionPath = field(default_factory=SessionPath)
+    user_id: str | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+    provisional: bool = False
+    wire_id: str = field(init=False, repr=False, compare=False)
+    wire_name: str = field(init=False, repr=False, compare=False)
+    headers: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)
+    """The headers of the session but for its path, in wire form."""
+    labels: dict[object, dict[str, str]] = field(init=False, repr=False, compare=False)
+    """Finished attribute sets by path and kind; a cache that `_labels` fills and bounds."""
+
+    def __post_init__(self) -> None:
+        wire_name = _wire.wire_text(self.name) if self.name else ""
+        object.__setattr__(self, "properties", MappingProxyType(_safe_properties(self.properties)))
+        object.__setattr__(self, "wire_id", _wire.wire_text(self.id))
+        object.__setattr__(self, "wire_name", wire_name)
+        object.__setattr__(self, "headers", tuple(self._headers()))
+        object.__setattr__(self, "labels", {})
+
+    def _headers(self) -> Iterable[tuple[str, str]]:
+        # An empty header counts as absent (Helicone tests for truth), so none is ever written.
+        yield _wire.SESSION_ID_HEADER, self.wire_id
+        if self.wire_name:
+            yield _wire.SESSION_NAME_HEADER, self.wire_name
+        if self.user_id and (user_id := _wire.wire_text(self.user_id)):
+            yield _wire.USER_ID_HEADER, user_id
+        for name, value in self.properties.items():
+            yield _wire.PROPERTY_HEADER_PREFIX + name, value
+
+
+def _safe_properties(properties: Mapping[str, str]) -> dict[str, str]:
+    kept: dict[str, str] = {}
+    for name, value in properties.items():
+        if not isinstance(name, str) or not _wire.is_property_name(name):
+            warn_once("A session property was left out: its name must be a header token (letters, digits, '-', '_', '.').")
+        elif len(kept) == _wire.MAX_PROPERTIES:
+            warn_once(f"A session has more than {_wire.MAX_PROPERTIES} properties; the rest is left out.")
+        elif value is not None and (text := _wire.wire_text(str(value))):
+            kept[name] = text
+    return kept

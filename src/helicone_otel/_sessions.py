@@ -1,0 +1,112 @@
+"""Whose session, as far as no code opened one: ids and names from spans, settings and traces."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from . import _wire
+from ._memory import Generations
+from ._session import Session, SessionPath
+from ._settings import Settings
+from ._spans import first_text
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+_MAX_SESSIONS: Final = 1024
+# What the SDK calls a service that nobody named; it would put strangers' sessions in one list.
+# https://opentelemetry.io/docs/specs/semconv/resource/#service
+_UNNAMED: Final = "unknown_service"
+
+
+@dataclass(slots=True)
+class Trace:
+    """The session of a trace in which nobody has chosen one yet.
+
+    Attributes:
+        session: At first made up from the trace id, then the first that a span in the trace names.
+            `None` where made-up ones are switched off.
+        final: Its id has left the process, so the trace keeps it.
+    """
+
+    session: Session | None
+    final: bool = False
+
+
+class Sessions:
+    """Makes sessions out of what spans and settings say.
+
+    A session's name never changes while it is remembered: Helicone would list it twice.
+    """
+
+    def __init__(self, settings: Settings, id_attributes: tuple[str, ...], user_attributes: tuple[str, ...]) -> None:
+        self._settings = settings
+        self._ids = id_attributes
+        self._users = user_attributes
+        self.path = SessionPath(settings.session_path)
+        self._known: Generations[Session] = Generations(_MAX_SESSIONS)
+
+    def id_on(self, attributes: Mapping[str, object]) -> str | None:
+        """Return the conversation's id that a span carries, the configured names first."""
+        return first_text(attributes, self._ids)
+
+    def chosen(self, session_id: str, span: ReadableSpan, name: str | None = None) -> Session:
+        """Return the session with an id that a person or a framework chose."""
+        key = (session_id, name)
+        session = self._known.get(key)
+        if session is None:
+            user_id = first_text(span.attributes or {}, self._users)
+            session = Session(session_id, name or self.name_for(span), self.path, user_id)
+            self._known.put(key, session)
+        return session
+
+    def of_process(self, span: ReadableSpan | None) -> Session | None:
+        """Return the one session of the whole process, if the settings name it."""
+        if not self._settings.session_id:
+            return None
+        key = (self._settings.session_id, None)
+        session = self._known.get(key)
+        if session is None:
+            session = Session(self._settings.session_id, self.name_for(span), self.path)
+            self._known.put(key, session)
+        return session
+
+    def of_trace(self, trace_id: int, span: ReadableSpan) -> Trace:
+        """Begin the session of a trace in which nobody has chosen one."""
+        if session := self.of_process(span):
+            return Trace(session, final=True)
+        if self._settings.session_fallback == "none":
+            return Trace(None)
+        made_up = str(uuid.UUID(int=trace_id))
+        return Trace(Session(made_up, self.name_for(span), self.path, provisional=True))
+
+    def named(self, session: Session, span: ReadableSpan | None) -> Session:
+        """Return a session opened in code, with the settings' name if it has none."""
+        if session.wire_name:
+            return session
+        name = self.name_for(span)
+        return replace(session, name=name) if name else session
+
+    def name_for(self, span: ReadableSpan | None) -> str | None:
+        """Return the name that configured attributes, settings or the resource give, or `None`."""
+        attributes = (span.attributes or {}) if span else {}
+        resource = span.resource.attributes if span else {}
+        service = first_text(resource, ("service.namespace", "service.name"))
+        return (
+            first_text(attributes, self._settings.session_name_attributes)
+            or self._settings.session_name
+            or (service if service and not service.startswith(_UNNAMED) else None)
+        )
+
+
+def by_hand(attributes: Mapping[str, object], written: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the session attributes that the user set on a span, told from those that we wrote."""
+    ours = written or {}
+    return {
+        key: text
+        for key in (_wire.SESSION_ID, _wire.SESSION_PATH, _wire.SESSION_NAME)
+        if (text := first_text(attributes, (key,))) and text != ours.get(key)
+    }

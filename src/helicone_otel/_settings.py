@@ -1,0 +1,245 @@
+"""The settings: one table, from which the parser, `helicone-otel env` and the README's table come.
+
+Everything that has an `OTEL_*` variable already keeps it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from ._destinations import HostList
+from ._session import SessionPath
+
+_TRUE: Final = frozenset({"true", "1", "yes", "on"})
+_FALSE: Final = frozenset({"false", "0", "no", "off"})
+FALLBACKS: Final = ("trace", "none")
+FAMILIES: Final = ("session", "gen_ai", "user")
+
+
+class SettingsError(ValueError):
+    """A setting has a value that cannot be used; the message names the setting and what fits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the library does, as decided once at start.
+
+    Every field has an environment variable, listed with its meaning by `helicone-otel env`.
+
+    Raises:
+        SettingsError: A value cannot be used.
+    """
+
+    session_name: str | None = None
+    session_id: str | None = None
+    session_path: str = "/"
+    session_id_attributes: tuple[str, ...] = ()
+    session_name_attributes: tuple[str, ...] = ()
+    session_fallback: str = "trace"
+    gateway_hosts: tuple[str, ...] = ()
+    propagate_hosts: tuple[str, ...] = ()
+    accept_inbound: bool = False
+    application_spans: bool = True
+    attributes: tuple[str, ...] = FAMILIES
+    capture_headers: bool = False
+
+    def __post_init__(self) -> None:
+        for setting in SETTINGS:
+            try:
+                setting.check(getattr(self, setting.field))
+            except (TypeError, ValueError) as error:
+                raise SettingsError(f"{setting.field} ({setting.variable}): {error}") from error
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings from environment variables; an empty one counts as unset.
+
+        Args:
+            environ: The variables; the process's own if not given.
+
+        Raises:
+            SettingsError: A variable has a value that cannot be used; its name stands in the message.
+        """
+        environ = os.environ if environ is None else environ
+        values: dict[str, Any] = {}
+        for setting in SETTINGS:
+            text = environ.get(setting.variable, "").strip()
+            if not text:
+                continue
+            try:
+                values[setting.field] = setting.parse(text)
+            except ValueError as error:
+                raise SettingsError(f"{setting.variable}: {error}") from error
+        return cls(**values)
+
+
+class Setting(NamedTuple):
+    """One row of the table."""
+
+    field: str
+    variable: str
+    parse: Callable[[str], Any]
+    check: Callable[[Any], None]
+    default: str
+    meaning: str
+
+
+def _boolean(text: str) -> bool:
+    word = text.lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise ValueError(f"{text!r} is neither true nor false")
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(entry for part in text.split(",") if (entry := part.strip()))
+
+
+def _check_text(value: object) -> None:
+    if value is not None and (not isinstance(value, str) or not value.strip()):
+        raise ValueError(f"expected a text that is not blank, got {value!r:.60}")
+
+
+def _check_boolean(value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"expected True or False, got {value!r:.60}")
+
+
+def _check_names(value: object) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(name, str) and name.strip() for name in value):
+        raise TypeError(f"expected a tuple of names, got {value!r:.60}")
+
+
+def _check_hosts(value: tuple[str, ...]) -> None:
+    _check_names(value)
+    HostList(value)
+
+
+def _check_path(value: str) -> None:
+    SessionPath(value)
+
+
+def _check_fallback(value: object) -> None:
+    if value not in FALLBACKS:
+        raise ValueError(f"expected one of {', '.join(FALLBACKS)}, got {value!r:.60}")
+
+
+def _check_families(value: tuple[str, ...]) -> None:
+    _check_names(value)
+    unknown = sorted(set(value) - set(FAMILIES) - {"none"})
+    if unknown:
+        raise ValueError(f"expected some of {', '.join(FAMILIES)} or none, got {unknown[0]!r:.60}")
+
+
+SETTINGS: Final = (
+    Setting(
+        "session_name",
+        "HELICONE_SESSION_NAME",
+        str,
+        _check_text,
+        "`service.namespace`, else `service.name`",
+        "Name of sessions that have none of their own. Services that share sessions must share it.",
+    ),
+    Setting(
+        "session_id",
+        "HELICONE_SESSION_ID",
+        str,
+        _check_text,
+        "",
+        "One id for everything the process does: for scripts and batch jobs, never for servers.",
+    ),
+    Setting(
+        "session_path",
+        "HELICONE_SESSION_PATH",
+        str,
+        _check_path,
+        "`/`",
+        "Path at which sessions begin that were not opened in code.",
+    ),
+    Setting(
+        "session_id_attributes",
+        "HELICONE_SESSION_ID_ATTRIBUTES",
+        _listed,
+        _check_names,
+        "",
+        "Span attributes that hold a session's id, before those the dialects know; for instance "
+        "`http.request.header.x_conversation_id`.",
+    ),
+    Setting(
+        "session_name_attributes",
+        "HELICONE_SESSION_NAME_ATTRIBUTES",
+        _listed,
+        _check_names,
+        "",
+        "Span attributes that hold a session's name.",
+    ),
+    Setting(
+        "session_fallback",
+        "HELICONE_SESSION_FALLBACK",
+        str.lower,
+        _check_fallback,
+        "`trace`",
+        "`trace`: a trace without an id of its own is a session. `none`: it is not.",
+    ),
+    Setting(
+        "gateway_hosts",
+        "HELICONE_GATEWAY_HOSTS",
+        _listed,
+        _check_hosts,
+        "",
+        "Helicone gateways beside `*.helicone.ai` and `*.hconeai.com`: `host`, `host:port` or `.suffix`.",
+    ),
+    Setting(
+        "propagate_hosts",
+        "HELICONE_PROPAGATE_HOSTS",
+        _listed,
+        _check_hosts,
+        "",
+        "Your own services, in which the session goes on: `host`, `host:port` or `.suffix`.",
+    ),
+    Setting(
+        "accept_inbound",
+        "HELICONE_ACCEPT_INBOUND",
+        _boolean,
+        _check_boolean,
+        "`false`",
+        "Continue the session that a caller's `Helicone-Session-*` headers name. Only behind your own services.",
+    ),
+    Setting(
+        "application_spans",
+        "HELICONE_APPLICATION_SPANS",
+        _boolean,
+        _check_boolean,
+        "`true`",
+        "The application's own INTERNAL spans are steps of the path.",
+    ),
+    Setting(
+        "attributes",
+        "HELICONE_ATTRIBUTES",
+        _listed,
+        _check_families,
+        "`session,gen_ai,user`",
+        "Which attributes are filled in beside `helicone.*`, for other backends: `session.id`, "
+        "`gen_ai.conversation.id`, `user.id`; `none` for none.",
+    ),
+    Setting(
+        "capture_headers",
+        "HELICONE_CAPTURE_HEADERS",
+        _boolean,
+        _check_boolean,
+        "`false`",
+        "Record the Helicone headers that left as `http.request.header.*` on the span that sent them.",
+    ),
+)
+
+
+def render_table() -> str:
+    """Return the settings as a Markdown table, for the README and `helicone-otel env`."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    lines += [f"| `{row.variable}` | {row.default} | {row.meaning} |" for row in SETTINGS]
+    return "\n".join(lines)

@@ -1,0 +1,113 @@
+"""What was settled when a span ended, handed to exporters on a copy.
+
+The SDK freezes a span's attributes before any hook at its end
+(https://github.com/open-telemetry/opentelemetry-python/issues/5614), and its private fields are not
+ours to write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from ._guard import swallow
+from ._registry import REGISTRY, Registry
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.util.instrumentation import InstrumentationInfo
+
+
+class SettledSpan(ReadableSpan):
+    """A span with the label that was settled at its end; all else is the original's."""
+
+    def __init__(self, span: ReadableSpan, attributes: Mapping[str, object]) -> None:
+        super().__init__(
+            name=span.name,
+            context=span.get_span_context(),
+            parent=span.parent,
+            resource=span.resource,
+            attributes=attributes,  # type: ignore[arg-type]  # attribute values, as the original had them
+            events=span.events,
+            links=span.links,
+            kind=span.kind,
+            status=span.status,
+            start_time=span.start_time,
+            end_time=span.end_time,
+            instrumentation_scope=span.instrumentation_scope,
+        )
+        self._original = span
+
+    @property
+    def dropped_attributes(self) -> int:
+        """How many attributes the SDK's limits cost the original."""
+        return self._original.dropped_attributes
+
+    @property
+    def dropped_events(self) -> int:
+        """How many events the SDK's limits cost the original."""
+        return self._original.dropped_events
+
+    @property
+    def dropped_links(self) -> int:
+        """How many links the SDK's limits cost the original."""
+        return self._original.dropped_links
+
+    @property
+    def instrumentation_info(self) -> InstrumentationInfo | None:
+        """The deprecated twin of `instrumentation_scope`, which old exporters still read."""
+        return self._original.instrumentation_info
+
+
+def settled(span: ReadableSpan, registry: Registry | None = None) -> ReadableSpan:
+    """Return a span as it is to leave the process: itself, or a copy with its settled label.
+
+    Never raises; a span that cannot be settled leaves as it is.
+    """
+    try:
+        record = (registry or REGISTRY).settle(span)
+        if record is None or record.final is None or isinstance(span, SettledSpan):
+            return span
+        attributes = span.attributes or {}
+        if not _differs(attributes, record.final) and record.label is record.final:
+            return span
+        stale = (record.label or {}).keys() - record.final.keys()
+        kept = {key: attributes[key] for key in attributes if key not in stale}
+        return SettledSpan(span, {**kept, **record.final})
+    except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
+        swallow("settled", error)
+        return span
+
+
+def _differs(attributes: Mapping[str, object], final: Mapping[str, object]) -> bool:
+    try:
+        return any(attributes[key] != value for key, value in final.items())
+    except KeyError:  # never written, or evicted by the SDK's limit
+        return True
+
+
+class SessionSpanExporter(SpanExporter):
+    """Wraps any exporter (OTLP, console, …) and hands it spans with their settled labels.
+
+    Args:
+        exporter: What sends the spans.
+        registry: Where spans are remembered; the process's own if not given.
+    """
+
+    def __init__(self, exporter: SpanExporter, registry: Registry | None = None) -> None:
+        self._exporter = exporter
+        self._registry = registry
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Export spans, copies taking the place of those whose label changed."""
+        return self._exporter.export([settled(span, self._registry) for span in spans])
+
+    def shutdown(self) -> None:
+        """Shut the wrapped exporter down."""
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Flush the wrapped exporter."""
+        return self._exporter.force_flush(timeout_millis)

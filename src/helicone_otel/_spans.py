@@ -1,0 +1,276 @@
+"""What is this span? The schema of the dialects, and the one interpreter of their tables.
+
+A *dialect* is one family's convention for telling kinds, names and conversation ids, written as
+rows. `Vocabulary.read` finds the first row that fits a span. Nothing here knows OpenTelemetry:
+a span is its scope's name, its own name and kind, and a mapping of attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Literal, NamedTuple, cast, get_args
+
+from . import _wire
+from ._names import clean_name, fit_template
+
+Kind = Literal["workflow", "agent", "task", "tool", "llm", "embedding", "vector_db", "rerank", "guardrail"]
+SpanKind = Literal["INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"]
+
+KINDS: Final[frozenset[str]] = frozenset(get_args(Kind))
+# A call stands *at* the path of the step it serves; every other kind is a step of the path.
+CALL_KINDS: Final[Mapping[str, str]] = {"llm": "chat", "embedding": "embeddings"}
+# The kinds of which one span is one row in Helicone.
+REQUEST_KINDS: Final[frozenset[str]] = KINDS - {"workflow", "agent", "task"}
+
+_MAX_SCOPES = 1024
+_MAX_NAMES = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One fact of a dialect: spans that look like this are of that kind.
+
+    Attributes:
+        kind: What such a span is; `None` for plumbing that must not be taken for a step.
+        attribute: A key that the span must have; empty: any span.
+        values: Accepted values of `attribute`, lower-case; empty: any value.
+        names: Span names, exact or with a `*` at either end; empty: any name.
+        span_kinds: OpenTelemetry's span kinds; empty: any.
+        segment: The step's name where the convention has none of its own.
+        named_by: Attributes that hold the step's own name, the best first.
+        templates: Else its name is what stands for `*` in the first of these that the span's name
+            fits (`execute_tool *`), else the cleaned span name.
+        request: A span of this row can be the one that stands for a real call.
+        detached: Such a span is never the current one, so the call that it wraps is not below it
+            but beside it: another scope's call of the same kind that began and ended inside it.
+    """
+
+    kind: Kind | None
+    attribute: str = ""
+    values: frozenset[str] = frozenset()
+    names: tuple[str, ...] = ()
+    span_kinds: tuple[SpanKind, ...] = ()
+    segment: str = ""
+    named_by: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    request: bool = True
+    detached: bool = False
+
+    def fits(self, name: str, span_kind: str, attributes: Mapping[str, object]) -> bool:
+        """Tell whether a span looks like this row."""
+        if self.span_kinds and span_kind not in self.span_kinds:
+            return False
+        if self.names and not any(fit_template(template, name) is not None for template in self.names):
+            return False
+        if not self.values:
+            return not self.attribute or self.attribute in attributes
+        value = attributes.get(self.attribute)
+        return isinstance(value, str) and value.lower() in self.values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """One family's convention.
+
+    Attributes:
+        name: As `explain` prints it.
+        scopes: Instrumentation scopes, exact or with a final `*`; empty: rows hold for every scope.
+        rows: The first that fits decides, so the special ones come first.
+        session_ids: Attributes in which the family keeps a conversation's id, the best first.
+        user_ids: Attributes in which the family keeps the end user's id.
+        takes_headers: False for scopes whose carriers are no HTTP headers (MCP's `_meta`).
+        bare_carriers: The SDK injects into an empty `dict` and then overwrites the request's
+            headers with it, so what the caller set cannot be seen there.
+    """
+
+    name: str
+    scopes: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()
+    session_ids: tuple[str, ...] = ()
+    user_ids: tuple[str, ...] = ()
+    takes_headers: bool = True
+    bare_carriers: bool = False
+
+
+class Reading(NamedTuple):
+    """What a span is, as far as it has shown itself."""
+
+    kind: Kind | None = None
+    segment: str | None = None
+    dialect: str = ""
+    row: Row | None = None
+
+    @property
+    def recognised(self) -> bool:
+        """Whether a dialect knows the span as part of an LLM app, not merely as the app's own."""
+        return self.kind is not None and self.dialect != APPLICATION
+
+
+APPLICATION: Final = "application"
+BY_HAND: Final = "by hand"
+NOTHING: Final = Reading()
+
+# https://opentelemetry.io/docs/specs/semconv/http/http-spans/, now and before.
+URL_ATTRIBUTES: Final = ("url.full", "http.url")
+_OURS: Final = (_wire.SPAN_KIND, _wire.SESSION_ID, _wire.SESSION_PATH, _wire.SESSION_NAME)
+
+
+_NO_ROW: Final = Row(kind=None)
+
+
+class Scope:
+    """What the dialects say about one instrumentation scope, indexed for reading its spans."""
+
+    __slots__ = ("_by_name", "application", "bare_carriers", "by_attribute", "known", "name", "named", "takes_headers")
+
+    def __init__(self, name: str, dialects: Sequence[Dialect], application: bool) -> None:
+        own = [dialect for dialect in dialects if dialect.scopes and is_listed(name, dialect.scopes)]
+        shared = [dialect for dialect in dialects if not dialect.scopes]
+        self.name = name
+        self.known = bool(own)
+        self.application = application and not own
+        self.takes_headers = all(dialect.takes_headers for dialect in own)
+        self.bare_carriers = any(dialect.bare_carriers for dialect in own)
+        ranked = [(dialect, row) for dialect in own + shared for row in dialect.rows]
+        self.by_attribute: dict[str, list[tuple[int, str, Row]]] = {}
+        self.named: list[tuple[int, str, Row]] = []
+        for rank, (dialect, row) in enumerate(ranked):
+            rows = self.by_attribute.setdefault(row.attribute, []) if row.attribute else self.named
+            rows.append((rank, dialect.name, row))
+        self._by_name: dict[tuple[str, str], tuple[int, str, Row] | None] = {}
+
+    def by_name(self, name: str, span_kind: str) -> tuple[int, str, Row] | None:
+        """Return the first row without an attribute that fits; remembered, names being few."""
+        key = (name, span_kind)
+        if key in self._by_name:
+            return self._by_name[key]
+        if len(self._by_name) >= _MAX_NAMES:
+            self._by_name.clear()
+        found = next((entry for entry in self.named if entry[2].fits(name, span_kind, {})), None)
+        self._by_name[key] = found
+        return found
+
+
+class Vocabulary:
+    """All dialects of a process, with the attribute names that the user configured.
+
+    Args:
+        dialects: In order of precedence where two families describe the same span.
+        libraries: Scopes of instrumentation libraries, exact or with a final `*`; an INTERNAL span
+            of any other scope is the application's own.
+        session_ids: Attributes the user configured, before those of the dialects.
+        application_spans: Whether the application's own spans count as tasks.
+    """
+
+    def __init__(
+        self,
+        dialects: Sequence[Dialect],
+        libraries: tuple[str, ...] = (),
+        session_ids: Iterable[str] = (),
+        application_spans: bool = True,
+    ) -> None:
+        self.dialects = tuple(dialects)
+        self._libraries = libraries
+        self._application_spans = application_spans
+        self.session_ids = _unique(session_ids, *(dialect.session_ids for dialect in dialects))
+        self.user_ids = _unique(*(dialect.user_ids for dialect in dialects))
+        rows = [row for dialect in dialects for row in dialect.rows]
+        self._attributes = frozenset(
+            key for row in rows for key in (row.attribute, *row.named_by) if key
+        ).union(self.session_ids, self.user_ids, _OURS, URL_ATTRIBUTES)
+        self._scopes: dict[str, Scope] = {}
+        self.known_scope = self._scopes.get
+
+    def facts(self, attributes: Mapping[str, object]) -> dict[str, object]:
+        """Return the attributes that any table speaks of: one pass, whatever else a span carries."""
+        wanted = self._attributes
+        return {key: attributes[key] for key in attributes if key in wanted}
+
+    def scope(self, name: str) -> Scope:
+        """Return what is known of a scope."""
+        scope = self._scopes.get(name)
+        if scope is None:
+            if len(self._scopes) >= _MAX_SCOPES:
+                self._scopes.clear()
+            application = self._application_spans and not is_listed(name, self._libraries)
+            scope = self._scopes[name] = Scope(name, self.dialects, application)
+        return scope
+
+    def read(self, scope: Scope, name: str, span_kind: str, attributes: Mapping[str, object]) -> Reading:
+        """Say what a span is.
+
+        What the user wrote on the span by hand (`helicone.span.kind`) wins over every dialect.
+
+        Args:
+            scope: Its instrumentation scope.
+            name: Its name as it is now.
+            span_kind: OpenTelemetry's word for its kind.
+            attributes: At least what `facts` keeps of its attributes.
+        """
+        best = scope.by_name(name, span_kind)
+        for key in attributes:
+            for entry in scope.by_attribute.get(key, ()):
+                if (best is None or entry[0] < best[0]) and entry[2].fits(name, span_kind, attributes):
+                    best = entry
+        by_hand = attributes.get(_wire.SPAN_KIND)
+        if by_hand is not None and by_hand in KINDS:
+            return _reading(cast("Kind", by_hand), BY_HAND, best[2] if best else _NO_ROW, name, attributes)
+        if best is not None:
+            return _reading(best[2].kind, best[1], best[2], name, attributes)
+        if scope.application and span_kind == "INTERNAL":
+            return _application_task(name)
+        return NOTHING
+
+
+@lru_cache(maxsize=_MAX_NAMES)
+def _application_task(name: str) -> Reading:
+    return Reading("task", clean_name(name) or "task", APPLICATION)
+
+
+def _reading(kind: Kind | None, dialect: str, row: Row, name: str, attributes: Mapping[str, object]) -> Reading:
+    segment = None
+    if kind is not None and kind not in CALL_KINDS:
+        segment = _own_name(row, attributes) or row.segment or _name_from_span(row, name) or kind
+    return Reading(kind, segment, dialect, row)
+
+
+def _own_name(row: Row, attributes: Mapping[str, object]) -> str:
+    # Names that people gave stay as they are (`search_v2`, `question_1`).
+    for key in row.named_by:
+        value = attributes.get(key)
+        if isinstance(value, str) and (segment := _wire.wire_segment(value)):
+            return segment
+    return ""
+
+
+def _name_from_span(row: Row, name: str) -> str:
+    for template in row.templates:
+        rest = fit_template(template, name)
+        if rest:
+            return clean_name(rest)
+    return clean_name(name)
+
+
+def first_text(attributes: Mapping[str, object], keys: Iterable[str]) -> str | None:
+    """Return the first non-empty text or whole number among attributes, as text."""
+    for key in keys:
+        value = attributes.get(key)
+        # OpenTelemetry captures HTTP headers as lists of strings.
+        if isinstance(value, list | tuple) and len(value) == 1:
+            value = value[0]
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        if isinstance(value, str) and value.strip():
+            return value
+    return None
+
+
+def is_listed(name: str, patterns: Iterable[str]) -> bool:
+    """Tell whether a scope stands in a list of names, exact or with a final `*`."""
+    return any(name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern for pattern in patterns)
+
+
+def _unique(*groups: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(key for group in groups for key in group))

@@ -1,0 +1,88 @@
+"""The transport hook of httpx and httpx2: for what a propagator cannot reach.
+
+An app without HTTP instrumentation calls no propagator; a bare carrier hides what the caller set;
+a redirect carries our headers to whatever host it names. The hook sits innermost, on the
+transports' own send, where the headers stand as they will leave. It makes no span.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+from opentelemetry import trace
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+
+from ._carriers import write_headers
+from ._destinations import Destination
+from ._guard import swallow
+from ._registry import Registry
+from ._resolver import call_kind
+
+MODULES: Final = ("httpx", "httpx2")
+_MARK: Final = "helicone_otel.headers"
+
+
+class Request(Protocol):
+    """What the hook needs of an `httpx.Request` or `httpx2.Request`."""
+
+    url: Any
+    headers: Any
+    extensions: dict[str, Any]
+
+
+def prepare(registry: Registry, request: Request) -> None:
+    """Bring the session headers of a request about to leave in order. Never raises."""
+    try:
+        url = request.url
+        destination = registry.resolver.destinations.of_host(url.host, url.port, url.scheme)
+        if destination is Destination.UNKNOWN:
+            if _MARK in request.extensions:
+                _take_out(request)
+            return
+        if is_instrumentation_enabled():
+            _write(registry, request, destination)
+    except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
+        swallow("transport hook", error)
+
+
+def _write(registry: Registry, request: Request, destination: Destination) -> None:
+    if destination is Destination.GATEWAY:
+        location = registry.locate_gateway_call(call_kind(str(request.url)))
+    else:
+        location = registry.locate()
+    if location is None:
+        return
+    record = registry.record_of(trace.get_current_span())
+    written = write_headers(registry, location, record, destination, request.headers, request.headers.__setitem__)
+    # httpx hands the extensions of a request on to the request that follows a redirect.
+    request.extensions[_MARK] = written
+
+
+def _take_out(request: Request) -> None:
+    for name, value in request.extensions.pop(_MARK):
+        if request.headers.get(name) == value:
+            del request.headers[name]
+
+
+def hooked(registry: Registry, send: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a transport's `handle_request` that prepares each request first."""
+
+    @functools.wraps(send)
+    def handle_request(transport: Any, request: Request) -> Any:
+        prepare(registry, request)
+        return send(transport, request)
+
+    return handle_request
+
+
+def hooked_async(registry: Registry, send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Return a transport's `handle_async_request` that prepares each request first."""
+
+    @functools.wraps(send)
+    async def handle_async_request(transport: Any, request: Request) -> Any:
+        prepare(registry, request)
+        return await send(transport, request)
+
+    return handle_async_request

@@ -1,0 +1,18 @@
+"""Scopes of instrumentation libraries: their INTERNAL spans are not the application's own steps."""
+
+LIBRARIES = (
+    "opentelemetry.*",
+    "openinference.instrumentation.*",
+    "openlit.*",
+    "logfire*",
+    "langsmith",
+    "litellm*",
+    "pydantic-ai",
+    "elasticsearch-api",
+    "elastic-transport",
+    "@opentelemetry/*",
+    "io.opentelemetry.*",
+    "google.cloud.*",
+    "azure.*",
+    "helicone_otel",
+)

@@ -17,7 +17,7 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import TextMapPropagator
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
 from . import _wire
@@ -39,6 +39,7 @@ class Installation:
         self._processor = HeliconeSpanProcessor()
         self._propagator = HeliconePropagator()
         self._providers: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._makers: list[Callable[[], SpanProcessor]] = []
 
     def install(self, settings: Settings, provider: trace.TracerProvider | None = None) -> None:
         """Bring the pieces in, or only their new settings if they are in already.
@@ -57,6 +58,13 @@ class Installation:
                 self._wrap()
             self._compose_global_textmap()
 
+    def add_to_all(self, make: Callable[[], SpanProcessor]) -> None:
+        """Give every provider, those to come included, one more processor of its own."""
+        with self._lock:
+            self._makers.append(make)
+            for provider in self._providers:
+                TracerProvider.add_span_processor(provider, make())
+
     def uninstall(self) -> None:
         """Take the wraps out and make the processor idle where the SDK offers no removal."""
         with self._lock:
@@ -68,13 +76,15 @@ class Installation:
             self._processor.enabled = False
             self._processor = HeliconeSpanProcessor()
             self._providers.clear()
+            self._makers.clear()
 
     def _attach(self, provider: object) -> None:
         if not isinstance(provider, TracerProvider) or provider in self._providers:
             return
         self._providers.add(provider)
         # The base's own method: Phoenix overrides it, to *replace* its exporter by what is added.
-        TracerProvider.add_span_processor(provider, self._processor)
+        for processor in (self._processor, *(make() for make in self._makers)):
+            TracerProvider.add_span_processor(provider, processor)
 
     def _wrap(self) -> None:
         from opentelemetry import propagate  # noqa: PLC0415  # see the package's docstring

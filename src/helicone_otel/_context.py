@@ -25,6 +25,9 @@ from ._session import Session, SessionPath, path_segments
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 PLACE_KEY = create_key("helicone-otel-place")
+# As long as it is: so many places exist. While none does, no Context needs to be searched for one.
+# (Appending to a list and popping from it are atomic.)
+PLACES: list[None] = []
 _numbers = itertools.count(1)
 _probe: ContextVar[object] = ContextVar("helicone_otel_probe")
 
@@ -56,10 +59,14 @@ class Place:
         self.steps = steps
         self.detached = detached
         self.outer = current_place(context)
-        self.anchor = trace.get_current_span(context).get_span_context()
+        self.anchor = trace.get_current_span(context)
         self.number = next(_numbers)
         self.left = False
         self.record: Any = None
+        PLACES.append(None)
+
+    def __del__(self) -> None:
+        PLACES.pop()
 
 
 def current_place(context: Context | None = None) -> Place | None:

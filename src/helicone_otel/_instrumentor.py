@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from ._bootstrap import INSTALLATION
+from ._cli.environment import ENDPOINT
 from ._guard import logger, swallow
 from ._settings import Settings, SettingsError
 
@@ -26,6 +28,10 @@ class HeliconeInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped a
     def _instrument(self, **_: Any) -> None:
         try:
             INSTALLATION.install(Settings.from_environment())
+            if endpoint := os.environ.get(ENDPOINT):
+                from ._cli.attach import attach  # noqa: PLC0415  # an exporter, which only `run` needs
+
+                attach(INSTALLATION, endpoint)
         except SettingsError as error:
             logger.error("helicone-otel is off: %s", error)
         except Exception as error:  # noqa: BLE001  # the app must start as if we were not there

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
-
-from opentelemetry.trace import SpanKind
 
 from ._context import Place
 from ._session import Session
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
 # Nothing is looked for further out than this; a path has at most 16 segments anyway.
 MAX_DEPTH: Final = 128
 
+_K = TypeVar("_K", bound=Hashable)
 _R = TypeVar("_R")
 
 MAX_DEPTH: Final = 128
@@ -41,20 +40,14 @@ class Record:
     """The path as the caller itself wrote it into the request's header."""
     begins: tuple[str, ...] | None = None
     """The path begins here anew: at the root of a session, or where the user said by hand."""
-    shown: bool = False
-    """The span has been read at least once."""
     name: str = ""
     """The span's name when it was read last."""
-    span_kind: SpanKind | None = None
-    """The span's kind, once it has ended."""
-    size: int = 0
-    """How many attributes the span had then, ours included."""
+    size: int = -1
+    """How many attributes the span had then, ours included; -1: it has not been read."""
     label: Mapping[str, str] | None = None
     """What was written on the span while it lived."""
     foreign: frozenset[str] = frozenset()
     """Attributes of other conventions that stood there before us and are not overwritten."""
-    final: Mapping[str, str | list[str]] | None = None
-    """The attributes the span bears in the end; `None`: it passes untouched."""
     sent: tuple[tuple[str, str], ...] = ()
     """The Helicone headers that left with its request."""
     by_gateway: bool = False
@@ -63,7 +56,6 @@ class Record:
     """A call of the same kind was seen inside."""
     claimed: bool = False
     """A detached wrapper beside it has found it."""
-    trace_id: int = 0
     request: bool = False
     ended: bool = False
     entrance: tuple[str, ...] = ()
@@ -72,11 +64,14 @@ class Record:
     text: str = "/"
     path_age: int = -1
 
-    def __init__(self, span: ReadableSpan | None, parent: Record | None, scope: Scope | None, place: Place | None) -> None:
+    def __init__(
+        self, span: ReadableSpan | None, parent: Record | None, scope: Scope | None, place: Place | None, trace_id: int
+    ) -> None:
         self.span = span
         self.parent = parent
         self.scope = scope
         self.place = place
+        self.trace_id = trace_id
 
     def line(self) -> Iterator[Record]:
         """Yield the record and what encloses it, from the inside out."""
@@ -88,35 +83,57 @@ class Record:
             record = record.parent
 
 
-class Generations(Generic[_R]):
-    """A bounded memory: full, it forgets what was put in longest ago.
+class Generations(Generic[_K, _R]):
+    """A bounded memory: full, it forgets what was put in longest ago, but first what is over.
 
-    Two dicts take turns, so that neither putting nor getting costs more than a dict does. At most
-    twice `limit` entries are held, and for a moment as many more as there are threads.
+    Two dicts take turns, so that neither putting nor getting costs more than a dict does. It never
+    holds more than three times `limit` entries.
+
+    Args:
+        limit: How many entries a generation has.
+        lives: Tells whether an entry is still in use; half a generation of such is kept on.
     """
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._young: dict[Hashable, _R] = {}
-        self._old: dict[Hashable, _R] = {}
+    def __init__(self, limit: int, lives: Callable[[_R], bool]) -> None:
+        self._limit = limit
+        self._lives = lives
+        self._young: dict[_K, _R] = {}
+        self._old: dict[_K, _R] = {}
         # A counter's step is atomic, so exactly one thread sees the limit: no lock is held when a
         # process forks.
         self._ticks = itertools.count(1)
 
-    def get(self, key: Hashable) -> _R | None:
+    def get(self, key: _K) -> _R | None:
         """Return what was put in under a key, if it is still remembered."""
         found = self._young.get(key)
         return self._old.get(key) if found is None else found
 
-    def put(self, key: Hashable, value: _R) -> None:
+    def put(self, key: _K, value: _R) -> None:
         """Remember a value."""
         self._young[key] = value
-        if next(self._ticks) % self.limit == 0:
-            self._old, self._young = self._young, {}
+        if not next(self._ticks) % self._limit:
+            self._age()
+
+    def _age(self) -> None:
+        living = [entry for entry in self._old.items() if self._lives(entry[1])]
+        self._old, self._young = self._young, dict(living[-self._limit // 2 :])
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
+
+
+class Recent(dict[_K, _R]):
+    """A bounded dict: full, it forgets its oldest entry."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def put(self, key: _K, value: _R) -> None:
+        """Remember a value."""
+        self[key] = value
+        while len(self) > self._limit:
+            try:
+                del self[next(iter(self))]
+            except (KeyError, RuntimeError, StopIteration):
+                return  # another thread is at it

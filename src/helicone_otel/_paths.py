@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Final
 
@@ -65,26 +66,29 @@ def entrance_of(record: Record) -> tuple[str, ...]:
 
 
 def _compute(record: Record, root: tuple[str, ...], age: int) -> None:
-    stale: list[Record] = []
-    path = root
-    for above in record.line():
-        if above.path_age == age:
-            path = above.path
-            break
-        stale.append(above)
+    if record.path_age == age:
+        return
+    stale = list(itertools.takewhile(lambda above: above.path_age != age, record.line()))
     for above in reversed(stale):
-        path = above.path = _extended(above, path)
-        above.text = "/" + "/".join(path)
+        parent = above.parent
+        path, text = (parent.path, parent.text) if parent is not None else (root, _joined(root))
+        above.path, above.text = _extended(above, path, text)
         above.path_age = age
 
 
-def _extended(record: Record, path: tuple[str, ...]) -> tuple[str, ...]:
+def _extended(record: Record, path: tuple[str, ...], text: str) -> tuple[tuple[str, ...], str]:
     if record.begins is not None:
-        return record.begins
-    if record.steps:
-        return bounded(path + record.steps)
-    segment = record.reading.segment
-    # Adjacent equal segments are one step seen twice (`invoke_agent X` around `X.agent`).
-    if segment is None or (path and path[-1] == segment):
-        return path
-    return bounded((*path, segment))
+        return record.begins, _joined(record.begins)
+    segments = record.steps
+    if not segments:
+        segment = record.reading.segment
+        # Adjacent equal segments are one step seen twice (`invoke_agent X` around `X.agent`).
+        if segment is None or (path and path[-1] == segment):
+            return path, text
+        segments = (segment,)
+    extended = bounded(path + segments)
+    return extended, _joined(extended)
+
+
+def _joined(path: tuple[str, ...]) -> str:
+    return "/" + "/".join(path)

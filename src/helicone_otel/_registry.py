@@ -15,23 +15,20 @@ from opentelemetry import trace
 from opentelemetry.context import Context, get_current
 
 from . import _wire
-from ._context import PLACE_KEY, Place, current_place
+from ._context import PLACE_KEY, PLACES, Place, current_place
 from ._destinations import Destination
 from ._guard import swallow
 from ._labels import Labels
-from ._memory import Generations, Record
+from ._memory import Record
 from ._paths import call_text, entrance_of, path_text, place_of_call
 from ._requests import Calls, request_id
 from ._resolver import GATEWAY, Resolver, is_newer
 from ._session import Session
 from ._settings import Settings
-from ._spans import APPLICATION, CALL_KINDS
+from ._spans import APPLICATION, CALL_KINDS, REQUEST_KINDS
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
-
-# Spans, ended or not, that are remembered: between this many and twice as many.
-MAX_SPANS: Final = 8192
 
 
 class Location(NamedTuple):
@@ -55,35 +52,48 @@ class Registry:
     def configure(self, settings: Settings) -> None:
         """Start anew with other settings; what was remembered is forgotten."""
         self.settings = settings
-        self.spans: Generations[Record] = Generations(MAX_SPANS)
-        self.resolver = Resolver(settings, self.spans)
+        self.resolver = Resolver(settings)
+        self.spans = self.resolver.lineage.spans
+        self._vocabulary = self.resolver.vocabulary
+        self._traces = self.resolver.traces
         self._labels = Labels(settings.attributes)
         self._calls = Calls()
 
     # --- a span has started -------------------------------------------------------------------
 
     def attend(self, span: Span, parent_context: Context | None = None) -> None:
-        """Remember a span that has started, and label it if it belongs to a session.
+        """Take note of a span that has started, and label it if it belongs to a session.
+
+        Most spans of most apps are none of our business, which must cost next to nothing: no place
+        is open, no dialect knows the scope or an attribute, the trace has no session.
 
         Args:
             span: The live span.
             parent_context: As the SDK hands it over: `None` stands for the current Context.
         """
-        context = get_current() if parent_context is None else parent_context
-        place = cast("Place | None", context.get(PLACE_KEY))
-        own, above = span.get_span_context(), span.parent
-        if self.spans.get(own.span_id) is not None:
-            return  # A second processor of ours, added by hand beside the installed one.
-        vocabulary = self.resolver.vocabulary
         scope_name = span.instrumentation_scope.name  # type: ignore[union-attr]  # the SDK always sets one
-        scope = vocabulary.known_scope(scope_name) or vocabulary.scope(scope_name)
-        parent = self.spans.get(above.span_id) if above is not None else None
-        record = Record(span, parent, scope, place)
-        self.spans.put(own.span_id, record)
-        # Most spans of most apps end here: nothing tells that they are part of an LLM app.
-        if place is None and not scope.known and not span.attributes and self.resolver.traces.get(own.trace_id) is None:
-            return
-        self._ask(record)
+        scope = self._vocabulary.known_scope(scope_name) or self._vocabulary.scope(scope_name)
+        place = self._place_in(parent_context) if PLACES else None
+        ids, above = span.get_span_context(), span.parent
+        if (
+            place is not None
+            or scope.known
+            or (self._traces and ids.trace_id in self._traces)
+            or ((attributes := span.attributes) and self._vocabulary.speaks_of(attributes))
+        ):
+            if self.spans.get(ids.span_id) is None:  # else: a second processor of ours, added by hand
+                lineage = self.resolver.lineage
+                parent = self.spans.get(above.span_id) if above is not None else None
+                if parent is None and above is not None:
+                    parent = lineage.record_at(trace.get_current_span(parent_context))
+                record = Record(span, parent, scope, place, ids.trace_id)
+                self.spans.put(ids.span_id, record)
+                self._ask(record)
+        elif above is not None:
+            self.resolver.lineage.note(ids.span_id, trace.get_current_span(parent_context))
+
+    def _place_in(self, context: Context | None) -> Place | None:
+        return cast("Place | None", (get_current() if context is None else context).get(PLACE_KEY))
 
     # --- headers leave ------------------------------------------------------------------------
 
@@ -116,10 +126,10 @@ class Registry:
 
         Such a call makes its trace part of an LLM app, as a recognised span would.
         """
-        record = self.record_of(trace.get_current_span())
-        if record is not None and record.span is not None and not record.ended:
+        record = self.resolver.lineage.record_at(trace.get_current_span())
+        if record is not None:
             self._ask_everything(record)
-            if not record.opened and self.resolver.traces.get(record.trace_id) is None:
+            if not record.opened and record.trace_id not in self._traces:
                 self.resolver.begin_trace(record)
                 for above in record.line():
                     self._write(above)
@@ -172,34 +182,33 @@ class Registry:
 
     # --- a span has ended ---------------------------------------------------------------------
 
-    def settle(self, span: ReadableSpan) -> Record | None:
-        """Decide for good what a span that has ended bears.
-
-        Returns:
-            Its record, with `final` set if the span is not to pass untouched; `None` if it is not
-            remembered.
-        """
-        context = span.get_span_context()
-        record = self.spans.get(context.span_id) if context is not None else None
-        if record is None or context is None or record.ended:
-            return record
+    def settle(self, span: ReadableSpan) -> None:
+        """Decide for good, when a span has ended, what it is and whether it stands for a call."""
+        ids = span.get_span_context()
+        record = self.spans.get(ids.span_id) if ids is not None else None
+        if record is None or record.ended:
+            return
         record.ended = True
-        if not record.shown and not span.attributes and self.resolver.traces.get(context.trace_id) is None:
-            # Nobody asked; its name is kept for children that come late.
-            record.name, record.span_kind, record.span = span.name, span.kind, None
-            return record
         record.span = span
-        self._ask(record)
-        session = self.resolver.session_of(record)
-        record.request = self._calls.settle(record, span)
-        if session is not None:
+        if self.resolver.has_changed(record) or record.reading.recognised:
+            self._read(record, [record])
+        if record.reading.kind in REQUEST_KINDS:
+            record.request = self._calls.settle(record, span)
+        elif record.scope is not None and not record.scope.application:
+            record.span = span
             record.entrance = entrance_of(record)
-            record.final = self._final_label(record, session, span)
-            self.resolver.finalise(record)
-        record.name, record.span_kind, record.span = span.name, span.kind, None
-        return record
+        record.span = None
+        self.resolver.finalise(record)
 
-    def _final_label(self, record: Record, session: Session, span: ReadableSpan) -> Mapping[str, str | list[str]]:
+    def final_label(self, span: ReadableSpan) -> Mapping[str, str | list[str]] | None:
+        """Return the attributes that a span which has ended bears; `None`: it passes untouched."""
+        ids = span.get_span_context()
+        record = self.spans.get(ids.span_id) if ids is not None else None
+        if record is None and span.attributes and self._vocabulary.speaks_of(span.attributes):
+            record = self._record_of_late(span)
+        session = self.resolver.session_of(record) if record is not None else None
+        if record is None or session is None:
+            return None
         label = self._label(record, session)
         extra: dict[str, str | list[str]] = {}
         if record.request and not record.by_gateway:
@@ -208,15 +217,32 @@ class Registry:
             extra |= {_wire.REQUEST_HEADER_PREFIX + name.lower(): [value] for name, value in record.sent}
         return {**label, **extra} if extra else label
 
+    def written(self, span: ReadableSpan) -> Mapping[str, str]:
+        """Return what was written on a span while it lived."""
+        ids = span.get_span_context()
+        record = self.spans.get(ids.span_id) if ids is not None else None
+        return (record.label if record is not None else None) or {}
+
+    def _record_of_late(self, span: ReadableSpan) -> Record | None:
+        """Remember a span that showed only at its end, when nobody asked any more, what it is."""
+        ids, scope = span.get_span_context(), span.instrumentation_scope
+        if ids is None or scope is None:
+            return None
+        parent = self.resolver.lineage.above(ids.span_id)
+        record = Record(span, parent, self._vocabulary.scope(scope.name), None, ids.trace_id)
+        self.spans.put(ids.span_id, record)
+        self.settle(span)
+        return record
+
     # --- reading and writing ------------------------------------------------------------------
 
     def _ask(self, record: Record) -> None:
         """Read a span, and outwards whatever encloses it and has changed since it was read."""
         changed: list[Record] = []
-        for above in record.line():
-            if not self.resolver.has_changed(above):
-                break
+        above: Record | None = record
+        while above is not None and self.resolver.has_changed(above):
             changed.append(above)
+            above = above.parent
         if changed:
             self._read(record, changed)
 
@@ -228,13 +254,15 @@ class Registry:
     def _read(self, record: Record, changed: list[Record]) -> None:
         for above in reversed(changed):
             self.resolver.show(above)
-        if not record.opened and self.resolver.traces.get(record.trace_id) is None:
+        if not record.opened and record.trace_id not in self._traces:
             if not any(above.reading.recognised for above in changed):
                 return
             self.resolver.begin_trace(record)
             changed = list(record.line())
         for above in changed:
             self._write(above)
+            if above.ended:
+                above.span = None  # what has ended is not kept alive
 
     def _write(self, record: Record) -> None:
         """Write a span's label, as far as it is not there yet and the span still lives."""

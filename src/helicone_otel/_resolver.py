@@ -15,7 +15,8 @@ from opentelemetry.trace import SpanKind
 from . import _wire
 from ._context import Place
 from ._destinations import Destination, Destinations
-from ._memory import Generations, Record
+from ._lineage import Lineage
+from ._memory import Recent, Record
 from ._session import Session, path_segments
 from ._sessions import Sessions, Trace, by_hand
 from ._settings import Settings
@@ -37,17 +38,17 @@ class Resolver:
         root: The path at which sessions begin that were not opened in code.
     """
 
-    def __init__(self, settings: Settings, spans: Generations[Record]) -> None:
-        self._spans = spans
+    def __init__(self, settings: Settings) -> None:
         self.vocabulary = Vocabulary(
             DIALECTS,
             libraries=LIBRARIES,
             session_ids=settings.session_id_attributes,
             application_spans=settings.application_spans,
         )
+        self.lineage = Lineage(self.vocabulary)
         self.sessions = Sessions(settings, self.vocabulary.session_ids, self.vocabulary.user_ids)
         self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
-        self.traces: Generations[Trace] = Generations(MAX_TRACES)
+        self.traces: Recent[int, Trace] = Recent(MAX_TRACES)
         self.root = self.sessions.path.segments
         self.age = 0
 
@@ -64,52 +65,38 @@ class Resolver:
 
     def has_changed(self, record: Record) -> bool:
         """Tell whether a span shows more of itself than when it was read last."""
-        if not record.shown:
-            return record.scope is not None
         span = record.span
-        return span is not None and (record.size != len(span.attributes or ()) or record.name != span.name)
+        if span is None:
+            return False
+        return record.size != len(span.attributes or ()) or record.name != span.name
 
     def show(self, record: Record) -> None:
         """Read a span into its record: what it is, what encloses it, whose it is."""
-        span = record.span
-        if record.scope is None:
+        span, scope = record.span, record.scope
+        if span is None or scope is None:
             return
-        if span is None:
-            self._show_ended(record, record.scope)
-            return
-        attributes = span.attributes or {}
+        first = record.size < 0
+        attributes = span.attributes
         facts = self.vocabulary.facts(attributes) if attributes else _NO_FACTS
-        if not record.shown:
-            self._meet(record, facts)
+        if first and facts:
+            record.foreign = _FOREIGN.intersection(facts)
+        if first and record.place is not None:
+            self._enclose(record, record.place)
         name = span.name
         span_kind = _KIND_NAMES[span.kind]
-        reading = self.vocabulary.read(record.scope, name, span_kind, facts)
-        if reading.kind is None and span_kind == "CLIENT" and facts:
+        reading = self.vocabulary.read(scope, name, span_kind, facts)
+        if facts and reading.kind is None and span_kind == "CLIENT":
             reading = self._gateway_call(record, facts) or reading
-        if reading.kind != record.reading.kind or reading.segment != record.reading.segment:
-            self.age += record.shown
-        record.reading, record.name, record.size = reading, name, len(attributes)
-        record.shown = True
+        before = record.reading
+        if not first and (reading.kind != before.kind or reading.segment != before.segment):
+            self.age += 1
+        record.reading = reading
+        record.name = name
+        record.size = len(attributes) if attributes else 0
         self._choose_session(record, facts)
 
-    def _show_ended(self, record: Record, scope: Scope) -> None:
-        """Read a span that ended before anyone asked: its name is all that was kept of it."""
-        kind = _KIND_NAMES.get(record.span_kind, "") if record.span_kind else ""
-        record.reading = self.vocabulary.read(scope, record.name, kind, _NO_FACTS)
-        record.shown = True
-        self._enclose(record)
-        self._choose_session(record, _NO_FACTS)
-
-    def _meet(self, record: Record, facts: dict[str, object]) -> None:
-        """Read a span for the first time: what never changes about it."""
-        context = record.span.get_span_context() if record.span else None
-        record.trace_id = context.trace_id if context else 0
-        record.foreign = _FOREIGN.intersection(facts) if facts else frozenset()
-        self._enclose(record)
-
-    def _enclose(self, record: Record) -> None:
+    def _enclose(self, record: Record, place: Place | None) -> None:
         """Put a span into the place that code opened, where that is newer than its parent."""
-        place = record.place
         while place is not None and place.left:
             place = place.outer
         record.place = place
@@ -128,12 +115,14 @@ class Resolver:
     # --- whose session? -----------------------------------------------------------------------
 
     def _choose_session(self, record: Record, facts: dict[str, object]) -> None:
+        parent = record.parent
         if facts and (hand := by_hand(facts, record.label)):
             self._obey_attributes(record, hand)
         elif record.session is not None:
             return  # A session never changes once somebody has chosen it.
-        elif record.parent is not None and record.parent.session is not None:
-            record.session, record.opened = record.parent.session, record.parent.opened
+        elif parent is not None and parent.session is not None:
+            record.session = parent.session
+            record.opened = parent.opened
         elif facts and (session_id := self.sessions.id_on(facts)):
             self._adopt(record, session_id)
 
@@ -190,13 +179,12 @@ class Resolver:
 
     def _make_record(self, place: Place) -> Record:
         if place.detached:
-            return Record(None, None, None, place)
-        encloses = self._spans.get(place.anchor.span_id)
+            return Record(None, None, None, place, 0)
+        encloses = self.lineage.record_at(place.anchor)
         outer = place.outer
         if outer is not None and (encloses is None or is_newer(outer, encloses)):
             encloses = self._known(outer)
-        record = Record(None, encloses, None, place)
-        record.trace_id = place.anchor.trace_id
+        record = Record(None, encloses, None, place, place.anchor.get_span_context().trace_id)
         record.steps = place.steps
         if place.session is not None:
             span = encloses.span if encloses else None

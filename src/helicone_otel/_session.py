@@ -10,6 +10,9 @@ from types import MappingProxyType
 from . import _wire
 from ._guard import warn_once
 
+# So few segments of the longest kind are within the limit together with their slashes.
+_SURELY_SHORT = _wire.MAX_PATH // (_wire.MAX_SEGMENT + 1)
+
 _BLANKS_AROUND_SLASH = re.compile(r"\s*/\s*")
 
 
@@ -61,6 +64,8 @@ def path_segments(text: str) -> tuple[str, ...]:
 
 def bounded(segments: tuple[str, ...]) -> tuple[str, ...]:
     """Cut a path to 16 levels and 512 characters, keeping the outermost."""
+    if len(segments) <= _SURELY_SHORT:
+        return segments
     segments = segments[: _wire.MAX_DEPTH]
     while sum(map(len, segments)) + len(segments) > _wire.MAX_PATH:
         segments = segments[:-1]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from . import _wire
-from ._memory import Generations
+from ._memory import Recent
 from ._session import Session, SessionPath
 from ._settings import Settings
 from ._spans import first_text
@@ -47,7 +47,7 @@ class Sessions:
         self._ids = id_attributes
         self._users = user_attributes
         self.path = SessionPath(settings.session_path)
-        self._known: Generations[Session] = Generations(_MAX_SESSIONS)
+        self._known: Recent[tuple[str, str | None], Session] = Recent(_MAX_SESSIONS)
 
     def id_on(self, attributes: Mapping[str, object]) -> str | None:
         """Return the conversation's id that a span carries, the configured names first."""

@@ -67,15 +67,18 @@ def settled(span: ReadableSpan, registry: Registry | None = None) -> ReadableSpa
     Never raises; a span that cannot be settled leaves as it is.
     """
     try:
-        record = (registry or REGISTRY).settle(span)
-        if record is None or record.final is None or isinstance(span, SettledSpan):
+        registry = registry or REGISTRY
+        registry.settle(span)
+        final = registry.final_label(span)
+        if final is None or isinstance(span, SettledSpan):
             return span
+        written = registry.written(span)
         attributes = span.attributes or {}
-        if not _differs(attributes, record.final) and record.label is record.final:
+        if written is final and not _differs(attributes, final):
             return span
-        stale = (record.label or {}).keys() - record.final.keys()
+        stale = written.keys() - final.keys()
         kept = {key: attributes[key] for key in attributes if key not in stale}
-        return SettledSpan(span, {**kept, **record.final})
+        return SettledSpan(span, {**kept, **final})
     except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
         swallow("settled", error)
         return span

@@ -188,6 +188,10 @@ class Vocabulary:
         wanted = self._attributes
         return {key: attributes[key] for key in attributes if key in wanted}
 
+    def speaks_of(self, attributes: Mapping[str, object]) -> bool:
+        """Tell whether any table speaks of one of these attributes."""
+        return not self._attributes.isdisjoint(attributes)
+
     def scope(self, name: str) -> Scope:
         """Return what is known of a scope."""
         scope = self._scopes.get(name)

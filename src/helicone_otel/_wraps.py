@@ -12,6 +12,9 @@ import wrapt
 from ._registry import Registry
 from ._transport import MODULES, hooked, hooked_async
 
+# Since wrapt 2 its wrappers descend from a base of ObjectProxy and no longer from it.
+_PROXIES = getattr(wrapt, "BaseObjectProxy", wrapt.ObjectProxy)
+
 
 class Wraps:
     """The wraps of one installation."""
@@ -28,7 +31,7 @@ class Wraps:
         they uninstrument.
         """
         holder, function = None, vars(owner)[name]
-        while isinstance(function, wrapt.ObjectProxy):
+        while isinstance(function, _PROXIES):
             holder, function = function, function.__wrapped__
         wrapped = make(function)
         if holder is None:
@@ -43,7 +46,7 @@ class Wraps:
         while self._done:
             owner, name, wrapped = self._done.pop()
             holder, function = None, vars(owner)[name]
-            while function is not wrapped and isinstance(function, wrapt.ObjectProxy):
+            while function is not wrapped and isinstance(function, _PROXIES):
                 holder, function = function, function.__wrapped__
             if function is not wrapped:
                 continue  # Somebody replaced it with something of their own; ours is out already.

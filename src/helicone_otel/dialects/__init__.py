@@ -12,7 +12,7 @@ from ._gen_ai import GEN_AI
 from ._libraries import LIBRARIES
 from ._mcp import MCP
 from ._openinference import OPENINFERENCE, OPENINFERENCE_ANTHROPIC, OPENINFERENCE_OPENAI
-from ._traceloop import TRACELOOP, TRACELOOP_ANTHROPIC, TRACELOOP_OPENAI, TRACELOOP_VECTORS
+from ._traceloop import TRACELOOP, TRACELOOP_ANTHROPIC, TRACELOOP_OPENAI, TRACELOOP_SDK, TRACELOOP_VECTORS
 
 # In order of precedence: where two families describe one span, the first that fits decides.
 DIALECTS = (
@@ -22,6 +22,7 @@ DIALECTS = (
     OPENINFERENCE_ANTHROPIC,
     TRACELOOP_OPENAI,
     TRACELOOP_ANTHROPIC,
+    TRACELOOP_SDK,
     TRACELOOP_VECTORS,
     OPENINFERENCE,
     TRACELOOP,

@@ -21,6 +21,18 @@ TRACELOOP_ANTHROPIC = Dialect(
     rows=(Row(kind="llm", names=("anthropic.chat", "anthropic.completion"), detached=True),),
 )
 
+TRACELOOP_SDK = Dialect(
+    name="traceloop.sdk",
+    scopes=("traceloop.tracer",),
+    # The SDK's decorators: the kind is in the name from the start, in attributes a moment later.
+    rows=(
+        Row(kind="workflow", names=("*.workflow",), named_by=(_NAME,), templates=("*.workflow",)),
+        Row(kind="agent", names=("*.agent",), named_by=(_NAME,), templates=("*.agent",)),
+        Row(kind="tool", names=("*.tool",), named_by=(_NAME,), templates=("*.tool",)),
+        Row(kind="task", names=("*.task",), named_by=(_NAME,), templates=("*.task",)),
+    ),
+)
+
 TRACELOOP_VECTORS = Dialect(
     name="traceloop.vectors",
     scopes=("opentelemetry.instrumentation.chromadb", "opentelemetry.instrumentation.qdrant"),

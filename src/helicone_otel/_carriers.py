@@ -7,7 +7,7 @@ from typing import Final
 
 from . import _wire
 from ._destinations import Destination
-from ._memory import Record
+from ._record import Record
 from ._registry import Location, Registry
 
 SESSION_HEADERS: Final = (_wire.SESSION_ID_HEADER, _wire.SESSION_PATH_HEADER, _wire.SESSION_NAME_HEADER)

@@ -19,7 +19,7 @@ from ._session import Session, SessionPath, path_segments
 from ._spans import URL_ATTRIBUTES
 
 if TYPE_CHECKING:
-    from ._memory import Record
+    from ._record import Record
 
 
 class HeliconePropagator(TextMapPropagator):

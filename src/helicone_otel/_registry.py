@@ -18,17 +18,18 @@ from . import _wire
 from ._context import PLACE_KEY, PLACES, Place, current_place
 from ._destinations import Destination
 from ._guard import swallow
-from ._labels import Labels
-from ._memory import Record
-from ._paths import call_text, entrance_of, path_text, place_of_call
+from ._record import Record
 from ._requests import Calls, request_id
-from ._resolver import GATEWAY, Resolver, is_newer
+from ._resolver import Resolver, is_newer
 from ._session import Session
 from ._settings import Settings
-from ._spans import APPLICATION, CALL_KINDS, REQUEST_KINDS
+from ._spans import CALL_KINDS, REQUEST_KINDS, Scope
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
+
+
+_NO_FACTS: Final[dict[str, object]] = {}
 
 
 class Location(NamedTuple):
@@ -53,10 +54,11 @@ class Registry:
         """Start anew with other settings; what was remembered is forgotten."""
         self.settings = settings
         self.resolver = Resolver(settings)
-        self.spans = self.resolver.lineage.spans
+        self.lineage = self.resolver.lineage
+        self._known_scope = self.resolver.vocabulary.known_scope
+        self._live = self.lineage.live
         self._vocabulary = self.resolver.vocabulary
         self._traces = self.resolver.traces
-        self._labels = Labels(settings.attributes)
         self._calls = Calls()
 
     # --- a span has started -------------------------------------------------------------------
@@ -72,28 +74,64 @@ class Registry:
             parent_context: As the SDK hands it over: `None` stands for the current Context.
         """
         scope_name = span.instrumentation_scope.name  # type: ignore[union-attr]  # the SDK always sets one
-        scope = self._vocabulary.known_scope(scope_name) or self._vocabulary.scope(scope_name)
-        place = self._place_in(parent_context) if PLACES else None
+        scope = self._known_scope(scope_name) or self._vocabulary.scope(scope_name)
+        if scope.known or PLACES or self._traces or span.attributes:
+            self._consider(span, scope, parent_context)
+        elif span.parent is not None:
+            self.lineage.note(span.get_span_context().span_id, trace.get_current_span(parent_context))
+
+    def _consider(self, span: Span, scope: Scope, parent_context: Context | None) -> None:
+        """Take a span in if it is our business, else remember what stands above it."""
         ids, above = span.get_span_context(), span.parent
-        if (
-            place is not None
-            or scope.known
-            or (self._traces and ids.trace_id in self._traces)
-            or ((attributes := span.attributes) and self._vocabulary.speaks_of(attributes))
-        ):
-            if self.spans.get(ids.span_id) is None:  # else: a second processor of ours, added by hand
-                lineage = self.resolver.lineage
-                parent = self.spans.get(above.span_id) if above is not None else None
-                if parent is None and above is not None:
-                    parent = lineage.record_at(trace.get_current_span(parent_context))
-                record = Record(span, parent, scope, place, ids.trace_id)
-                self.spans.put(ids.span_id, record)
-                self._ask(record)
-        elif above is not None:
-            self.resolver.lineage.note(ids.span_id, trace.get_current_span(parent_context))
+        place = self._place_in(parent_context) if PLACES else None
+        attributes = span.attributes
+        facts = self._vocabulary.facts(attributes) if attributes else _NO_FACTS
+        if place is None and not facts and not scope.known and ids.trace_id not in self._traces:
+            if above is not None:
+                self.lineage.note(ids.span_id, trace.get_current_span(parent_context))
+            return
+        if attributes and ids.span_id in self._live:
+            return  # a second processor of ours, added by hand
+        parent = None
+        if above is not None:
+            parent = self.lineage.get(above.span_id) or self.lineage.record_at(trace.get_current_span(parent_context))
+            if parent is not None and self.resolver.has_changed(parent):
+                self._ask(parent)
+        record = Record(span, parent, scope, place, ids.trace_id)
+        self._live.put(ids.span_id, record)
+        if not self._label_alike(record, span, facts, len(attributes) if facts and attributes else 0):
+            self._read(record, [record])
 
     def _place_in(self, context: Context | None) -> Place | None:
         return cast("Place | None", (get_current() if context is None else context).get(PLACE_KEY))
+
+    def _label_alike(self, record: Record, span: Span, facts: Mapping[str, object], size: int) -> bool:
+        """Label a span like the last that showed the same and stood where it stands, if there is one."""
+        place, parent = record.place, record.parent
+        if place is not None and (parent is None or is_newer(place, parent)):
+            known = place.record
+            if known is None or place.left or known[0] is not self.resolver:
+                return False
+            record.parent = parent = known[1]
+        base = parent.stand if parent is not None else None
+        if base is None or (facts and not self._vocabulary.are_common(facts)):
+            return False
+        found = base.alike.get((record.scope, span.name, id(span.kind), *facts.items()))
+        if found is None:
+            return False
+        record.base = base
+        record.reading, record.stand = found
+        record.name = span.name
+        record.label = label = found[1].label
+        record.size = size + len(label)
+        span.set_attributes(label)
+        return True
+
+    def _remember_alike(self, record: Record, span: Span) -> None:
+        facts = self._vocabulary.facts(span.attributes or _NO_FACTS)
+        if record.base is not None and record.stand is not None and self._vocabulary.are_common(facts):
+            key = (record.scope, span.name, id(span.kind), *facts.items())
+            record.base.alike[key] = (record.reading, record.stand)
 
     # --- headers leave ------------------------------------------------------------------------
 
@@ -107,45 +145,42 @@ class Registry:
         Returns:
             `None` where there is no session.
         """
-        place = current_place(context)
-        record = self.record_of(trace.get_current_span(context))
+        span = trace.get_current_span(context)
+        ids = span.get_span_context()
+        record = self.lineage.get(ids.span_id)
+        place = current_place(context) if PLACES else None
         if place is not None and (record is None or is_newer(place, record)):
-            record = self.resolver.record_of(place)
+            record = self.resolver.record_of(place, ids.trace_id)
         if record is None:
             return self._locate_process(call)
         self._ask_everything(record)
-        session = self.resolver.session_of(record)
-        if session is None:
+        stand = record.stand
+        if stand is None:
             return None
-        resolver = self.resolver
-        path = call_text(record, call, resolver.root, resolver.age) if call else self._path(record)
-        return Location(session, path, record)
+        return Location(stand.session, stand.text if call is None else stand.text_of_call(call), record)
 
     def locate_gateway_call(self, kind: str) -> Location | None:
         """Tell whose session holds where a call leaves for a gateway without a span of its own.
 
         Such a call makes its trace part of an LLM app, as a recognised span would.
         """
-        record = self.resolver.lineage.record_at(trace.get_current_span())
+        record = self.lineage.record_at(trace.get_current_span())
         if record is not None:
             self._ask_everything(record)
-            if not record.opened and record.trace_id not in self._traces:
-                self.resolver.begin_trace(record)
-                for above in record.line():
-                    self._write(above)
+            if record.stand is None and record.trace_id not in self._traces:
+                self._begin_trace(record)
         return self.locate(call=kind)
 
     def _locate_process(self, call: str | None) -> Location | None:
         session = self.resolver.sessions.of_process(None)
         if session is None:
             return None
-        if call and not session.path.segments:
-            return Location(session, place_of_call(None, call), None)
-        return Location(session, str(session.path), None)
+        path = str(session.path)
+        return Location(session, "/" + CALL_KINDS[call] if call and path == "/" else path, None)
 
     def record_of(self, span: trace.Span) -> Record | None:
         """Return what is remembered of a span."""
-        return self.spans.get(span.get_span_context().span_id)
+        return self.lineage.get(span.get_span_context().span_id)
 
     def sent(self, location: Location, headers: tuple[tuple[str, str], ...], destination: Destination) -> None:
         """Note that headers have left: what they say about a session is final now."""
@@ -165,51 +200,47 @@ class Registry:
             headers: The session headers that leave, by their canonical names.
             destination: Where they go.
         """
-        session = self.resolver.session_of(record)
-        session_id = headers.get(_wire.SESSION_ID_HEADER) or (session.id if session else None)
-        if not session_id:
-            return
-        name = headers.get(_wire.SESSION_NAME_HEADER)
-        theirs = replace(session, id=session_id, name=name) if session else Session(session_id, name)
+        theirs = {attribute: headers.get(header) for header, attribute in _ATTRIBUTE_OF.items()}
+        theirs[_wire.SESSION_PATH] = theirs[_wire.SESSION_PATH] or "/"
+        theirs[_wire.OTEL_SESSION_ID] = theirs[_wire.SESSION_ID]
         call = _call_at(record)
         for above in record.line():
-            above.session, above.opened = theirs, True
-            above.fixed = headers.get(_wire.SESSION_PATH_HEADER, "/")
+            above.theirs = theirs
             self._write(above)
             if call is None or above is call:
                 break
-        self.sent(Location(theirs, record.fixed or "/", record), tuple(headers.items()), destination)
+        record.sent = tuple(headers.items())
+        if destination is Destination.GATEWAY and call is not None:
+            call.by_gateway = True
 
     # --- a span has ended ---------------------------------------------------------------------
 
     def settle(self, span: ReadableSpan) -> None:
         """Decide for good, when a span has ended, what it is and whether it stands for a call."""
         ids = span.get_span_context()
-        record = self.spans.get(ids.span_id) if ids is not None else None
-        if record is None or record.ended:
+        record = self._live.pop(ids.span_id, None) if self._live and ids is not None else None
+        if record is None or ids is None:
             return
+        self.lineage.ended.put(ids.span_id, record)
         record.ended = True
         record.span = span
-        if self.resolver.has_changed(record) or record.reading.recognised:
+        if self.resolver.has_changed(record):
             self._read(record, [record])
         if record.reading.kind in REQUEST_KINDS:
             record.request = self._calls.settle(record, span)
-        elif record.scope is not None and not record.scope.application:
-            record.span = span
-            record.entrance = entrance_of(record)
         record.span = None
-        self.resolver.finalise(record)
+        if record.stand is not None and not record.stand.chosen:
+            self.resolver.finalise(record)
 
     def final_label(self, span: ReadableSpan) -> Mapping[str, str | list[str]] | None:
         """Return the attributes that a span which has ended bears; `None`: it passes untouched."""
         ids = span.get_span_context()
-        record = self.spans.get(ids.span_id) if ids is not None else None
+        record = self.lineage.get(ids.span_id) if ids is not None else None
         if record is None and span.attributes and self._vocabulary.speaks_of(span.attributes):
             record = self._record_of_late(span)
-        session = self.resolver.session_of(record) if record is not None else None
-        if record is None or session is None:
+        label = self._label(record) if record is not None else None
+        if record is None or label is None:
             return None
-        label = self._label(record, session)
         extra: dict[str, str | list[str]] = {}
         if record.request and not record.by_gateway:
             extra[_wire.REQUEST_ID] = request_id(span)
@@ -220,7 +251,7 @@ class Registry:
     def written(self, span: ReadableSpan) -> Mapping[str, str]:
         """Return what was written on a span while it lived."""
         ids = span.get_span_context()
-        record = self.spans.get(ids.span_id) if ids is not None else None
+        record = self.lineage.get(ids.span_id) if ids is not None else None
         return (record.label if record is not None else None) or {}
 
     def _record_of_late(self, span: ReadableSpan) -> Record | None:
@@ -228,9 +259,9 @@ class Registry:
         ids, scope = span.get_span_context(), span.instrumentation_scope
         if ids is None or scope is None:
             return None
-        parent = self.resolver.lineage.above(ids.span_id)
+        parent = self.lineage.above(ids.span_id)
         record = Record(span, parent, self._vocabulary.scope(scope.name), None, ids.trace_id)
-        self.spans.put(ids.span_id, record)
+        self._live.put(ids.span_id, record)
         self.settle(span)
         return record
 
@@ -246,54 +277,72 @@ class Registry:
         if changed:
             self._read(record, changed)
 
-    def _ask_everything(self, record: Record) -> None:
-        """Read a span and all that encloses it, wherever something has changed."""
-        if changed := [above for above in record.line() if self.resolver.has_changed(above)]:
-            self._read(record, changed)
-
     def _read(self, record: Record, changed: list[Record]) -> None:
+        """Read spans, given from the inside out, and label them."""
+        recognised = False
         for above in reversed(changed):
             self.resolver.show(above)
-        if not record.opened and record.trace_id not in self._traces:
-            if not any(above.reading.recognised for above in changed):
-                return
-            self.resolver.begin_trace(record)
-            changed = list(record.line())
+            self.resolver.find_stand(above)
+            recognised = recognised or above.reading.recognised
+        if recognised and record.stand is None and record.trace_id not in self._traces:
+            self._begin_trace(record)
+            return
         for above in changed:
             self._write(above)
-            if above.ended:
-                above.span = None  # what has ended is not kept alive
+
+    def _ask_everything(self, record: Record) -> None:
+        """Read a span and all that encloses it, wherever something has changed."""
+        resolver = self.resolver
+        for above in reversed(list(record.line())):
+            if resolver.has_changed(above):
+                self._read(above, [above])
+            elif above.base is not resolver.base_of(above):
+                resolver.find_stand(above)
+                self._write(above)
+
+    def _begin_trace(self, record: Record) -> None:
+        self.resolver.begin_trace(record)
+        for above in reversed(list(record.line())):
+            if above.stand is None:
+                self.resolver.find_stand(above)
+                self._write(above)
 
     def _write(self, record: Record) -> None:
         """Write a span's label, as far as it is not there yet and the span still lives."""
         span = record.span
-        if span is None or record.ended:
+        if span is None:
             return
-        session = self.resolver.session_of(record)
-        if session is None:
+        if record.ended:
+            record.span = None  # what has ended is not kept alive
             return
-        label = self._label(record, session)
+        label = self._label(record)
         before = record.label
-        if label is before:
+        if label is None or label is before:
             return
-        cast("Span", span).set_attributes(label)
+        live = cast("Span", span)
+        if before is None:
+            self._remember_alike(record, live)
+        live.set_attributes(label)
         record.size += len(label) if before is None else len(label.keys() - before.keys())
         record.label = label
 
-    def _label(self, record: Record, session: Session) -> Mapping[str, str]:
-        reading = record.reading
-        gen_ai = reading.dialect not in _NOT_GEN_AI and reading.kind != "vector_db"
-        label = self._labels.of(session, self._path(record), reading.kind, gen_ai)
+    def _label(self, record: Record) -> dict[str, str] | None:
+        if record.theirs is not None:
+            own = record.stand.label if record.stand is not None else {}
+            label = {**own, **record.theirs}
+            return {key: value for key, value in label.items() if value is not None and key not in record.foreign}
+        if record.stand is None:
+            return None
         if not record.foreign:
-            return label
-        return {key: value for key, value in label.items() if key not in record.foreign}
-
-    def _path(self, record: Record) -> str:
-        return path_text(record, self.resolver.root, self.resolver.age)
+            return record.stand.label
+        return {key: value for key, value in record.stand.label.items() if key not in record.foreign}
 
 
-# Spans that OpenTelemetry's GenAI conventions do not describe.
-_NOT_GEN_AI: Final = frozenset({"", APPLICATION, GATEWAY})
+_ATTRIBUTE_OF: Final = {
+    _wire.SESSION_ID_HEADER: _wire.SESSION_ID,
+    _wire.SESSION_PATH_HEADER: _wire.SESSION_PATH,
+    _wire.SESSION_NAME_HEADER: _wire.SESSION_NAME,
+}
 
 
 def _call_at(record: Record) -> Record | None:

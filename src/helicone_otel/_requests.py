@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from ._memory import Record
-from ._spans import REQUEST_KINDS
+from ._record import MAX_DEPTH, Record
+from ._spans import CALL_KINDS, REQUEST_KINDS
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -16,20 +16,16 @@ if TYPE_CHECKING:
 # ids of versions above 5.
 _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/helicone-otel/helicone-otel")
 # A tool that runs an agent whose tools run is a run of its own.
+# The only kinds that a detached wrapper, which is never current around its call, stands for.
+_WRAPPED_KINDS: Final = frozenset(CALL_KINDS)
 _BOUNDARIES: Final = frozenset({"agent", "workflow"})
-
-
-class _Call(NamedTuple):
-    record: Record
-    begin: int
-    end: int
 
 
 class Calls:
     """The calls of the recent past, for wrappers that are never current around the call they wrap."""
 
     def __init__(self) -> None:
-        self._recent: deque[_Call] = deque(maxlen=256)
+        self._recent: deque[tuple[Record, int, int]] = deque(maxlen=256)
 
     def settle(self, record: Record, span: ReadableSpan) -> bool:
         """Decide, when a span ends, whether it is the one that stands for its call."""
@@ -41,35 +37,34 @@ class Calls:
             record.wraps = self._claim(record, begin, end)
         if record.wraps:
             return False
-        self._recent.append(_Call(record, begin, end))
+        if reading.kind in _WRAPPED_KINDS:
+            self._recent.append((record, begin, end))
         self._tell_wrappers(record)
         return True
 
     def _claim(self, record: Record, begin: int, end: int) -> bool:
         # Calls run in parallel under the same instrumentations: each wrapper takes one.
-        for call in reversed(self._recent):
-            other = call.record
+        for other, other_begin, other_end in reversed(self._recent):
             if (
                 not other.claimed
                 and other.reading.kind == record.reading.kind
                 and other.scope is not record.scope
                 and other.parent is record.parent
-                and begin <= call.begin
-                and call.end <= end
+                and begin <= other_begin
+                and other_end <= end
             ):
                 other.claimed = True
                 return True
         return False
 
     def _tell_wrappers(self, record: Record) -> None:
-        kind = record.reading.kind
-        for above in record.line():
-            if above is record:
-                continue
-            if above.reading.kind in _BOUNDARIES:
+        kind, above = record.reading.kind, record.parent
+        for _ in range(MAX_DEPTH):
+            if above is None or above.reading.kind in _BOUNDARIES:
                 return
             if above.reading.kind == kind:
                 above.wraps = True
+            above = above.parent
 
 
 def request_id(span: ReadableSpan) -> str:

@@ -7,36 +7,55 @@ provisional label; the process's; the trace's, made up.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Final, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, cast
 
 from opentelemetry.trace import SpanKind
 
 from . import _wire
 from ._context import Place
 from ._destinations import Destination, Destinations
+from ._entrances import KINDS as _ENTRANCES
+from ._entrances import entrance_of
 from ._lineage import Lineage
-from ._memory import Recent, Record
+from ._memory import Recent
+from ._record import Record
 from ._session import Session, path_segments
-from ._sessions import Sessions, Trace, by_hand
+from ._sessions import BY_HAND, Sessions, by_hand
 from ._settings import Settings
-from ._spans import CALL_KINDS, URL_ATTRIBUTES, Kind, Reading, Scope, Vocabulary
+from ._spans import APPLICATION, CALL_KINDS, URL_ATTRIBUTES, Kind, Reading, Vocabulary
+from ._stands import Look, Stand, top
 from .dialects import DIALECTS, LIBRARIES
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
 
 MAX_TRACES: Final = 2048
 GATEWAY: Final = "gateway"
+# Spans that OpenTelemetry's GenAI conventions do not describe.
+_NOT_GEN_AI: Final = frozenset({"", APPLICATION, GATEWAY})
+_BY_HAND: Final = frozenset(BY_HAND)
 _NO_FACTS: Final[dict[str, object]] = {}
 _KIND_NAMES: Final = {kind: kind.name for kind in SpanKind}
 _FOREIGN: Final = frozenset({_wire.OTEL_SESSION_ID, _wire.OTEL_CONVERSATION_ID, _wire.OTEL_USER_ID})
 
 
-class Resolver:
-    """Reads spans into their records.
+@dataclass(slots=True)
+class Trace:
+    """A trace that is part of an LLM app.
 
     Attributes:
-        age: Grows when something shows itself late, so that paths from before are known as stale.
-        root: The path at which sessions begin that were not opened in code.
+        stand: Where its spans stand above which nobody chose a session; `None` where made-up
+            sessions are switched off and no span has named one yet.
+        final: The id of that session has left the process, so the trace keeps it.
     """
+
+    stand: Stand | None
+    final: bool = False
+
+
+class Resolver:
+    """Reads spans into their records, and finds where they stand."""
 
     def __init__(self, settings: Settings) -> None:
         self.vocabulary = Vocabulary(
@@ -49,51 +68,38 @@ class Resolver:
         self.sessions = Sessions(settings, self.vocabulary.session_ids, self.vocabulary.user_ids)
         self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
         self.traces: Recent[int, Trace] = Recent(MAX_TRACES)
-        self.root = self.sessions.path.segments
-        self.age = 0
-
-    def session_of(self, record: Record) -> Session | None:
-        """Return the session that holds at a record, or `None`: it passes untouched."""
-        if record.opened:
-            return record.session
-        trace = self.traces.get(record.trace_id)
-        if trace is None:
-            return None
-        return record.session or trace.session
+        self._families = frozenset(settings.attributes)
+        self._session_ids = frozenset(self.vocabulary.session_ids)
 
     # --- reading ------------------------------------------------------------------------------
 
     def has_changed(self, record: Record) -> bool:
         """Tell whether a span shows more of itself than when it was read last."""
         span = record.span
-        if span is None:
-            return False
-        return record.size != len(span.attributes or ()) or record.name != span.name
+        return span is not None and (record.size != len(span.attributes or ()) or record.name != span.name)
 
     def show(self, record: Record) -> None:
-        """Read a span into its record: what it is, what encloses it, whose it is."""
+        """Read a span into its record: what it is, what encloses it, which session it names."""
         span, scope = record.span, record.scope
         if span is None or scope is None:
             return
-        first = record.size < 0
         attributes = span.attributes
         facts = self.vocabulary.facts(attributes) if attributes else _NO_FACTS
-        if first and facts:
-            record.foreign = _FOREIGN.intersection(facts)
-        if first and record.place is not None:
-            self._enclose(record, record.place)
-        name = span.name
-        span_kind = _KIND_NAMES[span.kind]
+        if record.size < 0:
+            record.foreign = _FOREIGN.intersection(facts) if facts else record.foreign
+            if record.place is not None:
+                self._enclose(record, record.place)
+        name, span_kind = span.name, _KIND_NAMES[span.kind]
         reading = self.vocabulary.read(scope, name, span_kind, facts)
-        if facts and reading.kind is None and span_kind == "CLIENT":
-            reading = self._gateway_call(record, facts) or reading
-        before = record.reading
-        if not first and (reading.kind != before.kind or reading.segment != before.segment):
-            self.age += 1
+        if facts:
+            if reading.kind is None and span_kind == "CLIENT":
+                reading = self._gateway_call(record, facts) or reading
+            self._read_session(record, facts)
+        if span_kind in _ENTRANCES:
+            record.entrance = entrance_of(span_kind, name, attributes or _NO_FACTS)
         record.reading = reading
         record.name = name
         record.size = len(attributes) if attributes else 0
-        self._choose_session(record, facts)
 
     def _enclose(self, record: Record, place: Place | None) -> None:
         """Put a span into the place that code opened, where that is newer than its parent."""
@@ -101,7 +107,7 @@ class Resolver:
             place = place.outer
         record.place = place
         if place is not None and (record.parent is None or is_newer(place, record.parent)):
-            record.parent = self.record_of(place)
+            record.parent = self.record_of(place, record.trace_id)
 
     def _gateway_call(self, record: Record, facts: dict[str, object]) -> Reading | None:
         # A request to a gateway with no LLM span above it: the gateway makes a row of it all the same.
@@ -110,88 +116,130 @@ class Resolver:
             return None
         if any(above.reading.kind in CALL_KINDS for above in record.line() if above is not record):
             return None
-        return Reading(call_kind(url), None, GATEWAY)
+        return Reading(call_kind(url), None, GATEWAY, recognised=True)
 
-    # --- whose session? -----------------------------------------------------------------------
-
-    def _choose_session(self, record: Record, facts: dict[str, object]) -> None:
-        parent = record.parent
-        if facts and (hand := by_hand(facts, record.label)):
-            self._obey_attributes(record, hand)
-        elif record.session is not None:
-            return  # A session never changes once somebody has chosen it.
-        elif parent is not None and parent.session is not None:
-            record.session = parent.session
-            record.opened = parent.opened
-        elif facts and (session_id := self.sessions.id_on(facts)):
-            self._adopt(record, session_id)
-
-    def _adopt(self, record: Record, session_id: str) -> None:
-        """Take the id that a framework put on a span, and let it replace a made-up one."""
-        trace = self.traces.get(record.trace_id)
-        if record.span is None or (trace is not None and trace.final):
+    def _read_session(self, record: Record, facts: dict[str, object]) -> None:
+        """Take note of the session that a span's own attributes name, by hand or by convention."""
+        span = record.span
+        if span is None:
             return
-        record.session = self.sessions.chosen(session_id, record.span)
-        if trace is not None and (trace.session is None or trace.session.provisional):
-            trace.session = record.session
-
-    def _obey_attributes(self, record: Record, hand: dict[str, str]) -> None:
-        """Follow the session attributes that the user set on a span."""
-        if record.span is None:
-            return
+        hand = {} if _BY_HAND.isdisjoint(facts) else by_hand(facts, record.label)
         name = hand.get(_wire.SESSION_NAME)
         if session_id := hand.get(_wire.SESSION_ID):
-            record.session, record.opened = self.sessions.chosen(session_id, record.span, name), True
-        elif name and (session := record.session or (record.parent and self.session_of(record.parent))):
-            record.session, record.opened = replace(session, name=name), True
+            record.own, record.opened = self.sessions.chosen(session_id, span, name), True
+        elif name and record.stand is not None:
+            record.own, record.opened = replace(record.stand.session, name=name), True
+        elif record.own is None and not self._session_ids.isdisjoint(facts):
+            self._read_framework_session(record, facts, span)
         if path := hand.get(_wire.SESSION_PATH):
             record.begins = path_segments(path)
-            self.age += 1
+
+    def _read_framework_session(self, record: Record, facts: dict[str, object], span: ReadableSpan) -> None:
+        # What we wrote ourselves is no id that somebody else chose.
+        label = record.label or _NO_FACTS
+        theirs = {key: value for key, value in facts.items() if label.get(key) != value}
+        if session_id := self.sessions.id_on(theirs):
+            record.own = self.sessions.chosen(session_id, span)
+
+    # --- whose session, and where in it? ------------------------------------------------------
+
+    def base_of(self, record: Record) -> Stand | None:
+        """Return where that stands which encloses a record."""
+        if record.parent is not None:
+            return record.parent.stand
+        trace = self.traces.get(record.trace_id)
+        return trace.stand if trace is not None else None
+
+    def find_stand(self, record: Record) -> None:
+        """Find where a record stands, below what encloses it."""
+        record.base = base = self.base_of(record)
+        look = self._look(record)
+        own = record.own
+        if own is not None and (record.opened or (base is None or not base.chosen) and self._may_name(record, own)):
+            above = base or top(self._families, own, chosen=True)
+            record.stand = above.begin(own, True, record.begins, look)
+        elif base is None:
+            record.stand = None
+        elif record.begins is not None:
+            record.stand = base.begin(base.session, base.chosen, record.begins, look)
+        else:
+            record.stand = base.below(look)
+
+    def _look(self, record: Record) -> Look:
+        reading = record.reading
+        segments = record.steps
+        if reading.segment is not None and record.begins is None:
+            segments = (reading.segment,)
+        gen_ai = reading.dialect not in _NOT_GEN_AI and reading.kind != "vector_db"
+        return Look(reading.kind, segments, gen_ai, record.entrance)
+
+    def _may_name(self, record: Record, own: Session) -> bool:
+        """Let the id that a framework put on a span hold, and replace one that was made up.
+
+        In a trace in which nothing is recognised it does not hold, and not where the trace's own
+        id has left already.
+        """
+        trace = self.traces.get(record.trace_id)
+        if trace is None or trace.final:
+            return False
+        if trace.stand is None or trace.stand.session.provisional:
+            trace.stand = top(self._families, own, chosen=False)
+        return True
 
     def begin_trace(self, record: Record) -> None:
         """A trace has turned out to be part of an LLM app: from here on it has a session."""
-        if record.span is None:
-            return
-        trace = Trace(record.session) if record.session else self.sessions.of_trace(record.trace_id, record.span)
-        self.traces.put(record.trace_id, trace)
+        span = record.span
+        named = next((above.own for above in reversed(list(record.line())) if above.own is not None), None)
+        process = self.sessions.of_process(span)
+        session = named or process or self.sessions.made_up(record.trace_id, span)
+        stand = top(self._families, session, chosen=False) if session is not None else None
+        self.traces.put(record.trace_id, Trace(stand, final=named is None and process is not None))
 
     def finalise(self, record: Record) -> None:
-        """The session's id has left the process: the trace keeps it."""
-        if record.session is None and (trace := self.traces.get(record.trace_id)):
-            trace.final = True
+        """The id under which a record stands has left the process: its trace keeps it."""
+        if record.stand is not None and not record.stand.chosen and (trace := self.traces.get(record.trace_id)):
+            trace.final = trace.final or trace.stand is None or trace.stand.session.provisional
 
     # --- places -------------------------------------------------------------------------------
 
-    def record_of(self, place: Place) -> Record:
-        """Return the record of a place that code opened, and make those of the places around it."""
+    def record_of(self, place: Place, trace_id: int) -> Record:
+        """Return the record of a place that code opened, and make those of the places around it.
+
+        A step outside of any session and span belongs to whatever trace begins in it, so it has a
+        record for each.
+        """
         unknown: list[Place] = []
         outer: Place | None = place
-        while outer is not None and self._known(outer) is None:
+        while outer is not None and self._known(outer, trace_id) is None:
             unknown.append(outer)
             outer = None if outer.detached else outer.outer
         for inner in reversed(unknown):
-            inner.record = (self, self._make_record(inner))
-        return cast("Record", self._known(place))
+            inner.record = (self, self._make_record(inner, trace_id))
+        return cast("Record", self._known(place, trace_id))
 
-    def _known(self, place: Place) -> Record | None:
-        known = cast("tuple[Resolver, Record] | None", place.record)
-        return known[1] if known is not None and known[0] is self else None
+    def _known(self, place: Place, trace_id: int) -> Record | None:
+        resolver, record = cast("tuple[Resolver | None, Record]", place.record or (None, None))
+        if resolver is not self:
+            return None
+        return record if record.trace_id == trace_id or record.parent is not None or record.opened else None
 
-    def _make_record(self, place: Place) -> Record:
-        if place.detached:
-            return Record(None, None, None, place, 0)
-        encloses = self.lineage.record_at(place.anchor)
-        outer = place.outer
+    def _make_record(self, place: Place, trace_id: int) -> Record:
+        encloses = None if place.detached else self.lineage.record_at(place.anchor)
+        outer = None if place.detached else place.outer
         if outer is not None and (encloses is None or is_newer(outer, encloses)):
-            encloses = self._known(outer)
-        record = Record(None, encloses, None, place, place.anchor.get_span_context().trace_id)
+            encloses = self._known(outer, trace_id)
+        record = Record(None, encloses, None, place, encloses.trace_id if encloses is not None else trace_id)
+        record.size = 0
         record.steps = place.steps
         if place.session is not None:
-            span = encloses.span if encloses else None
-            record.session, record.opened = self.sessions.named(place.session, span), True
+            span = encloses.span if encloses is not None else None
+            record.own, record.opened = self.sessions.named(place.session, span), True
             record.begins = place.session.path.segments
-        elif encloses is not None:
-            record.session, record.opened = encloses.session, encloses.opened
+        for above in reversed(list(record.line())):
+            if above.size < 0:
+                self.show(above)
+            if above.stand is None or above is record:
+                self.find_stand(above)
         return record
 
 

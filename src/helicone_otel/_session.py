@@ -102,8 +102,6 @@ class Session:
     wire_name: str = field(init=False, repr=False, compare=False)
     headers: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)
     """The headers of the session but for its path, in wire form."""
-    labels: dict[object, dict[str, str]] = field(init=False, repr=False, compare=False)
-    """Finished attribute sets by path and kind; a cache that `_labels` fills and bounds."""
 
     def __post_init__(self) -> None:
         wire_name = _wire.wire_text(self.name) if self.name else ""
@@ -111,7 +109,6 @@ class Session:
         object.__setattr__(self, "wire_id", _wire.wire_text(self.id))
         object.__setattr__(self, "wire_name", wire_name)
         object.__setattr__(self, "headers", tuple(self._headers()))
-        object.__setattr__(self, "labels", {})
 
     def _headers(self) -> Iterable[tuple[str, str]]:
         # An empty header counts as absent (Helicone tests for truth), so none is ever written.

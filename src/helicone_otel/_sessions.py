@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from . import _wire
@@ -19,21 +19,8 @@ if TYPE_CHECKING:
 _MAX_SESSIONS: Final = 1024
 # What the SDK calls a service that nobody named; it would put strangers' sessions in one list.
 # https://opentelemetry.io/docs/specs/semconv/resource/#service
+BY_HAND: Final = (_wire.SESSION_ID, _wire.SESSION_PATH, _wire.SESSION_NAME)
 _UNNAMED: Final = "unknown_service"
-
-
-@dataclass(slots=True)
-class Trace:
-    """The session of a trace in which nobody has chosen one yet.
-
-    Attributes:
-        session: At first made up from the trace id, then the first that a span in the trace names.
-            `None` where made-up ones are switched off.
-        final: Its id has left the process, so the trace keeps it.
-    """
-
-    session: Session | None
-    final: bool = False
 
 
 class Sessions:
@@ -74,14 +61,12 @@ class Sessions:
             self._known.put(key, session)
         return session
 
-    def of_trace(self, trace_id: int, span: ReadableSpan) -> Trace:
-        """Begin the session of a trace in which nobody has chosen one."""
-        if session := self.of_process(span):
-            return Trace(session, final=True)
+    def made_up(self, trace_id: int, span: ReadableSpan | None) -> Session | None:
+        """Return the session of a trace in which nobody has chosen one, unless that is switched off."""
         if self._settings.session_fallback == "none":
-            return Trace(None)
-        made_up = str(uuid.UUID(int=trace_id))
-        return Trace(Session(made_up, self.name_for(span), self.path, provisional=True))
+            return None
+        trace_uuid = str(uuid.UUID(int=trace_id))
+        return Session(trace_uuid, self.name_for(span), self.path, provisional=True)
 
     def named(self, session: Session, span: ReadableSpan | None) -> Session:
         """Return a session opened in code, with the settings' name if it has none."""
@@ -102,11 +87,11 @@ class Sessions:
         )
 
 
-def by_hand(attributes: Mapping[str, object], written: Mapping[str, str] | None) -> dict[str, str]:
+def by_hand(facts: Mapping[str, object], written: Mapping[str, str] | None) -> dict[str, str]:
     """Return the session attributes that the user set on a span, told from those that we wrote."""
     ours = written or {}
-    return {
-        key: text
-        for key in (_wire.SESSION_ID, _wire.SESSION_PATH, _wire.SESSION_NAME)
-        if (text := first_text(attributes, (key,))) and text != ours.get(key)
-    }
+    hand: dict[str, str] = {}
+    for key in BY_HAND:
+        if key in facts and (text := first_text(facts, (key,))) and text != ours.get(key):
+            hand[key] = text
+    return hand

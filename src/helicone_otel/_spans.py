@@ -58,16 +58,11 @@ class Row:
     request: bool = True
     detached: bool = False
 
-    def fits(self, name: str, span_kind: str, attributes: Mapping[str, object]) -> bool:
-        """Tell whether a span looks like this row."""
+    def fits(self, name: str, span_kind: str) -> bool:
+        """Tell whether a span that has this row's attribute looks like it otherwise too."""
         if self.span_kinds and span_kind not in self.span_kinds:
             return False
-        if self.names and not any(fit_template(template, name) is not None for template in self.names):
-            return False
-        if not self.values:
-            return not self.attribute or self.attribute in attributes
-        value = attributes.get(self.attribute)
-        return isinstance(value, str) and value.lower() in self.values
+        return not self.names or any(fit_template(template, name) is not None for template in self.names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,17 +90,21 @@ class Dialect:
 
 
 class Reading(NamedTuple):
-    """What a span is, as far as it has shown itself."""
+    """What a span is, as far as it has shown itself.
+
+    Attributes:
+        kind: Its kind, if it is anything to us.
+        segment: The segment that it contributes to the path, if any.
+        dialect: Whose table decided.
+        row: Which row.
+        recognised: A dialect knows it as part of an LLM app; it is not merely the app's own.
+    """
 
     kind: Kind | None = None
     segment: str | None = None
     dialect: str = ""
     row: Row | None = None
-
-    @property
-    def recognised(self) -> bool:
-        """Whether a dialect knows the span as part of an LLM app, not merely as the app's own."""
-        return self.kind is not None and self.dialect != APPLICATION
+    recognised: bool = False
 
 
 APPLICATION: Final = "application"
@@ -114,16 +113,19 @@ NOTHING: Final = Reading()
 
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans/, now and before.
 URL_ATTRIBUTES: Final = ("url.full", "http.url")
+_FOREIGN: Final = (_wire.OTEL_SESSION_ID, _wire.OTEL_CONVERSATION_ID, _wire.OTEL_USER_ID)
 _OURS: Final = (_wire.SPAN_KIND, _wire.SESSION_ID, _wire.SESSION_PATH, _wire.SESSION_NAME)
 
 
 _NO_ROW: Final = Row(kind=None)
+_ANY: Final = "*"  # in the index: a row that takes any value
+_Ranked = tuple[int, str, Row]  # precedence, dialect's name, row
 
 
 class Scope:
     """What the dialects say about one instrumentation scope, indexed for reading its spans."""
 
-    __slots__ = ("_by_name", "application", "bare_carriers", "by_attribute", "known", "name", "named", "takes_headers")
+    __slots__ = ("_by_name", "_by_value", "_named", "application", "bare_carriers", "known", "name", "takes_headers")
 
     def __init__(self, name: str, dialects: Sequence[Dialect], application: bool) -> None:
         own = [dialect for dialect in dialects if dialect.scopes and is_listed(name, dialect.scopes)]
@@ -133,22 +135,34 @@ class Scope:
         self.application = application and not own
         self.takes_headers = all(dialect.takes_headers for dialect in own)
         self.bare_carriers = any(dialect.bare_carriers for dialect in own)
-        ranked = [(dialect, row) for dialect in own + shared for row in dialect.rows]
-        self.by_attribute: dict[str, list[tuple[int, str, Row]]] = {}
-        self.named: list[tuple[int, str, Row]] = []
-        for rank, (dialect, row) in enumerate(ranked):
-            rows = self.by_attribute.setdefault(row.attribute, []) if row.attribute else self.named
-            rows.append((rank, dialect.name, row))
-        self._by_name: dict[tuple[str, str], tuple[int, str, Row] | None] = {}
+        self._by_value: dict[str, dict[str, list[_Ranked]]] = {}
+        self._named: list[_Ranked] = []
+        self._by_name: dict[tuple[str, str], _Ranked | None] = {}
+        ranked = enumerate((dialect, row) for dialect in own + shared for row in dialect.rows)
+        for rank, (dialect, row) in ranked:
+            entry = (rank, dialect.name, row)
+            if not row.attribute:
+                self._named.append(entry)
+                continue
+            for value in row.values or {_ANY}:
+                self._by_value.setdefault(row.attribute, {}).setdefault(value, []).append(entry)
 
-    def by_name(self, name: str, span_kind: str) -> tuple[int, str, Row] | None:
+    def candidates(self, key: str, value: object) -> Iterable[_Ranked]:
+        """Return the rows that speak of an attribute with this value."""
+        rows = self._by_value.get(key)
+        if rows is None:
+            return ()
+        exact = rows.get(value.lower(), ()) if isinstance(value, str) else ()
+        return (*exact, *rows.get(_ANY, ()))
+
+    def by_name(self, name: str, span_kind: str) -> _Ranked | None:
         """Return the first row without an attribute that fits; remembered, names being few."""
         key = (name, span_kind)
         if key in self._by_name:
             return self._by_name[key]
         if len(self._by_name) >= _MAX_NAMES:
             self._by_name.clear()
-        found = next((entry for entry in self.named if entry[2].fits(name, span_kind, {})), None)
+        found = next((entry for entry in self._named if entry[2].fits(name, span_kind)), None)
         self._by_name[key] = found
         return found
 
@@ -179,14 +193,19 @@ class Vocabulary:
         rows = [row for dialect in dialects for row in dialect.rows]
         self._attributes = frozenset(
             key for row in rows for key in (row.attribute, *row.named_by) if key
-        ).union(self.session_ids, self.user_ids, _OURS, URL_ATTRIBUTES)
+        ).union(self.session_ids, self.user_ids, _OURS, URL_ATTRIBUTES, _FOREIGN)
+        # Values of these tell one span from the next, so spans that bear them are not remembered alike.
+        self._telling = frozenset((*self.session_ids, *self.user_ids, *_OURS, *URL_ATTRIBUTES, *_FOREIGN))
         self._scopes: dict[str, Scope] = {}
         self.known_scope = self._scopes.get
 
     def facts(self, attributes: Mapping[str, object]) -> dict[str, object]:
         """Return the attributes that any table speaks of: one pass, whatever else a span carries."""
-        wanted = self._attributes
-        return {key: attributes[key] for key in attributes if key in wanted}
+        return {key: attributes[key] for key in self._attributes.intersection(attributes)}
+
+    def are_common(self, facts: Mapping[str, object]) -> bool:
+        """Tell whether many spans bear just these: no ids, no addresses."""
+        return self._telling.isdisjoint(facts)
 
     def speaks_of(self, attributes: Mapping[str, object]) -> bool:
         """Tell whether any table speaks of one of these attributes."""
@@ -214,9 +233,9 @@ class Vocabulary:
             attributes: At least what `facts` keeps of its attributes.
         """
         best = scope.by_name(name, span_kind)
-        for key in attributes:
-            for entry in scope.by_attribute.get(key, ()):
-                if (best is None or entry[0] < best[0]) and entry[2].fits(name, span_kind, attributes):
+        for key, value in attributes.items():
+            for entry in scope.candidates(key, value):
+                if (best is None or entry[0] < best[0]) and entry[2].fits(name, span_kind):
                     best = entry
         by_hand = attributes.get(_wire.SPAN_KIND)
         if by_hand is not None and by_hand in KINDS:
@@ -237,7 +256,7 @@ def _reading(kind: Kind | None, dialect: str, row: Row, name: str, attributes: M
     segment = None
     if kind is not None and kind not in CALL_KINDS:
         segment = _own_name(row, attributes) or row.segment or _name_from_span(row, name) or kind
-    return Reading(kind, segment, dialect, row)
+    return Reading(kind, segment, dialect, row, recognised=kind is not None)
 
 
 def _own_name(row: Row, attributes: Mapping[str, object]) -> str:

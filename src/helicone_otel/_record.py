@@ -1,0 +1,78 @@
+"""What is remembered of a span."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from ._context import Place
+from ._session import Session
+from ._spans import NOTHING, Reading, Scope
+from ._stands import Stand
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+# Nothing is looked for further out than this; a path has at most 16 segments anyway.
+MAX_DEPTH: Final = 128
+
+
+class Record:
+    """What is remembered of one span, or of one place that code opened.
+
+    A record starts with what its constructor sets; the rest are defaults of the class until
+    somebody asks.
+    """
+
+    reading: Reading = NOTHING
+    size: int = -1
+    """How many attributes the span had when it was read last, ours included; -1: never read."""
+    name: str = ""
+    """The span's name when it was read last."""
+    own: Session | None = None
+    """The session that an attribute of this very span names, or that this place opened."""
+    opened: bool = False
+    """It was named on purpose, so it holds whatever encloses the span or its trace."""
+    begins: tuple[str, ...] | None = None
+    """The path begins here anew: at the root of a session, or where the user said by hand."""
+    steps: tuple[str, ...] = ()
+    """The segments that a place adds."""
+    entrance: str = ""
+    """The path of the route or task by which work came in."""
+    base: Stand | None = None
+    """Where that which encloses it stood when its own stand was found."""
+    stand: Stand | None = None
+    label: dict[str, str] | None = None
+    """What was written on the span while it lived."""
+    foreign: frozenset[str] = frozenset()
+    """Attributes of other conventions that stood there before us and are not overwritten."""
+    theirs: dict[str, str | None] | None = None
+    """The session attributes that the caller's own request headers amount to."""
+    sent: tuple[tuple[str, str], ...] = ()
+    """The Helicone headers that left with its request."""
+    by_gateway: bool = False
+    """A gateway saw the call, so Helicone has a row of it."""
+    wraps: bool = False
+    """A call of the same kind was seen inside."""
+    claimed: bool = False
+    """A detached wrapper beside it has found it."""
+    request: bool = False
+    ended: bool = False
+
+    def __init__(
+        self, span: ReadableSpan | None, parent: Record | None, scope: Scope | None, place: Place | None, trace_id: int
+    ) -> None:
+        self.span = span
+        self.parent = parent
+        self.scope = scope
+        self.place = place
+        self.trace_id = trace_id
+
+    def line(self) -> Iterator[Record]:
+        """Yield the record and what encloses it, from the inside out."""
+        record: Record | None = self
+        for _ in range(MAX_DEPTH):
+            if record is None:
+                return
+            yield record
+            record = record.parent

@@ -1,0 +1,125 @@
+"""Where a span stands: session, path and label in one immutable node.
+
+Nodes form a tree, and spans that stand alike share one: the second `web_search` below the same step
+of the same session costs a look-up. A node never changes; a span that shows itself late moves to
+another one, and what is below it follows when it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from . import _wire
+from ._memory import Recent
+from ._session import Session, bounded
+from ._spans import CALL_KINDS, Reading
+
+_MAX_CHILDREN: Final = 256
+
+
+class Look(NamedTuple):
+    """What distinguishes spans that stand below the same node."""
+
+    kind: str | None = None
+    segments: tuple[str, ...] = ()
+    gen_ai: bool = False
+    """OpenTelemetry's GenAI conventions describe the span, so it may name a conversation."""
+    entrance: str = ""
+    """The path of the route or task by which work came in here."""
+
+
+class Stand:
+    """A place in the tree of a session.
+
+    Attributes:
+        session: The session that holds here.
+        chosen: Somebody chose that session; else the trace was given one.
+        path: The segments, outermost first.
+        text: The path on the wire.
+        label: The attributes of a span that stands here; shared, so it must not be changed.
+        alike: Where spans stand below this node, with what they are, by what they show; the registry's.
+    """
+
+    __slots__ = ("_below", "_call", "_entrance", "_families", "alike", "chosen", "label", "path", "session", "text")
+
+    def __init__(
+        self, families: frozenset[str], session: Session, chosen: bool, path: tuple[str, ...], look: Look, above: Stand | None
+    ) -> None:
+        self._families = families
+        self._below: dict[Look, Stand] = {}
+        self.alike: Recent[tuple[object, ...], tuple[Reading, Stand]] = Recent(_MAX_CHILDREN)
+        self._entrance = look.entrance or (above._entrance if above is not None else "")
+        self._call = look.kind if look.kind in CALL_KINDS else (above._call if above is not None and not path else None)
+        self.session = session
+        self.chosen = chosen
+        self.path = path
+        self.text = "/" + "/".join(path) if path else self._text_without_step()
+        self.label = self._make_label(look)
+
+    def below(self, look: Look) -> Stand:
+        """Return where a span stands that looks like this, below this node."""
+        stand = self._below.get(look)
+        if stand is None:
+            if len(self._below) >= _MAX_CHILDREN:
+                self._below.clear()
+            stand = self._below[look] = self._descend(look)
+        return stand
+
+    def begin(self, session: Session, chosen: bool, path: tuple[str, ...] | None, look: Look) -> Stand:
+        """Return where a span stands with which a session or a path begins anew.
+
+        Args:
+            session: The session from here on.
+            chosen: Somebody chose it.
+            path: The path it begins at; `None`: it goes on at this node's.
+            look: What the span looks like.
+        """
+        path = self.path if path is None else path
+        return Stand(self._families, session, chosen, path, Look(entrance=self._entrance), None).below(look)
+
+    def text_of_call(self, kind: str) -> str:
+        """Return the path of a call of this kind that has no span of its own, made here.
+
+        With no step at all it stands at the route or task name through which the work came in, else at
+        `/chat` or `/embeddings`: a request at a bare `/` draws an unnamed folder.
+        """
+        return self.text if self.path else self._entrance or "/" + CALL_KINDS[kind]
+
+    def _descend(self, look: Look) -> Stand:
+        path = self.path
+        for segment in look.segments:
+            # Adjacent equal segments are one step seen twice (`invoke_agent X` around `X.agent`).
+            if not path or path[-1] != segment:
+                path = (*path, segment)
+        return Stand(self._families, self.session, self.chosen, bounded(path), look, self)
+
+    def _text_without_step(self) -> str:
+        # What is below a call stands where the call does.
+        return self._entrance or "/" + CALL_KINDS[self._call] if self._call else "/"
+
+    def _make_label(self, look: Look) -> dict[str, str]:
+        session = self.session
+        label = {_wire.SESSION_ID: session.wire_id, _wire.SESSION_PATH: self.text}
+        if session.wire_name:
+            label[_wire.SESSION_NAME] = session.wire_name
+        if look.kind:
+            label[_wire.SPAN_KIND] = look.kind
+        # The conventions forbid invented conversation ids, and other backends would group by them.
+        if not session.provisional and "session" in self._families:
+            label[_wire.OTEL_SESSION_ID] = _wire.valid_text(session.id)
+        if not session.provisional and look.gen_ai and "gen_ai" in self._families:
+            label[_wire.OTEL_CONVERSATION_ID] = _wire.valid_text(session.id)
+        if session.user_id and "user" in self._families:
+            label[_wire.OTEL_USER_ID] = _wire.valid_text(session.user_id)
+        for name, value in session.properties.items():
+            label[_wire.PROPERTY_PREFIX + name] = value
+        return label
+
+
+NO_LOOK: Final = Look()
+
+
+def top(families: Iterable[str], session: Session, chosen: bool) -> Stand:
+    """Return the node at which a session begins."""
+    return Stand(frozenset(families), session, chosen, session.path.segments, NO_LOOK, None)

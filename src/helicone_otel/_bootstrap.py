@@ -73,7 +73,7 @@ class Installation:
             self._installed = False
             self._wraps.undo()
             self._restore_global_textmap()
-            self._processor.enabled = False
+            self._processor.disarm()
             self._processor = HeliconeSpanProcessor()
             self._providers.clear()
             self._makers.clear()

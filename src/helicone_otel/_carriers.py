@@ -43,43 +43,34 @@ def write_headers(
         write: Writes one header.
 
     Returns:
-        What was written.
+        Which of the headers that leave are ours.
     """
-    ours = headers_of(location)
-    theirs = session_headers_in(carrier)
+    wanted = dict(headers_of(location))
+    present = _present(carrier, wanted)
     # An instrumentation may inject twice for one request: what we wrote is not the caller's.
-    if theirs and not theirs.items() <= dict(ours).items():
-        return _fill_in(registry, ours, theirs, record, destination, write)
+    theirs = {name: value for name, value in present.items() if wanted.get(name) != value}
+    ours: Headers = ()
+    if _wire.SESSION_ID_HEADER not in theirs:
+        ours = tuple((name, value) for name, value in wanted.items() if name not in theirs)
     for name, value in ours:
-        write(name, value)
-    registry.sent(location if record is None else location._replace(record=record), ours, destination)
+        if name not in present:
+            write(name, value)
+    if not theirs.keys().isdisjoint(SESSION_HEADERS):
+        if record is not None:
+            registry.obey(record, {**theirs, **dict(ours)}, destination)
+    else:
+        leaving = ours if not theirs else (*ours, *theirs.items())
+        registry.sent(location if record is None else location._replace(record=record), leaving, destination)
     return ours
 
 
-def _fill_in(
-    registry: Registry,
-    ours: Headers,
-    theirs: Mapping[str, str],
-    record: Record | None,
-    destination: Destination,
-    write: Callable[[str, str], None],
-) -> Headers:
-    missing: Headers = ()
-    if _wire.SESSION_ID_HEADER not in theirs:
-        missing = tuple(header for header in ours if header[0] not in theirs)
-    for name, value in missing:
-        write(name, value)
-    if record is not None:
-        registry.obey(record, {**theirs, **dict(missing)}, destination)
-    return missing
-
-
-def session_headers_in(carrier: object) -> dict[str, str]:
-    """Return the session headers that a carrier has already, by their canonical names."""
+def _present(carrier: object, wanted: Mapping[str, str]) -> dict[str, str]:
+    """Return which of our headers a carrier has already, by our spelling of their names."""
     if isinstance(carrier, dict):
         # A dict tells upper from lower case; HTTP does not.
-        named = ((_CANONICAL.get(name.lower()), value) for name, value in carrier.items() if isinstance(name, str))
+        spelled = {**_CANONICAL, **{name.lower(): name for name in wanted}}
+        named = ((spelled.get(name.lower()), value) for name, value in carrier.items() if isinstance(name, str))
         return {name: value for name, value in named if name}
     if isinstance(carrier, Mapping):
-        return {name: carrier[name] for name in SESSION_HEADERS if name in carrier}
+        return {name: carrier[name] for name in {*SESSION_HEADERS, *wanted} if name in carrier}
     return {}

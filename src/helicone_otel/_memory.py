@@ -51,7 +51,11 @@ class Recent(dict[_K, _R]):
         """Remember a value."""
         self[key] = value
         if len(self) > self._limit:
-            try:
-                del self[next(iter(self))]
-            except (KeyError, RuntimeError, StopIteration):
-                return  # another thread is at it
+            self.forget_oldest()
+
+    def forget_oldest(self) -> None:
+        """Make room for one entry."""
+        try:
+            del self[next(iter(self))]
+        except (KeyError, RuntimeError, StopIteration):
+            return  # another thread is at it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context
@@ -25,21 +26,26 @@ class HeliconeSpanProcessor(SpanProcessor):
     """
 
     def __init__(self, registry: Registry | None = None) -> None:
-        self._registry = registry or REGISTRY
-        self.enabled = True
+        registry = registry or REGISTRY
+        self._attend: Callable[[Span, Context | None], None] = registry.attend
+        self._settle: Callable[[ReadableSpan], None] = registry.settle
+
+    def disarm(self) -> None:
+        """Do nothing from here on: the SDK offers no way to take a processor out."""
+        self._attend = _ignore
+        self._settle = _ignore
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Label a span that has started."""
         try:
-            if self.enabled:
-                self._registry.attend(span, parent_context)
+            self._attend(span, parent_context)
         except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's start_span
             swallow("on_start", error)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Decide for good what a span that has ended bears."""
         try:
-            self._registry.settle(span)
+            self._settle(span)
         except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
             swallow("on_end", error)
 
@@ -49,3 +55,7 @@ class HeliconeSpanProcessor(SpanProcessor):
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Do nothing: nothing is held back."""
         return True
+
+
+def _ignore(*_: object) -> None:
+    """Stand in for the registry once the processor is disarmed."""

@@ -65,6 +65,9 @@ class HeliconePropagator(TextMapPropagator):
         destination = self._destination(span, record, carrier)
         if destination is Destination.UNKNOWN:
             return
+        if record is None and destination is Destination.GATEWAY:
+            # The span does not record, so the path of the URL is unknown; nearly all such calls are chats.
+            location = self._registry.locate(context, call="llm") or location
         write_headers(
             self._registry, location, record, destination, carrier, lambda name, value: setter.set(carrier, name, value)
         )
@@ -75,7 +78,7 @@ class HeliconePropagator(TextMapPropagator):
             host = _text_in(carrier, "host")
             return destinations.of_authority(host) if host else Destination.UNKNOWN
         scope = record.scope
-        if scope is not None and (not scope.takes_headers or (scope.bare_carriers and not carrier)):
+        if scope is not None and (scope.bare_carriers or not scope.takes_headers):
             return Destination.UNKNOWN
         attributes = record.span.attributes or {}
         for key in URL_ATTRIBUTES:

@@ -18,18 +18,24 @@ from . import _wire
 from ._context import PLACE_KEY, PLACES, Place, current_place
 from ._destinations import Destination
 from ._guard import swallow
+from ._lineage import MAX_LIVE
 from ._record import Record
 from ._requests import Calls, request_id
 from ._resolver import Resolver, is_newer
 from ._session import Session
 from ._settings import Settings
 from ._spans import CALL_KINDS, REQUEST_KINDS, Scope
+from ._stands import Alike, Stand
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
 
 _NO_FACTS: Final[dict[str, object]] = {}
+_INTERNAL: Final = trace.SpanKind.INTERNAL
+_SERVER: Final = trace.SpanKind.SERVER
+_CONSUMER: Final = trace.SpanKind.CONSUMER
+Attributes = Mapping[str, object] | None
 
 
 class Location(NamedTuple):
@@ -57,6 +63,7 @@ class Registry:
         self.lineage = self.resolver.lineage
         self._known_scope = self.resolver.vocabulary.known_scope
         self._live = self.lineage.live
+        self._put_ended = self.lineage.ended.put
         self._vocabulary = self.resolver.vocabulary
         self._traces = self.resolver.traces
         self._calls = Calls()
@@ -75,63 +82,80 @@ class Registry:
         """
         scope_name = span.instrumentation_scope.name  # type: ignore[union-attr]  # the SDK always sets one
         scope = self._known_scope(scope_name) or self._vocabulary.scope(scope_name)
-        if scope.known or PLACES or self._traces or span.attributes:
-            self._consider(span, scope, parent_context)
+        attributes = span.attributes
+        if scope.known or PLACES or self._traces or attributes:
+            self._consider(span, scope, attributes, parent_context)
         elif span.parent is not None:
             self.lineage.note(span.get_span_context().span_id, trace.get_current_span(parent_context))
 
-    def _consider(self, span: Span, scope: Scope, parent_context: Context | None) -> None:
-        """Take a span in if it is our business, else remember what stands above it."""
+    def _consider(self, span: Span, scope: Scope, attributes: Attributes, parent_context: Context | None) -> None:
+        """Label a span if it is our business, else remember what stands above it."""
         ids, above = span.get_span_context(), span.parent
-        place = self._place_in(parent_context) if PLACES else None
-        attributes = span.attributes
+        place: Place | None = None
+        if PLACES:
+            place = (get_current() if parent_context is None else parent_context).get(PLACE_KEY)  # type: ignore[assignment]  # our own key
         facts = self._vocabulary.facts(attributes) if attributes else _NO_FACTS
         if place is None and not facts and not scope.known and ids.trace_id not in self._traces:
             if above is not None:
                 self.lineage.note(ids.span_id, trace.get_current_span(parent_context))
             return
-        if attributes and ids.span_id in self._live:
+        parent = self._parent_of(above, parent_context) if above is not None else None
+        if not attributes and span.kind is _INTERNAL:
+            # The common case is spelled out: see the benchmarks.
+            base = self._base(place, parent)
+            alike = base.alike.get((scope, span.name)) if base is not None else None
+            if alike is not None and alike.stand.chosen:
+                self._live[ids.span_id] = (alike, place)
+                if len(self._live) > MAX_LIVE:
+                    self._live.forget_oldest()
+                span.set_attributes(alike.stand.label)
+                return
+        elif ids.span_id in self._live:
             return  # a second processor of ours, added by hand
-        parent = None
-        if above is not None:
-            parent = self.lineage.get(above.span_id) or self.lineage.record_at(trace.get_current_span(parent_context))
-            if parent is not None and self.resolver.has_changed(parent):
-                self._ask(parent)
         record = Record(span, parent, scope, place, ids.trace_id)
-        self._live.put(ids.span_id, record)
-        if not self._label_alike(record, span, facts, len(attributes) if facts and attributes else 0):
-            self._read(record, [record])
+        self.lineage.keep(ids.span_id, record)
+        self._take_in(record, span, facts, len(attributes) if attributes else 0)
 
-    def _place_in(self, context: Context | None) -> Place | None:
-        return cast("Place | None", (get_current() if context is None else context).get(PLACE_KEY))
+    def _parent_of(self, above: trace.SpanContext, parent_context: Context | None) -> Record | None:
+        parent = self._live.get(above.span_id)
+        if not isinstance(parent, Record):
+            parent = self.lineage.record_at(trace.get_current_span(parent_context)) or self.lineage.known(above.span_id)
+        if parent is not None and self.resolver.has_changed(parent):
+            self._ask(parent)
+        return parent
 
-    def _label_alike(self, record: Record, span: Span, facts: Mapping[str, object], size: int) -> bool:
-        """Label a span like the last that showed the same and stood where it stands, if there is one."""
-        place, parent = record.place, record.parent
+    def _base(self, place: Place | None, parent: Record | None) -> Stand | None:
+        """Return where that stands which encloses a span, if that is known already."""
         if place is not None and (parent is None or is_newer(place, parent)):
             known = place.record
-            if known is None or place.left or known[0] is not self.resolver:
-                return False
-            record.parent = parent = known[1]
-        base = parent.stand if parent is not None else None
-        if base is None or (facts and not self._vocabulary.are_common(facts)):
-            return False
-        found = base.alike.get((record.scope, span.name, id(span.kind), *facts.items()))
-        if found is None:
-            return False
-        record.base = base
-        record.reading, record.stand = found
-        record.name = span.name
-        record.label = label = found[1].label
+            return known[1].stand if known is not None and known[0] is self.resolver and not place.left else None
+        return parent.stand if parent is not None else None
+
+    def _take_in(self, record: Record, span: Span, facts: Mapping[str, object], size: int) -> None:
+        """Read and label a span that has started, or label it like the last that showed the same."""
+        key: tuple[object, ...] | None = None
+        if not facts and span.kind is _INTERNAL:
+            key = (record.scope, span.name)
+        elif self._vocabulary.are_common(facts) and span.kind is not _SERVER and span.kind is not _CONSUMER:
+            key = (record.scope, span.name, span.kind, *facts.items())
+        base = self._base(record.place, record.parent)
+        alike = base.alike.get(key) if base is not None and key is not None else None
+        if alike is not None:
+            self._label_alike(record, alike, span, size)
+            return
+        self._read(record, [record])
+        # What the SDK's limits cut does for no one else.
+        if key and record.base is not None and record.stand is not None and _bears(span, record.label):
+            record.base.alike.put(key, Alike(record.reading, record.stand, record.base, span.name))
+
+    def _label_alike(self, record: Record, alike: Alike, span: Span, size: int) -> None:
+        place = record.place
+        if place is not None and (record.parent is None or is_newer(place, record.parent)):
+            record.parent = place.record[1]
+        record.reading, record.stand, record.base, record.name = alike
+        record.label = label = alike.stand.label
         record.size = size + len(label)
         span.set_attributes(label)
-        return True
-
-    def _remember_alike(self, record: Record, span: Span) -> None:
-        facts = self._vocabulary.facts(span.attributes or _NO_FACTS)
-        if record.base is not None and record.stand is not None and self._vocabulary.are_common(facts):
-            key = (record.scope, span.name, id(span.kind), *facts.items())
-            record.base.alike[key] = (record.reading, record.stand)
 
     # --- headers leave ------------------------------------------------------------------------
 
@@ -147,7 +171,7 @@ class Registry:
         """
         span = trace.get_current_span(context)
         ids = span.get_span_context()
-        record = self.lineage.get(ids.span_id)
+        record = self.lineage.known(ids.span_id, span)
         place = current_place(context) if PLACES else None
         if place is not None and (record is None or is_newer(place, record)):
             record = self.resolver.record_of(place, ids.trace_id)
@@ -180,7 +204,7 @@ class Registry:
 
     def record_of(self, span: trace.Span) -> Record | None:
         """Return what is remembered of a span."""
-        return self.lineage.get(span.get_span_context().span_id)
+        return self.lineage.known(span.get_span_context().span_id, span)
 
     def sent(self, location: Location, headers: tuple[tuple[str, str], ...], destination: Destination) -> None:
         """Note that headers have left: what they say about a session is final now."""
@@ -218,26 +242,27 @@ class Registry:
     def settle(self, span: ReadableSpan) -> None:
         """Decide for good, when a span has ended, what it is and whether it stands for a call."""
         ids = span.get_span_context()
-        record = self._live.pop(ids.span_id, None) if self._live and ids is not None else None
-        if record is None or ids is None:
+        entry = self._live.pop(ids.span_id, None) if self._live and ids is not None else None
+        if entry is None or ids is None:
             return
-        self.lineage.ended.put(ids.span_id, record)
+        self._put_ended(ids.span_id, entry)
+        if not isinstance(entry, tuple):
+            self._settle(entry, span)
+
+    def _settle(self, record: Record, span: ReadableSpan) -> None:
         record.ended = True
-        record.span = span
-        if self.resolver.has_changed(record):
+        if record.size != len(span.attributes or ()) or record.name != span.name:
+            record.span = span
             self._read(record, [record])
+        record.span = None
         if record.reading.kind in REQUEST_KINDS:
             record.request = self._calls.settle(record, span)
-        record.span = None
         if record.stand is not None and not record.stand.chosen:
             self.resolver.finalise(record)
 
     def final_label(self, span: ReadableSpan) -> Mapping[str, str | list[str]] | None:
         """Return the attributes that a span which has ended bears; `None`: it passes untouched."""
-        ids = span.get_span_context()
-        record = self.lineage.get(ids.span_id) if ids is not None else None
-        if record is None and span.attributes and self._vocabulary.speaks_of(span.attributes):
-            record = self._record_of_late(span)
+        record = self._record_of_ended(span)
         label = self._label(record) if record is not None else None
         if record is None or label is None:
             return None
@@ -251,18 +276,23 @@ class Registry:
     def written(self, span: ReadableSpan) -> Mapping[str, str]:
         """Return what was written on a span while it lived."""
         ids = span.get_span_context()
-        record = self.lineage.get(ids.span_id) if ids is not None else None
+        record = self.lineage.known(ids.span_id) if ids is not None else None
         return (record.label if record is not None else None) or {}
 
-    def _record_of_late(self, span: ReadableSpan) -> Record | None:
-        """Remember a span that showed only at its end, when nobody asked any more, what it is."""
-        ids, scope = span.get_span_context(), span.instrumentation_scope
-        if ids is None or scope is None:
+    def _record_of_ended(self, span: ReadableSpan) -> Record | None:
+        """Return the record of a span that has ended; make it if only now it matters what it is."""
+        ids = span.get_span_context()
+        if ids is None:
             return None
-        parent = self.lineage.above(ids.span_id)
-        record = Record(span, parent, self._vocabulary.scope(scope.name), None, ids.trace_id)
-        self._live.put(ids.span_id, record)
-        self.settle(span)
+        entry = self.lineage.ended.get(ids.span_id)
+        if isinstance(entry, Record):
+            return entry
+        facts = self._vocabulary.facts(span.attributes) if span.attributes else _NO_FACTS
+        if entry is None and not facts:
+            return None
+        record = self.lineage.known(ids.span_id, span) or self.lineage.ended_record(span)
+        if record is not None and not record.request and (entry is None or self.resolver.has_changed(record)):
+            self._settle(record, span)
         return record
 
     # --- reading and writing ------------------------------------------------------------------
@@ -319,10 +349,7 @@ class Registry:
         before = record.label
         if label is None or label is before:
             return
-        live = cast("Span", span)
-        if before is None:
-            self._remember_alike(record, live)
-        live.set_attributes(label)
+        cast("Span", span).set_attributes(label)
         record.size += len(label) if before is None else len(label.keys() - before.keys())
         record.label = label
 
@@ -336,6 +363,11 @@ class Registry:
         if not record.foreign:
             return record.stand.label
         return {key: value for key, value in record.stand.label.items() if key not in record.foreign}
+
+
+def _bears(span: ReadableSpan, label: Mapping[str, object] | None) -> bool:
+    attributes = span.attributes or _NO_FACTS
+    return label is not None and all(attributes.get(key) == value for key, value in label.items())
 
 
 _ATTRIBUTE_OF: Final = {

@@ -29,6 +29,15 @@ class Look(NamedTuple):
     """The path of the route or task by which work came in here."""
 
 
+class Alike(NamedTuple):
+    """What spans have in common that show the same and stand below the same node."""
+
+    reading: Reading
+    stand: Stand
+    base: Stand
+    name: str
+
+
 class Stand:
     """A place in the tree of a session.
 
@@ -38,7 +47,7 @@ class Stand:
         path: The segments, outermost first.
         text: The path on the wire.
         label: The attributes of a span that stands here; shared, so it must not be changed.
-        alike: Where spans stand below this node, with what they are, by what they show; the registry's.
+        alike: Of spans right below this node, by what they show, what they are; the registry's memory.
     """
 
     __slots__ = ("_below", "_call", "_entrance", "_families", "alike", "chosen", "label", "path", "session", "text")
@@ -48,7 +57,7 @@ class Stand:
     ) -> None:
         self._families = families
         self._below: dict[Look, Stand] = {}
-        self.alike: Recent[tuple[object, ...], tuple[Reading, Stand]] = Recent(_MAX_CHILDREN)
+        self.alike: Recent[tuple[object, ...], Alike] = Recent(_MAX_CHILDREN)
         self._entrance = look.entrance or (above._entrance if above is not None else "")
         self._call = look.kind if look.kind in CALL_KINDS else (above._call if above is not None and not path else None)
         self.session = session

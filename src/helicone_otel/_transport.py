@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 from opentelemetry import trace
-from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
+from . import _wire
 from ._carriers import write_headers
 from ._destinations import Destination
 from ._guard import swallow
@@ -35,13 +35,12 @@ class Request(Protocol):
 def prepare(registry: Registry, request: Request) -> None:
     """Bring the session headers of a request about to leave in order. Never raises."""
     try:
+        if _MARK in request.extensions:
+            _take_out(request)
         url = request.url
-        destination = registry.resolver.destinations.of_host(url.host, url.port, url.scheme)
-        if destination is Destination.UNKNOWN:
-            if _MARK in request.extensions:
-                _take_out(request)
-            return
-        if is_instrumentation_enabled():
+        # The raw host is what is connected to; the other one is decoded for people (`xn--…`).
+        destination = registry.resolver.destinations.of_host(url.raw_host.decode("ascii"), url.port, url.scheme)
+        if destination is not Destination.UNKNOWN and not _is_suppressed():
             _write(registry, request, destination)
     except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
         swallow("transport hook", error)
@@ -49,21 +48,40 @@ def prepare(registry: Registry, request: Request) -> None:
 
 def _write(registry: Registry, request: Request, destination: Destination) -> None:
     if destination is Destination.GATEWAY:
-        location = registry.locate_gateway_call(call_kind(str(request.url)))
+        kind = call_kind(str(request.url))
+        location = registry.locate_gateway_call(kind)
+        if kind != "llm":
+            _correct(registry, request)
     else:
         location = registry.locate()
     if location is None:
         return
     record = registry.record_of(trace.get_current_span())
-    written = write_headers(registry, location, record, destination, request.headers, request.headers.__setitem__)
     # httpx hands the extensions of a request on to the request that follows a redirect.
-    request.extensions[_MARK] = written
+    request.extensions[_MARK] = write_headers(
+        registry, location, record, destination, request.headers, request.headers.__setitem__
+    )
+
+
+def _correct(registry: Registry, request: Request) -> None:
+    """Take out the path of a propagator that knew only the host, and so took the call for a chat."""
+    guess = None if trace.get_current_span().is_recording() else registry.locate(call="llm")
+    headers = request.headers
+    if guess and headers.get(_wire.SESSION_ID_HEADER) == guess.session.wire_id and headers.get(_wire.SESSION_PATH_HEADER) == guess.path:
+        del headers[_wire.SESSION_PATH_HEADER]
 
 
 def _take_out(request: Request) -> None:
     for name, value in request.extensions.pop(_MARK):
         if request.headers.get(name) == value:
             del request.headers[name]
+
+
+def _is_suppressed() -> bool:
+    # Not imported above: it imports `opentelemetry.propagate`, see the package's docstring.
+    from opentelemetry.instrumentation.utils import is_instrumentation_enabled  # noqa: PLC0415
+
+    return not is_instrumentation_enabled()
 
 
 def hooked(registry: Registry, send: Callable[..., Any]) -> Callable[..., Any]:

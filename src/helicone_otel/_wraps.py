@@ -7,13 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import wrapt
-
 from ._registry import Registry
 from ._transport import MODULES, hooked, hooked_async
-
-# Since wrapt 2 its wrappers descend from a base of ObjectProxy and no longer from it.
-_PROXIES = getattr(wrapt, "BaseObjectProxy", wrapt.ObjectProxy)
 
 
 class Wraps:
@@ -31,7 +26,7 @@ class Wraps:
         they uninstrument.
         """
         holder, function = None, vars(owner)[name]
-        while isinstance(function, _PROXIES):
+        while isinstance(function, _proxies()):
             holder, function = function, function.__wrapped__
         wrapped = make(function)
         if holder is None:
@@ -46,7 +41,7 @@ class Wraps:
         while self._done:
             owner, name, wrapped = self._done.pop()
             holder, function = None, vars(owner)[name]
-            while function is not wrapped and isinstance(function, _PROXIES):
+            while function is not wrapped and isinstance(function, _proxies()):
                 holder, function = function, function.__wrapped__
             if function is not wrapped:
                 continue  # Somebody replaced it with something of their own; ours is out already.
@@ -57,6 +52,8 @@ class Wraps:
 
     def hook_transports(self, registry: Registry) -> None:
         """Hook the transports of httpx and httpx2 now, or when they are imported."""
+        import wrapt  # noqa: PLC0415  # see `_proxies`
+
         self._hooks_live = True
         for name in MODULES:
             if name in sys.modules:
@@ -68,3 +65,12 @@ class Wraps:
     def _hook(self, registry: Registry, module: Any) -> None:
         self.wrap(module.HTTPTransport, "handle_request", lambda send: hooked(registry, send))
         self.wrap(module.AsyncHTTPTransport, "handle_async_request", lambda send: hooked_async(registry, send))
+
+
+def _proxies() -> tuple[type, ...]:
+    """Return the classes of wrapt's wrappers, with which instrumentations wrap."""
+    # It imports asyncio and more, so not before anything is installed.
+    import wrapt  # noqa: PLC0415
+
+    # Since wrapt 2 its wrappers descend from a base of ObjectProxy and no longer from it.
+    return (wrapt.ObjectProxy, getattr(wrapt, "BaseObjectProxy", wrapt.ObjectProxy))

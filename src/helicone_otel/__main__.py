@@ -36,17 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Each subcommand imports what only it needs, so that one works without the extras of another.
     match given.command:
         case "run":
-            from ._cli.run import run
+            from ._cli.run import run  # noqa: PLC0415
 
             if not (command := [*given.program, *program]):
                 parser.error("run: what should be run? helicone-otel run -- python app.py")
             return run(command, as_json=given.json)
         case "demo":
-            from ._cli.demo import demo
+            from ._cli.demo import demo  # noqa: PLC0415
 
             return demo(as_json=given.json)
         case _:
-            from ._settings import render_table
+            from ._settings import render_table  # noqa: PLC0415
 
             print(render_table())
             return 0

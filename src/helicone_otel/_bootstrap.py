@@ -29,6 +29,9 @@ from ._settled import settled
 from ._wraps import Wraps
 
 
+_Maker = Callable[[], SpanProcessor]
+
+
 class Installation:
     """The pieces in a process: one processor, one propagator, and the wraps that bring them in."""
 
@@ -39,7 +42,9 @@ class Installation:
         self._processor = HeliconeSpanProcessor()
         self._propagator = HeliconePropagator()
         self._providers: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._makers: list[Callable[[], SpanProcessor]] = []
+        self._makers: list[_Maker] = []
+        # The SDK takes no processor out again: what a provider was given once, it has for good.
+        self._given: weakref.WeakKeyDictionary[Any, list[_Maker]] = weakref.WeakKeyDictionary()
 
     def install(self, settings: Settings, provider: trace.TracerProvider | None = None) -> None:
         """Bring the pieces in, or only their new settings if they are in already.
@@ -55,24 +60,31 @@ class Installation:
             self._attach(provider or trace.get_tracer_provider())
             if not self._installed:
                 self._installed = True
+                self._propagator.enabled = True
                 self._wrap()
             self._compose_global_textmap()
 
-    def add_to_all(self, make: Callable[[], SpanProcessor]) -> None:
-        """Give every provider, those to come included, one more processor of its own."""
+    @property
+    def installed(self) -> bool:
+        """Whether the pieces are in."""
+        return self._installed
+
+    def add_to_all(self, make: _Maker) -> None:
+        """Give every provider, those to come included, one more processor of its own; only once the same."""
         with self._lock:
             self._makers.append(make)
             for provider in self._providers:
-                TracerProvider.add_span_processor(provider, make())
+                self._give(provider, make)
 
     def uninstall(self) -> None:
-        """Take the wraps out and make the processor idle where the SDK offers no removal."""
+        """Take the wraps out, and make idle what OpenTelemetry does not let go: the processor, the propagator."""
         with self._lock:
             if not self._installed:
                 return
             self._installed = False
             self._wraps.undo()
             self._restore_global_textmap()
+            self._propagator.enabled = False
             self._processor.disarm()
             self._processor = HeliconeSpanProcessor()
             self._providers.clear()
@@ -83,8 +95,15 @@ class Installation:
             return
         self._providers.add(provider)
         # The base's own method: Phoenix overrides it, to *replace* its exporter by what is added.
-        for processor in (self._processor, *(make() for make in self._makers)):
-            TracerProvider.add_span_processor(provider, processor)
+        TracerProvider.add_span_processor(provider, self._processor)
+        for make in self._makers:
+            self._give(provider, make)
+
+    def _give(self, provider: TracerProvider, make: _Maker) -> None:
+        given = self._given.setdefault(provider, [])
+        if make not in given:
+            given.append(make)
+            TracerProvider.add_span_processor(provider, make())
 
     def _wrap(self) -> None:
         from opentelemetry import propagate  # noqa: PLC0415  # see the package's docstring

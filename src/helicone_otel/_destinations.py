@@ -22,7 +22,10 @@ _NO_GATEWAY_HOSTS = frozenset({"www", "docs", "us", "eu", "app", "status", "mcp"
 # scheme://authority: whatever follows the last "@" before the path is the host (RFC 3986, 3.2).
 # A backslash is a slash to browsers and to no one else; a URL with one is nobody's.
 _AUTHORITY = re.compile(r"https?://(?:[^/?#\\]*@)?([^/?#@\\]*)(?:[/?#]|\Z)", re.IGNORECASE)
-_HOST_AND_PORT = re.compile(r"(\[[0-9a-f:.%]+\]|[a-z0-9._-]+?)\.?(?::([0-9]{1,5}))?\Z")
+_LABELS = r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*"
+_HOST_AND_PORT = re.compile(rf"(\[[0-9a-f:.]+\]|{_LABELS})\.?(?::([0-9]{{1,5}}))?\Z")
+_SUFFIX = re.compile(rf"\*?(\.{_LABELS})\.?\Z")
+_PORTS = range(1, 65536)
 
 # Longer than any real one: a host name has at most 253 characters (RFC 1035, 2.3.4).
 _MAX_ORIGIN = 512
@@ -49,12 +52,9 @@ class HostList:
     _suffixes: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        plain = [entry for entry in self.entries if not entry.startswith((".", "*."))]
-        wide = [entry.removeprefix("*") for entry in self.entries if entry.startswith((".", "*."))]
-        hosts = frozenset(_normalised(entry) for entry in plain)
-        suffixes = tuple("." + _normalised(entry[1:]) for entry in wide)
-        object.__setattr__(self, "_hosts", hosts)
-        object.__setattr__(self, "_suffixes", suffixes)
+        entries = [_normalised(entry) for entry in self.entries]
+        object.__setattr__(self, "_hosts", frozenset(entry for entry in entries if not entry.startswith(".")))
+        object.__setattr__(self, "_suffixes", tuple(entry for entry in entries if entry.startswith(".")))
 
     def __contains__(self, authority: tuple[str, str]) -> bool:
         host, port = authority
@@ -62,11 +62,22 @@ class HostList:
 
 
 def _normalised(entry: str) -> str:
-    match = _HOST_AND_PORT.match(entry.strip().lower())
-    if match is None:
-        raise ValueError(f"{entry!r} is not a host, host:port or .suffix (no scheme, no path)")
-    host, port = match.groups()
+    text = entry.strip()
+    if text.isascii() and (match := _SUFFIX.match(text.lower())):
+        return match[1]
+    found = _host_and_port(text)
+    if found is None:
+        raise ValueError(f"{entry!r:.80} is not a host, host:port or .suffix (no scheme, no path)")
+    host, port = found
     return f"{host}:{port}" if port else host
+
+
+def _host_and_port(authority: str) -> tuple[str, str | None] | None:
+    # Not everything that `lower` turns into ASCII is ASCII (the Kelvin sign), so that comes first.
+    match = _HOST_AND_PORT.match(authority.lower()) if authority.isascii() else None
+    if match is None or (match[2] and int(match[2]) not in _PORTS):
+        return None
+    return match[1], str(int(match[2])) if match[2] else None
 
 
 class Destinations:
@@ -93,18 +104,19 @@ class Destinations:
 
     def _of_authority(self, authority: str) -> Destination:
         """Tell what a `Host` header (`host` or `host:port`) names."""
-        return self._classify(authority, "443")
+        # Without a port it is the scheme's, which the header does not tell: it fits no `host:port`.
+        return self._classify(authority, "")
 
     def _of_host(self, host: str, port: int | None, scheme: str) -> Destination:
-        """Tell what a host is whose URL has been taken apart already."""
-        return self._classify(host, str(port) if port else _default_port(scheme))
+        """Tell what a host is whose URL has been taken apart already; it may be a bare IPv6 address."""
+        return self._classify(f"[{host}]" if ":" in host else host, str(port) if port else _default_port(scheme))
 
     def _classify(self, authority: str, default_port: str) -> Destination:
         # Non-ASCII look-alikes and anything else that is no plain host name match nothing here.
-        match = _HOST_AND_PORT.match(authority.strip().lower())
-        if match is None:
+        found = _host_and_port(authority)
+        if found is None:
             return Destination.UNKNOWN
-        host, port = match[1], match[2] or default_port
+        host, port = found[0], found[1] or default_port
         if _is_helicone_gateway(host) or (host, port) in self._gateways:
             return Destination.GATEWAY
         return Destination.SERVICE if (host, port) in self._services else Destination.UNKNOWN
@@ -118,4 +130,4 @@ def _is_helicone_gateway(host: str) -> bool:
     if not host.endswith(_GATEWAY_SUFFIXES):
         return False
     labels = host.split(".")[:-2]
-    return bool(all(labels)) and _NO_GATEWAY_LABEL not in labels and not (len(labels) == 1 and labels[0] in _NO_GATEWAY_HOSTS)
+    return _NO_GATEWAY_LABEL not in labels and not (len(labels) == 1 and labels[0] in _NO_GATEWAY_HOSTS)

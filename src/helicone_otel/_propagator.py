@@ -34,6 +34,7 @@ class HeliconePropagator(TextMapPropagator):
 
     def __init__(self, registry: Registry | None = None) -> None:
         self._registry = registry or REGISTRY
+        self.enabled = True
 
     @property
     def fields(self) -> set[str]:
@@ -52,7 +53,8 @@ class HeliconePropagator(TextMapPropagator):
         with only a path or name the rest is filled in.
         """
         try:
-            self._inject(carrier, context, setter)
+            if self.enabled:
+                self._inject(carrier, context, setter)
         except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
             swallow("inject", error)
 
@@ -97,7 +99,7 @@ class HeliconePropagator(TextMapPropagator):
         What a caller says is text written by a stranger: it is bounded and brought into wire form.
         """
         context = Context() if context is None else context
-        if not self._registry.settings.accept_inbound:
+        if not self.enabled or not self._registry.settings.accept_inbound:
             return context
         try:
             place = _inbound_place(carrier, getter)

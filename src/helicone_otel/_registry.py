@@ -241,18 +241,20 @@ class Registry:
 
     def settle(self, span: ReadableSpan) -> None:
         """Decide for good, when a span has ended, what it is and whether it stands for a call."""
-        ids = span.get_span_context()
-        entry = self._live.pop(ids.span_id, None) if self._live and ids is not None else None
-        if entry is None or ids is None:
+        if not self._live or (ids := span.get_span_context()) is None:
+            return
+        entry = self._live.pop(ids.span_id, None)
+        if entry is None:
             return
         self._put_ended(ids.span_id, entry)
         if not isinstance(entry, tuple):
             self._settle(entry, span)
 
     def _settle(self, record: Record, span: ReadableSpan) -> None:
+        self._follow(record)
         record.ended = True
-        if record.size != len(span.attributes or ()) or record.name != span.name:
-            record.span = span
+        record.span = span
+        if self.resolver.has_changed(record):
             self._read(record, [record])
         record.span = None
         if record.reading.kind in REQUEST_KINDS:
@@ -328,6 +330,13 @@ class Registry:
                 self._read(above, [above])
             elif above.base is not resolver.base_of(above):
                 resolver.find_stand(above)
+                self._write(above)
+
+    def _follow(self, record: Record) -> None:
+        """Find a record's stand again where something above it has moved since."""
+        for above in reversed(list(record.line())):
+            if above.base is not self.resolver.base_of(above):
+                self.resolver.find_stand(above)
                 self._write(above)
 
     def _begin_trace(self, record: Record) -> None:

@@ -7,6 +7,7 @@ provisional label; the process's; the trace's, made up.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, cast
 
@@ -35,6 +36,7 @@ GATEWAY: Final = "gateway"
 # Spans that OpenTelemetry's GenAI conventions do not describe.
 _NOT_GEN_AI: Final = frozenset({"", APPLICATION, GATEWAY})
 _BY_HAND: Final = frozenset(BY_HAND)
+_OVERWRITTEN: Final = (_wire.SESSION_PATH, _wire.SESSION_ID, _wire.SPAN_KIND)
 _NO_FACTS: Final[dict[str, object]] = {}
 _KIND_NAMES: Final = {kind: kind.name for kind in SpanKind}
 _FOREIGN: Final = frozenset({_wire.OTEL_SESSION_ID, _wire.OTEL_CONVERSATION_ID, _wire.OTEL_USER_ID})
@@ -76,7 +78,20 @@ class Resolver:
     def has_changed(self, record: Record) -> bool:
         """Tell whether a span shows more of itself than when it was read last."""
         span = record.span
-        return span is not None and (record.size != len(span.attributes or ()) or record.name != span.name)
+        if span is None:
+            return False
+        attributes = span.attributes or _NO_FACTS
+        if record.size != len(attributes) or record.name != span.name:
+            return True
+        label = record.label
+        return label is not None and self._is_overwritten(attributes, label)
+
+    def _is_overwritten(self, attributes: Mapping[str, object], label: Mapping[str, str]) -> bool:
+        # The user may put values of their own in the place of ours: the number stays the same.
+        try:
+            return any(attributes[key] != label[key] for key in _OVERWRITTEN if key in label)
+        except KeyError:  # evicted by the SDK's limit, not overwritten
+            return False
 
     def show(self, record: Record) -> None:
         """Read a span into its record: what it is, what encloses it, which session it names."""

@@ -1,0 +1,32 @@
+"""What every test starts from and leaves behind: no setting, no session, nothing counted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+from opentelemetry.context import attach, get_current
+
+from helicone_otel import Settings, _guard
+from helicone_otel._registry import REGISTRY
+
+# No test is about time, and shared machines have slow moments.
+hypothesis.settings.register_profile("helicone-otel", deadline=None)
+hypothesis.settings.load_profile("helicone-otel")
+
+
+@pytest.fixture(autouse=True)
+def _clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Scrub the environment and the library's state, and let no test leave a context behind."""
+    for variable in [name for name in os.environ if name.startswith(("HELICONE_", "OTEL_"))]:
+        monkeypatch.delenv(variable)
+    REGISTRY.configure(Settings())
+    _guard._counts.clear()
+    before = get_current()
+    yield
+    after = get_current()
+    if after != before:
+        attach(before)  # the tests that follow are not to suffer
+    assert after == before

@@ -1,0 +1,121 @@
+"""Imports go down only, and importing the package does not reach what it must not reach."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import helicone_otel
+
+PACKAGE = Path(helicone_otel.__file__).parent
+
+# A module may import modules of lower layers, and those of its own layer that stand before it.
+LAYERS = (
+    ("_wire", "_guard", "_memory"),
+    ("_session", "_names", "_spans", "_destinations"),
+    (
+        "dialects._anthropic",
+        "dialects._entrances",
+        "dialects._gen_ai",
+        "dialects._libraries",
+        "dialects._mcp",
+        "dialects._openinference",
+        "dialects._traceloop",
+        "dialects",
+        "_entrances",
+        "_settings",
+        "_stands",
+    ),
+    ("_context", "_record", "_requests", "_lineage", "_sessions", "_resolver", "_registry"),
+    ("_carriers", "_processor", "_propagator", "_settled", "_transport"),
+    ("_wraps", "_bootstrap"),
+    ("__init__", "_cli.environment", "_cli.attach", "_instrumentor", "testing"),
+)
+ORDER = {module: place for place, module in enumerate(module for layer in LAYERS for module in layer)}
+PURE = {module for layer in LAYERS[:3] for module in layer}
+# The command line and the demo stand on top of everything and are imported by nothing below.
+TOP = ("__main__", "_cli", "_demo")
+
+
+def _modules() -> dict[str, Path]:
+    named = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
+    return {
+        name.removesuffix(".__init__"): path
+        for name, path in named.items()
+        if name in ORDER or not name.startswith(TOP)
+    }
+
+
+def _imports(name: str, path: Path) -> set[str]:
+    """Return the modules of this package that a module imports, by their names below it."""
+    package = name.split(".") if path.name == "__init__.py" and name != "__init__" else name.split(".")[:-1]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.ImportFrom) or not node.level:
+            continue
+        base = package[: len(package) - node.level + 1]
+        inside = [*base, *(node.module.split(".") if node.module else [])]
+        found |= {".".join(inside)} if node.module else {".".join([*inside, alias.name]) for alias in node.names}
+    return found
+
+
+def test_every_module_has_its_layer() -> None:
+    assert sorted(_modules()) == sorted(ORDER)
+
+
+@pytest.mark.parametrize("name", sorted(ORDER))
+def test_a_module_imports_only_what_stands_below_it(name: str) -> None:
+    wrong = {module for module in _imports(name, _modules()[name]) if ORDER[module] >= ORDER[name]}
+
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_the_pure_layers_know_nothing_of_opentelemetry(name: str) -> None:
+    tree = ast.parse(_modules()[name].read_text())
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level}
+
+    assert {module for module in imported if module.startswith("opentelemetry")} == set()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import opentelemetry.propagate",
+        "import helicone_otel, opentelemetry.propagate",
+        "import opentelemetry.sdk.trace, helicone_otel, opentelemetry.propagate",
+    ],
+)
+def test_the_propagator_loads_from_the_environment_in_any_import_order(code: str) -> None:
+    show = "; print('Helicone-Session-Id' in opentelemetry.propagate.get_global_textmap().fields)"
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code + show],
+        env={"OTEL_PROPAGATORS": "tracecontext,baggage,helicone"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (run.stdout, run.stderr, run.returncode) == ("True\n", "", 0)
+
+
+def test_importing_the_package_loads_no_exporter_no_propagate_and_no_http_client() -> None:
+    code = (
+        "import sys, helicone_otel\n"
+        "loaded = [name for name in sys.modules if name.startswith(('opentelemetry.exporter', 'httpx', 'requests', 'grpc'))\n"
+        "          or name == 'opentelemetry.propagate']\n"
+        "print(sorted(loaded))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert run.stdout == "[]\n"
+
+
+def test_the_public_names_are_sorted_and_there() -> None:
+    assert helicone_otel.__all__ == sorted(helicone_otel.__all__)
+    assert all(hasattr(helicone_otel, name) for name in helicone_otel.__all__)

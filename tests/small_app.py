@@ -101,7 +101,9 @@ def label_of(span: ReadableSpan) -> Label:
 def helicone_attributes(span: ReadableSpan) -> Mapping[str, object]:
     """Return everything on a span that is ours to write."""
     shared = ("session.id", "gen_ai.conversation.id", "user.id")
-    return {key: value for key, value in (span.attributes or {}).items() if key.startswith("helicone.") or key in shared}
+    return {
+        key: value for key, value in (span.attributes or {}).items() if key.startswith("helicone.") or key in shared
+    }
 
 
 def trace_session(span: ReadableSpan) -> str:

@@ -132,7 +132,7 @@ class Collector(LoopbackServer):
 class _CollectorHandler(QuietHandler):
     server: Collector
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802  # as http.server calls it
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.requests.append((self.path, self.headers.get("X-Tenant"), body))
         self.send_response(200)
@@ -164,7 +164,9 @@ class _TraceService(otlp_grpc.TraceServiceServicer):
     def __init__(self) -> None:
         self.spans: list[Span] = []
 
-    def Export(self, request: otlp.ExportTraceServiceRequest, context: object) -> otlp.ExportTraceServiceResponse:
+    def Export(  # noqa: N802  # as gRPC calls it
+        self, request: otlp.ExportTraceServiceRequest, _context: object
+    ) -> otlp.ExportTraceServiceResponse:
         self.spans += decode(request.SerializeToString())
         return otlp.ExportTraceServiceResponse()
 
@@ -257,7 +259,8 @@ def test_a_signal_reaches_the_application_which_decides_what_it_means(environ: d
     with subprocess.Popen(
         command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
-        assert process.stdout and process.stdout.readline() == "ready\n"
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
         process.send_signal(getattr(signal, f"SIG{name}"))
         output, drawing = process.communicate(timeout=30)
 

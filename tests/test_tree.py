@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helicone_otel._cli.advice import Facts, advise
 from helicone_otel._cli.draw import draw, terminal
 from helicone_otel._cli.grow import grow
 from helicone_otel._cli.spans import Span
@@ -29,6 +30,7 @@ def span(
     kind: str | None = None,
     at: tuple[int, int] = (0, 1),
     parent: Span | None = None,
+    *,
     session: tuple[str, str] = ("s1", "Trips"),
     error: str | None = None,
     attributes: Mapping[str, str] | None = None,
@@ -56,6 +58,7 @@ def sent(
     parent: Span,
     path: str,
     at: tuple[int, int] = (0, 1),
+    *,
     status: int = 200,
     host: str = "gw.test",
     label: str | None = None,
@@ -383,11 +386,79 @@ def test_a_duration_fits_its_column(nanoseconds: int) -> None:
 
 @pytest.mark.parametrize(
     ("nanoseconds", "text"),
-    [(0, "0.0 ms"), (9_940_000, "9.9 ms"), (9_950_000, "10 ms"), (999_400_000, "999 ms"), (999_600_000, "1.00 s")]
-    + [(99_940_000_000, "99.94 s"), (119_700_000_000, "2m00s"), (7_500_000_000_000, "2h05m")],
+    [
+        (0, "0.0 ms"),
+        (9_940_000, "9.9 ms"),
+        (9_950_000, "10 ms"),
+        (999_400_000, "999 ms"),
+        (999_600_000, "1.00 s"),
+        (99_940_000_000, "99.94 s"),
+        (119_700_000_000, "2m00s"),
+        (7_500_000_000_000, "2h05m"),
+    ],
 )
 def test_durations_read_well_at_the_borders(nanoseconds: int, text: str) -> None:
     assert format_duration(nanoseconds) == text
+
+
+def notes(*spans: Span, dropped: int = 0, **environ: str) -> list[str]:
+    return advise(Facts(environ, GATEWAYS, 1, dropped, spans, grow(spans, GATEWAYS)))
+
+
+def http(parent: Span, host: str) -> Span:
+    """Return an HTTP client span without captured headers."""
+    return span("/a", None, parent=parent, attributes={"http.url": f"http://{host}/v1?key=secret"})
+
+
+def test_a_run_in_which_all_went_to_the_gateway_needs_no_advice() -> None:
+    assert notes(*a_trip()) == []
+
+
+def test_a_span_of_the_sdks_own_with_a_url_is_not_taken_for_a_call_without_headers() -> None:
+    native = span("/a", "llm", attributes={"url.full": "http://gw.test/v1/messages"})
+
+    assert notes(native, sent(native, "/a")) == []
+
+
+def test_headers_captured_on_the_sdks_span_cover_the_http_span_below() -> None:
+    native = span("/a", "llm", attributes={"http.request.header.helicone-session-id": "s1"})
+
+    assert notes(native, http(native, "gw.test")) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "beginning"),
+    [
+        ("api.test", "1 HTTP request of LLM calls went to api.test, which is no Helicone gateway"),
+        ("gw.test", "1 HTTP request of LLM calls reached the gateway gw.test without Helicone headers"),
+    ],
+)
+def test_a_call_without_headers_is_explained_by_its_host(host: str, beginning: str) -> None:
+    chat = span("/a", "llm")
+
+    [note] = notes(chat, http(chat, host))
+
+    assert note.startswith(beginning)
+    assert "secret" not in note
+
+
+def test_llm_calls_of_which_no_http_request_was_seen_are_explained() -> None:
+    assert notes(logged("/a", "llm")) == [
+        "No LLM call carried Helicone headers: none of them went through httpx or httpx2."
+    ]
+
+
+def test_spans_that_nothing_recognises_are_listed_by_scope() -> None:
+    [note] = notes(span(None), span(None))
+
+    assert note.startswith("2 spans arrived, from a scope (2), but none of an LLM call")
+
+
+def test_what_was_sampled_out_or_dropped_is_said() -> None:
+    assert notes(*a_trip(), dropped=3, OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="0.1") == [
+        "OTEL_TRACES_SAMPLER=traceidratio (OTEL_TRACES_SAMPLER_ARG=0.1): what was sampled out is not shown.",
+        "3 spans came after the first 7 and are not shown.",
+    ]
 
 
 _SPANS = st.lists(

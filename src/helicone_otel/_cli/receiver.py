@@ -1,0 +1,151 @@
+"""A small OTLP/HTTP receiver on loopback, for the spans of one run.
+
+It listens on a port of its own and under a secret path, so that other users of the machine can
+neither read nor add anything. What it holds is bounded: one body, and the number of spans.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Final
+
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # ships no types
+
+from .loopback import LoopbackServer, QuietHandler, serving
+from .spans import Span, decode
+
+MAX_BODY: Final = 64 * 1024 * 1024
+MAX_SPANS: Final = 200_000
+_MAX_DIGITS: Final = 12
+_PROTOBUF: Final = "application/x-protobuf"
+
+
+class Inbox:
+    """What arrived, filled by the receiver's threads.
+
+    Attributes:
+        greetings: How many processes said that they were instrumented.
+        dropped: How many spans came after `max_spans` were held.
+    """
+
+    def __init__(self, max_spans: int = MAX_SPANS) -> None:
+        self.greetings = 0
+        self.dropped = 0
+        self._max_spans = max_spans
+        self._spans: list[Span] = []
+        self._lock = threading.Lock()
+
+    @property
+    def spans(self) -> list[Span]:
+        with self._lock:
+            return list(self._spans)
+
+    def greet(self) -> None:
+        with self._lock:
+            self.greetings += 1
+
+    def add(self, spans: Iterable[Span]) -> None:
+        """Keep spans up to the bound, and count the rest."""
+        with self._lock:
+            for span in spans:
+                if len(self._spans) < self._max_spans:
+                    self._spans.append(span)
+                else:
+                    self.dropped += 1
+
+
+@contextmanager
+def receiving(inbox: Inbox) -> Iterator[str]:
+    """Fill `inbox` while the block runs, and yield the endpoint.
+
+    `POST <endpoint>/v1/traces` takes OTLP as protobuf, plain or gzip; `POST <endpoint>/hello` is a
+    process saying that it was instrumented.
+    """
+    server = _Server(inbox, secrets.token_urlsafe(16))
+    with serving(server):
+        yield f"{server.url}/{server.token}"
+
+
+class _Server(LoopbackServer):
+    def __init__(self, inbox: Inbox, token: str) -> None:
+        self.inbox = inbox
+        self.token = token
+        super().__init__(_Handler)
+
+
+class _RefusedError(Exception):
+    def __init__(self, status: HTTPStatus) -> None:
+        self.status = status
+
+
+class _Handler(QuietHandler):
+    server: _Server
+
+    def do_POST(self) -> None:  # noqa: N802  # as http.server calls it
+        try:
+            self._route(self._body())
+        except _RefusedError as refused:
+            # The body may be unread, so the connection cannot be used again.
+            self.close_connection = True
+            self._answer(refused.status)
+        except DecodeError:
+            self._answer(HTTPStatus.BAD_REQUEST)
+        else:
+            self._answer(HTTPStatus.OK)
+
+    def _route(self, body: bytes) -> None:
+        inbox, token = self.server.inbox, self.server.token
+        if self.path == f"/{token}/hello":
+            inbox.greet()
+        elif self.path != f"/{token}/v1/traces":
+            raise _RefusedError(HTTPStatus.NOT_FOUND)
+        elif self.headers.get_content_type() != _PROTOBUF:
+            raise _RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+        else:
+            inbox.add(decode(self._plain(body)))
+
+    def _body(self) -> bytes:
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdigit()):
+            raise _RefusedError(HTTPStatus.LENGTH_REQUIRED)
+        if len(length) > _MAX_DIGITS or int(length) > MAX_BODY:
+            raise _RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            raise _RefusedError(HTTPStatus.BAD_REQUEST)
+        return body
+
+    def _plain(self, body: bytes) -> bytes:
+        match self.headers.get("Content-Encoding", "identity").strip().lower():
+            case "identity":
+                return body
+            case "gzip":
+                return _unzipped(body)
+            case _:
+                raise _RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+
+    def _answer(self, status: HTTPStatus) -> None:
+        # An empty ExportTraceServiceResponse, which says "all accepted", is zero bytes long.
+        self.send_response(status)
+        self.send_header("Content-Type", _PROTOBUF)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+def _unzipped(body: bytes) -> bytes:
+    # A few kilobytes of gzip can unfold to gigabytes, so it unfolds only as far as a body may be long.
+    unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        plain = unzip.decompress(body, MAX_BODY)
+    except zlib.error:
+        raise _RefusedError(HTTPStatus.BAD_REQUEST) from None
+    if unzip.unconsumed_tail:
+        raise _RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    if not unzip.eof:
+        raise _RefusedError(HTTPStatus.BAD_REQUEST)
+    return plain

@@ -1,0 +1,77 @@
+"""`helicone-otel run`: an application under OpenTelemetry, and at its end its sessions."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from helicone_otel._destinations import Destinations
+from helicone_otel._settings import Settings, SettingsError
+
+from .advice import Facts, advise
+from .draw import draw, terminal
+from .environment import child_environment
+from .grow import grow
+from .launch import launch
+from .receiver import Inbox, receiving
+from .spans import Span
+from .tree import Session, as_data
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What came of a run.
+
+    Attributes:
+        spans: All of them, as the receiver holds them.
+        notes: What explains gaps, for people.
+    """
+
+    exit_code: int
+    spans: list[Span]
+    sessions: list[Session]
+    notes: list[str]
+
+
+def observe(command: Sequence[str], environ: Mapping[str, str], stdout: IO[str] | int | None = None) -> Run:
+    """Run a command to its end under OpenTelemetry, and return what it did.
+
+    Raises:
+        SettingsError: A `HELICONE_*` variable has a value that cannot be used.
+    """
+    settings = Settings.from_environment(environ)
+    destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
+    inbox = Inbox()
+    with receiving(inbox) as endpoint:
+        exit_code = launch(command, child_environment(environ, endpoint), stdout)
+    spans = inbox.spans
+    sessions = grow(spans, destinations)
+    facts = Facts(environ, destinations, inbox.greetings, inbox.dropped, spans, sessions)
+    return Run(exit_code, spans, sessions, advise(facts))
+
+
+def run(command: Sequence[str], *, as_json: bool) -> int:
+    """Run a command and show its sessions; return its exit code.
+
+    The application's standard output is its own: the drawing goes to standard error, as that of
+    `time` does. With `as_json` the data are the output, and the application's goes to standard error.
+    """
+    environ = os.environ
+    if shutil.which(command[0], path=child_environment(environ, "")["PATH"]) is None:
+        print(f"helicone-otel run: command not found: {command[0]}", file=sys.stderr)
+        return 127
+    try:
+        done = observe(command, environ, stdout=sys.stderr if as_json else None)
+    except SettingsError as error:
+        print(f"helicone-otel run: {error}", file=sys.stderr)
+        return 2
+    if as_json:
+        print(json.dumps({"exit_code": done.exit_code, "sessions": as_data(done.sessions), "notes": done.notes}))
+    else:
+        draw(terminal(sys.stderr), done.sessions, done.notes)
+    return done.exit_code

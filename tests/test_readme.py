@@ -1,0 +1,58 @@
+"""The README is a promise: its code runs, and its tables are those of the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from helicone_otel._settings import render_table
+from helicone_otel.testing import Helicone
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+TESTS = re.findall(r"^```python test\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_block_of_python_runs(block: str, helicone: Helicone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HELICONE_GATEWAY_HOSTS", urlsplit(helicone.gateway_url).netloc)
+
+    exec(compile(block, "README.md", "exec"), {})  # noqa: S102  # it is our own
+
+
+def test_the_ten_lines_send_the_headers_that_their_comments_name(
+    helicone: Helicone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HELICONE_GATEWAY_HOSTS", urlsplit(helicone.gateway_url).netloc)
+    exec(compile(BLOCKS[0], "README.md", "exec"), {})  # noqa: S102  # it is our own
+
+    (request,) = helicone.requests
+    assert {name: value for name, value in request.helicone_headers.items() if name != "Helicone-Session-Id"} == {
+        "Helicone-Session-Path": "/research",
+        "Helicone-Session-Name": "Trip Planning",
+    }
+
+
+@pytest.mark.parametrize("block", TESTS)
+def test_a_test_shown_to_users_passes_in_ten_lines(block: str, pytester: pytest.Pytester) -> None:
+    body = block.partition("def test_")[2]
+    assert len([line for line in body.splitlines() if line.strip()]) <= 10
+
+    pytester.makepyfile(block)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_the_table_of_settings_is_the_codes() -> None:
+    shown = README.partition("<!-- settings -->\n")[2].partition("<!-- /settings -->")[0]
+
+    assert shown.strip() == render_table()
+
+
+def test_the_first_screen_has_the_two_commands() -> None:
+    first_screen = "\n".join(README.splitlines()[:45])
+
+    assert 'pip install -e ".[demo]" && helicone-otel demo' in first_screen
+    assert 'pip install -e ".[dev]" && pytest' in first_screen

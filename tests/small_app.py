@@ -78,9 +78,13 @@ class App:
             HeliconePropagator().inject(carrier)
         return carrier
 
+    def all_spans(self) -> tuple[ReadableSpan, ...]:
+        """Return the exported spans."""
+        return self._exporter.get_finished_spans()
+
     def spans(self) -> dict[str, ReadableSpan]:
         """Return the exported spans by their names."""
-        return {span.name: span for span in self._exporter.get_finished_spans()}
+        return {span.name: span for span in self.all_spans()}
 
     def labels(self) -> dict[str, Label]:
         """Return what the exported spans say about their sessions, by their names."""

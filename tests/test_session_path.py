@@ -14,7 +14,9 @@ from helicone_otel import SessionPath
 from helicone_otel._wire import MAX_DEPTH, MAX_PATH, MAX_SEGMENT, wire_segment
 
 any_text = st.text(st.characters()) | st.text(st.sampled_from("aB7 /_%.\\\t\n\0é🚀\ud800"))
-long_paths = st.lists(st.text(st.sampled_from("ab/ 🚀"), max_size=120), max_size=40).map(lambda names: "/" + "/".join(names))
+long_paths = st.lists(st.text(st.sampled_from("ab/ 🚀"), max_size=120), max_size=40).map(
+    lambda names: "/" + "/".join(names)
+)
 paths = any_text.map(lambda text: "/" + text) | long_paths
 
 
@@ -87,7 +89,15 @@ def test_what_is_no_text_is_refused_with_its_type(value: object) -> None:
         ("/" + "/".join(["b" * 31] * 16), ("/" + "b" * 31) * 16),
         ("/" + "/".join(["b" * 32] * 16), ("/" + "b" * 32) * 15),
     ],
-    ids=["deep", "long", "long and not ASCII", "deep and long", "slashes only", "just as long as allowed", "one too many"],
+    ids=[
+        "deep",
+        "long",
+        "long and not ASCII",
+        "deep and long",
+        "slashes only",
+        "just as long as allowed",
+        "one too many",
+    ],
 )
 def test_of_a_path_too_deep_or_too_long_the_outermost_levels_are_kept(text: str, expected: str) -> None:
     assert str(SessionPath(text)) == expected

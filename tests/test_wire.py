@@ -16,7 +16,9 @@ from helicone_otel._wire import MAX_SEGMENT, MAX_TEXT, is_property_name, valid_t
 
 # All of Unicode, the halves of surrogate pairs that stand alone included.
 any_text = st.text(st.characters())
-nasty_text = st.text(st.sampled_from("aB7 %/\\\t\r\n\0\x1b\x7f\x85\xa0\xe9\u200b\u2028\u3000\ud83d\ude80\udcff🚀日:;,\"'_-"))
+nasty_text = st.text(
+    st.sampled_from("aB7 %/\\\t\r\n\0\x1b\x7f\x85\xa0\xe9\u200b\u2028\u3000\ud83d\ude80\udcff🚀日:;,\"'_-")
+)
 texts = any_text | nasty_text
 _HALF_AN_ESCAPE = re.compile(r"%(?![0-9A-F]{2})")
 
@@ -184,7 +186,8 @@ def test_a_property_may_have_the_name_of_a_header(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", " ", "user tier", "a:b", "a\n", "a\r\nX-Evil", "café", "a\0", "(a)", "a/b", "a=b", '"a"', "a" * 65, "\ud800"]
+    "name",
+    ["", " ", "user tier", "a:b", "a\n", "a\r\nX-Evil", "café", "a\0", "(a)", "a/b", "a=b", '"a"', "a" * 65, "\ud800"],
 )
 def test_a_property_may_not_have_a_name_that_no_header_has(name: str) -> None:
     assert not is_property_name(name)

@@ -64,6 +64,13 @@ def write_headers(
     return ours
 
 
+def heed_caller(registry: Registry, record: Record, destination: Destination, carrier: object) -> None:
+    """Label a request's span with the session that its caller wrote, where there is none of ours."""
+    theirs = _present(carrier, {})
+    if _wire.SESSION_ID_HEADER in theirs:
+        registry.obey(record, theirs, destination)
+
+
 def _present(carrier: object, wanted: Mapping[str, str]) -> dict[str, str]:
     """Return which of our headers a carrier has already, by our spelling of their names."""
     if isinstance(carrier, dict):

@@ -11,8 +11,9 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import sys
 import uuid
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -85,31 +86,29 @@ def with_place(place: Place, context: Context | None = None) -> Context:
 class Visit:
     """One stay at a place, from entering to leaving, in one thread or task."""
 
-    __slots__ = ("_before", "_inside", "_place", "_token")
+    __slots__ = ("_before", "_inside", "_token", "place")
 
     def __init__(self, place: Place) -> None:
-        self._place = place
+        self.place = place
 
     def __enter__(self) -> None:
         self._before = get_current()
-        self._inside = with_place(self._place, self._before)
-        self._token: Token[object] = _probe.set(self._place)
+        self._inside = with_place(self.place, self._before)
+        self._token: Token[object] = _probe.set(self.place)
         attach(self._inside)
 
     def __exit__(self, *_: object) -> None:
         try:
             _probe.reset(self._token)
         except ValueError:  # entered in another contextvars.Context: nothing can be restored
-            self._place.left = True
+            self.place.left = True
             return
-        current = get_current()
-        if current is self._inside:
+        if get_current() is self._inside:
             attach(self._before)
-        elif current.get(PLACE_KEY) is self._place:
-            # Somebody attached on top and has not detached: keep theirs, take only ours out.
-            attach(set_value(PLACE_KEY, self._before.get(PLACE_KEY), current))
         else:
-            self._place.left = True
+            # Somebody attached on top and has not detached. Theirs stays, and when they detach at
+            # last, what comes back is a Context that holds our place: it must be known as left.
+            self.place.left = True
 
 
 class Opening:
@@ -124,16 +123,29 @@ class Opening:
         self._visits: list[Visit] = []
 
     def __enter__(self) -> Session | None:
-        place = self._make()
-        visit = Visit(place)
+        visit = Visit(self._make())
         visit.__enter__()
         self._visits.append(visit)
-        return place.session
+        return visit.place.session
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._visits.pop().__exit__(kind, error, traceback)
+        visit = self._visit_here()
+        self._visits.remove(visit)
+        visit.__exit__(kind, error, traceback)
+
+    def _visit_here(self) -> Visit:
+        """Return the innermost stay that began here: tasks and threads may share one opening."""
+        visits = tuple(self._visits)
+        if len(visits) > 1:
+            place = cast("Place | None", get_current().get(PLACE_KEY))
+            while place is not None:
+                for visit in visits:
+                    if visit.place is place:
+                        return visit
+                place = place.outer
+        return visits[-1]
 
     async def __aenter__(self) -> Session | None:
         return self.__enter__()
@@ -180,6 +192,8 @@ def session(
         raise TypeError(f"session() takes a name, a str or None, not {type(name).__name__}")
     if user_id is not None and not isinstance(user_id, str):
         raise TypeError(f"session(user_id=…) is a str, not {type(user_id).__name__}")
+    if properties is not None and not isinstance(properties, Mapping):
+        raise TypeError(f"session(properties=…) is a mapping, not {type(properties).__name__}")
     fixed_id = _id_text(id)
     begin = path if isinstance(path, SessionPath) else SessionPath(path)
     chosen = dict(properties or {})
@@ -269,23 +283,34 @@ def _async_generator(function: Callable[..., Any], make: Callable[[], Place]) ->
     async def generate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         generator = function(*args, **kwargs)
         place = make()
-        resume: Callable[[Any], Any] = generator.asend
-        sent: Any = None
+        following = _first_step(generator)
         while True:
             with Visit(place):
                 try:
-                    item = await resume(sent)
+                    item = await following
                 except StopAsyncIteration:
                     return
             try:
-                sent = yield item
-                resume = generator.asend
+                following = generator.asend((yield item))
             except GeneratorExit:
                 with Visit(place):
                     await generator.aclose()
                 raise
             except BaseException as error:  # noqa: BLE001  # thrown in by the consumer, for the generator
-                sent = error
-                resume = generator.athrow
+                following = generator.athrow(error)
 
     return generate
+
+
+def _first_step(generator: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
+    """Return the first step of an async generator, of which the event loop then takes no note.
+
+    At its end the loop closes all that it has taken note of at the same time: the wrapped one too,
+    which ours is just closing, and one of the two would fail.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return generator.asend(None)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)

@@ -6,6 +6,7 @@ Each kind of failure is logged once and counted always.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import Counter
 
@@ -14,6 +15,9 @@ logger = logging.getLogger("helicone_otel")
 # Two threads may both see a kind as new: it is then logged twice, which does no harm.
 _MAX_KINDS = 256
 _counts: Counter[str] = Counter()
+
+# The app's own log handlers may raise, out of the app's `start_span`, were it not for this.
+_HANDLERS_MAY_FAIL = contextlib.suppress(Exception)
 
 
 def swallow(where: str, error: Exception) -> None:
@@ -24,18 +28,20 @@ def swallow(where: str, error: Exception) -> None:
         error: What it raised.
     """
     if _count(f"{where}: {type(error).__name__}"):
-        logger.error(
-            "helicone-otel failed in %s and carries on without a label or header there; "
-            "further failures of this kind are counted, not logged.",
-            where,
-            exc_info=error,
-        )
+        with _HANDLERS_MAY_FAIL:
+            logger.error(
+                "helicone-otel failed in %s and carries on without a label or header there; "
+                "further failures of this kind are counted, not logged.",
+                where,
+                exc_info=error,
+            )
 
 
 def warn_once(message: str) -> None:
     """Count a drop or a refused input and log the first of its kind, in one line."""
     if _count(message):
-        logger.warning("%s", message)
+        with _HANDLERS_MAY_FAIL:
+            logger.warning("%s", message)
 
 
 def swallowed() -> dict[str, int]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection
 from typing import Any
 
-from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # it names no `__all__`
 
 from ._bootstrap import INSTALLATION
 from ._cli.environment import ENDPOINT

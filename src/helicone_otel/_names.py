@@ -11,19 +11,36 @@ from functools import lru_cache
 
 from . import _wire
 
-_UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE)
+# None of these begins inside `%C3`, so that what has been cleaned and encoded can be cleaned again.
+_UUID = re.compile(
+    r"(?<!%)(?<!%[0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE
+)
 # Eight hex digits or more that are no word and no number: at least one letter and one digit.
-_HEX_ID = re.compile(r"(?<![0-9a-z])(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}(?![0-9a-z])", re.IGNORECASE)
-# `Step 1`, `batch 3/40`, `item_17`, `attempt #2`; not `search_v2`, `gpt4`.
-_COUNTER = re.compile(r"(?<=[\s_#:./\-(\[])[0-9]+(?=[\s_:./\-)\]]|\Z)|(?<=#)[0-9]+")
-# Vendors' models as they occur in span names (`chat gpt-4o-mini`, `plan claude-sonnet-4-5`).
-_MODEL = re.compile(
-    r"(?<![0-9a-z])(?:(?:gpt|claude|gemini|gemma|llama|mistral|mixtral|command|deepseek|qwen|grok|nova|titan|phi)"
-    r"-[0-9a-z][0-9a-z.\-]*|o[134](?:-(?:mini|pro|preview))?|text-embedding-[0-9a-z\-]+)(?![0-9a-z])",
+_HEX_ID = re.compile(r"(?<![0-9a-z%])(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}(?![0-9a-z])", re.IGNORECASE)
+# `2026-11-22`, `2026-11-22T10:00:00.5Z`
+_TIMESTAMP = re.compile(
+    r"(?<![0-9a-z%])[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:[t _][0-9]{2}:?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]+)?)?(?:z|[+\-][0-9]{2}:?[0-9]{2})?)?(?![0-9a-z])",
     re.IGNORECASE,
 )
-_LEFT_OVER = re.compile(r"[\s_#:./\-]*[#:(\[][\s_#:./\-)\]]*\Z|[\s_#:./\-]+\Z|\A[\s#:./\-]+")
+# `Step 1`, `1. Search`, `batch 3/40`, `item_17`, `attempt #2`; not `search_v2`, `gpt4`.
+_COUNTER = re.compile(r"(?<![^\s_#:./\-(\[])[0-9]+(?![^\s_:./\-)\]])|(?<=#)[0-9]+")
+# Vendors' models as they occur in span names (`chat gpt-4o-mini`, `plan claude-sonnet-4-5`): a
+# version's digit or a word for the size tells them from `gpt-researcher` and `command-line`.
+_MODEL = re.compile(
+    r"(?<![0-9a-z])(?:(?:gpt|claude|gemini|gemma|llama|mistral|mixtral|command|deepseek|qwen|grok|nova|titan|phi)-"
+    r"(?=[a-z.\-]*[0-9]|(?:[a-z]+-)*(?:large|medium|small|mini|nano|micro|lite|light|pro|premier|flash|max|plus|turbo|r"
+    r"|instruct|instant|reasoner|opus|sonnet|haiku|latest|beta)(?![0-9a-z])|(?<=deepseek-)(?:chat|coder))"
+    r"[0-9a-z][0-9a-z.\-]*(?:@[0-9a-z]+)?"
+    r"|o[134](?:-(?:mini|pro|preview))?|text-embedding-[0-9a-z\-]+)(?![0-9a-z])",
+    re.IGNORECASE,
+)
+_OCCURRENCES = (_UUID, _MODEL, _HEX_ID, _TIMESTAMP, _COUNTER)
+_EMPTY_BRACKETS = re.compile(r"[(\[][\s_#:./\-]*[)\]]")
+_LEFT_OVER = re.compile(r"[\s_#:./\-]*[#:(\[][\s_#:./\-)\]]*\Z|[\s_#:./\-]+\Z|\A[\s_#:./\-]+")
 _REPEATED = re.compile(r"([\s_#:./\-])[\s_#:./\-]+")
+# Django's routes may be regular expressions: `^trips/(?P<id>[^/]+)/plan$`.
+_GROUP = re.compile(r"\([^()]*\)")
 # `{id}`, `:id`, `<int:id>`, `*` in a route.
 _PARAMETER = re.compile(r"\{[^/]*\}|:[^/]+|<[^/]*>|\*[^/]*|\([^/]*\)")
 
@@ -35,17 +52,26 @@ def clean_name(name: str) -> str:
     Returns:
         A segment in wire form; empty if nothing of the name is left.
     """
-    name = name[:512]
-    shorter = _COUNTER.sub("", _HEX_ID.sub("", _MODEL.sub("", _UUID.sub("", name))))
-    if shorter != name:
-        shorter = _LEFT_OVER.sub("", _REPEATED.sub(r"\1", shorter))
-    return _wire.wire_segment(shorter)
+    segment = _wire.wire_segment(_without_occurrences(name[:512]))
+    # What is taken out may join what was apart, and the cut may leave a number at the end.
+    while (shorter := _without_occurrences(segment)) != segment:
+        segment = shorter
+    return segment
+
+
+def _without_occurrences(name: str) -> str:
+    shorter = name
+    for occurrence in _OCCURRENCES:
+        shorter = occurrence.sub("", shorter)
+    if shorter == name:
+        return name
+    return _LEFT_OVER.sub("", _REPEATED.sub(r"\1", _EMPTY_BRACKETS.sub("", shorter)))
 
 
 @lru_cache(maxsize=1024)
 def clean_route(route: str) -> tuple[str, ...]:
     """Return the segments of a route or task name: `/trips/{id}/plan` is trips, plan."""
-    levels = (clean_name(_PARAMETER.sub("", level)) for level in route[:512].split("/"))
+    levels = (clean_name(_PARAMETER.sub("", level).strip("^$")) for level in _GROUP.sub("", route[:512]).split("/"))
     return tuple(level for level in levels if level)
 
 

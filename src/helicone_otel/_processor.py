@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context
@@ -26,26 +25,23 @@ class HeliconeSpanProcessor(SpanProcessor):
     """
 
     def __init__(self, registry: Registry | None = None) -> None:
-        registry = registry or REGISTRY
-        self._attend: Callable[[Span, Context | None], None] = registry.attend
-        self._settle: Callable[[ReadableSpan], None] = registry.settle
+        self._registry: Registry | _Nobody = registry or REGISTRY
 
     def disarm(self) -> None:
         """Do nothing from here on: the SDK offers no way to take a processor out."""
-        self._attend = _ignore
-        self._settle = _ignore
+        self._registry = _Nobody()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Label a span that has started."""
         try:
-            self._attend(span, parent_context)
+            self._registry.attend(span, parent_context)
         except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's start_span
             swallow("on_start", error)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Decide for good what a span that has ended bears."""
         try:
-            self._settle(span)
+            self._registry.settle(span)
         except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
             swallow("on_end", error)
 
@@ -57,5 +53,11 @@ class HeliconeSpanProcessor(SpanProcessor):
         return True
 
 
-def _ignore(*_: object) -> None:
-    """Stand in for the registry once the processor is disarmed."""
+class _Nobody:
+    """Stands in for the registry once the processor is disarmed."""
+
+    def attend(self, span: Span, parent_context: Context | None) -> None:
+        """Take no note."""
+
+    def settle(self, span: ReadableSpan) -> None:
+        """Decide nothing."""

@@ -170,7 +170,7 @@ class Resolver:
         record.base = base = self.base_of(record)
         look = self._look(record)
         own = record.own
-        if own is not None and (record.opened or (base is None or not base.chosen) and self._may_name(record, own)):
+        if own is not None and (record.opened or ((base is None or not base.chosen) and self._may_name(record, own))):
             above = base or top(self._families, own, chosen=True)
             record.stand = above.begin(own, True, record.begins, look)
         elif base is None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from . import _wire
 from ._guard import warn_once
@@ -51,6 +52,8 @@ class SessionPath:
 
     def __truediv__(self, segment: str) -> SessionPath:
         """Return the path one level deeper; a `/` inside `segment` becomes `_`."""
+        if not isinstance(segment, str):
+            return NotImplemented
         return SessionPath.of(self.segments + _non_empty([segment]))
 
     def __str__(self) -> str:
@@ -96,7 +99,7 @@ class Session:
     name: str | None = None
     path: SessionPath = field(default_factory=SessionPath)
     user_id: str | None = None
-    properties: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] = field(default_factory=dict, hash=False)
     provisional: bool = False
     wire_id: str = field(init=False, repr=False, compare=False)
     wire_name: str = field(init=False, repr=False, compare=False)
@@ -110,6 +113,10 @@ class Session:
         object.__setattr__(self, "wire_name", wire_name)
         object.__setattr__(self, "headers", tuple(self._headers()))
 
+    def __reduce__(self) -> tuple[type[Session], tuple[object, ...]]:
+        # What makes `properties` read-only can be neither pickled nor copied.
+        return Session, (self.id, self.name, self.path, self.user_id, dict(self.properties), self.provisional)
+
     def _headers(self) -> Iterable[tuple[str, str]]:
         # An empty header counts as absent (Helicone tests for truth), so none is ever written.
         yield _wire.SESSION_ID_HEADER, self.wire_id
@@ -121,11 +128,11 @@ class Session:
             yield _wire.PROPERTY_HEADER_PREFIX + name, value
 
 
-def _safe_properties(properties: Mapping[str, str]) -> dict[str, str]:
+def _safe_properties(properties: Mapping[Any, Any]) -> dict[str, str]:
     kept: dict[str, str] = {}
     for name, value in properties.items():
         if not isinstance(name, str) or not _wire.is_property_name(name):
-            warn_once("A session property was left out: its name must be a header token (letters, digits, '-', '_', '.').")
+            warn_once("A session property was left out: its name must be a header token (letters, digits, `-._`).")
         elif len(kept) == _wire.MAX_PROPERTIES:
             warn_once(f"A session has more than {_wire.MAX_PROPERTIES} properties; the rest is left out.")
         elif value is not None and (text := _wire.wire_text(str(value))):

@@ -69,10 +69,10 @@ def settled(span: ReadableSpan, registry: Registry | None = None) -> ReadableSpa
     try:
         registry = registry or REGISTRY
         registry.settle(span)
-        final = registry.final_label(span)
-        if final is None or isinstance(span, SettledSpan):
+        outcome = registry.outcome(span)
+        if outcome is None or isinstance(span, SettledSpan):
             return span
-        written = registry.written(span)
+        written, final = outcome
         attributes = span.attributes or {}
         if written is final and not _differs(attributes, final):
             return span

@@ -45,21 +45,31 @@ class Stand:
         session: The session that holds here.
         chosen: Somebody chose that session; else the trace was given one.
         path: The segments, outermost first.
+        call: The kind of the LLM call or embedding that encloses what stands here, without a step between.
+        entrance: The path of the route or task by which work came in.
         text: The path on the wire.
         label: The attributes of a span that stands here; shared, so it must not be changed.
         alike: Of spans right below this node, by what they show, what they are; the registry's memory.
     """
 
-    __slots__ = ("_below", "_call", "_entrance", "_families", "alike", "chosen", "label", "path", "session", "text")
+    __slots__ = ("_below", "_families", "alike", "call", "chosen", "entrance", "label", "path", "session", "text")
 
     def __init__(
-        self, families: frozenset[str], session: Session, chosen: bool, path: tuple[str, ...], look: Look, above: Stand | None
+        self,
+        families: frozenset[str],
+        session: Session,
+        chosen: bool,
+        path: tuple[str, ...],
+        look: Look,
+        above: Stand | None = None,
     ) -> None:
         self._families = families
         self._below: dict[Look, Stand] = {}
         self.alike: Recent[tuple[object, ...], Alike] = Recent(_MAX_CHILDREN)
-        self._entrance = look.entrance or (above._entrance if above is not None else "")
-        self._call = look.kind if look.kind in CALL_KINDS else (above._call if above is not None and not path else None)
+        self.entrance: str = look.entrance or (above.entrance if above is not None else "")
+        self.call: str | None = look.kind if look.kind in CALL_KINDS else None
+        if self.call is None and above is not None and not path:
+            self.call = above.call
         self.session = session
         self.chosen = chosen
         self.path = path
@@ -85,7 +95,7 @@ class Stand:
             look: What the span looks like.
         """
         path = self.path if path is None else path
-        return Stand(self._families, session, chosen, path, Look(entrance=self._entrance), None).below(look)
+        return Stand(self._families, session, chosen, path, Look(entrance=self.entrance)).below(look)
 
     def text_of_call(self, kind: str) -> str:
         """Return the path of a call of this kind that has no span of its own, made here.
@@ -93,7 +103,7 @@ class Stand:
         With no step at all it stands at the route or task name through which the work came in, else at
         `/chat` or `/embeddings`: a request at a bare `/` draws an unnamed folder.
         """
-        return self.text if self.path else self._entrance or "/" + CALL_KINDS[kind]
+        return self.text if self.path else self.entrance or "/" + CALL_KINDS[kind]
 
     def _descend(self, look: Look) -> Stand:
         path = self.path
@@ -105,7 +115,7 @@ class Stand:
 
     def _text_without_step(self) -> str:
         # What is below a call stands where the call does.
-        return self._entrance or "/" + CALL_KINDS[self._call] if self._call else "/"
+        return self.entrance or "/" + CALL_KINDS[self.call] if self.call else "/"
 
     def _make_label(self, look: Look) -> dict[str, str]:
         session = self.session
@@ -131,4 +141,4 @@ NO_LOOK: Final = Look()
 
 def top(families: Iterable[str], session: Session, chosen: bool) -> Stand:
     """Return the node at which a session begins."""
-    return Stand(frozenset(families), session, chosen, session.path.segments, NO_LOOK, None)
+    return Stand(frozenset(families), session, chosen, session.path.segments, NO_LOOK)

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from opentelemetry import trace
 
 from . import _wire
-from ._carriers import write_headers
+from ._carriers import heed_caller, write_headers
 from ._destinations import Destination
 from ._guard import swallow
 from ._registry import Registry
@@ -54,9 +54,11 @@ def _write(registry: Registry, request: Request, destination: Destination) -> No
             _correct(registry, request)
     else:
         location = registry.locate()
-    if location is None:
-        return
     record = registry.record_of(trace.get_current_span())
+    if location is None:
+        if record is not None:
+            heed_caller(registry, record, destination, request.headers)
+        return
     # httpx hands the extensions of a request on to the request that follows a redirect.
     request.extensions[_MARK] = write_headers(
         registry, location, record, destination, request.headers, request.headers.__setitem__

@@ -25,7 +25,8 @@ class Wraps:
         Ours goes innermost: instrumentations take out what is outermost, whoever put it there, when
         they uninstrument.
         """
-        holder, function = None, vars(owner)[name]
+        holder: Any = None
+        function: Any = vars(owner)[name]
         while isinstance(function, _proxies()):
             holder, function = function, function.__wrapped__
         wrapped = make(function)
@@ -40,7 +41,8 @@ class Wraps:
         self._hooks_live = False
         while self._done:
             owner, name, wrapped = self._done.pop()
-            holder, function = None, vars(owner)[name]
+            holder: Any = None
+            function: Any = vars(owner)[name]
             while function is not wrapped and isinstance(function, _proxies()):
                 holder, function = function, function.__wrapped__
             if function is not wrapped:
@@ -59,8 +61,12 @@ class Wraps:
             if name in sys.modules:
                 self._hook(registry, importlib.import_module(name))
             elif not self._waiting:
-                wrapt.register_post_import_hook(lambda module: self._hooks_live and self._hook(registry, module), name)
+                wrapt.register_post_import_hook(lambda module: self._hook_late(registry, module), name)
         self._waiting = True
+
+    def _hook_late(self, registry: Registry, module: Any) -> None:
+        if self._hooks_live:
+            self._hook(registry, module)
 
     def _hook(self, registry: Registry, module: Any) -> None:
         self.wrap(module.HTTPTransport, "handle_request", lambda send: hooked(registry, send))

@@ -1,0 +1,131 @@
+"""Puts the library and a stand-in gateway in place for one test, and takes everything out again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.context import Context, attach, detach
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+
+from .._bootstrap import INSTALLATION
+from .._cli.loopback import serving
+from .._registry import REGISTRY
+from .._settings import SETTINGS, Settings
+from .._settled import settled
+from .gateway import Gateway
+
+_KEY: Final = "sk-helicone-testing"
+
+
+class Bench(NamedTuple):
+    """What the fixture works with."""
+
+    gateway: Gateway
+    provider: TracerProvider
+    spans: list[ReadableSpan]
+    configure: Callable[[Mapping[str, object]], None]
+
+
+class _Listener(SpanProcessor):
+    """Notes the spans that end while a test runs. There is one: providers give back no processor."""
+
+    def __init__(self) -> None:
+        self.spans: list[ReadableSpan] | None = None
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if self.spans is not None:
+            self.spans.append(settled(span))
+
+
+_LISTENER: Final = _Listener()
+
+
+def _listener() -> SpanProcessor:
+    return _LISTENER
+
+
+@contextmanager
+def installed(environment: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """Install the library for as long as the block runs."""
+    for name in [name for name in os.environ if name.startswith("HELICONE_")]:
+        environment.delenv(name)
+    environment.delenv("OTEL_SDK_DISABLED", raising=False)
+    spans: list[ReadableSpan] = []
+    gateway = Gateway()
+    with serving(gateway):
+        _direct_clients(environment, gateway)
+        with _put_in_place(environment, gateway, spans) as bench:
+            yield bench
+
+
+@contextmanager
+def _put_in_place(environment: pytest.MonkeyPatch, gateway: Gateway, spans: list[ReadableSpan]) -> Iterator[Bench]:
+    was_installed, settings_before = INSTALLATION.installed, REGISTRY.settings
+    provider = _provider()
+
+    def configure(changes: Mapping[str, Any]) -> None:
+        settings = _settings(gateway, changes)
+        _write(environment, settings)
+        INSTALLATION.install(settings, provider)
+
+    configure({})
+    INSTALLATION.add_to_all(_listener)
+    _LISTENER.spans = spans
+    token = attach(Context())
+    try:
+        yield Bench(gateway, provider, spans, configure)
+    finally:
+        detach(token)
+        _LISTENER.spans = None
+        if not was_installed:
+            INSTALLATION.uninstall()
+        REGISTRY.configure(settings_before)
+
+
+def _provider() -> TracerProvider:
+    """Return the global provider, and set one if there is none.
+
+    OpenTelemetry lets it be set once in a process, and tracers that modules got from it at import
+    stay with it. So all tests share it; between them it is idle.
+    """
+    found = trace.get_tracer_provider()
+    if isinstance(found, TracerProvider):
+        return found
+    made = TracerProvider(sampler=ALWAYS_ON, resource=Resource.get_empty(), shutdown_on_exit=False)
+    if isinstance(found, trace.ProxyTracerProvider):
+        trace.set_tracer_provider(made)
+    return made
+
+
+def _direct_clients(environment: pytest.MonkeyPatch, gateway: Gateway) -> None:
+    """Lead the providers' SDKs to the gateway, and past whatever proxy the machine has."""
+    for provider, base_url in (("OPENAI", f"{gateway.url}/v1"), ("ANTHROPIC", gateway.url)):
+        environment.setenv(f"{provider}_BASE_URL", base_url)
+        environment.setenv(f"{provider}_API_KEY", _KEY)
+    for name in ("NO_PROXY", "no_proxy"):
+        environment.setenv(name, ",".join(filter(None, ("127.0.0.1", os.environ.get(name)))))
+
+
+def _settings(gateway: Gateway, changes: Mapping[str, Any]) -> Settings:
+    others = tuple(changes.get("gateway_hosts", ()))
+    return Settings(**{**changes, "gateway_hosts": (gateway.url.removeprefix("http://"), *others)})
+
+
+def _write(environment: pytest.MonkeyPatch, settings: Settings) -> None:
+    """Say in the environment what holds, so that an app which configures the library itself changes nothing."""
+    defaults = Settings()
+    for row in SETTINGS:
+        value = getattr(settings, row.field)
+        if value == getattr(defaults, row.field):
+            environment.delenv(row.variable, raising=False)
+        elif isinstance(value, tuple):
+            environment.setenv(row.variable, ",".join(value))
+        else:
+            environment.setenv(row.variable, str(value).lower() if isinstance(value, bool) else value)

@@ -16,6 +16,8 @@ from helicone_otel._registry import REGISTRY
 hypothesis.settings.register_profile("helicone-otel", deadline=None)
 hypothesis.settings.load_profile("helicone-otel")
 
+pytest_plugins = ["pytester"]
+
 
 @pytest.fixture(autouse=True)
 def _clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

@@ -72,9 +72,15 @@ class App:
         with self.calling(name, **attributes):
             pass
 
+    @contextmanager
+    def requesting(self, url: str = GATEWAY_URL) -> Iterator[Span]:
+        """Send a request; the block runs where its headers are made."""
+        with self._http.start_as_current_span("POST", kind=SpanKind.CLIENT, attributes={"url.full": url}) as span:
+            yield span
+
     def headers(self, url: str = GATEWAY_URL, **carrier: str) -> dict[str, str]:
         """Return the headers with which a request to a URL leaves here."""
-        with self._http.start_as_current_span("POST", kind=SpanKind.CLIENT, attributes={"url.full": url}):
+        with self.requesting(url):
             HeliconePropagator().inject(carrier)
         return carrier
 

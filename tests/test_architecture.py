@@ -109,6 +109,7 @@ def test_the_propagator_loads_from_the_environment_in_any_import_order(code: str
 def test_importing_the_package_loads_no_exporter_no_propagate_and_no_http_client() -> None:
     code = (
         "import sys, helicone_otel\n"
+        "for name in helicone_otel.__all__: getattr(helicone_otel, name)\n"
         "loaded = [name for name in sys.modules if name.startswith(('opentelemetry.exporter', 'httpx', 'requests', 'grpc'))\n"
         "          or name == 'opentelemetry.propagate']\n"
         "print(sorted(loaded))"
@@ -119,5 +120,12 @@ def test_importing_the_package_loads_no_exporter_no_propagate_and_no_http_client
 
 
 def test_the_public_names_are_sorted_and_there() -> None:
-    assert helicone_otel.__all__ == sorted(helicone_otel.__all__)
+    assert helicone_otel.__all__ == sorted(helicone_otel.__all__) == sorted(helicone_otel._HOMES)
     assert all(hasattr(helicone_otel, name) for name in helicone_otel.__all__)
+
+
+def test_type_checkers_are_told_of_every_public_name() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    told = {alias.asname for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level for alias in node.names}
+
+    assert told == set(helicone_otel.__all__)

@@ -12,9 +12,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from opentelemetry.context import attach, detach, get_current
-from small_app import UNTOUCHED, App, Label
 
 from helicone_otel import Settings, current_session, session, step
+from small_app import UNTOUCHED, App, Label
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def app() -> App:
 @pytest.fixture(autouse=True)
 def _nothing_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
-    assert caplog.record_tuples == []
+    assert caplog.get_records("call") == []
 
 
 def current_id() -> str | None:
@@ -79,7 +79,7 @@ async def test_tasks_started_in_a_session_belong_to_it_each_at_its_own_step(app:
     assert {label.id for label in app.labels().values()} == {"s1"}
 
 
-async def test_a_session_opened_in_a_task_is_none_of_its_parents_or_siblings(app: App) -> None:
+async def test_a_session_opened_in_a_task_is_none_of_its_parents_or_siblings() -> None:
     opened, looked = asyncio.Event(), asyncio.Event()
 
     async def inner() -> None:
@@ -486,7 +486,7 @@ def test_a_session_opened_in_a_thread_is_none_of_its_parents(app: App) -> None:
 
 
 @pytest.mark.usefixtures("_threads_carry_context")
-def test_a_thread_that_outlives_its_session_keeps_it_and_a_detached_one_does_not(app: App) -> None:
+def test_a_thread_that_outlives_its_session_keeps_it_and_a_detached_one_does_not() -> None:
     jobs: queue.Queue[str | None] = queue.Queue()
     seen: list[str | None] = []
 

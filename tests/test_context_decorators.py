@@ -13,9 +13,9 @@ from functools import partial
 
 import pytest
 from opentelemetry.context import get_current
-from small_app import App, Label
 
 from helicone_otel import current_session, session, step
+from small_app import App, Label
 
 
 @pytest.fixture
@@ -340,7 +340,7 @@ def test_a_stop_that_escapes_or_is_thrown_in_is_an_error_as_in_any_generator() -
     @session("Trips")
     def stream() -> Iterator[int]:
         yield 1
-        raise StopIteration
+        raise StopIteration  # noqa: PLR1708  # what is tested
 
     streaming = stream()
     next(streaming)
@@ -468,7 +468,7 @@ def test_a_generator_may_be_stepped_by_another_thread_each_time(app: App) -> Non
     assert list(streaming) == []
 
     assert (seen, left_behind) == (["s1"] * 3, [None] * 3)
-    assert {label for label in app.labels().values()} == {Label("s1", "Trips", "/stream", "llm")}
+    assert set(app.labels().values()) == {Label("s1", "Trips", "/stream", "llm")}
 
 
 def test_a_generator_may_be_closed_in_another_context(caplog: pytest.LogCaptureFixture) -> None:
@@ -560,7 +560,7 @@ async def test_an_error_that_an_async_generator_does_not_catch_comes_back_out() 
     assert current_session() is None
 
 
-async def test_a_closed_async_generator_cleans_up_in_its_session(app: App) -> None:
+async def test_a_closed_async_generator_cleans_up_in_its_session() -> None:
     seen: list[str | None] = []
 
     @session("Trips", id="s1")

@@ -17,7 +17,14 @@ from helicone_otel._destinations import Destination, Destinations, HostList
 GATEWAY, SERVICE, UNKNOWN = Destination.GATEWAY, Destination.SERVICE, Destination.UNKNOWN
 
 LISTED = Destinations(
-    gateways=("gw.acme.test", "Gw.Upper.Test", "ported.acme.test:8443", "10.0.0.7", "[2001:db8::1]:8585", "127.0.0.1:8787"),
+    gateways=(
+        "gw.acme.test",
+        "Gw.Upper.Test",
+        "ported.acme.test:8443",
+        "10.0.0.7",
+        "[2001:db8::1]:8585",
+        "127.0.0.1:8787",
+    ),
     services=("planner.acme.test", ".svc.cluster.local", "*.mesh.acme.test", "ported.acme.test:8080"),
 )
 
@@ -97,7 +104,7 @@ NOBODY = [
     "https://oai.helicone.ai\\@evil.test/",
     "https://oai.helicone.ai\\.evil.test/",
     "https:\\\\oai.helicone.ai/",
-    # Homographs: a Cyrillic е and о, a fullwidth dot and letter, a Kelvin sign, a soft hyphen.
+    # Homographs: Cyrillic letters, a fullwidth dot and letter, a Kelvin sign, a soft hyphen.
     "https://oai.h\u0435lic\u043ene.ai/",
     "https://oai\uff0ehelicone\uff0eai/",
     "https://oai.\uff48elicone.ai/",
@@ -297,7 +304,7 @@ def test_a_url_that_was_taken_apart_is_read_alike(
     ],
 )
 def test_an_entry_that_could_never_match_is_refused_and_named(entry: str) -> None:
-    with pytest.raises(ValueError, match="is not a host, host:port or .suffix") as raised:
+    with pytest.raises(ValueError, match=r"is not a host, host:port or \.suffix") as raised:
         HostList((entry,))
 
     assert repr(entry)[:80] in str(raised.value)
@@ -305,7 +312,7 @@ def test_an_entry_that_could_never_match_is_refused_and_named(entry: str) -> Non
 
 @pytest.mark.parametrize("field", ["gateway_hosts", "propagate_hosts"])
 def test_a_setting_with_such_an_entry_names_itself(field: str) -> None:
-    with pytest.raises(SettingsError, match=f"HELICONE_{field.upper()}.*'https://gw.acme.test'"):
+    with pytest.raises(SettingsError, match=rf"HELICONE_{field.upper()}.*'https://gw\.acme\.test'"):
         Settings(**{field: ("gw.acme.test", "https://gw.acme.test")})
 
 
@@ -328,11 +335,6 @@ def test_an_entry_may_be_written_in_other_ways(entry: str, url: str) -> None:
     assert Destinations((entry,)).of_url(url) is GATEWAY
 
 
-def test_lists_that_say_the_same_are_equal_and_show_what_they_were_given() -> None:
-    assert HostList(("a.test",)) == HostList(("a.test",))
-    assert repr(HostList(("a.test",))) == "HostList(entries=('a.test',))"
-
-
 # --- against references that others wrote --------------------------------------------------------
 
 # Most of what is drawn is plain, so that a URL with one oddity is drawn often.
@@ -342,8 +344,12 @@ def _mostly(plain: list[str], *odd: str) -> st.SearchStrategy[str]:
     return st.one_of(st.sampled_from(plain), st.sampled_from(plain), st.sampled_from([*plain, *odd]))
 
 
-_LABEL = _mostly(["oai", "ai-gateway", "eu", "a1"], "api", "www", "helicone", "xn--e1afmkfd", "a" * 63, "-", "\u0435", "")
-_TAIL = _mostly(["helicone.ai", "hconeai.com", "svc.cluster.local"], "evil.test", "helicone.ai.evil.test", "helicone.ai.")
+_LABEL = _mostly(
+    ["oai", "ai-gateway", "eu", "a1"], "api", "www", "helicone", "xn--e1afmkfd", "a" * 63, "-", "\u0435", ""
+)
+_TAIL = _mostly(
+    ["helicone.ai", "hconeai.com", "svc.cluster.local"], "evil.test", "helicone.ai.evil.test", "helicone.ai."
+)
 _HOST = st.one_of(
     st.builds(lambda labels, tail: ".".join([*labels, tail]), st.lists(_LABEL, min_size=1, max_size=3), _TAIL),
     st.sampled_from(["127.0.0.1", "[::1]", "[2001:db8::1]", "10.0.0.7", "planner.acme.test", "ported.acme.test"]),
@@ -371,7 +377,16 @@ def _reference(host: str | None, port: int | None, scheme: str) -> Destination:
     labels = host.split(".")
     if len(labels) > 2 and labels[-2:] in (["helicone", "ai"], ["hconeai", "com"]) and all(labels):
         below = labels[:-2]
-        if "api" not in below and below not in (["www"], ["docs"], ["us"], ["eu"], ["app"], ["status"], ["mcp"], ["cdn"]):
+        if "api" not in below and below not in (
+            ["www"],
+            ["docs"],
+            ["us"],
+            ["eu"],
+            ["app"],
+            ["status"],
+            ["mcp"],
+            ["cdn"],
+        ):
             return GATEWAY
     if host in ("gw.acme.test", "gw.upper.test", "10.0.0.7"):
         return GATEWAY
@@ -405,14 +420,14 @@ def _by_httpx(url: str) -> Destination:
 @given(_URL)
 @example("https://oai.helicone.ai@evil.test/")
 @example("https://evil.test\\@oai.helicone.ai/")
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 def test_a_host_is_told_from_no_url_that_urllib_reads_otherwise(url: str) -> None:
     assert LISTED.of_url(url) in (_by_urllib(url), UNKNOWN)
 
 
 @given(_URL)
 @example("https://evil.test\\@oai.helicone.ai/")
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 def test_a_host_is_told_from_no_url_that_httpx_reads_otherwise(url: str) -> None:
     assert LISTED.of_url(url) in (_by_httpx(url), UNKNOWN)
 

@@ -13,15 +13,19 @@ from helicone_otel._guard import _MAX_KINDS, logger, swallow, swallowed, warn_on
 def fail(where: str, error: Exception) -> None:
     """Fail as our hooks do."""
     try:
-        raise error
+        _raise(error)
     except Exception as caught:  # noqa: BLE001
         swallow(where, caught)
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 @pytest.fixture
 def _broken_handler() -> Iterator[None]:
     class Broken(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
+        def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002
             raise OSError("the disk is full")
 
     broken = Broken()
@@ -82,13 +86,13 @@ def test_the_memory_of_failures_is_bounded_and_the_rest_is_one_kind(caplog: pyte
 
 
 def test_an_error_that_cannot_be_printed_is_swallowed_too(caplog: pytest.LogCaptureFixture) -> None:
-    class Unprintable(Exception):
+    class UnprintableError(Exception):
         def __str__(self) -> str:
             raise RuntimeError
 
-    fail("on_end", Unprintable())
+    fail("on_end", UnprintableError())
 
-    assert swallowed() == {"on_end: Unprintable": 1}
+    assert swallowed() == {"on_end: UnprintableError": 1}
     assert len(caplog.records) == 1
 
 

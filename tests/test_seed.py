@@ -11,12 +11,12 @@ from contextlib import ExitStack
 
 import httpx2
 import pytest
-from openai import OpenAI
-from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor
+from openai import DefaultHttpxClient, OpenAI
+from opentelemetry.instrumentation import httpx as http_instrumentation
 from opentelemetry.sdk.trace import TracerProvider
-from wire import MODEL, QUESTION, Wire, expected, listening
 
 from helicone_otel import Settings, configure, session, step
+from wire import HTTP, MODEL, QUESTION, TLS, Wire, expected, listening
 
 # The header table's own examples.
 UUID = "550e8400-e29b-41d4-a716-446655440000"
@@ -56,23 +56,24 @@ def provider() -> TracerProvider:
     return TracerProvider()
 
 
-@pytest.fixture(params=["with HTTP instrumentation", "with the transport hook alone"])
+@pytest.fixture(params=HTTP)
 def gateway(request: pytest.FixtureRequest, provider: TracerProvider) -> Iterator[Wire]:
     """A gateway on loopback, reached by an app with and without OpenTelemetry's HTTP instrumentation."""
     with listening() as wire:
         handle = configure(Settings(gateway_hosts=(wire.netloc,)), provider=provider)
-        if request.param == "with HTTP instrumentation":
-            HTTPX2ClientInstrumentor().instrument(tracer_provider=provider)
+        if request.param:
+            http_instrumentation.HTTPX2ClientInstrumentor().instrument(tracer_provider=provider)
         yield wire
-        if request.param == "with HTTP instrumentation":
-            HTTPX2ClientInstrumentor().uninstrument()
+        if request.param:
+            http_instrumentation.HTTPX2ClientInstrumentor().uninstrument()
         handle.uninstall()
 
 
 @pytest.fixture
 def ask(gateway: Wire) -> Iterator[Callable[[], None]]:
     """One question to a model, by the OpenAI SDK as it comes."""
-    with OpenAI(base_url=f"{gateway.url}/v1", api_key="sk-test", max_retries=0) as client:
+    http = DefaultHttpxClient(verify=TLS)
+    with OpenAI(base_url=f"{gateway.url}/v1", api_key="sk-test", max_retries=0, http_client=http) as client:
         yield lambda: client.chat.completions.create(model=MODEL, messages=[QUESTION]) and None
 
 
@@ -89,7 +90,9 @@ def test_the_header_table_leaves_as_the_guide_prints_it(gateway: Wire, ask: Call
     ]
 
 
-def test_every_path_of_the_guide_leaves_as_it_is_when_the_session_has_it(gateway: Wire, ask: Callable[[], None]) -> None:
+def test_every_path_of_the_guide_leaves_as_it_is_when_the_session_has_it(
+    gateway: Wire, ask: Callable[[], None]
+) -> None:
     for path in PATHS:
         with session(NAME, id=UUID, path=path):
             ask()
@@ -230,10 +233,18 @@ def test_the_code_generation_assistant_may_open_its_levels_by_their_paths(
 
 def test_nothing_else_of_the_request_changes(gateway: Wire) -> None:
     body = b'{"model": "gpt-5.4-mini", "messages": [{"role": "user", "content": "Where to?"}]}'
-    with httpx2.Client() as client, session(NAME, id=UUID, path="/abstract"):
+    with httpx2.Client(verify=TLS) as client, session(NAME, id=UUID, path="/abstract"):
         client.post(f"{gateway.url}/v1/chat/completions", content=body, headers={"X-Mine": "stays"})
 
     others = [name for name, _ in gateway.headers() if not name.lower().startswith((b"helicone", b"traceparent"))]
     assert gateway.heads[0].startswith(b"POST /v1/chat/completions HTTP/1.1\r\n")
     assert (b"X-Mine", b"stays") in gateway.headers()
-    assert others == [b"Host", b"Accept", b"Accept-Encoding", b"Connection", b"User-Agent", b"X-Mine", b"Content-Length"]
+    assert others == [
+        b"Host",
+        b"Accept",
+        b"Accept-Encoding",
+        b"Connection",
+        b"User-Agent",
+        b"X-Mine",
+        b"Content-Length",
+    ]

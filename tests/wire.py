@@ -5,15 +5,33 @@ from __future__ import annotations
 import json
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+import pytest
+from opentelemetry.instrumentation import httpx as http_instrumentation
+
 from helicone_otel._testing.answers import as_event_stream, endpoint_of
 
 MODEL = "gpt-5.4-mini"
 QUESTION = {"role": "user", "content": "Where to?"}
+# Made once: a client that loads the world's certificates for itself takes longer than all else here.
+TLS = ssl.create_default_context()
+
+# With and without OpenTelemetry's HTTP instrumentation, which knows httpx2 since 0.65b0.
+HTTP = [
+    pytest.param(False, id="no HTTP instrumentation"),
+    pytest.param(
+        True,
+        id="HTTP instrumentation",
+        marks=pytest.mark.skipif(
+            not hasattr(http_instrumentation, "HTTPX2ClientInstrumentor"), reason="this instrumentation knows no httpx2"
+        ),
+    ),
+]
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
 

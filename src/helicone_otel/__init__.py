@@ -1,17 +1,42 @@
 """Helicone Sessions for apps that are instrumented with OpenTelemetry.
 
-Nothing that is imported from here imports `opentelemetry.propagate` or an exporter: with
-`OTEL_PROPAGATORS=…,helicone` this package is loaded *by* that module, half-way through its own import.
+Names are loaded when they are first used. pytest imports this package in every run of everyone who
+has it installed, for the sake of its fixture, and `opentelemetry.propagate` does so half-way through its
+own import, with `OTEL_PROPAGATORS=…,helicone`: so nothing that is imported from here imports
+`opentelemetry.propagate` or an exporter, and importing the package alone imports nothing at all.
 """
 
-from ._bootstrap import configure
-from ._context import session, step
-from ._processor import HeliconeSpanProcessor
-from ._propagator import HeliconePropagator
-from ._registry import current_session
-from ._session import Session, SessionPath
-from ._settings import Settings, SettingsError
-from ._settled import SessionSpanExporter
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._bootstrap import configure as configure
+    from ._context import session as session
+    from ._context import step as step
+    from ._processor import HeliconeSpanProcessor as HeliconeSpanProcessor
+    from ._propagator import HeliconePropagator as HeliconePropagator
+    from ._registry import current_session as current_session
+    from ._session import Session as Session
+    from ._session import SessionPath as SessionPath
+    from ._settings import Settings as Settings
+    from ._settings import SettingsError as SettingsError
+    from ._settled import SessionSpanExporter as SessionSpanExporter
+
+_HOMES = {
+    "HeliconePropagator": "_propagator",
+    "HeliconeSpanProcessor": "_processor",
+    "Session": "_session",
+    "SessionPath": "_session",
+    "SessionSpanExporter": "_settled",
+    "Settings": "_settings",
+    "SettingsError": "_settings",
+    "configure": "_bootstrap",
+    "current_session": "_registry",
+    "session": "_context",
+    "step": "_context",
+}
 
 __all__ = [
     "HeliconePropagator",
@@ -26,3 +51,15 @@ __all__ = [
     "session",
     "step",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -51,7 +51,7 @@ class Arrivals:
         scope_name = span.instrumentation_scope.name  # type: ignore[union-attr]  # the SDK always sets one
         scope = self._known_scope(scope_name) or self._vocabulary.scope(scope_name)
         attributes = span.attributes
-        if scope.known or PLACES or self._traces or attributes:
+        if scope.known or PLACES or self._traces or attributes or self._live:
             self._consider(span, scope, attributes, parent_context)
         elif span.parent is not None:
             self._lineage.note(span.get_span_context().span_id, trace.get_current_span(parent_context))
@@ -63,14 +63,20 @@ class Arrivals:
         if PLACES:
             place = (get_current() if parent_context is None else parent_context).get(PLACE_KEY)  # type: ignore[assignment]  # our own key
         facts = self._vocabulary.facts(attributes) if attributes else _NO_FACTS
-        if place is None and not facts and not scope.known and ids.trace_id not in self._traces:
+        if (
+            place is None
+            and not facts
+            and not scope.known
+            and ids.trace_id not in self._traces
+            and not (above is not None and self._lineage.remembers(above.span_id))
+        ):
             if above is not None:
                 self._lineage.note(ids.span_id, trace.get_current_span(parent_context))
             return
         parent = self._parent_of(above, parent_context) if above is not None else None
         if not attributes and span.kind is _INTERNAL:
             # The common case is spelled out: see the benchmarks.
-            base = self._base(place, parent)
+            base = self._base(place, parent, ids.trace_id)
             alike = base.alike.get((scope, span.name)) if base is not None else None
             if alike is not None and alike.stand.chosen:
                 self._live[ids.span_id] = (alike, place)
@@ -92,11 +98,10 @@ class Arrivals:
             self._labeller.ask(parent)
         return parent
 
-    def _base(self, place: Place | None, parent: Record | None) -> Stand | None:
+    def _base(self, place: Place | None, parent: Record | None, trace_id: int) -> Stand | None:
         """Return where that stands which encloses a span, if that is known already."""
         if place is not None and (parent is None or is_newer(place, parent)):
-            known = place.record
-            return known[1].stand if known is not None and known[0] is self._resolver and not place.left else None
+            parent = None if place.left else self._resolver.known_record(place, trace_id)
         return parent.stand if parent is not None else None
 
     def _take_in(self, record: Record, span: Span, facts: Mapping[str, object], size: int) -> None:
@@ -106,7 +111,7 @@ class Arrivals:
             key = (record.scope, span.name)
         elif self._vocabulary.are_common(facts) and span.kind not in _ENTRANCES:
             key = (record.scope, span.name, span.kind, *facts.items())
-        base = self._base(record.place, record.parent)
+        base = self._base(record.place, record.parent, record.trace_id)
         alike = base.alike.get(key) if base is not None and key is not None else None
         if alike is not None:
             self._label_alike(record, alike, span, size)

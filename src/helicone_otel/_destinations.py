@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 # Helicone's own gateways: any host below these two, on a label boundary ...
@@ -21,10 +20,10 @@ _NO_GATEWAY_HOSTS = frozenset({"www", "docs", "us", "eu", "app", "status", "mcp"
 
 # scheme://authority: whatever follows the last "@" before the path is the host (RFC 3986, 3.2).
 # A backslash is a slash to browsers and to no one else; a URL with one is nobody's.
-_AUTHORITY = re.compile(r"https?://(?:[^/?#\\]*@)?([^/?#@\\]*)(?:[/?#]|\Z)", re.IGNORECASE)
+_AUTHORITY = r"(?i)https?://(?:[^/?#\\]*@)?([^/?#@\\]*)(?:[/?#]|\Z)"
 _LABELS = r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*"
-_HOST_AND_PORT = re.compile(rf"(\[[0-9a-f:.]+\]|{_LABELS})\.?(?::([0-9]{{1,5}}))?\Z")
-_SUFFIX = re.compile(rf"\*?(\.{_LABELS})\.?\Z")
+_HOST_AND_PORT = rf"(\[[0-9a-f:.]+\]|{_LABELS})\.?(?::([0-9]{{1,5}}))?\Z"
+_SUFFIX = rf"\*?(\.{_LABELS})\.?\Z"
 _PORTS = range(1, 65536)
 
 # Longer than any real one: a host name has at most 253 characters (RFC 1035, 2.3.4).
@@ -39,7 +38,6 @@ class Destination(enum.Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
 class HostList:
     """A user's list of hosts: `host`, `host:port`, or `.suffix` for every host below it.
 
@@ -47,14 +45,10 @@ class HostList:
         ValueError: An entry is none of these.
     """
 
-    entries: tuple[str, ...] = ()
-    _hosts: frozenset[str] = field(init=False, repr=False, compare=False)
-    _suffixes: tuple[str, ...] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        entries = [_normalised(entry) for entry in self.entries]
-        object.__setattr__(self, "_hosts", frozenset(entry for entry in entries if not entry.startswith(".")))
-        object.__setattr__(self, "_suffixes", tuple(entry for entry in entries if entry.startswith(".")))
+    def __init__(self, entries: Iterable[str] = ()) -> None:
+        normalised = [_normalised(entry) for entry in entries]
+        self._hosts = frozenset(entry for entry in normalised if not entry.startswith("."))
+        self._suffixes = tuple(entry for entry in normalised if entry.startswith("."))
 
     def __contains__(self, authority: tuple[str, str]) -> bool:
         host, port = authority
@@ -63,7 +57,7 @@ class HostList:
 
 def _normalised(entry: str) -> str:
     text = entry.strip()
-    if text.isascii() and (match := _SUFFIX.match(text.lower())):
+    if text.isascii() and (match := re.match(_SUFFIX, text.lower())):
         return match[1]
     found = _host_and_port(text)
     if found is None:
@@ -74,7 +68,7 @@ def _normalised(entry: str) -> str:
 
 def _host_and_port(authority: str) -> tuple[str, str | None] | None:
     # Not everything that `lower` turns into ASCII is ASCII (the Kelvin sign), so that comes first.
-    match = _HOST_AND_PORT.match(authority.lower()) if authority.isascii() else None
+    match = re.match(_HOST_AND_PORT, authority.lower()) if authority.isascii() else None
     if match is None or (match[2] and int(match[2]) not in _PORTS):
         return None
     return match[1], str(int(match[2])) if match[2] else None
@@ -84,8 +78,8 @@ class Destinations:
     """Decides what a host is. Answers are remembered: apps speak to few hosts."""
 
     def __init__(self, gateways: Iterable[str] = (), services: Iterable[str] = ()) -> None:
-        self._gateways = HostList(tuple(gateways))
-        self._services = HostList(tuple(services))
+        self._gateways = HostList(gateways)
+        self._services = HostList(services)
         self.of_origin = lru_cache(maxsize=256)(self._of_origin)
         self.of_authority = lru_cache(maxsize=256)(self._of_authority)
         self.of_host = lru_cache(maxsize=256)(self._of_host)
@@ -97,7 +91,7 @@ class Destinations:
         return self.of_origin(url if end < 0 else url[: end + 1])
 
     def _of_origin(self, origin: str) -> Destination:
-        match = _AUTHORITY.match(origin) if len(origin) <= _MAX_ORIGIN else None
+        match = re.match(_AUTHORITY, origin) if len(origin) <= _MAX_ORIGIN else None
         if match is None:
             return Destination.UNKNOWN
         return self._classify(match[1], _default_port(origin.partition(":")[0]))

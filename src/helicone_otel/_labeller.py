@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+from . import _wire
 from ._record import Record
 from ._resolver import Resolver
+from ._session import Session
+from ._stands import top
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span
@@ -16,6 +21,7 @@ class Labeller:
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
+        self._families = resolver.families
 
     def ask(self, record: Record) -> None:
         """Read a span, and outwards whatever encloses it and has changed since it was read."""
@@ -79,16 +85,29 @@ class Labeller:
             return
         cast("Span", span).set_attributes(label)
         record.size += len(label) if before is None else len(label.keys() - before.keys())
-        record.label = label
+        # What was written and no longer holds is remembered, so that the settled copy can leave it out.
+        record.label = label if before is None or before.keys() <= label.keys() else {**before, **label}
 
     def label_of(self, record: Record) -> dict[str, str] | None:
         """Return the label of a span, or `None`: it passes untouched."""
         if record.theirs is not None:
-            own = record.stand.label if record.stand is not None else {}
-            label = {**own, **record.theirs}
-            return {key: value for key, value in label.items() if value is not None and key not in record.foreign}
+            return record.theirs
         if record.stand is None:
             return None
         if not record.foreign:
             return record.stand.label
         return {key: value for key, value in record.stand.label.items() if key not in record.foreign}
+
+    def obey(self, record: Record, headers: Mapping[str, str]) -> None:
+        """Label a span with what a caller wrote into its request's headers, and what we added to it."""
+        ours = record.stand.session if record.stand is not None else None
+        session_id = headers.get(_wire.SESSION_ID_HEADER)
+        name = headers.get(_wire.SESSION_NAME_HEADER)
+        if ours is not None and session_id == ours.wire_id:
+            session = replace(ours, name=name)
+        else:
+            session = Session(session_id or "", name, user_id=ours.user_id if ours else None)
+        stand = top(self._families, session, chosen=True).below(self._resolver.look_of(record))
+        label = {**stand.label, _wire.SESSION_PATH: headers.get(_wire.SESSION_PATH_HEADER, "/")}
+        record.theirs = {key: value for key, value in label.items() if key not in record.foreign}
+        self.write(record)

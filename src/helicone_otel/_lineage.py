@@ -50,6 +50,10 @@ class Lineage:
         if len(self.live) > MAX_LIVE:
             self.live.forget_oldest()
 
+    def remembers(self, span_id: int) -> bool:
+        """Tell whether anything is remembered of a span but what stands above it."""
+        return span_id in self.live or self.ended.get(span_id) is not None
+
     def known(self, span_id: int, span: object = None) -> Record | None:
         """Return the record of a span that is remembered; of one that is like others, make it now."""
         entry = self.live.get(span_id) or self.ended.get(span_id)

@@ -11,38 +11,39 @@ from functools import lru_cache
 
 from . import _wire
 
+# Patterns are texts, which `re` compiles and remembers when they are first used: importing this package
+# must cost an app next to nothing.
+#
 # None of these begins inside `%C3`, so that what has been cleaned and encoded can be cleaned again.
-_UUID = re.compile(
-    r"(?<!%)(?<!%[0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE
+_UUID = (
+    r"(?i)(?<!%)(?<!%[0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}"
 )
 # Eight hex digits or more that are no word and no number: at least one letter and one digit.
-_HEX_ID = re.compile(r"(?<![0-9a-z%])(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}(?![0-9a-z])", re.IGNORECASE)
+_HEX_ID = r"(?i)(?<![0-9a-z%])(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}(?![0-9a-z])"
 # `2026-11-22`, `2026-11-22T10:00:00.5Z`
-_TIMESTAMP = re.compile(
-    r"(?<![0-9a-z%])[0-9]{4}-[0-9]{2}-[0-9]{2}"
-    r"(?:[t _][0-9]{2}:?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]+)?)?(?:z|[+\-][0-9]{2}:?[0-9]{2})?)?(?![0-9a-z])",
-    re.IGNORECASE,
+_TIMESTAMP = (
+    r"(?i)(?<![0-9a-z%])[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:[t _][0-9]{2}:?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]+)?)?(?:z|[+\-][0-9]{2}:?[0-9]{2})?)?(?![0-9a-z])"
 )
 # `Step 1`, `1. Search`, `batch 3/40`, `item_17`, `attempt #2`; not `search_v2`, `gpt4`.
-_COUNTER = re.compile(r"(?<![^\s_#:./\-(\[])[0-9]+(?![^\s_:./\-)\]])|(?<=#)[0-9]+")
+_COUNTER = r"(?<![^\s_#:./\-(\[])[0-9]+(?![^\s_:./\-)\]])|(?<=#)[0-9]+"
 # Vendors' models as they occur in span names (`chat gpt-4o-mini`, `plan claude-sonnet-4-5`): a
 # version's digit or a word for the size tells them from `gpt-researcher` and `command-line`.
-_MODEL = re.compile(
-    r"(?<![0-9a-z])(?:(?:gpt|claude|gemini|gemma|llama|mistral|mixtral|command|deepseek|qwen|grok|nova|titan|phi)-"
+_MODEL = (
+    r"(?i)(?<![0-9a-z])(?:(?:gpt|claude|gemini|gemma|llama|mistral|mixtral|command|deepseek|qwen|grok|nova|titan|phi)-"
     r"(?=[a-z.\-]*[0-9]|(?:[a-z]+-)*(?:large|medium|small|mini|nano|micro|lite|light|pro|premier|flash|max|plus|turbo|r"
     r"|instruct|instant|reasoner|opus|sonnet|haiku|latest|beta)(?![0-9a-z])|(?<=deepseek-)(?:chat|coder))"
     r"[0-9a-z][0-9a-z.\-]*(?:@[0-9a-z]+)?"
-    r"|o[134](?:-(?:mini|pro|preview))?|text-embedding-[0-9a-z\-]+)(?![0-9a-z])",
-    re.IGNORECASE,
+    r"|o[134](?:-(?:mini|pro|preview))?|text-embedding-[0-9a-z\-]+)(?![0-9a-z])"
 )
 _OCCURRENCES = (_UUID, _MODEL, _HEX_ID, _TIMESTAMP, _COUNTER)
-_EMPTY_BRACKETS = re.compile(r"[(\[][\s_#:./\-]*[)\]]")
-_LEFT_OVER = re.compile(r"[\s_#:./\-]*[#:(\[][\s_#:./\-)\]]*\Z|[\s_#:./\-]+\Z|\A[\s_#:./\-]+")
-_REPEATED = re.compile(r"([\s_#:./\-])[\s_#:./\-]+")
+_EMPTY_BRACKETS = r"[(\[][\s_#:./\-]*[)\]]"
+_LEFT_OVER = r"[\s_#:./\-]*[#:(\[][\s_#:./\-)\]]*\Z|[\s_#:./\-]+\Z|\A[\s_#:./\-]+"
+_REPEATED = r"([\s_#:./\-])[\s_#:./\-]+"
 # Django's routes may be regular expressions: `^trips/(?P<id>[^/]+)/plan$`.
-_GROUP = re.compile(r"\([^()]*\)")
+_GROUP = r"\([^()]*\)"
 # `{id}`, `:id`, `<int:id>`, `*` in a route.
-_PARAMETER = re.compile(r"\{[^/]*\}|:[^/]+|<[^/]*>|\*[^/]*|\([^/]*\)")
+_PARAMETER = r"\{[^/]*\}|:[^/]+|<[^/]*>|\*[^/]*|\([^/]*\)"
 
 
 @lru_cache(maxsize=2048)
@@ -62,16 +63,17 @@ def clean_name(name: str) -> str:
 def _without_occurrences(name: str) -> str:
     shorter = name
     for occurrence in _OCCURRENCES:
-        shorter = occurrence.sub("", shorter)
+        shorter = re.sub(occurrence, "", shorter)
     if shorter == name:
         return name
-    return _LEFT_OVER.sub("", _REPEATED.sub(r"\1", _EMPTY_BRACKETS.sub("", shorter)))
+    shorter = re.sub(_EMPTY_BRACKETS, "", shorter)
+    return re.sub(_LEFT_OVER, "", re.sub(_REPEATED, r"\1", shorter))
 
 
 @lru_cache(maxsize=1024)
 def clean_route(route: str) -> tuple[str, ...]:
     """Return the segments of a route or task name: `/trips/{id}/plan` is trips, plan."""
-    levels = (clean_name(_PARAMETER.sub("", level).strip("^$")) for level in _GROUP.sub("", route[:512]).split("/"))
+    levels = (clean_name(re.sub(_PARAMETER, "", level).strip("^$")) for level in re.sub(_GROUP, "", route[:512]).split("/"))
     return tuple(level for level in levels if level)
 
 

@@ -37,6 +37,8 @@ class Record:
     """The path begins here anew: at the root of a session, or where the user said by hand."""
     steps: tuple[str, ...] = ()
     """The segments that a place adds."""
+    rooted: bool = False
+    """A place inside of a session or span, and so the same for every trace that begins in it."""
     entrance: str = ""
     """The path of the route or task by which work came in."""
     base: Stand | None = None
@@ -46,8 +48,8 @@ class Record:
     """What was written on the span while it lived."""
     foreign: frozenset[str] = frozenset()
     """Attributes of other conventions that stood there before us and are not overwritten."""
-    theirs: dict[str, str | None] | None = None
-    """The session attributes that the caller's own request headers amount to."""
+    theirs: dict[str, str] | None = None
+    """The label that the caller's own request headers amount to."""
     sent: tuple[tuple[str, str], ...] = ()
     """The Helicone headers that left with its request."""
     by_gateway: bool = False

@@ -95,7 +95,7 @@ class Registry:
         record = self.lineage.known(ids.span_id, span)
         place = current_place(context) if PLACES else None
         if place is not None and (record is None or is_newer(place, record)):
-            record = self.resolver.record_of(place, ids.trace_id)
+            record = self.resolver.record_of(place, ids.trace_id, None)
         if record is None:
             return self._locate_process(call)
         self._labeller.ask_everything(record)
@@ -145,13 +145,9 @@ class Registry:
             headers: The session headers that leave, by their canonical names.
             destination: Where they go.
         """
-        theirs = {attribute: headers.get(header) for header, attribute in _ATTRIBUTE_OF.items()}
-        theirs[_wire.SESSION_PATH] = theirs[_wire.SESSION_PATH] or "/"
-        theirs[_wire.OTEL_SESSION_ID] = theirs[_wire.SESSION_ID]
         call = _call_at(record)
         for above in record.line():
-            above.theirs = theirs
-            self._labeller.write(above)
+            self._labeller.obey(above, headers)
             if call is None or above is call:
                 break
         record.sent = tuple(headers.items())
@@ -210,13 +206,6 @@ class Registry:
         if record is not None and (record.size < 0 or self.resolver.has_changed(record)):
             self._settle(record, span)
         return record
-
-
-_ATTRIBUTE_OF: Final = {
-    _wire.SESSION_ID_HEADER: _wire.SESSION_ID,
-    _wire.SESSION_PATH_HEADER: _wire.SESSION_PATH,
-    _wire.SESSION_NAME_HEADER: _wire.SESSION_NAME,
-}
 
 
 def _call_at(record: Record) -> Record | None:

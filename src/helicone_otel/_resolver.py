@@ -8,7 +8,7 @@ provisional label; the process's; the trace's, made up.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
 from opentelemetry.trace import SpanKind
@@ -22,7 +22,7 @@ from ._lineage import Lineage
 from ._memory import Recent
 from ._record import Record
 from ._session import Session, path_segments
-from ._sessions import BY_HAND, Sessions, by_hand
+from ._sessions import BY_HAND, Sessions, by_hand, is_ours
 from ._settings import Settings
 from ._spans import APPLICATION, CALL_KINDS, URL_ATTRIBUTES, Kind, Reading, Vocabulary
 from ._stands import Look, Stand, top
@@ -42,7 +42,6 @@ _KIND_NAMES: Final = {kind: kind.name for kind in SpanKind}
 _FOREIGN: Final = frozenset({_wire.OTEL_SESSION_ID, _wire.OTEL_CONVERSATION_ID, _wire.OTEL_USER_ID})
 
 
-@dataclass(slots=True)
 class Trace:
     """A trace that is part of an LLM app.
 
@@ -52,8 +51,11 @@ class Trace:
         final: The id of that session has left the process, so the trace keeps it.
     """
 
-    stand: Stand | None
-    final: bool = False
+    __slots__ = ("final", "stand")
+
+    def __init__(self, stand: Stand | None, final: bool) -> None:
+        self.stand = stand
+        self.final = final
 
 
 class Resolver:
@@ -70,7 +72,7 @@ class Resolver:
         self.sessions = Sessions(settings, self.vocabulary.session_ids, self.vocabulary.user_ids)
         self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
         self.traces: Recent[int, Trace] = Recent(MAX_TRACES)
-        self._families = frozenset(settings.attributes)
+        self.families = frozenset(settings.attributes)
         self._session_ids = frozenset(self.vocabulary.session_ids)
 
     # --- reading ------------------------------------------------------------------------------
@@ -89,7 +91,11 @@ class Resolver:
     def _is_overwritten(self, attributes: Mapping[str, object], label: Mapping[str, str]) -> bool:
         # The user may put values of their own in the place of ours: the number stays the same.
         try:
-            return any(attributes[key] != label[key] for key in _OVERWRITTEN if key in label)
+            return any(
+                attributes[key] != label[key] and not is_ours(key, attributes[key], label)
+                for key in _OVERWRITTEN
+                if key in label
+            )
         except KeyError:  # evicted by the SDK's limit, not overwritten
             return False
 
@@ -122,7 +128,7 @@ class Resolver:
             place = place.outer
         record.place = place
         if place is not None and (record.parent is None or is_newer(place, record.parent)):
-            record.parent = self.record_of(place, record.trace_id)
+            record.parent = self.record_of(place, record.trace_id, record.span)
 
     def _gateway_call(self, record: Record, facts: dict[str, object]) -> Reading | None:
         # A request to a gateway with no LLM span above it: the gateway makes a row of it all the same.
@@ -151,8 +157,7 @@ class Resolver:
 
     def _read_framework_session(self, record: Record, facts: dict[str, object], span: ReadableSpan) -> None:
         # What we wrote ourselves is no id that somebody else chose.
-        label = record.label or _NO_FACTS
-        theirs = {key: value for key, value in facts.items() if label.get(key) != value}
+        theirs = {key: value for key, value in facts.items() if not is_ours(key, value, record.label)}
         if session_id := self.sessions.id_on(theirs):
             record.own = self.sessions.chosen(session_id, span)
 
@@ -168,10 +173,10 @@ class Resolver:
     def find_stand(self, record: Record) -> None:
         """Find where a record stands, below what encloses it."""
         record.base = base = self.base_of(record)
-        look = self._look(record)
+        look = self.look_of(record)
         own = record.own
         if own is not None and (record.opened or ((base is None or not base.chosen) and self._may_name(record, own))):
-            above = base or top(self._families, own, chosen=True)
+            above = base or top(self.families, own, chosen=True)
             record.stand = above.begin(own, True, record.begins, look)
         elif base is None:
             record.stand = None
@@ -180,7 +185,8 @@ class Resolver:
         else:
             record.stand = base.below(look)
 
-    def _look(self, record: Record) -> Look:
+    def look_of(self, record: Record) -> Look:
+        """Return what distinguishes a record from others that stand below the same node."""
         reading = record.reading
         segments = record.steps
         if reading.segment is not None and record.begins is None:
@@ -198,7 +204,7 @@ class Resolver:
         if trace is None or trace.final:
             return False
         if trace.stand is None or trace.stand.session.provisional:
-            trace.stand = top(self._families, own, chosen=False)
+            trace.stand = top(self.families, own, chosen=False)
         return True
 
     def begin_trace(self, record: Record) -> None:
@@ -207,7 +213,7 @@ class Resolver:
         named = next((above.own for above in reversed(list(record.line())) if above.own is not None), None)
         process = self.sessions.of_process(span)
         session = named or process or self.sessions.made_up(record.trace_id, span)
-        stand = top(self._families, session, chosen=False) if session is not None else None
+        stand = top(self.families, session, chosen=False) if session is not None else None
         self.traces.put(record.trace_id, Trace(stand, final=named is None and process is not None))
 
     def finalise(self, record: Record) -> None:
@@ -217,38 +223,45 @@ class Resolver:
 
     # --- places -------------------------------------------------------------------------------
 
-    def record_of(self, place: Place, trace_id: int) -> Record:
+    def record_of(self, place: Place, trace_id: int, span: ReadableSpan | None) -> Record:
         """Return the record of a place that code opened, and make those of the places around it.
 
         A step outside of any session and span belongs to whatever trace begins in it, so it has a
         record for each.
+
+        Args:
+            place: The place.
+            trace_id: The trace that asks.
+            span: The span that asks, whose service names a session that has no name.
         """
         unknown: list[Place] = []
         outer: Place | None = place
-        while outer is not None and self._known(outer, trace_id) is None:
+        while outer is not None and self.known_record(outer, trace_id) is None:
             unknown.append(outer)
             outer = None if outer.detached else outer.outer
         for inner in reversed(unknown):
-            inner.record = (self, self._make_record(inner, trace_id))
-        return cast("Record", self._known(place, trace_id))
+            inner.record = (self, self._make_record(inner, trace_id, span))
+        return cast("Record", self.known_record(place, trace_id))
 
-    def _known(self, place: Place, trace_id: int) -> Record | None:
+    def known_record(self, place: Place, trace_id: int) -> Record | None:
+        """Return the record of a place if it has been made and holds for this trace."""
         resolver, record = cast("tuple[Resolver | None, Record]", place.record or (None, None))
         if resolver is not self:
             return None
-        return record if record.trace_id == trace_id or record.parent is not None or record.opened else None
+        return record if record.rooted or record.trace_id == trace_id else None
 
-    def _make_record(self, place: Place, trace_id: int) -> Record:
+    def _make_record(self, place: Place, trace_id: int, span: ReadableSpan | None) -> Record:
         encloses = None if place.detached else self.lineage.record_at(place.anchor)
         outer = None if place.detached else place.outer
         if outer is not None and (encloses is None or is_newer(outer, encloses)):
-            encloses = self._known(outer, trace_id)
+            encloses = self.known_record(outer, trace_id)
         record = Record(None, encloses, None, place, encloses.trace_id if encloses is not None else trace_id)
+        record.rooted = encloses is not None and (encloses.rooted or encloses.scope is not None)
         record.size = 0
         record.steps = place.steps
         if place.session is not None:
-            span = encloses.span if encloses is not None else None
             record.own, record.opened = self.sessions.named(place.session, span), True
+            record.rooted = True
             record.begins = place.session.path.segments
         for above in reversed(list(record.line())):
             if above.size < 0:

@@ -14,10 +14,10 @@ from ._guard import warn_once
 # So few segments of the longest kind are within the limit together with their slashes.
 _SURELY_SHORT = _wire.MAX_PATH // (_wire.MAX_SEGMENT + 1)
 
-_BLANKS_AROUND_SLASH = re.compile(r"\s*/\s*")
+_BLANKS_AROUND_SLASH = r"\s*/\s*"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SessionPath:
     """A path such as `/review/security`: conceptual levels, outermost first.
 
@@ -62,7 +62,7 @@ class SessionPath:
 
 def path_segments(text: str) -> tuple[str, ...]:
     """Return the segments of a text in which `/` separates levels; no leading `/` is needed."""
-    return bounded(_non_empty(_BLANKS_AROUND_SLASH.split(text[: 16 * _wire.MAX_PATH])))
+    return bounded(_non_empty(re.split(_BLANKS_AROUND_SLASH, text[: 16 * _wire.MAX_PATH])))
 
 
 def bounded(segments: tuple[str, ...]) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ def _non_empty(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(segment for name in names if (segment := _wire.wire_segment(name)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Session:
     """One task of an agent: what Helicone groups rows by, (id, name), and what belongs to it.
 
@@ -132,7 +132,7 @@ def _safe_properties(properties: Mapping[Any, Any]) -> dict[str, str]:
     kept: dict[str, str] = {}
     for name, value in properties.items():
         if not isinstance(name, str) or not _wire.is_property_name(name):
-            warn_once("A session property was left out: its name must be a header token (letters, digits, `-._`).")
+            warn_once("A session property was left out: its name must be a header token (letters, digits, '-', '_', '.').")
         elif len(kept) == _wire.MAX_PROPERTIES:
             warn_once(f"A session has more than {_wire.MAX_PROPERTIES} properties; the rest is left out.")
         elif value is not None and (text := _wire.wire_text(str(value))):

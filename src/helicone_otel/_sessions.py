@@ -87,11 +87,16 @@ class Sessions:
         )
 
 
+def is_ours(key: str, value: object, written: Mapping[str, str] | None) -> bool:
+    """Tell whether an attribute is as we wrote it, or as the SDK's limit of values has cut it."""
+    ours = written.get(key) if written else None
+    return ours is not None and isinstance(value, str) and ours.startswith(value)
+
+
 def by_hand(facts: Mapping[str, object], written: Mapping[str, str] | None) -> dict[str, str]:
     """Return the session attributes that the user set on a span, told from those that we wrote."""
-    ours = written or {}
-    hand: dict[str, str] = {}
-    for key in BY_HAND:
-        if key in facts and (text := first_text(facts, (key,))) and text != ours.get(key):
-            hand[key] = text
-    return hand
+    return {
+        key: text
+        for key in BY_HAND
+        if key in facts and not is_ours(key, facts[key], written) and (text := first_text(facts, (key,)))
+    }

@@ -23,7 +23,7 @@ class SettingsError(ValueError):
     """A setting has a value that cannot be used; the message names the setting and what fits."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """What the library does, as decided once at start.
 
@@ -93,7 +93,7 @@ def _boolean(text: str) -> bool:
         return True
     if word in _FALSE:
         return False
-    raise ValueError(f"{text!r} is neither true nor false")
+    raise ValueError(f"{text!r:.60} is neither true nor false")
 
 
 def _listed(text: str) -> tuple[str, ...]:

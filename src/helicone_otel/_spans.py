@@ -8,7 +8,6 @@ a span is its scope's name, its own name and kind, and a mapping of attributes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple, cast, get_args
 
@@ -28,8 +27,7 @@ _MAX_SCOPES = 1024
 _MAX_NAMES = 512
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(NamedTuple):
     """One fact of a dialect: spans that look like this are of that kind.
 
     Attributes:
@@ -65,8 +63,7 @@ class Row:
         return not self.names or any(fit_template(template, name) is not None for template in self.names)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
+class Dialect(NamedTuple):
     """One family's convention.
 
     Attributes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from opentelemetry import trace
 
@@ -24,15 +24,7 @@ MODULES: Final = ("httpx", "httpx2")
 _MARK: Final = "helicone_otel.headers"
 
 
-class Request(Protocol):
-    """What the hook needs of an `httpx.Request` or `httpx2.Request`."""
-
-    url: Any
-    headers: Any
-    extensions: dict[str, Any]
-
-
-def prepare(registry: Registry, request: Request) -> None:
+def prepare(registry: Registry, request: Any) -> None:
     """Bring the session headers of a request about to leave in order. Never raises."""
     try:
         if _MARK in request.extensions:
@@ -46,7 +38,7 @@ def prepare(registry: Registry, request: Request) -> None:
         swallow("transport hook", error)
 
 
-def _write(registry: Registry, request: Request, destination: Destination) -> None:
+def _write(registry: Registry, request: Any, destination: Destination) -> None:
     if destination is Destination.GATEWAY:
         kind = call_kind(str(request.url))
         location = registry.locate_gateway_call(kind)
@@ -65,15 +57,19 @@ def _write(registry: Registry, request: Request, destination: Destination) -> No
     )
 
 
-def _correct(registry: Registry, request: Request) -> None:
+def _correct(registry: Registry, request: Any) -> None:
     """Take out the path of a propagator that knew only the host, and so took the call for a chat."""
     guess = None if trace.get_current_span().is_recording() else registry.locate(call="llm")
     headers = request.headers
-    if guess and headers.get(_wire.SESSION_ID_HEADER) == guess.session.wire_id and headers.get(_wire.SESSION_PATH_HEADER) == guess.path:
+    if (
+        guess
+        and headers.get(_wire.SESSION_ID_HEADER) == guess.session.wire_id
+        and headers.get(_wire.SESSION_PATH_HEADER) == guess.path
+    ):
         del headers[_wire.SESSION_PATH_HEADER]
 
 
-def _take_out(request: Request) -> None:
+def _take_out(request: Any) -> None:
     for name, value in request.extensions.pop(_MARK):
         if request.headers.get(name) == value:
             del request.headers[name]
@@ -90,7 +86,7 @@ def hooked(registry: Registry, send: Callable[..., Any]) -> Callable[..., Any]:
     """Return a transport's `handle_request` that prepares each request first."""
 
     @functools.wraps(send)
-    def handle_request(transport: Any, request: Request) -> Any:
+    def handle_request(transport: Any, request: Any) -> Any:
         prepare(registry, request)
         return send(transport, request)
 
@@ -101,7 +97,7 @@ def hooked_async(registry: Registry, send: Callable[..., Awaitable[Any]]) -> Cal
     """Return a transport's `handle_async_request` that prepares each request first."""
 
     @functools.wraps(send)
-    async def handle_async_request(transport: Any, request: Request) -> Any:
+    async def handle_async_request(transport: Any, request: Any) -> Any:
         prepare(registry, request)
         return await send(transport, request)
 

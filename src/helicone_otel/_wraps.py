@@ -73,7 +73,7 @@ class Wraps:
         self.wrap(module.AsyncHTTPTransport, "handle_async_request", lambda send: hooked_async(registry, send))
 
 
-def _proxies() -> tuple[type, ...]:
+def _proxies() -> Any:
     """Return the classes of wrapt's wrappers, with which instrumentations wrap."""
     # It imports asyncio and more, so not before anything is installed.
     import wrapt  # noqa: PLC0415

@@ -5,9 +5,7 @@
 
     def test_research_is_part_of_the_trip(helicone):
         with session("Trip Planning", id="trip-42"), step("research"):
-            question = {"role": "user", "content": "Where to?"}
-            OpenAI().chat.completions.create(model="gpt-5.4-mini", messages=[question])
-
+            OpenAI().chat.completions.create(model="gpt-5.4-mini", messages=[{"role": "user", "content": "Where to?"}])
         assert helicone.tree() == {"/research": ["llm"]}
         assert helicone.requests[0].helicone_headers == {
             "Helicone-Session-Id": "trip-42",

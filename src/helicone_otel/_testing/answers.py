@@ -83,8 +83,8 @@ def _message(body: Body, text: str) -> Body:
 
 def _message_head(body: Body) -> dict[str, object]:
     head = {"id": "msg_0", "type": "message", "role": "assistant", "model": body["model"]}
-    rest = {"content": [], "stop_reason": None, "stop_sequence": None}
-    return {**head, **rest, "usage": {"input_tokens": 1, "output_tokens": 1}}
+    usage = {"input_tokens": 1, "output_tokens": 1}
+    return {**head, "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
 
 
 def _message_events(body: Body, text: str) -> Iterator[Event]:

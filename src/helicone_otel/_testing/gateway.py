@@ -49,7 +49,7 @@ class Request:
         }
 
     @property
-    def json(self) -> Any:  # noqa: ANN401  # whatever the caller sent
+    def json(self) -> Any:
         """The body, read as JSON."""
         return json.loads(self.body)
 
@@ -86,6 +86,7 @@ class Gateway(LoopbackServer):
 
 class _Handler(QuietHandler):
     server: Gateway
+    raw_requestline: bytes
 
     def parse_request(self) -> bool:
         # The parent's parser keeps no bytes, so it is given them at second hand.
@@ -99,36 +100,43 @@ class _Handler(QuietHandler):
         finally:
             self.rfile = stream
 
-    def do_POST(self) -> None:
-        length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or int(length) > _MAX_BODY:
-            self.close_connection = True
-            self._send_json(411, openai_error("The request has no Content-Length, or one that is too large."))
-            return
-        request = self._request(self.rfile.read(int(length)))
-        answer = self.server.remember(request)
+    def do_POST(self) -> None:  # noqa: N802  # http.server's name
+        request = self._request()
         endpoint = endpoint_of(self.path)
-        if fault := _fault_in_head(self._lines[1:-1]) or _fault_in_call(endpoint, request):
-            self._send_json(400, (endpoint.error if endpoint else openai_error)(fault))
+        error = endpoint.error if endpoint else openai_error
+        if request is None:
+            self.close_connection = True
+            self._send_json(411, error("The request has no Content-Length, or one that is too large."))
+            return
+        answer = self.server.remember(request)
+        if fault := _fault_in_head(self._lines[1:-1]):
+            self.close_connection = True  # nobody knows where the next request begins
+            self._send_json(400, error(fault))
+        elif fault := _fault_in_call(endpoint, request):
+            self._send_json(400, error(fault))
         elif isinstance(answer, int):
-            self._send_json(answer, (endpoint.error if endpoint else openai_error)(f"The test asked for {answer}."))
+            self._send_json(answer, error(f"The test asked for {answer}."))
         elif not isinstance(answer, str):
             self._send_json(200, answer)
         elif endpoint is None:
-            self._send_json(404, openai_error(f"The stand-in gateway knows no {self.path}; answer_with() a whole body."))
+            self._send_json(404, error(f"The stand-in gateway knows no {self.path}; answer_with() a whole body."))
         elif endpoint.events and request.json.get("stream"):
             self._send(200, "text/event-stream", as_event_stream(endpoint.events(request.json, answer)))
         else:
             self._send_json(200, endpoint.answer(request.json, answer))
 
-    def do_GET(self) -> None:
-        self.server.remember(self._request(b""))
+    def do_GET(self) -> None:  # noqa: N802  # http.server's name
+        if request := self._request(length="0"):
+            self.server.remember(request)
         self._send_json(404, openai_error("The stand-in gateway answers only POST."))
 
-    def _request(self, body: bytes) -> Request:
+    def _request(self, length: str = "") -> Request | None:
         matches = (_HEADER_LINE.match(line) for line in self._lines[1:])
         headers = tuple((match[1].decode("latin-1"), match[2].decode("latin-1")) for match in matches if match)
-        return Request(b"".join(self._lines), body, self.command, self.path, headers)
+        length = {name.lower(): value for name, value in headers}.get("content-length", length)
+        if not length.isdigit() or int(length) > _MAX_BODY:
+            return None
+        return Request(b"".join(self._lines), self.rfile.read(int(length)), self.command, self.path, headers)
 
     def _send_json(self, status: int, body: Body) -> None:
         self._send(status, "application/json", json.dumps(body).encode())

@@ -35,7 +35,9 @@ def tree(spans: Iterable[ReadableSpan], requests: Iterable[Request], session: st
     chosen = {sight.session for sight in sights if session is None or session in (sight.session, sight.name)}
     if len(chosen) > 1 or (session is not None and not chosen):
         seen = {sight.session: sight.name for sight in sights}
-        wanted = "tree() needs to know which one" if session is None else f"tree({session!r}) fits {len(chosen)} of them"
+        wanted = (
+            "tree() needs to know which one" if session is None else f"tree({session!r}) fits {len(chosen)} of them"
+        )
         raise AssertionError(f"{wanted}; the sessions seen, by id: {seen}")
     kinds: defaultdict[str, list[str]] = defaultdict(list)
     # Calls first: a wrapper around a call says nothing new about its path.

@@ -5,11 +5,10 @@ An LLM call that no step encloses stands at this name (`POST /trips/{id}/plan` i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Entrance:
+class Entrance(NamedTuple):
     """For a span kind: the attributes that name the work, and templates of span names."""
 
     span_kind: str

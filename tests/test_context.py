@@ -431,7 +431,6 @@ def test_a_call_in_a_detached_step_has_headers_whatever_trace_was_there_before(a
     assert headers == {"Helicone-Session-Id": trace_session(span), "Helicone-Session-Path": "/research"}
 
 
-@pytest.mark.xfail(reason="a label is written on a span that has ended, of which the SDK warns")
 def test_a_detached_call_inside_a_session_inside_a_span_is_nothing_to_complain_of(
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -306,13 +306,11 @@ class Run:
         assert current_session() is None
 
 
-ENDED = "a label is written on a span that has ended, of which the SDK warns"
 
 # All examples share one log, which must stay empty anyway.
 quiet = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest.mark.xfail(reason=ENDED)
 @quiet
 @given(program=programs)
 @example(program=(Node(Opened("s1", "Trips", "/a"), (Node(Work("a", "a"), (Node(Chat()),)),), "generator"),))
@@ -330,7 +328,6 @@ def test_whatever_runs_in_turn_every_span_is_where_the_model_says(
     assert caplog.record_tuples == []
 
 
-@pytest.mark.xfail(reason=ENDED)
 @quiet
 @given(program=programs, together=st.booleans())
 @example(program=(Node(Step("a", ("a",)), (Node(Chat()), Node(Chat()))),), together=False)

@@ -57,9 +57,10 @@ class Installation:
         with self._lock:
             if REGISTRY.settings != settings:
                 REGISTRY.configure(settings)
-            self._attach(provider or trace.get_tracer_provider())
+            self._attach(provider if provider is not None else trace.get_tracer_provider())
             if not self._installed:
                 self._installed = True
+                self._processor.arm(REGISTRY)
                 self._propagator.enabled = True
                 self._wrap()
             self._compose_global_textmap()
@@ -86,7 +87,6 @@ class Installation:
             self._restore_global_textmap()
             self._propagator.enabled = False
             self._processor.disarm()
-            self._processor = HeliconeSpanProcessor()
             self._providers.clear()
             self._makers.clear()
 
@@ -94,15 +94,17 @@ class Installation:
         if not isinstance(provider, TracerProvider) or provider in self._providers:
             return
         self._providers.add(provider)
-        # The base's own method: Phoenix overrides it, to *replace* its exporter by what is added.
-        TracerProvider.add_span_processor(provider, self._processor)
-        for make in self._makers:
+        for make in (self._the_processor, *self._makers):
             self._give(provider, make)
+
+    def _the_processor(self) -> SpanProcessor:
+        return self._processor
 
     def _give(self, provider: TracerProvider, make: _Maker) -> None:
         given = self._given.setdefault(provider, [])
         if make not in given:
             given.append(make)
+            # The base's own method: Phoenix overrides it, to *replace* its exporter by what is added.
             TracerProvider.add_span_processor(provider, make())
 
     def _wrap(self) -> None:

@@ -76,14 +76,15 @@ class Labeller:
         span = record.span
         if span is None:
             return
-        if record.ended:
-            record.span = None  # what has ended is not kept alive
+        live = cast("Span", span)
+        if record.ended or not live.is_recording():
+            record.ended, record.span = True, None  # what has ended is not kept alive
             return
         label = self.label_of(record)
         before = record.label
         if label is None or label is before:
             return
-        cast("Span", span).set_attributes(label)
+        live.set_attributes(label)
         record.size += len(label) if before is None else len(label.keys() - before.keys())
         # What was written and no longer holds is remembered, so that the settled copy can leave it out.
         record.label = label if before is None or before.keys() <= label.keys() else {**before, **label}

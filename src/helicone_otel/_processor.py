@@ -31,6 +31,10 @@ class HeliconeSpanProcessor(SpanProcessor):
         """Do nothing from here on: the SDK offers no way to take a processor out."""
         self._registry = _Nobody()
 
+    def arm(self, registry: Registry) -> None:
+        """Do what it is for again."""
+        self._registry = registry
+
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Label a span that has started."""
         try:

@@ -306,7 +306,6 @@ class Run:
         assert current_session() is None
 
 
-
 # All examples share one log, which must stay empty anyway.
 quiet = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -46,7 +46,6 @@ def test_labels_that_the_limit_of_attributes_evicted_are_back_on_the_exported_co
     assert plan.dropped_attributes == 18
 
 
-@pytest.mark.xfail(reason="the span is read anew without the attributes that the limit evicted")
 def test_under_the_default_limit_an_llm_span_with_a_long_prompt_stays_one(app: App) -> None:
     with session("Trips", id="s1"), app.calling("ask") as span:
         for number in range(130):
@@ -83,7 +82,7 @@ def test_the_exported_copy_differs_from_the_original_in_its_attributes_only() ->
 
 @pytest.mark.parametrize(
     "late",
-    [{}, pytest.param({"k": 1}, marks=pytest.mark.xfail(reason=OURS_FOR_THEIRS))],
+    [{}, {"k": 1}],
     ids=["as it started", "later"],
 )
 def test_labels_that_the_limit_of_values_cut_are_whole_on_the_exported_copy(late: dict[str, int]) -> None:
@@ -142,7 +141,6 @@ def test_spans_that_may_hold_no_attribute_at_all_are_exported_with_their_labels(
 # --- what we wrote is not what the user wrote -----------------------------------------------------
 
 
-@pytest.mark.xfail(reason=OURS_FOR_THEIRS)
 def test_a_span_that_shows_late_what_it_is_becomes_that(app: App) -> None:
     with session("Trips", id="s1"), app.work("execute_tool search") as span:
         span.set_attribute("gen_ai.operation.name", "execute_tool")
@@ -151,7 +149,6 @@ def test_a_span_that_shows_late_what_it_is_becomes_that(app: App) -> None:
     assert "helicone.request.id" in (app.all_spans()[0].attributes or {})
 
 
-@pytest.mark.xfail(reason=OURS_FOR_THEIRS)
 def test_an_attribute_that_comes_late_does_not_make_a_conversation_of_the_apps_own_span(app: App) -> None:
     with session("Trips", id="s1"), app.work("plan") as span:
         span.set_attribute("seats", 2)
@@ -166,7 +163,6 @@ def test_an_attribute_that_comes_late_does_not_make_a_conversation_of_the_apps_o
     }
 
 
-@pytest.mark.xfail(reason=THEIRS_FOR_OURS)
 def test_what_the_user_sets_by_hand_holds_also_where_ours_begins_like_it(app: App) -> None:
     with session("Trips", id="trip-10"), app.work("plan"), app.work("book") as span:
         span.set_attribute("helicone.session.id", "trip-1")

@@ -85,9 +85,18 @@ class Labeller:
         if label is None or label is before:
             return
         live.set_attributes(label)
+        self._note_limit(live, label)
         record.size += len(label) if before is None else len(label.keys() - before.keys())
         # What was written and no longer holds is remembered, so that the settled copy can leave it out.
         record.label = label if before is None or before.keys() <= label.keys() else {**before, **label}
+
+    def _note_limit(self, span: Span, label: Mapping[str, str]) -> None:
+        # Read back, because what is cut later looks like something that the user wrote.
+        attributes = span.attributes or {}
+        for key in attributes:
+            value, ours = attributes[key], label.get(key)
+            if ours is not None and value != ours and isinstance(value, str) and ours.startswith(value):
+                self._resolver.value_limit = len(value)
 
     def label_of(self, record: Record) -> dict[str, str] | None:
         """Return the label of a span, or `None`: it passes untouched."""

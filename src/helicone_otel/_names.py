@@ -73,7 +73,8 @@ def _without_occurrences(name: str) -> str:
 @lru_cache(maxsize=1024)
 def clean_route(route: str) -> tuple[str, ...]:
     """Return the segments of a route or task name: `/trips/{id}/plan` is trips, plan."""
-    levels = (clean_name(re.sub(_PARAMETER, "", level).strip("^$")) for level in re.sub(_GROUP, "", route[:512]).split("/"))
+    route = re.sub(_GROUP, "", route[:512])
+    levels = (clean_name(re.sub(_PARAMETER, "", level).strip("^$")) for level in route.split("/"))
     return tuple(level for level in levels if level)
 
 

@@ -22,9 +22,9 @@ from ._lineage import Lineage
 from ._memory import Recent
 from ._record import Record
 from ._session import Session, path_segments
-from ._sessions import BY_HAND, Sessions, by_hand, is_ours
+from ._sessions import SET_BY_HAND, Sessions, by_hand, is_ours
 from ._settings import Settings
-from ._spans import APPLICATION, CALL_KINDS, URL_ATTRIBUTES, Kind, Reading, Vocabulary
+from ._spans import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Kind, Reading, Vocabulary
 from ._stands import Look, Stand, top
 from .dialects import DIALECTS, LIBRARIES
 
@@ -35,7 +35,7 @@ MAX_TRACES: Final = 2048
 GATEWAY: Final = "gateway"
 # Spans that OpenTelemetry's GenAI conventions do not describe.
 _NOT_GEN_AI: Final = frozenset({"", APPLICATION, GATEWAY})
-_BY_HAND: Final = frozenset(BY_HAND)
+_SET_BY_HAND: Final = frozenset(SET_BY_HAND)
 _OVERWRITTEN: Final = (_wire.SESSION_PATH, _wire.SESSION_ID, _wire.SPAN_KIND)
 _NO_FACTS: Final[dict[str, object]] = {}
 _KIND_NAMES: Final = {kind: kind.name for kind in SpanKind}
@@ -59,7 +59,11 @@ class Trace:
 
 
 class Resolver:
-    """Reads spans into their records, and finds where they stand."""
+    """Reads spans into their records, and finds where they stand.
+
+    Attributes:
+        value_limit: The length to which the SDK cuts values, once it has cut one of ours.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.vocabulary = Vocabulary(
@@ -73,6 +77,7 @@ class Resolver:
         self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
         self.traces: Recent[int, Trace] = Recent(MAX_TRACES)
         self.families = frozenset(settings.attributes)
+        self.value_limit: int | None = None
         self._session_ids = frozenset(self.vocabulary.session_ids)
 
     # --- reading ------------------------------------------------------------------------------
@@ -92,9 +97,7 @@ class Resolver:
         # The user may put values of their own in the place of ours: the number stays the same.
         try:
             return any(
-                attributes[key] != label[key] and not is_ours(key, attributes[key], label)
-                for key in _OVERWRITTEN
-                if key in label
+                not is_ours(key, attributes[key], label, self.value_limit) for key in _OVERWRITTEN if key in label
             )
         except KeyError:  # evicted by the SDK's limit, not overwritten
             return False
@@ -105,7 +108,7 @@ class Resolver:
         if span is None or scope is None:
             return
         attributes = span.attributes
-        facts = self.vocabulary.facts(attributes) if attributes else _NO_FACTS
+        facts = self._facts_of(record, attributes) if attributes else _NO_FACTS
         if record.size < 0:
             record.foreign = _FOREIGN.intersection(facts) if facts else record.foreign
             if record.place is not None:
@@ -118,9 +121,26 @@ class Resolver:
             self._read_session(record, facts)
         if span_kind in _ENTRANCES:
             record.entrance = entrance_of(span_kind, name, attributes or _NO_FACTS)
-        record.reading = reading
+        if not self._is_poorer(reading, record.reading, span):
+            record.reading = reading
         record.name = name
         record.size = len(attributes) if attributes else 0
+
+    def _is_poorer(self, reading: Reading, before: Reading, span: ReadableSpan) -> bool:
+        """Tell whether a span only seems to be less than it was."""
+        if before.dialect == BY_HAND:
+            # The user's own word has our label's value by now, and so looks like ours.
+            return reading.dialect != BY_HAND
+        # What told what it is may have been evicted by the SDK's limit.
+        return before.recognised and not reading.recognised and span.dropped_attributes > 0
+
+    def _facts_of(self, record: Record, attributes: Mapping[str, object]) -> dict[str, object]:
+        """Return what a span shows of itself: what we wrote on it tells nothing new."""
+        facts = self.vocabulary.facts(attributes)
+        label = record.label
+        if label is None:
+            return facts
+        return {key: value for key, value in facts.items() if not is_ours(key, value, label, self.value_limit)}
 
     def _enclose(self, record: Record, place: Place | None) -> None:
         """Put a span into the place that code opened, where that is newer than its parent."""
@@ -144,22 +164,17 @@ class Resolver:
         span = record.span
         if span is None:
             return
-        hand = {} if _BY_HAND.isdisjoint(facts) else by_hand(facts, record.label)
+        hand = {} if _SET_BY_HAND.isdisjoint(facts) else by_hand(facts)
         name = hand.get(_wire.SESSION_NAME)
         if session_id := hand.get(_wire.SESSION_ID):
             record.own, record.opened = self.sessions.chosen(session_id, span, name), True
         elif name and record.stand is not None:
             record.own, record.opened = replace(record.stand.session, name=name), True
         elif record.own is None and not self._session_ids.isdisjoint(facts):
-            self._read_framework_session(record, facts, span)
+            if session_id := self.sessions.id_on(facts):
+                record.own = self.sessions.chosen(session_id, span)
         if path := hand.get(_wire.SESSION_PATH):
             record.begins = path_segments(path)
-
-    def _read_framework_session(self, record: Record, facts: dict[str, object], span: ReadableSpan) -> None:
-        # What we wrote ourselves is no id that somebody else chose.
-        theirs = {key: value for key, value in facts.items() if not is_ours(key, value, record.label)}
-        if session_id := self.sessions.id_on(theirs):
-            record.own = self.sessions.chosen(session_id, span)
 
     # --- whose session, and where in it? ------------------------------------------------------
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MAX_SESSIONS: Final = 1024
 # What the SDK calls a service that nobody named; it would put strangers' sessions in one list.
 # https://opentelemetry.io/docs/specs/semconv/resource/#service
-BY_HAND: Final = (_wire.SESSION_ID, _wire.SESSION_PATH, _wire.SESSION_NAME)
+SET_BY_HAND: Final = (_wire.SESSION_ID, _wire.SESSION_PATH, _wire.SESSION_NAME)
 _UNNAMED: Final = "unknown_service"
 
 
@@ -87,16 +87,12 @@ class Sessions:
         )
 
 
-def is_ours(key: str, value: object, written: Mapping[str, str] | None) -> bool:
+def is_ours(key: str, value: object, written: Mapping[str, str] | None, limit: int | None) -> bool:
     """Tell whether an attribute is as we wrote it, or as the SDK's limit of values has cut it."""
     ours = written.get(key) if written else None
-    return ours is not None and isinstance(value, str) and ours.startswith(value)
+    return ours is not None and (value == ours or (limit is not None and value == ours[:limit]))
 
 
-def by_hand(facts: Mapping[str, object], written: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the session attributes that the user set on a span, told from those that we wrote."""
-    return {
-        key: text
-        for key in BY_HAND
-        if key in facts and not is_ours(key, facts[key], written) and (text := first_text(facts, (key,)))
-    }
+def by_hand(facts: Mapping[str, object]) -> dict[str, str]:
+    """Return the session attributes among those that the user set on a span."""
+    return {key: text for key in SET_BY_HAND if key in facts and (text := first_text(facts, (key,)))}

@@ -1,4 +1,4 @@
-"""What a span costs, started and ended: ours, the floor, and one peer beside them."""
+"""What a span costs, started and ended: ours, the least that labels cost, and a peer beside them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
-from timing import Row, Series, Variant, take_turns
+from timing import Row, Sample, Variant, difference, take_turns
 
 from helicone_otel import HeliconeSpanProcessor, SessionSpanExporter, session
 from helicone_otel._registry import Registry
 
-ROUNDS = 201
 LLM_SCOPE = "opentelemetry.instrumentation.genai.openai"
 LLM = {
     "gen_ai.operation.name": "chat",
@@ -67,112 +66,93 @@ def spans(
 ) -> Variant:
     """Return a variant that starts and ends spans in a Context, the empty one if not given."""
 
-    def prepare(count: int) -> Callable[[], object]:
-        def work() -> None:
-            token = context.attach(inside if inside is not None else Context())
-            start = tracer.start_span
-            for _ in range(count):
-                start(name, attributes=attributes, kind=kind).end()
-            context.detach(token)
+    def work(count: int) -> None:
+        token = context.attach(Context() if inside is None else inside)
+        for _ in range(count):
+            tracer.start_span(name, attributes=attributes, kind=kind).end()
+        context.detach(token)
 
-        return work
-
-    return prepare
+    return lambda count: functools.partial(work, count)
 
 
-llm = functools.partial(spans, attributes=LLM, name="chat gpt-5", kind=trace.SpanKind.CLIENT)
+llm: Callable[..., Variant] = functools.partial(spans, attributes=LLM, name="chat gpt-5", kind=trace.SpanKind.CLIENT)
 
 
 def context_of_session() -> Context:
-    # The place lives as long as the Context that holds it.
+    """Return a Context inside a session; it lives as long as that."""
     with session("Trip Planning", id="7f9c1f5e-8d35-4b8c-9d6f-0b1c2d3e4f50"):
         return context.get_current()
 
 
-def _label(tracer: trace.Tracer, **span: object) -> Mapping[str, object]:
-    """Return what we write on a span in a session."""
-    token = context.attach(context_of_session())
-    started = tracer.start_span(**span)  # type: ignore[arg-type]
-    context.detach(token)
+def _labels(processor: SpanProcessor, scope: str, inside: Context, *ends: int | None, **span: object) -> list[Context]:
+    """Return Contexts from which the cheapest processor writes what we do, or the first few of it."""
+    started = tracer(processor, scope=scope).start_span(context=inside, **span)  # type: ignore[arg-type]
     started.end()
-    written = getattr(started, "attributes", {})
-    return {key: value for key, value in written.items() if key not in LLM}
+    label = [item for item in started.attributes.items() if item[0] not in LLM]  # type: ignore[attr-defined]
+    return [context.set_value(_KEY, dict(label[:end]), Context()) for end in ends]
 
 
 def idle() -> list[Row]:
-    """Nobody opened a session, nothing is recognised. To be measured before any session is open."""
+    """Nobody has opened a session: to be measured before any is."""
     bare, ours = tracer(), tracer(HeliconeSpanProcessor(Registry()))
-    seen = Registry()
-    after_llm = tracer(processor := HeliconeSpanProcessor(seen))
-    llm(tracer(processor, scope=LLM_SCOPE))(10)()
-    above = trace.set_span_in_context(bare.start_span("request"), Context())
-    rows = [("root span", None, None, ours, 1.1), ("child span", above, None, ours, 1.1)]
-    rows += [("ten ordinary attributes", None, ORDINARY, ours, 1.1)]
-    rows += [("root span, where LLM spans were seen before", None, None, after_llm, None)]
-    variants: dict[str, Variant] = {}
-    for name, inside, attributes, which, _ in rows:
-        variants["bare " + name] = spans(bare, inside, attributes)
-        variants["ours " + name] = spans(which, inside, attributes)
-    found = take_turns(variants, ROUNDS)
-    return [
-        Row(f"idle: {name}", "µs", found["ours " + name].sample, found["bare " + name].sample, "bare SDK", budget)
-        for name, _, _, _, budget in rows
-    ]
+    used = HeliconeSpanProcessor(Registry())
+    llm(tracer(used, scope=LLM_SCOPE))(10)()
+    below = trace.set_span_in_context(bare.start_span("request"), Context())
+    cases = {
+        "root span": (ours, None, None, 1.1),
+        "child span": (ours, below, None, None),
+        "ten ordinary attributes": (ours, None, ORDINARY, None),
+        "root span, in an app with LLM calls elsewhere": (tracer(used), None, None, None),
+    }
+    variants = {name: spans(which, inside, has) for name, (which, inside, has, _) in cases.items()}
+    variants |= {"bare " + name: spans(bare, inside, has) for name, (_, inside, has, _) in cases.items()}
+    found = {name: Sample.of(series) for name, series in take_turns(variants).items()}
+    return [Row(f"idle: {name}", "µs", found[name], found["bare " + name], "bare SDK", case[3]) for name, case in cases.items()]
 
 
 def in_session() -> list[Row]:
-    """A plain span in a session, and what the settled copy costs where spans are exported."""
-    registry = Registry()
-    processor = HeliconeSpanProcessor(registry)
-    ours, inside = tracer(processor), context_of_session()
-    floor = context.set_value(_KEY, _label(ours, name="work"), Context())
-    plain, settling = SimpleSpanProcessor(NullExporter()), SimpleSpanProcessor(SessionSpanExporter(NullExporter(), registry))
-    found = take_turns(
-        {
-            "bare": spans(tracer()),
-            "cheapest": spans(tracer(Cheapest()), floor),
-            "ours": spans(ours, inside),
-            "exported": spans(tracer(processor, plain), inside),
-            "settled": spans(tracer(processor, settling), inside),
-            "exported llm": llm(tracer(processor, plain, scope=LLM_SCOPE), inside),
-            "settled llm": llm(tracer(processor, settling, scope=LLM_SCOPE), inside),
-        },
-        ROUNDS,
-    )
-    ours_adds, floor_adds = found["ours"] - found["bare"], found["cheapest"] - found["bare"]
+    """A plain span in a session; and what the settled copy costs where spans are exported."""
+    inside, ours = context_of_session(), HeliconeSpanProcessor(registry := Registry())
+    (floor,) = _labels(ours, "app", inside, None, name="work")
+    exporting = SimpleSpanProcessor(NullExporter())
+    settling = SimpleSpanProcessor(SessionSpanExporter(NullExporter(), registry))
+    child = trace.set_span_in_context(tracer(ours).start_span("step", inside), inside)
+    variants = {"bare": spans(tracer()), "cheapest": spans(tracer(Cheapest()), floor), "ours": spans(tracer(ours), inside)}
+    variants |= {"bare child": spans(tracer(), child), "child": spans(tracer(ours), child)}
+    for name, which in {"exported": exporting, "settled": settling}.items():
+        variants[name] = spans(tracer(ours, which), inside)
+        variants[name + " llm"] = llm(tracer(ours, which, scope=LLM_SCOPE), inside)
+    found = take_turns(variants)
+
+    def adds(more: str, less: str) -> Sample:
+        return Sample.of(difference(found[more], found[less]))
+
+    floor_adds = adds("cheapest", "bare")
     return [
-        Row("session: plain span adds", "µs", ours_adds.sample, floor_adds.sample, "cheapest processor adds", 1.5),
-        Row("settled copy: label as written adds", "µs", (found["settled"] - found["exported"]).sample),
-        Row("settled copy: LLM span (gets a request id) adds", "µs", (found["settled llm"] - found["exported llm"]).sample),
+        Row("session: plain span adds", "µs", adds("ours", "bare"), floor_adds, "cheapest processor adds", 1.5),
+        Row("session: plain child span adds", "µs", adds("child", "bare child"), floor_adds, "cheapest processor adds"),
+        Row("settled copy: label as written", "µs", adds("settled", "exported")),
+        Row("settled copy: LLM span, gets a request id", "µs", adds("settled llm", "exported llm")),
     ]
 
 
-def beside(peer: str, variants: Mapping[str, tuple[Variant, Variant]], llm_variant: Variant | None = None) -> list[Row]:
-    """Measure a peer beside ours and the bare SDK.
-
-    Args:
-        peer: Its name.
-        variants: The peer's own, each with the bare SDK's variant that does the same.
-        llm_variant: The peer's LLM span with ten attributes and three labels: our budget, if given.
-    """
-    processor, inside = HeliconeSpanProcessor(Registry()), context_of_session()
-    ours, ours_llm = tracer(processor), tracer(processor, scope=LLM_SCOPE)
-    label = _label(ours_llm, name="chat gpt-5", attributes=LLM, kind=trace.SpanKind.CLIENT)
-    three, all_of_it = (context.set_value(_KEY, dict(list(label.items())[:end]), Context()) for end in (3, None))
-    everything = {"bare": spans(tracer()), "ours": spans(ours, inside)}
-    for name, (theirs, bare) in variants.items():
-        everything |= {name: theirs, "bare " + name: bare}
+def beside(peer: str, variants: Mapping[str, Variant], llm_variant: Variant | None = None) -> list[Row]:
+    """Measure a peer's plain spans beside ours; with its LLM span given, our budget for that."""
+    inside, ours = context_of_session(), HeliconeSpanProcessor(Registry())
+    everything = {"bare": spans(tracer()), **variants, "helicone-otel": spans(tracer(ours), inside)}
     if llm_variant is not None:
-        cheapest = tracer(Cheapest(), scope=LLM_SCOPE)
-        everything |= {"peer llm": llm_variant, "bare llm": llm(tracer(scope=LLM_SCOPE)), "ours llm": llm(ours_llm, inside)}
-        everything |= {"three llm": llm(cheapest, three), "all llm": llm(cheapest, all_of_it)}
-    found = take_turns(everything, ROUNDS)
-    rows = []
+        like = {"name": "chat gpt-5", "attributes": LLM, "kind": trace.SpanKind.CLIENT}
+        three, all_labels = _labels(ours, LLM_SCOPE, inside, 3, None, **like)
+        everything |= {"llm bare": llm(tracer()), "llm peer": llm_variant}
+        everything |= {"llm ours": llm(tracer(ours, scope=LLM_SCOPE), inside)}
+        everything |= {"llm three": llm(tracer(Cheapest()), three), "llm all": llm(tracer(Cheapest()), all_labels)}
+    found = take_turns(everything)
+    bare = Sample.of(found["bare"])
+    rows = [Row(f"{peer}: {name}", "µs", Sample.of(found[name]), bare, "bare SDK") for name in variants]
+    rows += [Row(f"{peer}: helicone-otel in the same run", "µs", Sample.of(found["helicone-otel"]), bare, "bare SDK")]
     if llm_variant is not None:
-        adds: Series = found["peer llm"] - found["bare llm"] + (found["all llm"] - found["three llm"])
-        against = f"{peer} with 3 properties adds, plus our {len(label) - 3} more labels"
-        rows = [Row("session: LLM span with ten attributes adds", "µs", (found["ours llm"] - found["bare llm"]).sample, adds.sample, against, 1.0)]
-    rows += [
-        Row(f"{peer}: {name}", "µs", found[name].sample, found["bare " + name].sample, "bare SDK") for name in variants
-    ]
-    return [*rows, Row(f"helicone-otel beside {peer}: session", "µs", found["ours"].sample, found["bare"].sample, "bare SDK")]
+        more = difference(found["llm all"], found["llm three"])
+        theirs = [a + b for a, b in zip(difference(found["llm peer"], found["llm bare"]), more, strict=True)]
+        adds, words = difference(found["llm ours"], found["llm bare"]), f"{peer} with 3 properties, and our further labels"
+        rows.append(Row("session: LLM span with ten attributes adds", "µs", Sample.of(adds), Sample.of(theirs), words, 1.0))
+    return rows

@@ -16,11 +16,6 @@ _CANONICAL: Final = {name.lower(): name for name in SESSION_HEADERS}
 Headers = tuple[tuple[str, str], ...]
 
 
-def headers_of(location: Location) -> Headers:
-    """Return the headers that say where a piece of work is, in wire form."""
-    return ((_wire.SESSION_PATH_HEADER, location.path), *location.session.headers)
-
-
 def write_headers(
     registry: Registry,
     location: Location,
@@ -45,39 +40,48 @@ def write_headers(
     Returns:
         Which of the headers that leave are ours.
     """
-    wanted = dict(headers_of(location))
+    wanted = location.headers
     present = _present(carrier, wanted)
+    sender = record if record is not None else location.record
+    if not present:
+        for name, value in wanted:
+            write(name, value)
+        registry.sent(sender, wanted, destination)
+        return wanted
     # An instrumentation may inject twice for one request: what we wrote is not the caller's.
-    theirs = {name: value for name, value in present.items() if wanted.get(name) != value}
+    said = dict(wanted)
+    theirs = {name: value for name, value in present.items() if said.get(name) != value}
     ours: Headers = ()
     if _wire.SESSION_ID_HEADER not in theirs:
-        ours = tuple((name, value) for name, value in wanted.items() if name not in theirs)
+        ours = tuple(header for header in wanted if header[0] not in theirs)
     for name, value in ours:
         if name not in present:
             write(name, value)
-    if not theirs.keys().isdisjoint(SESSION_HEADERS):
-        if record is not None:
-            registry.obey(record, {**theirs, **dict(ours)}, destination)
-    else:
-        leaving = ours if not theirs else (*ours, *theirs.items())
-        registry.sent(location if record is None else location._replace(record=record), leaving, destination)
+    if theirs.keys().isdisjoint(SESSION_HEADERS):
+        registry.sent(sender, (*ours, *theirs.items()), destination)
+    elif record is not None:
+        registry.obey(record, {**theirs, **dict(ours)}, destination)
     return ours
 
 
 def heed_caller(registry: Registry, record: Record, destination: Destination, carrier: object) -> None:
     """Label a request's span with the session that its caller wrote, where there is none of ours."""
-    theirs = _present(carrier, {})
+    theirs = _present(carrier, ())
     if _wire.SESSION_ID_HEADER in theirs:
         registry.obey(record, theirs, destination)
 
 
-def _present(carrier: object, wanted: Mapping[str, str]) -> dict[str, str]:
+def _present(carrier: object, wanted: Headers) -> dict[str, str]:
     """Return which of our headers a carrier has already, by our spelling of their names."""
+    names = [name for name, _ in wanted]
+    if len(names) < len(SESSION_HEADERS):
+        names += [name for name in SESSION_HEADERS if name not in names]
     if isinstance(carrier, dict):
         # A dict tells upper from lower case; HTTP does not.
-        spelled = {**_CANONICAL, **{name.lower(): name for name in wanted}}
+        spelled = {name.lower(): name for name in names}
         named = ((spelled.get(name.lower()), value) for name, value in carrier.items() if isinstance(name, str))
         return {name: value for name, value in named if name}
-    if isinstance(carrier, Mapping):
-        return {name: carrier[name] for name in {*SESSION_HEADERS, *wanted} if name in carrier}
-    return {}
+    try:
+        return {name: carrier[name] for name in names if name in carrier}  # type: ignore[index,operator]  # see except
+    except (TypeError, KeyError):  # a carrier that only its own setter knows to handle
+        return {}

@@ -60,7 +60,7 @@ class Place:
         self.steps = steps
         self.detached = detached
         self.outer = current_place(context)
-        self.anchor = trace.get_current_span(context)
+        self.anchor: trace.Span = trace.get_current_span(context)
         self.number = next(_numbers)
         self.left = False
         self.record: Any = None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from . import _wire
-from ._record import Record
+from ._record import MAX_DEPTH, Record
 from ._resolver import Resolver
 from ._session import Session
 from ._stands import top
@@ -49,7 +49,10 @@ class Labeller:
     def ask_everything(self, record: Record) -> None:
         """Read a span and all that encloses it, wherever something has changed."""
         resolver = self._resolver
-        for above in reversed(list(record.line())):
+        line = [record]
+        while (above := line[-1].parent) is not None and len(line) < MAX_DEPTH:
+            line.append(above)
+        for above in reversed(line):
             if resolver.has_changed(above):
                 self.read(above, [above])
             elif above.base is not resolver.base_of(above):

@@ -23,7 +23,6 @@ from ._destinations import Destination
 from ._guard import swallow
 from ._registry import REGISTRY, Registry
 from ._session import Session, SessionPath, path_segments
-from ._spans import URL_ATTRIBUTES
 
 if TYPE_CHECKING:
     from ._record import Record
@@ -60,7 +59,7 @@ class HeliconePropagator(TextMapPropagator):
         with only a path or name the rest is filled in.
         """
         try:
-            if self.enabled:
+            if self.enabled and self._registry.has_sessions(context):
                 self._inject(carrier, context, setter)
         except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
             swallow("inject", error)
@@ -71,7 +70,7 @@ class HeliconePropagator(TextMapPropagator):
             return
         span = trace.get_current_span(context)
         record = self._registry.record_of(span)
-        destination = self._destination(span, record, carrier)
+        destination = self._destination(record, carrier)
         if destination is Destination.UNKNOWN:
             return
         if record is None and destination is Destination.GATEWAY:
@@ -81,19 +80,13 @@ class HeliconePropagator(TextMapPropagator):
             self._registry, location, record, destination, carrier, lambda name, value: setter.set(carrier, name, value)
         )
 
-    def _destination(self, span: trace.Span, record: Record | None, carrier: object) -> Destination:
-        destinations = self._registry.resolver.destinations
+    def _destination(self, record: Record | None, carrier: object) -> Destination:
         if record is None or record.span is None:
             host = _text_in(carrier, "host")
-            return destinations.of_authority(host) if host else Destination.UNKNOWN
-        scope = record.scope
-        if scope is not None and (scope.bare_carriers or not scope.takes_headers):
+            return self._registry.resolver.destinations.of_authority(host) if host else Destination.UNKNOWN
+        if record.scope is not None and record.scope.bare_carriers:
             return Destination.UNKNOWN
-        attributes = record.span.attributes or {}
-        for key in URL_ATTRIBUTES:
-            if key in attributes:
-                return destinations.of_url(str(attributes[key]))
-        return Destination.UNKNOWN
+        return record.destination
 
     def extract(
         self,

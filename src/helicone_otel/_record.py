@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from ._context import Place
+from ._destinations import Destination
 from ._session import Session
 from ._spans import NOTHING, Reading, Scope
 from ._stands import Stand
@@ -39,6 +40,8 @@ class Record:
     """The segments that a place adds."""
     rooted: bool = False
     """A place inside of a session or span, and so the same for every trace that begins in it."""
+    destination: Destination = Destination.UNKNOWN
+    """Where the span's request goes, if it is the span of one."""
     entrance: str = ""
     """The path of the route or task by which work came in."""
     base: Stand | None = None

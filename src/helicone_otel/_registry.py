@@ -19,7 +19,7 @@ from ._context import PLACES, current_place
 from ._destinations import Destination
 from ._guard import swallow
 from ._labeller import Labeller
-from ._record import Record
+from ._record import MAX_DEPTH, Record
 from ._requests import Calls, request_id
 from ._resolver import Resolver, is_newer
 from ._session import Session
@@ -34,10 +34,18 @@ _NO_FACTS: Final[dict[str, object]] = {}
 
 
 class Location(NamedTuple):
-    """Where a piece of work is: what its headers say."""
+    """Where a piece of work is.
+
+    Attributes:
+        session: Whose it is.
+        path: Which path its headers say.
+        headers: Those headers.
+        record: The record of the span or place that it stands at, if there is one.
+    """
 
     session: Session
     path: str
+    headers: tuple[tuple[str, str], ...]
     record: Record | None
 
 
@@ -102,7 +110,9 @@ class Registry:
         stand = record.stand
         if stand is None:
             return None
-        return Location(stand.session, stand.text if call is None else stand.text_of_call(call), record)
+        if call is None:
+            return Location(stand.session, stand.text, stand.headers, record)
+        return _located(stand.session, stand.text_of_call(call), record)
 
     def locate_gateway_call(self, kind: str) -> Location | None:
         """Tell whose session holds where a call leaves for a gateway without a span of its own.
@@ -121,21 +131,33 @@ class Registry:
         if session is None:
             return None
         path = str(session.path)
-        return Location(session, "/" + CALL_KINDS[call] if call and path == "/" else path, None)
+        return _located(session, "/" + CALL_KINDS[call] if call and path == "/" else path, None)
 
     def record_of(self, span: trace.Span) -> Record | None:
         """Return what is remembered of a span."""
         return self.lineage.known(span.get_span_context().span_id, span)
 
-    def sent(self, location: Location, headers: tuple[tuple[str, str], ...], destination: Destination) -> None:
-        """Note that headers have left: what they say about a session is final now."""
-        record = location.record
+    def sent(self, record: Record | None, headers: tuple[tuple[str, str], ...], destination: Destination) -> None:
+        """Note that headers have left from a span: what they say about a session is final now."""
         if record is None:
             return
         record.sent = headers
         if destination is Destination.GATEWAY and (call := _call_at(record)):
             call.by_gateway = True
-        self.resolver.finalise(record)
+        if record.stand is not None and not record.stand.chosen:
+            self.resolver.finalise(record)
+
+    def has_sessions(self, context: Context | None) -> bool:
+        """Tell at next to no cost whether there can be a session in a Context at all."""
+        if PLACES and current_place(context) is not None:
+            return True
+        if self.settings.session_id:
+            return True
+        return bool(self._live or self.resolver.traces) and self._is_remembered(trace.get_current_span(context))
+
+    def _is_remembered(self, span: trace.Span) -> bool:
+        ids = span.get_span_context()
+        return ids.span_id in self._live or ids.trace_id in self.resolver.traces
 
     def obey(self, record: Record, headers: Mapping[str, str], destination: Destination) -> None:
         """Label a request's spans with what the caller itself wrote into the request's headers.
@@ -208,9 +230,18 @@ class Registry:
         return record
 
 
+def _located(session: Session, path: str, record: Record | None) -> Location:
+    return Location(session, path, ((_wire.SESSION_PATH_HEADER, path), *session.headers), record)
+
+
 def _call_at(record: Record) -> Record | None:
     """Return the span of the call that a request belongs to: the innermost, if there is one."""
-    return next((above for above in record.line() if above.reading.kind in CALL_KINDS), None)
+    above: Record | None = record
+    for _ in range(MAX_DEPTH):
+        if above is None or above.reading.kind in CALL_KINDS:
+            return above
+        above = above.parent
+    return None
 
 
 # The one registry of the process. Entry points construct propagators without arguments, and they

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import INVALID_SPAN, SpanKind
 
 from . import _wire
 from ._context import Place
@@ -96,11 +96,14 @@ class Resolver:
     def _is_overwritten(self, attributes: Mapping[str, object], label: Mapping[str, str]) -> bool:
         # The user may put values of their own in the place of ours: the number stays the same.
         try:
-            return any(
-                not is_ours(key, attributes[key], label, self.value_limit) for key in _OVERWRITTEN if key in label
-            )
+            for key in _OVERWRITTEN:
+                if key in label:
+                    value = attributes[key]
+                    if value is not label[key] and not is_ours(key, value, label, self.value_limit):
+                        return True
         except KeyError:  # evicted by the SDK's limit, not overwritten
-            return False
+            pass
+        return False
 
     def show(self, record: Record) -> None:
         """Read a span into its record: what it is, what encloses it, which session it names."""
@@ -116,8 +119,8 @@ class Resolver:
         name, span_kind = span.name, _KIND_NAMES[span.kind]
         reading = self.vocabulary.read(scope, name, span_kind, facts)
         if facts:
-            if reading.kind is None and span_kind == "CLIENT":
-                reading = self._gateway_call(record, facts) or reading
+            if span_kind == "CLIENT" and scope.takes_headers:
+                reading = self._read_destination(record, facts) or reading
             self._read_session(record, facts)
         if span_kind in _ENTRANCES:
             record.entrance = entrance_of(span_kind, name, attributes or _NO_FACTS)
@@ -150,11 +153,15 @@ class Resolver:
         if place is not None and (record.parent is None or is_newer(place, record.parent)):
             record.parent = self.record_of(place, record.trace_id, record.span)
 
-    def _gateway_call(self, record: Record, facts: dict[str, object]) -> Reading | None:
-        # A request to a gateway with no LLM span above it: the gateway makes a row of it all the same.
-        url = next((url for key in URL_ATTRIBUTES if isinstance(url := facts.get(key), str)), "")
-        if self.destinations.of_url(url) is not Destination.GATEWAY:
+    def _read_destination(self, record: Record, facts: dict[str, object]) -> Reading | None:
+        """Take note of where a client's request goes; to a gateway, it may itself be the call."""
+        url = next((url for key in URL_ATTRIBUTES if isinstance(url := facts.get(key), str)), None)
+        if url is None:
             return None
+        record.destination = self.destinations.of_url(url)
+        if record.destination is not Destination.GATEWAY:
+            return None
+        # With no LLM span above it, the gateway makes a row of it all the same.
         if any(above.reading.kind in CALL_KINDS for above in record.line() if above is not record):
             return None
         return Reading(call_kind(url), None, GATEWAY, recognised=True)
@@ -278,6 +285,8 @@ class Resolver:
             record.own, record.opened = self.sessions.named(place.session, span), True
             record.rooted = True
             record.begins = place.session.path.segments
+        if record.rooted:
+            place.anchor = INVALID_SPAN  # a place may be remembered longer than the span's content should be
         for above in reversed(list(record.line())):
             if above.size < 0:
                 self.show(above)

@@ -42,6 +42,7 @@ class Sessions:
 
     def chosen(self, session_id: str, span: ReadableSpan, name: str | None = None) -> Session:
         """Return the session with an id that a person or a framework chose."""
+        session_id = _wire.valid_text(session_id)
         key = (session_id, name)
         session = self._known.get(key)
         if session is None:

@@ -48,11 +48,12 @@ class Stand:
         call: The kind of the LLM call or embedding that encloses what stands here, without a step between.
         entrance: The path of the route or task by which work came in.
         text: The path on the wire.
+        headers: The headers of a request that is made here, in wire form.
         label: The attributes of a span that stands here; shared, so it must not be changed.
         alike: Of spans right below this node, by what they show, what they are; the registry's memory.
     """
 
-    __slots__ = ("_below", "_families", "alike", "call", "chosen", "entrance", "label", "path", "session", "text")
+    __slots__ = ("_below", "_families", "alike", "call", "chosen", "entrance", "headers", "label", "path", "session", "text")
 
     def __init__(
         self,
@@ -75,6 +76,7 @@ class Stand:
         self.path = path
         self.text = "/" + "/".join(path) if path else self._text_without_step()
         self.label = self._make_label(look)
+        self.headers = ((_wire.SESSION_PATH_HEADER, self.text), *session.headers)
 
     def below(self, look: Look) -> Stand:
         """Return where a span stands that looks like this, below this node."""

@@ -1,0 +1,80 @@
+"""What importing costs, and what the registry keeps of spans without number."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import tracemalloc
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from spans import LLM, LLM_SCOPE, context_of_session, tracer
+from timing import Row, Sample
+
+from helicone_otel import HeliconeSpanProcessor
+from helicone_otel._lineage import MAX_ENDED, MAX_LINKS, MAX_LIVE
+from helicone_otel._registry import Registry
+from helicone_otel._resolver import MAX_TRACES
+
+SPANS = 100_000
+BOUND = MAX_LIVE + 2 * MAX_ENDED + 2 * MAX_LINKS + MAX_TRACES
+# CPU time and resident memory (of Linux) that our import adds.
+_IMPORT = """
+import os, time
+import opentelemetry.sdk.trace
+def resident():
+    try:
+        return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except OSError:
+        return 0
+memory, begin = resident(), time.process_time()
+import helicone_otel
+print((time.process_time() - begin) * 1e3, resident() - memory)
+"""
+
+
+def imports() -> list[Row]:
+    """Import the package in fresh interpreters; the first one writes the bytecode."""
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-c", _IMPORT]
+    runs = [subprocess.run(command, check=True, capture_output=True, text=True, env=environ).stdout.split() for _ in range(22)]
+    milliseconds, megabytes = ([float(figure) for figure in column] for column in zip(*runs[1:], strict=True))
+    words = "import, beyond opentelemetry.sdk.trace"
+    return [
+        Row(f"{words}: time", "ms", Sample.of(milliseconds), budget=10),
+        Row(f"{words}: memory", "MB", Sample.of(megabytes), budget=3),
+    ]
+
+
+def memory() -> list[Row]:
+    """Start very many spans, most of which end, and count what is remembered of them."""
+    return [
+        _kept("idle child spans"),
+        _kept("plain spans in a session", inside=context_of_session()),
+        _kept("LLM spans, each a trace of its own", llm=True),
+        _kept("LLM spans in a session", llm=True, inside=context_of_session()),
+        _kept("LLM spans that never end", llm=True, inside=context_of_session(), end=False),
+    ]
+
+
+def _kept(name: str, inside: Context | None = None, llm: bool = False, end: bool = True) -> Row:
+    registry = Registry()
+    starting = tracer(HeliconeSpanProcessor(registry), scope=LLM_SCOPE if llm else "app")
+    if inside is None:
+        inside = Context() if llm else trace.set_span_in_context(starting.start_span("request"), Context())
+    gc.collect()
+    tracemalloc.start()
+    for _ in range(SPANS):
+        span = starting.start_span("work", inside, attributes=LLM if llm else None)
+        if end:
+            span.end()
+    del span
+    gc.collect()
+    megabytes = tracemalloc.get_traced_memory()[0] / 2**20
+    tracemalloc.stop()
+    lineage = registry.lineage
+    links = lineage._above  # noqa: SLF001  # nobody else counts them
+    entries = len(lineage.live) + len(lineage.ended) + len(links) + len(registry.resolver.traces)
+    return Row(f"kept of {SPANS:,} {name} ({megabytes:.1f} MB)", "entries", Sample(entries), budget=BOUND)

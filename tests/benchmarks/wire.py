@@ -1,0 +1,96 @@
+"""What headers cost: the propagator on fresh carriers, and the hook on the transport."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import httpx2
+from opentelemetry import baggage, context, trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.context import Context
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.propagators.textmap import TextMapPropagator
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from spans import LLM, LLM_SCOPE, context_of_session, tracer
+from timing import Row, Sample, Variant, take_turns
+
+from helicone_otel import HeliconePropagator, HeliconeSpanProcessor
+from helicone_otel._registry import Registry
+from helicone_otel._transport import prepare
+
+GATEWAY: Final = "https://oai.helicone.ai/v1/chat/completions"
+UNLISTED: Final = "https://api.openai.com/v1/chat/completions"
+# Fourteen, as many as the OpenAI SDK sends.
+_NAMES: Final = "Host Accept-Encoding Connection Accept Content-Type User-Agent Authorization Content-Length".split()
+HEADERS: Final = dict.fromkeys(_NAMES, "value") | {f"X-Stainless-{name}": name for name in ("Lang", "OS", "Arch", "Runtime", "Async", "Retry")}
+
+
+class App:
+    """An app that sends requests to a URL, below an LLM span if it has a session."""
+
+    def __init__(self, url: str, inside: Context, llm: bool = True) -> None:
+        self.registry, self.url, self.inside = Registry(), url, inside
+        processor = HeliconeSpanProcessor(self.registry)
+        self._http = tracer(processor, scope="opentelemetry.instrumentation.httpx")
+        if llm:
+            call = tracer(processor, scope=LLM_SCOPE).start_span("chat gpt-5", inside, attributes=LLM)
+            self.inside = trace.set_span_in_context(call, inside)
+
+    def injects(self, propagator: TextMapPropagator | None = None) -> Variant:
+        """Inject below fresh client spans into carriers that nobody has touched: ours if none is given."""
+        chosen = propagator or HeliconePropagator(self.registry)
+        attributes = {"http.method": "POST", "http.url": self.url, "http.host": "host", "net.peer.port": 443}
+
+        def fresh(count: int) -> Callable[[], object]:
+            client = trace.SpanKind.CLIENT
+            started = [self._http.start_span("POST", self.inside, client, attributes) for _ in range(count)]
+            made = [(httpx2.Headers(HEADERS), trace.set_span_in_context(span, self.inside)) for span in started]
+            return lambda: [chosen.inject(carrier, inside) for carrier, inside in made]
+
+        return fresh
+
+    def hooks(self) -> Variant:
+        """Run the transport hook on fresh requests, with no HTTP instrumentation."""
+
+        def work(requests: Iterable[httpx2.Request]) -> None:
+            token = context.attach(self.inside)
+            for request in requests:
+                prepare(self.registry, request)
+            context.detach(token)
+
+        def fresh(count: int) -> Callable[[], object]:
+            requests = [httpx2.Request("POST", self.url, headers=HEADERS) for _ in range(count)]
+            return lambda: work(requests)
+
+        return fresh
+
+
+def headers() -> list[Row]:
+    """Measure the propagator beside W3C's, the hook beside a request through a transport that does nothing."""
+    elsewhere = App(UNLISTED, Context(), llm=False)  # measured first: no session is open anywhere yet
+    found = take_turns({"none": elsewhere.injects(), "no baggage": elsewhere.injects(W3CBaggagePropagator())})
+    three = Context()
+    for name in ("id", "path", "name"):
+        three = baggage.set_baggage(f"session_{name}", "7f9c1f5e-8d35-4b8c", three)
+    both = CompositePropagator([TraceContextTextMapPropagator(), W3CBaggagePropagator()])
+    listed, unlisted = App(GATEWAY, context_of_session()), App(UNLISTED, context_of_session())
+    client = httpx2.Client(transport=httpx2.MockTransport(lambda _: httpx2.Response(200)))
+    variants: dict[str, Variant] = {
+        "ours": listed.injects(),
+        "baggage": App(GATEWAY, three, llm=False).injects(both),
+        "not listed": unlisted.injects(),
+        "hook": listed.hooks(),
+        "hook not listed": unlisted.hooks(),
+        "post": lambda count: lambda: [client.post(GATEWAY, headers=HEADERS, content=b"{}") for _ in range(count)],
+    }
+    found |= take_turns(variants, repetitions=100)
+    sample = {name: Sample.of(series) for name, series in found.items()}
+    w3c, post = "tracecontext and baggage of three", "httpx2 POST, null transport"
+    return [
+        Row("inject in a session", "µs", sample["ours"], sample["baggage"], w3c, 1.0),
+        Row("inject without a session", "µs", sample["none"], sample["no baggage"], "baggage of none", 1.2),
+        Row("inject in a session, host not listed", "µs", sample["not listed"], sample["baggage"], w3c),
+        Row("transport hook, host listed", "µs", sample["hook"], sample["post"], post),
+        Row("transport hook, host not listed", "µs", sample["hook not listed"], sample["post"], post),
+    ]

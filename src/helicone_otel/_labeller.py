@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from . import _wire
-from ._record import MAX_DEPTH, Record
+from ._record import Record
 from ._resolver import Resolver
 from ._session import Session
 from ._stands import top
@@ -47,12 +47,24 @@ class Labeller:
             self.write(above)
 
     def ask_everything(self, record: Record) -> None:
-        """Read a span and all that encloses it, wherever something has changed."""
+        """Read a span and all that encloses it, wherever there is more to see or something has moved.
+
+        What was overwritten is seen when a child starts; headers must be quick to leave.
+        """
         resolver = self._resolver
-        line = [record]
-        while (above := line[-1].parent) is not None and len(line) < MAX_DEPTH:
-            line.append(above)
-        for above in reversed(line):
+        above: Record | None = record
+        while above is not None:
+            span, parent = above.span, above.parent
+            if span is not None and (above.size != len(span.attributes or ()) or above.name != span.name):
+                return self._ask_line(record)
+            if above.base is not (parent.stand if parent is not None else resolver.base_of(above)):
+                return self._ask_line(record)
+            above = parent
+        return None
+
+    def _ask_line(self, record: Record) -> None:
+        resolver = self._resolver
+        for above in reversed(list(record.line())):
             if resolver.has_changed(above):
                 self.read(above, [above])
             elif above.base is not resolver.base_of(above):

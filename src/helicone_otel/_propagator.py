@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
-from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import (
     CarrierT,
@@ -21,7 +21,7 @@ from ._carriers import SESSION_HEADERS, write_headers
 from ._context import Place, with_place
 from ._destinations import Destination
 from ._guard import swallow
-from ._registry import REGISTRY, Registry
+from ._registry import REGISTRY, Location, Registry
 from ._session import Session, SessionPath, path_segments
 
 if TYPE_CHECKING:
@@ -59,26 +59,24 @@ class HeliconePropagator(TextMapPropagator):
         with only a path or name the rest is filled in.
         """
         try:
-            if self.enabled and self._registry.has_sessions(context):
-                self._inject(carrier, context, setter)
+            location = self._registry.locate(context) if self.enabled else None
+            if location is not None:
+                self._inject(location, carrier, context, setter)
         except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
             swallow("inject", error)
 
-    def _inject(self, carrier: CarrierT, context: Context | None, setter: Setter[CarrierT]) -> None:
-        location = self._registry.locate(context)
-        if location is None:
-            return
-        span = trace.get_current_span(context)
-        record = self._registry.record_of(span)
-        destination = self._destination(record, carrier)
+    def _inject(
+        self, location: Location, carrier: CarrierT, context: Context | None, setter: Setter[CarrierT]
+    ) -> None:
+        sender = location.sender
+        destination = self._destination(sender, carrier)
         if destination is Destination.UNKNOWN:
             return
-        if record is None and destination is Destination.GATEWAY:
+        if sender is None and destination is Destination.GATEWAY:
             # The span does not record, so the path of the URL is unknown; nearly all such calls are chats.
             location = self._registry.locate(context, call="llm") or location
-        write_headers(
-            self._registry, location, record, destination, carrier, lambda name, value: setter.set(carrier, name, value)
-        )
+
+        write_headers(self._registry, location, sender, destination, carrier, partial(setter.set, carrier))
 
     def _destination(self, record: Record | None, carrier: object) -> Destination:
         if record is None or record.span is None:

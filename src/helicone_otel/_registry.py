@@ -41,12 +41,14 @@ class Location(NamedTuple):
         path: Which path its headers say.
         headers: Those headers.
         record: The record of the span or place that it stands at, if there is one.
+        sender: The record of the current span, if it is remembered.
     """
 
     session: Session
     path: str
     headers: tuple[tuple[str, str], ...]
-    record: Record | None
+    record: Record | None = None
+    sender: Record | None = None
 
 
 class Outcome(NamedTuple):
@@ -98,10 +100,12 @@ class Registry:
         Returns:
             `None` where there is no session.
         """
+        place = current_place(context) if PLACES else None
+        if place is None and not self._live and not self.resolver.traces:
+            return self._locate_process(call)
         span = trace.get_current_span(context)
         ids = span.get_span_context()
-        record = self.lineage.known(ids.span_id, span)
-        place = current_place(context) if PLACES else None
+        record = sender = self.lineage.known(ids.span_id, span)
         if place is not None and (record is None or is_newer(place, record)):
             record = self.resolver.record_of(place, ids.trace_id, None)
         if record is None:
@@ -111,8 +115,8 @@ class Registry:
         if stand is None:
             return None
         if call is None:
-            return Location(stand.session, stand.text, stand.headers, record)
-        return _located(stand.session, stand.text_of_call(call), record)
+            return Location(stand.session, stand.text, stand.headers, record, sender)
+        return _located(stand.session, stand.text_of_call(call), record, sender)
 
     def locate_gateway_call(self, kind: str) -> Location | None:
         """Tell whose session holds where a call leaves for a gateway without a span of its own.
@@ -127,11 +131,10 @@ class Registry:
         return self.locate(call=kind)
 
     def _locate_process(self, call: str | None) -> Location | None:
-        session = self.resolver.sessions.of_process(None)
-        if session is None:
+        if not self.settings.session_id or (session := self.resolver.sessions.of_process(None)) is None:
             return None
         path = str(session.path)
-        return _located(session, "/" + CALL_KINDS[call] if call and path == "/" else path, None)
+        return _located(session, "/" + CALL_KINDS[call] if call and path == "/" else path)
 
     def record_of(self, span: trace.Span) -> Record | None:
         """Return what is remembered of a span."""
@@ -146,18 +149,6 @@ class Registry:
             call.by_gateway = True
         if record.stand is not None and not record.stand.chosen:
             self.resolver.finalise(record)
-
-    def has_sessions(self, context: Context | None) -> bool:
-        """Tell at next to no cost whether there can be a session in a Context at all."""
-        if PLACES and current_place(context) is not None:
-            return True
-        if self.settings.session_id:
-            return True
-        return bool(self._live or self.resolver.traces) and self._is_remembered(trace.get_current_span(context))
-
-    def _is_remembered(self, span: trace.Span) -> bool:
-        ids = span.get_span_context()
-        return ids.span_id in self._live or ids.trace_id in self.resolver.traces
 
     def obey(self, record: Record, headers: Mapping[str, str], destination: Destination) -> None:
         """Label a request's spans with what the caller itself wrote into the request's headers.
@@ -230,8 +221,10 @@ class Registry:
         return record
 
 
-def _located(session: Session, path: str, record: Record | None) -> Location:
-    return Location(session, path, ((_wire.SESSION_PATH_HEADER, path), *session.headers), record)
+def _located(
+    session: Session, path: str, record: Record | None = None, sender: Record | None = None
+) -> Location:
+    return Location(session, path, ((_wire.SESSION_PATH_HEADER, path), *session.headers), record, sender)
 
 
 def _call_at(record: Record) -> Record | None:

@@ -83,14 +83,13 @@ class Resolver:
     # --- reading ------------------------------------------------------------------------------
 
     def has_changed(self, record: Record) -> bool:
-        """Tell whether a span shows more of itself than when it was read last."""
-        span = record.span
+        """Tell whether a span shows anything else of itself than when it was read last."""
+        span, label = record.span, record.label
         if span is None:
             return False
         attributes = span.attributes or _NO_FACTS
         if record.size != len(attributes) or record.name != span.name:
             return True
-        label = record.label
         return label is not None and self._is_overwritten(attributes, label)
 
     def _is_overwritten(self, attributes: Mapping[str, object], label: Mapping[str, str]) -> bool:

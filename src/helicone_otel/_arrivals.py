@@ -76,7 +76,11 @@ class Arrivals:
         parent = self._parent_of(above, parent_context) if above is not None else None
         if not attributes and span.kind is _INTERNAL:
             # The common case is spelled out: see the benchmarks.
-            base = self._base(place, parent, ids.trace_id)
+            holder = parent
+            if place is not None and (parent is None or is_newer(place, parent)):
+                known = place.record
+                holder = known[1] if known is not None and known[0] is self._resolver and not place.left else None
+            base = holder.stand if holder is not None and (holder is parent or holder.rooted) else None
             alike = base.alike.get((scope, span.name)) if base is not None else None
             if alike is not None and alike.stand.chosen:
                 self._live[ids.span_id] = (alike, place)

@@ -106,6 +106,8 @@ class Registry:
         span = trace.get_current_span(context)
         ids = span.get_span_context()
         record = sender = self.lineage.known(ids.span_id, span)
+        if place is None and ids.trace_id not in self.resolver.traces and (record is None or record.stand is None):
+            return self._locate_process(call)
         if place is not None and (record is None or is_newer(place, record)):
             record = self.resolver.record_of(place, ids.trace_id, None)
         if record is None:

@@ -85,7 +85,7 @@ def _rows_beside(name: str, peer: Peer) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="helicone-otel-benchmark-") as folder:
         venv.create(folder, with_pip=True)
         python = Path(folder, "Scripts" if os.name == "nt" else "bin", "python")
-        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         try:
             subprocess.run([*install, sdk, *peer.packages], check=True, stdout=sys.stderr)
             if peer.alone:
@@ -99,7 +99,15 @@ def _rows_beside(name: str, peer: Peer) -> list[Row]:
 def _cells(row: Row) -> tuple[str, ...]:
     ratio = f"{row.figure:.2f} ×" if row.reference else ""
     budget = "" if row.budget is None else f"{row.budget:.2f} ×" if row.reference else f"{row.budget:,g} {row.unit}"
-    return (row.name, _shown(row.ours, row.unit), _shown(row.reference, row.unit), row.beside, ratio, budget, row.verdict)
+    return (
+        row.name,
+        _shown(row.ours, row.unit),
+        _shown(row.reference, row.unit),
+        row.beside,
+        ratio,
+        budget,
+        row.verdict,
+    )
 
 
 def _shown(sample: Sample | None, unit: str) -> str:

@@ -41,7 +41,9 @@ def traceloop() -> list[Row]:
     from traceloop.sdk import Traceloop
 
     processor = SpanProcessor()  # `init` puts an `on_start` of its own before this one's
-    Traceloop.init(app_name="benchmark", processor=processor, api_key="none", instruments=set(), telemetry_enabled=False)
+    Traceloop.init(
+        app_name="benchmark", processor=processor, api_key="none", instruments=set(), telemetry_enabled=False
+    )
     before = context.attach(Context())
     Traceloop.set_association_properties(PROPERTIES)
     inside = context.get_current()
@@ -51,7 +53,7 @@ def traceloop() -> list[Row]:
 
 
 def langfuse() -> list[Row]:
-    """langfuse's processor; its filter lets nothing through to the queue."""
+    """The processor of langfuse; its filter lets nothing through to the queue."""
     from langfuse import propagate_attributes
     from langfuse._client.span_processor import LangfuseSpanProcessor
 

@@ -14,8 +14,10 @@ from timing import Row, Sample, Variant, difference, take_turns
 from helicone_otel import HeliconeSpanProcessor, SessionSpanExporter, session
 from helicone_otel._registry import Registry
 
+Attributes = Mapping[str, str | int | float]
+
 LLM_SCOPE = "opentelemetry.instrumentation.genai.openai"
-LLM = {
+LLM: Attributes = {
     "gen_ai.operation.name": "chat",
     "gen_ai.provider.name": "openai",
     "gen_ai.request.model": "gpt-5",
@@ -27,7 +29,7 @@ LLM = {
     "server.port": 443,
     "openai.request.service_tier": "auto",
 }
-ORDINARY = {f"app.attribute_{number}": value for number, value in enumerate(LLM.values())}
+ORDINARY: Attributes = {f"app.attribute_{number}": value for number, value in enumerate(LLM.values())}
 _KEY = context.create_key("cheapest")
 
 
@@ -60,7 +62,7 @@ def tracer(*processors: SpanProcessor, scope: str = "app") -> trace.Tracer:
 def spans(
     tracer: trace.Tracer,
     inside: Context | None = None,
-    attributes: Mapping[str, str | int | float] | None = None,
+    attributes: Attributes | None = None,
     name: str = "work",
     kind: trace.SpanKind = trace.SpanKind.INTERNAL,
 ) -> Variant:
@@ -107,7 +109,10 @@ def idle() -> list[Row]:
     variants = {name: spans(which, inside, has) for name, (which, inside, has, _) in cases.items()}
     variants |= {"bare " + name: spans(bare, inside, has) for name, (_, inside, has, _) in cases.items()}
     found = {name: Sample.of(series) for name, series in take_turns(variants).items()}
-    return [Row(f"idle: {name}", "µs", found[name], found["bare " + name], "bare SDK", case[3]) for name, case in cases.items()]
+    return [
+        Row(f"idle: {name}", "µs", found[name], found["bare " + name], "bare SDK", case[3])
+        for name, case in cases.items()
+    ]
 
 
 def in_session() -> list[Row]:
@@ -117,7 +122,11 @@ def in_session() -> list[Row]:
     exporting = SimpleSpanProcessor(NullExporter())
     settling = SimpleSpanProcessor(SessionSpanExporter(NullExporter(), registry))
     child = trace.set_span_in_context(tracer(ours).start_span("step", inside), inside)
-    variants = {"bare": spans(tracer()), "cheapest": spans(tracer(Cheapest()), floor), "ours": spans(tracer(ours), inside)}
+    variants = {
+        "bare": spans(tracer()),
+        "cheapest": spans(tracer(Cheapest()), floor),
+        "ours": spans(tracer(ours), inside),
+    }
     variants |= {"bare child": spans(tracer(), child), "child": spans(tracer(ours), child)}
     for name, which in {"exported": exporting, "settled": settling}.items():
         variants[name] = spans(tracer(ours, which), inside)
@@ -153,6 +162,11 @@ def beside(peer: str, variants: Mapping[str, Variant], llm_variant: Variant | No
     if llm_variant is not None:
         more = difference(found["llm all"], found["llm three"])
         theirs = [a + b for a, b in zip(difference(found["llm peer"], found["llm bare"]), more, strict=True)]
-        adds, words = difference(found["llm ours"], found["llm bare"]), f"{peer} with 3 properties, and our further labels"
-        rows.append(Row("session: LLM span with ten attributes adds", "µs", Sample.of(adds), Sample.of(theirs), words, 1.0))
+        adds, words = (
+            difference(found["llm ours"], found["llm bare"]),
+            f"{peer} with 3 properties, and our further labels",
+        )
+        rows.append(
+            Row("session: LLM span with ten attributes adds", "µs", Sample.of(adds), Sample.of(theirs), words, 1.0)
+        )
     return rows

@@ -12,7 +12,7 @@ from opentelemetry.context import Context
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from spans import LLM, LLM_SCOPE, context_of_session, tracer
+from spans import LLM, LLM_SCOPE, Attributes, context_of_session, tracer
 from timing import Row, Sample, Variant, take_turns
 
 from helicone_otel import HeliconePropagator, HeliconeSpanProcessor
@@ -22,8 +22,19 @@ from helicone_otel._transport import prepare
 GATEWAY: Final = "https://oai.helicone.ai/v1/chat/completions"
 UNLISTED: Final = "https://api.openai.com/v1/chat/completions"
 # Fourteen, as many as the OpenAI SDK sends.
-_NAMES: Final = "Host Accept-Encoding Connection Accept Content-Type User-Agent Authorization Content-Length".split()
-HEADERS: Final = dict.fromkeys(_NAMES, "value") | {f"X-Stainless-{name}": name for name in ("Lang", "OS", "Arch", "Runtime", "Async", "Retry")}
+_NAMES: Final = (
+    "Host",
+    "Accept-Encoding",
+    "Connection",
+    "Accept",
+    "Content-Type",
+    "User-Agent",
+    "Authorization",
+    "Content-Length",
+)
+HEADERS: Final = dict.fromkeys(_NAMES, "value") | {
+    f"X-Stainless-{name}": name for name in ("Lang", "OS", "Arch", "Runtime", "Async", "Retry")
+}
 
 
 class App:
@@ -40,7 +51,12 @@ class App:
     def injects(self, propagator: TextMapPropagator | None = None) -> Variant:
         """Inject below fresh client spans into carriers that nobody has touched: ours if none is given."""
         chosen = propagator or HeliconePropagator(self.registry)
-        attributes = {"http.method": "POST", "http.url": self.url, "http.host": "host", "net.peer.port": 443}
+        attributes: Attributes = {
+            "http.method": "POST",
+            "http.url": self.url,
+            "http.host": "host",
+            "net.peer.port": 443,
+        }
 
         def fresh(count: int) -> Callable[[], object]:
             client = trace.SpanKind.CLIENT

@@ -10,7 +10,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span
 from opentelemetry.trace import SpanKind
 
-from helicone_otel import HeliconePropagator, SessionPath, Settings, session, step
+from helicone_otel import HeliconePropagator, HeliconeSpanProcessor, SessionPath, Settings, session, step
 from spans import GENAI, HTTP, SERVER, App
 
 CLIENT = SpanKind.CLIENT
@@ -495,8 +495,6 @@ def test_a_child_that_comes_after_its_parents_end_still_stands_below_it() -> Non
 
 
 def test_a_second_processor_added_by_hand_changes_nothing() -> None:
-    from helicone_otel import HeliconeSpanProcessor
-
     app = App()
     app.provider.add_span_processor(HeliconeSpanProcessor(app.registry))
     with session("Trip", id="s"), app.span("step"), app.chat(gen_ai__conversation__id="other"):

@@ -97,7 +97,9 @@ class Arrivals:
     def _parent_of(self, above: trace.SpanContext, parent_context: Context | None) -> Record | None:
         parent = self._live.get(above.span_id)
         if not isinstance(parent, Record):
-            parent = self._lineage.record_at(trace.get_current_span(parent_context)) or self._lineage.known(above.span_id)
+            parent = self._lineage.record_at(trace.get_current_span(parent_context)) or self._lineage.known(
+                above.span_id
+            )
         if parent is not None and self._resolver.has_changed(parent):
             self._labeller.ask(parent)
         return parent

@@ -28,7 +28,6 @@ from ._settings import Settings
 from ._settled import settled
 from ._wraps import Wraps
 
-
 _Maker = Callable[[], SpanProcessor]
 
 

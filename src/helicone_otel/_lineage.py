@@ -77,7 +77,9 @@ class Lineage:
         if (parent is None or parent.stand is not alike.base) and place is not None and place.record is not None:
             parent = place.record[1]
         scope = span.instrumentation_scope if span is not None else None
-        record = Record(span, parent, self._vocabulary.scope(scope.name) if scope else None, place, ids.trace_id if ids else 0)
+        record = Record(
+            span, parent, self._vocabulary.scope(scope.name) if scope else None, place, ids.trace_id if ids else 0
+        )
         record.reading, record.stand, record.base, record.name = alike
         record.label = alike.stand.label
         record.size = len(alike.stand.label)

@@ -15,9 +15,7 @@ from . import _wire
 # must cost an app next to nothing.
 #
 # None of these begins inside `%C3`, so that what has been cleaned and encoded can be cleaned again.
-_UUID = (
-    r"(?i)(?<!%)(?<!%[0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}"
-)
+_UUID = r"(?i)(?<!%)(?<!%[0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}"
 # Eight hex digits or more that are no word and no number: at least one letter and one digit.
 _HEX_ID = r"(?i)(?<![0-9a-z%])(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}(?![0-9a-z])"
 # `2026-11-22`, `2026-11-22T10:00:00.5Z`

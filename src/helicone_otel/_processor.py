@@ -52,7 +52,7 @@ class HeliconeSpanProcessor(SpanProcessor):
     def shutdown(self) -> None:
         """Do nothing: there is nothing to release."""
 
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
+    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002  # the SDK's signature
         """Do nothing: nothing is held back."""
         return True
 

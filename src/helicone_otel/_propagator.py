@@ -65,9 +65,7 @@ class HeliconePropagator(TextMapPropagator):
         except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
             swallow("inject", error)
 
-    def _inject(
-        self, location: Location, carrier: CarrierT, context: Context | None, setter: Setter[CarrierT]
-    ) -> None:
+    def _inject(self, location: Location, carrier: CarrierT, context: Context | None, setter: Setter[CarrierT]) -> None:
         sender = location.sender
         destination = self._destination(sender, carrier)
         if destination is Destination.UNKNOWN:

@@ -223,9 +223,7 @@ class Registry:
         return record
 
 
-def _located(
-    session: Session, path: str, record: Record | None = None, sender: Record | None = None
-) -> Location:
+def _located(session: Session, path: str, record: Record | None = None, sender: Record | None = None) -> Location:
     return Location(session, path, ((_wire.SESSION_PATH_HEADER, path), *session.headers), record, sender)
 
 

@@ -176,9 +176,12 @@ class Resolver:
             record.own, record.opened = self.sessions.chosen(session_id, span, name), True
         elif name and record.stand is not None:
             record.own, record.opened = replace(record.stand.session, name=name), True
-        elif record.own is None and not self._session_ids.isdisjoint(facts):
-            if session_id := self.sessions.id_on(facts):
-                record.own = self.sessions.chosen(session_id, span)
+        elif (
+            record.own is None
+            and not self._session_ids.isdisjoint(facts)
+            and (session_id := self.sessions.id_on(facts))
+        ):
+            record.own = self.sessions.chosen(session_id, span)
         if path := hand.get(_wire.SESSION_PATH):
             record.begins = path_segments(path)
 

@@ -132,7 +132,9 @@ def _safe_properties(properties: Mapping[Any, Any]) -> dict[str, str]:
     kept: dict[str, str] = {}
     for name, value in properties.items():
         if not isinstance(name, str) or not _wire.is_property_name(name):
-            warn_once("A session property was left out: its name must be a header token (letters, digits, '-', '_', '.').")
+            warn_once(
+                "A session property was left out: its name must be a header token (letters, digits, '-', '_', '.')."
+            )
         elif len(kept) == _wire.MAX_PROPERTIES:
             warn_once(f"A session has more than {_wire.MAX_PROPERTIES} properties; the rest is left out.")
         elif value is not None and (text := _wire.wire_text(str(value))):

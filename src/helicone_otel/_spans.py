@@ -188,9 +188,9 @@ class Vocabulary:
         self.session_ids = _unique(session_ids, *(dialect.session_ids for dialect in dialects))
         self.user_ids = _unique(*(dialect.user_ids for dialect in dialects))
         rows = [row for dialect in dialects for row in dialect.rows]
-        self._attributes = frozenset(
-            key for row in rows for key in (row.attribute, *row.named_by) if key
-        ).union(self.session_ids, self.user_ids, _OURS, URL_ATTRIBUTES, _FOREIGN)
+        self._attributes = frozenset(key for row in rows for key in (row.attribute, *row.named_by) if key).union(
+            self.session_ids, self.user_ids, _OURS, URL_ATTRIBUTES, _FOREIGN
+        )
         # Values of these tell one span from the next, so spans that bear them are not remembered alike.
         self._telling = frozenset((*self.session_ids, *self.user_ids, *_OURS, *URL_ATTRIBUTES, *_FOREIGN))
         self._scopes: dict[str, Scope] = {}

@@ -53,7 +53,19 @@ class Stand:
         alike: Of spans right below this node, by what they show, what they are; the registry's memory.
     """
 
-    __slots__ = ("_below", "_families", "alike", "call", "chosen", "entrance", "headers", "label", "path", "session", "text")
+    __slots__ = (
+        "_below",
+        "_families",
+        "alike",
+        "call",
+        "chosen",
+        "entrance",
+        "headers",
+        "label",
+        "path",
+        "session",
+        "text",
+    )
 
     def __init__(
         self,

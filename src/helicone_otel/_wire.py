@@ -46,7 +46,7 @@ MAX_PROPERTIES: Final = 16
 _MAX_ORIGINAL: Final = 1024
 
 # A header name is a token: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2
-_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}\Z"
+_HEADER_NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}\Z"
 
 
 def wire_text(text: str, limit: int = MAX_TEXT) -> str:
@@ -88,7 +88,7 @@ def valid_text(text: str) -> str:
 
 def is_property_name(name: str) -> bool:
     """Tell whether `Helicone-Property-<name>` is a header name that HTTP allows."""
-    return re.match(_TOKEN, name) is not None
+    return re.match(_HEADER_NAME, name) is not None
 
 
 def _percent_encoded(character: str) -> str:

@@ -10,13 +10,13 @@ import tracemalloc
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from spans import LLM, LLM_SCOPE, context_of_session, tracer
 from timing import Row, Sample
 
 from helicone_otel import HeliconeSpanProcessor
 from helicone_otel._lineage import MAX_ENDED, MAX_LINKS, MAX_LIVE
 from helicone_otel._registry import Registry
 from helicone_otel._resolver import MAX_TRACES
+from spans import LLM, LLM_SCOPE, context_of_session, tracer
 
 SPANS = 100_000
 BOUND = MAX_LIVE + 2 * MAX_ENDED + 2 * MAX_LINKS + MAX_TRACES
@@ -88,6 +88,6 @@ def _kept(name: str, inside: Context | None = None, llm: bool = False, end: bool
     megabytes = tracemalloc.get_traced_memory()[0] / 2**20
     tracemalloc.stop()
     lineage = registry.lineage
-    links = lineage._above  # noqa: SLF001  # nobody else counts them
+    links = lineage._above  # nobody else counts them
     entries = len(lineage.live) + len(lineage.ended) + len(links) + len(registry.resolver.traces)
     return Row(f"kept of {SPANS:,} {name} ({megabytes:.1f} MB)", "entries", Sample(entries), budget=BOUND)

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from opentelemetry import baggage, context
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import SpanProcessor
-from spans import LLM_SCOPE, NullExporter, beside, llm, spans, tracer
 from timing import Row
+
+from spans import LLM_SCOPE, NullExporter, beside, llm, spans, tracer
 
 PROPERTIES = {"id": "7f9c1f5e-8d35-4b8c-9d6f-0b1c2d3e4f50", "path": "/work", "name": "Trip Planning"}
 

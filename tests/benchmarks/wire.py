@@ -12,12 +12,12 @@ from opentelemetry.context import Context
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from spans import LLM, LLM_SCOPE, Attributes, context_of_session, tracer
 from timing import Row, Sample, Variant, take_turns
 
 from helicone_otel import HeliconePropagator, HeliconeSpanProcessor
 from helicone_otel._registry import Registry
 from helicone_otel._transport import prepare
+from spans import LLM, LLM_SCOPE, Attributes, context_of_session, tracer
 
 GATEWAY: Final = "https://oai.helicone.ai/v1/chat/completions"
 UNLISTED: Final = "https://api.openai.com/v1/chat/completions"

@@ -10,7 +10,9 @@ ANTHROPIC = Dialect(
     name="anthropic",
     scopes=("com.anthropic.sdk.python",),
     rows=(
-        Row(kind="llm", names=("anthropic.messages.create", "anthropic.messages.stream", "anthropic.completions.create")),
+        Row(
+            kind="llm", names=("anthropic.messages.create", "anthropic.messages.stream", "anthropic.completions.create")
+        ),
         # What the SDK calls about sessions of managed agents is bookkeeping, not inference.
         Row(kind=None, names=("anthropic.sessions.*",)),
     ),

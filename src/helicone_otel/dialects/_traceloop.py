@@ -48,7 +48,13 @@ TRACELOOP = Dialect(
         Row(kind="llm", attribute="llm.request.type", values=frozenset({"chat", "completion"})),
         Row(kind="embedding", attribute="llm.request.type", values=frozenset({"embedding"})),
         Row(kind="rerank", attribute="llm.request.type", values=frozenset({"rerank"})),
-        Row(kind="workflow", attribute=_KIND, values=frozenset({"workflow"}), named_by=(_NAME,), templates=("*.workflow",)),
+        Row(
+            kind="workflow",
+            attribute=_KIND,
+            values=frozenset({"workflow"}),
+            named_by=(_NAME,),
+            templates=("*.workflow",),
+        ),
         Row(kind="agent", attribute=_KIND, values=frozenset({"agent"}), named_by=(_NAME,), templates=("*.agent",)),
         Row(kind="tool", attribute=_KIND, values=frozenset({"tool"}), named_by=(_NAME,), templates=("*.tool",)),
         Row(

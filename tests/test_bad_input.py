@@ -11,8 +11,8 @@ import logging
 import os
 import subprocess
 import sys
-import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 import h11
@@ -455,42 +455,54 @@ def test_in_zero_code_mode_a_setting_with_a_wrong_value_is_one_line_in_the_log_a
 # --- processes ------------------------------------------------------------------------------------
 
 
+FORKING = """
+import json, os, sys
+from helicone_otel import session, step
+from small_app import App
+
+app = App()
+reading, writing = os.pipe()
+with session("Trips", id="s1", user_id="ann"), step("plan"), app.work("book") as span:
+    app.chat("before")
+    child = os.fork()
+    if not child:
+        with step("child"):
+            app.chat("in the child")
+        with session("Jobs", id="s2"):
+            app.chat("in a session of the child's own")
+        span.end()
+        os.write(writing, json.dumps(app.labels()).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        seen = json.load(pipe)
+    os.waitpid(child, 0)
+    app.chat("in the parent")
+print(json.dumps([seen, app.labels()]))
+"""
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_child_that_is_forked_in_the_middle_of_a_session_goes_on_in_it() -> None:
-    app = App()
-    reading, writing = os.pipe()
-    with session("Trips", id="s1", user_id="ann"), step("plan"), app.work("book") as span:
-        app.chat("before")
-        with warnings.catch_warnings():
-            # Other tests may have left threads behind, which Python warns of here.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
-        if not child:
-            try:
-                with step("child"):
-                    app.chat("in the child")
-                with session("Jobs", id="s2"):
-                    app.chat("in a session of the child's own")
-                span.end()
-                os.write(writing, json.dumps(app.labels()).encode())
-            finally:
-                os._exit(0)
-        os.close(writing)
-        with os.fdopen(reading) as pipe:
-            seen = json.load(pipe)
-        os.waitpid(child, 0)
-        app.chat("in the parent")
+    # In an interpreter of its own: threads that other tests left behind may hold locks at the fork.
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FORKING],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (run.stderr, run.returncode) == ("", 0)
+    in_the_child, in_the_parent = json.loads(run.stdout)
 
     common = {"before": ["s1", "Trips", "/plan/book", "llm"], "book": ["s1", "Trips", "/plan/book", "task"]}
-    assert seen == {
+    assert in_the_child == {
         **common,
         "in the child": ["s1", "Trips", "/plan/book/child", "llm"],
         "in a session of the child's own": ["s2", "Jobs", "/chat", "llm"],
     }
-    assert {name: list(label) for name, label in app.labels().items()} == {
-        **common,
-        "in the parent": ["s1", "Trips", "/plan/book", "llm"],
-    }
+    assert in_the_parent == {**common, "in the parent": ["s1", "Trips", "/plan/book", "llm"]}
 
 
 @pytest.mark.parametrize("ending", ["pass", "sys.exit(0)", "del opened", "raise SystemExit"])

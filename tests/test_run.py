@@ -253,6 +253,15 @@ WAITING = """
 """
 
 
+@pytest.fixture
+def _interrupts_are_heard() -> Iterator[None]:
+    """Undo what a shell does to commands in the background: they ignore SIGINT, and so would the child."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interrupts_are_heard")
 @pytest.mark.parametrize("name", ["INT", "TERM"])
 def test_a_signal_reaches_the_application_which_decides_what_it_means(environ: dict[str, str], name: str) -> None:
     command = [sys.executable, "-m", "helicone_otel", "run", "--", *python(LLM_CALL + WAITING)]

@@ -27,6 +27,8 @@ from helicone_otel._cli.spans import Span, decode
 from helicone_otel._demo.check import steps_of
 from helicone_otel._demo.gateway import Gateway
 
+pytest.importorskip("opentelemetry.distro", reason="`helicone-otel run` needs the launcher's configurator")
+
 # An app with an LLM call, as an instrumentation would record it, to the URL in its environment.
 LLM_CALL = """
     import os, sys

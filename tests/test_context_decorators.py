@@ -684,3 +684,31 @@ async def test_a_consumer_that_is_cancelled_leaves_the_session_of_its_async_gene
         await task
 
     assert seen == ["s1", None]
+
+
+def test_a_step_inside_a_decorated_generator_is_set_aside_at_each_item_and_taken_up_again() -> None:
+    seen = []
+
+    @session("Trips", id="s1")
+    def plan() -> Iterator[int]:
+        with step("a"):
+            yield seen.append(current_session()) or 1
+            yield seen.append(current_session()) or 2
+        yield seen.append(current_session()) or 3
+
+    assert [(item, current_session()) for item in plan()] == [(1, None), (2, None), (3, None)]
+    assert [opened and opened.id for opened in seen] == ["s1", "s1", "s1"]
+
+
+async def test_a_step_inside_a_decorated_async_generator_is_taken_up_again_too() -> None:
+    seen = []
+
+    @session("Trips", id="s1")
+    async def plan() -> AsyncIterator[int]:
+        with step("a"):
+            yield seen.append(current_session()) or 1
+            yield seen.append(current_session()) or 2
+        yield seen.append(current_session()) or 3
+
+    assert [(item, current_session()) async for item in plan()] == [(1, None), (2, None), (3, None)]
+    assert [opened and opened.id for opened in seen] == ["s1", "s1", "s1"]

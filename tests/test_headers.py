@@ -1024,3 +1024,31 @@ def test_what_is_added_to_all_providers_is_added_to_each_once() -> None:
         handle.uninstall()
 
     assert counts == [1, 2, 2, 3]
+
+
+def test_a_propagator_of_the_environments_is_silent_once_everything_was_taken_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    code = (
+        "from opentelemetry import propagate\n"
+        "from helicone_otel import Settings, configure, session\n"
+        "configure(Settings(gateway_hosts=('gw.test',))).uninstall()\n"
+        "carrier = {'host': 'gw.test'}\n"
+        "with session('S', id='s'): propagate.inject(carrier)\n"
+        "print(sorted(carrier))"
+    )
+    monkeypatch.setenv("OTEL_PROPAGATORS", "tracecontext,helicone")
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert run.stdout == "['host']\n"
+
+
+def test_a_module_that_cannot_be_imported_is_no_reason_to_fail() -> None:
+    code = (
+        "import sys; sys.modules['httpx2'] = None\n"
+        "from helicone_otel import Settings, configure\n"
+        "print(configure(Settings()).installed)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert run.stdout == "True\n"

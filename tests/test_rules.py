@@ -11,6 +11,8 @@ from opentelemetry.sdk.trace import Span
 from opentelemetry.trace import SpanKind
 
 from helicone_otel import HeliconePropagator, HeliconeSpanProcessor, SessionPath, Settings, session, step
+from helicone_otel._guard import swallowed
+from helicone_otel._record import MAX_DEPTH
 from spans import GENAI, HTTP, SERVER, App
 
 CLIENT = SpanKind.CLIENT
@@ -233,6 +235,17 @@ def test_an_accepted_callers_session_goes_on_below_the_callers_path() -> None:
     }
 
 
+def test_an_accepted_callers_user_and_properties_go_on_too() -> None:
+    app = App(Settings(accept_inbound=True))
+    headers = {"Helicone-Session-Id": "s-1", "Helicone-User-Id": "ann", "Helicone-Property-env": "test"}
+    inbound = HeliconePropagator(app.registry).extract(headers, Context())
+    with app.span("POST /search", scope=SERVER, kind=SpanKind.SERVER, context=inbound):
+        pass
+
+    label = app.labels()["POST /search"]
+    assert (label["user.id"], label["helicone.property.env"]) == ("ann", "test")
+
+
 def test_only_parents_carry_a_session_and_links_never_do() -> None:
     app = App()
     with session("Trip", id="s"), app.span("linked") as linked:
@@ -397,6 +410,18 @@ def test_what_the_user_writes_on_a_span_wins() -> None:
     }
 
 
+def test_a_name_that_the_user_writes_holds_for_the_span_and_what_is_below() -> None:
+    app = App()
+    with session("Trip", id="s"), app.span("step", {"helicone.session.name": "Mine"}), app.chat():
+        pass
+
+    assert {name: label["helicone.session.name"] for name, label in app.labels().items()} == {
+        "chat gpt-4o": "Mine",
+        "step": "Mine",
+    }
+    assert app.where() == {"chat gpt-4o": ("s", "/step"), "step": ("s", "/step")}
+
+
 def test_what_the_user_writes_later_wins_as_soon_as_somebody_asks() -> None:
     app = App()
     with session("Trip", id="s"), app.span("step") as span:
@@ -501,3 +526,32 @@ def test_a_second_processor_added_by_hand_changes_nothing() -> None:
         pass
 
     assert app.where() == {"chat gpt-4o": ("s", "/step"), "step": ("s", "/step")}
+
+
+def test_a_line_of_spans_each_below_the_last_is_forgotten_at_its_far_end() -> None:
+    app = App()
+    tracer = app.provider.get_tracer("my.app")
+    with session("Trip", id="s"):
+        last = tracer.start_span("tick")
+        for _ in range(2000):
+            span = tracer.start_span("tick", context=trace.set_span_in_context(last))
+            last.end()
+            last = span
+        with trace.use_span(last, end_on_exit=True), app.chat():
+            record = app.registry.record_of(trace.get_current_span())
+
+    assert record is not None
+    assert len(list(record.line())) < MAX_DEPTH
+    assert app.where()["chat gpt-4o"] == ("s", "/tick")
+
+
+def test_a_value_that_cannot_be_hashed_costs_no_label() -> None:
+    app = App()
+    tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": {"a": 1}}
+    with session("Trip", id="s"):
+        for name in ("first", "second"):
+            with app.span(name, tool):
+                pass
+
+    assert app.where() == {"first": ("s", "/first"), "second": ("s", "/second")}
+    assert swallowed() == {}

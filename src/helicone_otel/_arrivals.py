@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -11,10 +12,10 @@ from opentelemetry.context import Context, get_current
 from ._context import PLACE_KEY, PLACES, Place
 from ._labeller import Labeller
 from ._lineage import MAX_LIVE
-from ._record import Record
+from ._record import MAX_DEPTH, Record
 from ._resolver import Resolver, is_newer
 from ._spans import Scope
-from ._stands import Alike, Stand
+from ._stands import Alike
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
@@ -91,6 +92,8 @@ class Arrivals:
         elif ids.span_id in self._live:
             return  # a second processor of ours, added by hand
         record = Record(span, parent, scope, place, ids.trace_id)
+        if record.depth > MAX_DEPTH:
+            record.cut_off()
         self._lineage.keep(ids.span_id, record)
         self._take_in(record, span, facts, len(attributes) if attributes else 0)
 
@@ -104,11 +107,11 @@ class Arrivals:
             self._labeller.ask(parent)
         return parent
 
-    def _base(self, place: Place | None, parent: Record | None, trace_id: int) -> Stand | None:
-        """Return where that stands which encloses a span, if that is known already."""
+    def _encloses(self, place: Place | None, parent: Record | None, trace_id: int) -> Record | None:
+        """Return what encloses a span, if that is known already."""
         if place is not None and (parent is None or is_newer(place, parent)):
-            parent = None if place.left else self._resolver.known_record(place, trace_id)
-        return parent.stand if parent is not None else None
+            return None if place.left else self._resolver.known_record(place, trace_id)
+        return parent
 
     def _take_in(self, record: Record, span: Span, facts: Mapping[str, object], size: int) -> None:
         """Read and label a span that has started, or label it like the last that showed the same."""
@@ -117,20 +120,23 @@ class Arrivals:
             key = (record.scope, span.name)
         elif self._vocabulary.are_common(facts) and span.kind not in _ENTRANCES:
             key = (record.scope, span.name, span.kind, *facts.items())
-        base = self._base(record.place, record.parent, record.trace_id)
-        alike = base.alike.get(key) if base is not None and key is not None else None
+        encloses = self._encloses(record.place, record.parent, record.trace_id)
+        base = encloses.stand if encloses is not None else None
+        try:
+            alike = base.alike.get(key) if base is not None and key is not None else None
+        except TypeError:  # a value that cannot be hashed, as a mapping
+            alike = key = None
         if alike is not None:
+            record.parent = encloses
             self._label_alike(record, alike, span, size)
             return
         self._labeller.read(record, [record])
         # What the SDK's limits cut does for no one else.
         if key and record.base is not None and record.stand is not None and _bears(span, record.label):
-            record.base.alike.put(key, Alike(record.reading, record.stand, record.base, span.name))
+            with contextlib.suppress(TypeError):  # see above
+                record.base.alike.put(key, Alike(record.reading, record.stand, record.base, span.name))
 
     def _label_alike(self, record: Record, alike: Alike, span: Span, size: int) -> None:
-        place = record.place
-        if place is not None and (record.parent is None or is_newer(place, record.parent)):
-            record.parent = place.record[1]
         record.reading, record.stand, record.base, record.name = alike
         record.label = label = alike.stand.label
         record.size = size + len(label)

@@ -60,7 +60,7 @@ class Installation:
             if not self._installed:
                 self._installed = True
                 self._processor.arm(REGISTRY)
-                self._propagator.enabled = True
+                self._propagator.enabled = REGISTRY.active = True
                 self._wrap()
             self._compose_global_textmap()
 
@@ -84,8 +84,9 @@ class Installation:
             self._installed = False
             self._wraps.undo()
             self._restore_global_textmap()
-            self._propagator.enabled = False
+            self._propagator.enabled = REGISTRY.active = False
             self._processor.disarm()
+            REGISTRY.configure(REGISTRY.settings)
             self._providers.clear()
             self._makers.clear()
 

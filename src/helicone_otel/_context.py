@@ -29,6 +29,7 @@ PLACE_KEY = create_key("helicone-otel-place")
 # As long as it is: so many places exist. While none does, no Context needs to be searched for one.
 # (Appending to a list and popping from it are atomic.)
 PLACES: list[None] = []
+_MAX_DEPTH = 128
 _numbers = itertools.count(1)
 _probe: ContextVar[object] = ContextVar("helicone_otel_probe")
 
@@ -47,7 +48,7 @@ class Place:
         record: The registry's own record of it.
     """
 
-    __slots__ = ("anchor", "detached", "left", "number", "outer", "record", "session", "steps")
+    __slots__ = ("anchor", "depth", "detached", "left", "number", "outer", "record", "session", "steps")
 
     def __init__(
         self,
@@ -59,8 +60,11 @@ class Place:
         self.session = session
         self.steps = steps
         self.detached = detached
-        self.outer = current_place(context)
-        self.anchor: trace.Span = trace.get_current_span(context)
+        outer = None if detached else current_place(context)
+        self.depth: int = outer.depth + 1 if outer is not None else 0
+        # A callback that schedules itself opens each place inside the last: such a line has an end.
+        self.outer = outer if self.depth % _MAX_DEPTH else None
+        self.anchor: trace.Span = trace.INVALID_SPAN if detached else trace.get_current_span(context)
         self.number = next(_numbers)
         self.left = False
         self.record: Any = None
@@ -109,6 +113,27 @@ class Visit:
             # Somebody attached on top and has not detached. Theirs stays, and when they detach at
             # last, what comes back is a Context that holds our place: it must be known as left.
             self.place.left = True
+
+
+class Stay:
+    """The stay of a generator at a place: interrupted at each `yield`, and taken up again after it.
+
+    What the generator itself attached meanwhile, a span or an inner step, is set aside with it.
+    """
+
+    __slots__ = ("_before", "_inside", "_place")
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._inside: Context | None = None
+
+    def __enter__(self) -> None:
+        self._before = get_current()
+        attach(with_place(self._place, self._before) if self._inside is None else self._inside)
+
+    def __exit__(self, *_: object) -> None:
+        self._inside = get_current()
+        attach(self._before)
 
 
 class Opening:
@@ -256,10 +281,11 @@ def _decorated(function: Callable[..., Any], make: Callable[[], Place]) -> Calla
 
 def _driven(generator: Generator[Any, Any, Any], place: Place) -> Generator[Any, Any, Any]:
     """Run a generator so that the place is current in its code only, not in its consumer's."""
+    stay = Stay(place)
     resume: Callable[[Any], Any] = generator.send
     sent: Any = None
     while True:
-        with Visit(place):
+        with stay:
             try:
                 item = resume(sent)
             except StopIteration as stop:
@@ -268,7 +294,7 @@ def _driven(generator: Generator[Any, Any, Any], place: Place) -> Generator[Any,
             sent = yield item
             resume = generator.send
         except GeneratorExit:
-            with Visit(place):
+            with stay:
                 generator.close()
             raise
         except BaseException as error:  # noqa: BLE001  # thrown in by the consumer, for the generator
@@ -282,10 +308,10 @@ def _async_generator(function: Callable[..., Any], make: Callable[[], Place]) ->
     @functools.wraps(function)
     async def generate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         generator = function(*args, **kwargs)
-        place = make()
+        stay = Stay(make())
         following = _first_step(generator)
         while True:
-            with Visit(place):
+            with stay:
                 try:
                     item = await following
                 except StopAsyncIteration:
@@ -293,7 +319,7 @@ def _async_generator(function: Callable[..., Any], make: Callable[[], Place]) ->
             try:
                 following = generator.asend((yield item))
             except GeneratorExit:
-                with Visit(place):
+                with stay:
                     await generator.aclose()
                 raise
             except BaseException as error:  # noqa: BLE001  # thrown in by the consumer, for the generator

@@ -61,7 +61,9 @@ def _normalised(entry: str) -> str:
         return match[1]
     found = _host_and_port(text)
     if found is None:
-        raise ValueError(f"{entry!r:.80} is not a host, host:port or .suffix (no scheme, no path)")
+        # What stands before an "@" may be a password.
+        shown = re.sub(r".*@", "…@", entry)
+        raise ValueError(f"{shown!r:.80} is not a host, host:port or .suffix (no scheme, no path)")
     host, port = found
     return f"{host}:{port}" if port else host
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from . import _wire
-from ._record import Record
+from ._record import MAX_DEPTH, Record
 from ._resolver import Resolver
 from ._session import Session
 from ._stands import top
@@ -53,7 +53,9 @@ class Labeller:
         """
         resolver = self._resolver
         above: Record | None = record
-        while above is not None:
+        for _ in range(MAX_DEPTH):
+            if above is None:
+                break
             span, parent = above.span, above.parent
             if span is not None and (above.size != len(span.attributes or ()) or above.name != span.name):
                 return self._ask_line(record)
@@ -121,7 +123,10 @@ class Labeller:
             return None
         if not record.foreign:
             return record.stand.label
-        return {key: value for key, value in record.stand.label.items() if key not in record.foreign}
+        if record.filtered is None or record.filtered[0] is not record.stand:
+            label = {key: value for key, value in record.stand.label.items() if key not in record.foreign}
+            record.filtered = (record.stand, label)
+        return record.filtered[1]
 
     def obey(self, record: Record, headers: Mapping[str, str]) -> None:
         """Label a span with what a caller wrote into its request's headers, and what we added to it."""

@@ -59,7 +59,7 @@ class HeliconePropagator(TextMapPropagator):
         with only a path or name the rest is filled in.
         """
         try:
-            location = self._registry.locate(context) if self.enabled else None
+            location = self._registry.locate(context) if self.enabled and self._registry.active else None
             if location is not None:
                 self._inject(location, carrier, context, setter)
         except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
@@ -95,10 +95,11 @@ class HeliconePropagator(TextMapPropagator):
         What a caller says is text written by a stranger: it is bounded and brought into wire form.
         """
         context = Context() if context is None else context
-        if not self.enabled or not self._registry.settings.accept_inbound:
+        registry = self._registry
+        if not (self.enabled and registry.active and registry.settings.accept_inbound):
             return context
         try:
-            place = _inbound_place(carrier, getter)
+            place = _inbound_place(carrier, context, getter)
             return context if place is None else with_place(place, context)
         except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
             swallow("extract", error)
@@ -110,10 +111,21 @@ def _text_in(carrier: object, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _inbound_place(carrier: CarrierT, getter: Getter[CarrierT]) -> Place | None:
-    values = {name: got[0] for name in SESSION_HEADERS if (got := getter.get(carrier, name))}
+def _inbound_place(carrier: CarrierT, context: Context, getter: Getter[CarrierT]) -> Place | None:
+    names = (*SESSION_HEADERS, _wire.USER_ID_HEADER)
+    values = {name: got[0] for name in names if (got := getter.get(carrier, name))}
     session_id = _wire.wire_text(values.get(_wire.SESSION_ID_HEADER, ""))
     if not session_id:
         return None
     path = SessionPath.of(path_segments(values.get(_wire.SESSION_PATH_HEADER, "/")))
-    return Place(Session(session_id, _wire.wire_text(values.get(_wire.SESSION_NAME_HEADER, "")) or None, path))
+    name = _wire.wire_text(values.get(_wire.SESSION_NAME_HEADER, "")) or None
+    user_id = _wire.wire_text(values.get(_wire.USER_ID_HEADER, "")) or None
+    session = Session(session_id, name, path, user_id, _inbound_properties(carrier, getter))
+    return Place(session, context=context)
+
+
+def _inbound_properties(carrier: CarrierT, getter: Getter[CarrierT]) -> dict[str, str]:
+    prefix = _wire.PROPERTY_HEADER_PREFIX.lower()
+    # HTTP headers have no case, and servers hand them on in lower case.
+    named = ((key, key[len(prefix) :]) for key in getter.keys(carrier) if key.lower().startswith(prefix))
+    return {name: got[0] for key, name in named if (got := getter.get(carrier, key))}

@@ -32,6 +32,8 @@ class Record:
     """The span's name when it was read last."""
     own: Session | None = None
     """The session that an attribute of this very span names, or that this place opened."""
+    named: str = ""
+    """The name that the user gave the session, on this very span."""
     opened: bool = False
     """It was named on purpose, so it holds whatever encloses the span or its trace."""
     begins: tuple[str, ...] | None = None
@@ -51,6 +53,8 @@ class Record:
     """What was written on the span while it lived."""
     foreign: frozenset[str] = frozenset()
     """Attributes of other conventions that stood there before us and are not overwritten."""
+    filtered: tuple[Stand, dict[str, str]] | None = None
+    """The label without what is foreign, and for where it was made."""
     theirs: dict[str, str] | None = None
     """The label that the caller's own request headers amount to."""
     sent: tuple[tuple[str, str], ...] = ()
@@ -72,6 +76,13 @@ class Record:
         self.scope = scope
         self.place = place
         self.trace_id = trace_id
+        self.depth: int = parent.depth + 1 if parent is not None else 0
+
+    def cut_off(self) -> None:
+        """Forget what stands above, of a line of spans too long to be remembered, but for where it stood."""
+        parent, self.parent, self.depth = self.parent, None, 0
+        if parent is not None and parent.stand is not None:
+            self.own, self.opened, self.begins = parent.stand.session, parent.stand.chosen, parent.stand.path
 
     def line(self) -> Iterator[Record]:
         """Yield the record and what encloses it, from the inside out."""

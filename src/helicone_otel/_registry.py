@@ -70,10 +70,12 @@ class Registry:
         settings: What to do; the defaults if not given.
 
     Attributes:
+        active: False once everything was taken out again: propagators then do nothing.
         attend: `attend(span, parent_context)` takes note of a span that has started (see `_arrivals`).
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
+        self.active = True
         self.configure(settings or Settings())
 
     def configure(self, settings: Settings) -> None:
@@ -161,6 +163,8 @@ class Registry:
             destination: Where they go.
         """
         call = _call_at(record)
+        if record.destination is Destination.UNKNOWN and call is not record:
+            return  # a span that did not send the request: the application's own, most likely
         for above in record.line():
             self._labeller.obey(above, headers)
             if call is None or above is call:
@@ -233,6 +237,8 @@ def _call_at(record: Record) -> Record | None:
     for _ in range(MAX_DEPTH):
         if above is None or above.reading.kind in CALL_KINDS:
             return above
+        if above.reading.segment is not None:
+            return None  # a step of its own: what calls further out may enclose it is another matter
         above = above.parent
     return None
 

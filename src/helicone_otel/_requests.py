@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 # Ids of rows are UUIDv5, so that a row that is sent twice stays one row; Helicone replaces
 # ids of versions above 5.
 _NAMESPACE: Final = uuid.UUID("c48d0953-a864-57a6-8a83-c99d75b28a03")
-# A tool that runs an agent whose tools run is a run of its own.
 # The only kinds that a detached wrapper, which is never current around its call, stands for.
 _WRAPPED_KINDS: Final = frozenset(CALL_KINDS)
+# A tool that runs an agent whose tools run is a run of its own.
 _BOUNDARIES: Final = frozenset({"agent", "workflow"})
 
 

@@ -36,7 +36,7 @@ GATEWAY: Final = "gateway"
 # Spans that OpenTelemetry's GenAI conventions do not describe.
 _NOT_GEN_AI: Final = frozenset({"", APPLICATION, GATEWAY})
 _SET_BY_HAND: Final = frozenset(SET_BY_HAND)
-_OVERWRITTEN: Final = (_wire.SESSION_PATH, _wire.SESSION_ID, _wire.SPAN_KIND)
+_OVERWRITTEN: Final = (_wire.SESSION_PATH, _wire.SESSION_ID, _wire.SESSION_NAME, _wire.SPAN_KIND)
 _NO_FACTS: Final[dict[str, object]] = {}
 _KIND_NAMES: Final = {kind: kind.name for kind in SpanKind}
 _FOREIGN: Final = frozenset({_wire.OTEL_SESSION_ID, _wire.OTEL_CONVERSATION_ID, _wire.OTEL_USER_ID})
@@ -174,14 +174,14 @@ class Resolver:
         name = hand.get(_wire.SESSION_NAME)
         if session_id := hand.get(_wire.SESSION_ID):
             record.own, record.opened = self.sessions.chosen(session_id, span, name), True
-        elif name and record.stand is not None:
-            record.own, record.opened = replace(record.stand.session, name=name), True
         elif (
             record.own is None
             and not self._session_ids.isdisjoint(facts)
             and (session_id := self.sessions.id_on(facts))
         ):
             record.own = self.sessions.chosen(session_id, span)
+        if name:
+            record.named = name
         if path := hand.get(_wire.SESSION_PATH):
             record.begins = path_segments(path)
 
@@ -208,6 +208,11 @@ class Resolver:
             record.stand = base.begin(base.session, base.chosen, record.begins, look)
         else:
             record.stand = base.below(look)
+        if record.named and record.stand is not None and record.stand.session.name != record.named:
+            stand = record.stand
+            begins = record.begins if record.begins is not None else (base.path if base is not None else None)
+            session = replace(stand.session, name=record.named)
+            record.stand = (base or stand).begin(session, stand.chosen, begins, look)
 
     def look_of(self, record: Record) -> Look:
         """Return what distinguishes a record from others that stand below the same node."""
@@ -260,12 +265,15 @@ class Resolver:
         """
         unknown: list[Place] = []
         outer: Place | None = place
-        while outer is not None and self.known_record(outer, trace_id) is None:
+        record: Record | None = None
+        while outer is not None and (record := self.known_record(outer, trace_id)) is None:
             unknown.append(outer)
-            outer = None if outer.detached else outer.outer
+            outer = outer.outer
         for inner in reversed(unknown):
-            inner.record = (self, self._make_record(inner, trace_id, span))
-        return cast("Record", self.known_record(place, trace_id))
+            # Another trace may put its own record there at any time: this one is handed on as it is.
+            record = self._make_record(inner, record, trace_id, span)
+            inner.record = (self, record)
+        return cast("Record", record)
 
     def known_record(self, place: Place, trace_id: int) -> Record | None:
         """Return the record of a place if it has been made and holds for this trace."""
@@ -274,11 +282,10 @@ class Resolver:
             return None
         return record if record.rooted or record.trace_id == trace_id else None
 
-    def _make_record(self, place: Place, trace_id: int, span: ReadableSpan | None) -> Record:
-        encloses = None if place.detached else self.lineage.record_at(place.anchor)
-        outer = None if place.detached else place.outer
-        if outer is not None and (encloses is None or is_newer(outer, encloses)):
-            encloses = self.known_record(outer, trace_id)
+    def _make_record(self, place: Place, outer: Record | None, trace_id: int, span: ReadableSpan | None) -> Record:
+        encloses = self.lineage.record_at(place.anchor)
+        if place.outer is not None and (encloses is None or is_newer(place.outer, encloses)):
+            encloses = outer
         record = Record(None, encloses, None, place, encloses.trace_id if encloses is not None else trace_id)
         record.rooted = encloses is not None and (encloses.rooted or encloses.scope is not None)
         record.size = 0

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
 _MAX_SESSIONS: Final = 1024
+SET_BY_HAND: Final = (_wire.SESSION_ID, _wire.SESSION_PATH, _wire.SESSION_NAME)
 # What the SDK calls a service that nobody named; it would put strangers' sessions in one list.
 # https://opentelemetry.io/docs/specs/semconv/resource/#service
-SET_BY_HAND: Final = (_wire.SESSION_ID, _wire.SESSION_PATH, _wire.SESSION_NAME)
 _UNNAMED: Final = "unknown_service"
 
 

@@ -56,6 +56,7 @@ class Stand:
     __slots__ = (
         "_below",
         "_families",
+        "_look",
         "alike",
         "call",
         "chosen",
@@ -77,6 +78,7 @@ class Stand:
         above: Stand | None = None,
     ) -> None:
         self._families = families
+        self._look = look._replace(segments=())
         self._below: dict[Look, Stand] = {}
         self.alike: Recent[tuple[object, ...], Alike] = Recent(_MAX_CHILDREN)
         self.entrance: str = look.entrance or (above.entrance if above is not None else "")
@@ -125,7 +127,10 @@ class Stand:
             # Adjacent equal segments are one step seen twice (`invoke_agent X` around `X.agent`).
             if not path or path[-1] != segment:
                 path = (*path, segment)
-        return Stand(self._families, self.session, self.chosen, bounded(path), look, self)
+        path = bounded(path)
+        if path == self.path and look._replace(segments=()) == self._look:
+            return self  # the same step seen again: a line of such has one node
+        return Stand(self._families, self.session, self.chosen, path, look, self)
 
     def _text_without_step(self) -> str:
         # What is below a call stands where the call does.

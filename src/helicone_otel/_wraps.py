@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable
 from typing import Any
 
+from ._guard import swallow
 from ._registry import Registry
 from ._transport import MODULES, hooked, hooked_async
 
@@ -58,8 +58,8 @@ class Wraps:
 
         self._hooks_live = True
         for name in MODULES:
-            if name in sys.modules:
-                self._hook(registry, importlib.import_module(name))
+            if (module := sys.modules.get(name)) is not None:
+                self._hook(registry, module)
             elif not self._waiting:
                 wrapt.register_post_import_hook(lambda module: self._hook_late(registry, module), name)
         self._waiting = True
@@ -69,8 +69,11 @@ class Wraps:
             self._hook(registry, module)
 
     def _hook(self, registry: Registry, module: Any) -> None:
-        self.wrap(module.HTTPTransport, "handle_request", lambda send: hooked(registry, send))
-        self.wrap(module.AsyncHTTPTransport, "handle_async_request", lambda send: hooked_async(registry, send))
+        try:
+            self.wrap(module.HTTPTransport, "handle_request", lambda send: hooked(registry, send))
+            self.wrap(module.AsyncHTTPTransport, "handle_async_request", lambda send: hooked_async(registry, send))
+        except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's import
+            swallow("transport hook", error)
 
 
 def _proxies() -> Any:

@@ -10,11 +10,12 @@ from opentelemetry import trace
 from opentelemetry.context import Context, get_current
 
 from ._context import PLACE_KEY, PLACES, Place
+from ._destinations import Destination
 from ._labeller import Labeller
 from ._lineage import MAX_LIVE
 from ._record import MAX_DEPTH, Record
 from ._resolver import Resolver, is_newer
-from ._spans import Scope
+from ._spans import URL_ATTRIBUTES, Scope
 from ._stands import Alike
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Arrivals:
         place: Place | None = None
         if PLACES:
             place = (get_current() if parent_context is None else parent_context).get(PLACE_KEY)  # type: ignore[assignment]  # our own key
-        facts = self._vocabulary.facts(attributes) if attributes else _NO_FACTS
+        facts = self._facts_of(scope, attributes) if attributes else _NO_FACTS
         if (
             place is None
             and not facts
@@ -96,6 +97,17 @@ class Arrivals:
             record.cut_off()
         self._lineage.keep(ids.span_id, record)
         self._take_in(record, span, facts, len(attributes) if attributes else 0)
+
+    def _facts_of(self, scope: Scope, attributes: Mapping[str, object]) -> Mapping[str, object]:
+        """Return what a span shows; nothing, if it is only a URL whose host is on no list, as most are."""
+        facts = self._vocabulary.facts(attributes)
+        if len(facts) != 1 or scope.known:
+            return facts
+        ((key, value),) = facts.items()
+        if key not in URL_ATTRIBUTES or not isinstance(value, str):
+            return facts
+        unlisted = self._resolver.destinations.of_url(value) is Destination.UNKNOWN
+        return _NO_FACTS if unlisted else facts
 
     def _parent_of(self, above: trace.SpanContext, parent_context: Context | None) -> Record | None:
         parent = self._live.get(above.span_id)

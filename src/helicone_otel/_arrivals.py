@@ -95,7 +95,7 @@ class Arrivals:
         record = Record(span, parent, scope, place, ids.trace_id)
         if record.depth > MAX_DEPTH:
             record.cut_off()
-        self._lineage.keep(ids.span_id, record)
+        self._live.put(ids.span_id, record)
         self._take_in(record, span, facts, len(attributes) if attributes else 0)
 
     def _facts_of(self, scope: Scope, attributes: Mapping[str, object]) -> Mapping[str, object]:

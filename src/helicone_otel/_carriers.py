@@ -12,7 +12,6 @@ from ._record import Record
 from ._registry import Location, Registry
 
 SESSION_HEADERS: Final = (_wire.SESSION_ID_HEADER, _wire.SESSION_PATH_HEADER, _wire.SESSION_NAME_HEADER)
-_CANONICAL: Final = {name.lower(): name for name in SESSION_HEADERS}
 
 _FIRST: Final = itemgetter(0)
 

@@ -69,16 +69,18 @@ class Labeller:
         for above in reversed(list(record.line())):
             if resolver.has_changed(above):
                 self.read(above, [above])
-            elif above.base is not resolver.base_of(above):
-                resolver.find_stand(above)
-                self.write(above)
+            else:
+                self._move(above)
 
     def follow(self, record: Record) -> None:
         """Find a record's stand again where something above it has moved since."""
         for above in reversed(list(record.line())):
-            if above.base is not self._resolver.base_of(above):
-                self._resolver.find_stand(above)
-                self.write(above)
+            self._move(above)
+
+    def _move(self, record: Record) -> None:
+        if record.base is not self._resolver.base_of(record):
+            self._resolver.find_stand(record)
+            self.write(record)
 
     def begin_trace(self, record: Record) -> None:
         """Label a span, and what stands above it, whose trace turns out to be part of an LLM app."""

@@ -44,12 +44,6 @@ class Lineage:
         self.ended: Generations[int, Entry] = Generations(MAX_ENDED)
         self._above: Generations[int, trace.Span] = Generations(MAX_LINKS)
 
-    def keep(self, span_id: int, entry: Entry) -> None:
-        """Remember a span that lives."""
-        self.live[span_id] = entry
-        if len(self.live) > MAX_LIVE:
-            self.live.forget_oldest()
-
     def remembers(self, span_id: int) -> bool:
         """Tell whether anything is remembered of a span but what stands above it."""
         return span_id in self.live or self.ended.get(span_id) is not None

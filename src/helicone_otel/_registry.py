@@ -148,9 +148,7 @@ class Registry:
         """Note that headers have left from a span: what they say about a session is final now."""
         if record is None:
             return
-        record.sent = headers
-        if destination is Destination.GATEWAY and (call := _call_at(record)):
-            call.by_gateway = True
+        _note_sent(record, _call_at(record), headers, destination)
         if record.stand is not None and not record.stand.chosen:
             self.resolver.finalise(record)
 
@@ -169,9 +167,7 @@ class Registry:
             self._labeller.obey(above, headers)
             if call is None or above is call:
                 break
-        record.sent = tuple(headers.items())
-        if destination is Destination.GATEWAY and call is not None:
-            call.by_gateway = True
+        _note_sent(record, call, tuple(headers.items()), destination)
 
     # --- a span has ended ---------------------------------------------------------------------
 
@@ -229,6 +225,14 @@ class Registry:
 
 def _located(session: Session, path: str, record: Record | None = None, sender: Record | None = None) -> Location:
     return Location(session, path, ((_wire.SESSION_PATH_HEADER, path), *session.headers), record, sender)
+
+
+def _note_sent(
+    record: Record, call: Record | None, headers: tuple[tuple[str, str], ...], destination: Destination
+) -> None:
+    record.sent = headers
+    if destination is Destination.GATEWAY and call is not None:
+        call.by_gateway = True
 
 
 def _call_at(record: Record) -> Record | None:

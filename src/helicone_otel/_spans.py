@@ -122,12 +122,11 @@ _Ranked = tuple[int, str, Row]  # precedence, dialect's name, row
 class Scope:
     """What the dialects say about one instrumentation scope, indexed for reading its spans."""
 
-    __slots__ = ("_by_name", "_by_value", "_named", "application", "bare_carriers", "known", "name", "takes_headers")
+    __slots__ = ("_by_name", "_by_value", "_named", "application", "bare_carriers", "known", "takes_headers")
 
     def __init__(self, name: str, dialects: Sequence[Dialect], application: bool) -> None:
         own = [dialect for dialect in dialects if dialect.scopes and is_listed(name, dialect.scopes)]
         shared = [dialect for dialect in dialects if not dialect.scopes]
-        self.name = name
         self.known = bool(own)
         self.application = application and not own
         self.takes_headers = all(dialect.takes_headers for dialect in own)
@@ -182,7 +181,7 @@ class Vocabulary:
         session_ids: Iterable[str] = (),
         application_spans: bool = True,
     ) -> None:
-        self.dialects = tuple(dialects)
+        self._dialects = tuple(dialects)
         self._libraries = libraries
         self._application_spans = application_spans
         self.session_ids = _unique(session_ids, *(dialect.session_ids for dialect in dialects))
@@ -215,7 +214,7 @@ class Vocabulary:
             if len(self._scopes) >= _MAX_SCOPES:
                 self._scopes.clear()
             application = self._application_spans and not is_listed(name, self._libraries)
-            scope = self._scopes[name] = Scope(name, self.dialects, application)
+            scope = self._scopes[name] = Scope(name, self._dialects, application)
         return scope
 
     def read(self, scope: Scope, name: str, span_kind: str, attributes: Mapping[str, object]) -> Reading:

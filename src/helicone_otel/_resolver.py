@@ -277,9 +277,10 @@ class Resolver:
 
     def known_record(self, place: Place, trace_id: int) -> Record | None:
         """Return the record of a place if it has been made and holds for this trace."""
-        resolver, record = cast("tuple[Resolver | None, Record]", place.record or (None, None))
-        if resolver is not self:
+        known: tuple[Resolver, Record] | None = place.record
+        if known is None or known[0] is not self:
             return None
+        record = known[1]
         return record if record.rooted or record.trace_id == trace_id else None
 
     def _make_record(self, place: Place, outer: Record | None, trace_id: int, span: ReadableSpan | None) -> Record:

@@ -133,7 +133,9 @@ def test_a_made_up_id_that_has_left_in_a_header_stays_the_traces(theirs: dict[st
         with app.chat() as chat:
             with app.span("POST", {"http.url": "https://gateway.test/v1"}, scope=HTTP, kind=CLIENT):
                 HeliconePropagator(app.registry).inject(carrier)
-            chat.set_attribute("gen_ai.conversation.id", "late")
+                chat.set_attribute("gen_ai.conversation.id", "late")
+                with app.span("inside"):
+                    pass
 
     assert carrier["Helicone-Session-Id"] == _trace_session(root)
     assert {label["helicone.session.id"] for label in app.labels().values()} == {_trace_session(root)}

@@ -134,7 +134,7 @@ def test_a_made_up_id_that_has_left_in_a_header_stays_the_traces(theirs: dict[st
             with app.span("POST", {"http.url": "https://gateway.test/v1"}, scope=HTTP, kind=CLIENT):
                 HeliconePropagator(app.registry).inject(carrier)
                 chat.set_attribute("gen_ai.conversation.id", "late")
-                with app.span("inside"):
+                with app.span("beside", context=trace.set_span_in_context(chat)):
                     pass
 
     assert carrier["Helicone-Session-Id"] == _trace_session(root)

@@ -8,7 +8,7 @@ What spans are told to bear is written by `_labeller`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -21,7 +21,7 @@ from ._guard import swallow
 from ._labeller import Labeller
 from ._record import MAX_DEPTH, Record
 from ._requests import Calls, request_id
-from ._resolver import Resolver, is_newer
+from ._resolver import Resolver, is_newer, size_of
 from ._session import Session
 from ._settings import Settings
 from ._spans import CALL_KINDS, REQUEST_KINDS
@@ -29,9 +29,6 @@ from ._stands import Alike
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
-
-
-_NO_FACTS: Final[dict[str, object]] = {}
 
 
 class Location(NamedTuple):
@@ -187,7 +184,7 @@ class Registry:
 
     def _is_as_it_started(self, alike: Alike, span: ReadableSpan) -> bool:
         """Tell whether a leaf has shown nothing more of itself than at its start."""
-        return len(span.attributes or _NO_FACTS) == alike.size and span.name == alike.name
+        return size_of(span) == alike.size and span.name == alike.name
 
     def _settle(self, record: Record, span: ReadableSpan) -> None:
         self._labeller.follow(record)

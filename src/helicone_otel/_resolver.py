@@ -87,10 +87,9 @@ class Resolver:
         span, label = record.span, record.label
         if span is None:
             return False
-        attributes = span.attributes or _NO_FACTS
-        if record.size != len(attributes) or record.name != span.name:
+        if record.size != size_of(span) or record.name != span.name:
             return True
-        return label is not None and self._is_overwritten(attributes, label)
+        return label is not None and self._is_overwritten(span.attributes or _NO_FACTS, label)
 
     def _is_overwritten(self, attributes: Mapping[str, object], label: Mapping[str, str]) -> bool:
         # The user may put values of their own in the place of ours: the number stays the same.
@@ -303,6 +302,12 @@ class Resolver:
             if above.stand is None or above is record:
                 self.find_stand(above)
         return record
+
+
+def size_of(span: ReadableSpan) -> int:
+    """Return how many attributes a span has."""
+    attributes = span.attributes
+    return 0 if attributes is None else len(attributes)
 
 
 def is_newer(place: Place, record: Record) -> bool:

@@ -53,7 +53,10 @@ def _aiohttp(url: str, headers: Mapping[str, str]) -> None:
 
     async def post() -> None:
         timeout = aiohttp.ClientTimeout(_TIMEOUT)
-        async with aiohttp.ClientSession(timeout=timeout) as client, client.post(url + _PATH, json=_BODY, headers=headers):
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as client,
+            client.post(url + _PATH, json=_BODY, headers=headers),
+        ):
             pass
 
     asyncio.run(post())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from helicone_otel import _wire
 from helicone_otel._cli.environment import ENDPOINT
@@ -17,7 +16,7 @@ from helicone_otel._cli.loopback import serving
 from helicone_otel._testing.gateway import Gateway, Request
 
 from .calls import SDK_CALLERS
-from .facts import Call, Facts, Installed, Probe, Process
+from .facts import Call, Installed, Probe, Process
 from .libraries import SDKS
 from .probe import CALL_HEADER, OWN_ID, transport_of
 

@@ -31,7 +31,9 @@ def look() -> Installed:
     versions = {name: copies[0].version for name, copies in found.items()}
     packages = {name: _package(name, copies, versions) for name, copies in found.items()}
     instrumentations = (
-        _instrumentation(point.name, point.dist) for point in entry_points(group=INSTRUMENTORS) if point.dist is not None
+        _instrumentation(point.name, point.dist)
+        for point in entry_points(group=INSTRUMENTORS)
+        if point.dist is not None
     )
     names = {group: frozenset(entry_points(group=group).names) for group in _GROUPS}
     return Installed(packages, tuple(instrumentations), names)

@@ -52,7 +52,9 @@ _OPENINFERENCE: Final = "openinference-instrumentation-"
 
 SDKS: Final = (
     Sdk(
-        Library("openai", "SDK", (f"{_OTEL}genai-openai", f"{_OTEL}openai-v2", f"{_OTEL}openai", f"{_OPENINFERENCE}openai")),
+        Library(
+            "openai", "SDK", (f"{_OTEL}genai-openai", f"{_OTEL}openai-v2", f"{_OTEL}openai", f"{_OPENINFERENCE}openai")
+        ),
         ("httpx2", "httpx"),
         "OPENAI_BASE_URL",
         "api.openai.com",
@@ -82,7 +84,12 @@ SDKS: Final = (
         None,
         "api.mistral.ai",
     ),
-    Sdk(Library("cohere", "SDK", (f"{_OTEL}cohere", f"{_OPENINFERENCE}cohere")), ("httpx",), "CO_API_URL", "api.cohere.com"),
+    Sdk(
+        Library("cohere", "SDK", (f"{_OTEL}cohere", f"{_OPENINFERENCE}cohere")),
+        ("httpx",),
+        "CO_API_URL",
+        "api.cohere.com",
+    ),
     Sdk(
         Library("groq", "SDK", (f"{_OTEL}groq", f"{_OPENINFERENCE}groq")),
         ("httpx",),
@@ -97,7 +104,9 @@ SDKS: Final = (
         "api.together.ai",
         "https://together.helicone.ai/v1",
     ),
-    Sdk(Library("ollama", "SDK", (f"{_OTEL}ollama", f"{_OPENINFERENCE}ollama")), ("httpx",), "OLLAMA_HOST", "127.0.0.1"),
+    Sdk(
+        Library("ollama", "SDK", (f"{_OTEL}ollama", f"{_OPENINFERENCE}ollama")), ("httpx",), "OLLAMA_HOST", "127.0.0.1"
+    ),
     # Its async half speaks aiohttp, its sync half and the OpenAI calls it hands on speak httpx.
     Sdk(
         Library("litellm", "SDK", (f"{_OPENINFERENCE}litellm", f"{_OTEL}litellm")),

@@ -50,7 +50,9 @@ def main(url: str, result: str) -> None:
     for stock in (BatchSpanProcessor, SimpleSpanProcessor):
         stock.on_end = lambda _, span: spans.append(span)  # type: ignore[method-assign]  # see the module's docstring
     installed = look()
-    errors = {sdk.library.distribution: _call(sdk, installed, url) for sdk in SDKS if installed.get(sdk.library.distribution)}
+    errors = {
+        sdk.library.distribution: _call(sdk, installed, url) for sdk in SDKS if installed.get(sdk.library.distribution)
+    }
     seen = {
         "process": dataclasses.asdict(look_inside()),
         "errors": errors,

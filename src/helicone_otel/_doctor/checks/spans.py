@@ -1,0 +1,86 @@
+"""Are spans kept, and do their labels reach the backend as they were?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from ..facts import Facts
+from ..installed import SAMPLERS
+from ..report import Finding, ok, problem, warning
+
+_SAMPLER: Final = "OTEL_TRACES_SAMPLER"
+_RATIOS: Final = ("traceidratio", "parentbased_traceidratio")
+_OFF: Final = ("always_off", "parentbased_always_off")
+_KEEP_ALL: Final = f"export {_SAMPLER}=parentbased_always_on (sample in the collector instead)"
+_CODE_ONLY: Final = "headers then carry only what code opened with session() and step(), or HELICONE_SESSION_ID"
+
+
+def sampling(facts: Facts) -> Iterator[Finding]:
+    """What is sampled out is invisible to us."""
+    if facts.process is not None and facts.process.sampler:
+        yield from _described(facts.process.sampler)
+        return
+    name = facts.variable(_SAMPLER).lower()
+    known = facts.installed.names.get(SAMPLERS, frozenset())
+    if name and name not in known:
+        yield warning(f'{_SAMPLER} names "{name}", which is not installed: it is ignored.', f"unset {_SAMPLER}")
+    elif name in _OFF:
+        yield warning(f"{_SAMPLER}={name} keeps no span; {_CODE_ONLY}.", _KEEP_ALL)
+    elif name in _RATIOS:
+        yield from _ratio(facts.variable(f"{_SAMPLER}_ARG"))
+    else:
+        yield ok("Every trace is sampled." if not name else f"Sampler: {name}.")
+
+
+def _ratio(argument: str) -> Iterator[Finding]:
+    try:
+        ratio = float(argument or "1")
+    except ValueError:
+        yield warning(f"{_SAMPLER}_ARG is no number, so the ratio is 1.", f"export {_SAMPLER}_ARG=1")
+        return
+    if ratio >= 1:
+        yield ok("Every trace is sampled.")
+    else:
+        yield warning(f"Only {ratio:.4g} of all traces are sampled; {_CODE_ONLY}, in the rest.", _KEEP_ALL)
+
+
+def _described(sampler: str) -> Iterator[Finding]:
+    root = sampler.partition("root:")[2].partition(",")[0] or sampler
+    if root.startswith("AlwaysOn"):
+        yield ok("Every trace is sampled.")
+    else:
+        yield warning(f"The sampler is {root}; in what it leaves out, {_CODE_ONLY}.", _KEEP_ALL)
+
+
+def scrubbing(facts: Facts) -> Iterator[Finding]:
+    """Logfire scrubs whatever has `session` in its name or value."""
+    logfire = facts.installed.get("logfire")
+    inside = facts.process
+    if inside.scrubs if inside else logfire is not None:
+        yield warning(
+            'Logfire scrubs attributes with "session" in their name or value, ours too, unless it is told not to '
+            "(headers are not touched).",
+            "logfire.configure(scrubbing=logfire.ScrubbingOptions(callback=lambda m: m.value if m.path[-1].startswith"
+            '(("session.", "helicone.session.")) else None))',
+        )
+
+
+def recorded_key(facts: Facts) -> Iterator[Finding]:
+    """OpenLLMetry records the headers that a call is given, your key among them."""
+    for where in facts.probe.recorded if facts.probe else ():
+        yield problem(
+            f"A Helicone-Auth given as extra_headers is recorded on spans, in clear, as {where}.",
+            "give it once, as the client's default_headers=, not with each call",
+        )
+
+
+def destination(facts: Facts) -> Iterator[Finding]:
+    """Where spans go."""
+    process = facts.inside
+    if process is None or not process.records:
+        return
+    if process.exporters:
+        yield ok(f"Spans go to {', '.join(name.rpartition('.')[2] for name in process.exporters)}.")
+    else:
+        yield warning("Spans are exported nowhere; headers do not need it.", "export OTEL_TRACES_EXPORTER=otlp")

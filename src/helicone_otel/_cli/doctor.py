@@ -11,7 +11,7 @@ from helicone_otel._doctor.examine import examine_environment
 
 
 def doctor(*, as_json: bool) -> int:
-    """Print a report; return 0 if there is no problem, 1 if there are problems, 2 if something could not be looked at."""
+    """Print a report; return 0 if there is no problem, 1 if there are some, 2 if something could not be looked at."""
     report = examine_environment(os.environ)
     if as_json:
         print(json.dumps(report.as_data(), indent=2))

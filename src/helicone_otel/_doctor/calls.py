@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 KEY: Final = "sk-doctor"
 _MODEL: Final = "doctor"
-_MESSAGES: Final = [{"role": "user", "content": "Would my headers leave?"}]
+_MESSAGES: Final[Any] = [{"role": "user", "content": "Would my headers leave?"}]
 _PATH: Final = "/v1/chat/completions"
-_BODY: Final = {"model": _MODEL, "messages": _MESSAGES}
+_BODY: Final[Any] = {"model": _MODEL, "messages": _MESSAGES}
 _TIMEOUT: Final = 5.0
 
 Caller = Callable[[str, Mapping[str, str]], None]
@@ -20,14 +20,14 @@ def _openai(url: str, headers: Mapping[str, str]) -> None:
     from openai import OpenAI  # noqa: PLC0415
 
     with OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0, timeout=_TIMEOUT) as client:
-        client.chat.completions.create(model=_MODEL, messages=_MESSAGES, extra_headers=headers)  # type: ignore[arg-type]
+        client.chat.completions.create(model=_MODEL, messages=_MESSAGES, extra_headers=headers)
 
 
 def _anthropic(url: str, headers: Mapping[str, str]) -> None:
     from anthropic import Anthropic  # noqa: PLC0415
 
     with Anthropic(base_url=url, api_key=KEY, max_retries=0, timeout=_TIMEOUT) as client:
-        client.messages.create(model=_MODEL, max_tokens=16, messages=_MESSAGES, extra_headers=headers)  # type: ignore[arg-type]
+        client.messages.create(model=_MODEL, max_tokens=16, messages=_MESSAGES, extra_headers=headers)
 
 
 def _httpx(url: str, headers: Mapping[str, str]) -> None:
@@ -43,7 +43,7 @@ def _httpx2(url: str, headers: Mapping[str, str]) -> None:
 
 
 def _requests(url: str, headers: Mapping[str, str]) -> None:
-    import requests  # type: ignore[import-untyped]  # noqa: PLC0415
+    import requests
 
     requests.post(url + _PATH, json=_BODY, headers=headers, timeout=_TIMEOUT)
 

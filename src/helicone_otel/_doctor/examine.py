@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from helicone_otel._cli.text import visible
@@ -44,8 +45,10 @@ def examine_environment(environ: Mapping[str, str]) -> Report:
     """Return what would leave from an app started in this environment by `opentelemetry-instrument`."""
     from .child import probe  # noqa: PLC0415  # it starts a process and a server, which an app that asks does not
 
-    installed = look()
-    return examine(Facts(environ, installed, probe=probe(environ, installed)))
+    with ThreadPoolExecutor(1) as beside:
+        probing = beside.submit(probe, environ)
+        installed = look()
+        return examine(Facts(environ, installed, probe=probing.result()))
 
 
 def examine_process() -> Report:

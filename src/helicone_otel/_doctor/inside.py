@@ -34,7 +34,8 @@ def look_inside() -> Process:
     location = REGISTRY.locate()
     return Process(
         provider=_name_of(provider),
-        records=isinstance(provider, TracerProvider),
+        # With `OTEL_SDK_DISABLED=true` the SDK's provider hands out tracers that do nothing.
+        records=isinstance(provider, TracerProvider) and not getattr(provider, "_disabled", False),
         labels=any(isinstance(each, HeliconeSpanProcessor) for each in processors),
         injects=_wire.SESSION_ID_HEADER in get_global_textmap().fields,
         installed=INSTALLATION.installed and REGISTRY.active,

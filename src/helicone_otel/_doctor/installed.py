@@ -29,7 +29,7 @@ def look() -> Installed:
             found.setdefault(normalised(name), []).append(distribution)
     # Of several copies, Python imports the first on the path.
     versions = {name: copies[0].version for name, copies in found.items()}
-    packages = {name: _package(name, copies, versions) for name, copies in found.items()}
+    packages = {name: package_of(copies[0], versions, _count(copies)) for name, copies in found.items()}
     instrumentations = (
         _instrumentation(point.name, point.dist)
         for point in entry_points(group=INSTRUMENTORS)
@@ -39,14 +39,25 @@ def look() -> Installed:
     return Installed(packages, tuple(instrumentations), names)
 
 
-def _package(name: str, copies: list[Distribution], versions: Mapping[str, str]) -> Package:
-    first = copies[0]
-    requirements = list(_requirements(first.requires or ()))
+def package_of(distribution: Distribution, versions: Mapping[str, str] | None = None, copies: int = 1) -> Package:
+    """Return what a distribution says of itself.
+
+    Args:
+        distribution: The one that Python imports.
+        versions: What is installed, to find requirements that are not met; they are not looked for if not given.
+        copies: How many versions of it are on the path.
+    """
+    name = normalised(distribution.metadata["Name"])
+    requirements = list(_requirements(distribution.requires or ()))
     unmet: tuple[str, ...] = ()
-    if name.startswith(_PINNING):
+    if versions is not None and name.startswith(_PINNING):
         unmet = tuple(text for each in requirements if (text := _shortfall(each, versions)))
     requires = {normalised(each.name): str(each.specifier) for each in requirements}
-    return Package(name, first.version, requires, unmet, len({copy.version for copy in copies}))
+    return Package(name, distribution.version, requires, unmet, copies)
+
+
+def _count(copies: Iterable[Distribution]) -> int:
+    return len({copy.version for copy in copies})
 
 
 def _requirements(lines: Iterable[str]) -> Iterable[Requirement]:
@@ -67,7 +78,7 @@ def _shortfall(requirement: Requirement, versions: Mapping[str, str]) -> str:
 
 
 def _instrumentation(name: str, distribution: Distribution) -> Instrumentation:
-    conflict: Any = get_dist_dependency_conflicts(distribution)  # type: ignore[arg-type]  # the same class, re-exported
+    conflict: Any = get_dist_dependency_conflicts(distribution)
     found = conflict and (conflict.found or getattr(conflict, "found_any", None))
     # With nothing found, the library is not installed, and its instrumentation idles: no conflict.
     text = f"needs {conflict.required or ', '.join(conflict.required_any)}, found {found}" if found else ""

@@ -15,8 +15,10 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from importlib.metadata import PackageNotFoundError, distribution, entry_points
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
@@ -25,9 +27,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 from helicone_otel import _wire
 
 from .calls import CLIENT_CALLERS, SDK_CALLERS, Caller
-from .facts import Installed
+from .facts import Package, normalised
 from .inside import look_inside
-from .installed import look
+from .installed import INSTRUMENTORS, package_of
 from .libraries import SDKS, Sdk
 
 # Tells the stand-in which call a request belongs to: `<sdk>/plain` or `<sdk>/own`.
@@ -37,42 +39,38 @@ _SECRET: Final = "helicone-otel-doctor-looks-for-this"  # noqa: S105  # it is no
 _AUTH: Final = "Helicone-Auth"
 
 
-def transport_of(sdk: Sdk, installed: Installed) -> str:
-    """Return the HTTP client of an SDK: the first of those it has used that its installed version requires."""
-    package = installed.get(sdk.library.distribution)
-    required = package.requires if package else {}
-    return next((client for client in sdk.transports if client in required), sdk.transports[-1])
-
-
 def main(url: str, result: str) -> None:
     """Make the calls, and write down what was seen inside."""
     spans: list[ReadableSpan] = []
     for stock in (BatchSpanProcessor, SimpleSpanProcessor):
         stock.on_end = lambda _, span: spans.append(span)  # type: ignore[method-assign]  # see the module's docstring
-    installed = look()
-    errors = {
-        sdk.library.distribution: _call(sdk, installed, url) for sdk in SDKS if installed.get(sdk.library.distribution)
-    }
+    calls = [_call(sdk, package, url) for sdk in SDKS if (package := _package(sdk)) is not None]
     seen = {
         "process": dataclasses.asdict(look_inside()),
-        "errors": errors,
+        "calls": calls,
         "recorded": sorted(set(_recorded(spans))),
     }
     Path(result).write_text(json.dumps(seen))
 
 
-def _call(sdk: Sdk, installed: Installed, url: str) -> str:
-    """Call twice, without and with an id of the caller's own; return what went wrong, or nothing."""
+def _package(sdk: Sdk) -> Package | None:
+    try:
+        return package_of(distribution(sdk.library.distribution))
+    except PackageNotFoundError:
+        return None
+
+
+def _call(sdk: Sdk, package: Package, url: str) -> dict[str, str | bool]:
+    """Call twice, without and with an id of the caller's own; say how, and what went wrong."""
     name = sdk.library.distribution
-    call = SDK_CALLERS.get(name)
-    stand_in = contextlib.nullcontext()
-    if call is None:
-        call = CLIENT_CALLERS[transport_of(sdk, installed)]
-        stand_in = _span_of(sdk, installed)
+    via = next((client for client in sdk.transports if client in package.requires), sdk.transports[-1])
+    by_sdk = SDK_CALLERS.get(name)
     plain = {CALL_HEADER: f"{name}/plain", _AUTH: f"Bearer {_SECRET}"}
     own = {CALL_HEADER: f"{name}/own", _wire.SESSION_ID_HEADER: OWN_ID}
-    with stand_in:
-        return _tried(call, url, plain) or _tried(call, url, own)
+    with contextlib.nullcontext() if by_sdk else _stand_in(sdk):
+        call = by_sdk or CLIENT_CALLERS[via]
+        error = _tried(call, url, plain) or _tried(call, url, own)
+    return {"sdk": name, "via": via, "bare": by_sdk is None, "error": error}
 
 
 def _tried(call: Caller, url: str, headers: dict[str, str]) -> str:
@@ -83,15 +81,16 @@ def _tried(call: Caller, url: str, headers: dict[str, str]) -> str:
     return ""
 
 
-def _span_of(sdk: Sdk, installed: Installed) -> Any:
-    """Return the span that an SDK's instrumentation would make around its request, if there is one that is active."""
-    active = look_inside().active
-    for distribution in sdk.library.instrumentations:
-        if any(each.name in active for each in installed.made_by(distribution)):
-            tracer = trace.get_tracer("opentelemetry.util.genai")
-            attributes = {"gen_ai.operation.name": "chat"}
-            return tracer.start_as_current_span("chat", kind=trace.SpanKind.CLIENT, attributes=attributes)
-    return contextlib.nullcontext()
+def _stand_in(sdk: Sdk) -> AbstractContextManager[object]:
+    """Return a span like that which an SDK's instrumentation would make around its request, if one is active."""
+    active = set(look_inside().active)
+    made_by = {point.name: point.dist.name for point in entry_points(group=INSTRUMENTORS) if point.dist}
+    if {normalised(made_by[name]) for name in active & made_by.keys()}.isdisjoint(sdk.library.instrumentations):
+        return contextlib.nullcontext()
+    tracer = trace.get_tracer("opentelemetry.util.genai")
+    return tracer.start_as_current_span(
+        "chat", kind=trace.SpanKind.CLIENT, attributes={"gen_ai.operation.name": "chat"}
+    )
 
 
 def _recorded(spans: list[ReadableSpan]) -> Iterator[str]:

@@ -7,9 +7,10 @@ from typing import Final
 
 from ..facts import Facts
 from ..libraries import LIBRARIES, SDKS, Library
+from ..names import DISABLED
 from ..report import Finding, ok, warning
+from .start_up import TRY, cause
 
-_DISABLED: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 _TRACES_ITSELF: Final = "opentelemetry-api"
 _WITHOUT: Final = {
     "SDK": "its calls have no spans of their own",
@@ -56,17 +57,17 @@ def _instrumented(library: Library, facts: Facts) -> Iterator[Finding]:
                 f"{each.distribution} does not fit {name}: {each.conflict}.",
                 f"pip install --upgrade {each.distribution}",
             )
-        elif not working and not native:
+        elif not working and not native and not cause(facts):
             yield _idle(name, each.name, each.distribution, facts)
 
 
 def _idle(name: str, entry: str, distribution: str, facts: Facts) -> Finding:
-    disabled = facts.listed(_DISABLED)
+    disabled = facts.listed(DISABLED)
     if {entry, "*"} & set(disabled):
         rest = ",".join(other for other in disabled if other not in (entry, "*"))
         return warning(
-            f"{name}: {distribution} is switched off by {_DISABLED}={','.join(disabled)}.",
-            f"export {_DISABLED}={rest}" if rest else f"unset {_DISABLED}",
+            f"{name}: {distribution} is switched off by {DISABLED}={','.join(disabled)}.",
+            f"export {DISABLED}={rest}" if rest else f"unset {DISABLED}",
         )
     if facts.process is not None:
         return warning(
@@ -75,5 +76,5 @@ def _idle(name: str, entry: str, distribution: str, facts: Facts) -> Finding:
         )
     return warning(
         f"{name}: {distribution} is installed but did not come up.",
-        "see to Start-up, above, first; OTEL_LOG_LEVEL=debug opentelemetry-instrument python -c pass shows why",
+        f"OTEL_LOG_LEVEL=debug {TRY} shows why",
     )

@@ -12,9 +12,13 @@ from helicone_otel._settings import Settings, SettingsError
 
 from ..facts import Call, Facts
 from ..libraries import SDKS, Sdk
-from ..report import Finding, ok, problem, unknown, warning
+from ..names import DISABLED, OFF, SAMPLER
+from ..report import Finding, Level, ok, problem, unknown, warning
+from .start_up import TRY, cause, pieces
 
 _SHOWN: Final = (_wire.SESSION_ID_HEADER, _wire.SESSION_PATH_HEADER, _wire.SESSION_NAME_HEADER)
+_FALLBACK: Final = "HELICONE_SESSION_FALLBACK"
+_BY_HAND: Final = "open a session() around the calls"
 _HELICONE: Final = (".helicone.ai", ".hconeai.com")
 
 
@@ -33,7 +37,8 @@ def calls(facts: Facts) -> Iterator[Finding]:
         elif _wire.SESSION_ID_HEADER in call.headers:
             yield ok(f"{what}: a request to a gateway would carry {_listed(call.headers)}.")
         else:
-            yield problem(f"{what}: a request to a gateway would carry no header.", _remedy(call, facts))
+            why, remedy = _cause(call, facts)
+            yield problem(f"{what}: a request to a gateway would carry no header: {why}.", remedy)
     if not facts.probe.calls:
         yield warning("No LLM SDK that the doctor knows is installed.", "pip install openai")
 
@@ -45,14 +50,25 @@ def _listed(headers: object) -> str:
     return ", ".join(shown)
 
 
-def _remedy(call: Call, facts: Facts) -> str:
+def _cause(call: Call, facts: Facts) -> tuple[str, str]:
+    """Return why a call carried nothing, and what to do about it."""
     process = facts.inside
     if process is None or not process.installed or not process.records:
-        return "see to Start-up, above, first"
-    if facts.variable("HELICONE_SESSION_FALLBACK") == "none":
-        return "unset HELICONE_SESSION_FALLBACK, or open a session() around the calls"
-    sdk = next(sdk for sdk in SDKS if sdk.library.distribution == call.sdk)
-    return f"pip install {sdk.library.instrumentations[0]}, or open a session() around the calls"
+        failed = cause(facts) or next((each for each in pieces(facts) if each.level is Level.PROBLEM), None)
+        return "the start-up failed", failed.remedy if failed else TRY
+    if facts.variable(_FALLBACK).lower() == "none":
+        return f"{_FALLBACK}=none, and nothing opens a session", f"unset {_FALLBACK}, or {_BY_HAND}"
+    sampler = facts.variable(SAMPLER)
+    if sampler in OFF:
+        return f"{SAMPLER}={sampler} keeps no span", f"unset {SAMPLER}, or {_BY_HAND}"
+    library = next(sdk.library for sdk in SDKS if sdk.library.distribution == call.sdk)
+    disabled = facts.listed(DISABLED)
+    makers = [each.name for name in library.instrumentations for each in facts.installed.made_by(name)]
+    if off := next((name for name in (*makers, call.via, "*") if name in disabled), None):
+        rest = ",".join(name for name in disabled if name != off)
+        remedy = f"export {DISABLED}={rest}" if rest else f"unset {DISABLED}"
+        return f"{DISABLED}={','.join(disabled)} leaves no span around it", f"{remedy}, or {_BY_HAND}"
+    return "there is no span around it", f"pip install {library.instrumentations[0]}, or {_BY_HAND}"
 
 
 def own_id(facts: Facts) -> Iterator[Finding]:
@@ -60,7 +76,7 @@ def own_id(facts: Facts) -> Iterator[Finding]:
     for call in facts.probe.calls if facts.probe else ():
         if not call.own_id_kept:
             yield warning(
-                f"{_named(call.sdk, facts)} writes over a {_wire.SESSION_ID_HEADER} that you set on a request yourself.",
+                f"{_named(call.sdk, facts)} writes over a {_wire.SESSION_ID_HEADER} that you set on a request.",
                 "export ANTHROPIC_OPEN_TELEMETRY_PROPAGATION=false",
             )
         elif call.sdk == "anthropic" and call.headers:
@@ -80,7 +96,7 @@ def _base_url(sdk: Sdk, variable: str, url: str, destinations: Destinations) -> 
     remedy = f"export {variable}={sdk.gateway or '<your gateway>'}"
     if not url:
         yield warning(
-            f"{variable} is not set: {name} calls {sdk.provider}, which gets no headers, unless your code names a gateway.",
+            f"{variable} is not set: unless your code names a gateway, {name} calls {sdk.provider}, with no headers.",
             remedy,
         )
         return
@@ -106,6 +122,8 @@ def _base_url(sdk: Sdk, variable: str, url: str, destinations: Destinations) -> 
 
 def hosts(facts: Facts) -> Iterator[Finding]:
     """The lists of hosts."""
+    if cause(facts):
+        return
     for variable, use in (
         ("HELICONE_GATEWAY_HOSTS", "Gateways beside Helicone's own"),
         ("HELICONE_PROPAGATE_HOSTS", "Services in which sessions go on"),
@@ -118,10 +136,10 @@ def host_of(url: str) -> str:
     """Return `host` or `host:port` of a URL, without credentials; empty if it has none."""
     try:
         parts = urlsplit(url if "//" in url else f"http://{url}")
-        host = parts.hostname or ""
-        return f"{host}:{parts.port}" if host and parts.port else host
+        host, port = parts.hostname or "", parts.port
     except ValueError:
         return ""
+    return f"{host}:{port}" if host and port else host
 
 
 def _destinations(facts: Facts) -> Destinations:

@@ -7,12 +7,10 @@ from typing import Final
 
 from ..facts import Facts
 from ..installed import SAMPLERS
+from ..names import OFF, RATIOS, SAMPLER
 from ..report import Finding, ok, problem, warning
 
-_SAMPLER: Final = "OTEL_TRACES_SAMPLER"
-_RATIOS: Final = ("traceidratio", "parentbased_traceidratio")
-_OFF: Final = ("always_off", "parentbased_always_off")
-_KEEP_ALL: Final = f"export {_SAMPLER}=parentbased_always_on (sample in the collector instead)"
+_KEEP_ALL: Final = f"export {SAMPLER}=parentbased_always_on (sample in the collector instead)"
 _CODE_ONLY: Final = "headers then carry only what code opened with session() and step(), or HELICONE_SESSION_ID"
 
 
@@ -21,14 +19,14 @@ def sampling(facts: Facts) -> Iterator[Finding]:
     if facts.process is not None and facts.process.sampler:
         yield from _described(facts.process.sampler)
         return
-    name = facts.variable(_SAMPLER).lower()
+    name = facts.variable(SAMPLER).lower()
     known = facts.installed.names.get(SAMPLERS, frozenset())
     if name and name not in known:
-        yield warning(f'{_SAMPLER} names "{name}", which is not installed: it is ignored.', f"unset {_SAMPLER}")
-    elif name in _OFF:
-        yield warning(f"{_SAMPLER}={name} keeps no span; {_CODE_ONLY}.", _KEEP_ALL)
-    elif name in _RATIOS:
-        yield from _ratio(facts.variable(f"{_SAMPLER}_ARG"))
+        yield warning(f'{SAMPLER} names "{name}", which is not installed: it is ignored.', f"unset {SAMPLER}")
+    elif name in OFF:
+        yield warning(f"{SAMPLER}={name} keeps no span; {_CODE_ONLY}.", _KEEP_ALL)
+    elif name in RATIOS:
+        yield from _ratio(facts.variable(f"{SAMPLER}_ARG"))
     else:
         yield ok("Every trace is sampled." if not name else f"Sampler: {name}.")
 
@@ -37,7 +35,7 @@ def _ratio(argument: str) -> Iterator[Finding]:
     try:
         ratio = float(argument or "1")
     except ValueError:
-        yield warning(f"{_SAMPLER}_ARG is no number, so the ratio is 1.", f"export {_SAMPLER}_ARG=1")
+        yield warning(f"{SAMPLER}_ARG is no number, so the ratio is 1.", f"export {SAMPLER}_ARG=1")
         return
     if ratio >= 1:
         yield ok("Every trace is sampled.")

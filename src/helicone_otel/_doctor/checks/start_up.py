@@ -11,13 +11,14 @@ from helicone_otel._settings import SETTINGS, Settings, SettingsError
 
 from ..facts import Facts, Process
 from ..installed import EXPORTERS, PROPAGATORS
-from ..report import Finding, ok, problem, unknown, warning
+from ..names import DISABLED
+from ..report import Finding, Level, ok, problem, unknown, warning
 
 _PROPAGATORS: Final = "OTEL_PROPAGATORS"
-_DISABLED: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 _SDK_DISABLED: Final = "OTEL_SDK_DISABLED"
 _NO_EXPORTER: Final = "none"
 _MAX_LINES: Final = 4
+TRY: Final = "opentelemetry-instrument python -c pass"
 _ASK_IN_CODE: Final = "print(helicone_otel.doctor()) in your app shows what is the case there"
 
 
@@ -63,12 +64,12 @@ def settings(facts: Facts) -> Iterator[Finding]:
 
 def switched_off(facts: Facts) -> Iterator[Finding]:
     """The variable that disables instrumentations disables us as well."""
-    disabled = facts.listed(_DISABLED)
+    disabled = facts.listed(DISABLED)
     if facts.process is None and {"helicone", "*"} & set(disabled):
         rest = ",".join(name for name in disabled if name not in ("helicone", "*"))
         yield problem(
-            f"{_DISABLED}={','.join(disabled)} switches helicone-otel off.",
-            f"export {_DISABLED}={rest}" if rest else f"unset {_DISABLED}",
+            f"{DISABLED}={','.join(disabled)} switches helicone-otel off.",
+            f"export {DISABLED}={rest}" if rest else f"unset {DISABLED}",
         )
 
 
@@ -82,7 +83,7 @@ def exporters(facts: Facts) -> Iterator[Finding]:
         missing = [name for name in facts.listed(variable) if name not in known and name != _NO_EXPORTER]
         if missing:
             yield problem(
-                f"{variable} names {_quoted(missing)}, which is not installed: OpenTelemetry would not be set up at all.",
+                f"{variable} names {_quoted(missing)}, which is not installed: OpenTelemetry is not set up then.",
                 f"export {variable}=otlp",
             )
 
@@ -118,12 +119,12 @@ def probe_ran(facts: Facts) -> Iterator[Finding]:
     if probe is None or not probe.failure:
         return
     last = next((line for line in reversed(probe.log) if line.strip()), "")
-    if last and not list(propagators(facts)):
-        yield problem(f"A process started like your app died: {last}", "opentelemetry-instrument python -c pass")
+    if last and cause(facts) is None:
+        yield problem(f"A process started like your app died: {last}", TRY)
     elif not last:
         yield unknown(
             f"A process started like your app could not be looked into: {probe.failure}.",
-            "opentelemetry-instrument python -c pass",
+            TRY,
         )
 
 
@@ -148,8 +149,8 @@ def pieces(facts: Facts) -> Iterator[Finding]:
 def _not_installed(facts: Facts) -> Iterator[Finding]:
     if facts.process is not None:
         yield problem("helicone-otel is installed but not switched on in this process.", "helicone_otel.configure()")
-    elif not any(list(check(facts)) for check in (switched_off, exporters, sdk_disabled)):
-        yield problem("helicone-otel did not come in.", "opentelemetry-instrument python -c pass shows why")
+    elif cause(facts) is None:
+        yield problem("helicone-otel did not come in.", f"{TRY} shows why")
 
 
 def _provider(facts: Facts, process: Process) -> Iterator[Finding]:
@@ -161,10 +162,10 @@ def _provider(facts: Facts, process: Process) -> Iterator[Finding]:
             )
         elif facts.installed.get("opentelemetry-distro") is None:
             yield problem(
-                "opentelemetry-instrument makes no spans: opentelemetry-distro, which sets the SDK up, is not installed.",
+                "opentelemetry-distro is not installed, so opentelemetry-instrument sets up nothing that makes spans.",
                 'pip install "helicone-otel[run]"',
             )
-        elif not list(sdk_disabled(facts)):
+        elif cause(facts) is None:
             yield problem(f"The tracer provider ({process.provider}) makes no spans.", _ASK_IN_CODE)
     elif process.labels:
         yield ok(f"The processor is on the tracer provider ({process.provider.rpartition('.')[2]}).")
@@ -178,7 +179,7 @@ def _provider(facts: Facts, process: Process) -> Iterator[Finding]:
 def log(facts: Facts) -> Iterator[Finding]:
     """What the set-up wrote; of tracebacks their last line."""
     probe = facts.probe
-    if probe is None or probe.failure:
+    if probe is None or probe.failure or cause(facts):
         return
     said = [
         line
@@ -187,7 +188,15 @@ def log(facts: Facts) -> Iterator[Finding]:
     ]
     for line in list(dict.fromkeys(said))[:_MAX_LINES]:
         if not line.startswith(("StopIteration", "helicone-otel is off")):
-            yield warning(f"The set-up logged: {line}", "OTEL_LOG_LEVEL=debug opentelemetry-instrument python -c pass")
+            yield warning(f"The set-up logged: {line}", f"OTEL_LOG_LEVEL=debug {TRY}")
+
+
+def cause(facts: Facts) -> Finding | None:
+    """Return the variable that explains why the start-up failed, if one does: the rest is what came of it."""
+    findings = (
+        finding for look in (propagators, sdk_disabled, settings, switched_off, exporters) for finding in look(facts)
+    )
+    return next((finding for finding in findings if finding.level is Level.PROBLEM), None)
 
 
 def _quoted(names: list[str]) -> str:

@@ -43,7 +43,7 @@ def _httpx2(url: str, headers: Mapping[str, str]) -> None:
 
 
 def _requests(url: str, headers: Mapping[str, str]) -> None:
-    import requests
+    import requests  # noqa: PLC0415
 
     requests.post(url + _PATH, json=_BODY, headers=headers, timeout=_TIMEOUT)
 

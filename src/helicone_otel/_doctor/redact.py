@@ -10,7 +10,7 @@ _SECRET_NAMES: Final = re.compile(r"(?i)key|token|secret|passw|auth|headers|cred
 # Shorter values (`true`, `none`) stand in too many texts by chance.
 _MIN_SECRET: Final = 8
 # `user:password@host`, in a URL or without its scheme.
-_USER_INFO: Final = re.compile(r"[^\s/@'\"=,(]*:[^\s@'\"]*@(?=[\w.\[-])|(?<=//)[^\s/@'\"]+@")
+_USER_INFO: Final = re.compile(r"(?<=//)[^\s/'\"]*@|[^\s/@'\"=,(:]+:(?!//)[^\s@'\"]*@(?=[\w.\[-])")
 _TOKENS: Final = re.compile(r"\b[sp]k-[\w-]{4,}|(?i:\bbearer\s+)\S+")
 _HIDDEN: Final = "***"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from helicone_otel import _wire
+
 from ..facts import Facts
 from ..installed import SAMPLERS
 from ..names import OFF, RATIOS, SAMPLER
@@ -12,6 +14,14 @@ from ..report import Finding, ok, problem, warning
 
 _KEEP_ALL: Final = f"export {SAMPLER}=parentbased_always_on (sample in the collector instead)"
 _CODE_ONLY: Final = "headers then carry only what code opened with session() and step(), or HELICONE_SESSION_ID"
+# By the attribute in which the key was found.
+_KEEP_KEYS_OUT: Final = (
+    (
+        _wire.REQUEST_HEADER_PREFIX,
+        "export OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS=helicone-auth,authorization",
+    ),
+    ("", "give it once, as the client's default_headers=, not with each call"),
+)
 
 
 def sampling(facts: Facts) -> Iterator[Finding]:
@@ -65,12 +75,10 @@ def scrubbing(facts: Facts) -> Iterator[Finding]:
 
 
 def recorded_key(facts: Facts) -> Iterator[Finding]:
-    """OpenLLMetry records the headers that a call is given, your key among them."""
+    """OpenLLMetry records the headers that a call is given, and HTTP instrumentations those they are told to."""
     for where in facts.probe.recorded if facts.probe else ():
-        yield problem(
-            f"A Helicone-Auth given as extra_headers is recorded on spans, in clear, as {where}.",
-            "give it once, as the client's default_headers=, not with each call",
-        )
+        remedy = next(remedy for prefix, remedy in _KEEP_KEYS_OUT if where.startswith(prefix))
+        yield problem(f"A Helicone-Auth given as extra_headers is recorded on spans, in clear, as {where}.", remedy)
 
 
 def destination(facts: Facts) -> Iterator[Finding]:

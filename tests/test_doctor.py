@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -494,10 +495,13 @@ def test_in_an_app_its_own_sampler_is_judged(sampler: str, level: Level, text: s
 
 def test_logfire_scrubs_where_it_is_installed_and_in_an_app_where_it_does() -> None:
     there = installed(OPENAI, Package("logfire", "5.2.0"))
+    put_back = ok('Logfire scrubs attributes with "session" in them; helicone-otel puts its own back, not yours.')
+    off = replace(WELL, scrubs=True, installed=False)
 
-    assert [finding.level for finding in findings(outside(there=there), "scrubbing")] == [Level.WARNING]
+    assert findings(outside(there=there), "scrubbing") == [put_back]
     assert findings(inside(WELL, there=there), "scrubbing") == []
-    assert len(findings(inside(replace(WELL, scrubs=True), there=there), "scrubbing")) == 1
+    assert findings(inside(replace(WELL, scrubs=True), there=there), "scrubbing") == [put_back]
+    assert [finding.level for finding in findings(inside(off, there=there), "scrubbing")] == [Level.WARNING]
 
 
 @pytest.mark.parametrize(
@@ -625,6 +629,14 @@ def test_a_pipe_gets_no_colour_and_an_old_terminal_gets_ascii(monkeypatch: pytes
 
     assert piped.getvalue() == SCREEN
     assert old.read() == SCREEN.replace("✗", "x").replace("✓", "+").replace("→", "->")
+
+
+def test_without_rich_the_screen_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    plain = io.StringIO()
+    draw(REPORT, plain)
+
+    assert plain.getvalue() == SCREEN
 
 
 def test_a_report_is_data_as_well() -> None:

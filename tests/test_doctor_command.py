@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -71,6 +72,26 @@ def test_an_unknown_propagator_is_the_first_thing_said_and_no_secret_is() -> Non
     assert "hunter2" not in done.stdout
     assert "abcdefg" not in done.stdout
     assert "\x1b" not in done.stdout
+
+
+def test_the_readme_shows_what_the_command_prints() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    section = readme.partition("## Nothing arrives?")[2].partition("\n## ")[0]
+    (variable,) = re.findall(r"`(OTEL_[A-Z_]+=\S+)`", section)
+    shown = section.partition("```text\n")[2].partition("```")[0]
+
+    done = doctor(**dict([variable.split("=", 1)]))
+
+    printed = [without_versions(line) for line in done.stdout.splitlines()]
+    wanted = [without_versions(line) for line in shown.splitlines() if line != "┆"]
+    # In the same order, with other lines between.
+    rest = iter(printed)
+    assert [line for line in wanted if line in rest] == wanted
+    assert printed[:3] == wanted[:3]
+
+
+def without_versions(line: str) -> str:
+    return re.sub(r"\b\d+(\.\w+)+", "N", line)
 
 
 def test_without_an_instrumentation_the_call_that_carries_nothing_names_the_reason() -> None:

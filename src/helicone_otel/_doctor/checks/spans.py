@@ -62,15 +62,18 @@ def _described(sampler: str) -> Iterator[Finding]:
 
 
 def scrubbing(facts: Facts) -> Iterator[Finding]:
-    """Logfire scrubs whatever has `session` in its name or value."""
+    """Logfire scrubs whatever has `session` in its name or value; what was settled at a span's end is whole again."""
     logfire = facts.installed.get("logfire")
-    inside = facts.process
-    if inside.scrubs if inside else logfire is not None:
+    app = facts.process
+    if not (app.scrubs if app else logfire is not None):
+        return
+    if facts.inside and facts.inside.installed:
+        yield ok('Logfire scrubs attributes with "session" in them; helicone-otel puts its own back, not yours.')
+    else:
         yield warning(
-            'Logfire scrubs attributes with "session" in their name or value, ours too, unless it is told not to '
-            "(headers are not touched).",
-            "logfire.configure(scrubbing=logfire.ScrubbingOptions(callback=lambda m: m.value if m.path[-1].startswith"
-            '(("session.", "helicone.session.")) else None))',
+            'Logfire scrubs attributes with "session" in their name or value, and helicone-otel, which puts its own '
+            "back, is not on.",
+            "see to Start-up first, or logfire.configure(scrubbing=False)",
         )
 
 

@@ -243,11 +243,34 @@ def test_a_provider_without_our_processor_and_a_replaced_propagator_are_told() -
     ]
 
 
+FAILED = ("Instrumenting of mcp failed", "Traceback (most recent call last):", "AttributeError: no such thing")
+
+
+def test_an_instrumentation_that_kept_us_out_is_named_with_how_to_do_without_it() -> None:
+    nobody = replace(WELL, installed=False, labels=False, injects=False)
+    report = examine(outside({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "redis"}, Probe(nobody, log=FAILED)))
+
+    assert report.worst == problem(
+        "helicone-otel did not come in: the instrumentation mcp failed before its turn.",
+        "export OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=redis,mcp",
+    )
+    assert [line for line in report.lines if line.check == "log"] == []
+
+
+def test_an_instrumentation_that_failed_after_us_is_named_for_those_it_kept_out() -> None:
+    assert findings(outside(probe=Probe(WELL, log=FAILED)), "log") == [
+        warning(
+            "The instrumentation mcp failed, so the ones after it did not get their turn.",
+            "export OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=mcp",
+        )
+    ]
+
+
 def test_what_the_set_up_logged_is_shown_without_its_traceback() -> None:
-    log = ("Instrumenting of redis failed", "Traceback (most recent call last):", '  File "x"', "ValueError: no", "")
+    log = ("Failed to export", "Traceback (most recent call last):", '  File "x"', "ValueError: no", "")
 
     assert [finding.text for finding in findings(outside(probe=Probe(WELL, log=log)), "log")] == [
-        "The set-up logged: Instrumenting of redis failed",
+        "The set-up logged: Failed to export",
         "The set-up logged: ValueError: no",
     ]
 

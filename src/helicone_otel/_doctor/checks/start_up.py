@@ -18,6 +18,8 @@ _PROPAGATORS: Final = "OTEL_PROPAGATORS"
 _SDK_DISABLED: Final = "OTEL_SDK_DISABLED"
 _NO_EXPORTER: Final = "none"
 _MAX_LINES: Final = 4
+# https://github.com/open-telemetry/opentelemetry-python-contrib/blob/main/opentelemetry-instrumentation/src/opentelemetry/instrumentation/auto_instrumentation/_load.py
+_FAILED: Final = re.compile(r"Instrumenting of (\S+) failed")
 TRY: Final = "opentelemetry-instrument python -c pass"
 _ASK_IN_CODE: Final = "print(helicone_otel.doctor()) in your app shows what is the case there"
 
@@ -149,6 +151,11 @@ def pieces(facts: Facts) -> Iterator[Finding]:
 def _not_installed(facts: Facts) -> Iterator[Finding]:
     if facts.process is not None:
         yield problem("helicone-otel is installed but not switched on in this process.", "helicone_otel.configure()")
+    elif (failed := _failed(facts)) is not None:
+        yield problem(
+            f"helicone-otel did not come in: the instrumentation {failed} failed before its turn.",
+            _without(failed, facts),
+        )
     elif cause(facts) is None:
         yield problem("helicone-otel did not come in.", f"{TRY} shows why")
 
@@ -181,6 +188,11 @@ def log(facts: Facts) -> Iterator[Finding]:
     probe = facts.probe
     if probe is None or probe.failure or cause(facts):
         return
+    if (failed := _failed(facts)) is not None:
+        if facts.inside and facts.inside.installed:
+            text = f"The instrumentation {failed} failed, so the ones after it did not get their turn."
+            yield warning(text, _without(failed, facts))
+        return
     said = [
         line
         for line in probe.log
@@ -189,6 +201,16 @@ def log(facts: Facts) -> Iterator[Finding]:
     for line in list(dict.fromkeys(said))[:_MAX_LINES]:
         if not line.startswith(("StopIteration", "helicone-otel is off")):
             yield warning(f"The set-up logged: {line}", f"OTEL_LOG_LEVEL=debug {TRY}")
+
+
+def _failed(facts: Facts) -> str | None:
+    """Return which instrumentation's failure ended the set-up: the launcher tries none after it."""
+    found = (_FAILED.search(line) for line in (facts.probe.log if facts.probe else ()))
+    return next((match[1] for match in found if match), None)
+
+
+def _without(instrumentation: str, facts: Facts) -> str:
+    return f"export {DISABLED}={','.join([*facts.listed(DISABLED), instrumentation])}"
 
 
 def cause(facts: Facts) -> Finding | None:

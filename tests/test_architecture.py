@@ -30,7 +30,7 @@ LAYERS = (
         "_settings",
         "_stands",
     ),
-    ("_context", "_record", "_requests", "_lineage", "_sessions", "_resolver", "_labeller", "_arrivals", "_registry"),
+    ("_visits", "_context", "_record", "_requests", "_lineage", "_sessions", "_resolver", "_labeller", "_arrivals", "_registry"),
     ("_carriers", "_processor", "_propagator", "_settled", "_transport"),
     ("_wraps", "_bootstrap"),
 )

@@ -15,10 +15,11 @@ PACKAGE = Path(helicone_otel.__file__).parent
 
 # A module may import modules of lower layers, and those of its own layer that stand before it.
 LAYERS = (
-    ("_wire", "_guard", "_memory"),
+    ("_wire", "_guard", "_memory", "_content", "_matches"),
     ("_session", "_names", "_spans", "_destinations"),
     (
         "dialects._anthropic",
+        "dialects._by_hand",
         "dialects._entrances",
         "dialects._gen_ai",
         "dialects._libraries",
@@ -30,7 +31,22 @@ LAYERS = (
         "_settings",
         "_stands",
     ),
-    ("_visits", "_context", "_record", "_requests", "_lineage", "_sessions", "_resolver", "_labeller", "_arrivals", "_registry"),
+    (
+        "_visits",
+        "_openings",
+        "_by_hand",
+        "_manual_calls",
+        "_manual",
+        "_context",
+        "_record",
+        "_requests",
+        "_lineage",
+        "_sessions",
+        "_resolver",
+        "_labeller",
+        "_arrivals",
+        "_registry",
+    ),
     ("_carriers", "_processor", "_propagator", "_settled", "_transport"),
     ("_wraps", "_bootstrap"),
 )

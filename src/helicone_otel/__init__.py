@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ._context import session as session
     from ._context import step as step
     from ._doctor import doctor as doctor
+    from ._manual import data as data
+    from ._manual import tool as tool
+    from ._manual import vector_query as vector_query
     from ._processor import HeliconeSpanProcessor as HeliconeSpanProcessor
     from ._propagator import HeliconePropagator as HeliconePropagator
     from ._registry import current_session as current_session
@@ -35,9 +38,12 @@ _HOMES = {
     "SettingsError": "_settings",
     "configure": "_bootstrap",
     "current_session": "_registry",
+    "data": "_manual",
     "doctor": "_doctor",
     "session": "_context",
     "step": "_context",
+    "tool": "_manual",
+    "vector_query": "_manual",
 }
 
 __all__ = [
@@ -50,9 +56,12 @@ __all__ = [
     "SettingsError",
     "configure",
     "current_session",
+    "data",
     "doctor",
     "session",
     "step",
+    "tool",
+    "vector_query",
 ]
 
 

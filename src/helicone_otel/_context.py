@@ -10,8 +10,8 @@ from typing import Any, cast
 from opentelemetry import trace
 from opentelemetry.context import Context, create_key, get_current, set_value
 
+from ._openings import Opening
 from ._session import Session, SessionPath, path_segments
-from ._visits import Opening
 
 PLACE_KEY = create_key("helicone-otel-place")
 # As long as it is: so many places exist. While none does, no Context needs to be searched for one.
@@ -71,8 +71,11 @@ class Place:
             place = place.outer
         return place is self
 
-    def give(self, value: object) -> None:
-        """Take no note of what was returned: a place has no content."""
+    def returned(self, value: object) -> None:
+        """Take no note of it: a place has no content."""
+
+    def yielded(self, item: object) -> None:
+        """Take no note of it: a place has no content."""
 
     def close(self, error: BaseException | None) -> None:
         """Do nothing: a place ends by being left."""

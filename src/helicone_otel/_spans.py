@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple, cast, get_args
 from . import _wire
 from ._names import clean_name, fit_template
 
-Kind = Literal["workflow", "agent", "task", "tool", "llm", "embedding", "vector_db", "rerank", "guardrail"]
+Kind = Literal["workflow", "agent", "task", "tool", "llm", "embedding", "vector_db", "rerank", "guardrail", "data"]
 SpanKind = Literal["INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"]
 
 KINDS: Final[frozenset[str]] = frozenset(get_args(Kind))

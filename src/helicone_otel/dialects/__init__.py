@@ -7,6 +7,7 @@ compares these with the convention packages.
 from __future__ import annotations
 
 from ._anthropic import ANTHROPIC
+from ._by_hand import BY_HAND
 from ._entrances import ENTRANCES, Entrance
 from ._gen_ai import GEN_AI
 from ._libraries import LIBRARIES
@@ -16,6 +17,7 @@ from ._traceloop import TRACELOOP, TRACELOOP_ANTHROPIC, TRACELOOP_OPENAI, TRACEL
 
 # In order of precedence: where two families describe one span, the first that fits decides.
 DIALECTS = (
+    BY_HAND,
     ANTHROPIC,
     MCP,
     OPENINFERENCE_OPENAI,

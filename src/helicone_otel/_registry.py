@@ -15,16 +15,17 @@ from opentelemetry.context import Context
 
 from . import _wire
 from ._arrivals import Arrivals
+from ._calls import Calls
 from ._context import PLACES, current_place
 from ._destinations import Destination
 from ._guard import swallow
 from ._labeller import Labeller
 from ._record import MAX_DEPTH, Record
-from ._requests import Calls, request_id
+from ._requests import request_id
 from ._resolver import Resolver, is_newer, size_of
 from ._session import Session
 from ._settings import Settings
-from ._spans import CALL_KINDS, REQUEST_KINDS
+from ._spans import CALL_KINDS
 from ._stands import Alike
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Registry:
         self._vocabulary = self.resolver.vocabulary
         self._labeller = Labeller(self.resolver)
         self.attend = Arrivals(self.resolver, self._labeller).attend
-        self._calls = Calls()
+        self._calls = Calls(self._vocabulary)
 
     # --- headers leave ------------------------------------------------------------------------
 
@@ -193,8 +194,7 @@ class Registry:
         if self.resolver.has_changed(record):
             self._labeller.read(record, [record])
         record.span = None
-        if record.reading.kind in REQUEST_KINDS:
-            record.request = self._calls.settle(record, span)
+        self._calls.settle(record, span)
         if record.stand is not None and not record.stand.chosen:
             self.resolver.finalise(record)
 
@@ -221,7 +221,7 @@ class Registry:
     def _record_of_ended(self, span: ReadableSpan, span_id: int) -> Record | None:
         """Make the record of a span that has ended, if only now it matters what it is."""
         record = self.lineage.known(span_id, span)
-        if record is None and span.attributes and self._vocabulary.speaks_of(span.attributes):
+        if record is None and self.resolver.shows_itself(span):
             record = self.lineage.ended_record(span)
         if record is not None and (record.size < 0 or self.resolver.has_changed(record)):
             self._settle(record, span)

@@ -24,8 +24,9 @@ from ._record import Record
 from ._session import Session, path_segments
 from ._sessions import SET_BY_HAND, Sessions, by_hand, is_ours
 from ._settings import Settings
-from ._spans import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Kind, Reading, Vocabulary
+from ._spans import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Kind, Reading
 from ._stands import Look, Stand, top
+from ._vocabulary import Vocabulary
 from .dialects import DIALECTS, LIBRARIES
 
 if TYPE_CHECKING:
@@ -103,6 +104,23 @@ class Resolver:
             pass
         return False
 
+    def shows_itself(self, span: ReadableSpan) -> bool:
+        """Tell whether a span of which nothing is known is part of an LLM app, or says whose it is."""
+        if span.instrumentation_scope is None:
+            return False
+        scope = self.vocabulary.scope(span.instrumentation_scope.name)
+        facts = scope.facts(span.attributes) if span.attributes else {}
+        for key in URL_ATTRIBUTES:
+            url = facts.get(key)
+            # Most requests go to hosts that are on no list.
+            if isinstance(url, str) and self.destinations.of_url(url) is Destination.UNKNOWN:
+                del facts[key]
+        if not self.vocabulary.are_common(facts):
+            return True
+        if not (facts or scope.named):
+            return False
+        return self.vocabulary.read(scope, span.name, _KIND_NAMES[span.kind], facts).recognised
+
     def show(self, record: Record) -> None:
         """Read a span into its record: what it is, what encloses it, which session it names."""
         span, scope = record.span, record.scope
@@ -137,7 +155,7 @@ class Resolver:
 
     def _facts_of(self, record: Record, attributes: Mapping[str, object]) -> dict[str, object]:
         """Return what a span shows of itself: what we wrote on it tells nothing new."""
-        facts = self.vocabulary.facts(attributes)
+        facts = record.scope.facts(attributes) if record.scope is not None else {}
         label = record.label
         if label is None:
             return facts

@@ -11,7 +11,7 @@ BY_HAND = Dialect(
     scopes=(_wire.SCOPE,),
     rows=(
         # The collection is what is searched; the step is the searching.
-        Row(kind="vector_db", attribute="db.operation.name", named_by=("db.operation.name",)),
+        Row(kind="vector_db", attribute="db.operation.name", operations=("db.operation.name",)),
         Row(kind="data", attribute=_wire.DATA_NAME, named_by=(_wire.DATA_NAME,)),
         Row(
             kind="tool",

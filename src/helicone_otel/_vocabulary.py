@@ -124,6 +124,7 @@ class Vocabulary:
         application_spans: Whether the application's own spans count as tasks.
 
     Attributes:
+        dialects: As given.
         session_ids: Attributes that hold a conversation's id, the best first; `user_ids` likewise.
         response_ids: Those that hold the id of a provider's answer; `providers`, `models` and `statements`
             likewise what else two spans of one call agree about.
@@ -137,7 +138,7 @@ class Vocabulary:
         session_ids: Iterable[str] = (),
         application_spans: bool = True,
     ) -> None:
-        self._dialects = tuple(dialects)
+        self.dialects = tuple(dialects)
         self._libraries = libraries
         self._application_spans = application_spans
         self.session_ids = _unique(session_ids, *(dialect.session_ids for dialect in dialects))
@@ -163,7 +164,7 @@ class Vocabulary:
             if len(self._scopes) >= _MAX_SCOPES:
                 self._scopes.clear()
             application = self._application_spans and not is_listed(name, self._libraries)
-            scope = self._scopes[name] = Scope(name, self._dialects, application, self._telling)
+            scope = self._scopes[name] = Scope(name, self.dialects, application, self._telling)
             self.has_detached = self.has_detached or scope.detached
         return scope
 

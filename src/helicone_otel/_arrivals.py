@@ -94,7 +94,9 @@ class Arrivals:
             return False
         if span.parent is not None and self._lineage.remembers(span.parent.span_id):
             return False
-        return not (attributes or scope.named) or not self._resolver.shows_itself(span)
+        if not scope.named and (not attributes or scope.attributes.isdisjoint(attributes)):
+            return True
+        return not self._resolver.shows_itself(span)
 
     def _record_of(self, place: Place, span: Span) -> Record | None:
         """Return the record of a place, if it is known already and holds for a span's trace."""

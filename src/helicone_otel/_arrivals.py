@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from operator import itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -25,6 +25,8 @@ Attributes = Mapping[str, object] | None
 
 _NO_FACTS: Final[dict[str, object]] = {}
 _MAX_KEY: Final = 32
+# What spans show is remembered with what they are; whole prompts and documents are not.
+_MAX_SHOWN: Final = 256
 _ENTRANCES: Final = frozenset({trace.SpanKind.SERVER, trace.SpanKind.CONSUMER})
 
 
@@ -94,7 +96,9 @@ class Arrivals:
             return False
         if span.parent is not None and self._lineage.remembers(span.parent.span_id):
             return False
-        return not (attributes or scope.named) or not self._resolver.shows_itself(span)
+        if not scope.named and (not attributes or scope.attributes.isdisjoint(attributes)):
+            return True
+        return not self._resolver.shows_itself(span)
 
     def _record_of(self, place: Place, span: Span) -> Record | None:
         """Return the record of a place, if it is known already and holds for a span's trace."""
@@ -129,8 +133,9 @@ class Arrivals:
         if (
             len(key) <= _MAX_KEY
             and span.kind not in _ENTRANCES
-            and self._vocabulary.are_common(facts)
             and record.parent is not None
+            and self._vocabulary.are_common(facts)
+            and _are_short((span.name, *facts.values()))
         ):
             self._remember(key, record, span, facts)
 
@@ -167,6 +172,10 @@ class Arrivals:
             record.cut_off()
         self._live.put(ids.span_id, record)
         span.set_attributes(alike.stand.label)
+
+
+def _are_short(values: Iterable[object]) -> bool:
+    return not any(isinstance(value, str | tuple) and len(value) > _MAX_SHOWN for value in values)
 
 
 def _bears(span: ReadableSpan, label: Mapping[str, object] | None) -> bool:

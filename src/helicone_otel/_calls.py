@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ._record import Record
 from ._requests import kinds_made, may_be_request, tell_wrappers
-from ._spans import CALL_KINDS, first_text
+from ._spans import CALL_KINDS
 from ._vocabulary import Vocabulary
 from .dialects import PROVIDERS
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _MAX_CALLS: Final = 256
 _MAX_TEXT: Final = 1024
+_MAX_NAME: Final = 64
+_RESPONSE, _PROVIDER, _MODEL, _STATEMENT = "response", "provider", "model", "statement"
 _NO_ATTRIBUTES: Final[dict[str, object]] = {}
 # What may follow a model's name in the name of one of its versions: `-2024-07-18`, `-001`, `@latest`, `:v2`.
 _VERSION: Final = r"(?:[-@:]v?[0-9][0-9a-z.:-]*|[-@:]latest)\Z"
@@ -37,7 +40,7 @@ class _Call(NamedTuple):
     begin: int
     end: int
     response_id: str | None
-    providers: frozenset[str]
+    providers: tuple[str, ...]
     texts: tuple[str, ...]
     """Models of an LLM call or embedding; the query of anything else."""
 
@@ -46,7 +49,13 @@ class Calls:
     """Decides which of the spans of a call stands for it."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
+        self._roles = {
+            **dict.fromkeys(vocabulary.response_ids, _RESPONSE),
+            **dict.fromkeys(vocabulary.providers, _PROVIDER),
+            **dict.fromkeys(vocabulary.models, _MODEL),
+            **dict.fromkeys(vocabulary.statements, _STATEMENT),
+        }
+        self._telling = frozenset(self._roles)
         self._recent: deque[_Call] = deque(maxlen=_MAX_CALLS)
 
     def settle(self, record: Record, span: ReadableSpan) -> None:
@@ -65,15 +74,15 @@ class Calls:
 
     def _describe(self, record: Record, span: ReadableSpan) -> _Call:
         attributes = span.attributes or _NO_ATTRIBUTES
-        vocabulary = self._vocabulary
-        names = vocabulary.models if record.reading.kind in CALL_KINDS else vocabulary.statements
+        said: dict[str, list[str]] = {}
+        for key in self._telling.intersection(attributes):
+            value = attributes[key]
+            if isinstance(value, str) and value:
+                said.setdefault(self._roles[key], []).append(value[:_MAX_TEXT].strip())
+        texts = said.get(_MODEL if record.reading.kind in CALL_KINDS else _STATEMENT, ())
+        (response_id,) = said.get(_RESPONSE, (None,))[:1]
         return _Call(
-            record,
-            span.start_time or 0,
-            span.end_time or 0,
-            first_text(attributes, vocabulary.response_ids),
-            frozenset(_words(attributes, vocabulary.providers)),
-            tuple(_texts(attributes, names)),
+            record, span.start_time or 0, span.end_time or 0, response_id, tuple(said.get(_PROVIDER, ())), tuple(texts)
         )
 
     def _claim(self, wrapper: _Call) -> bool:
@@ -105,9 +114,10 @@ def _encloses(wrapper: _Call, call: _Call) -> bool:
 def _says_the_same(wrapper: _Call, call: _Call) -> bool:
     if call.record.reading.row is None:
         return True  # the span of a request to a gateway: it knows nothing but where it goes
-    if wrapper.providers and call.providers and wrapper.providers.isdisjoint(call.providers):
+    theirs, ours = _canonical(wrapper.providers), _canonical(call.providers)
+    if theirs and ours and theirs.isdisjoint(ours):
         return False
-    return any(_agree(one, other) for one in wrapper.texts for other in call.texts)
+    return any(_agree(_bare(one), _bare(other)) for one in wrapper.texts for other in call.texts)
 
 
 def _agree(one: str, other: str) -> bool:
@@ -118,19 +128,11 @@ def _agree(one: str, other: str) -> bool:
     return not rest or re.match(_VERSION, rest) is not None or re.match(_COMMENT, rest) is not None
 
 
-def _texts(attributes: Mapping[str, object], names: Iterable[str]) -> Iterable[str]:
-    for name in names:
-        value = attributes.get(name)
-        if isinstance(value, str) and value.strip():
-            # Routers put a provider before the model: `openai/gpt-4o`.
-            text = value[:_MAX_TEXT].strip().lower()
-            yield text.rpartition("/")[2] if " " not in text else text
+def _bare(text: str) -> str:
+    # Routers put a provider before the model: `openai/gpt-4o`.
+    return text.lower() if " " in text else text.lower().rpartition("/")[2]
 
 
-def _words(attributes: Mapping[str, object], names: Iterable[str]) -> Iterable[str]:
-    for name in names:
-        value = attributes.get(name)
-        if isinstance(value, str):
-            for word in re.split(r"[^a-z]+", value[:64].lower()):
-                if canonical := PROVIDERS.get(word):
-                    yield canonical
+def _canonical(providers: Iterable[str]) -> frozenset[str]:
+    words = chain.from_iterable(re.split(r"[^a-z]+", provider[:_MAX_NAME].lower()) for provider in providers)
+    return frozenset(PROVIDERS[word] for word in words if word in PROVIDERS)

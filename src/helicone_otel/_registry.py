@@ -7,7 +7,7 @@ What spans are told to bear is written by `_labeller`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry import trace
@@ -25,8 +25,9 @@ from ._requests import request_id
 from ._resolver import Resolver, is_newer, size_of
 from ._session import Session
 from ._settings import Settings
-from ._spans import CALL_KINDS
+from ._spans import CALL_KINDS, Dialect
 from ._stands import Alike
+from .dialects import DIALECTS
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -67,20 +68,22 @@ class Registry:
 
     Args:
         settings: What to do; the defaults if not given.
+        dialects: The tables by which spans are read; ours if not given.
 
     Attributes:
         active: False once everything was taken out again: propagators then do nothing.
         attend: `attend(span, parent_context)` takes note of a span that has started (see `_arrivals`).
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, dialects: Sequence[Dialect] = DIALECTS) -> None:
         self.active = True
+        self._dialects = dialects
         self.configure(settings or Settings())
 
     def configure(self, settings: Settings) -> None:
         """Start anew with other settings; what was remembered is forgotten."""
         self.settings = settings
-        self.resolver = Resolver(settings)
+        self.resolver = Resolver(settings, self._dialects)
         self.lineage = self.resolver.lineage
         self.live = self.lineage.live
         self._put_recent = self.lineage.recent.put

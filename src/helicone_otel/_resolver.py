@@ -7,7 +7,7 @@ provisional label; the process's; the trace's, made up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
@@ -24,7 +24,7 @@ from ._record import Record
 from ._session import Session, path_segments
 from ._sessions import SET_BY_HAND, Sessions, by_hand, is_ours
 from ._settings import Settings
-from ._spans import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Kind, Reading
+from ._spans import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Dialect, Kind, Reading
 from ._stands import Look, Stand, top
 from ._vocabulary import Vocabulary
 from .dialects import DIALECTS, LIBRARIES
@@ -62,13 +62,17 @@ class Trace:
 class Resolver:
     """Reads spans into their records, and finds where they stand.
 
+    Args:
+        settings: What to do.
+        dialects: The tables by which spans are read.
+
     Attributes:
         value_limit: The length to which the SDK cuts values, once it has cut one of ours.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, dialects: Sequence[Dialect] = DIALECTS) -> None:
         self.vocabulary = Vocabulary(
-            DIALECTS,
+            dialects,
             libraries=LIBRARIES,
             session_ids=settings.session_id_attributes,
             application_spans=settings.application_spans,
@@ -109,7 +113,10 @@ class Resolver:
         if span.instrumentation_scope is None:
             return False
         scope = self.vocabulary.scope(span.instrumentation_scope.name)
-        facts = scope.facts(span.attributes) if span.attributes else {}
+        attributes = span.attributes
+        if not scope.named and (not attributes or scope.attributes.isdisjoint(attributes)):
+            return False
+        facts = scope.facts(attributes) if attributes else {}
         for key in URL_ATTRIBUTES:
             url = facts.get(key)
             # Most requests go to hosts that are on no list.
@@ -117,8 +124,6 @@ class Resolver:
                 del facts[key]
         if not self.vocabulary.are_common(facts):
             return True
-        if not (facts or scope.named):
-            return False
         return self.vocabulary.read(scope, span.name, _KIND_NAMES[span.kind], facts).recognised
 
     def show(self, record: Record) -> None:

@@ -28,6 +28,7 @@ from ._spans import (
 
 _MAX_SCOPES: Final = 1024
 _MAX_NAMES: Final = 512
+_MAX_NAME: Final = 512
 # A word of a convention is short; a text that is not is none, and is not copied to be compared.
 _MAX_WORD: Final = 64
 
@@ -179,6 +180,7 @@ class Vocabulary:
             span_kind: OpenTelemetry's word for its kind.
             attributes: At least what `Scope.facts` keeps of its attributes.
         """
+        name = name[:_MAX_NAME]
         best = scope.by_name(name, span_kind)
         for key, value in attributes.items():
             for entry in scope.candidates(key, value):

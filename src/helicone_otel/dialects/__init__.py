@@ -68,4 +68,4 @@ DIALECTS = (
     _databases.VECTOR_STORES,
 )
 
-__all__ = ["DIALECTS", "ENTRANCES", "LIBRARIES", "PROVIDERS", "Entrance"]
+__all__ = ["DIALECTS", "ENTRANCES", "GEN_AI", "LIBRARIES", "PROVIDERS", "Entrance"]

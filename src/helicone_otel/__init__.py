@@ -27,10 +27,14 @@ if TYPE_CHECKING:
     from ._settings import Settings as Settings
     from ._settings import SettingsError as SettingsError
     from ._settled import SessionSpanExporter as SessionSpanExporter
+    from ._spans import Dialect as Dialect
+    from ._spans import Row as Row
 
 _HOMES = {
+    "Dialect": "_spans",
     "HeliconePropagator": "_propagator",
     "HeliconeSpanProcessor": "_processor",
+    "Row": "_spans",
     "Session": "_session",
     "SessionPath": "_session",
     "SessionSpanExporter": "_settled",
@@ -47,8 +51,10 @@ _HOMES = {
 }
 
 __all__ = [
+    "Dialect",
     "HeliconePropagator",
     "HeliconeSpanProcessor",
+    "Row",
     "Session",
     "SessionPath",
     "SessionSpanExporter",

@@ -68,8 +68,9 @@ class Scope:
     def __init__(self, name: str, dialects: Sequence[Dialect], application: bool, telling: frozenset[str]) -> None:
         own = [dialect for dialect in dialects if dialect.scopes and is_listed(name, dialect.scopes)]
         shared = [dialect for dialect in dialects if not dialect.scopes]
-        rows = [(dialect.name, row) for dialect in own + shared for row in dialect.rows]
-        rows += [(dialect.name, row) for dialect in own + shared for row in dialect.guesses]
+        ranked = sorted(own + shared, key=lambda dialect: not dialect.foremost)
+        rows = [(dialect.name, row) for dialect in ranked for row in dialect.rows]
+        rows += [(dialect.name, row) for dialect in ranked for row in dialect.guesses]
         self.named = bool(own)
         self.known = any(not dialect.everyday for dialect in own)
         self.application = application and not own

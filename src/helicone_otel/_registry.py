@@ -196,7 +196,7 @@ class Registry:
         record.span = span
         if self.resolver.has_changed(record):
             self._labeller.read(record, [record])
-        record.span = None
+        record.span, record.name = None, ""  # it is not read again, and a name may be any length
         self._calls.settle(record, span)
         if record.stand is not None and not record.stand.chosen:
             self.resolver.finalise(record)

@@ -48,7 +48,7 @@ TRACELOOP_CLIENTS = Dialect(
         ),
         Row(kind="llm", names=("*.generate", "*.generate_content", "*.generate_content_async", "*.predict")),
         Row(kind="embedding", names=("*.embeddings", "*.embed")),
-        Row(kind="rerank", names=("*.rerank",)),
+        Row(kind="rerank", names=("*.rerank",), segment="rerank"),
     ),
 )
 
@@ -104,7 +104,7 @@ TRACELOOP = Dialect(
     rows=(
         Row(kind="llm", attribute=_REQUEST, values=frozenset({"chat", "completion"})),
         Row(kind="embedding", attribute=_REQUEST, values=frozenset({"embedding"})),
-        Row(kind="rerank", attribute=_REQUEST, values=frozenset({"rerank"})),
+        Row(kind="rerank", attribute=_REQUEST, values=frozenset({"rerank"}), segment="rerank"),
         Row(
             kind="workflow",
             attribute=_KIND,

@@ -38,7 +38,7 @@ def test_the_table_that_the_readme_shows_is_read_into_rows(file: Path) -> None:
 
 def test_json_says_the_same_and_several_files_are_read_in_turn(file: Path, tmp_path: Path) -> None:
     rows = [{"kind": "none", "names": ["ping"], "span_kinds": ["CLIENT"], "request": False}]
-    (tmp_path / "b.json").write_text(json.dumps({"dialect": [{"name": "b", "rows": rows}]}))
+    (tmp_path / "b.json").write_text(json.dumps({"dialect": [{"name": "b", "scopes": ["b*"], "rows": rows}]}))
 
     settings = Settings.from_environment({"HELICONE_DIALECTS": f"{file}, {tmp_path / 'b.json'}"})
     assert [dialect.name for dialect in settings.dialects] == ["acme", "b"]

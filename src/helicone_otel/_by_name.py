@@ -16,7 +16,7 @@ from ._guard import stay_out
 
 def propagator() -> TextMapPropagator:
     """Return the propagator, or one that does nothing where ours is switched off or cannot be loaded."""
-    if _is_switched_off():
+    if is_switched_off():
         return CompositePropagator([])
     try:
         from ._propagator import HeliconePropagator  # noqa: PLC0415  # whatever fails in there must fail in here
@@ -27,7 +27,11 @@ def propagator() -> TextMapPropagator:
         return CompositePropagator([])
 
 
-def _is_switched_off() -> bool:
-    """Tell whether the variable that keeps our instrumentor out, which nobody asks about propagators, names us."""
+def is_switched_off() -> bool:
+    """Tell whether the environment keeps us out.
+
+    The launcher asks this variable before it loads an instrumentor; but nobody asks it about a
+    propagator, or about an instrumentation that a configuration file names.
+    """
     named = os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")
     return not {"helicone", "*"}.isdisjoint(name.strip() for name in named)

@@ -8,6 +8,7 @@ from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # it names no `__all__`
 
+from ._by_name import is_switched_off
 from ._guard import stay_out
 
 
@@ -24,6 +25,8 @@ class HeliconeInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped a
         return ()
 
     def _instrument(self, **_: Any) -> None:
+        if is_switched_off():
+            return
         try:
             from ._bootstrap import INSTALLATION  # noqa: PLC0415  # see the class's docstring
             from ._cli.environment import ENDPOINT  # noqa: PLC0415

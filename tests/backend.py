@@ -78,7 +78,7 @@ class Backend(LoopbackServer):
                 for scoped in resource.scope_spans
                 for span in scoped.spans
             ]
-        found.sort(key=lambda one: one[2].start_time_unix_nano)
+        found.sort(key=lambda one: (one[2].start_time_unix_nano, one[2].end_time_unix_nano))
         names = {span.span_id: span.name for _, _, span in found}
         return [_span(dict_of(resource), scope, span, names) for resource, scope, span in found]
 

@@ -104,9 +104,11 @@ def launcher_environ(environ: dict[str, str], configured: Mapping[str, str], doo
     return {**told, **environ}
 
 
-def run_app(script: Sequence[str], environ: Mapping[str, str], launched: bool) -> str:
+def run_app(
+    script: Sequence[str], environ: Mapping[str, str], launched: bool, python: str | Path = sys.executable
+) -> str:
     """Run a script to its end, by itself or under the launcher, and return what it wrote."""
-    command = [sys.executable, "-P", "-c", LAUNCHER, sys.executable] if launched else [sys.executable, "-W", "error"]
+    command = [python, "-P", "-c", LAUNCHER, python] if launched else [python]
     done = subprocess.run([*command, *script], env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr

@@ -15,22 +15,10 @@ from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.trace import Tracer
-from work import LLM_SCOPE, work
+from work import LLM_SCOPE, come_in, work
 
-DOOR = os.environ["DOOR"]
 # Obtained before anybody had a provider, as modules do when they are imported.
 APP, LLM = trace.get_tracer("shop"), trace.get_tracer(LLM_SCOPE)
-
-
-def come_in(moment: str, *providers: TracerProvider) -> None:
-    """Let the library in, if this is the moment."""
-    if moment != DOOR:
-        return
-    from helicone_otel import configure  # noqa: PLC0415  # not in the apps without us
-
-    for provider in providers:
-        configure(provider=provider)
-    configure()
 
 
 def exporting(provider: TracerProvider) -> TracerProvider:

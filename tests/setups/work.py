@@ -6,7 +6,7 @@ import os
 from contextlib import AbstractContextManager, nullcontext
 
 import httpx
-from opentelemetry.trace import SpanKind, Tracer
+from opentelemetry.trace import SpanKind, Tracer, TracerProvider
 
 LLM_SCOPE = "opentelemetry.instrumentation.genai.openai"
 CHAT = {
@@ -18,6 +18,20 @@ CHAT = {
 QUESTION = {"model": "gpt-5.4-mini", "messages": [{"role": "user", "content": "Where to?"}]}
 
 
+DOOR = os.environ["DOOR"]
+
+
+def come_in(moment: str, *providers: TracerProvider) -> None:
+    """Let the library in, if this is the moment: `configure first` or `configure last`."""
+    if moment != DOOR:
+        return
+    from helicone_otel import configure  # noqa: PLC0415  # not in the apps without us
+
+    for provider in providers:
+        configure(provider=provider)
+    configure()
+
+
 def work(app: Tracer, llm: Tracer) -> None:
     """Plan one trip in no session, and one in a session that code opens."""
     plan(app, llm)
@@ -27,7 +41,7 @@ def work(app: Tracer, llm: Tracer) -> None:
 
 def opened() -> AbstractContextManager[object]:
     """Open a session, where the app knows of the library at all."""
-    if os.environ.get("DOOR") == "none":
+    if DOOR == "none":
         return nullcontext()
     from helicone_otel import session  # noqa: PLC0415  # not in the apps without us
 

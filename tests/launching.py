@@ -85,7 +85,9 @@ def run(case: Case, door: str, **environ: str) -> Outcome:
 
 def base_environ(door: str) -> dict[str, str]:
     """Return the environment of every app: what pytest runs in, but for what would configure anything."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "HELICONE_"))}
+    # Some SDKs send nothing where they see that they are tested.
+    unwanted = ("OTEL_", "HELICONE_", "PYTEST_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
     return {**kept, "OTEL_SERVICE_NAME": "shop", "DOOR": "none" if door == "launched without" else door}
 
 

@@ -135,10 +135,14 @@ def test_a_vendor_gets_the_same_spans_with_our_labels_on_them(name: str, door: s
     before = run(name, "launched without" if door == "instrument" else "none", python)
     after = run(name, door, python)
     print("OUT", before.output, "|", after.output)
-    for s in before.spans: print("B", s.name, s.scope, s.attributes)
-    for s in after.spans: print("A", s.name, s.attributes)
+    for s in before.spans:
+        print("B", s.name, s.scope, s.attributes)
+    for s in after.spans:
+        print("A", s.name, s.attributes)
     assert without_ours(after.spans) == before.spans
-    assert labels([s for s in after.spans if s.scope in ("shop", "opentelemetry.instrumentation.genai.openai")]) == [l for l in LABELS if l[0] != "POST"]
+    assert labels([s for s in after.spans if s.scope in ("shop", "opentelemetry.instrumentation.genai.openai")]) == [
+        l for l in LABELS if l[0] != "POST"
+    ]
     assert after.headers == [
         expected(id=after.spans[-1].trace and after.headers[0][0][1].decode(), path="/plan_trip", name="shop"),
         expected(id="trip-42", path="/plan_trip", name="Trip Planning"),

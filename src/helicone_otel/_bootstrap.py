@@ -2,8 +2,8 @@
 
 Wrapped are the provider's constructor (so that every provider gets the processor, whenever and by
 whomever it is made), `set_global_textmap`, `on_end` of the two stock processors (so that the settled
-copy reaches the user's own exporter), three methods of the pool (`_pools`) and the send of httpx's
-transports. `uninstall` takes all of it out again; what a Python program has imported by name before is
+copy reaches the user's own exporter), three methods of the SDK's pipelines of processors (`_first`) and
+the send of httpx's transports. `uninstall` takes all of it out again; what a Python program has imported by name before is
 beyond anyone's reach.
 """
 
@@ -21,12 +21,12 @@ from opentelemetry import trace
 from opentelemetry.environment_variables import OTEL_PYTHON_TRACER_PROVIDER
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import TextMapPropagator
-from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
 from . import _wire
+from ._first import PIPELINES, First
 from ._guard import stay_out, warn_once
-from ._pools import Pools
 from ._processor import HeliconeSpanProcessor
 from ._propagator import HeliconePropagator
 from ._registry import REGISTRY
@@ -46,7 +46,7 @@ class Installation:
         self._wraps = Wraps()
         self._processor = HeliconeSpanProcessor()
         self._propagator = HeliconePropagator()
-        self._pools = Pools(self._processor)
+        self._first = First(self._processor)
         self._providers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._makers: list[_Maker] = []
         # The SDK takes no processor out again: what a provider was given once, it has for good.
@@ -138,10 +138,10 @@ class Installation:
         self._wraps.wrap(propagate, "set_global_textmap", self._composing)
         for stock in (BatchSpanProcessor, SimpleSpanProcessor):
             self._wraps.wrap(stock, "on_end", _settling)
-        pool = ConcurrentMultiSpanProcessor
-        self._wraps.wrap(pool, "add_span_processor", self._pools.adding)
-        self._wraps.wrap(pool, "on_start", self._pools.starting)
-        self._wraps.wrap(pool, "on_end", self._pools.ending)
+        for pipeline in PIPELINES:
+            self._wraps.wrap(pipeline, "add_span_processor", self._first.adding)
+            self._wraps.wrap(pipeline, "on_start", self._first.starting)
+            self._wraps.wrap(pipeline, "on_end", self._first.ending)
         self._wraps.hook_transports(REGISTRY)
 
     def _attaching(self, init: Callable[..., None]) -> Callable[..., None]:

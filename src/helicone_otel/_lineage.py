@@ -125,5 +125,6 @@ class Lineage:
         if ids is None or scope is None:
             return None
         record = Record(span, self.above(ids.span_id), self._vocabulary.scope(scope.name), None, ids.trace_id)
+        record.ended = True
         self.ended.put(ids.span_id, record)
         return record

@@ -57,10 +57,12 @@ class Outcome(NamedTuple):
     Attributes:
         written: What was written on it while it lived.
         final: What it bears for good.
+        said: What the user had put in the place of what was written, by the time it ended.
     """
 
     written: Mapping[str, str]
     final: Mapping[str, str | list[str]]
+    said: Mapping[str, object] = _NO_FACTS
 
 
 class Registry:
@@ -173,20 +175,32 @@ class Registry:
 
     def settle(self, span: ReadableSpan) -> None:
         """Decide for good, when a span has ended, what it is and whether it stands for a call."""
-        if not self._live or (ids := span.get_span_context()) is None:
+        ids = span.get_span_context()
+        if ids is None:
             return
-        entry = self._live.pop(ids.span_id, None)
+        if ids.span_id in self._live:
+            self._end(ids.span_id, span)
+        elif span.attributes and self._vocabulary.speaks_of(span.attributes):
+            # Nothing was remembered of it; what it is showed only after it had started.
+            record = self.lineage.known(ids.span_id, span) or self.lineage.ended_record(span)
+            if record is not None and record.size < 0:
+                self._settle(record, span)
+
+    def _end(self, span_id: int, span: ReadableSpan) -> None:
+        entry = self._live.pop(span_id, None)
         if entry is None:
             return
-        self._put_ended(ids.span_id, entry)
+        self._put_ended(span_id, entry)
         if not isinstance(entry, tuple):
             self._settle(entry, span)
 
     def _settle(self, record: Record, span: ReadableSpan) -> None:
+        # The live span, if there is one: what is handed over may be a copy that somebody redacted.
+        record.span = record.span or span
         self._labeller.follow(record)
         record.ended = True
-        record.span = span
         if self.resolver.has_changed(record):
+            record.said = _said_instead(record)
             self._labeller.read(record, [record])
         record.span = None
         if record.reading.kind in REQUEST_KINDS:
@@ -199,10 +213,14 @@ class Registry:
         ids = span.get_span_context()
         if ids is None:
             return None
+        if ids.span_id in self._live:
+            self._end(ids.span_id, span)  # it came to an exporter before it came to our processor
         entry = self.lineage.ended.get(ids.span_id)
         if isinstance(entry, tuple) and len(span.attributes or _NO_FACTS) == len(entry[0].stand.label):
             return Outcome(entry[0].stand.label, entry[0].stand.label)
-        record = entry if isinstance(entry, Record) else self._record_of_ended(span, ids.span_id)
+        record = entry if isinstance(entry, Record) else self.lineage.known(ids.span_id, span)
+        if record is not None and record.size < 0:
+            self._settle(record, span)
         label = self._labeller.label_of(record) if record is not None else None
         if record is None or label is None:
             return None
@@ -211,16 +229,14 @@ class Registry:
             extra[_wire.REQUEST_ID] = request_id(span)
         if record.sent and self.settings.capture_headers:
             extra |= {_wire.REQUEST_HEADER_PREFIX + name.lower(): [value] for name, value in record.sent}
-        return Outcome(record.label or {}, {**label, **extra} if extra else label)
+        return Outcome(record.label or {}, {**label, **extra} if extra else label, record.said or _NO_FACTS)
 
-    def _record_of_ended(self, span: ReadableSpan, span_id: int) -> Record | None:
-        """Make the record of a span that has ended, if only now it matters what it is."""
-        record = self.lineage.known(span_id, span)
-        if record is None and span.attributes and self._vocabulary.speaks_of(span.attributes):
-            record = self.lineage.ended_record(span)
-        if record is not None and (record.size < 0 or self.resolver.has_changed(record)):
-            self._settle(record, span)
-        return record
+
+def _said_instead(record: Record) -> dict[str, object] | None:
+    """Return what stands on a span in the place of what was written there."""
+    attributes = (record.span.attributes if record.span is not None else None) or _NO_FACTS
+    label = record.label or {}
+    return {key: attributes[key] for key in label if key in attributes and attributes[key] != label[key]} or None
 
 
 def _located(session: Session, path: str, record: Record | None = None, sender: Record | None = None) -> Location:

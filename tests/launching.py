@@ -13,11 +13,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from backend import Span, receiving
+from backend import Backend, Span, receiving
 from spans import ours
-from wire import listening
+from wire import Wire, listening
 
 SETUPS = Path(__file__).parent / "setups"
+LLM_SCOPE = "opentelemetry.instrumentation.genai.openai"
 LAUNCHER = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
 # As `opentelemetry-configuration` reads it.
 CONFIGURATION = """
@@ -79,8 +80,24 @@ def run(case: Case, door: str, **environ: str) -> Outcome:
             launched,
         )
         assert backend.refused == []
-        spans = [replaced(span, gateway.netloc, "gateway") for span in backend.spans]
-        return Outcome(spans, [gateway.helicone(n) for n in range(len(gateway.heads))], _ADDRESS.sub("", output))
+        return outcome(backend, gateway, output)
+
+
+def outcome(backend: Backend, gateway: Wire, output: str) -> Outcome:
+    """Return what an app did, without what is another one in every run: ports, and addresses of objects."""
+    ports = {gateway.url.rpartition(":")[2]: "GATEWAY", backend.url.rpartition(":")[2]: "BACKEND"}
+
+    def steady(value: object) -> object:
+        for port, word in ports.items():
+            value = value.replace(f":{port}", f":{word}") if isinstance(value, str) else value
+        return value
+
+    spans = [
+        dataclasses.replace(span, attributes={key: steady(value) for key, value in span.attributes.items()})
+        for span in backend.spans
+    ]
+    headers = [gateway.helicone(number) for number in range(len(gateway.heads))]
+    return Outcome(spans, headers, _ADDRESS.sub("", str(steady(output))))
 
 
 def base_environ(door: str) -> dict[str, str]:
@@ -114,12 +131,6 @@ def run_app(
     done = subprocess.run([*command, *script], env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
-
-
-def replaced(span: Span, word: str, by: str) -> Span:
-    """Return a span with another word in its attributes: two runs have two gateways."""
-    texts = {key: value.replace(word, by) for key, value in span.attributes.items() if isinstance(value, str)}
-    return dataclasses.replace(span, attributes={**span.attributes, **texts})
 
 
 def without_ours(spans: Sequence[Span]) -> list[Span]:

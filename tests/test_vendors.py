@@ -6,17 +6,17 @@ The same spans arrive there with and without us, and differ by our attributes al
 from __future__ import annotations
 
 import base64
-import functools
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
 from backend import Span, receiving
 from environments import Environments
-from launching import SETUPS, Outcome, base_environ, labels, replaced, run_app, without_ours
-from test_setups import LABELS
+from launching import LLM_SCOPE, SETUPS, Outcome, base_environ, labels, outcome, run_app, without_ours
+from test_setups import LABELS, PROPAGATORS
 from wire import expected, listening
 
 pytestmark = pytest.mark.slow
@@ -30,8 +30,7 @@ class Vendor(NamedTuple):
         path: Where spans go; `headers`: without which they are refused; `beside`: what else is asked for.
         environ: What the vendor's documentation says to set.
         launcher: What to set for `opentelemetry-instrument` so that the vendor can make its provider.
-        volatile: Attributes that are other ones in every run.
-        scrubs: Whether it hides values in which it reads `session`.
+        scrubs: Whether it hides values under names in which it reads `session`.
     """
 
     requirements: tuple[str, ...]
@@ -41,7 +40,6 @@ class Vendor(NamedTuple):
     beside: Mapping[str, object] = {}
     environ: Mapping[str, str] = {}
     launcher: Mapping[str, str] = {}
-    volatile: frozenset[str] = frozenset()
     scrubs: bool = False
 
 
@@ -59,7 +57,7 @@ VENDORS = {
         ("logfire>=5,<6", *_LAUNCHER),
         headers={"Authorization": "pylf_v1_local_x"},
         beside={"/v1/info": {"project_name": "shop", "project_url": "http://127.0.0.1/"}, "/v1/metrics": {}},
-        volatile=frozenset({"code.filepath", "thread.id"}),
+        launcher=_NO_CONFIGURATOR,  # its provider must be the first to be the global one
         scrubs=True,
     ),
     "langfuse": Vendor(
@@ -72,12 +70,14 @@ VENDORS = {
     ),
     "phoenix": Vendor(("arize-phoenix-otel>=0.17,<1", *_LAUNCHER), headers={"authorization": "Bearer px-1"}),
     "langsmith": _LANGSMITH,
-    "langsmith_client": _LANGSMITH,
+    "langsmith_client": _LANGSMITH._replace(launcher=_NO_CONFIGURATOR),  # as OpenLIT
     "openlit": Vendor(
         # Its own list of what it needs has pip try releases without end.
         (*_OTLP, "openai>=1.92,<3", "pydantic", "requests", "schedule", "xmltodict"),
         alone=("openlit>=1.40,<2",),
         headers={"Authorization": "Bearer ol-1"},
+        # It gives a provider that it finds no exporter, and reads the launcher's variable.
+        launcher={**_NO_CONFIGURATOR, "OTEL_TRACES_EXPORTER": "otlp"},
     ),
     "traceloop": Vendor(
         (
@@ -123,28 +123,63 @@ def run(name: str, door: str, python: Path, **environ: str) -> Outcome:
             python,
         )
         assert backend.refused == []
-        spans = [replaced(span, gateway.netloc, "gateway") for span in backend.spans]
-        return Outcome(spans, [gateway.helicone(n) for n in range(len(gateway.heads))], output)
+        return outcome(backend, gateway, output)
 
 
+def apps(spans: Sequence[Span]) -> list[Span]:
+    """Return the spans of the app's own work; those of the vendor's own are no part of it."""
+    return [span for span in spans if span.scope in {"shop", LLM_SCOPE}]
+
+
+def finished(spans: Sequence[Span]) -> list[Span]:
+    """Return spans without what Logfire sends ahead of them, which depends on the time, and its list of scrubs."""
+    return [
+        dataclasses.replace(
+            span, attributes={key: value for key, value in span.attributes.items() if key != "logfire.scrubbed"}
+        )
+        for span in spans
+        if span.attributes.get("logfire.span_type") != "pending_span"
+    ]
+
+
+def scrubbed(label: Mapping[str, str]) -> dict[str, str]:
+    """Return what Logfire leaves of a label."""
+    return {key: "[Scrubbed due to 'session']" if "session" in key else value for key, value in label.items()}
+
+
+@pytest.mark.parametrize("propagators", ["", PROPAGATORS])
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("name", VENDORS)
-def test_a_vendor_gets_the_same_spans_with_our_labels_on_them(name: str, door: str, environments: Environments) -> None:
+def test_a_vendor_gets_the_same_spans_with_our_labels_on_them(
+    name: str, door: str, propagators: str, environments: Environments
+) -> None:
     vendor = VENDORS[name]
     python = environments.python(name.removesuffix("_client"), vendor.requirements, vendor.alone)
     before = run(name, "launched without" if door == "instrument" else "none", python)
-    after = run(name, door, python)
-    print("OUT", before.output, "|", after.output)
-    for s in before.spans:
-        print("B", s.name, s.scope, s.attributes)
-    for s in after.spans:
-        print("A", s.name, s.attributes)
-    assert without_ours(after.spans) == before.spans
-    assert labels([s for s in after.spans if s.scope in ("shop", "opentelemetry.instrumentation.genai.openai")]) == [
-        l for l in LABELS if l[0] != "POST"
-    ]
+
+    after = run(name, door, python, **({"OTEL_PROPAGATORS": propagators} if propagators else {}))
+
+    spans = finished(after.spans)
+    assert without_ours(spans) == finished(before.spans)
+    exported = {span.name for span in before.spans}
+    wanted = [(name, scrubbed(label) if vendor.scrubs else label) for name, label in LABELS if name in exported]
+    assert wanted
+    assert labels(apps(spans)) == [one for one in wanted if one[0] != "POST"]
+    # A row for each tool that ran, and none for what a gateway saw or what has only begun.
+    rows = [span.name for span in after.spans if "helicone.request.id" in span.attributes]
+    assert rows == ["look up", "look up"]
+    trace = next(span.trace for span in after.spans if span.scope == LLM_SCOPE)
     assert after.headers == [
-        expected(id=after.spans[-1].trace and after.headers[0][0][1].decode(), path="/plan_trip", name="shop"),
+        expected(id=trace, path="/plan_trip", name="shop"),
         expected(id="trip-42", path="/plan_trip", name="Trip Planning"),
     ]
     assert (before.headers, after.output) == ([[], []], before.output)
+
+
+def test_logfire_keeps_what_a_callback_of_its_users_lets_pass(environments: Environments) -> None:
+    vendor = VENDORS["logfire"]
+    python = environments.python("logfire", vendor.requirements, vendor.alone)
+
+    kept = run("logfire", "configure first", python, RECIPE="yes")
+
+    assert labels(apps(finished(kept.spans))) == [one for one in LABELS if one[0] != "POST"]

@@ -59,7 +59,7 @@ class Outcome(NamedTuple):
     output: str
 
 
-def run(case: Case, door: str, **environ: str) -> Outcome:
+def run(case: Case, door: str, script: str = "app.py", **environ: str) -> Outcome:
     """Run an app and return what it did."""
     with receiving() as backend, listening() as gateway, tempfile.TemporaryDirectory() as folder:
         if case.file:
@@ -68,9 +68,9 @@ def run(case: Case, door: str, **environ: str) -> Outcome:
             Path(folder, "otel.yaml").write_text(text + case.file)
             environ["OTEL_CONFIG_FILE"] = str(Path(folder, "otel.yaml"))
         launched = case.launched or door in {"instrument", "launched without"}
-        configured = {"BACKEND": f"{backend.url}/v1/traces", "GATEWAY": gateway.url, **environ}
+        configured = {"BACKEND": f"{backend.url}/v1/traces", "GATEWAY": gateway.url, "SETUP": case.setup, **environ}
         output = run_app(
-            [str(SETUPS / "app.py"), case.setup],
+            [str(SETUPS / script), case.setup],
             {
                 **base_environ(door),
                 **(launcher_environ(dict(case.environ), configured, door) if launched else {}),
@@ -113,7 +113,6 @@ def launcher_environ(environ: dict[str, str], configured: Mapping[str, str], doo
     used = {"httpx"} | ({"helicone"} if door == "instrument" else set())
     unused = sorted({point.name for point in entry_points(group="opentelemetry_instrumentor")} - used)
     told = {
-        "LAUNCHED": "1",
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(unused),
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": configured["BACKEND"],
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",

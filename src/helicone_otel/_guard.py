@@ -46,12 +46,12 @@ def warn_once(message: str) -> None:
 
 def stay_out(error: Exception) -> None:
     """Say in one line that we are off in this app and why; where it failed is for those who debug."""
-    _count(f"start: {type(error).__name__}")
-    with _HANDLERS_MAY_FAIL:
-        # Messages of settings say it all, others mean little without the name of their kind.
-        reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        logger.error("helicone-otel is off: %s", " ".join(reason.split()))
-        logger.debug("helicone-otel is off because of this:", exc_info=error)
+    # Messages of settings say it all, others mean little without the name of their kind.
+    reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    if _count(f"off: {reason}"):
+        with _HANDLERS_MAY_FAIL:
+            logger.error("helicone-otel is off: %s", " ".join(reason.split()))
+            logger.debug("helicone-otel is off because of this:", exc_info=error)
 
 
 def swallowed() -> dict[str, int]:

@@ -91,7 +91,7 @@ SETUPS: dict[str, Callable[[], tuple[Tracer, Tracer]]] = {
     )
 }
 
+if not HTTPXClientInstrumentor().is_instrumented_by_opentelemetry:  # by the launcher
+    HTTPXClientInstrumentor().instrument()
 if __name__ == "__main__":
-    if not os.environ.get("LAUNCHED"):
-        HTTPXClientInstrumentor().instrument()
     work(*SETUPS[sys.argv[1]]())

@@ -51,6 +51,8 @@ class Record:
     stand: Stand | None = None
     label: dict[str, str] | None = None
     """What was written on the span while it lived."""
+    said: dict[str, object] | None = None
+    """What the user had put in the place of that by the time the span ended."""
     foreign: frozenset[str] = frozenset()
     """Attributes of other conventions that stood there before us and are not overwritten."""
     filtered: tuple[Stand, dict[str, str]] | None = None

@@ -31,7 +31,7 @@ LAYERS = (
         "_stands",
     ),
     ("_context", "_record", "_requests", "_lineage", "_sessions", "_resolver", "_labeller", "_arrivals", "_registry"),
-    ("_carriers", "_processor", "_propagator", "_settled", "_transport"),
+    ("_carriers", "_processor", "_propagator", "_settled", "_transport", "_clients"),
     ("_wraps", "_bootstrap"),
     ("__init__",),
 )

@@ -9,15 +9,18 @@ import os
 import socket
 import subprocess
 import sys
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import aiohttp
 import anthropic
 import httpx
 import httpx2
 import pytest
+import urllib3
 from anthropic import Anthropic, AsyncAnthropic
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient, DefaultHttpxClient, OpenAI
 from opentelemetry import baggage, propagate
@@ -820,6 +823,9 @@ def _functions() -> dict[str, object]:
         (httpx.AsyncHTTPTransport, "handle_async_request"),
         (httpx2.HTTPTransport, "handle_request"),
         (httpx2.AsyncHTTPTransport, "handle_async_request"),
+        (urllib3.HTTPConnectionPool, "urlopen"),
+        (aiohttp.ClientRequest, "send"),
+        (urllib.request.AbstractHTTPHandler, "do_open"),
         (TracerProvider, "__init__"),
         (BatchSpanProcessor, "on_end"),
         (SimpleSpanProcessor, "on_end"),

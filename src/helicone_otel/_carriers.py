@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Final
 
@@ -79,15 +79,16 @@ def _present(carrier: object, wanted: Headers) -> dict[str, str]:
     raw = getattr(carrier, "raw", None)
     if isinstance(raw, list) and b"\nhelicone-" not in b"\n".join([b"", *map(_FIRST, raw)]).lower():
         return {}
-    names = [name for name, _ in wanted]
-    if len(names) < len(SESSION_HEADERS):
-        names += [name for name in SESSION_HEADERS if name not in names]
-    if isinstance(carrier, dict):
-        # A dict tells upper from lower case; HTTP does not.
-        spelled = {name.lower(): name for name in names}
-        named = ((spelled.get(name.lower()), value) for name, value in carrier.items() if isinstance(name, str))
-        return {name: value for name, value in named if name}
-    try:
-        return {name: carrier[name] for name in names if name in carrier}  # type: ignore[index,operator]  # see except
-    except (TypeError, KeyError):  # a carrier that only its own setter knows to handle
+    if not isinstance(carrier, Mapping):
+        return {}  # a carrier that only its own setter knows to handle
+    # Not every mapping knows that HTTP tells no upper from lower case.
+    there = {text: name for name in carrier if (text := _text(name).lower()).startswith("helicone-")}
+    if not there:
         return {}
+    spelled = (*(name for name, _ in wanted), *SESSION_HEADERS)
+    return {name: _text(carrier[there[name.lower()]]) for name in spelled if name.lower() in there}
+
+
+def _text(value: object) -> str:
+    # requests and urllib3 take bytes as well.
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)

@@ -71,11 +71,13 @@ class Registry:
 
     Attributes:
         active: False once everything was taken out again: propagators then do nothing.
+        hooked: Clients that have a transport hook, and the instrumentations below which it alone writes.
         attend: `attend(span, parent_context)` takes note of a span that has started (see `_arrivals`).
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.active = True
+        self.hooked: set[str] = set()
         self.configure(settings or Settings())
 
     def configure(self, settings: Settings) -> None:

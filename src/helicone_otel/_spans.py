@@ -122,9 +122,10 @@ _Ranked = tuple[int, str, Row]  # precedence, dialect's name, row
 class Scope:
     """What the dialects say about one instrumentation scope, indexed for reading its spans."""
 
-    __slots__ = ("_by_name", "_by_value", "_named", "application", "bare_carriers", "known", "takes_headers")
+    __slots__ = ("_by_name", "_by_value", "_named", "application", "bare_carriers", "known", "name", "takes_headers")
 
     def __init__(self, name: str, dialects: Sequence[Dialect], application: bool) -> None:
+        self.name = name
         own = [dialect for dialect in dialects if dialect.scopes and is_listed(name, dialect.scopes)]
         shared = [dialect for dialect in dialects if not dialect.scopes]
         self.known = bool(own)

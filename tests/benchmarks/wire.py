@@ -15,8 +15,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from timing import Row, Sample, Variant, take_turns
 
 from helicone_otel import HeliconePropagator, HeliconeSpanProcessor
+from helicone_otel._clients import prepare_httpx
 from helicone_otel._registry import Registry
-from helicone_otel._transport import prepare
 from spans import LLM, LLM_SCOPE, Attributes, context_of_session, tracer
 
 GATEWAY: Final = "https://oai.helicone.ai/v1/chat/completions"
@@ -72,7 +72,7 @@ class App:
         def work(requests: Iterable[httpx2.Request]) -> None:
             token = context.attach(self.inside)
             for request in requests:
-                prepare(self.registry, request)
+                prepare_httpx(self.registry, request)
             context.detach(token)
 
         def fresh(count: int) -> Callable[[], object]:

@@ -36,7 +36,7 @@ def prepare_httpx(registry: Registry, request: Any) -> None:
         destination = registry.resolver.destinations.of_host(url.raw_host.decode("ascii"), url.port, url.scheme)
         if is_due(destination):
             headers = request.headers
-            ours = put_headers(registry, destination, str(url), headers, headers.__setitem__)
+            ours = put_headers(registry, destination, url.path, headers, headers.__setitem__)
             # httpx hands the extensions of a request on to the request that follows a redirect.
             request.extensions[_MARK] = ours
     except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request

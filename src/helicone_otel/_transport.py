@@ -7,6 +7,7 @@ names. The hook sits innermost, where a request's headers stand as they will lea
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def is_due(destination: Destination) -> bool:
     """Tell whether a request to this destination gets headers at all."""
-    return destination is not Destination.UNKNOWN and not _is_suppressed()
+    return destination is not Destination.UNKNOWN and _is_enabled()()
 
 
 def put_headers(
@@ -44,7 +45,9 @@ def put_headers(
         location = registry.locate_gateway_call(call_kind(path))
     else:
         location = registry.locate()
-    record = registry.record_of(trace.get_current_span())
+    record = location.sender if location is not None else None
+    if record is None:
+        record = registry.record_of(trace.get_current_span())
     if location is None:
         if record is not None:
             heed_caller(registry, record, destination, carrier)
@@ -52,8 +55,9 @@ def put_headers(
     return write_headers(registry, location, record, destination, carrier, write)
 
 
-def _is_suppressed() -> bool:
+@functools.cache
+def _is_enabled() -> Callable[[], bool]:
     # Not imported above: it imports `opentelemetry.propagate`, see the package's docstring.
     from opentelemetry.instrumentation.utils import is_instrumentation_enabled  # noqa: PLC0415
 
-    return not is_instrumentation_enabled()
+    return is_instrumentation_enabled

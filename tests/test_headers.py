@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 import aiohttp
 import anthropic
+import httpcore
+import httpcore2
 import httpx
 import httpx2
 import pytest
@@ -819,10 +821,10 @@ def test_the_propagator_by_its_name_alone_serves_the_sessions_of_code() -> None:
 def _functions() -> dict[str, object]:
     """Return what the installer may replace, as it is now."""
     owners: list[tuple[Any, str]] = [
-        (httpx.HTTPTransport, "handle_request"),
-        (httpx.AsyncHTTPTransport, "handle_async_request"),
-        (httpx2.HTTPTransport, "handle_request"),
-        (httpx2.AsyncHTTPTransport, "handle_async_request"),
+        (httpcore.ConnectionPool, "handle_request"),
+        (httpcore.AsyncConnectionPool, "handle_async_request"),
+        (httpcore2.ConnectionPool, "handle_request"),
+        (httpcore2.AsyncConnectionPool, "handle_async_request"),
         (urllib3.HTTPConnectionPool, "urlopen"),
         (aiohttp.ClientRequest, "send"),
         (urllib.request.AbstractHTTPHandler, "do_open"),
@@ -831,7 +833,9 @@ def _functions() -> dict[str, object]:
         (SimpleSpanProcessor, "on_end"),
         (propagate, "set_global_textmap"),
     ]
-    functions = {f"{owner.__name__}.{name}": vars(owner)[name] for owner, name in owners}
+    functions = {
+        f"{getattr(owner, '__module__', '')}.{owner.__name__}.{name}": vars(owner)[name] for owner, name in owners
+    }
     return {**functions, "global textmap": propagate.get_global_textmap()}
 
 

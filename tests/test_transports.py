@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import socket
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -19,6 +22,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler, Tra
 
 from clients import CLIENTS, Client, app
 from helicone_otel import session, step
+from helicone_otel._guard import swallowed
+from helicone_otel._registry import REGISTRY
 from wire import Wire, expected, in_any_case, listening
 
 ASK = "/v1/ask"
@@ -366,3 +371,64 @@ async def test_a_middleware_that_sends_on_to_a_stranger_takes_nothing_along(gate
             await client.get(gateway.url)
 
     assert (arrived(gateway), arrived(other)) == ([expected(**OURS)], [[]])
+
+
+# --- when something is wrong, or late --------------------------------------------------------------
+
+
+@every_client
+@instrumented
+def test_a_failure_of_ours_costs_headers_and_not_the_request(
+    gateway: Wire, client: Client, http: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("ours")
+
+    with app(gateway, client=client if http else None), session("Ours", id="ours"):
+        monkeypatch.setattr(REGISTRY, "locate", fail)
+        client.get(gateway.url)
+
+    assert arrived(gateway) == [[]]
+    assert swallowed() == {"transport hook: ValueError": 1, **({"inject: ValueError": 1} if http else {})}
+
+
+def test_clients_that_are_imported_later_are_hooked_when_they_are(gateway: Wire) -> None:
+    code = f"""
+import helicone_otel, sys
+handle = helicone_otel.configure(helicone_otel.Settings(gateway_hosts=("{gateway.netloc}",)))
+assert not {{"urllib3", "aiohttp", "requests", "httpcore", "httpcore2"}} & sys.modules.keys()
+import aiohttp, asyncio, httpx, httpx2, requests, urllib.request, urllib3
+
+async def get():
+    async with aiohttp.ClientSession() as client:
+        await client.get("{gateway.url}")
+
+for installed in (True, False):
+    with helicone_otel.session("Ours", id="ours", path="/ours"):
+        requests.get("{gateway.url}")
+        urllib3.PoolManager().request("GET", "{gateway.url}")
+        urllib.request.urlopen("{gateway.url}").close()
+        httpx.get("{gateway.url}")
+        httpx2.get("{gateway.url}")
+        asyncio.run(get())
+    handle.uninstall()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "NO_PROXY": "127.0.0.1"})
+
+    assert arrived(gateway) == [expected(**OURS)] * 6 + [[]] * 6
+
+
+def test_a_client_that_is_not_what_it_was_is_left_alone(gateway: Wire) -> None:
+    code = f"""
+import helicone_otel, sys, types, urllib.request, urllib3
+from helicone_otel._guard import swallowed
+sys.modules["aiohttp"] = types.ModuleType("aiohttp")  # has no ClientRequest
+helicone_otel.configure(helicone_otel.Settings(gateway_hosts=("{gateway.netloc}",)))
+with helicone_otel.session("Ours", id="ours", path="/ours"):
+    urllib.request.urlopen("{gateway.url}").close()
+print(swallowed())
+"""
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+    assert run.stdout == "{'transport hook: AttributeError': 1}\n"
+    assert arrived(gateway) == [expected(**OURS)]

@@ -77,9 +77,9 @@ def heed_caller(registry: Registry, record: Record, destination: Destination, ca
 
 def _present(carrier: object, wanted: Headers) -> dict[str, str]:
     """Return which of our headers a carrier has already, by our spelling of their names."""
-    raw = getattr(carrier, "raw", None)
+    # To ask httpx's headers for a name costs more than to look through all names at once.
+    raw = carrier if isinstance(carrier, list) else getattr(carrier, "raw", None)
     if isinstance(raw, list):
-        # httpx's headers: to ask them for a name costs more than to look through all names at once.
         if _OURS not in b"".join(map(_FIRST, raw)).lower():
             return {}
         lines: Iterable[tuple[object, object]] = raw

@@ -1,7 +1,7 @@
 """The HTTP clients that LLM SDKs use, and the innermost method of each at which headers can still be added.
 
-Further clients are rows of `HOOKS`. Where a client carries its headers along a redirect, ours are put
-onto a copy, for one hop; only httpx's requests tell what was ours and let go of it at the next.
+Further clients are rows of `HOOKS`. Clients carry headers along a redirect, and callers use theirs again;
+so ours are put onto a copy, for the one hop to the one host.
 """
 
 from __future__ import annotations
@@ -21,50 +21,54 @@ _Coroutine = Callable[..., Awaitable[Any]]
 _WHERE: Final = "transport hook"
 
 
-# --- httpx and httpx2 -----------------------------------------------------------------------------
-
-_MARK: Final = "helicone_otel.headers"
+# --- httpcore and httpcore2, and so httpx and httpx2 ------------------------------------------------
 
 
-def prepare_httpx(registry: Registry, request: Any) -> None:
-    """Bring the session headers of a request of httpx's in order. Never raises."""
-    try:
-        if _MARK in request.extensions:
-            _take_out(request)
-        url = request.url
-        # The raw host is what is connected to; the other one is decoded for people (`xn--…`).
-        destination = registry.resolver.destinations.of_host(url.raw_host.decode("ascii"), url.port, url.scheme)
-        if is_due(destination):
-            headers = request.headers
-            ours = put_headers(registry, destination, url.path, headers, headers.__setitem__)
-            # httpx hands the extensions of a request on to the request that follows a redirect.
-            request.extensions[_MARK] = ours
-    except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
-        swallow(_WHERE, error)
-
-
-def _take_out(request: Any) -> None:
-    for name, value in request.extensions.pop(_MARK):
-        if request.headers.get(name) == value:
-            del request.headers[name]
-
-
-def _httpx(registry: Registry, send: _Function) -> _Function:
+def _httpcore(registry: Registry, send: _Function) -> _Function:
     @functools.wraps(send)
-    def handle_request(transport: Any, request: Any) -> Any:
-        prepare_httpx(registry, request)
-        return send(transport, request)
+    def handle_request(pool: Any, request: Any) -> Any:
+        before = request.headers
+        request.headers = _httpcore_headers(registry, request, before)
+        try:
+            return send(pool, request)
+        finally:
+            request.headers = before
 
     return handle_request
 
 
-def _httpx_async(registry: Registry, send: _Coroutine) -> _Coroutine:
+def _httpcore_async(registry: Registry, send: _Coroutine) -> _Coroutine:
     @functools.wraps(send)
-    async def handle_async_request(transport: Any, request: Any) -> Any:
-        prepare_httpx(registry, request)
-        return await send(transport, request)
+    async def handle_async_request(pool: Any, request: Any) -> Any:
+        before = request.headers
+        request.headers = _httpcore_headers(registry, request, before)
+        try:
+            return await send(pool, request)
+        finally:
+            request.headers = before
 
     return handle_async_request
+
+
+def _httpcore_headers(
+    registry: Registry, request: Any, headers: list[tuple[bytes, bytes]]
+) -> list[tuple[bytes, bytes]]:
+    """Return the headers with which a request is to leave: others, if any of ours are due. Never raises."""
+    try:
+        url = request.url
+        destination = registry.resolver.destinations.of_raw_host(url.host, url.port, url.scheme)
+        if not is_due(destination):
+            return headers
+        carrier = headers.copy()
+        put_headers(registry, destination, url.target.decode("ascii"), carrier, _appending(carrier))
+    except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
+        swallow(_WHERE, error)
+        return headers
+    return carrier
+
+
+def _appending(carrier: list[tuple[bytes, bytes]]) -> Callable[[str, str], None]:
+    return lambda name, value: carrier.append((name.encode(), value.encode()))
 
 
 # --- urllib3, and so requests and botocore --------------------------------------------------------
@@ -109,7 +113,7 @@ def _aiohttp(registry: Registry, send: _Coroutine) -> _Coroutine:
         try:
             return await send(request, connection)
         finally:
-            request.headers = before  # a middleware may send the same request again, to another host
+            request.headers = before  # a middleware may send it again, to another host
 
     return send_with_headers
 
@@ -169,24 +173,24 @@ class Hook(NamedTuple):
         owner: The class in it.
         method: The method that sends one request, once, to one host.
         make: Makes the function that takes the place of the method.
-        instrumentations: Scopes that inject into headers which the client carries along a redirect, or
-            in which the caller's own cannot be told: below them only the hook writes.
+        instead: Whose injections the hook makes needless: scopes of instrumentations, and packages of
+            carriers. They would travel along redirects, and overwrite what the caller set.
     """
 
     module: str
     owner: str
     method: str
     make: Callable[[Registry, _Function], _Function]
-    instrumentations: tuple[str, ...] = ()
+    instead: tuple[str, ...] = ()
 
 
 _CONTRIB: Final = "opentelemetry.instrumentation."
 
 HOOKS: Final = (
-    Hook("httpx", "HTTPTransport", "handle_request", _httpx),
-    Hook("httpx", "AsyncHTTPTransport", "handle_async_request", _httpx_async),
-    Hook("httpx2", "HTTPTransport", "handle_request", _httpx),
-    Hook("httpx2", "AsyncHTTPTransport", "handle_async_request", _httpx_async),
+    Hook("httpcore", "ConnectionPool", "handle_request", _httpcore, ("httpx",)),
+    Hook("httpcore", "AsyncConnectionPool", "handle_async_request", _httpcore_async, ("httpx",)),
+    Hook("httpcore2", "ConnectionPool", "handle_request", _httpcore, ("httpx2",)),
+    Hook("httpcore2", "AsyncConnectionPool", "handle_async_request", _httpcore_async, ("httpx2",)),
     Hook("urllib3", "HTTPConnectionPool", "urlopen", _urllib3, (_CONTRIB + "urllib3", _CONTRIB + "requests")),
     Hook("aiohttp", "ClientRequest", "send", _aiohttp, (_CONTRIB + "aiohttp_client",)),
     Hook("urllib.request", "AbstractHTTPHandler", "do_open", _urllib, (_CONTRIB + "urllib",)),

@@ -78,14 +78,14 @@ class HeliconePropagator(TextMapPropagator):
 
     def _destination(self, record: Record | None, carrier: object) -> Destination:
         hooked = self._registry.hooked
+        if type(carrier).__module__ in hooked:
+            return Destination.UNKNOWN  # the transport hook writes
         if record is None or record.span is None:
-            if type(carrier).__module__ in hooked:
-                return Destination.UNKNOWN  # the hook sees the whole URL
             host = _text_in(carrier, "host")
             return self._registry.resolver.destinations.of_authority(host) if host else Destination.UNKNOWN
         scope = record.scope
         if scope is not None and (scope.bare_carriers or scope.name in hooked):
-            return Destination.UNKNOWN  # the transport hook writes
+            return Destination.UNKNOWN
         return record.destination
 
     def extract(

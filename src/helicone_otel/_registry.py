@@ -71,7 +71,8 @@ class Registry:
 
     Attributes:
         active: False once everything was taken out again: propagators then do nothing.
-        hooked: Clients that have a transport hook, and the instrumentations below which it alone writes.
+        hooked: Where the transport hook writes instead of the propagator: scopes of instrumentations,
+            and packages of carriers.
         attend: `attend(span, parent_context)` takes note of a span that has started (see `_arrivals`).
     """
 

@@ -75,7 +75,7 @@ class Wraps:
     def _hook(self, registry: Registry, hook: Hook, module: Any) -> None:
         try:
             self.wrap(getattr(module, hook.owner), hook.method, functools.partial(hook.make, registry))
-            registry.hooked.update((hook.module, *hook.instrumentations))
+            registry.hooked.update(hook.instead)
         except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's import
             swallow("transport hook", error)
 

@@ -3,7 +3,7 @@
 Wrapped are the provider's constructor (so that every provider gets the processor, whenever and by
 whomever it is made), `set_global_textmap`, `on_end` of the two stock processors (so that the settled
 copy reaches the user's own exporter), three methods of the SDK's pipelines of processors (`_first`) and
-the send of httpx's transports. `uninstall` takes all of it out again; what a Python program has
+the send of HTTP clients (`_clients`). `uninstall` takes all of it out again; what a Python program has
 imported by name before is beyond anyone's reach.
 """
 

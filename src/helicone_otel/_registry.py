@@ -77,12 +77,15 @@ class Registry:
         active: False once everything was taken out again: propagators then do nothing.
         thorough: Processors are around that may hand on spans with other attributes than they have, so
             what a span is must be decided when it ends; else that can wait until an exporter asks.
+        hooked: Where the transport hook writes instead of the propagator: scopes of instrumentations,
+            and packages of carriers.
         attend: `attend(span, parent_context)` takes note of a span that has started (see `_arrivals`).
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.active = True
         self.thorough = False
+        self.hooked: set[str] = set()
         self.configure(settings or Settings())
 
     def configure(self, settings: Settings) -> None:
@@ -125,7 +128,7 @@ class Registry:
         stand = record.stand
         if stand is None:
             return None
-        if call is None:
+        if call is None or stand.path:
             return Location(stand.session, stand.text, stand.headers, record, sender)
         return _located(stand.session, stand.text_of_call(call), record, sender)
 
@@ -134,11 +137,15 @@ class Registry:
 
         Such a call makes its trace part of an LLM app, as a recognised span would.
         """
+        location = self.locate(call=kind)
+        if location is not None and location.sender is not None:
+            return location
         record = self.lineage.record_at(trace.get_current_span())
-        if record is not None:
-            self._labeller.ask_everything(record)
-            if record.stand is None and record.trace_id not in self.resolver.traces:
-                self._labeller.begin_trace(record)
+        if record is None:
+            return location
+        self._labeller.ask_everything(record)
+        if record.stand is None and record.trace_id not in self.resolver.traces:
+            self._labeller.begin_trace(record)
         return self.locate(call=kind)
 
     def _locate_process(self, call: str | None) -> Location | None:

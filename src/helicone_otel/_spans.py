@@ -130,10 +130,12 @@ class Scope:
         "bare_carriers",
         "detached",
         "known",
+        "name",
         "takes_headers",
     )
 
     def __init__(self, name: str, dialects: Sequence[Dialect], application: bool) -> None:
+        self.name = name
         own = [dialect for dialect in dialects if dialect.scopes and is_listed(name, dialect.scopes)]
         shared = [dialect for dialect in dialects if not dialect.scopes]
         self.known = bool(own)

@@ -24,7 +24,10 @@ IN_SESSION = expected(id="trip-42", path="/plan_trip", name="Trip Planning")
 
 
 @needs_a_configurator
-@pytest.mark.parametrize("named", ["helicone", pytest.param("requests, helicone", marks=pytest.mark.slow), "*"])
+@pytest.mark.parametrize(
+    "named",
+    ["helicone", pytest.param("requests, helicone", marks=pytest.mark.slow), pytest.param("*", marks=pytest.mark.slow)],
+)
 def test_the_variable_that_disables_instrumentations_switches_us_off_by_whatever_name_we_are_loaded(named: str) -> None:
     before = bare(CONFIGURED, launched=True)
 

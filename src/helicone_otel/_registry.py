@@ -175,12 +175,12 @@ class Registry:
 
     def settle(self, span: ReadableSpan) -> None:
         """Decide for good, when a span has ended, what it is and whether it stands for a call."""
-        ids = span.get_span_context()
-        if ids is None:
+        attributes = span.attributes
+        if not (self._live or attributes) or (ids := span.get_span_context()) is None:
             return
         if ids.span_id in self._live:
             self._end(ids.span_id, span)
-        elif span.attributes and self._vocabulary.speaks_of(span.attributes):
+        elif attributes and self._vocabulary.speaks_of(attributes):
             # Nothing was remembered of it; what it is showed only after it had started.
             record = self.lineage.known(ids.span_id, span) or self.lineage.ended_record(span)
             if record is not None and record.size < 0:

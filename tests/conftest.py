@@ -16,7 +16,7 @@ from helicone_otel._registry import REGISTRY
 hypothesis.settings.register_profile("helicone-otel", deadline=None)
 hypothesis.settings.load_profile("helicone-otel")
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "environments"]
 
 
 @pytest.fixture(autouse=True)

@@ -47,20 +47,39 @@ class Environments:
                 self._failures[name] = failure
             else:
                 done.touch()
+        self._insist(name)
+        return python
+
+    def copy(self, name: str, requirements: Sequence[str]) -> Path:
+        """Return a folder with these packages and what they need, to be put before others on the path."""
+        folder = self._folder / name
+        if not folder.exists() and name not in self._failures:
+            install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            if failure := _done([[*install, "--target", folder, *requirements]]):
+                self._failures[name] = failure
+        self._insist(name)
+        return folder
+
+    def _insist(self, name: str) -> None:
         if name in self._failures:
             why = f"the environment {name!r} cannot be made: {self._failures[name]}"
             pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
-        return python
 
 
 def _made(python: Path, requirements: Sequence[str], alone: Sequence[str]) -> str | None:
     """Make an environment; return why that failed, or `None`."""
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    commands = [
-        [sys.executable, "-m", "venv", "--clear", python.parent.parent],
-        [*install, *requirements, "-e", REPOSITORY],
-        *([[*install, "--no-deps", *alone]] if alone else []),
-    ]
+    return _done(
+        [
+            [sys.executable, "-m", "venv", "--clear", python.parent.parent],
+            [*install, *requirements, "-e", REPOSITORY],
+            *([[*install, "--no-deps", *alone]] if alone else []),
+        ]
+    )
+
+
+def _done(commands: Sequence[Sequence[str | Path]]) -> str | None:
+    """Run commands; return why one failed, or `None`."""
     deadline = time.monotonic() + _PATIENCE
     for command in commands:
         try:
@@ -71,3 +90,9 @@ def _made(python: Path, requirements: Sequence[str], alone: Sequence[str]) -> st
         if done.returncode:
             return " / ".join(done.stderr.strip().splitlines()[-3:])
     return None
+
+
+@pytest.fixture(scope="session")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> Environments:
+    """Make environments for the tests of this run."""
+    return Environments(tmp_path_factory.mktemp("environments"))

@@ -63,6 +63,9 @@ def planned(name: str, session_id: str | None) -> list[tuple[str, dict[str, Any]
 LABELS = [*planned("shop", None), *planned("Trip Planning", "trip-42")]
 
 
+needs_a_configurator = pytest.mark.skipif(
+    find_spec("opentelemetry.distro") is None, reason="the launcher's configurator is not installed"
+)
 # The others take as long again, and run with the slow tests.
 FAST = {
     ("configurator", "instrument", ""),
@@ -86,6 +89,8 @@ def test_spans_are_labelled_and_headers_leave_whatever_made_the_provider(
     name: str, door: str, propagators: str
 ) -> None:
     case = CASES[name]
+    if case.launched and find_spec("opentelemetry.distro") is None:
+        pytest.skip("the launcher's configurator is not installed")
     if case.file and find_spec("opentelemetry.configuration") is None:
         pytest.skip("configuration files need opentelemetry-configuration")
     before = bare(case, launched=case.launched or door == "instrument")

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 import helicone_otel
+from environments import Environments
 from launching import labels, run, without_ours
-from test_setups import CASES, PROPAGATORS, bare, planned
+from test_setups import CASES, DOORS, LABELS, PROPAGATORS, bare, needs_a_configurator, planned
 from wire import expected
 
 CONFIGURED = CASES["configurator"]
@@ -22,7 +23,11 @@ IN_SESSION = expected(id="trip-42", path="/plan_trip", name="Trip Planning")
 # --- switches -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("named", ["helicone", pytest.param("requests, helicone", marks=pytest.mark.slow), "*"])
+@needs_a_configurator
+@pytest.mark.parametrize(
+    "named",
+    ["helicone", pytest.param("requests, helicone", marks=pytest.mark.slow), pytest.param("*", marks=pytest.mark.slow)],
+)
 def test_the_variable_that_disables_instrumentations_switches_us_off_by_whatever_name_we_are_loaded(named: str) -> None:
     before = bare(CONFIGURED, launched=True)
 
@@ -84,6 +89,7 @@ def half_installed(folder: Path) -> str:
     return str(folder)
 
 
+@needs_a_configurator
 @pytest.mark.parametrize("propagators", [PROPAGATORS, pytest.param("", marks=pytest.mark.slow)])
 def test_a_package_that_is_there_by_half_is_one_line_in_the_log(propagators: str, tmp_path: Path) -> None:
     told = {"OTEL_PROPAGATORS": propagators} if propagators else {}
@@ -118,6 +124,7 @@ class Instrumentor(BaseInstrumentor):
 """
 
 
+@needs_a_configurator
 @pytest.mark.slow
 @pytest.mark.parametrize("at_import", [True, False])
 def test_an_entry_point_of_somebody_else_that_fails_costs_no_more_than_without_us(
@@ -133,6 +140,31 @@ def test_an_entry_point_of_somebody_else_that_fails_costs_no_more_than_without_u
     after = run(CONFIGURED, "instrument", PYTHONPATH=str(tmp_path))
 
     assert without_ours(after.spans) == before.spans
+    assert after.output == before.output
+
+
+# As the operator for Kubernetes puts one before the app's own.
+OLDER_COPY = (
+    *("opentelemetry-distro==0.59b0", "opentelemetry-instrumentation-httpx==0.59b0"),
+    "opentelemetry-exporter-otlp-proto-http==1.38.0",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("name", ["configurator", "own provider"])
+def test_an_older_copy_of_opentelemetry_before_the_apps_own_is_worked_with(
+    name: str, door: str, environments: Environments
+) -> None:
+    copy = str(environments.copy("older-copy", OLDER_COPY))
+    launched = CASES[name].launched or door == "instrument"
+    before = run(CASES[name], "launched without" if launched else "none", PYTHONPATH=copy)
+
+    after = run(CASES[name], door, PYTHONPATH=copy)
+
+    assert without_ours(after.spans) == before.spans
+    assert labels(after.spans) == LABELS
+    assert after.headers == [expected(id=after.spans[0].trace, path="/plan_trip", name="shop"), IN_SESSION]
     assert after.output == before.output
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ import pytest
 from backend import Span, receiving
 from environments import Environments
 from launching import LLM_SCOPE, SETUPS, Outcome, base_environ, labels, outcome, run_app, without_ours
+from test_readme import README
 from test_setups import LABELS, PROPAGATORS
 from wire import expected, listening
 
@@ -57,6 +59,7 @@ VENDORS = {
         ("logfire>=5,<6", *_LAUNCHER),
         headers={"Authorization": "pylf_v1_local_x"},
         beside={"/v1/info": {"project_name": "shop", "project_url": "http://127.0.0.1/"}, "/v1/metrics": {}},
+        environ={"LOGFIRE_TOKEN": "pylf_v1_local_x", "LOGFIRE_CONSOLE": "false", "LOGFIRE_INSPECT_ARGUMENTS": "false"},
         launcher=_NO_CONFIGURATOR,  # its provider must be the first to be the global one
         scrubs=True,
     ),
@@ -95,11 +98,6 @@ VENDORS = {
 DOORS = ("configure first", "configure last", "instrument")
 
 
-@pytest.fixture(scope="session")
-def environments(tmp_path_factory: pytest.TempPathFactory) -> Environments:
-    return Environments(tmp_path_factory.mktemp("environments"))
-
-
 def run(name: str, door: str, python: Path, **environ: str) -> Outcome:
     """Run an app under a vendor's SDK and return what it did."""
     vendor = VENDORS[name]
@@ -114,6 +112,7 @@ def run(name: str, door: str, python: Path, **environ: str) -> Outcome:
                 **vendor.environ,
                 **({**told, **vendor.launcher} if launched else {}),
                 "LANGSMITH_ENDPOINT": backend.url,
+                "LOGFIRE_BASE_URL": backend.url,
                 "BACKEND": backend.url,
                 "GATEWAY": gateway.url,
                 "HELICONE_GATEWAY_HOSTS": gateway.netloc,
@@ -176,10 +175,12 @@ def test_a_vendor_gets_the_same_spans_with_our_labels_on_them(
     assert (before.headers, after.output) == ([[], []], before.output)
 
 
-def test_logfire_keeps_what_a_callback_of_its_users_lets_pass(environments: Environments) -> None:
+def test_logfire_lets_the_session_pass_with_the_readmes_callback(environments: Environments) -> None:
     vendor = VENDORS["logfire"]
     python = environments.python("logfire", vendor.requirements, vendor.alone)
 
-    kept = run("logfire", "configure first", python, RECIPE="yes")
+    (recipe,) = re.findall(r"^```python logfire\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+
+    kept = run("logfire", "configure first", python, RECIPE=recipe)
 
     assert labels(apps(finished(kept.spans))) == [one for one in LABELS if one[0] != "POST"]

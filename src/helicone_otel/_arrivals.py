@@ -25,7 +25,7 @@ Attributes = Mapping[str, object] | None
 
 _NO_FACTS: Final[dict[str, object]] = {}
 _INTERNAL: Final = trace.SpanKind.INTERNAL
-_ENTRANCES: Final = frozenset({trace.SpanKind.SERVER, trace.SpanKind.CONSUMER})
+_ENTRANCES: Final = (trace.SpanKind.SERVER, trace.SpanKind.CONSUMER)
 
 
 class Arrivals:
@@ -39,6 +39,7 @@ class Arrivals:
         self._vocabulary = resolver.vocabulary
         self._known_scope = resolver.vocabulary.known_scope
         self._traces = resolver.traces
+        self._strangers = resolver.strangers
 
     def attend(self, span: Span, parent_context: Context | None = None) -> None:
         """Take note of a span that has started, and label it if it belongs to a session.
@@ -53,14 +54,16 @@ class Arrivals:
         scope_name = span.instrumentation_scope.name  # type: ignore[union-attr]  # the SDK always sets one
         scope = self._known_scope(scope_name) or self._vocabulary.scope(scope_name)
         attributes = span.attributes
-        if scope.known or PLACES or self._traces or attributes or self._live:
+        if scope.known or PLACES or self._traces or attributes or self._live or span.kind is not _INTERNAL:
+            if span.kind in _ENTRANCES:
+                self._strangers.hear(span.get_span_context().trace_id, parent_context)
             self._consider(span, scope, attributes, parent_context)
         elif span.parent is not None:
             self._lineage.note(span.get_span_context().span_id, trace.get_current_span(parent_context))
 
     def _consider(self, span: Span, scope: Scope, attributes: Attributes, parent_context: Context | None) -> None:
         """Label a span if it is our business, else remember what stands above it."""
-        ids, above = span.get_span_context(), span.parent
+        ids, above, kind = span.get_span_context(), span.parent, span.kind
         place: Place | None = None
         if PLACES:
             place = (get_current() if parent_context is None else parent_context).get(PLACE_KEY)  # type: ignore[assignment]  # our own key
@@ -76,7 +79,7 @@ class Arrivals:
                 self._lineage.note(ids.span_id, trace.get_current_span(parent_context))
             return
         parent = self._parent_of(above, parent_context) if above is not None else None
-        if not attributes and span.kind is _INTERNAL:
+        if not attributes and kind is _INTERNAL:
             # The common case is spelled out: see the benchmarks.
             holder = parent
             if place is not None and (parent is None or is_newer(place, parent)):

@@ -40,10 +40,3 @@ def plan_later(trip: str) -> dict[str, str]:
     with tracer.start_as_current_span("research"):
         ask(f"What to see on trip {trip}?")
         return {"task": book.apply_async((trip,)).id}
-
-
-@app.post("/trips/{trip}/ask")
-def only_ask(trip: str) -> dict[str, str | int]:
-    """Ask the model, and say which process did it."""
-    with tracer.start_as_current_span("research"):
-        return {"answer": ask(f"What to see on trip {trip}?"), "pid": os.getpid()}

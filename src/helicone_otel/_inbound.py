@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from opentelemetry import baggage
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import CarrierT, Getter
 
@@ -66,7 +65,8 @@ def _session_in_baggage(carrier: CarrierT, getter: Getter[CarrierT], path: Sessi
     if not getter.get(carrier, "baggage"):
         return None
     # Read from the carrier, because the app's own baggage propagator may come after this one.
-    from opentelemetry.baggage.propagation import W3CBaggagePropagator  # noqa: PLC0415  # few apps come here
+    from opentelemetry import baggage  # noqa: PLC0415  # it takes a millisecond to load, and few apps come here
+    from opentelemetry.baggage.propagation import W3CBaggagePropagator  # noqa: PLC0415  # the same
 
     said = baggage.get_all(W3CBaggagePropagator().extract(carrier, Context(), getter))
     session_id = _wire.valid_text(first_text(said, CALLERS_BAGGAGE.session_ids) or "")

@@ -6,10 +6,10 @@ spans (`BaggageSpanProcessor`, Langfuse, Logfire). There it looks like the app's
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Final
 
-from opentelemetry import baggage
 from opentelemetry.context import Context
 
 from ._memory import Recent
@@ -38,7 +38,9 @@ class Strangers:
 
     def hear(self, trace_id: int, context: Context | None) -> None:
         """Take note of the baggage in whose presence work came in."""
-        if self._trusted or not (entries := baggage.get_all(context)):
+        # Where nobody has loaded it yet, nobody has put any in. To load it takes a millisecond.
+        baggage = sys.modules.get("opentelemetry.baggage")
+        if self._trusted or baggage is None or not (entries := baggage.get_all(context)):
             return
         said = frozenset(hash(text) for key in self._keys if (text := first_text(entries, (key,))))
         if said:

@@ -44,12 +44,11 @@ LAYERS = (
     ),
     ("_carriers", "_inbound", "_messages", "_processor", "_propagator", "_settled", "_transport"),
     ("_wraps", "_bootstrap"),
-    ("__init__",),
 )
 ORDER = {module: place for place, module in enumerate(module for layer in LAYERS for module in layer)}
 PURE = {module for layer in LAYERS[:3] for module in layer}
 # The doors stand on top of everything: each may use the others, and nothing below uses them.
-DOORS = ("__main__", "_cli", "_demo", "_instrumentor", "_testing", "testing")
+DOORS = ("__init__", "__main__", "_cli", "_demo", "_doctor", "_instrumentor", "_testing", "testing")
 
 
 def _modules() -> dict[str, Path]:

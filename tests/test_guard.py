@@ -34,6 +34,7 @@ def _broken_handler() -> Iterator[None]:
     logger.removeHandler(broken)
 
 
+@pytest.mark.failures
 def test_a_failure_is_logged_once_with_its_traceback_and_counted_always(caplog: pytest.LogCaptureFixture) -> None:
     for number in range(3):
         fail("on_start", KeyError(number))
@@ -48,6 +49,7 @@ def test_a_failure_is_logged_once_with_its_traceback_and_counted_always(caplog: 
     assert swallowed() == {"on_start: KeyError": 3}
 
 
+@pytest.mark.failures
 def test_each_place_and_each_type_of_error_is_a_kind_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
     fail("on_start", KeyError())
     fail("on_start", TypeError())
@@ -85,6 +87,7 @@ def test_the_memory_of_failures_is_bounded_and_the_rest_is_one_kind(caplog: pyte
     assert swallowed()["message 0"] == 2
 
 
+@pytest.mark.failures
 def test_an_error_that_cannot_be_printed_is_swallowed_too(caplog: pytest.LogCaptureFixture) -> None:
     class UnprintableError(Exception):
         def __str__(self) -> str:
@@ -96,6 +99,7 @@ def test_an_error_that_cannot_be_printed_is_swallowed_too(caplog: pytest.LogCapt
     assert len(caplog.records) == 1
 
 
+@pytest.mark.failures
 @pytest.mark.usefixtures("_broken_handler")
 def test_a_log_handler_that_fails_does_not_become_the_users_failure() -> None:
     fail("on_start", KeyError())

@@ -712,6 +712,7 @@ def test_without_a_destination_nothing_is_written() -> None:
     assert [[name for name in carrier if name.startswith("Helicone")] for carrier in carriers] == [[], [], []]
 
 
+@pytest.mark.failures
 def test_a_carrier_that_takes_nothing_does_not_fail_the_caller() -> None:
     class Closed(dict[str, str]):
         def __setitem__(self, name: str, value: str) -> None:

@@ -194,7 +194,7 @@ def test_a_carrier_nobody_understands_fails_no_message(carrier: object) -> None:
 
     app.send(carrier, Deaf())
 
-    assert all(kind.startswith("inject: ") for kind in swallowed())
+    assert swallowed() == {}
 
 
 @pytest.mark.parametrize("accept", [True, False])

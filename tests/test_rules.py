@@ -125,14 +125,17 @@ def test_a_made_up_id_that_has_left_on_a_span_stays_the_traces() -> None:
     assert {label["helicone.session.id"] for label in app.labels().values()} == {_trace_session(root)}
 
 
-def test_a_made_up_id_that_has_left_in_a_header_stays_the_traces() -> None:
+@pytest.mark.parametrize("theirs", [{}, {"Helicone-Session-Path": "/theirs"}, {"Helicone-Session-Name": "Theirs"}])
+def test_a_made_up_id_that_has_left_in_a_header_stays_the_traces(theirs: dict[str, str]) -> None:
     app = App(Settings(gateway_hosts=("gateway.test",)))
-    carrier: dict[str, str] = {}
+    carrier = dict(theirs)
     with app.span("root") as root:
         with app.chat() as chat:
             with app.span("POST", {"http.url": "https://gateway.test/v1"}, scope=HTTP, kind=CLIENT):
                 HeliconePropagator(app.registry).inject(carrier)
-            chat.set_attribute("gen_ai.conversation.id", "late")
+                chat.set_attribute("gen_ai.conversation.id", "late")
+                with app.span("beside", context=trace.set_span_in_context(chat)):
+                    pass
 
     assert carrier["Helicone-Session-Id"] == _trace_session(root)
     assert {label["helicone.session.id"] for label in app.labels().values()} == {_trace_session(root)}

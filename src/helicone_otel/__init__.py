@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ._bootstrap import configure as configure
     from ._context import session as session
     from ._context import step as step
+    from ._doctor import doctor as doctor
     from ._processor import HeliconeSpanProcessor as HeliconeSpanProcessor
     from ._propagator import HeliconePropagator as HeliconePropagator
     from ._registry import current_session as current_session
@@ -34,6 +35,7 @@ _HOMES = {
     "SettingsError": "_settings",
     "configure": "_bootstrap",
     "current_session": "_registry",
+    "doctor": "_doctor",
     "session": "_context",
     "step": "_context",
 }
@@ -48,6 +50,7 @@ __all__ = [
     "SettingsError",
     "configure",
     "current_session",
+    "doctor",
     "session",
     "step",
 ]

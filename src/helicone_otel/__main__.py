@@ -45,6 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from ._cli.demo import demo  # noqa: PLC0415
 
             return demo(as_json=given.json)
+        case "doctor":
+            from ._cli.doctor import doctor  # noqa: PLC0415
+
+            return doctor(as_json=given.json)
         case _:
             from ._settings import render_table  # noqa: PLC0415
 
@@ -80,6 +84,16 @@ def _parser() -> argparse.ArgumentParser:
         "on loopback, draw its sessions, and check them against what the gateway, the vector store and the tool saw.",
     )
     demo.add_argument("--json", action="store_true", help="print the sessions as JSON")
+    doctor = commands.add_parser(
+        "doctor",
+        help="say why headers would or would not leave from this environment",
+        description="Start a process as opentelemetry-instrument would start your app here, have the LLM SDKs that are "
+        "installed call a stand-in for a gateway on loopback, and say what left, what did not, and what to do next. "
+        "Nothing is sent elsewhere.",
+        epilog="Exit code: 0 if all is well or there are only warnings, 1 if there are problems, 2 if something could "
+        "not be looked at.",
+    )
+    doctor.add_argument("--json", action="store_true", help="print the report as JSON")
     commands.add_parser("env", help="print the settings and their environment variables")
     return parser
 

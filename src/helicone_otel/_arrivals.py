@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
+from operator import itemgetter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import trace
@@ -12,8 +13,8 @@ from opentelemetry.context import Context, get_current
 from ._context import PLACE_KEY, PLACES, Place
 from ._destinations import Destination
 from ._labeller import Labeller
-from ._lineage import MAX_LIVE
 from ._record import MAX_DEPTH, Record
+from ._requests import may_be_request, tell_wrappers
 from ._resolver import Resolver, is_newer
 from ._spans import URL_ATTRIBUTES, Scope
 from ._stands import Alike
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 Attributes = Mapping[str, object] | None
 
 _NO_FACTS: Final[dict[str, object]] = {}
-_INTERNAL: Final = trace.SpanKind.INTERNAL
-_ENTRANCES: Final = (trace.SpanKind.SERVER, trace.SpanKind.CONSUMER)
+_MAX_KEY: Final = 32
+_SERVER: Final = trace.SpanKind.SERVER
+_CONSUMER: Final = trace.SpanKind.CONSUMER
+_ENTRANCES: Final = frozenset({_SERVER, _CONSUMER})
 
 
 class Arrivals:
@@ -36,16 +39,17 @@ class Arrivals:
         self._labeller = labeller
         self._lineage = resolver.lineage
         self._live = resolver.lineage.live
+        self._recent = resolver.lineage.recent
         self._vocabulary = resolver.vocabulary
         self._known_scope = resolver.vocabulary.known_scope
         self._traces = resolver.traces
         self._strangers = resolver.strangers
 
-    def attend(self, span: Span, parent_context: Context | None = None) -> None:
+    def attend(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: C901, PLR0912  # see below
         """Take note of a span that has started, and label it if it belongs to a session.
 
-        Most spans of most apps are none of our business, which must cost next to nothing: no place
-        is open, no dialect knows the scope or an attribute, the trace has no session.
+        Most spans of most apps are none of our business, which must cost next to nothing. Most others
+        are like one before them, so that way is the short one; a call less is worth a line more here.
 
         Args:
             span: The live span.
@@ -53,53 +57,54 @@ class Arrivals:
         """
         scope_name = span.instrumentation_scope.name  # type: ignore[union-attr]  # the SDK always sets one
         scope = self._known_scope(scope_name) or self._vocabulary.scope(scope_name)
-        attributes = span.attributes
-        if scope.known or PLACES or self._traces or attributes or self._live or span.kind is not _INTERNAL:
-            if span.kind in _ENTRANCES:
-                self._strangers.hear(span.get_span_context().trace_id, parent_context)
-            self._consider(span, scope, attributes, parent_context)
-        elif span.parent is not None:
-            self._lineage.note(span.get_span_context().span_id, trace.get_current_span(parent_context))
-
-    def _consider(self, span: Span, scope: Scope, attributes: Attributes, parent_context: Context | None) -> None:
-        """Label a span if it is our business, else remember what stands above it."""
-        ids, above, kind = span.get_span_context(), span.parent, span.kind
+        shown, above, kind = span.attributes, span.parent, span.kind
+        if kind is _SERVER or kind is _CONSUMER:
+            self._strangers.hear(span.get_span_context().trace_id, parent_context)
         place: Place | None = None
         if PLACES:
             place = (get_current() if parent_context is None else parent_context).get(PLACE_KEY)  # type: ignore[assignment]  # our own key
-        facts = self._facts_of(scope, attributes) if attributes else _NO_FACTS
-        if (
-            place is None
-            and not facts
-            and not scope.known
-            and ids.trace_id not in self._traces
-            and not (above is not None and self._lineage.remembers(above.span_id))
+        if place is None and (
+            not (scope.known or self._traces or shown or self._live) or self._is_ordinary(span, scope, shown)
         ):
             if above is not None:
-                self._lineage.note(ids.span_id, trace.get_current_span(parent_context))
+                self._lineage.note(span.get_span_context().span_id, trace.get_current_span(parent_context))
             return
-        parent = self._parent_of(above, parent_context) if above is not None else None
-        if not attributes and kind is _INTERNAL:
-            # The common case is spelled out: see the benchmarks.
-            holder = parent
-            if place is not None and (parent is None or is_newer(place, parent)):
-                known = place.record
-                holder = known[1] if known is not None and known[0] is self._resolver and not place.left else None
-            base = holder.stand if holder is not None and (holder is parent or holder.rooted) else None
-            alike = base.alike.get((scope, span.name)) if base is not None else None
-            if alike is not None and alike.stand.chosen:
-                self._live[ids.span_id] = (alike, place)
-                if len(self._live) > MAX_LIVE:
-                    self._live.forget_oldest()
-                span.set_attributes(alike.stand.label)
-                return
-        elif ids.span_id in self._live:
-            return  # a second processor of ours, added by hand
-        record = Record(span, parent, scope, place, ids.trace_id)
-        if record.depth > MAX_DEPTH:
-            record.cut_off()
-        self._live.put(ids.span_id, record)
-        self._take_in(record, span, facts, len(attributes) if attributes else 0)
+        attributes = _copy(shown) if shown else _NO_FACTS
+        parent = encloses = self._parent_of(above, parent_context) if above is not None else None
+        if place is not None and (parent is None or is_newer(place, parent)):
+            known = place.record
+            if known is not None and known[0] is self._resolver and known[1].rooted and not place.left:
+                encloses = known[1]
+            else:
+                encloses = self._record_of(place, span)
+        if encloses is None or (stand := encloses.stand) is None:
+            self._take_in(span, scope, attributes, parent, place)
+            return
+        alike = stand.alike.get((scope, span.name, *attributes) if attributes else (scope, span.name))
+        if alike is None or alike.kind is not kind or (alike.show and alike.show(attributes) != alike.shown):
+            self._take_in(span, scope, attributes, parent, place)
+        elif not alike.leaf or (alike.request and self._vocabulary.has_detached):
+            self._take_in_alike(span, encloses, place, alike)
+        else:
+            recent = self._recent
+            recent.young[span.get_span_context().span_id] = (alike, place, encloses)
+            if len(recent.young) >= recent.limit:
+                recent.turn()
+            if alike.request and parent is not None:
+                tell_wrappers(alike.reading, encloses)
+            span.set_attributes(alike.stand.label)
+
+    def _is_ordinary(self, span: Span, scope: Scope, attributes: Attributes) -> bool:
+        """Tell whether a span outside of any place is none of our business."""
+        if scope.known or span.get_span_context().trace_id in self._traces:
+            return False
+        if span.parent is not None and self._lineage.remembers(span.parent.span_id):
+            return False
+        return not (attributes and self._facts_of(scope, attributes))
+
+    def _record_of(self, place: Place, span: Span) -> Record | None:
+        """Return the record of a place, if it is known already and holds for a span's trace."""
+        return None if place.left else self._resolver.known_record(place, span.get_span_context().trace_id)
 
     def _facts_of(self, scope: Scope, attributes: Mapping[str, object]) -> Mapping[str, object]:
         """Return what a span shows; nothing, if it is only a URL whose host is on no list, as most are."""
@@ -122,42 +127,67 @@ class Arrivals:
             self._labeller.ask(parent)
         return parent
 
-    def _encloses(self, place: Place | None, parent: Record | None, trace_id: int) -> Record | None:
-        """Return what encloses a span, if that is known already."""
-        if place is not None and (parent is None or is_newer(place, parent)):
-            return None if place.left else self._resolver.known_record(place, trace_id)
-        return parent
-
-    def _take_in(self, record: Record, span: Span, facts: Mapping[str, object], size: int) -> None:
-        """Read and label a span that has started, or label it like the last that showed the same."""
-        key: tuple[object, ...] | None = None
-        if not facts and span.kind is _INTERNAL:
-            key = (record.scope, span.name)
-        elif self._vocabulary.are_common(facts) and span.kind not in _ENTRANCES:
-            key = (record.scope, span.name, span.kind, *facts.items())
-        encloses = self._encloses(record.place, record.parent, record.trace_id)
-        base = encloses.stand if encloses is not None else None
-        try:
-            alike = base.alike.get(key) if base is not None and key is not None else None
-        except TypeError:  # a value that cannot be hashed, as a mapping
-            alike = key = None
-        if alike is not None:
-            record.parent = encloses
-            self._label_alike(record, alike, span, size)
-            return
+    def _take_in(
+        self, span: Span, scope: Scope, attributes: dict[str, object], parent: Record | None, place: Place | None
+    ) -> None:
+        """Read and label a span that has started, and remember it for those that are like it."""
+        ids = span.get_span_context()
+        if self._lineage.remembers(ids.span_id):
+            return  # a second processor of ours, added by hand
+        facts = self._facts_of(scope, attributes)
+        key = (scope, span.name, *attributes)
+        record = Record(span, parent, scope, place, ids.trace_id)
+        if record.depth > MAX_DEPTH:
+            record.cut_off()
+        self._live.put(ids.span_id, record)
         self._labeller.read(record, [record])
-        # What the SDK's limits cut does for no one else.
-        if key and record.base is not None and record.stand is not None and _bears(span, record.label):
-            with contextlib.suppress(TypeError):  # see above
-                record.base.alike.put(key, Alike(record.reading, record.stand, record.base, span.name))
+        if (
+            len(key) <= _MAX_KEY
+            and span.kind not in _ENTRANCES
+            and self._vocabulary.are_common(facts)
+            and record.parent is not None
+        ):
+            self._remember(key, record, span, facts)
 
-    def _label_alike(self, record: Record, alike: Alike, span: Span, size: int) -> None:
-        record.reading, record.stand, record.base, record.name = alike
-        record.label = label = alike.stand.label
-        record.size = size + len(label)
-        span.set_attributes(label)
+    def _remember(self, key: tuple[object, ...], record: Record, span: Span, facts: Mapping[str, object]) -> None:
+        base, stand, scope, reading = record.base, record.stand, record.scope, record.reading
+        # What the SDK's limits cut does for no one else.
+        if base is None or stand is None or scope is None or not _bears(span, record.label):
+            return
+        # A made-up id may have to be replaced.
+        leaf = stand.chosen
+        base.alike.put(
+            key,
+            Alike(
+                reading,
+                stand,
+                base,
+                span.name,
+                scope,
+                span.kind,
+                itemgetter(*facts) if facts else None,
+                itemgetter(*facts)(facts) if facts else None,
+                record.size,
+                leaf,
+                may_be_request(reading),
+            ),
+        )
+
+    def _take_in_alike(self, span: Span, encloses: Record, place: Place | None, alike: Alike) -> None:
+        ids = span.get_span_context()
+        record = Record(span, encloses, alike.scope, place, ids.trace_id)
+        record.be_like(alike)
+        if record.depth > MAX_DEPTH:
+            record.cut_off()
+        self._live.put(ids.span_id, record)
+        span.set_attributes(alike.stand.label)
 
 
 def _bears(span: ReadableSpan, label: Mapping[str, object] | None) -> bool:
     attributes = span.attributes or _NO_FACTS
     return label is not None and all(attributes.get(key) == value for key, value in label.items())
+
+
+def _copy(attributes: Mapping[str, object]) -> dict[str, object]:
+    # All but copying is slow on the mapping that the SDK shows.
+    return attributes.copy() if type(attributes) is MappingProxyType else dict(attributes)

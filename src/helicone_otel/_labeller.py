@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from . import _wire
 from ._record import MAX_DEPTH, Record
-from ._resolver import Resolver
+from ._resolver import Resolver, size_of
 from ._session import Session
 from ._stands import top
 
@@ -57,7 +57,7 @@ class Labeller:
             if above is None:
                 break
             span, parent = above.span, above.parent
-            if span is not None and (above.size != len(span.attributes or ()) or above.name != span.name):
+            if span is not None and (above.size != size_of(span) or above.name != span.name):
                 return self._ask_line(record)
             if above.base is not (parent.stand if parent is not None else resolver.base_of(above)):
                 return self._ask_line(record)

@@ -13,7 +13,9 @@ from ._record import MAX_DEPTH, Record
 from ._spans import Vocabulary
 from ._stands import Alike
 
-Entry = Record | tuple[Alike, Place | None]
+# A span below which there is nothing: what it is like, the place in which it started, what encloses it.
+Leaf = tuple[Alike, Place | None, Record]
+Entry = Record | Leaf
 
 # Spans of an LLM app that live: beyond this many, which are ones that never end, the oldest are forgotten.
 MAX_LIVE: Final = 8192
@@ -30,57 +32,31 @@ class Lineage:
     being when a recognised span turns out to be below it. The Context hands over the parent itself,
     also when it has ended, so that a span without children costs nothing.
 
-    A plain span that was labelled like others has no record of its own either: an entry says whom
-    it is like and in which place it started.
+    A span that was labelled like others has no record of its own either while nothing is below it: it
+    is a leaf.
 
     Attributes:
         live: The entries of spans that have not ended, by span id.
-        ended: The entries of those that have.
+        recent: The entries of those that have, and leaves at whose end there is nothing to decide.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self.live: Recent[int, Entry] = Recent(MAX_LIVE)
-        self.ended: Generations[int, Entry] = Generations(MAX_ENDED)
+        self.recent: Generations[int, Entry] = Generations(MAX_ENDED)
         self._above: Generations[int, trace.Span] = Generations(MAX_LINKS)
 
     def remembers(self, span_id: int) -> bool:
         """Tell whether anything is remembered of a span but what stands above it."""
-        return span_id in self.live or self.ended.get(span_id) is not None
+        return span_id in self.live or self.recent.get(span_id) is not None
 
     def known(self, span_id: int, span: object = None) -> Record | None:
-        """Return the record of a span that is remembered; of one that is like others, make it now."""
-        entry = self.live.get(span_id) or self.ended.get(span_id)
+        """Return the record of a span that is remembered; of a leaf, make it now."""
+        entry = self.live.get(span_id) or self.recent.get(span_id)
         if not isinstance(entry, tuple):
             return entry
-        readable = span if isinstance(span, ReadableSpan) else None
-        ended = span_id not in self.live
-        record = self._record_alike(entry, readable)
-        record.ended = ended
-        if ended:
-            self.ended.put(span_id, record)
-        else:
-            self.live[span_id] = record
-        return record
-
-    def _record_alike(self, entry: tuple[Alike, Place | None], span: ReadableSpan | None) -> Record:
-        alike, place = entry
-        above = span.parent if span is not None else None
-        ids = span.get_span_context() if span is not None else None
-        parent = self.known(above.span_id) if above is not None else None
-        if (parent is None or parent.stand is not alike.base) and place is not None and place.record is not None:
-            parent = place.record[1]
-        scope = span.instrumentation_scope if span is not None else None
-        record = Record(
-            span, parent, self._vocabulary.scope(scope.name) if scope else None, place, ids.trace_id if ids else 0
-        )
-        record.reading, record.stand, record.base, record.name = alike
-        record.label = alike.stand.label
-        record.size = len(alike.stand.label)
-        if parent is None or parent.stand is not alike.base:
-            # What enclosed it is forgotten; where it stood is not.
-            record.parent = None
-            record.own, record.opened, record.begins = alike.stand.session, True, alike.stand.path
+        record = _record_of_leaf(entry, span if isinstance(span, ReadableSpan) else None)
+        (self.recent if record.ended else self.live).put(span_id, record)
         return record
 
     def note(self, span_id: int, parent: trace.Span) -> None:
@@ -116,7 +92,7 @@ class Lineage:
         scope = self._vocabulary.scope(span.instrumentation_scope.name)
         record = Record(span, None, scope, None, context.trace_id)
         record.ended = span.end_time is not None
-        (self.ended if record.ended else self.live).put(context.span_id, record)
+        (self.recent if record.ended else self.live).put(context.span_id, record)
         return record
 
     def ended_record(self, span: ReadableSpan) -> Record | None:
@@ -125,5 +101,18 @@ class Lineage:
         if ids is None or scope is None:
             return None
         record = Record(span, self.above(ids.span_id), self._vocabulary.scope(scope.name), None, ids.trace_id)
-        self.ended.put(ids.span_id, record)
+        record.ended = True
+        self.recent.put(ids.span_id, record)
         return record
+
+
+def _record_of_leaf(leaf: Leaf, span: ReadableSpan | None) -> Record:
+    alike, place, parent = leaf
+    ids = span.get_span_context() if span is not None else None
+    # A place outside of any span may be shared by traces, so the span is asked first.
+    record = Record(span, parent, alike.scope, place, ids.trace_id if ids is not None else parent.trace_id)
+    record.be_like(alike)
+    record.ended = span is None or span.end_time is not None
+    if record.depth > MAX_DEPTH:
+        record.cut_off()
+    return record

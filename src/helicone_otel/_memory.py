@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -18,26 +17,29 @@ class Generations(Generic[_K, _R]):
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._young: dict[_K, _R] = {}
+        self.limit = limit
+        self.young: dict[_K, _R] = {}
         self._old: dict[_K, _R] = {}
-        # A counter's step is atomic, so exactly one thread sees the limit: no lock is held when a
-        # process forks.
-        self._ticks = itertools.count(1)
 
     def get(self, key: _K) -> _R | None:
         """Return what was put in under a key, if it is still remembered."""
-        found = self._young.get(key)
+        found = self.young.get(key)
         return self._old.get(key) if found is None else found
 
     def put(self, key: _K, value: _R) -> None:
         """Remember a value."""
-        self._young[key] = value
-        if not next(self._ticks) % self._limit:
-            self._old, self._young = self._young, {}
+        self.young[key] = value
+        if len(self.young) >= self.limit:
+            self.turn()
+
+    def turn(self) -> None:
+        """Begin a new generation; what threads lose that do it at once is a few entries."""
+        young = self.young
+        if len(young) >= self.limit:
+            self._old, self.young = young, {}
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        return len(self.young) + len(self._old)
 
 
 class Recent(dict[_K, _R]):

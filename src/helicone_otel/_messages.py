@@ -51,7 +51,7 @@ def _present(carrier: object) -> dict[str, str]:
     """Return the id and path that a carrier names already, by our spelling of their names."""
     pairs = carrier.items() if isinstance(carrier, Mapping) else carrier if isinstance(carrier, list) else ()
     spelled = {_ID.lower(): _ID, _PATH.lower(): _PATH}
-    found = ((spelled.get(str(pair[0]).lower()), pair[1]) for pair in pairs)
+    found = ((spelled.get(str(pair[0]).lower()), pair[1]) for pair in pairs if _is_header(pair))
     return {name: _text(value) for name, value in found if name}
 
 
@@ -68,7 +68,11 @@ def _take_out(carrier: object) -> None:
         for name in [name for name in carrier if _is_ours(name)]:
             del carrier[name]
     elif isinstance(carrier, list):
-        carrier[:] = [pair for pair in carrier if not _is_ours(pair[0])]
+        carrier[:] = [pair for pair in carrier if not (_is_header(pair) and _is_ours(pair[0]))]
+
+
+def _is_header(pair: object) -> bool:
+    return isinstance(pair, tuple | list) and len(pair) == 2  # noqa: PLR2004  # name and value
 
 
 def _is_ours(name: object) -> bool:

@@ -45,7 +45,9 @@ class HeliconeSpanProcessor(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """Decide for good what a span that has ended bears."""
         try:
-            self._registry.settle(span)
+            registry = self._registry
+            if registry.live:
+                registry.settle(span)
         except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
             swallow("on_end", error)
 
@@ -59,6 +61,8 @@ class HeliconeSpanProcessor(SpanProcessor):
 
 class _Nobody:
     """Stands in for the registry once the processor is disarmed."""
+
+    live = ()
 
     def attend(self, span: Span, parent_context: Context | None) -> None:
         """Take no note."""

@@ -9,7 +9,7 @@ from ._context import Place
 from ._destinations import Destination
 from ._session import Belongings, Session
 from ._spans import NOTHING, Reading, Scope
-from ._stands import Stand
+from ._stands import Alike, Stand
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -65,8 +65,6 @@ class Record:
     """A gateway saw the call, so Helicone has a row of it."""
     wraps: bool = False
     """A call of the same kind was seen inside."""
-    claimed: bool = False
-    """A detached wrapper beside it has found it."""
     request: bool = False
     ended: bool = False
 
@@ -79,6 +77,12 @@ class Record:
         self.place = place
         self.trace_id = trace_id
         self.depth: int = parent.depth + 1 if parent is not None else 0
+
+    def be_like(self, alike: Alike) -> None:
+        """Take over what holds for all spans that are like this one."""
+        self.reading, self.stand, self.base, self.name = alike.reading, alike.stand, alike.base, alike.name
+        self.label = alike.stand.label
+        self.size = alike.size
 
     def cut_off(self) -> None:
         """Forget what stands above, of a line of spans too long to be remembered, but for where it stood."""

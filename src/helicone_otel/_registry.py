@@ -8,7 +8,7 @@ What spans are told to bear is written by `_labeller`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -21,16 +21,14 @@ from ._guard import swallow
 from ._labeller import Labeller
 from ._record import MAX_DEPTH, Record
 from ._requests import Calls, request_id
-from ._resolver import Resolver, is_newer
+from ._resolver import Resolver, is_newer, size_of
 from ._session import Session
 from ._settings import Settings
 from ._spans import CALL_KINDS, REQUEST_KINDS
+from ._stands import Alike
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
-
-
-_NO_FACTS: Final[dict[str, object]] = {}
 
 
 class Location(NamedTuple):
@@ -83,8 +81,8 @@ class Registry:
         self.settings = settings
         self.resolver = Resolver(settings)
         self.lineage = self.resolver.lineage
-        self._live = self.lineage.live
-        self._put_ended = self.lineage.ended.put
+        self.live = self.lineage.live
+        self._put_recent = self.lineage.recent.put
         self._vocabulary = self.resolver.vocabulary
         self._labeller = Labeller(self.resolver)
         self.attend = Arrivals(self.resolver, self._labeller).attend
@@ -103,7 +101,7 @@ class Registry:
             `None` where there is no session.
         """
         place = current_place(context) if PLACES else None
-        if place is None and not self._live and not self.resolver.traces:
+        if place is None and not self.live and not self.resolver.traces:
             return self._locate_process(call)
         span = trace.get_current_span(context)
         ids = span.get_span_context()
@@ -168,19 +166,25 @@ class Registry:
             if call is None or above is call:
                 break
         _note_sent(record, call, tuple(headers.items()), destination)
+        stand = record.stand
+        if stand is not None and headers.get(_wire.SESSION_ID_HEADER) == stand.session.wire_id:
+            self.resolver.finalise(record)  # the caller set a path or name only, so the id that leaves is ours
 
     # --- a span has ended ---------------------------------------------------------------------
 
     def settle(self, span: ReadableSpan) -> None:
         """Decide for good, when a span has ended, what it is and whether it stands for a call."""
-        if not self._live or (ids := span.get_span_context()) is None:
+        ids = span.get_span_context()
+        entry = self.live.pop(ids.span_id, None) if ids is not None else None
+        if ids is None or entry is None:
             return
-        entry = self._live.pop(ids.span_id, None)
-        if entry is None:
-            return
-        self._put_ended(ids.span_id, entry)
-        if not isinstance(entry, tuple):
+        self._put_recent(ids.span_id, entry)
+        if isinstance(entry, Record):
             self._settle(entry, span)
+
+    def _is_as_it_started(self, alike: Alike, span: ReadableSpan) -> bool:
+        """Tell whether a leaf has shown nothing more of itself than at its start."""
+        return size_of(span) == alike.size and span.name == alike.name
 
     def _settle(self, record: Record, span: ReadableSpan) -> None:
         self._labeller.follow(record)
@@ -199,15 +203,16 @@ class Registry:
         ids = span.get_span_context()
         if ids is None:
             return None
-        entry = self.lineage.ended.get(ids.span_id)
-        if isinstance(entry, tuple) and len(span.attributes or _NO_FACTS) == len(entry[0].stand.label):
-            return Outcome(entry[0].stand.label, entry[0].stand.label)
+        entry = self.lineage.recent.get(ids.span_id)
+        if isinstance(entry, tuple) and self._is_as_it_started(entry[0], span):
+            written = entry[0].stand.label
+            return Outcome(written, {**written, _wire.REQUEST_ID: request_id(span)} if entry[0].request else written)
         record = entry if isinstance(entry, Record) else self._record_of_ended(span, ids.span_id)
         label = self._labeller.label_of(record) if record is not None else None
         if record is None or label is None:
             return None
         extra: dict[str, str | list[str]] = {}
-        if record.request and not record.by_gateway:
+        if record.request and not (record.wraps or record.by_gateway):
             extra[_wire.REQUEST_ID] = request_id(span)
         if record.sent and self.settings.capture_headers:
             extra |= {_wire.REQUEST_HEADER_PREFIX + name.lower(): [value] for name, value in record.sent}

@@ -92,10 +92,9 @@ class Resolver:
         span, label = record.span, record.label
         if span is None:
             return False
-        attributes = span.attributes or _NO_FACTS
-        if record.size != len(attributes) or record.name != span.name:
+        if record.size != size_of(span) or record.name != span.name:
             return True
-        return label is not None and self._is_overwritten(attributes, label)
+        return label is not None and self._is_overwritten(span.attributes or _NO_FACTS, label)
 
     def _is_overwritten(self, attributes: Mapping[str, object], label: Mapping[str, str]) -> bool:
         # The user may put values of their own in the place of ours: the number stays the same.
@@ -293,9 +292,10 @@ class Resolver:
 
     def known_record(self, place: Place, trace_id: int) -> Record | None:
         """Return the record of a place if it has been made and holds for this trace."""
-        resolver, record = cast("tuple[Resolver | None, Record]", place.record or (None, None))
-        if resolver is not self:
+        known: tuple[Resolver, Record] | None = place.record
+        if known is None or known[0] is not self:
             return None
+        record = known[1]
         return record if record.rooted or record.trace_id == trace_id else None
 
     def _make_record(self, place: Place, outer: Record | None, trace_id: int, span: ReadableSpan | None) -> Record:
@@ -318,6 +318,12 @@ class Resolver:
             if above.stand is None or above is record:
                 self.find_stand(above)
         return record
+
+
+def size_of(span: ReadableSpan) -> int:
+    """Return how many attributes a span has."""
+    attributes = span.attributes
+    return 0 if attributes is None else len(attributes)
 
 
 def is_newer(place: Place, record: Record) -> bool:

@@ -122,7 +122,16 @@ _Ranked = tuple[int, str, Row]  # precedence, dialect's name, row
 class Scope:
     """What the dialects say about one instrumentation scope, indexed for reading its spans."""
 
-    __slots__ = ("_by_name", "_by_value", "_named", "application", "bare_carriers", "known", "takes_headers")
+    __slots__ = (
+        "_by_name",
+        "_by_value",
+        "_named",
+        "application",
+        "bare_carriers",
+        "detached",
+        "known",
+        "takes_headers",
+    )
 
     def __init__(self, name: str, dialects: Sequence[Dialect], application: bool) -> None:
         own = [dialect for dialect in dialects if dialect.scopes and is_listed(name, dialect.scopes)]
@@ -131,6 +140,7 @@ class Scope:
         self.application = application and not own
         self.takes_headers = all(dialect.takes_headers for dialect in own)
         self.bare_carriers = any(dialect.bare_carriers for dialect in own)
+        self.detached = any(row.detached for dialect in own for row in dialect.rows)
         self._by_value: dict[str, dict[str, list[_Ranked]]] = {}
         self._named: list[_Ranked] = []
         self._by_name: dict[tuple[str, str], _Ranked | None] = {}
@@ -201,6 +211,8 @@ class Vocabulary:
         )
         # Values of these tell one span from the next, so spans that bear them are not remembered alike.
         self._telling = frozenset((*ids, *_OURS, *URL_ATTRIBUTES, *_FOREIGN))
+        # Whether spans are around whose calls are beside them, not below.
+        self.has_detached = False
         self._scopes: dict[str, Scope] = {}
         self.known_scope = self._scopes.get
 
@@ -224,6 +236,7 @@ class Vocabulary:
                 self._scopes.clear()
             application = self._application_spans and not is_listed(name, self._libraries)
             scope = self._scopes[name] = Scope(name, self._dialects, application)
+            self.has_detached = self.has_detached or scope.detached
         return scope
 
     def read(self, scope: Scope, name: str, span_kind: str, attributes: Mapping[str, object]) -> Reading:

@@ -7,13 +7,13 @@ another one, and what is below it follows when it is asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from . import _wire
 from ._memory import Recent
 from ._session import Session, bounded
-from ._spans import CALL_KINDS, Reading
+from ._spans import CALL_KINDS, Reading, Scope
 
 _MAX_CHILDREN: Final = 256
 
@@ -30,12 +30,33 @@ class Look(NamedTuple):
 
 
 class Alike(NamedTuple):
-    """What spans have in common that show the same and stand below the same node."""
+    """What spans have in common that show the same and stand below the same node.
+
+    Attributes:
+        reading: What they are.
+        stand: Where they stand.
+        base: The node below which that is.
+        name: Their name.
+        scope: Their instrumentation scope.
+        kind: OpenTelemetry's word for their kind.
+        show: Returns what they show of themselves beyond which attributes they have; `None` for nothing.
+        shown: What that is.
+        size: How many attributes they have, our label included.
+        leaf: They need no record of their own while nothing is below them.
+        request: Without anything below it, each stands for a real call.
+    """
 
     reading: Reading
     stand: Stand
     base: Stand
     name: str
+    scope: Scope
+    kind: object
+    show: Callable[[Mapping[str, object]], object] | None
+    shown: object
+    size: int
+    leaf: bool
+    request: bool
 
 
 class Stand:

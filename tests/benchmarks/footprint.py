@@ -89,5 +89,5 @@ def _kept(name: str, inside: Context | None = None, llm: bool = False, end: bool
     tracemalloc.stop()
     lineage = registry.lineage
     links = lineage._above  # nobody else counts them
-    entries = len(lineage.live) + len(lineage.ended) + len(links) + len(registry.resolver.traces)
+    entries = len(lineage.live) + len(lineage.recent) + len(links) + len(registry.resolver.traces)
     return Row(f"kept of {SPANS:,} {name} ({megabytes:.1f} MB)", "entries", Sample(entries), budget=BOUND)

@@ -1,0 +1,20 @@
+"""`helicone-otel doctor`: what would leave from an app started in this environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from helicone_otel._doctor.draw import draw
+from helicone_otel._doctor.examine import examine_environment
+
+
+def doctor(*, as_json: bool) -> int:
+    """Print a report; return 0 if there is no problem, 1 if there are some, 2 if something could not be looked at."""
+    report = examine_environment(os.environ)
+    if as_json:
+        print(json.dumps(report.as_data(), indent=2))
+    else:
+        draw(report, sys.stdout)
+    return report.exit_code

@@ -1,0 +1,95 @@
+"""Are spans kept, and do their labels reach the backend as they were?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from helicone_otel import _wire
+
+from ..facts import Facts
+from ..installed import SAMPLERS
+from ..names import OFF, RATIOS, SAMPLER
+from ..report import Finding, ok, problem, warning
+
+_KEEP_ALL: Final = f"export {SAMPLER}=parentbased_always_on (sample in the collector instead)"
+_CODE_ONLY: Final = "headers then carry only what code opened with session() and step(), or HELICONE_SESSION_ID"
+# By the attribute in which the key was found.
+_KEEP_KEYS_OUT: Final = (
+    (
+        _wire.REQUEST_HEADER_PREFIX,
+        "export OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS=helicone-auth,authorization",
+    ),
+    ("", "give it once, as the client's default_headers=, not with each call"),
+)
+
+
+def sampling(facts: Facts) -> Iterator[Finding]:
+    """What is sampled out is invisible to us."""
+    if facts.process is not None and facts.process.sampler:
+        yield from _described(facts.process.sampler)
+        return
+    name = facts.variable(SAMPLER).lower()
+    known = facts.installed.names.get(SAMPLERS, frozenset())
+    if name and name not in known:
+        yield warning(f'{SAMPLER} names "{name}", which is not installed: it is ignored.', f"unset {SAMPLER}")
+    elif name in OFF:
+        yield warning(f"{SAMPLER}={name} keeps no span; {_CODE_ONLY}.", _KEEP_ALL)
+    elif name in RATIOS:
+        yield from _ratio(facts.variable(f"{SAMPLER}_ARG"))
+    else:
+        yield ok("Every trace is sampled." if not name else f"Sampler: {name}.")
+
+
+def _ratio(argument: str) -> Iterator[Finding]:
+    try:
+        ratio = float(argument or "1")
+    except ValueError:
+        yield warning(f"{SAMPLER}_ARG is no number, so the ratio is 1.", f"export {SAMPLER}_ARG=1")
+        return
+    if ratio >= 1:
+        yield ok("Every trace is sampled.")
+    else:
+        yield warning(f"Only {ratio:.4g} of all traces are sampled; {_CODE_ONLY}, in the rest.", _KEEP_ALL)
+
+
+def _described(sampler: str) -> Iterator[Finding]:
+    root = sampler.partition("root:")[2].partition(",")[0] or sampler
+    if root.startswith("AlwaysOn"):
+        yield ok("Every trace is sampled.")
+    else:
+        yield warning(f"The sampler is {root}; in what it leaves out, {_CODE_ONLY}.", _KEEP_ALL)
+
+
+def scrubbing(facts: Facts) -> Iterator[Finding]:
+    """Logfire scrubs whatever has `session` in its name or value; what was settled at a span's end is whole again."""
+    logfire = facts.installed.get("logfire")
+    app = facts.process
+    if not (app.scrubs if app else logfire is not None):
+        return
+    if facts.inside and facts.inside.installed:
+        yield ok('Logfire scrubs attributes with "session" in them; helicone-otel puts its own back, not yours.')
+    else:
+        yield warning(
+            'Logfire scrubs attributes with "session" in their name or value, and helicone-otel, which puts its own '
+            "back, is not on.",
+            "see to Start-up first, or logfire.configure(scrubbing=False)",
+        )
+
+
+def recorded_key(facts: Facts) -> Iterator[Finding]:
+    """OpenLLMetry records the headers that a call is given, and HTTP instrumentations those they are told to."""
+    for where in facts.probe.recorded if facts.probe else ():
+        remedy = next(remedy for prefix, remedy in _KEEP_KEYS_OUT if where.startswith(prefix))
+        yield problem(f"A Helicone-Auth given as extra_headers is recorded on spans, in clear, as {where}.", remedy)
+
+
+def destination(facts: Facts) -> Iterator[Finding]:
+    """Where spans go."""
+    process = facts.inside
+    if process is None or not process.records:
+        return
+    if process.exporters:
+        yield ok(f"Spans go to {', '.join(name.rpartition('.')[2] for name in process.exporters)}.")
+    else:
+        yield warning("Spans are exported nowhere; headers do not need it.", "export OTEL_TRACES_EXPORTER=otlp")

@@ -1,0 +1,56 @@
+"""From facts to a report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from helicone_otel._cli.text import visible
+
+from .checks import CHECKS
+from .facts import Facts
+from .inside import look_inside
+from .installed import look
+from .redact import Redaction
+from .report import Check, Finding, Line, Report, unknown
+
+
+def examine(facts: Facts, checks: Sequence[Check] = CHECKS) -> Report:
+    """Return what the checks find. None of them can fail the others."""
+    redacted = Redaction(facts.environ)
+    return Report(
+        tuple(
+            Line(check.name, check.group, _shown(finding, redacted))
+            for check in checks
+            for finding in _found(check, facts)
+        )
+    )
+
+
+def _found(check: Check, facts: Facts) -> Iterable[Finding]:
+    try:
+        return list(check.look(facts))
+    except Exception as error:  # noqa: BLE001  # the other checks still have something to say
+        return [unknown(f"The check {check.name} failed: {type(error).__name__}: {error}", "please report it")]
+
+
+def _shown(finding: Finding, redacted: Redaction) -> Finding:
+    # Names and messages come from the environment and from others' logs.
+    return replace(finding, text=visible(redacted(finding.text)), remedy=visible(redacted(finding.remedy)))
+
+
+def examine_environment(environ: Mapping[str, str]) -> Report:
+    """Return what would leave from an app started in this environment by `opentelemetry-instrument`."""
+    from .child import probe  # noqa: PLC0415  # it starts a process and a server, which an app that asks does not
+
+    with ThreadPoolExecutor(1) as beside:
+        probing = beside.submit(probe, environ)
+        installed = look()
+        return examine(Facts(environ, installed, probe=probing.result()))
+
+
+def examine_process() -> Report:
+    """Return what leaves, and would leave, from this process."""
+    return examine(Facts(os.environ, look(), process=look_inside()))

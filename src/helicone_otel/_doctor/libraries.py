@@ -1,0 +1,168 @@
+"""Which libraries there are, what instruments them, and how they reach their provider. Tables alone.
+
+Distributions are named as on the package index. A row's instrumentations stand in the order in which
+the doctor recommends them; the first is the one in its `pip install` line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A library whose work deserves spans.
+
+    Attributes:
+        distribution: Its name on the package index.
+        kind: What it is to a person: `SDK`, `vector store`, `MCP`, `agents`.
+        instrumentations: The distributions that make spans of it.
+        native: Versions that depend on `opentelemetry-api` make spans themselves.
+    """
+
+    distribution: str
+    kind: str
+    instrumentations: tuple[str, ...] = ()
+    native: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sdk:
+    """How an LLM SDK reaches its provider.
+
+    Attributes:
+        library: What it is, and what instruments it.
+        transports: HTTP clients that some version has used. The one in use is the first that the
+            installed version requires.
+        base_url: The variable that says where its calls go, if it reads one.
+        provider: The host of the provider itself.
+        gateway: What to put into `base_url` to go through Helicone, if there is a gateway for it.
+    """
+
+    library: Library
+    transports: tuple[str, ...]
+    base_url: str | None
+    provider: str
+    gateway: str | None = None
+
+
+_OTEL: Final = "opentelemetry-instrumentation-"
+_OPENINFERENCE: Final = "openinference-instrumentation-"
+
+SDKS: Final = (
+    Sdk(
+        Library(
+            "openai", "SDK", (f"{_OTEL}genai-openai", f"{_OTEL}openai-v2", f"{_OTEL}openai", f"{_OPENINFERENCE}openai")
+        ),
+        ("httpx2", "httpx"),
+        "OPENAI_BASE_URL",
+        "api.openai.com",
+        "https://oai.helicone.ai/v1",
+    ),
+    Sdk(
+        Library(
+            "anthropic",
+            "SDK",
+            (f"{_OTEL}genai-anthropic", f"{_OTEL}anthropic", f"{_OPENINFERENCE}anthropic"),
+            native=True,
+        ),
+        ("httpx2", "httpx"),
+        "ANTHROPIC_BASE_URL",
+        "api.anthropic.com",
+        "https://anthropic.helicone.ai",
+    ),
+    Sdk(
+        Library("google-genai", "SDK", (f"{_OTEL}google-genai", f"{_OPENINFERENCE}google-genai")),
+        ("httpx2", "httpx"),
+        "GOOGLE_GEMINI_BASE_URL",
+        "generativelanguage.googleapis.com",
+    ),
+    Sdk(
+        Library("mistralai", "SDK", (f"{_OTEL}mistralai", f"{_OPENINFERENCE}mistralai")),
+        ("httpx2", "httpx"),
+        None,
+        "api.mistral.ai",
+    ),
+    Sdk(
+        Library("cohere", "SDK", (f"{_OTEL}cohere", f"{_OPENINFERENCE}cohere")),
+        ("httpx",),
+        "CO_API_URL",
+        "api.cohere.com",
+    ),
+    Sdk(
+        Library("groq", "SDK", (f"{_OTEL}groq", f"{_OPENINFERENCE}groq")),
+        ("httpx",),
+        "GROQ_BASE_URL",
+        "api.groq.com",
+        "https://groq.helicone.ai",
+    ),
+    Sdk(
+        Library("together", "SDK", (f"{_OTEL}together", f"{_OPENINFERENCE}together")),
+        ("httpx", "requests"),
+        "TOGETHER_BASE_URL",
+        "api.together.ai",
+        "https://together.helicone.ai/v1",
+    ),
+    Sdk(
+        Library("ollama", "SDK", (f"{_OTEL}ollama", f"{_OPENINFERENCE}ollama")), ("httpx",), "OLLAMA_HOST", "127.0.0.1"
+    ),
+    # Its async half speaks aiohttp, its sync half and the OpenAI calls it hands on speak httpx.
+    Sdk(
+        Library("litellm", "SDK", (f"{_OPENINFERENCE}litellm", f"{_OTEL}litellm")),
+        ("aiohttp", "httpx"),
+        "OPENAI_API_BASE",
+        "api.openai.com",
+        "https://oai.helicone.ai/v1",
+    ),
+)
+
+LIBRARIES: Final = (
+    Library("chromadb", "vector store", (f"{_OTEL}chromadb",)),
+    Library("qdrant-client", "vector store", (f"{_OTEL}qdrant",)),
+    Library("pinecone", "vector store", (f"{_OTEL}pinecone",)),
+    Library("pymilvus", "vector store", (f"{_OTEL}milvus",)),
+    Library("weaviate-client", "vector store", (f"{_OTEL}weaviate",)),
+    Library("lancedb", "vector store", (f"{_OTEL}lancedb",)),
+    Library("marqo", "vector store", (f"{_OTEL}marqo",)),
+    Library("mcp", "MCP", (f"{_OPENINFERENCE}mcp", f"{_OTEL}mcp"), native=True),
+    Library("fastmcp", "MCP", (f"{_OPENINFERENCE}mcp", f"{_OTEL}mcp"), native=True),
+    Library(
+        "langchain-core",
+        "agents",
+        (f"{_OTEL}genai-langchain", f"{_OTEL}langchain", f"{_OPENINFERENCE}langchain"),
+    ),
+    Library(
+        "llama-index-core",
+        "agents",
+        (f"{_OTEL}genai-llama-index", f"{_OTEL}llamaindex", f"{_OPENINFERENCE}llama-index"),
+    ),
+    Library(
+        "openai-agents",
+        "agents",
+        (f"{_OTEL}genai-openai-agents", f"{_OTEL}openai-agents", f"{_OPENINFERENCE}openai-agents"),
+    ),
+    Library("crewai", "agents", (f"{_OPENINFERENCE}crewai", f"{_OTEL}crewai")),
+    Library("smolagents", "agents", (f"{_OTEL}genai-smolagents", f"{_OPENINFERENCE}smolagents")),
+    Library("agno", "agents", (f"{_OTEL}genai-agno", f"{_OTEL}agno", f"{_OPENINFERENCE}agno")),
+    Library("dspy", "agents", (f"{_OTEL}genai-dspy", f"{_OPENINFERENCE}dspy")),
+    Library("haystack-ai", "agents", (f"{_OPENINFERENCE}haystack", f"{_OTEL}haystack")),
+    Library("autogen-agentchat", "agents", (f"{_OPENINFERENCE}autogen-agentchat",)),
+    Library("ag2", "agents", (f"{_OPENINFERENCE}ag2",)),
+    Library("google-adk", "agents", (f"{_OPENINFERENCE}google-adk",), native=True),
+    Library("strands-agents", "agents", (f"{_OPENINFERENCE}strands-agents",), native=True),
+    Library("pydantic-ai-slim", "agents", (f"{_OPENINFERENCE}pydantic-ai",), native=True),
+)
+
+# Distributions that mean that this environment runs a server, which serves many sessions in one process.
+SERVERS: Final = ("uvicorn", "gunicorn", "hypercorn", "granian", "waitress", "uwsgi", "celery")
+# The modules of theirs that only a process has loaded in which they serve.
+SERVING_MODULES: Final = (
+    "uvicorn.server",
+    "gunicorn.workers.base",
+    "hypercorn.run",
+    "granian.server",
+    "waitress.server",
+    "uwsgi",
+    "celery.worker.worker",
+)

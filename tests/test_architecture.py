@@ -30,8 +30,19 @@ LAYERS = (
         "_settings",
         "_stands",
     ),
-    ("_context", "_record", "_requests", "_lineage", "_sessions", "_resolver", "_labeller", "_arrivals", "_registry"),
-    ("_carriers", "_processor", "_propagator", "_settled", "_transport", "_clients"),
+    (
+        "_context",
+        "_record",
+        "_requests",
+        "_lineage",
+        "_sessions",
+        "_strangers",
+        "_resolver",
+        "_labeller",
+        "_arrivals",
+        "_registry",
+    ),
+    ("_carriers", "_inbound", "_messages", "_processor", "_propagator", "_settled", "_transport", "_clients"),
     ("_by_name", "_wraps", "_first", "_bootstrap"),
 )
 ORDER = {module: place for place, module in enumerate(module for layer in LAYERS for module in layer)}

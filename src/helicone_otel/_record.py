@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from ._context import Place
 from ._destinations import Destination
-from ._session import Session
+from ._session import Belongings, Session
 from ._spans import NOTHING, Reading, Scope
 from ._stands import Alike, Stand
 
@@ -32,6 +32,8 @@ class Record:
     """The span's name when it was read last."""
     own: Session | None = None
     """The session that an attribute of this very span names, or that this place opened."""
+    belongings: Belongings | None = None
+    """The user and the properties that its attributes name."""
     named: str = ""
     """The name that the user gave the session, on this very span."""
     opened: bool = False

@@ -183,6 +183,8 @@ class Vocabulary:
         libraries: Scopes of instrumentation libraries, exact or with a final `*`; an INTERNAL span
             of any other scope is the application's own.
         session_ids: Attributes the user configured, before those of the dialects.
+        user_ids: The same for the end user's id.
+        properties: Attributes the user configured to become properties of the session.
         application_spans: Whether the application's own spans count as tasks.
     """
 
@@ -190,20 +192,27 @@ class Vocabulary:
         self,
         dialects: Sequence[Dialect],
         libraries: tuple[str, ...] = (),
-        session_ids: Iterable[str] = (),
+        session_ids: Sequence[str] = (),
+        user_ids: Sequence[str] = (),
+        properties: Sequence[str] = (),
         application_spans: bool = True,
     ) -> None:
         self._dialects = tuple(dialects)
         self._libraries = libraries
         self._application_spans = application_spans
         self.session_ids = _unique(session_ids, *(dialect.session_ids for dialect in dialects))
-        self.user_ids = _unique(*(dialect.user_ids for dialect in dialects))
+        self.user_ids = _unique(user_ids, *(dialect.user_ids for dialect in dialects))
+        configured = frozenset((*session_ids, *user_ids, *properties))
+        self.belongings = frozenset((*self.user_ids, *properties))
+        ids = (*self.session_ids, *self.belongings)
+        # What speaks of sessions and users without the user having said that it does.
+        self.claims = frozenset((*self.session_ids, *self.user_ids, *_OURS)) - configured
         rows = [row for dialect in dialects for row in dialect.rows]
         self._attributes = frozenset(key for row in rows for key in (row.attribute, *row.named_by) if key).union(
-            self.session_ids, self.user_ids, _OURS, URL_ATTRIBUTES, _FOREIGN
+            ids, _OURS, URL_ATTRIBUTES, _FOREIGN
         )
         # Values of these tell one span from the next, so spans that bear them are not remembered alike.
-        self._telling = frozenset((*self.session_ids, *self.user_ids, *_OURS, *URL_ATTRIBUTES, *_FOREIGN))
+        self._telling = frozenset((*ids, *_OURS, *URL_ATTRIBUTES, *_FOREIGN))
         # Whether spans are around whose calls are beside them, not below.
         self.has_detached = False
         self._scopes: dict[str, Scope] = {}

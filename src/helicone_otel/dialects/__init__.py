@@ -7,7 +7,7 @@ compares these with the convention packages.
 from __future__ import annotations
 
 from ._anthropic import ANTHROPIC
-from ._entrances import ENTRANCES, Entrance
+from ._entrances import CALLERS_BAGGAGE, ENTRANCES, Entrance
 from ._gen_ai import GEN_AI
 from ._libraries import LIBRARIES
 from ._mcp import MCP
@@ -29,4 +29,4 @@ DIALECTS = (
     GEN_AI,
 )
 
-__all__ = ["DIALECTS", "ENTRANCES", "LIBRARIES", "Entrance"]
+__all__ = ["CALLERS_BAGGAGE", "DIALECTS", "ENTRANCES", "LIBRARIES", "Entrance"]

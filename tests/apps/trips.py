@@ -14,7 +14,7 @@ tracer = trace.get_tracer("trips")
 
 
 @app.post("/trips/{trip}/plan")
-def plan(trip: str) -> dict[str, str]:
+def plan(trip: str) -> dict[str, str | int]:
     """Ask the model, and then the service in SEARCH_URL."""
     with tracer.start_as_current_span("research"):
         ask(f"What to see on trip {trip}?")

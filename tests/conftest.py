@@ -25,6 +25,7 @@ def _clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for variable in [name for name in os.environ if name.startswith(("HELICONE_", "OTEL_"))]:
         monkeypatch.delenv(variable)
     REGISTRY.configure(Settings())
+    REGISTRY.active = True  # uninstalling, in a test before, ends that
     _guard._counts.clear()
     before = get_current()
     yield

@@ -1,4 +1,4 @@
-"""The HTTP clients that LLM SDKs use beside httpx, behind one call each, and their published instrumentations."""
+"""The HTTP clients that LLM SDKs use, behind one call each, and their published instrumentations."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import aiohttp
+import httpx
+import httpx2
 import pytest
 import requests
 import urllib3
@@ -19,7 +21,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
 from helicone_otel import Settings, configure
-from wire import Wire
+from wire import TLS, Wire
 
 Headers = Mapping[str, str] | None
 # Sends one GET and follows redirects.
@@ -47,6 +49,8 @@ class Client(NamedTuple):
         """Return an instrumentor; skip the test if there is none."""
         module, name = self.instrumentation
         pytest.importorskip(module, reason=f"{module} is not installed: see test_transports_instrumented.py")
+        if not hasattr(importlib.import_module(module), name):
+            pytest.skip(f"this {module} has no {name}")
         return getattr(importlib.import_module(module), name)()
 
 
@@ -103,8 +107,33 @@ def _aiohttp(stack: ExitStack, proxy: str | None) -> Get:
     return lambda url, headers: run(get(url, headers))
 
 
+def _httpx(module: Any) -> Callable[[ExitStack, str | None], Get]:
+    def make(stack: ExitStack, proxy: str | None) -> Get:
+        client = module.Client(proxy=proxy, follow_redirects=True, trust_env=False, verify=TLS)
+        stack.enter_context(client)
+        return lambda url, headers: client.get(url, headers=headers)
+
+    return make
+
+
+def _httpx_async(module: Any) -> Callable[[ExitStack, str | None], Get]:
+    def make(stack: ExitStack, proxy: str | None) -> Get:
+        runner = stack.enter_context(asyncio.Runner())
+        client = module.AsyncClient(proxy=proxy, follow_redirects=True, trust_env=False, verify=TLS)
+        stack.callback(lambda: runner.get_loop().run_until_complete(client.aclose()))
+        return lambda url, headers: runner.get_loop().run_until_complete(client.get(url, headers=headers))
+
+    return make
+
+
 _CONTRIB = "opentelemetry.instrumentation."
+_HTTPX = (_CONTRIB + "httpx", "HTTPXClientInstrumentor")
+_HTTPX2 = (_CONTRIB + "httpx", "HTTPX2ClientInstrumentor")
 CLIENTS = [
+    Client("httpx", _httpx(httpx), _HTTPX),
+    Client("httpx-async", _httpx_async(httpx), _HTTPX),
+    Client("httpx2", _httpx(httpx2), _HTTPX2),
+    Client("httpx2-async", _httpx_async(httpx2), _HTTPX2),
     Client("requests", _requests, (_CONTRIB + "requests", "RequestsInstrumentor")),
     Client("urllib3", _urllib3, (_CONTRIB + "urllib3", "URLLib3Instrumentor")),
     Client("urllib3-pool", _urllib3_pool, (_CONTRIB + "urllib3", "URLLib3Instrumentor")),

@@ -1,4 +1,4 @@
-"""What requests, urllib3, aiohttp and urllib put on the wire, with and without their published instrumentations."""
+"""What every HTTP client puts on the wire, with and without its published instrumentation."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 
 import aiohttp
+import httpx
+import httpx2
 import pytest
 import requests
 import urllib3
@@ -263,7 +265,14 @@ def test_behind_a_proxy_it_is_the_host_behind_it_that_counts(gateway: Wire, clie
 
 @by_manager
 def test_a_proxy_that_opens_a_tunnel_to_a_gateway_is_told_nothing(gateway: Wire, client: Client) -> None:
-    failures = (OSError, requests.RequestException, urllib3.exceptions.HTTPError, aiohttp.ClientError)
+    failures = (
+        OSError,
+        requests.RequestException,
+        urllib3.exceptions.HTTPError,
+        aiohttp.ClientError,
+        httpx.HTTPError,
+        httpx2.HTTPError,
+    )
     with app(gateway), session("Ours", id="ours", path="/ours"), suppress(*failures):
         client.get("https://oai.helicone.ai/v1", proxy=gateway.url)
 

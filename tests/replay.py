@@ -37,6 +37,7 @@ class Outcome:
     path_at_injection: str | None
     request: bool
     injects: bool
+    session_id: str | None
 
 
 def load(name: str) -> dict[str, Any]:
@@ -134,5 +135,6 @@ class _Replay:
             path=str(attributes.get("helicone.session.path", "/")),
             path_at_injection=self._path_at_injection.get(key),
             request=request,
+            session_id=str(attributes["helicone.session.id"]) if "helicone.session.id" in attributes else None,
             injects=key in {injection["current_span_id"] for injection in self._recording["injections"]},
         )

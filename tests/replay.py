@@ -1,13 +1,15 @@
 """Turns a recording back into live spans under the real SDK.
 
 A recording holds what a real library put on its spans and when: at start, before each injection of
-headers, at the end. Replaying keeps order, parents, scopes, names and times.
+headers, at the end. Replaying keeps order, parents, scopes, names, times and threads.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from helicone_otel import HeliconeSpanProcessor, SessionSpanExporter, Settings
 from helicone_otel._registry import Registry
+from helicone_otel._requests import may_be_request
 
 RECORDINGS = Path(__file__).parent / "recordings"
 
@@ -33,6 +36,8 @@ class Outcome:
     path: str
     path_at_injection: str | None
     request: bool
+    injects: bool
+    session_id: str | None
 
 
 def load(name: str) -> dict[str, Any]:
@@ -58,8 +63,13 @@ class _Replay:
         self._path_at_injection: dict[str, str] = {}
 
     def run(self) -> dict[str, Outcome]:
-        for _, happen, what in sorted(self._events(), key=lambda event: event[0]):
-            happen(what)
+        with ExitStack() as stack:
+            threads: dict[str, ThreadPoolExecutor] = {}
+            for _, happen, what in sorted(self._events(), key=lambda event: event[0]):
+                thread = what.get("thread", "")
+                if thread not in threads:
+                    threads[thread] = stack.enter_context(ThreadPoolExecutor(max_workers=1))
+                threads[thread].submit(happen, what).result()
         recorded = {span.get_span_context().span_id: key for key, span in self._live.items()}
         exported = {recorded[span.context.span_id]: span for span in self._exporter.get_finished_spans()}
         return {key: self._outcome(key, exported.get(key)) for key in self._live}
@@ -115,10 +125,16 @@ class _Replay:
         live = self._live[key]
         attributes = dict((exported or live).attributes or {})
         kind = attributes.get("helicone.span.kind")
+        request = "helicone.request.id" in attributes
+        if exported is None:  # it never ended: what would it be if it did now?
+            record = self._registry.record_of(live)
+            request = record is not None and may_be_request(record.reading) and not record.wraps
         return Outcome(
             kind_at_start=self._kind_at_start[key],
             kind=str(kind) if kind else None,
             path=str(attributes.get("helicone.session.path", "/")),
             path_at_injection=self._path_at_injection.get(key),
-            request="helicone.request.id" in attributes,
+            request=request,
+            session_id=str(attributes["helicone.session.id"]) if "helicone.session.id" in attributes else None,
+            injects=key in {injection["current_span_id"] for injection in self._recording["injections"]},
         )

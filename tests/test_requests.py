@@ -63,12 +63,13 @@ def test_a_wrapper_beside_its_call_finds_it_though_such_calls_were_seen_before_a
     tracer = app.provider.get_tracer("openinference.instrumentation.anthropic")
     with session("Trip"):
         for _ in range(2):
-            with app.chat():
+            with app.chat(gen_ai__request__model="claude-sonnet-4-5"):
                 pass
         for _ in range(2):
             beside = tracer.start_span("messages.stream")
-            with app.chat():
+            with app.chat(gen_ai__request__model="claude-sonnet-4-5"):
                 pass
+            beside.set_attribute("llm.model_name", "claude-sonnet-4-5-20250929")
             beside.end()
 
     assert _requests(app) == {"chat gpt-4o": 4}

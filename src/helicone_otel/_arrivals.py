@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from operator import itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -11,13 +11,12 @@ from opentelemetry import trace
 from opentelemetry.context import Context, get_current
 
 from ._context import PLACE_KEY, PLACES, Place
-from ._destinations import Destination
 from ._labeller import Labeller
 from ._record import MAX_DEPTH, Record
-from ._requests import may_be_request, tell_wrappers
+from ._requests import kinds_of, may_be_request, tell_wrappers
 from ._resolver import Resolver, is_newer
-from ._spans import URL_ATTRIBUTES, Scope
 from ._stands import Alike
+from ._vocabulary import Scope
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
@@ -26,6 +25,8 @@ Attributes = Mapping[str, object] | None
 
 _NO_FACTS: Final[dict[str, object]] = {}
 _MAX_KEY: Final = 32
+# What spans show is remembered with what they are; whole prompts and documents are not.
+_MAX_SHOWN: Final = 256
 _SERVER: Final = trace.SpanKind.SERVER
 _CONSUMER: Final = trace.SpanKind.CONSUMER
 _ENTRANCES: Final = frozenset({_SERVER, _CONSUMER})
@@ -64,7 +65,7 @@ class Arrivals:
         if PLACES:
             place = (get_current() if parent_context is None else parent_context).get(PLACE_KEY)  # type: ignore[assignment]  # our own key
         if place is None and (
-            not (scope.known or self._traces or shown or self._live) or self._is_ordinary(span, scope, shown)
+            not (scope.named or self._traces or shown or self._live) or self._is_ordinary(span, scope, shown)
         ):
             if above is not None:
                 self._lineage.note(span.get_span_context().span_id, trace.get_current_span(parent_context))
@@ -91,7 +92,7 @@ class Arrivals:
             if len(recent.young) >= recent.limit:
                 recent.turn()
             if alike.request and parent is not None:
-                tell_wrappers(alike.reading, encloses)
+                tell_wrappers(alike.kinds, encloses)
             span.set_attributes(alike.stand.label)
 
     def _is_ordinary(self, span: Span, scope: Scope, attributes: Attributes) -> bool:
@@ -100,22 +101,13 @@ class Arrivals:
             return False
         if span.parent is not None and self._lineage.remembers(span.parent.span_id):
             return False
-        return not (attributes and self._facts_of(scope, attributes))
+        if not scope.named and (not attributes or scope.attributes.isdisjoint(attributes)):
+            return True
+        return not self._resolver.shows_itself(span)
 
     def _record_of(self, place: Place, span: Span) -> Record | None:
         """Return the record of a place, if it is known already and holds for a span's trace."""
         return None if place.left else self._resolver.known_record(place, span.get_span_context().trace_id)
-
-    def _facts_of(self, scope: Scope, attributes: Mapping[str, object]) -> Mapping[str, object]:
-        """Return what a span shows; nothing, if it is only a URL whose host is on no list, as most are."""
-        facts = self._vocabulary.facts(attributes)
-        if len(facts) != 1 or scope.known:
-            return facts
-        ((key, value),) = facts.items()
-        if key not in URL_ATTRIBUTES or not isinstance(value, str):
-            return facts
-        unlisted = self._resolver.destinations.of_url(value) is Destination.UNKNOWN
-        return _NO_FACTS if unlisted else facts
 
     def _parent_of(self, above: trace.SpanContext, parent_context: Context | None) -> Record | None:
         parent = self._live.get(above.span_id)
@@ -134,18 +126,21 @@ class Arrivals:
         ids = span.get_span_context()
         if self._lineage.remembers(ids.span_id):
             return  # a second processor of ours, added by hand
-        facts = self._facts_of(scope, attributes)
+        facts = scope.facts(attributes)
         key = (scope, span.name, *attributes)
         record = Record(span, parent, scope, place, ids.trace_id)
         if record.depth > MAX_DEPTH:
             record.cut_off()
         self._live.put(ids.span_id, record)
         self._labeller.read(record, [record])
+        if record.parent is not None and (kinds := kinds_of(record.reading)):
+            tell_wrappers(kinds, record.parent)
         if (
             len(key) <= _MAX_KEY
             and span.kind not in _ENTRANCES
-            and self._vocabulary.are_common(facts)
             and record.parent is not None
+            and self._vocabulary.are_common(facts)
+            and _are_short((span.name, *facts.values()))
         ):
             self._remember(key, record, span, facts)
 
@@ -170,6 +165,7 @@ class Arrivals:
                 record.size,
                 leaf,
                 may_be_request(reading),
+                kinds_of(reading),
             ),
         )
 
@@ -181,6 +177,10 @@ class Arrivals:
             record.cut_off()
         self._live.put(ids.span_id, record)
         span.set_attributes(alike.stand.label)
+
+
+def _are_short(values: Iterable[object]) -> bool:
+    return not any(isinstance(value, str | tuple) and len(value) > _MAX_SHOWN for value in values)
 
 
 def _bears(span: ReadableSpan, label: Mapping[str, object] | None) -> bool:

@@ -85,7 +85,10 @@ class Labeller:
     def begin_trace(self, record: Record) -> None:
         """Label a span, and what stands above it, whose trace turns out to be part of an LLM app."""
         self._resolver.begin_trace(record)
-        for above in reversed(list(record.line())):
+        line = list(record.line())
+        if line[-1].parent is not None:
+            line[-1].cut_off()  # of a longer line the outermost would wait for what nobody asks
+        for above in reversed(line):
             if above.stand is None:
                 self._resolver.find_stand(above)
                 self.write(above)

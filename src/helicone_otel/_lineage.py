@@ -10,8 +10,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from ._context import Place
 from ._memory import Generations, Recent
 from ._record import MAX_DEPTH, Record
-from ._spans import Vocabulary
 from ._stands import Alike
+from ._vocabulary import Vocabulary
 
 # A span below which there is nothing: what it is like, the place in which it started, what encloses it.
 Leaf = tuple[Alike, Place | None, Record]

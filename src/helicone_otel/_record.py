@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 from ._context import Place
 from ._destinations import Destination
 from ._session import Belongings, Session
-from ._spans import NOTHING, Reading, Scope
+from ._spans import NOTHING, Reading
 from ._stands import Alike, Stand
+from ._vocabulary import Scope
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -65,8 +66,10 @@ class Record:
     """The Helicone headers that left with its request."""
     by_gateway: bool = False
     """A gateway saw the call, so Helicone has a row of it."""
-    wraps: bool = False
-    """A call of the same kind was seen inside."""
+    inside: frozenset[str] = frozenset()
+    """Which kinds of calls were made inside."""
+    beside: bool = False
+    """The call that it wraps was found beside it."""
     request: bool = False
     ended: bool = False
 
@@ -85,6 +88,11 @@ class Record:
         self.reading, self.stand, self.base, self.name = alike.reading, alike.stand, alike.base, alike.name
         self.label = alike.stand.label
         self.size = alike.size
+
+    @property
+    def wraps(self) -> bool:
+        """Tell whether another span stands for the call that this one tells of."""
+        return self.beside or self.reading.kind in self.inside
 
     def cut_off(self) -> None:
         """Forget what stands above, of a line of spans too long to be remembered, but for where it stood."""

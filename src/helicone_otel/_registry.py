@@ -7,7 +7,7 @@ What spans are told to bear is written by `_labeller`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opentelemetry import trace
@@ -15,18 +15,20 @@ from opentelemetry.context import Context
 
 from . import _wire
 from ._arrivals import Arrivals
+from ._calls import Calls
 from ._context import PLACES, current_place
 from ._destinations import Destination
 from ._guard import swallow
 from ._labeller import Labeller
 from ._lineage import Entry
 from ._record import MAX_DEPTH, Record
-from ._requests import Calls, request_id
+from ._requests import request_id
 from ._resolver import Resolver, is_newer, size_of
 from ._session import Session
 from ._settings import Settings
-from ._spans import CALL_KINDS, REQUEST_KINDS
+from ._spans import CALL_KINDS, Dialect
 from ._stands import Alike
+from .dialects import DIALECTS
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -72,6 +74,7 @@ class Registry:
 
     Args:
         settings: What to do; the defaults if not given.
+        dialects: The tables by which spans are read; ours if not given.
 
     Attributes:
         active: False once everything was taken out again: propagators then do nothing.
@@ -82,23 +85,24 @@ class Registry:
         attend: `attend(span, parent_context)` takes note of a span that has started (see `_arrivals`).
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, dialects: Sequence[Dialect] = DIALECTS) -> None:
         self.active = True
         self.thorough = False
         self.hooked: set[str] = set()
+        self._dialects = dialects
         self.configure(settings or Settings())
 
     def configure(self, settings: Settings) -> None:
         """Start anew with other settings; what was remembered is forgotten."""
         self.settings = settings
-        self.resolver = Resolver(settings)
+        self.resolver = Resolver(settings, self._dialects)
         self.lineage = self.resolver.lineage
         self.live = self.lineage.live
         self._put_recent = self.lineage.recent.put
         self._vocabulary = self.resolver.vocabulary
         self._labeller = Labeller(self.resolver)
         self.attend = Arrivals(self.resolver, self._labeller).attend
-        self._calls = Calls()
+        self._calls = Calls(self._vocabulary)
 
     # --- headers leave ------------------------------------------------------------------------
 
@@ -221,9 +225,8 @@ class Registry:
         if self.resolver.has_changed(record):
             record.said = _said_instead(record)
             self._labeller.read(record, [record])
-        record.span = None
-        if record.reading.kind in REQUEST_KINDS:
-            record.request = self._calls.settle(record, span)
+        record.span, record.name = None, ""  # it is not read again, and a name may be any length
+        self._calls.settle(record, span)
         if record.stand is not None and not record.stand.chosen:
             self.resolver.finalise(record)
 
@@ -254,7 +257,7 @@ class Registry:
     def _record_of_ended(self, span: ReadableSpan, span_id: int) -> Record | None:
         """Make the record of a span that has ended, if only now it matters what it is."""
         record = self.lineage.known(span_id, span)
-        if record is None and span.attributes and self._vocabulary.speaks_of(span.attributes):
+        if record is None and self.resolver.shows_itself(span):
             record = self.lineage.ended_record(span)
         if record is not None and (record.size < 0 or self.resolver.has_changed(record)):
             self._settle(record, span)

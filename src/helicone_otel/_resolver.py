@@ -7,7 +7,7 @@ provisional label; the process's; the trace's, made up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
@@ -24,9 +24,10 @@ from ._record import Record
 from ._session import Session, path_segments
 from ._sessions import SET_BY_HAND, Sessions, by_hand, is_ours
 from ._settings import Settings, named_attributes
-from ._spans import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Kind, Reading, Vocabulary
+from ._spans import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Dialect, Kind, Reading
 from ._stands import Look, Stand, top
 from ._strangers import Strangers
+from ._vocabulary import Vocabulary
 from .dialects import DIALECTS, LIBRARIES
 
 if TYPE_CHECKING:
@@ -62,13 +63,17 @@ class Trace:
 class Resolver:
     """Reads spans into their records, and finds where they stand.
 
+    Args:
+        settings: What to do.
+        dialects: The tables by which spans are read.
+
     Attributes:
         value_limit: The length to which the SDK cuts values, once it has cut one of ours.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, dialects: Sequence[Dialect] = DIALECTS) -> None:
         self.vocabulary = Vocabulary(
-            DIALECTS,
+            dialects,
             libraries=LIBRARIES,
             session_ids=settings.session_id_attributes,
             user_ids=settings.user_id_attributes,
@@ -108,6 +113,24 @@ class Resolver:
             pass
         return False
 
+    def shows_itself(self, span: ReadableSpan) -> bool:
+        """Tell whether a span of which nothing is known is part of an LLM app, or says whose it is."""
+        if span.instrumentation_scope is None:
+            return False
+        scope = self.vocabulary.scope(span.instrumentation_scope.name)
+        attributes = span.attributes
+        if not scope.named and (not attributes or scope.attributes.isdisjoint(attributes)):
+            return False
+        facts = scope.facts(attributes) if attributes else {}
+        for key in URL_ATTRIBUTES:
+            url = facts.get(key)
+            # Most requests go to hosts that are on no list.
+            if isinstance(url, str) and self.destinations.of_url(url) is Destination.UNKNOWN:
+                del facts[key]
+        if not self.vocabulary.are_common(facts):
+            return True
+        return self.vocabulary.read(scope, span.name, _KIND_NAMES[span.kind], facts).recognised
+
     def show(self, record: Record) -> None:
         """Read a span into its record: what it is, what encloses it, which session it names."""
         span, scope = record.span, record.scope
@@ -142,7 +165,8 @@ class Resolver:
 
     def _facts_of(self, record: Record, attributes: Mapping[str, object]) -> dict[str, object]:
         """Return what a span shows of itself: what we wrote on it tells nothing new."""
-        facts = self.strangers.without(record.trace_id, self.vocabulary.facts(attributes))
+        facts = record.scope.facts(attributes) if record.scope is not None else {}
+        facts = self.strangers.without(record.trace_id, facts)
         label = record.label
         if label is None:
             return facts

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 from . import _wire
 from ._memory import Recent
 from ._session import Session, bounded
-from ._spans import CALL_KINDS, Reading, Scope
+from ._spans import CALL_KINDS, Reading
+from ._vocabulary import Scope
 
 _MAX_CHILDREN: Final = 256
 
@@ -44,6 +45,7 @@ class Alike(NamedTuple):
         size: How many attributes they have, our label included.
         leaf: They need no record of their own while nothing is below them.
         request: Without anything below it, each stands for a real call.
+        kinds: Of which kind that is, as a set of one or none.
     """
 
     reading: Reading
@@ -57,6 +59,7 @@ class Alike(NamedTuple):
     size: int
     leaf: bool
     request: bool
+    kinds: frozenset[str]
 
 
 class Stand:

@@ -13,7 +13,8 @@ from typing import Final
 from opentelemetry.context import Context
 
 from ._memory import Recent
-from ._spans import Vocabulary, first_text
+from ._spans import first_text
+from ._vocabulary import Vocabulary
 from .dialects import CALLERS_BAGGAGE
 
 _MAX_TRACES: Final = 1024

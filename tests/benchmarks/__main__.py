@@ -55,9 +55,9 @@ def main() -> int:
 def _measure(part: str) -> list[Row]:
     # Imported here: a peer's environment has not what the other parts need.
     if part == "spans":
-        from spans import idle, in_session
+        from spans import families, idle, in_session
 
-        return [*idle(), *in_session()]
+        return [*idle(), *in_session(), *families()]
     if part == "wire":
         from wire import headers
 

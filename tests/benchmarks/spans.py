@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from opentelemetry import context, trace
 from opentelemetry.context import Context
@@ -13,6 +13,8 @@ from timing import Row, Sample, Variant, difference, take_turns
 
 from helicone_otel import HeliconeSpanProcessor, SessionSpanExporter, session
 from helicone_otel._registry import Registry
+from helicone_otel._spans import Dialect
+from helicone_otel.dialects import DIALECTS, GEN_AI
 
 Attributes = Mapping[str, str | int | float]
 
@@ -143,6 +145,73 @@ def in_session() -> list[Row]:
         Row("settled copy: label as written", "µs", adds("settled", "exported")),
         Row("settled copy: LLM span, gets a request id", "µs", adds("settled llm", "exported llm")),
     ]
+
+
+def families() -> list[Row]:
+    """All dialects, beside the one that describes the span."""
+    inside = context_of_session()
+    one, all_of_them = (GEN_AI,), DIALECTS
+    cases: dict[str, Callable[[Sequence[Dialect]], Variant]] = {
+        "plain span, no session": lambda dialects: spans(tracer(_processor(dialects))),
+        "LLM span in a session": lambda dialects: llm(tracer(_processor(dialects), scope=LLM_SCOPE), inside),
+        "LLM span that shows late what it is": lambda dialects: _late(_exported(dialects), inside),
+    }
+    variants = {f"{name} {len(few)}": case(few) for name, case in cases.items() for few in (one, all_of_them)}
+    found = take_turns(variants)
+    return [
+        Row(
+            f"{len(all_of_them)} dialects: {name}",
+            "µs",
+            Sample.of(found[f"{name} {len(all_of_them)}"]),
+            Sample.of(found[f"{name} 1"]),
+            "one dialect",
+            1.05,
+        )
+        for name in cases
+    ] + [_everyday()]
+
+
+def _everyday() -> Row:
+    """A database driver's span in an app that is no LLM app: it may hold a search for vectors."""
+    scope = "opentelemetry.instrumentation.psycopg"
+    query: Attributes = {"db.system": "postgresql", "db.statement": "SELECT id, name FROM trips WHERE town = %s"}
+    found = take_turns(
+        {
+            "ours": _late(_exported(DIALECTS, scope), Context(), "SELECT", query),
+            "bare": _late(tracer(SimpleSpanProcessor(NullExporter()), scope=scope), Context(), "SELECT", query),
+        }
+    )
+    return Row(
+        "idle: a driver's span with a query, exported",
+        "µs",
+        Sample.of(found["ours"]),
+        Sample.of(found["bare"]),
+        "bare SDK",
+    )
+
+
+def _processor(dialects: Sequence[Dialect]) -> HeliconeSpanProcessor:
+    return HeliconeSpanProcessor(Registry(dialects=dialects))
+
+
+def _exported(dialects: Sequence[Dialect], scope: str = LLM_SCOPE) -> trace.Tracer:
+    registry = Registry(dialects=dialects)
+    exporter = SimpleSpanProcessor(SessionSpanExporter(NullExporter(), registry))
+    return tracer(HeliconeSpanProcessor(registry), exporter, scope=scope)
+
+
+def _late(tracer: trace.Tracer, inside: Context, name: str = "chat gpt-5", attributes: Attributes = LLM) -> Variant:
+    """Return a variant whose spans get their attributes once they have started."""
+
+    def work(count: int) -> None:
+        token = context.attach(inside)
+        for _ in range(count):
+            span = tracer.start_span(name, kind=trace.SpanKind.CLIENT)
+            span.set_attributes(attributes)
+            span.end()
+        context.detach(token)
+
+    return lambda count: functools.partial(work, count)
 
 
 def beside(peer: str, variants: Mapping[str, Variant], llm_variant: Variant | None = None) -> list[Row]:

@@ -4,13 +4,15 @@ from .._spans import Dialect, Row
 
 _KIND = "traceloop.span.kind"
 _NAME = "traceloop.entity.name"
+_REQUEST = "llm.request.type"
 
 TRACELOOP_OPENAI = Dialect(
     name="traceloop.openai",
     scopes=("opentelemetry.instrumentation.openai.*",),
-    # `openai.response` starts with no attribute, once the call is over.
     rows=(
-        Row(kind="llm", names=("openai.chat", "openai.completion", "openai.response")),
+        # Made once the call is over, with no attribute at its start.
+        Row(kind="llm", names=("openai.response",), detached=True),
+        Row(kind="llm", names=("openai.chat", "openai.completion")),
         Row(kind="embedding", names=("openai.embeddings",)),
     ),
 )
@@ -19,6 +21,35 @@ TRACELOOP_ANTHROPIC = Dialect(
     name="traceloop.anthropic",
     scopes=("opentelemetry.instrumentation.anthropic",),
     rows=(Row(kind="llm", names=("anthropic.chat", "anthropic.completion"), detached=True),),
+)
+
+# Other clients, from documentation only: `cohere.chat`, `bedrock.converse`, `gemini.generate_content`.
+TRACELOOP_CLIENTS = Dialect(
+    name="traceloop.clients",
+    scopes=(
+        "opentelemetry.instrumentation.alephalpha",
+        "opentelemetry.instrumentation.bedrock",
+        "opentelemetry.instrumentation.cohere",
+        "opentelemetry.instrumentation.google_generativeai",
+        "opentelemetry.instrumentation.groq",
+        "opentelemetry.instrumentation.mistralai",
+        "opentelemetry.instrumentation.ollama",
+        "opentelemetry.instrumentation.replicate",
+        "opentelemetry.instrumentation.sagemaker",
+        "opentelemetry.instrumentation.together",
+        "opentelemetry.instrumentation.vertexai",
+        "opentelemetry.instrumentation.watsonx",
+        "opentelemetry.instrumentation.writer",
+    ),
+    guesses=(
+        Row(
+            kind="llm",
+            names=("*.chat", "*.chat_stream", "*.completion", "*.completions", "*.converse", "*.converse_stream"),
+        ),
+        Row(kind="llm", names=("*.generate", "*.generate_content", "*.generate_content_async", "*.predict")),
+        Row(kind="embedding", names=("*.embeddings", "*.embed")),
+        Row(kind="rerank", names=("*.rerank",), segment="rerank"),
+    ),
 )
 
 TRACELOOP_SDK = Dialect(
@@ -33,21 +64,47 @@ TRACELOOP_SDK = Dialect(
     ),
 )
 
+TRACELOOP_CREWAI = Dialect(
+    name="traceloop.crewai",
+    scopes=("opentelemetry.instrumentation.crewai*",),
+    # The crew's run says that it invokes an agent.
+    rows=(Row(kind="workflow", names=("*.workflow",), templates=("*.workflow",)),),
+    guesses=(
+        Row(kind="llm", names=("*.llm",)),
+        Row(kind="agent", names=("*.agent",), templates=("*.agent",)),
+        Row(kind="task", names=("*.task",), templates=("*.task",)),
+    ),
+)
+
+# Each names its spans by itself and what it does.
+_STORES = ("chroma", "qdrant", "pinecone", "milvus", "lancedb", "marqo", "db.weaviate")
+
 TRACELOOP_VECTORS = Dialect(
     name="traceloop.vectors",
-    scopes=("opentelemetry.instrumentation.chromadb", "opentelemetry.instrumentation.qdrant"),
+    scopes=(
+        "opentelemetry.instrumentation.chromadb",
+        "opentelemetry.instrumentation.qdrant",
+        "opentelemetry.instrumentation.pinecone",
+        "opentelemetry.instrumentation.milvus",
+        "opentelemetry.instrumentation.lancedb",
+        "opentelemetry.instrumentation.marqo",
+        "opentelemetry.instrumentation.weaviate",
+    ),
     rows=(
-        Row(kind="vector_db", names=("chroma.*",), templates=("chroma.query.segment.*", "chroma.*")),
-        Row(kind="vector_db", names=("qdrant.*",), templates=("qdrant.*",)),
+        Row(
+            kind="vector_db",
+            names=tuple(f"{store}.*" for store in _STORES),
+            templates=("chroma.query.segment.*", *(f"{store}.*" for store in _STORES)),
+        ),
     ),
 )
 
 TRACELOOP = Dialect(
     name="traceloop",
     rows=(
-        Row(kind="llm", attribute="llm.request.type", values=frozenset({"chat", "completion"})),
-        Row(kind="embedding", attribute="llm.request.type", values=frozenset({"embedding"})),
-        Row(kind="rerank", attribute="llm.request.type", values=frozenset({"rerank"})),
+        Row(kind="llm", attribute=_REQUEST, values=frozenset({"chat", "completion"})),
+        Row(kind="embedding", attribute=_REQUEST, values=frozenset({"embedding"})),
+        Row(kind="rerank", attribute=_REQUEST, values=frozenset({"rerank"}), segment="rerank"),
         Row(
             kind="workflow",
             attribute=_KIND,
@@ -65,6 +122,11 @@ TRACELOOP = Dialect(
             templates=("*.task", "*.handoff"),
         ),
     ),
-    session_ids=("traceloop.association.properties.session_id",),
+    session_ids=(
+        "traceloop.association.properties.session_id",
+        "traceloop.association.properties.thread_id",
+        "traceloop.association.properties.conversation_id",
+    ),
     user_ids=("traceloop.association.properties.user_id",),
+    models=("llm.request.model", "llm.response.model"),
 )

@@ -108,6 +108,13 @@ CASES = {
         {**NAMES_WRONG, "got 'all'": ("all",)},
     ),
     "capture_headers": Case(False, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
+    # What a file may hold is tested in `test_own_dialects`.
+    "dialects": Case(
+        (),
+        {",": ()},
+        {"/no/such.toml": "/no/such.toml: No such file or directory"},
+        {"expected a tuple of Dialect, got 'a.toml'": "a.toml", "got ('a.toml',)": ("a.toml",), "got None": None},
+    ),
 }
 
 by_field = {row.field: row for row in SETTINGS}

@@ -72,8 +72,9 @@ class Resolver:
     """
 
     def __init__(self, settings: Settings, dialects: Sequence[Dialect] = DIALECTS) -> None:
+        own = (dialect._replace(foremost=True) for dialect in settings.dialects)
         self.vocabulary = Vocabulary(
-            dialects,
+            (*own, *dialects),
             libraries=LIBRARIES,
             session_ids=settings.session_id_attributes,
             user_ids=settings.user_id_attributes,

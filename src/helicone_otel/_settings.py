@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ._destinations import HostList
 from ._session import SessionPath
+from ._spans import Dialect
 from ._wire import MAX_PROPERTIES, is_property_name
 
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
@@ -49,6 +51,7 @@ class Settings:
     application_spans: bool = True
     attributes: tuple[str, ...] = FAMILIES
     capture_headers: bool = False
+    dialects: tuple[Dialect, ...] = ()
 
     def __post_init__(self) -> None:
         for setting in SETTINGS:
@@ -158,6 +161,22 @@ def _check_families(value: tuple[str, ...]) -> None:
     unknown = sorted(set(value) - set(FAMILIES) - {"none"})
     if unknown:
         raise ValueError(f"expected some of {', '.join(FAMILIES)} or none, got {unknown[0]!r:.60}")
+
+
+def _dialects(text: str) -> tuple[Dialect, ...]:
+    # Costs time, which an app without a dialect of its own should not spend.
+    from ._own_dialects import read_dialects  # noqa: PLC0415
+
+    return tuple(dialect for path in _listed(text) for dialect in read_dialects(Path(path).expanduser()))
+
+
+def _check_dialects(value: object) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(dialect, Dialect) for dialect in value):
+        raise TypeError(f"expected a tuple of Dialect, got {value!r:.60}")
+    if value:
+        from ._own_dialects import check_dialects  # noqa: PLC0415  # see above
+
+        check_dialects(value)
 
 
 SETTINGS: Final = (
@@ -284,6 +303,14 @@ SETTINGS: Final = (
         _check_boolean,
         "`false`",
         "Record the Helicone headers that left as `http.request.header.*` on the span that sent them.",
+    ),
+    Setting(
+        "dialects",
+        "HELICONE_DIALECTS",
+        _dialects,
+        _check_dialects,
+        "",
+        "Files (TOML or JSON) with dialects of your own, which are asked before ours.",
     ),
 )
 

@@ -70,8 +70,9 @@ class Scope:
         self.name = name
         own = [dialect for dialect in dialects if dialect.scopes and is_listed(name, dialect.scopes)]
         shared = [dialect for dialect in dialects if not dialect.scopes]
-        rows = [(dialect.name, row) for dialect in own + shared for row in dialect.rows]
-        rows += [(dialect.name, row) for dialect in own + shared for row in dialect.guesses]
+        ranked = sorted(own + shared, key=lambda dialect: not dialect.foremost)
+        rows = [(dialect.name, row) for dialect in ranked for row in dialect.rows]
+        rows += [(dialect.name, row) for dialect in ranked for row in dialect.guesses]
         self.named = bool(own)
         self.known = any(not dialect.everyday for dialect in own)
         self.application = application and not own
@@ -129,6 +130,7 @@ class Vocabulary:
         application_spans: Whether the application's own spans count as tasks.
 
     Attributes:
+        dialects: As given.
         session_ids: Attributes that hold a conversation's id, the best first; `user_ids` likewise.
         belongings: Attributes that name the user, or become properties.
         claims: What speaks of sessions and users without the user having said that it does.
@@ -146,7 +148,7 @@ class Vocabulary:
         properties: Sequence[str] = (),
         application_spans: bool = True,
     ) -> None:
-        self._dialects = tuple(dialects)
+        self.dialects = tuple(dialects)
         self._libraries = libraries
         self._application_spans = application_spans
         self.session_ids = _unique(session_ids, *(dialect.session_ids for dialect in dialects))
@@ -175,7 +177,7 @@ class Vocabulary:
             if len(self._scopes) >= _MAX_SCOPES:
                 self._scopes.clear()
             application = self._application_spans and not is_listed(name, self._libraries)
-            scope = self._scopes[name] = Scope(name, self._dialects, application, self._telling)
+            scope = self._scopes[name] = Scope(name, self.dialects, application, self._telling)
             self.has_detached = self.has_detached or scope.detached
         return scope
 

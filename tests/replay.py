@@ -26,6 +26,7 @@ class Outcome:
     path_at_injection: str | None
     request: bool
     injects: bool
+    session_id: str | None
 
 
 def load(name: str) -> dict[str, Any]:
@@ -50,6 +51,7 @@ def replay(recording: dict[str, Any], settings: Settings | None = None) -> dict[
             path=str(label.get("helicone.session.path", "/")),
             path_at_injection=replayed.path_at_injection,
             request=reasons.explain(replayed).request,
+            session_id=str(label["helicone.session.id"]) if "helicone.session.id" in label else None,
             injects=key in injecting,
         )
     return outcomes

@@ -53,13 +53,14 @@ LAYERS = (
         "_calls",
         "_lineage",
         "_sessions",
+        "_strangers",
         "_resolver",
         "_labeller",
         "_arrivals",
         "_registry",
     ),
-    ("_carriers", "_processor", "_propagator", "_settled", "_transport"),
-    ("_wraps", "_bootstrap"),
+    ("_carriers", "_inbound", "_messages", "_processor", "_propagator", "_settled", "_transport", "_clients"),
+    ("_by_name", "_wraps", "_first", "_bootstrap"),
 )
 ORDER = {module: place for place, module in enumerate(module for layer in LAYERS for module in layer)}
 PURE = {module for layer in LAYERS[:3] for module in layer}

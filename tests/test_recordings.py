@@ -72,10 +72,18 @@ FIELDS = {
 
 
 class Replayed(NamedTuple):
-    """A recording's gold labels and what was said of its spans."""
+    """A recording, its gold labels and what was said of its spans."""
 
+    spans: dict[str, dict[str, Any]]
     labels: dict[str, dict[str, Any]]
     outcomes: dict[str, replay.Outcome]
+
+    def sessions(self, by: str) -> dict[str | None, set[str | None]]:
+        """Return the sessions of the spans by their traces or scenarios."""
+        found: dict[str | None, set[str | None]] = {}
+        for key, outcome in self.outcomes.items():
+            found.setdefault(self.spans[key][by], set()).add(outcome.session_id)
+        return found
 
     def wrong(self, field: Field) -> dict[str, tuple[object, object]]:
         """Return what was expected and what was said of the spans of which the wrong thing was said."""
@@ -92,7 +100,12 @@ class Replayed(NamedTuple):
 @pytest.fixture(scope="module")
 def replayed() -> dict[str, Replayed]:
     recordings = {name: replay.load(name) for name in NAMES}
-    return {name: Replayed(recording["labels"], replay.replay(recording)) for name, recording in recordings.items()}
+    return {
+        name: Replayed(
+            {span["span_id"]: span for span in recording["spans"]}, recording["labels"], replay.replay(recording)
+        )
+        for name, recording in recordings.items()
+    }
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in IMPERFECT])
@@ -100,6 +113,33 @@ def test_every_span_of_a_recording_is_what_a_person_said_it_is(name: str, replay
     wrong = {title: replayed[name].wrong(field) for title, field in FIELDS.items()}
 
     assert wrong == {title: {} for title in FIELDS}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_trace_of_a_recording_is_one_session_or_none(name: str, replayed: dict[str, Replayed]) -> None:
+    assert {trace: ids for trace, ids in replayed[name].sessions("trace_id").items() if len(ids) != 1} == {}
+
+
+# Which sessions the recorded programs named, by scenario, and when their library says so.
+CHOSEN = {
+    "langfuse": {"propagate_attributes": "sess-1", "propagate_as_baggage": "sess-2", "langchain_callback": "sess-3"},
+    "native_pydantic_ai": {"run_conversation_metadata": "conv-1"},
+    "oi_decorators": {"using_session": "sess-1"},
+    "oi_langchain": {"langgraph_graph": "thread-8"},  # at the end of each run
+    "tl_langchain": {"rag_chain": "sess-1", "langgraph_graph": "thread-8"},  # once a run has begun
+    "tl_sdk_decorators": {"workflow": "sess-1", "conversation_id": "conv-1"},
+}
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_the_session_that_a_program_named_is_the_one_that_its_spans_are_in(
+    name: str, replayed: dict[str, Replayed]
+) -> None:
+    sessions = replayed[name].sessions("scenario")
+
+    assert {scenario: sessions[scenario] - {None} for scenario in CHOSEN[name]} == {
+        scenario: {session_id} for scenario, session_id in CHOSEN[name].items()
+    }
 
 
 def test_over_all_recordings_enough_is_right(replayed: dict[str, Replayed]) -> None:

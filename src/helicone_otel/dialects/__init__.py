@@ -9,7 +9,7 @@ from __future__ import annotations
 from . import _databases, _frameworks, _openinference, _openlit, _traceloop
 from ._anthropic import ANTHROPIC
 from ._by_hand import BY_HAND
-from ._entrances import ENTRANCES, Entrance
+from ._entrances import CALLERS_BAGGAGE, ENTRANCES, Entrance
 from ._gen_ai import GEN_AI
 from ._langchain import OPENINFERENCE_LANGCHAIN, TRACELOOP_LANGCHAIN
 from ._langfuse import LANGFUSE
@@ -68,4 +68,4 @@ DIALECTS = (
     _databases.VECTOR_STORES,
 )
 
-__all__ = ["DIALECTS", "ENTRANCES", "GEN_AI", "LIBRARIES", "PROVIDERS", "Entrance"]
+__all__ = ["CALLERS_BAGGAGE", "DIALECTS", "ENTRANCES", "GEN_AI", "LIBRARIES", "PROVIDERS", "Entrance"]

@@ -65,7 +65,8 @@ class Arrivals:
         if PLACES:
             place = (get_current() if parent_context is None else parent_context).get(PLACE_KEY)  # type: ignore[assignment]  # our own key
         if place is None and (
-            not (scope.named or self._traces or shown or self._live) or self._is_ordinary(span, scope, shown)
+            not (scope.named or self._traces or shown or self._live or self._recent.young)
+            or self._is_ordinary(span, scope, shown)
         ):
             if above is not None:
                 self._lineage.note(span.get_span_context().span_id, trace.get_current_span(parent_context))
@@ -112,9 +113,7 @@ class Arrivals:
     def _parent_of(self, above: trace.SpanContext, parent_context: Context | None) -> Record | None:
         parent = self._live.get(above.span_id)
         if not isinstance(parent, Record):
-            parent = self._lineage.record_at(trace.get_current_span(parent_context)) or self._lineage.known(
-                above.span_id
-            )
+            parent = self._lineage.record_at(trace.get_current_span(parent_context)) or self._lineage.known(above)
         if parent is not None and self._resolver.has_changed(parent):
             self._labeller.ask(parent)
         return parent

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections import deque
 from collections.abc import Iterable
 from itertools import chain
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ._record import Record
 from ._requests import kinds_made, may_be_request, tell_wrappers
-from ._spans import CALL_KINDS
+from ._spans import CALL_KINDS, Reading
 from ._vocabulary import Vocabulary
 from .dialects import PROVIDERS
 
@@ -71,6 +72,12 @@ class Calls:
         made = kinds_made(record)
         if made:
             tell_wrappers(made, record.parent)
+
+    def note_without_span(self, above: Record) -> None:
+        """Note a call that left for a gateway from below a span, without one of its own."""
+        call, now = Record(None, above, None, None, above.trace_id), time.time_ns()
+        call.reading = Reading("llm", recognised=True)
+        self._recent.append(_Call(call, now, now, None, (), ()))
 
     def _describe(self, record: Record, span: ReadableSpan) -> _Call:
         attributes = span.attributes or _NO_ATTRIBUTES

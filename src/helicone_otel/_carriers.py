@@ -50,7 +50,7 @@ def write_headers(
     if not present:
         for name, value in wanted:
             write(name, value)
-        registry.sent(sender, wanted, destination)
+        registry.sent(sender, wanted, destination, location.record)
         return wanted
     # An instrumentation may inject twice for one request: what we wrote is not the caller's.
     said = dict(wanted)
@@ -62,7 +62,7 @@ def write_headers(
         if name not in present:
             write(name, value)
     if theirs.keys().isdisjoint(SESSION_HEADERS):
-        registry.sent(sender, (*ours, *theirs.items()), destination)
+        registry.sent(sender, (*ours, *theirs.items()), destination, location.record)
     elif record is not None:
         registry.obey(record, {**theirs, **dict(ours)}, destination)
     return ours

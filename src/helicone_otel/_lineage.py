@@ -50,13 +50,18 @@ class Lineage:
         """Tell whether anything is remembered of a span but what stands above it."""
         return span_id in self.live or self.recent.get(span_id) is not None
 
-    def known(self, span_id: int, span: object = None) -> Record | None:
-        """Return the record of a span that is remembered; of a leaf, make it now."""
-        entry = self.live.get(span_id) or self.recent.get(span_id)
+    def known(self, ids: trace.SpanContext, span: object = None) -> Record | None:
+        """Return the record of a span that is remembered; of a leaf, make it now.
+
+        Args:
+            ids: The span's.
+            span: The span itself, if it is at hand.
+        """
+        entry = self.live.get(ids.span_id) or self.recent.get(ids.span_id)
         if not isinstance(entry, tuple):
             return entry
-        record = _record_of_leaf(entry, span if isinstance(span, ReadableSpan) else None)
-        (self.recent if record.ended else self.live).put(span_id, record)
+        record = _record_of_leaf(entry, ids, span if isinstance(span, ReadableSpan) else None)
+        (self.recent if record.ended else self.live).put(ids.span_id, record)
         return record
 
     def note(self, span_id: int, parent: trace.Span) -> None:
@@ -86,7 +91,7 @@ class Lineage:
 
     def _known_or_new(self, span: trace.Span | None) -> Record | None:
         context = span.get_span_context() if span is not None else trace.INVALID_SPAN_CONTEXT
-        record = self.known(context.span_id, span)
+        record = self.known(context, span)
         if record is not None or not isinstance(span, ReadableSpan) or span.instrumentation_scope is None:
             return record
         scope = self._vocabulary.scope(span.instrumentation_scope.name)
@@ -106,13 +111,12 @@ class Lineage:
         return record
 
 
-def _record_of_leaf(leaf: Leaf, span: ReadableSpan | None) -> Record:
+def _record_of_leaf(leaf: Leaf, ids: trace.SpanContext, span: ReadableSpan | None) -> Record:
     alike, place, parent = leaf
-    ids = span.get_span_context() if span is not None else None
-    # A place outside of any span may be shared by traces, so the span is asked first.
-    record = Record(span, parent, alike.scope, place, ids.trace_id if ids is not None else parent.trace_id)
+    record = Record(span, parent, alike.scope, place, ids.trace_id)
     record.be_like(alike)
-    record.ended = span is None or span.end_time is not None
+    # One that is known by its ids alone may still live, and is settled when it ends.
+    record.ended = span is not None and span.end_time is not None
     if record.depth > MAX_DEPTH:
         record.cut_off()
     return record

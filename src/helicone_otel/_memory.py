@@ -13,18 +13,18 @@ class Generations(Generic[_K, _R]):
     """A bounded memory: full, it forgets what was put in longest ago.
 
     Two dicts take turns, so that neither putting nor getting costs more than a dict does. It holds
-    at most twice `limit` entries.
+    at most twice `limit` entries. `young` is empty only while nothing has been put in.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.young: dict[_K, _R] = {}
-        self._old: dict[_K, _R] = {}
+        self.old: dict[_K, _R] = {}
 
     def get(self, key: _K) -> _R | None:
         """Return what was put in under a key, if it is still remembered."""
         found = self.young.get(key)
-        return self._old.get(key) if found is None else found
+        return self.old.get(key) if found is None else found
 
     def put(self, key: _K, value: _R) -> None:
         """Remember a value."""
@@ -36,10 +36,12 @@ class Generations(Generic[_K, _R]):
         """Begin a new generation; what threads lose that do it at once is a few entries."""
         young = self.young
         if len(young) >= self.limit:
-            self._old, self.young = young, {}
+            # The newest stays in, so that what is not empty once is never empty again.
+            key = next(reversed(young))
+            self.old, self.young = young, {key: young[key]}
 
     def __len__(self) -> int:
-        return len(self.young) + len(self._old)
+        return len(self.young) + len(self.old)
 
 
 class Recent(dict[_K, _R]):

@@ -72,6 +72,8 @@ class Record:
     """The call that it wraps was found beside it."""
     request: bool = False
     ended: bool = False
+    settled: bool = False
+    """What it is has been decided for good."""
 
     def __init__(
         self, span: ReadableSpan | None, parent: Record | None, scope: Scope | None, place: Place | None, trace_id: int

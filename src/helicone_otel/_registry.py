@@ -20,14 +20,13 @@ from ._context import PLACES, current_place
 from ._destinations import Destination
 from ._guard import swallow
 from ._labeller import Labeller
-from ._lineage import Entry
+from ._lineage import Entry, Leaf
 from ._record import MAX_DEPTH, Record
 from ._requests import request_id
 from ._resolver import Resolver, is_newer, size_of
 from ._session import Session
 from ._settings import Settings
 from ._spans import CALL_KINDS, Dialect
-from ._stands import Alike
 from .dialects import DIALECTS
 
 if TYPE_CHECKING:
@@ -117,11 +116,12 @@ class Registry:
             `None` where there is no session.
         """
         place = current_place(context) if PLACES else None
-        if place is None and not self.live and not self.resolver.traces:
+        recent = self.lineage.recent
+        if place is None and not (self.live or self.resolver.traces or recent.young):
             return self._locate_process(call)
         span = trace.get_current_span(context)
         ids = span.get_span_context()
-        record = sender = self.lineage.known(ids.span_id, span)
+        record = sender = self.lineage.known(ids, span)
         if place is None and ids.trace_id not in self.resolver.traces and (record is None or record.stand is None):
             return self._locate_process(call)
         if place is not None and (record is None or is_newer(place, record)):
@@ -142,7 +142,7 @@ class Registry:
         Such a call makes its trace part of an LLM app, as a recognised span would.
         """
         location = self.locate(call=kind)
-        if location is not None and location.sender is not None:
+        if location is not None and location.record is not None:
             return location
         record = self.lineage.record_at(trace.get_current_span())
         if record is None:
@@ -160,13 +160,29 @@ class Registry:
 
     def record_of(self, span: trace.Span) -> Record | None:
         """Return what is remembered of a span."""
-        return self.lineage.known(span.get_span_context().span_id, span)
+        return self.lineage.known(span.get_span_context(), span)
 
-    def sent(self, record: Record | None, headers: tuple[tuple[str, str], ...], destination: Destination) -> None:
-        """Note that headers have left from a span: what they say about a session is final now."""
+    def sent(
+        self,
+        record: Record | None,
+        headers: tuple[tuple[str, str], ...],
+        destination: Destination,
+        at: Record | None = None,
+    ) -> None:
+        """Note that headers have left from a span: what they say about a session is final now.
+
+        Args:
+            record: The span's, or the place's if there is no span.
+            headers: What left.
+            destination: Where to.
+            at: Where the request was made, if that is a place inside of the span.
+        """
         if record is None:
             return
-        _note_sent(record, _call_at(record), headers, destination)
+        call = _call_at(at or record)
+        _note_sent(record, call, headers, destination)
+        if call is None and destination is Destination.GATEWAY and self._vocabulary.has_detached:
+            self._calls.note_without_span(record)
         if record.stand is not None and not record.stand.chosen:
             self.resolver.finalise(record)
 
@@ -210,18 +226,24 @@ class Registry:
     def _end_late(self, span_id: int, span: ReadableSpan) -> None:
         """Settle a span of which no record was kept, if it has shown something since it started."""
         entry = self.lineage.recent.get(span_id)
-        if entry is None or (isinstance(entry, tuple) and not self._is_as_it_started(entry[0], span)):
-            self._record_of_ended(span, span_id)
+        if entry is None or (isinstance(entry, tuple) and not self._is_as_it_started(entry, span)):
+            self._record_of_ended(span)
 
-    def _is_as_it_started(self, alike: Alike, span: ReadableSpan) -> bool:
-        """Tell whether a leaf has shown nothing more of itself than at its start."""
-        return size_of(span) == alike.size and span.name == alike.name
+    def _is_as_it_started(self, leaf: Leaf, span: ReadableSpan) -> bool:
+        """Tell whether a leaf has shown nothing more of itself than at its start, and stands where it did."""
+        alike, _, encloses = leaf
+        return (
+            size_of(span) == alike.size
+            and span.name == alike.name
+            and encloses.stand is alike.base
+            and not self.resolver.is_overwritten(span.attributes or _NOTHING, alike.stand.label)
+        )
 
     def _settle(self, record: Record, span: ReadableSpan) -> None:
         # The live span, if there is one: what is handed over may be a copy that somebody redacted.
         record.span = record.span or span
         self._labeller.follow(record)
-        record.ended = True
+        record.ended = record.settled = True
         if self.resolver.has_changed(record):
             record.said = _said_instead(record)
             self._labeller.read(record, [record])
@@ -238,12 +260,12 @@ class Registry:
         if (entry := self.live.pop(ids.span_id, None)) is not None:
             self._end(entry, ids.span_id, span)  # it came to an exporter before it came to our processor
         entry = self.lineage.recent.get(ids.span_id)
-        if isinstance(entry, tuple) and (self.thorough or self._is_as_it_started(entry[0], span)):
+        if isinstance(entry, tuple) and (self.thorough or self._is_as_it_started(entry, span)):
             written = entry[0].stand.label
             return Outcome(written, {**written, _wire.REQUEST_ID: request_id(span)} if entry[0].request else written)
         record = entry if isinstance(entry, Record) else None
         if record is None and not self.thorough:  # else what is unknown here is a copy that stands for something else
-            record = self._record_of_ended(span, ids.span_id)
+            record = self._record_of_ended(span)
         label = self._labeller.label_of(record) if record is not None else None
         if record is None or label is None:
             return None
@@ -254,12 +276,13 @@ class Registry:
             extra |= {_wire.REQUEST_HEADER_PREFIX + name.lower(): [value] for name, value in record.sent}
         return Outcome(record.label or {}, {**label, **extra} if extra else label, record.said or _NOTHING)
 
-    def _record_of_ended(self, span: ReadableSpan, span_id: int) -> Record | None:
+    def _record_of_ended(self, span: ReadableSpan) -> Record | None:
         """Make the record of a span that has ended, if only now it matters what it is."""
-        record = self.lineage.known(span_id, span)
+        ids = span.get_span_context()
+        record = self.lineage.known(ids, span) if ids is not None else None
         if record is None and self.resolver.shows_itself(span):
             record = self.lineage.ended_record(span)
-        if record is not None and (record.size < 0 or self.resolver.has_changed(record)):
+        if record is not None and not record.settled:
             self._settle(record, span)
         return record
 
@@ -289,7 +312,7 @@ def _call_at(record: Record) -> Record | None:
     for _ in range(MAX_DEPTH):
         if above is None or above.reading.kind in CALL_KINDS:
             return above
-        if above.reading.segment is not None:
+        if above.reading.segment is not None or above.steps:
             return None  # a step of its own: what calls further out may enclose it is another matter
         above = above.parent
     return None

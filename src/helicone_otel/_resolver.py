@@ -100,10 +100,10 @@ class Resolver:
             return False
         if record.size != size_of(span) or record.name != span.name:
             return True
-        return label is not None and self._is_overwritten(span.attributes or _NO_FACTS, label)
+        return label is not None and self.is_overwritten(span.attributes or _NO_FACTS, label)
 
-    def _is_overwritten(self, attributes: Mapping[str, object], label: Mapping[str, str]) -> bool:
-        # The user may put values of their own in the place of ours: the number stays the same.
+    def is_overwritten(self, attributes: Mapping[str, object], label: Mapping[str, str]) -> bool:
+        """Tell whether the user has put values of their own in the place of ours: the number stays the same."""
         try:
             for key in _OVERWRITTEN:
                 if key in label:
@@ -232,7 +232,7 @@ class Resolver:
         look = self.look_of(record)
         own = record.own
         if own is not None and (record.opened or ((base is None or not base.chosen) and self._may_name(record, own))):
-            above = base or top(self.families, own, chosen=True)
+            above = base or top(self.families, own, True, _entrance_around(record))
             record.stand = above.begin(own, True, record.begins, look)
         elif base is None:
             record.stand = None
@@ -343,6 +343,10 @@ class Resolver:
             if above.stand is None or above is record:
                 self.find_stand(above)
         return record
+
+
+def _entrance_around(record: Record) -> str:
+    return next((above.entrance for above in record.line() if above.entrance), "")
 
 
 def size_of(span: ReadableSpan) -> int:

@@ -7,6 +7,7 @@ another one, and what is below it follows when it is asked.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -17,6 +18,7 @@ from ._spans import CALL_KINDS, Reading
 from ._vocabulary import Scope
 
 _MAX_CHILDREN: Final = 256
+_MAX_NODES: Final = 4096
 
 
 class Look(NamedTuple):
@@ -62,6 +64,29 @@ class Alike(NamedTuple):
     kinds: frozenset[str]
 
 
+class _Nodes:
+    """All nodes of one tree: a session that lives long may go through paths without number."""
+
+    __slots__ = ("_limit", "_nodes")
+
+    def __init__(self) -> None:
+        self._limit = _MAX_NODES
+        self._nodes: list[weakref.ref[Stand]] = []
+
+    def add(self, node: Stand) -> None:
+        """Count a node. When there are too many, all let go of what stands below that nobody else holds."""
+        if len(self._nodes) >= self._limit:
+            alive = [there for ref in self._nodes if (there := ref()) is not None]
+            for there in alive:
+                there.let_go()
+            self._nodes = [weakref.ref(there) for there in alive]
+            del alive, there
+            self._nodes = [ref for ref in self._nodes if ref() is not None]
+            # What spans hold cannot be let go, and must not be looked through each time.
+            self._limit = max(_MAX_NODES, 2 * len(self._nodes))
+        self._nodes.append(weakref.ref(node))
+
+
 class Stand:
     """A place in the tree of a session.
 
@@ -78,9 +103,11 @@ class Stand:
     """
 
     __slots__ = (
+        "__weakref__",
         "_below",
         "_families",
         "_look",
+        "_nodes",
         "alike",
         "call",
         "chosen",
@@ -100,10 +127,13 @@ class Stand:
         path: tuple[str, ...],
         look: Look,
         above: Stand | None = None,
+        nodes: _Nodes | None = None,
     ) -> None:
         self._families = families
         self._look = look._replace(segments=())
         self._below: dict[Look, Stand] = {}
+        self._nodes = nodes if nodes is not None else _Nodes()
+        self._nodes.add(self)
         self.alike: Recent[tuple[object, ...], Alike] = Recent(_MAX_CHILDREN)
         self.entrance: str = look.entrance or (above.entrance if above is not None else "")
         self.call: str | None = look.kind if look.kind in CALL_KINDS else None
@@ -124,6 +154,11 @@ class Stand:
                 self._below.clear()
             stand = self._below[look] = self._descend(look)
         return stand
+
+    def let_go(self) -> None:
+        """Forget what stands below."""
+        self._below.clear()
+        self.alike.clear()
 
     def begin(self, session: Session, chosen: bool, path: tuple[str, ...] | None, look: Look) -> Stand:
         """Return where a span stands with which a session or a path begins anew.
@@ -154,7 +189,7 @@ class Stand:
         path = bounded(path)
         if path == self.path and look._replace(segments=()) == self._look:
             return self  # the same step seen again: a line of such has one node
-        return Stand(self._families, self.session, self.chosen, path, look, self)
+        return Stand(self._families, self.session, self.chosen, path, look, self, self._nodes)
 
     def _text_without_step(self) -> str:
         # What is below a call stands where the call does.
@@ -182,6 +217,6 @@ class Stand:
 NO_LOOK: Final = Look()
 
 
-def top(families: Iterable[str], session: Session, chosen: bool) -> Stand:
-    """Return the node at which a session begins."""
-    return Stand(frozenset(families), session, chosen, session.path.segments, NO_LOOK)
+def top(families: Iterable[str], session: Session, chosen: bool, entrance: str = "") -> Stand:
+    """Return the node at which a session begins, by whichever route or task the work came in."""
+    return Stand(frozenset(families), session, chosen, session.path.segments, Look(entrance=entrance))

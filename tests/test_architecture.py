@@ -45,6 +45,7 @@ LAYERS = (
         "_requests",
         "_calls",
         "_lineage",
+        "_bridges",
         "_sessions",
         "_resolver",
         "_labeller",

@@ -73,6 +73,10 @@ def instrument(names: str) -> None:
         from opentelemetry.instrumentation.langchain import LangchainInstrumentor  # noqa: PLC0415
 
         LangchainInstrumentor().instrument()
+    if "otel" in names:
+        from opentelemetry.instrumentation.genai.langchain import LangChainInstrumentor  # noqa: PLC0415
+
+        LangChainInstrumentor().instrument()
     if "genai" in names:
         from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor  # noqa: PLC0415
 

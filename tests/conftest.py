@@ -16,7 +16,7 @@ from helicone_otel._registry import REGISTRY
 hypothesis.settings.register_profile("helicone-otel", deadline=None)
 hypothesis.settings.load_profile("helicone-otel")
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "environments"]
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +25,7 @@ def _clean_process(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReque
     for variable in [name for name in os.environ if name.startswith(("HELICONE_", "OTEL_"))]:
         monkeypatch.delenv(variable)
     REGISTRY.configure(Settings())
+    REGISTRY.active = True  # a test before may have taken everything out
     _guard._counts.clear()
     before = get_current()
     yield

@@ -15,10 +15,11 @@ PACKAGE = Path(helicone_otel.__file__).parent
 
 # A module may import modules of lower layers, and those of its own layer that stand before it.
 LAYERS = (
-    ("_wire", "_guard", "_memory"),
+    ("_wire", "_guard", "_memory", "_content", "_matches"),
     ("_session", "_names", "_spans", "_vocabulary", "_destinations"),
     (
         "dialects._anthropic",
+        "dialects._by_hand",
         "dialects._databases",
         "dialects._entrances",
         "dialects._gen_ai",
@@ -36,10 +37,16 @@ LAYERS = (
         "dialects._traceloop",
         "dialects",
         "_entrances",
+        "_own_dialects",
         "_settings",
         "_stands",
     ),
     (
+        "_visits",
+        "_openings",
+        "_by_hand",
+        "_manual_calls",
+        "_manual",
         "_context",
         "_record",
         "_requests",
@@ -47,18 +54,19 @@ LAYERS = (
         "_lineage",
         "_bridges",
         "_sessions",
+        "_strangers",
         "_resolver",
         "_labeller",
         "_arrivals",
         "_registry",
     ),
-    ("_carriers", "_processor", "_propagator", "_settled", "_transport"),
-    ("_wraps", "_bootstrap"),
+    ("_carriers", "_inbound", "_messages", "_processor", "_propagator", "_settled", "_transport", "_clients"),
+    ("_by_name", "_wraps", "_first", "_bootstrap"),
 )
 ORDER = {module: place for place, module in enumerate(module for layer in LAYERS for module in layer)}
 PURE = {module for layer in LAYERS[:3] for module in layer}
 # The doors stand on top of everything: each may use the others, and nothing below uses them.
-DOORS = ("__init__", "__main__", "_cli", "_demo", "_doctor", "_instrumentor", "_testing", "testing")
+DOORS = ("__init__", "__main__", "_cli", "_demo", "_doctor", "_explain", "_instrumentor", "_testing", "testing")
 
 
 def _modules() -> dict[str, Path]:

@@ -276,7 +276,7 @@ def test_a_setter_that_fails_fails_no_request(app: App) -> None:
 
 
 @pytest.mark.parametrize(
-    "headers", [{5: "x"}, {b"helicone-session-id": "x"}, {None: None}, {"Helicone-Session-Idea": ["x"]}, {"": ""}]
+    "headers", [{5: "x"}, {b"helicone-session-idea": "x"}, {None: None}, {"Helicone-Session-Idea": ["x"]}, {"": ""}]
 )
 def test_headers_that_are_no_texts_are_left_alone(app: App, headers: dict[object, object]) -> None:
     carrier = dict(headers)
@@ -290,6 +290,14 @@ def test_headers_that_are_no_texts_are_left_alone(app: App, headers: dict[object
         "Helicone-Session-Name": "Trips",
     }
     assert swallowed() == {}
+
+
+def test_headers_that_are_bytes_are_the_callers_too(app: App) -> None:
+    carrier = {b"helicone-session-id": b"theirs"}
+    with session("Trips", id="s1", path="/plan"), app.requesting():
+        HeliconePropagator().inject(carrier)  # type: ignore[misc]
+
+    assert carrier == {b"helicone-session-id": b"theirs"}
 
 
 @pytest.mark.failures

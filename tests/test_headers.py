@@ -9,15 +9,20 @@ import os
 import socket
 import subprocess
 import sys
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import aiohttp
 import anthropic
+import httpcore
+import httpcore2
 import httpx
 import httpx2
 import pytest
+import urllib3
 from anthropic import Anthropic, AsyncAnthropic
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient, DefaultHttpxClient, OpenAI
 from opentelemetry import baggage, propagate
@@ -644,8 +649,8 @@ def test_of_a_trace_that_is_sampled_out_the_session_of_the_process_leaves(gatewa
 
 @contextmanager
 def sending(provider: TracerProvider, url: str, key: str = "url.full") -> Iterator[None]:
-    """Be inside the span of an HTTP client, as `requests`' or `urllib3`'s instrumentation make it."""
-    tracer = provider.get_tracer("opentelemetry.instrumentation.requests")
+    """Be inside the span of an HTTP client that has no hook, as its instrumentation makes it."""
+    tracer = provider.get_tracer("opentelemetry.instrumentation.pycurl")
     with tracer.start_as_current_span("POST", kind=SpanKind.CLIENT, attributes={key: url}):
         yield
 
@@ -817,16 +822,21 @@ def test_the_propagator_by_its_name_alone_serves_the_sessions_of_code() -> None:
 def _functions() -> dict[str, object]:
     """Return what the installer may replace, as it is now."""
     owners: list[tuple[Any, str]] = [
-        (httpx.HTTPTransport, "handle_request"),
-        (httpx.AsyncHTTPTransport, "handle_async_request"),
-        (httpx2.HTTPTransport, "handle_request"),
-        (httpx2.AsyncHTTPTransport, "handle_async_request"),
+        (httpcore.ConnectionPool, "handle_request"),
+        (httpcore.AsyncConnectionPool, "handle_async_request"),
+        (httpcore2.ConnectionPool, "handle_request"),
+        (httpcore2.AsyncConnectionPool, "handle_async_request"),
+        (urllib3.HTTPConnectionPool, "urlopen"),
+        (aiohttp.ClientRequest, "send"),
+        (urllib.request.AbstractHTTPHandler, "do_open"),
         (TracerProvider, "__init__"),
         (BatchSpanProcessor, "on_end"),
         (SimpleSpanProcessor, "on_end"),
         (propagate, "set_global_textmap"),
     ]
-    functions = {f"{owner.__name__}.{name}": vars(owner)[name] for owner, name in owners}
+    functions = {
+        f"{getattr(owner, '__module__', '')}.{owner.__name__}.{name}": vars(owner)[name] for owner, name in owners
+    }
     return {**functions, "global textmap": propagate.get_global_textmap()}
 
 

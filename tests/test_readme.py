@@ -36,6 +36,14 @@ def test_the_ten_lines_send_the_headers_that_their_comments_name(
     }
 
 
+def test_what_is_made_known_by_hand_stands_where_the_text_says(helicone: Helicone) -> None:
+    (block,) = [block for block in BLOCKS if "vector_query(" in block]
+    exec(compile(block, "README.md", "exec"), {})  # it is our own
+
+    assert helicone.tree() == {"/get_weather": ["tool"], "/search": ["vector_db"], "/shorten": ["data"]}
+    assert [span.name for span in helicone.spans] == ["execute_tool get_weather", "search guides", "shorten"]
+
+
 @pytest.mark.parametrize("block", TESTS)
 def test_a_test_shown_to_users_passes_in_ten_lines(block: str, pytester: pytest.Pytester) -> None:
     body = block.partition("def test_")[2]

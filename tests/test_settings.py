@@ -84,8 +84,21 @@ CASES = {
         {"session": "expected one of trace, none, got 'session'", "true": "got 'true'"},
         {"expected one of trace, none, got None": None, "got 'TRACE'": "TRACE", "got True": True},
     ),
+    "user_id_attributes": Case((), NAMES_GOOD, {}, NAMES_WRONG),
+    "property_attributes": Case(
+        (),
+        {"Plan=app.plan": ("Plan=app.plan",), "a=b, c = d": ("a=b", "c = d")},
+        {
+            "app.plan": "'app.plan' is not <property>=<attribute>, as in 'Plan=app.plan'",
+            "Plan=": "'Plan=' is not",
+            "My Plan=app.plan": "'My Plan=app.plan' is not",
+            ",".join(f"p{number}=a" for number in range(17)): "expected at most 16 properties, got 17",
+        },
+        {**NAMES_WRONG, "'plan' is not <property>=<attribute>": ("plan",)},
+    ),
     "gateway_hosts": Case((), HOSTS_GOOD, HOSTS_BAD, {**NAMES_WRONG, "'a b' is not a host": ("a b",)}),
     "propagate_hosts": Case((), HOSTS_GOOD, HOSTS_BAD, {**NAMES_WRONG, "'a b' is not a host": ("a b",)}),
+    "propagate_messaging": Case(False, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
     "accept_inbound": Case(False, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
     "application_spans": Case(True, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
     "attributes": Case(
@@ -95,6 +108,13 @@ CASES = {
         {**NAMES_WRONG, "got 'all'": ("all",)},
     ),
     "capture_headers": Case(False, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
+    # What a file may hold is tested in `test_own_dialects`.
+    "dialects": Case(
+        (),
+        {",": ()},
+        {"/no/such.toml": "/no/such.toml: No such file or directory"},
+        {"expected a tuple of Dialect, got 'a.toml'": "a.toml", "got ('a.toml',)": ("a.toml",), "got None": None},
+    ),
 }
 
 by_field = {row.field: row for row in SETTINGS}

@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 
+import httpcore2
 import httpx2
 import pytest
 from anthropic import Anthropic
@@ -362,7 +363,7 @@ def test_a_provider_that_the_app_makes_for_itself_is_seen_too(helicone: Helicone
 
 def _state() -> tuple[object, ...]:
     functions = [
-        httpx2.HTTPTransport.handle_request,
+        httpcore2.ConnectionPool.handle_request,
         TracerProvider.__init__,
         propagate.set_global_textmap,
         propagate.get_global_textmap(),

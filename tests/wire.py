@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import pytest
 from opentelemetry.instrumentation import httpx as http_instrumentation
@@ -33,6 +35,7 @@ HTTP = [
     ),
 ]
 
+_NO_TUNNEL = b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
 
 
@@ -42,12 +45,18 @@ class Wire:
 
     Attributes:
         heads: Request line and headers of each request, byte for byte.
-        redirect: Where to send every request on, instead of answering it.
+        bodies: Its body.
+        answers: What to answer where a path ends so; elsewhere it is what OpenAI or Anthropic would say.
+        redirect: Where to send requests on, instead of answering them.
+        redirects: How many of them; the rest is answered.
     """
 
     url: str
     redirect: str | None = None
+    redirects: float = math.inf
+    answers: Mapping[str, object] = field(default_factory=dict)
     heads: list[bytes] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
     @property
     def netloc(self) -> str:
@@ -75,13 +84,19 @@ def expected(**headers: str | None) -> list[tuple[bytes, bytes]]:
 
 
 @contextmanager
-def listening(redirect: str | None = None, host: str = "127.0.0.1") -> Iterator[Wire]:
+def listening(
+    redirect: str | None = None,
+    host: str = "127.0.0.1",
+    redirects: float = math.inf,
+    answers: Mapping[str, object] = MappingProxyType({}),
+) -> Iterator[Wire]:
     """Record and answer requests on a free port of loopback."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family) as server:
         server.settimeout(0.02)
         port = server.getsockname()[1]
-        wire = Wire(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}", redirect)
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        wire = Wire(url, redirect, redirects, answers)
         over = threading.Event()
         connections: list[socket.socket] = []
         thread = threading.Thread(target=_accept, args=(server, wire, over, connections))
@@ -119,15 +134,20 @@ def _serve(connection: socket.socket, wire: Wire) -> None:
                 received += connection.recv(65536)
             body, received = received[: int(length[1])] if length else b"", received[int(length[1]) if length else 0 :]
             wire.heads.append(head + b"\r\n\r\n")
-            connection.sendall(_answer(wire, head.split(b" ")[1].decode(), body))
+            wire.bodies.append(body)
+            method, path, _ = head.decode("latin-1").split(" ", 2)
+            connection.sendall(_NO_TUNNEL if method == "CONNECT" else _answer(wire, path, body))
 
 
 def _answer(wire: Wire, path: str, body: bytes) -> bytes:
-    if wire.redirect:
+    if wire.redirect and len(wire.heads) <= wire.redirects:
         return f"HTTP/1.1 307 On\r\nLocation: {wire.redirect}{path}\r\nContent-Length: 0\r\n\r\n".encode()
-    endpoint, kind = endpoint_of(path), "application/json"
-    asked = json.loads(body) if body and endpoint else {}
-    if endpoint and endpoint.events and asked.get("stream"):
+    endpoint, kind = endpoint_of(path) if body else None, "application/json"
+    asked = json.loads(body) if endpoint else {}
+    told = next((answer for end, answer in wire.answers.items() if path.endswith(end)), None)
+    if told is not None:
+        content = json.dumps(told).encode()
+    elif endpoint and endpoint.events and asked.get("stream"):
         content, kind = as_event_stream(endpoint.events(asked, "OK")), "text/event-stream"
     else:
         content = json.dumps(endpoint.answer(asked, "OK") if endpoint else {}).encode()

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ._context import session as session
     from ._context import step as step
     from ._doctor import doctor as doctor
+    from ._manual import data as data
+    from ._manual import tool as tool
+    from ._manual import vector_query as vector_query
     from ._processor import HeliconeSpanProcessor as HeliconeSpanProcessor
     from ._propagator import HeliconePropagator as HeliconePropagator
     from ._registry import current_session as current_session
@@ -24,10 +27,14 @@ if TYPE_CHECKING:
     from ._settings import Settings as Settings
     from ._settings import SettingsError as SettingsError
     from ._settled import SessionSpanExporter as SessionSpanExporter
+    from ._spans import Dialect as Dialect
+    from ._spans import Row as Row
 
 _HOMES = {
+    "Dialect": "_spans",
     "HeliconePropagator": "_propagator",
     "HeliconeSpanProcessor": "_processor",
+    "Row": "_spans",
     "Session": "_session",
     "SessionPath": "_session",
     "SessionSpanExporter": "_settled",
@@ -35,14 +42,19 @@ _HOMES = {
     "SettingsError": "_settings",
     "configure": "_bootstrap",
     "current_session": "_registry",
+    "data": "_manual",
     "doctor": "_doctor",
     "session": "_context",
     "step": "_context",
+    "tool": "_manual",
+    "vector_query": "_manual",
 }
 
 __all__ = [
+    "Dialect",
     "HeliconePropagator",
     "HeliconeSpanProcessor",
+    "Row",
     "Session",
     "SessionPath",
     "SessionSpanExporter",
@@ -50,9 +62,12 @@ __all__ = [
     "SettingsError",
     "configure",
     "current_session",
+    "data",
     "doctor",
     "session",
     "step",
+    "tool",
+    "vector_query",
 ]
 
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
 
 _NEEDED: Final = {
@@ -49,6 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from ._cli.doctor import doctor  # noqa: PLC0415
 
             return doctor(as_json=given.json)
+        case "explain":
+            from ._cli.explain import explain  # noqa: PLC0415
+
+            return explain(given.file, as_json=given.json)
         case _:
             from ._settings import render_table  # noqa: PLC0415
 
@@ -94,6 +99,17 @@ def _parser() -> argparse.ArgumentParser:
         "not be looked at.",
     )
     doctor.add_argument("--json", action="store_true", help="print the report as JSON")
+    explain = commands.add_parser(
+        "explain",
+        help="say of each span in a file what it is, and which dialect and row decided",
+        description="Play the spans of a file again through the library, and print of each its kind, where it stands "
+        "in the session, whether it is a request, which dialect and which row decided, and why nothing did.",
+        epilog="Exit code: 0, or 2 if the file or a setting cannot be used.",
+    )
+    explain.add_argument(
+        "file", type=Path, help="OTLP JSON, as the Collector's file exporter writes it, or a recording"
+    )
+    explain.add_argument("--json", action="store_true", help="print the answers as JSON")
     commands.add_parser("env", help="print the settings and their environment variables")
     return parser
 

@@ -27,7 +27,9 @@ _NO_FACTS: Final[dict[str, object]] = {}
 _MAX_KEY: Final = 32
 # What spans show is remembered with what they are; whole prompts and documents are not.
 _MAX_SHOWN: Final = 256
-_ENTRANCES: Final = frozenset({trace.SpanKind.SERVER, trace.SpanKind.CONSUMER})
+_SERVER: Final = trace.SpanKind.SERVER
+_CONSUMER: Final = trace.SpanKind.CONSUMER
+_ENTRANCES: Final = frozenset({_SERVER, _CONSUMER})
 
 
 class Arrivals:
@@ -42,8 +44,9 @@ class Arrivals:
         self._vocabulary = resolver.vocabulary
         self._known_scope = resolver.vocabulary.known_scope
         self._traces = resolver.traces
+        self._strangers = resolver.strangers
 
-    def attend(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: C901  # see below
+    def attend(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: C901, PLR0912  # see below
         """Take note of a span that has started, and label it if it belongs to a session.
 
         Most spans of most apps are none of our business, which must cost next to nothing. Most others
@@ -55,7 +58,9 @@ class Arrivals:
         """
         scope_name = span.instrumentation_scope.name  # type: ignore[union-attr]  # the SDK always sets one
         scope = self._known_scope(scope_name) or self._vocabulary.scope(scope_name)
-        shown, above = span.attributes, span.parent
+        shown, above, kind = span.attributes, span.parent, span.kind
+        if kind is _SERVER or kind is _CONSUMER:
+            self._strangers.hear(span.get_span_context().trace_id, parent_context)
         place: Place | None = None
         if PLACES:
             place = (get_current() if parent_context is None else parent_context).get(PLACE_KEY)  # type: ignore[assignment]  # our own key
@@ -78,7 +83,7 @@ class Arrivals:
             self._take_in(span, scope, attributes, parent, place)
             return
         alike = stand.alike.get((scope, span.name, *attributes) if attributes else (scope, span.name))
-        if alike is None or alike.kind is not span.kind or (alike.show and alike.show(attributes) != alike.shown):
+        if alike is None or alike.kind is not kind or (alike.show and alike.show(attributes) != alike.shown):
             self._take_in(span, scope, attributes, parent, place)
         elif not alike.leaf or (alike.request and self._vocabulary.has_detached):
             self._take_in_alike(span, encloses, place, alike)

@@ -2,25 +2,31 @@
 
 Wrapped are the provider's constructor (so that every provider gets the processor, whenever and by
 whomever it is made), `set_global_textmap`, `on_end` of the two stock processors (so that the settled
-copy reaches the user's own exporter) and the send of httpx's transports. `uninstall` takes all of it
-out again; what a Python program has imported by name before is beyond anyone's reach.
+copy reaches the user's own exporter), three methods of the SDK's pipelines of processors (`_first`) and
+the send of HTTP clients (`_clients`). `uninstall` takes all of it out again; what a Python program has
+imported by name before is beyond anyone's reach.
 """
 
 from __future__ import annotations
 
 import functools
+import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 from opentelemetry import trace
+from opentelemetry.environment_variables import OTEL_PYTHON_TRACER_PROVIDER
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
 from . import _wire
+from ._first import PIPELINES, First
+from ._guard import stay_out, warn_once
 from ._processor import HeliconeSpanProcessor
 from ._propagator import HeliconePropagator
 from ._registry import REGISTRY
@@ -40,6 +46,7 @@ class Installation:
         self._wraps = Wraps()
         self._processor = HeliconeSpanProcessor()
         self._propagator = HeliconePropagator()
+        self._first = First(self._processor, REGISTRY)
         self._providers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._makers: list[_Maker] = []
         # The SDK takes no processor out again: what a provider was given once, it has for good.
@@ -48,26 +55,37 @@ class Installation:
     def install(self, settings: Settings, provider: trace.TracerProvider | None = None) -> None:
         """Bring the pieces in, or only their new settings if they are in already.
 
+        Does not raise: where they do not fit what they find, all of it is taken out again, which is
+        one line in the log.
+
         Args:
             settings: What to do.
             provider: Gets the processor now; the global one if not given. Providers made later get
                 it when they are made.
         """
         with self._lock:
-            if REGISTRY.settings != settings:
-                REGISTRY.configure(settings)
-            self._attach(provider if provider is not None else trace.get_tracer_provider())
-            if not self._installed:
-                self._installed = True
-                self._processor.arm(REGISTRY)
-                self._propagator.enabled = REGISTRY.active = True
-                self._wrap()
-            self._compose_global_textmap()
+            try:
+                if REGISTRY.settings != settings:
+                    REGISTRY.configure(settings)
+                if not self._installed:
+                    self._installed = True
+                    self._processor.arm(REGISTRY)
+                    self._propagator.enabled = REGISTRY.active = True
+                    self._wrap()
+                self._attach(provider if provider is not None else _global_provider())
+                self._compose_global_textmap()
+            except Exception as error:  # noqa: BLE001  # the app must run as if we were not there
+                self._take_out()
+                stay_out(error)
 
     @property
     def installed(self) -> bool:
         """Whether the pieces are in."""
         return self._installed
+
+    def attends(self, provider: object) -> bool:
+        """Tell whether the spans of a provider come to our processor."""
+        return self._installed and sdk_provider(provider) in self._providers
 
     def add_to_all(self, make: _Maker) -> None:
         """Give every provider, those to come included, one more processor of its own; only once the same."""
@@ -79,23 +97,33 @@ class Installation:
     def uninstall(self) -> None:
         """Take the wraps out, and make idle what OpenTelemetry does not let go: the processor, the propagator."""
         with self._lock:
-            if not self._installed:
-                return
-            self._installed = False
-            self._wraps.undo()
-            self._restore_global_textmap()
-            self._propagator.enabled = REGISTRY.active = False
-            self._processor.disarm()
-            REGISTRY.configure(REGISTRY.settings)
-            self._providers.clear()
-            self._makers.clear()
+            if self._installed:
+                self._take_out()
+
+    def _take_out(self) -> None:
+        self._installed = False
+        self._wraps.undo()
+        self._restore_global_textmap()
+        self._propagator.enabled = REGISTRY.active = False
+        self._processor.disarm()
+        REGISTRY.configure(REGISTRY.settings)
+        self._providers.clear()
+        self._makers.clear()
 
     def _attach(self, provider: object) -> None:
-        if not isinstance(provider, TracerProvider) or provider in self._providers:
-            return
-        self._providers.add(provider)
-        for make in (self._the_processor, *self._makers):
-            self._give(provider, make)
+        """Give a provider what all are given. A provider of whatever kind must not fail because of us."""
+        try:
+            provider = sdk_provider(provider)
+            if provider is None or provider in self._providers:
+                return
+            self._providers.add(provider)
+            for make in (self._the_processor, *self._makers):
+                self._give(provider, make)
+        except Exception as error:  # noqa: BLE001  # an exception here would come out of the app's TracerProvider()
+            warn_once(
+                f"helicone-otel cannot add its processor to a {type(provider).__name__}, whose spans get no "
+                f"session: {type(error).__name__}: {error}"
+            )
 
     def _the_processor(self) -> SpanProcessor:
         return self._processor
@@ -114,6 +142,10 @@ class Installation:
         self._wraps.wrap(propagate, "set_global_textmap", self._composing)
         for stock in (BatchSpanProcessor, SimpleSpanProcessor):
             self._wraps.wrap(stock, "on_end", _settling)
+        for pipeline in PIPELINES:
+            self._wraps.wrap(pipeline, "add_span_processor", self._first.adding)
+            self._wraps.wrap(pipeline, "on_start", self._first.starting)
+            self._wraps.wrap(pipeline, "on_end", self._first.ending)
         self._wraps.hook_transports(REGISTRY)
 
     def _attaching(self, init: Callable[..., None]) -> Callable[..., None]:
@@ -141,10 +173,9 @@ class Installation:
         propagate.set_global_textmap(propagate.get_global_textmap())
 
     def _restore_global_textmap(self) -> None:
-        from opentelemetry import propagate  # noqa: PLC0415  # see the package's docstring
-
-        textmap = propagate.get_global_textmap()
-        if isinstance(textmap, _Composed):
+        propagate = sys.modules.get("opentelemetry.propagate")
+        textmap = propagate.get_global_textmap() if propagate is not None else None
+        if propagate is not None and isinstance(textmap, _Composed):
             propagate.set_global_textmap(textmap.inner)
 
 
@@ -154,6 +185,20 @@ class _Composed(CompositePropagator):
     def __init__(self, inner: TextMapPropagator, ours: HeliconePropagator) -> None:
         super().__init__([inner, ours])
         self.inner = inner
+
+
+def sdk_provider(provider: object) -> TracerProvider | None:
+    """Return a provider of the SDK as it is, or from behind a stand-in that holds it as Logfire's does."""
+    if not isinstance(provider, TracerProvider):
+        provider = getattr(provider, "provider", None)
+    return provider if isinstance(provider, TracerProvider) else None
+
+
+def _global_provider() -> object:
+    if OTEL_PYTHON_TRACER_PROVIDER in os.environ:
+        # To ask for the provider is to make it then, and to lock out one that the app is about to set.
+        return getattr(trace, "_TRACER_PROVIDER", None)
+    return trace.get_tracer_provider()
 
 
 def _settling(on_end: Callable[..., None]) -> Callable[..., None]:
@@ -175,7 +220,8 @@ def configure(settings: Settings | None = None, *, provider: trace.TracerProvide
 
     Args:
         settings: What to do; read from the environment if not given.
-        provider: The provider to add the processor to; the global one if not given.
+        provider: The provider to add the processor to; the global one if not given. One that was made
+            before and is not the global one needs a call of its own; all that are made later are found.
 
     Returns:
         A handle whose `uninstall()` takes everything out again.
@@ -184,7 +230,7 @@ def configure(settings: Settings | None = None, *, provider: trace.TracerProvide
         SettingsError: An environment variable has a value that cannot be used.
         TypeError: `provider` is no provider of the OpenTelemetry SDK.
     """
-    if provider is not None and not isinstance(provider, TracerProvider):
+    if provider is not None and sdk_provider(provider) is None:
         raise TypeError(f"configure(provider=…) takes a TracerProvider of the SDK, not {type(provider).__name__}")
     INSTALLATION.install(settings or Settings.from_environment(), provider)
     return INSTALLATION

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from typing import Final
 
@@ -14,6 +14,8 @@ from ._registry import Location, Registry
 SESSION_HEADERS: Final = (_wire.SESSION_ID_HEADER, _wire.SESSION_PATH_HEADER, _wire.SESSION_NAME_HEADER)
 
 _FIRST: Final = itemgetter(0)
+_PREFIX: Final = "helicone-"
+_OURS: Final = _PREFIX.encode()
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -75,19 +77,24 @@ def heed_caller(registry: Registry, record: Record, destination: Destination, ca
 
 def _present(carrier: object, wanted: Headers) -> dict[str, str]:
     """Return which of our headers a carrier has already, by our spelling of their names."""
-    # Asking httpx's headers for a name costs more than looking through all names at once.
-    raw = getattr(carrier, "raw", None)
-    if isinstance(raw, list) and b"\nhelicone-" not in b"\n".join([b"", *map(_FIRST, raw)]).lower():
+    # To ask httpx's headers for a name costs more than to look through all names at once.
+    raw = carrier if isinstance(carrier, list) else getattr(carrier, "raw", None)
+    if isinstance(raw, list):
+        if _OURS not in b"".join(map(_FIRST, raw)).lower():
+            return {}
+        lines: Iterable[tuple[object, object]] = raw
+    elif isinstance(carrier, Mapping):
+        lines = carrier.items()
+    else:
+        return {}  # a carrier that only its own setter knows to handle
+    # Not every mapping knows that HTTP tells no upper from lower case.
+    there = {text: value for name, value in lines if (text := _text(name).lower()).startswith(_PREFIX)}
+    if not there:
         return {}
-    names = [name for name, _ in wanted]
-    if len(names) < len(SESSION_HEADERS):
-        names += [name for name in SESSION_HEADERS if name not in names]
-    if isinstance(carrier, dict):
-        # A dict tells upper from lower case; HTTP does not.
-        spelled = {name.lower(): name for name in names}
-        named = ((spelled.get(name.lower()), value) for name, value in carrier.items() if isinstance(name, str))
-        return {name: value for name, value in named if name}
-    try:
-        return {name: carrier[name] for name in names if name in carrier}  # type: ignore[index,operator]  # see except
-    except (TypeError, KeyError):  # a carrier that only its own setter knows to handle
-        return {}
+    spelled = (*(name for name, _ in wanted), *SESSION_HEADERS)
+    return {name: _text(there[lower]) for name in spelled if (lower := name.lower()) in there}
+
+
+def _text(value: object) -> str:
+    # httpx, requests and urllib3 hold bytes as well.
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)

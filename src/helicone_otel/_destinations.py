@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 # Helicone's own gateways: any host below these two, on a label boundary ...
@@ -85,6 +85,7 @@ class Destinations:
         self.of_origin = lru_cache(maxsize=256)(self._of_origin)
         self.of_authority = lru_cache(maxsize=256)(self._of_authority)
         self.of_host = lru_cache(maxsize=256)(self._of_host)
+        self.of_raw_host = lru_cache(maxsize=256)(self._of_raw_host)
 
     def of_url(self, url: str) -> Destination:
         """Tell what the host of an absolute URL is; `UNKNOWN` for anything that is no such URL."""
@@ -106,6 +107,26 @@ class Destinations:
     def _of_host(self, host: str, port: int | None, scheme: str) -> Destination:
         """Tell what a host is whose URL has been taken apart already; it may be a bare IPv6 address."""
         return self._classify(f"[{host}]" if ":" in host else host, str(port) if port else _default_port(scheme))
+
+    def _of_raw_host(self, host: bytes, port: int | None, scheme: bytes) -> Destination:
+        """Tell the same of a host in bytes."""
+        return self._of_host(host.decode("ascii", "replace"), port, scheme.decode("ascii", "replace"))
+
+    def of_rpc(self, attributes: Mapping[str, object]) -> Destination:
+        """Tell what a gRPC client's span calls: its service is listed by name, because it names no host.
+
+        Args:
+            attributes: The span's.
+        """
+        # https://opentelemetry.io/docs/specs/semconv/rpc/grpc/, before and now
+        if attributes.get("rpc.system") == "grpc":
+            name = attributes.get("rpc.service")
+        elif attributes.get("rpc.system.name") == "grpc":
+            name = str(attributes.get("rpc.method")).rpartition("/")[0]
+        else:
+            return Destination.UNKNOWN
+        listed = isinstance(name, str) and (name.lower(), "") in self._services
+        return Destination.SERVICE if listed else Destination.UNKNOWN
 
     def _classify(self, authority: str, default_port: str) -> Destination:
         # Non-ASCII look-alikes and anything else that is no plain host name match nothing here.

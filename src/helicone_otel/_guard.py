@@ -44,6 +44,16 @@ def warn_once(message: str) -> None:
             logger.warning("%s", message)
 
 
+def stay_out(error: Exception) -> None:
+    """Say in one line that we are off in this app and why; where it failed is for those who debug."""
+    # Messages of settings say it all, others mean little without the name of their kind.
+    reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    if _count(f"off: {reason}"):
+        with _HANDLERS_MAY_FAIL:
+            logger.error("helicone-otel is off: %s", " ".join(reason.split()))
+            logger.debug("helicone-otel is off because of this:", exc_info=error)
+
+
 def swallowed() -> dict[str, int]:
     """Return how often each kind of failure or drop was swallowed in this process."""
     return dict(_counts)

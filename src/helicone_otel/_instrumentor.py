@@ -8,17 +8,16 @@ from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # it names no `__all__`
 
-from ._bootstrap import INSTALLATION
-from ._cli.environment import ENDPOINT
-from ._guard import logger, swallow
-from ._settings import Settings, SettingsError
+from ._by_name import is_switched_off
+from ._guard import stay_out
 
 
 class HeliconeInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped at the floor version
     """Adds Helicone Sessions to whatever provider the app has or will have.
 
-    Switched off by `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=helicone`. A failure is logged and leaves
-    the app as it was: an exception here would keep the instrumentors after this one from running.
+    Switched off by `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=helicone`. A failure is one line in the log
+    and leaves the app as it was: an exception here, while this module is imported included, would
+    keep the instrumentors after this one from running.
     """
 
     def instrumentation_dependencies(self) -> Collection[str]:
@@ -26,16 +25,22 @@ class HeliconeInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped a
         return ()
 
     def _instrument(self, **_: Any) -> None:
+        if is_switched_off():
+            return
         try:
+            from ._bootstrap import INSTALLATION  # noqa: PLC0415  # see the class's docstring
+            from ._cli.environment import ENDPOINT  # noqa: PLC0415
+            from ._settings import Settings  # noqa: PLC0415
+
             INSTALLATION.install(Settings.from_environment())
             if endpoint := os.environ.get(ENDPOINT):
                 from ._cli.attach import attach  # noqa: PLC0415  # an exporter, which only `run` needs
 
                 attach(INSTALLATION, endpoint)
-        except SettingsError as error:
-            logger.error("helicone-otel is off: %s", error)
         except Exception as error:  # noqa: BLE001  # the app must start as if we were not there
-            swallow("instrument", error)
+            stay_out(error)
 
     def _uninstrument(self, **_: Any) -> None:
+        from ._bootstrap import INSTALLATION  # noqa: PLC0415  # it is known by now, or cannot be loaded
+
         INSTALLATION.uninstall()

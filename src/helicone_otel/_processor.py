@@ -46,7 +46,7 @@ class HeliconeSpanProcessor(SpanProcessor):
         """Decide for good what a span that has ended bears."""
         try:
             registry = self._registry
-            if registry.live:
+            if registry.live or registry.thorough:
                 registry.settle(span)
         except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
             swallow("on_end", error)
@@ -63,6 +63,7 @@ class _Nobody:
     """Stands in for the registry once the processor is disarmed."""
 
     live = ()
+    thorough = False
 
     def attend(self, span: Span, parent_context: Context | None) -> None:
         """Take no note."""

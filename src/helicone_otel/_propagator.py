@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import (
     CarrierT,
@@ -15,14 +16,16 @@ from opentelemetry.propagators.textmap import (
     default_getter,
     default_setter,
 )
+from opentelemetry.sdk.trace import ReadableSpan
 
 from . import _wire
 from ._carriers import SESSION_HEADERS, write_headers
-from ._context import Place, with_place
+from ._context import with_place
 from ._destinations import Destination
 from ._guard import swallow
+from ._inbound import inbound_place
+from ._messages import Messages
 from ._registry import REGISTRY, Location, Registry
-from ._session import Session, SessionPath, path_segments
 
 if TYPE_CHECKING:
     from ._record import Record
@@ -32,7 +35,8 @@ class HeliconePropagator(TextMapPropagator):
     """Writes `Helicone-Session-Id`, `-Path` and `-Name` where the request goes to a listed host.
 
     The destination is that of the HTTP client span that is current, or the carrier's `Host` where
-    that span does not record. An unknown destination gets nothing.
+    that span does not record. A gRPC client's span names no host, but its service. An unknown
+    destination gets nothing, and messages only where the settings say so.
 
     Args:
         registry: Where spans are remembered; the process's own if not given.
@@ -40,6 +44,7 @@ class HeliconePropagator(TextMapPropagator):
 
     def __init__(self, registry: Registry | None = None) -> None:
         self._registry = registry or REGISTRY
+        self._messages = Messages()
         self.enabled = True
 
     @property
@@ -66,8 +71,14 @@ class HeliconePropagator(TextMapPropagator):
             swallow("inject", error)
 
     def _inject(self, location: Location, carrier: CarrierT, context: Context | None, setter: Setter[CarrierT]) -> None:
+        settings = self._registry.settings
+        if settings.propagate_messaging and _kind_of_current(context) is trace.SpanKind.PRODUCER:
+            self._messages.write(self._registry, location, carrier, setter)
+            return
         sender = location.sender
         destination = self._destination(sender, carrier)
+        if destination is Destination.UNKNOWN and settings.propagate_hosts:
+            destination = self._rpc_destination(context)
         if destination is Destination.UNKNOWN:
             return
         if sender is None and destination is Destination.GATEWAY:
@@ -77,12 +88,21 @@ class HeliconePropagator(TextMapPropagator):
         write_headers(self._registry, location, sender, destination, carrier, partial(setter.set, carrier))
 
     def _destination(self, record: Record | None, carrier: object) -> Destination:
+        hooked = self._registry.hooked
+        if type(carrier).__module__ in hooked:
+            return Destination.UNKNOWN  # the transport hook writes
         if record is None or record.span is None:
             host = _text_in(carrier, "host")
             return self._registry.resolver.destinations.of_authority(host) if host else Destination.UNKNOWN
-        if record.scope is not None and record.scope.bare_carriers:
+        scope = record.scope
+        if scope is not None and (scope.bare_carriers or scope.name in hooked):
             return Destination.UNKNOWN
         return record.destination
+
+    def _rpc_destination(self, context: Context | None) -> Destination:
+        span = trace.get_current_span(context)
+        attributes = span.attributes if isinstance(span, ReadableSpan) else None
+        return self._registry.resolver.destinations.of_rpc(attributes or {})
 
     def extract(
         self,
@@ -99,33 +119,18 @@ class HeliconePropagator(TextMapPropagator):
         if not (self.enabled and registry.active and registry.settings.accept_inbound):
             return context
         try:
-            place = _inbound_place(carrier, context, getter)
+            place = inbound_place(carrier, context, getter, registry.resolver.sessions.path)
             return context if place is None else with_place(place, context)
         except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
             swallow("extract", error)
             return context
 
 
+def _kind_of_current(context: Context | None) -> trace.SpanKind | None:
+    span = trace.get_current_span(context)
+    return span.kind if isinstance(span, ReadableSpan) else None
+
+
 def _text_in(carrier: object, name: str) -> str:
     value = carrier.get(name) if isinstance(carrier, Mapping) else None
     return value if isinstance(value, str) else ""
-
-
-def _inbound_place(carrier: CarrierT, context: Context, getter: Getter[CarrierT]) -> Place | None:
-    names = (*SESSION_HEADERS, _wire.USER_ID_HEADER)
-    values = {name: got[0] for name in names if (got := getter.get(carrier, name))}
-    session_id = _wire.wire_text(values.get(_wire.SESSION_ID_HEADER, ""))
-    if not session_id:
-        return None
-    path = SessionPath.of(path_segments(values.get(_wire.SESSION_PATH_HEADER, "/")))
-    name = _wire.wire_text(values.get(_wire.SESSION_NAME_HEADER, "")) or None
-    user_id = _wire.wire_text(values.get(_wire.USER_ID_HEADER, "")) or None
-    session = Session(session_id, name, path, user_id, _inbound_properties(carrier, getter))
-    return Place(session, context=context)
-
-
-def _inbound_properties(carrier: CarrierT, getter: Getter[CarrierT]) -> dict[str, str]:
-    prefix = _wire.PROPERTY_HEADER_PREFIX.lower()
-    # HTTP headers have no case, and servers hand them on in lower case.
-    named = ((key, key[len(prefix) :]) for key in getter.keys(carrier) if key.lower().startswith(prefix))
-    return {name: got[0] for key, name in named if (got := getter.get(carrier, key))}

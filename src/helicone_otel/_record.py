@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from ._context import Place
 from ._destinations import Destination
-from ._session import Session
+from ._session import Belongings, Session
 from ._spans import NOTHING, Reading
 from ._stands import Alike, Stand
 from ._vocabulary import Scope
@@ -33,6 +33,8 @@ class Record:
     """The span's name when it was read last."""
     own: Session | None = None
     """The session that an attribute of this very span names, or that this place opened."""
+    belongings: Belongings | None = None
+    """The user and the properties that its attributes name."""
     named: str = ""
     """The name that the user gave the session, on this very span."""
     opened: bool = False
@@ -52,6 +54,8 @@ class Record:
     stand: Stand | None = None
     label: dict[str, str] | None = None
     """What was written on the span while it lived."""
+    said: dict[str, object] | None = None
+    """What the user had put in the place of that by the time the span ended."""
     foreign: frozenset[str] = frozenset()
     """Attributes of other conventions that stood there before us and are not overwritten."""
     filtered: tuple[Stand, dict[str, str]] | None = None

@@ -8,7 +8,7 @@ What spans are told to bear is written by `_labeller`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -20,6 +20,7 @@ from ._context import PLACES, current_place
 from ._destinations import Destination
 from ._guard import swallow
 from ._labeller import Labeller
+from ._lineage import Entry
 from ._record import MAX_DEPTH, Record
 from ._requests import request_id
 from ._resolver import Resolver, is_newer, size_of
@@ -31,6 +32,9 @@ from .dialects import DIALECTS
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
+
+
+_NOTHING: Final[Mapping[str, object]] = {}
 
 
 class Location(NamedTuple):
@@ -57,10 +61,12 @@ class Outcome(NamedTuple):
     Attributes:
         written: What was written on it while it lived.
         final: What it bears for good.
+        said: What the user had put in the place of what was written, by the time it ended.
     """
 
     written: Mapping[str, str]
     final: Mapping[str, str | list[str]]
+    said: Mapping[str, object] = _NOTHING
 
 
 class Registry:
@@ -72,11 +78,17 @@ class Registry:
 
     Attributes:
         active: False once everything was taken out again: propagators then do nothing.
+        thorough: Processors are around that may hand on spans with other attributes than they have, so
+            what a span is must be decided when it ends; else that can wait until an exporter asks.
+        hooked: Where the transport hook writes instead of the propagator: scopes of instrumentations,
+            and packages of carriers.
         attend: `attend(span, parent_context)` takes note of a span that has started (see `_arrivals`).
     """
 
     def __init__(self, settings: Settings | None = None, dialects: Sequence[Dialect] = DIALECTS) -> None:
         self.active = True
+        self.thorough = False
+        self.hooked: set[str] = set()
         self._dialects = dialects
         self.configure(settings or Settings())
 
@@ -122,7 +134,7 @@ class Registry:
         stand = record.stand
         if stand is None:
             return None
-        if call is None:
+        if call is None or stand.path:
             return Location(stand.session, stand.text, stand.headers, record, sender)
         return _located(stand.session, stand.text_of_call(call), record, sender)
 
@@ -131,11 +143,15 @@ class Registry:
 
         Such a call makes its trace part of an LLM app, as a recognised span would.
         """
+        location = self.locate(call=kind)
+        if location is not None and location.sender is not None:
+            return location
         record = self.lineage.record_at(trace.get_current_span())
-        if record is not None:
-            self._labeller.ask_everything(record)
-            if record.stand is None and record.trace_id not in self.resolver.traces:
-                self._labeller.begin_trace(record)
+        if record is None:
+            return location
+        self._labeller.ask_everything(record)
+        if record.stand is None and record.trace_id not in self.resolver.traces:
+            self._labeller.begin_trace(record)
         return self.locate(call=kind)
 
     def _locate_process(self, call: str | None) -> Location | None:
@@ -181,22 +197,35 @@ class Registry:
     def settle(self, span: ReadableSpan) -> None:
         """Decide for good, when a span has ended, what it is and whether it stands for a call."""
         ids = span.get_span_context()
-        entry = self.live.pop(ids.span_id, None) if ids is not None else None
-        if ids is None or entry is None:
+        if ids is None:
             return
-        self._put_recent(ids.span_id, entry)
+        if (entry := self.live.pop(ids.span_id, None)) is not None:
+            self._end(entry, ids.span_id, span)
+        elif self.thorough:
+            self._end_late(ids.span_id, span)
+
+    def _end(self, entry: Entry, span_id: int, span: ReadableSpan) -> None:
+        self._put_recent(span_id, entry)
         if isinstance(entry, Record):
             self._settle(entry, span)
+
+    def _end_late(self, span_id: int, span: ReadableSpan) -> None:
+        """Settle a span of which no record was kept, if it has shown something since it started."""
+        entry = self.lineage.recent.get(span_id)
+        if entry is None or (isinstance(entry, tuple) and not self._is_as_it_started(entry[0], span)):
+            self._record_of_ended(span, span_id)
 
     def _is_as_it_started(self, alike: Alike, span: ReadableSpan) -> bool:
         """Tell whether a leaf has shown nothing more of itself than at its start."""
         return size_of(span) == alike.size and span.name == alike.name
 
     def _settle(self, record: Record, span: ReadableSpan) -> None:
+        # The live span, if there is one: what is handed over may be a copy that somebody redacted.
+        record.span = record.span or span
         self._labeller.follow(record)
         record.ended = True
-        record.span = span
         if self.resolver.has_changed(record):
+            record.said = _said_instead(record)
             self._labeller.read(record, [record])
         record.span, record.name = None, ""  # it is not read again, and a name may be any length
         self._calls.settle(record, span)
@@ -208,11 +237,15 @@ class Registry:
         ids = span.get_span_context()
         if ids is None:
             return None
+        if (entry := self.live.pop(ids.span_id, None)) is not None:
+            self._end(entry, ids.span_id, span)  # it came to an exporter before it came to our processor
         entry = self.lineage.recent.get(ids.span_id)
-        if isinstance(entry, tuple) and self._is_as_it_started(entry[0], span):
+        if isinstance(entry, tuple) and (self.thorough or self._is_as_it_started(entry[0], span)):
             written = entry[0].stand.label
             return Outcome(written, {**written, _wire.REQUEST_ID: request_id(span)} if entry[0].request else written)
-        record = entry if isinstance(entry, Record) else self._record_of_ended(span, ids.span_id)
+        record = entry if isinstance(entry, Record) else None
+        if record is None and not self.thorough:  # else what is unknown here is a copy that stands for something else
+            record = self._record_of_ended(span, ids.span_id)
         label = self._labeller.label_of(record) if record is not None else None
         if record is None or label is None:
             return None
@@ -221,7 +254,7 @@ class Registry:
             extra[_wire.REQUEST_ID] = request_id(span)
         if record.sent and self.settings.capture_headers:
             extra |= {_wire.REQUEST_HEADER_PREFIX + name.lower(): [value] for name, value in record.sent}
-        return Outcome(record.label or {}, {**label, **extra} if extra else label)
+        return Outcome(record.label or {}, {**label, **extra} if extra else label, record.said or _NOTHING)
 
     def _record_of_ended(self, span: ReadableSpan, span_id: int) -> Record | None:
         """Make the record of a span that has ended, if only now it matters what it is."""
@@ -231,6 +264,13 @@ class Registry:
         if record is not None and (record.size < 0 or self.resolver.has_changed(record)):
             self._settle(record, span)
         return record
+
+
+def _said_instead(record: Record) -> dict[str, object] | None:
+    """Return what stands on a span in the place of what was written there."""
+    attributes = (record.span.attributes if record.span is not None else None) or _NOTHING
+    label = record.label or {}
+    return {key: attributes[key] for key in label if key in attributes and attributes[key] != label[key]} or None
 
 
 def _located(session: Session, path: str, record: Record | None = None, sender: Record | None = None) -> Location:

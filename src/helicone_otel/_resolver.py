@@ -24,9 +24,10 @@ from ._memory import Recent
 from ._record import Record
 from ._session import Session, path_segments
 from ._sessions import SET_BY_HAND, Sessions, by_hand, is_ours
-from ._settings import Settings
+from ._settings import Settings, named_attributes
 from ._spans import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Dialect, Kind, Reading
 from ._stands import Look, Stand, top
+from ._strangers import Strangers
 from ._vocabulary import Vocabulary
 from .dialects import DIALECTS, LIBRARIES
 
@@ -72,20 +73,25 @@ class Resolver:
     """
 
     def __init__(self, settings: Settings, dialects: Sequence[Dialect] = DIALECTS) -> None:
+        own = (dialect._replace(foremost=True) for dialect in settings.dialects)
         self.vocabulary = Vocabulary(
-            dialects,
+            (*own, *dialects),
             libraries=LIBRARIES,
             session_ids=settings.session_id_attributes,
+            user_ids=settings.user_id_attributes,
+            properties=[attribute for _, attribute in named_attributes(settings.property_attributes)],
             application_spans=settings.application_spans,
         )
         self.lineage = Lineage(self.vocabulary)
         self.bridges = Bridges(self.vocabulary, self.lineage)
+        self.strangers = Strangers(self.vocabulary, settings.accept_inbound)
         self.sessions = Sessions(settings, self.vocabulary.session_ids, self.vocabulary.user_ids)
         self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
         self.traces: Recent[int, Trace] = Recent(MAX_TRACES)
         self.families = frozenset(settings.attributes)
         self.value_limit: int | None = None
         self._session_ids = frozenset(self.vocabulary.session_ids)
+        self._belongings = self.vocabulary.belongings
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -136,7 +142,7 @@ class Resolver:
         attributes = span.attributes
         facts = self._facts_of(record, attributes) if attributes else _NO_FACTS
         if record.size < 0:
-            record.foreign = _FOREIGN.intersection(facts) if facts else record.foreign
+            record.foreign = _FOREIGN.intersection(attributes) if attributes else record.foreign
             if record.place is not None:
                 self._enclose(record, record.place)
         name, span_kind = span.name, _KIND_NAMES[span.kind]
@@ -163,6 +169,7 @@ class Resolver:
     def _facts_of(self, record: Record, attributes: Mapping[str, object]) -> dict[str, object]:
         """Return what a span shows of itself: what we wrote on it tells nothing new."""
         facts = record.scope.facts(attributes) if record.scope is not None else {}
+        facts = self.strangers.without(record.trace_id, facts)
         label = record.label
         if label is None:
             return facts
@@ -204,6 +211,9 @@ class Resolver:
             and (session_id := self.sessions.id_on(facts))
         ):
             record.own = self.sessions.chosen(session_id, span)
+        if not self._belongings.isdisjoint(facts) and (belongings := self.sessions.belongings_on(facts)):
+            record.belongings = belongings
+            record.own = belongings.added_to(record.own) if record.own is not None else None
         if name:
             record.named = name
         if path := hand.get(_wire.SESSION_PATH):
@@ -232,10 +242,18 @@ class Resolver:
             record.stand = base.begin(base.session, base.chosen, record.begins, look)
         else:
             record.stand = base.below(look)
-        if record.named and record.stand is not None and record.stand.session.name != record.named:
-            stand = record.stand
+        if record.stand is not None:
+            self._complete(record, record.stand, look)
+
+    def _complete(self, record: Record, stand: Stand, look: Look) -> None:
+        """Give the session the name, user and properties that a span's own attributes tell."""
+        session, base = stand.session, record.base
+        if record.named and record.named != session.name:
+            session = replace(session, name=record.named)
+        if record.belongings is not None:
+            session = record.belongings.added_to(session)
+        if session is not stand.session:
             begins = record.begins if record.begins is not None else (base.path if base is not None else None)
-            session = replace(stand.session, name=record.named)
             record.stand = (base or stand).begin(session, stand.chosen, begins, look)
 
     def look_of(self, record: Record) -> Look:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import _wire
 from ._guard import warn_once
@@ -126,6 +126,21 @@ class Session:
             yield _wire.USER_ID_HEADER, user_id
         for name, value in self.properties.items():
             yield _wire.PROPERTY_HEADER_PREFIX + name, value
+
+
+class Belongings(NamedTuple):
+    """What spans tell beside a session's id: whose it is, and its properties."""
+
+    user_id: str | None
+    properties: Mapping[str, str]
+
+    def added_to(self, session: Session) -> Session:
+        """Return a session that has these too; what it has already stays."""
+        user_id = session.user_id or self.user_id
+        properties = {**self.properties, **session.properties}
+        if user_id == session.user_id and len(properties) == len(session.properties):
+            return session
+        return replace(session, user_id=user_id, properties=properties)
 
 
 def _safe_properties(properties: Mapping[Any, Any]) -> dict[str, str]:

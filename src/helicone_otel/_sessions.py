@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from . import _wire
 from ._memory import Recent
-from ._session import Session, SessionPath
-from ._settings import Settings
+from ._session import Belongings, Session, SessionPath
+from ._settings import Settings, named_attributes
 from ._spans import first_text
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Sessions:
         self._settings = settings
         self._ids = id_attributes
         self._users = user_attributes
+        self._properties = tuple(named_attributes(settings.property_attributes))
         self.path = SessionPath(settings.session_path)
         self._known: Recent[tuple[str, str | None], Session] = Recent(_MAX_SESSIONS)
 
@@ -40,14 +41,21 @@ class Sessions:
         """Return the conversation's id that a span carries, the configured names first."""
         return first_text(attributes, self._ids)
 
+    def belongings_on(self, attributes: Mapping[str, object]) -> Belongings | None:
+        """Return the user and the properties that a span names, the configured names first."""
+        user_id = first_text(attributes, self._users)
+        properties = {name: text for name, key in self._properties if (text := first_text(attributes, (key,)))}
+        if user_id is None and not properties:
+            return None
+        return Belongings(_wire.valid_text(user_id) if user_id else None, properties)
+
     def chosen(self, session_id: str, span: ReadableSpan, name: str | None = None) -> Session:
         """Return the session with an id that a person or a framework chose."""
         session_id = _wire.valid_text(session_id)
         key = (session_id, name)
         session = self._known.get(key)
         if session is None:
-            user_id = first_text(span.attributes or {}, self._users)
-            session = Session(session_id, name or self.name_for(span), self.path, user_id)
+            session = Session(session_id, name or self.name_for(span), self.path)
             self._known.put(key, session)
         return session
 

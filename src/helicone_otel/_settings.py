@@ -6,12 +6,15 @@ Everything that has an `OTEL_*` variable already keeps it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ._destinations import HostList
 from ._session import SessionPath
+from ._spans import Dialect
+from ._wire import MAX_PROPERTIES, is_property_name
 
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
@@ -39,12 +42,16 @@ class Settings:
     session_id_attributes: tuple[str, ...] = ()
     session_name_attributes: tuple[str, ...] = ()
     session_fallback: str = "trace"
+    user_id_attributes: tuple[str, ...] = ()
+    property_attributes: tuple[str, ...] = ()
     gateway_hosts: tuple[str, ...] = ()
     propagate_hosts: tuple[str, ...] = ()
+    propagate_messaging: bool = False
     accept_inbound: bool = False
     application_spans: bool = True
     attributes: tuple[str, ...] = FAMILIES
     capture_headers: bool = False
+    dialects: tuple[Dialect, ...] = ()
 
     def __post_init__(self) -> None:
         for setting in SETTINGS:
@@ -115,6 +122,26 @@ def _check_names(value: object) -> None:
         raise TypeError(f"expected a tuple of names, got {value!r:.60}")
 
 
+def named_attributes(entries: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield name and attribute of entries `name=attribute`.
+
+    Raises:
+        ValueError: An entry is no such pair, or the name cannot be part of a header's.
+    """
+    for entry in entries:
+        name, equals, attribute = (part.strip() for part in entry.partition("="))
+        if not equals or not attribute or not is_property_name(name):
+            raise ValueError(f"{entry!r:.60} is not <property>=<attribute>, as in 'Plan=app.plan'")
+        yield name, attribute
+
+
+def _check_properties(value: tuple[str, ...]) -> None:
+    _check_names(value)
+    properties = dict(named_attributes(value))
+    if len(properties) > MAX_PROPERTIES:
+        raise ValueError(f"expected at most {MAX_PROPERTIES} properties, got {len(properties)}")
+
+
 def _check_hosts(value: tuple[str, ...]) -> None:
     _check_names(value)
     HostList(value)
@@ -134,6 +161,22 @@ def _check_families(value: tuple[str, ...]) -> None:
     unknown = sorted(set(value) - set(FAMILIES) - {"none"})
     if unknown:
         raise ValueError(f"expected some of {', '.join(FAMILIES)} or none, got {unknown[0]!r:.60}")
+
+
+def _dialects(text: str) -> tuple[Dialect, ...]:
+    # Costs time, which an app without a dialect of its own should not spend.
+    from ._own_dialects import read_dialects  # noqa: PLC0415
+
+    return tuple(dialect for path in _listed(text) for dialect in read_dialects(Path(path).expanduser()))
+
+
+def _check_dialects(value: object) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(dialect, Dialect) for dialect in value):
+        raise TypeError(f"expected a tuple of Dialect, got {value!r:.60}")
+    if value:
+        from ._own_dialects import check_dialects  # noqa: PLC0415  # see above
+
+        check_dialects(value)
 
 
 SETTINGS: Final = (
@@ -187,6 +230,22 @@ SETTINGS: Final = (
         "`trace`: a trace without an id of its own is a session. `none`: it is not.",
     ),
     Setting(
+        "user_id_attributes",
+        "HELICONE_USER_ID_ATTRIBUTES",
+        _listed,
+        _check_names,
+        "",
+        "Span attributes that hold the user's id (`Helicone-User-Id`), before those the dialects know.",
+    ),
+    Setting(
+        "property_attributes",
+        "HELICONE_PROPERTY_ATTRIBUTES",
+        _listed,
+        _check_properties,
+        "",
+        "Span attributes that become properties (`Helicone-Property-Plan`): `Plan=app.plan`.",
+    ),
+    Setting(
         "gateway_hosts",
         "HELICONE_GATEWAY_HOSTS",
         _listed,
@@ -200,7 +259,16 @@ SETTINGS: Final = (
         _listed,
         _check_hosts,
         "",
-        "Your own services, in which the session goes on: `host`, `host:port` or `.suffix`.",
+        "Your own services, in which the session goes on: `host`, `host:port`, `.suffix`, or the name of a gRPC "
+        "service (`shop.Search`).",
+    ),
+    Setting(
+        "propagate_messaging",
+        "HELICONE_PROPAGATE_MESSAGING",
+        _boolean,
+        _check_boolean,
+        "`false`",
+        "Write the session into messages too (Celery, Kafka, …), so that it goes on in your workers.",
     ),
     Setting(
         "accept_inbound",
@@ -208,7 +276,8 @@ SETTINGS: Final = (
         _boolean,
         _check_boolean,
         "`false`",
-        "Continue the session that a caller's `Helicone-Session-*` headers name. Only behind your own services.",
+        "Continue the session that a caller's `Helicone-Session-*` headers or its baggage name. Only behind your "
+        "own services.",
     ),
     Setting(
         "application_spans",
@@ -234,6 +303,14 @@ SETTINGS: Final = (
         _check_boolean,
         "`false`",
         "Record the Helicone headers that left as `http.request.header.*` on the span that sent them.",
+    ),
+    Setting(
+        "dialects",
+        "HELICONE_DIALECTS",
+        _dialects,
+        _check_dialects,
+        "",
+        "Files (TOML or JSON) with dialects of your own, which are asked before ours.",
     ),
 )
 

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from ._guard import swallow
-from ._registry import REGISTRY, Registry
+from ._registry import REGISTRY, Outcome, Registry
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationInfo
@@ -67,18 +67,16 @@ def settled(span: ReadableSpan, registry: Registry | None = None) -> ReadableSpa
     Never raises; a span that cannot be settled leaves as it is.
     """
     try:
-        registry = registry or REGISTRY
-        registry.settle(span)
-        outcome = registry.outcome(span)
-        if outcome is None or isinstance(span, SettledSpan):
+        outcome = None if isinstance(span, SettledSpan) else (registry or REGISTRY).outcome(span)
+        if outcome is None:
             return span
-        written, final = outcome
         attributes = span.attributes or {}
-        if written is final and not _differs(attributes, final):
+        if outcome.written is outcome.final and not _differs(attributes, outcome.final):
             return span
-        stale = written.keys() - final.keys()
+        stale = outcome.written.keys() - outcome.final.keys()
         kept = {key: attributes[key] for key in attributes if key not in stale}
-        return SettledSpan(span, {**kept, **final})
+        ours = {key: value for key, value in outcome.final.items() if not _is_redacted(span, key, outcome)}
+        return SettledSpan(span, {**kept, **ours})
     except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
         swallow("settled", error)
         return span
@@ -89,6 +87,20 @@ def _differs(attributes: Mapping[str, object], final: Mapping[str, object]) -> b
         return any(attributes[key] != value for key, value in final.items())
     except KeyError:  # never written, or evicted by the SDK's limit
         return True
+
+
+def _is_redacted(span: ReadableSpan, key: str, outcome: Outcome) -> bool:
+    """Tell whether somebody on the way here changed or took out what stood on the span, as scrubbers do.
+
+    That is for them to decide. What the SDK's limits evicted or cut is brought back.
+    """
+    attributes, written = span.attributes or {}, outcome.written.get(key)
+    if key not in attributes:
+        return written is not None and not span.dropped_attributes
+    value = attributes[key]
+    if value in (written, outcome.said.get(key), outcome.final[key]):
+        return False
+    return written is None or not (isinstance(value, str) and written.startswith(value))
 
 
 class SessionSpanExporter(SpanExporter):

@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 from ._names import fit_template
 
-Kind = Literal["workflow", "agent", "task", "tool", "llm", "embedding", "vector_db", "rerank", "guardrail"]
+Kind = Literal["workflow", "agent", "task", "tool", "llm", "embedding", "vector_db", "rerank", "guardrail", "data"]
 SpanKind = Literal["INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"]
 
 KINDS: Final[frozenset[str]] = frozenset(get_args(Kind))
@@ -89,6 +89,7 @@ class Dialect(NamedTuple):
         models: Attributes that hold the model's name.
         statements: Attributes that hold the text of a query.
         current: `module:function` that returns the family's current span, which is never the Context's.
+        foremost: Its rows come before all others', whether it has scopes or not: the user's own.
         everyday: Most spans of these scopes have nothing to do with an LLM app (a database driver's).
         takes_headers: False for scopes whose carriers are no HTTP headers (MCP's `_meta`).
         bare_carriers: The SDK injects into an empty `dict` and then overwrites the request's
@@ -106,6 +107,7 @@ class Dialect(NamedTuple):
     models: tuple[str, ...] = ()
     statements: tuple[str, ...] = ()
     current: str = ""
+    foremost: bool = False
     everyday: bool = False
     takes_headers: bool = True
     bare_carriers: bool = False

@@ -63,15 +63,18 @@ class Scope:
         "bridges",
         "detached",
         "known",
+        "name",
         "named",
         "takes_headers",
     )
 
     def __init__(self, name: str, dialects: Sequence[Dialect], application: bool, telling: frozenset[str]) -> None:
+        self.name = name
         own = [dialect for dialect in dialects if dialect.scopes and is_listed(name, dialect.scopes)]
         shared = [dialect for dialect in dialects if not dialect.scopes]
-        rows = [(dialect.name, row) for dialect in own + shared for row in dialect.rows]
-        rows += [(dialect.name, row) for dialect in own + shared for row in dialect.guesses]
+        ranked = sorted(own + shared, key=lambda dialect: not dialect.foremost)
+        rows = [(dialect.name, row) for dialect in ranked for row in dialect.rows]
+        rows += [(dialect.name, row) for dialect in ranked for row in dialect.guesses]
         self.named = bool(own)
         self.known = any(not dialect.everyday for dialect in own)
         self.application = application and not own
@@ -125,10 +128,15 @@ class Vocabulary:
         libraries: Scopes of instrumentation libraries, exact or with a final `*`; an INTERNAL span
             of any other scope is the application's own.
         session_ids: Attributes the user configured, before those of the dialects.
+        user_ids: The same for the end user's id.
+        properties: Attributes the user configured to become properties of the session.
         application_spans: Whether the application's own spans count as tasks.
 
     Attributes:
+        dialects: As given.
         session_ids: Attributes that hold a conversation's id, the best first; `user_ids` likewise.
+        belongings: Attributes that name the user, or become properties.
+        claims: What speaks of sessions and users without the user having said that it does.
         response_ids: Those that hold the id of a provider's answer; `providers`, `models` and `statements`
             likewise what else two spans of one call agree about.
         has_detached: Spans are around whose calls are beside them, not below.
@@ -139,20 +147,25 @@ class Vocabulary:
         self,
         dialects: Sequence[Dialect],
         libraries: tuple[str, ...] = (),
-        session_ids: Iterable[str] = (),
+        session_ids: Sequence[str] = (),
+        user_ids: Sequence[str] = (),
+        properties: Sequence[str] = (),
         application_spans: bool = True,
     ) -> None:
-        self._dialects = tuple(dialects)
+        self.dialects = tuple(dialects)
         self._libraries = libraries
         self._application_spans = application_spans
         self.session_ids = _unique(session_ids, *(dialect.session_ids for dialect in dialects))
-        self.user_ids = _unique(*(dialect.user_ids for dialect in dialects))
+        self.user_ids = _unique(user_ids, *(dialect.user_ids for dialect in dialects))
+        self.belongings = frozenset((*self.user_ids, *properties))
+        configured = frozenset((*session_ids, *user_ids, *properties))
+        self.claims = frozenset((*self.session_ids, *self.user_ids, *_OURS)) - configured
         self.response_ids = _unique(*(dialect.response_ids for dialect in dialects))
         self.providers = _unique(*(dialect.providers for dialect in dialects))
         self.models = _unique(*(dialect.models for dialect in dialects))
         self.statements = _unique(*(dialect.statements for dialect in dialects))
         # Values of these tell one span from the next, so spans that bear them are not remembered alike.
-        self._telling = frozenset((*self.session_ids, *self.user_ids, *_OURS, *URL_ATTRIBUTES, *_FOREIGN))
+        self._telling = frozenset((*self.session_ids, *self.belongings, *_OURS, *URL_ATTRIBUTES, *_FOREIGN))
         self.has_detached = False
         self.bridges: tuple[str, ...] = ()
         self._scopes: dict[str, Scope] = {}
@@ -169,7 +182,7 @@ class Vocabulary:
             if len(self._scopes) >= _MAX_SCOPES:
                 self._scopes.clear()
             application = self._application_spans and not is_listed(name, self._libraries)
-            scope = self._scopes[name] = Scope(name, self._dialects, application, self._telling)
+            scope = self._scopes[name] = Scope(name, self.dialects, application, self._telling)
             self.has_detached = self.has_detached or scope.detached
             self.bridges = _unique(self.bridges, scope.bridges)
         return scope

@@ -25,6 +25,9 @@ SESSION_NAME: Final = "helicone.session.name"
 SPAN_KIND: Final = "helicone.span.kind"
 REQUEST_ID: Final = "helicone.request.id"
 PROPERTY_PREFIX: Final = "helicone.property."
+DATA_NAME: Final = "helicone.data.name"
+# The instrumentation scope of the spans that this library makes.
+SCOPE: Final = "helicone_otel"
 
 # Attributes of others that we fill in where they are missing, so that other backends group alike.
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/session/

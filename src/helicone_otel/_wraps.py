@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
 from typing import Any
 
+from ._clients import HOOKS, Hook
 from ._guard import swallow
 from ._registry import Registry
-from ._transport import MODULES, hooked, hooked_async
 
 
 class Wraps:
@@ -17,7 +18,8 @@ class Wraps:
     def __init__(self) -> None:
         self._done: list[tuple[Any, str, Any]] = []
         self._hooks_live = False
-        self._waiting = False
+        self._waiting: set[Hook] = set()
+        self._hooked: set[str] = set()
 
     def wrap(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         """Replace a function of a class or module by `make(function)`.
@@ -39,6 +41,7 @@ class Wraps:
     def undo(self) -> None:
         """Take all wraps out."""
         self._hooks_live = False
+        self._hooked.clear()
         while self._done:
             owner, name, wrapped = self._done.pop()
             holder: Any = None
@@ -53,25 +56,26 @@ class Wraps:
                 holder.__wrapped__ = wrapped.__wrapped__
 
     def hook_transports(self, registry: Registry) -> None:
-        """Hook the transports of httpx and httpx2 now, or when they are imported."""
+        """Hook the HTTP clients that are imported now, and the others when they are."""
         import wrapt  # noqa: PLC0415  # see `_proxies`
 
         self._hooks_live = True
-        for name in MODULES:
-            if (module := sys.modules.get(name)) is not None:
-                self._hook(registry, module)
-            elif not self._waiting:
-                wrapt.register_post_import_hook(lambda module: self._hook_late(registry, module), name)
-        self._waiting = True
+        self._hooked = registry.hooked
+        for hook in HOOKS:
+            if (module := sys.modules.get(hook.module)) is not None:
+                self._hook(registry, hook, module)
+            elif hook not in self._waiting:
+                self._waiting.add(hook)
+                wrapt.register_post_import_hook(functools.partial(self._hook_late, registry, hook), hook.module)
 
-    def _hook_late(self, registry: Registry, module: Any) -> None:
+    def _hook_late(self, registry: Registry, hook: Hook, module: Any) -> None:
         if self._hooks_live:
-            self._hook(registry, module)
+            self._hook(registry, hook, module)
 
-    def _hook(self, registry: Registry, module: Any) -> None:
+    def _hook(self, registry: Registry, hook: Hook, module: Any) -> None:
         try:
-            self.wrap(module.HTTPTransport, "handle_request", lambda send: hooked(registry, send))
-            self.wrap(module.AsyncHTTPTransport, "handle_async_request", lambda send: hooked_async(registry, send))
+            self.wrap(getattr(module, hook.owner), hook.method, functools.partial(hook.make, registry))
+            registry.hooked.update(hook.instead)
         except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's import
             swallow("transport hook", error)
 

@@ -63,9 +63,9 @@ def _measure(part: str) -> list[Row]:
 
         return headers()
     if part == "footprint":
-        from footprint import imports, memory
+        from footprint import imports, memory, startup
 
-        return [*imports(), *memory()]
+        return [*imports(), *startup(), *memory()]
     return PEERS[part].measure()
 
 

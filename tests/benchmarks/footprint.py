@@ -1,16 +1,20 @@
-"""What importing costs, and what the registry keeps of spans without number."""
+"""What importing and starting cost, and what the registry keeps of spans without number."""
 
 from __future__ import annotations
 
 import gc
+import importlib.metadata
 import os
 import subprocess
 import sys
+import tempfile
 import tracemalloc
+from importlib.util import find_spec
+from pathlib import Path
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from timing import Row, Sample
+from timing import Row, Sample, difference
 
 from helicone_otel import HeliconeSpanProcessor
 from helicone_otel._lineage import MAX_ENDED, MAX_LINKS, MAX_LIVE
@@ -19,6 +23,7 @@ from helicone_otel._resolver import MAX_TRACES
 from spans import LLM, LLM_SCOPE, context_of_session, tracer
 
 SPANS = 100_000
+STARTS = 61
 BOUND = MAX_LIVE + 2 * MAX_ENDED + 2 * MAX_LINKS + MAX_TRACES
 # CPU time and resident memory (of Linux) that our import adds.
 _IMPORT = """
@@ -51,7 +56,7 @@ def imports() -> list[Row]:
 
 
 def _import(everything: bool) -> list[Sample]:
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environ = _environment()
     command = [sys.executable, "-c", _IMPORT.replace("{everything}", str(everything))]
     runs = [
         subprocess.run(command, check=True, capture_output=True, text=True, env=environ).stdout.split()
@@ -59,6 +64,61 @@ def _import(everything: bool) -> list[Sample]:
     ]
     # The first one writes the bytecode.
     return [Sample.of([float(figure) for figure in column]) for column in zip(*runs[1:], strict=True)]
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of a user, who sets nothing and has run Python before."""
+    unwanted = ("OTEL_", "HELICONE_", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+
+
+def startup() -> list[Row]:
+    """Start the launcher with our entry points in sight and out of sight, in turns; no other instrumentation runs."""
+    if find_spec("opentelemetry.distro") is None:
+        return []  # the launcher has no configurator here
+    with tempfile.TemporaryDirectory() as folder:
+        # The first distribution of a name that is found on the path is the one that counts.
+        paths = {name: _distribution(Path(folder, name), name == "with us") for name in ("with us", "without")}
+        found: dict[str, list[float]] = {name: [] for name in paths}
+        order = list(paths)
+        for number in range(-2, STARTS):  # the first ones write the bytecode
+            order.reverse()
+            for name in order:
+                milliseconds = _start(paths[name])
+                if number >= 0:
+                    found[name].append(milliseconds)
+    without = Sample.of(found["without"])
+    # What others do on the machine comes and goes, so rounds are compared and not medians.
+    more = Sample.of(difference(found["with us"], found["without"]))
+    ours = Sample(without.median + more.median, more.spread)
+    return [Row("opentelemetry-instrument python -c pass", "ms", ours, without, "the same without us", budget=1.05)]
+
+
+def _distribution(folder: Path, ours: bool) -> str:
+    """Put a distribution of our name, with or without entry points, before the installed one."""
+    name = "helicone_otel"
+    info = folder / f"{name}-{importlib.metadata.version(name)}.dist-info"
+    info.mkdir(parents=True)
+    distribution = importlib.metadata.distribution(name)
+    (info / "METADATA").write_text(distribution.read_text("METADATA") or "")
+    if ours:
+        (info / "entry_points.txt").write_text(distribution.read_text("entry_points.txt") or "")
+    return os.pathsep.join([str(folder), os.environ["PYTHONPATH"]])
+
+
+def _start(path: str) -> float:
+    """Return the CPU time in ms that a start takes."""
+    points = {point.name for point in importlib.metadata.entry_points(group="opentelemetry_instrumentor")}
+    environ = _environment()
+    environ["OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"] = ",".join(sorted(points - {"helicone"}))
+    launcher = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
+    command = [sys.executable, "-P", "-c", launcher, sys.executable, "-c", "pass"]
+    process = subprocess.Popen(command, env={**environ, "PYTHONPATH": path}, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return (used.ru_utime + used.ru_stime) * 1e3
 
 
 def memory() -> list[Row]:

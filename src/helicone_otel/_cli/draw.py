@@ -32,6 +32,7 @@ _STYLES: Final = {
     "vector_db": "cyan",
     "rerank": "cyan",
     "guardrail": "yellow",
+    "data": "cyan",
     "http": "green",
 }
 _DURATION_WIDTH: Final = 9

@@ -49,7 +49,7 @@ def _requests(url: str, headers: Mapping[str, str]) -> None:
 
 
 def _aiohttp(url: str, headers: Mapping[str, str]) -> None:
-    import aiohttp  # type: ignore[import-not-found]  # noqa: PLC0415
+    import aiohttp  # noqa: PLC0415
 
     async def post() -> None:
         timeout = aiohttp.ClientTimeout(_TIMEOUT)

@@ -15,7 +15,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from helicone_otel import _guard, _wire
-from helicone_otel._bootstrap import INSTALLATION
+from helicone_otel._bootstrap import INSTALLATION, sdk_provider
 from helicone_otel._processor import HeliconeSpanProcessor
 from helicone_otel._registry import REGISTRY
 
@@ -29,14 +29,15 @@ def look_inside() -> Process:
     # Not imported above: see the package's docstring.
     from opentelemetry.propagate import get_global_textmap  # noqa: PLC0415
 
-    provider = _unwrapped(trace.get_tracer_provider())
+    provider = trace.get_tracer_provider()
+    provider = sdk_provider(provider) or provider
     processors = list(_processors(getattr(provider, "_active_span_processor", None)))
     location = REGISTRY.locate()
     return Process(
         provider=_name_of(provider),
         # With `OTEL_SDK_DISABLED=true` the SDK's provider hands out tracers that do nothing.
         records=isinstance(provider, TracerProvider) and not getattr(provider, "_disabled", False),
-        labels=any(isinstance(each, HeliconeSpanProcessor) for each in processors),
+        labels=INSTALLATION.attends(provider) or any(isinstance(each, HeliconeSpanProcessor) for each in processors),
         injects=_wire.SESSION_ID_HEADER in get_global_textmap().fields,
         installed=INSTALLATION.installed and REGISTRY.active,
         exporters=tuple(_name_of(exporter) for each in processors if (exporter := _exporter_of(each)) is not None),
@@ -48,12 +49,6 @@ def look_inside() -> Process:
         session=location.session.wire_id if location else "",
         path=str(location.path) if location else "",
     )
-
-
-def _unwrapped(provider: Any) -> Any:
-    """Return the SDK's provider that a vendor's proxy (Logfire's) stands in front of."""
-    inner = getattr(provider, "provider", None)
-    return inner if isinstance(inner, TracerProvider) else provider
 
 
 def _processors(processor: Any) -> Iterator[Any]:

@@ -123,7 +123,8 @@ def _write(environment: pytest.MonkeyPatch, settings: Settings) -> None:
     defaults = Settings()
     for row in SETTINGS:
         value = getattr(settings, row.field)
-        if value == getattr(defaults, row.field):
+        # Dialects are files there, and values here.
+        if value == getattr(defaults, row.field) or row.field == "dialects":
             environment.delenv(row.variable, raising=False)
         elif isinstance(value, tuple):
             environment.setenv(row.variable, ",".join(value))

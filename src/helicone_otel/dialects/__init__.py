@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from . import _databases, _frameworks, _openinference, _openlit, _traceloop
 from ._anthropic import ANTHROPIC
-from ._entrances import ENTRANCES, Entrance
+from ._by_hand import BY_HAND
+from ._entrances import CALLERS_BAGGAGE, ENTRANCES, Entrance
 from ._gen_ai import GEN_AI
 from ._langchain import OPENINFERENCE_LANGCHAIN, TRACELOOP_LANGCHAIN
 from ._langfuse import LANGFUSE
@@ -21,6 +22,7 @@ from ._pydantic import LOGFIRE, PYDANTIC_AI
 
 # In order of precedence: where two families describe one span, the first that fits decides.
 DIALECTS = (
+    BY_HAND,
     ANTHROPIC,
     MCP,
     PYDANTIC_AI,
@@ -66,4 +68,4 @@ DIALECTS = (
     _databases.VECTOR_STORES,
 )
 
-__all__ = ["DIALECTS", "ENTRANCES", "GEN_AI", "LIBRARIES", "PROVIDERS", "Entrance"]
+__all__ = ["CALLERS_BAGGAGE", "DIALECTS", "ENTRANCES", "GEN_AI", "LIBRARIES", "PROVIDERS", "Entrance"]

@@ -62,18 +62,11 @@ def _described(sampler: str) -> Iterator[Finding]:
 
 
 def scrubbing(facts: Facts) -> Iterator[Finding]:
-    """Logfire scrubs whatever has `session` in its name or value; what was settled at a span's end is whole again."""
-    logfire = facts.installed.get("logfire")
-    app = facts.process
-    if not (app.scrubs if app else logfire is not None):
-        return
-    if facts.inside and facts.inside.installed:
-        yield ok('Logfire scrubs attributes with "session" in them; helicone-otel puts its own back, not yours.')
-    else:
+    """Logfire scrubs whatever has `session` in its name or value, on spans alone: headers leave as they are."""
+    if facts.process.scrubs if facts.process else facts.installed.get("logfire") is not None:
         yield warning(
-            'Logfire scrubs attributes with "session" in their name or value, and helicone-otel, which puts its own '
-            "back, is not on.",
-            "see to Start-up first, or logfire.configure(scrubbing=False)",
+            'Logfire scrubs attributes with "session" in their name or value, ours too: gen_ai.conversation.id stays.',
+            "logfire.configure(scrubbing=ScrubbingOptions(callback=…)), as the README shows",
         )
 
 

@@ -1,0 +1,24 @@
+"""A worker downstream, with Celery and the broker in the environment."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery, Task
+from model import ask
+from opentelemetry import trace
+
+app = Celery("tasks", broker=os.environ["BROKER_URL"])
+app.conf.broker_connection_retry_on_startup = True
+if folder := os.environ.get("BROKER_FOLDER"):  # of Celery's filesystem transport
+    app.conf.broker_transport_options = {"data_folder_in": folder, "data_folder_out": folder}
+tracer = trace.get_tracer("tasks")
+
+
+@app.task(bind=True, max_retries=1)
+def book(self: Task, trip: str) -> None:
+    """Ask the model which hotel to book; with a trip called `retry`, only on the second try."""
+    with tracer.start_as_current_span("hotel"), tracer.start_as_current_span("choose"):
+        if trip == "retry" and not self.request.retries:
+            raise self.retry(countdown=0)
+        ask(f"Which hotel for trip {trip}?")

@@ -1,0 +1,52 @@
+"""Which recordings can be made again, and with what: a new one is a row here."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Family(NamedTuple):
+    """How one recording comes about.
+
+    Attributes:
+        requires: What pip installs, at the newest versions that fit together.
+        instrumentors: `module:class` of what instruments the client, beside the HTTP client's own.
+        scenarios: Which of the programs in `scenarios.py` runs: `openai` or `anthropic`.
+        environment: Variables that the instrumentation reads.
+    """
+
+    requires: tuple[str, ...]
+    instrumentors: tuple[str, ...]
+    scenarios: str
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+# What every environment needs: `inside.py` runs on it.
+EVERY = ("opentelemetry-sdk", "opentelemetry-instrumentation-httpx")
+_WITH_CONTENT = (("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "SPAN_ONLY"),)
+
+FAMILIES = {
+    "genai_openai": Family(
+        requires=("openai", "opentelemetry-instrumentation-genai-openai"),
+        instrumentors=("opentelemetry.instrumentation.genai.openai:OpenAIInstrumentor",),
+        scenarios="openai",
+        environment=_WITH_CONTENT,
+    ),
+    "oi_openai": Family(
+        requires=("openai", "openinference-instrumentation-openai"),
+        instrumentors=("openinference.instrumentation.openai:OpenAIInstrumentor",),
+        scenarios="openai",
+    ),
+    "tl_openai": Family(
+        requires=("openai", "opentelemetry-instrumentation-openai"),
+        instrumentors=("opentelemetry.instrumentation.openai:OpenAIInstrumentor",),
+        scenarios="openai",
+    ),
+    # The SDK's own spans, and the instrumentation's around them.
+    "genai_anthropic": Family(
+        requires=("anthropic", "opentelemetry-instrumentation-genai-anthropic"),
+        instrumentors=("opentelemetry.instrumentation.genai.anthropic:AnthropicInstrumentor",),
+        scenarios="anthropic",
+        environment=_WITH_CONTENT,
+    ),
+}

@@ -1,0 +1,174 @@
+"""A stand-in for OpenAI and Anthropic on loopback, which says as much as they do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from helicone_otel._cli.loopback import LoopbackServer, QuietHandler
+from helicone_otel._testing.answers import as_event_stream, openai_error
+
+TEXT = "Hello from fake"
+TOOL = {"name": "get_weather", "arguments": '{"city": "Paris"}'}
+Body = dict[str, Any]
+_CHAT = {
+    "id": "chatcmpl-fake1",
+    "created": 0,
+    "model": "gpt-4o-mini-2024-07-18",
+    "service_tier": "default",
+    "system_fingerprint": "fp_fake",
+}
+_CHAT_USAGE = {
+    "prompt_tokens": 12,
+    "completion_tokens": 5,
+    "total_tokens": 17,
+    "prompt_tokens_details": {"cached_tokens": 0},
+    "completion_tokens_details": {"reasoning_tokens": 0},
+}
+_MESSAGE_USAGE = {
+    "input_tokens": 12,
+    "output_tokens": 5,
+    "cache_creation_input_tokens": 0,
+    "cache_read_input_tokens": 0,
+}
+
+
+# https://platform.openai.com/docs/api-reference/chat
+def _chat(body: Body) -> Body:
+    message: Body = {"role": "assistant", "content": TEXT, "refusal": None}
+    if body.get("tools"):
+        message |= {"content": None, "tool_calls": [{"id": "call_1", "type": "function", "function": TOOL}]}
+    finish = "tool_calls" if body.get("tools") else "stop"
+    choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": None}
+    return {**_CHAT, "object": "chat.completion", "choices": [choice], "usage": _CHAT_USAGE}
+
+
+def _chat_events(body: Body) -> Iterator[tuple[str, Any]]:
+    head = {**_CHAT, "object": "chat.completion.chunk"}
+    del head["service_tier"], head["system_fingerprint"]
+    for delta, finish in (({"role": "assistant", "content": ""}, None), ({"content": TEXT}, None), ({}, "stop")):
+        yield "", {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+    if (body.get("stream_options") or {}).get("include_usage"):
+        yield "", {**head, "choices": [], "usage": _CHAT_USAGE}
+    yield "", "[DONE]"
+
+
+# https://platform.openai.com/docs/api-reference/responses
+def _response(body: Body) -> Body:
+    text = {"type": "output_text", "text": TEXT, "annotations": []}
+    message = {"id": "m1", "type": "message", "role": "assistant", "status": "completed", "content": [text]}
+    usage = {"input_tokens": 12, "output_tokens": 5, "total_tokens": 17}
+    details = {
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": 0},
+    }
+    return {
+        "id": "resp_fake1",
+        "object": "response",
+        "created_at": 0,
+        "status": "completed",
+        "model": "gpt-4o-mini-2024-07-18",
+        "output": [message],
+        "usage": {**usage, **details},
+        "service_tier": "default",
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "instructions": body.get("instructions"),
+        "conversation": {"id": body["conversation"]} if "conversation" in body else None,
+    }
+
+
+def _response_events(body: Body) -> Iterator[tuple[str, Any]]:
+    whole = _response(body)
+    yield (
+        "",
+        {
+            "type": "response.created",
+            "sequence_number": 0,
+            "response": {**whole, "status": "in_progress", "output": []},
+        },
+    )
+    place = {"item_id": "m1", "output_index": 0, "content_index": 0}
+    yield "", {"type": "response.output_text.delta", "sequence_number": 1, "delta": TEXT, "logprobs": [], **place}
+    yield "", {"type": "response.completed", "sequence_number": 2, "response": whole}
+
+
+def _embeddings(body: Body) -> Body:
+    data = [{"object": "embedding", "index": 0, "embedding": [0.5, 0.5, 0.5, 0.5]}]
+    return {"object": "list", "data": data, "model": body["model"], "usage": {"prompt_tokens": 4, "total_tokens": 4}}
+
+
+def _moderation(_: Body) -> Body:
+    return {
+        "id": "modr-1",
+        "model": "omni-moderation-latest",
+        "results": [{"flagged": False, "categories": {}, "category_scores": {}}],
+    }
+
+
+# https://docs.anthropic.com/en/api/messages
+def _message(body: Body) -> Body:
+    text = {"type": "text", "text": TEXT}
+    tool = {"type": "tool_use", "id": "toolu_1", "name": TOOL["name"], "input": {"city": "Paris"}}
+    content, reason = ([tool], "tool_use") if body.get("tools") else ([text], "end_turn")
+    return {**_message_head(body), "content": content, "stop_reason": reason, "usage": _MESSAGE_USAGE}
+
+
+def _message_head(body: Body) -> Body:
+    head = {"id": "msg_fake1", "type": "message", "role": "assistant", "model": body["model"], "content": []}
+    return {**head, "stop_reason": None, "stop_sequence": None, "usage": {**_MESSAGE_USAGE, "output_tokens": 1}}
+
+
+def _message_events(body: Body) -> Iterator[tuple[str, Any]]:
+    end = {"stop_reason": "end_turn", "stop_sequence": None}
+    for name, data in (
+        ("message_start", {"message": _message_head(body)}),
+        ("content_block_start", {"index": 0, "content_block": {"type": "text", "text": ""}}),
+        ("content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": TEXT}}),
+        ("content_block_stop", {"index": 0}),
+        ("message_delta", {"delta": end, "usage": {"output_tokens": 5}}),
+        ("message_stop", {}),
+    ):
+        yield name, {"type": name, **data}
+
+
+_ANSWERS: dict[str, tuple[Callable[[Body], Body], Callable[[Body], Iterator[tuple[str, Any]]] | None]] = {
+    "/chat/completions": (_chat, _chat_events),
+    "/responses": (_response, _response_events),
+    "/embeddings": (_embeddings, None),
+    "/moderations": (_moderation, None),
+    "/messages": (_message, _message_events),
+}
+
+
+class Provider(LoopbackServer):
+    """Answers every call, and that for the model `boom` with an error."""
+
+    def __init__(self) -> None:
+        super().__init__(_Handler)
+
+
+class _Handler(QuietHandler):
+    def do_POST(self) -> None:  # noqa: N802  # http.server's name
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        path = next((end for end in _ANSWERS if self.path.partition("?")[0].endswith(end)), None)
+        if path is None:
+            self._send(404, "application/json", json.dumps(openai_error("There is no such thing.")).encode())
+            return
+        answer, events = _ANSWERS[path]
+        if body.get("model") == "boom":
+            error = {"type": "error", **openai_error("The model is broken.")}
+            self._send(400, "application/json", json.dumps(error).encode())
+        elif events is not None and body.get("stream"):
+            self._send(200, "text/event-stream", as_event_stream(events(body)))
+        else:
+            self._send(200, "application/json", json.dumps(answer(body)).encode())
+
+    def _send(self, status: int, content_type: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)

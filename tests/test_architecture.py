@@ -52,6 +52,7 @@ LAYERS = (
         "_requests",
         "_calls",
         "_lineage",
+        "_bridges",
         "_sessions",
         "_strangers",
         "_resolver",

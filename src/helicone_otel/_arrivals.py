@@ -72,7 +72,8 @@ class Arrivals:
                 self._lineage.note(span.get_span_context().span_id, trace.get_current_span(parent_context))
             return
         attributes = _copy(shown) if shown else _NO_FACTS
-        parent = encloses = self._parent_of(above, parent_context) if above is not None else None
+        bridged = self._vocabulary.bridges and not scope.bridges
+        parent = encloses = self._parent_of(above, parent_context, bridged) if above is not None or bridged else None
         if place is not None and (parent is None or is_newer(place, parent)):
             known = place.record
             if known is not None and known[0] is self._resolver and known[1].rooted and not place.left:
@@ -102,6 +103,8 @@ class Arrivals:
             return False
         if span.parent is not None and self._lineage.remembers(span.parent.span_id):
             return False
+        if self._vocabulary.bridges and self._resolver.bridges.innermost(None) is not None:
+            return False
         if not scope.named and (not attributes or scope.attributes.isdisjoint(attributes)):
             return True
         return not self._resolver.shows_itself(span)
@@ -110,13 +113,21 @@ class Arrivals:
         """Return the record of a place, if it is known already and holds for a span's trace."""
         return None if place.left else self._resolver.known_record(place, span.get_span_context().trace_id)
 
-    def _parent_of(self, above: trace.SpanContext, parent_context: Context | None) -> Record | None:
-        parent = self._live.get(above.span_id)
-        if not isinstance(parent, Record):
-            parent = self._lineage.record_at(trace.get_current_span(parent_context)) or self._lineage.known(above)
+    def _parent_of(
+        self, above: trace.SpanContext | None, parent_context: Context | None, bridged: object
+    ) -> Record | None:
+        parent: Record | None = None
+        if above is not None:
+            known = self._live.get(above.span_id)
+            parent = known if isinstance(known, Record) else self._record_above(above, parent_context)
+        if bridged and _is_current(parent_context):
+            parent = self._resolver.bridges.innermost(parent)
         if parent is not None and self._resolver.has_changed(parent):
             self._labeller.ask(parent)
         return parent
+
+    def _record_above(self, above: trace.SpanContext, parent_context: Context | None) -> Record | None:
+        return self._lineage.record_at(trace.get_current_span(parent_context)) or self._lineage.known(above)
 
     def _take_in(
         self, span: Span, scope: Scope, attributes: dict[str, object], parent: Record | None, place: Place | None
@@ -127,7 +138,7 @@ class Arrivals:
             return  # a second processor of ours, added by hand
         facts = scope.facts(attributes)
         key = (scope, span.name, *attributes)
-        record = Record(span, parent, scope, place, ids.trace_id)
+        record = Record(span, parent, scope, place, _trace_of(parent, ids))
         if record.depth > MAX_DEPTH:
             record.cut_off()
         self._live.put(ids.span_id, record)
@@ -170,12 +181,22 @@ class Arrivals:
 
     def _take_in_alike(self, span: Span, encloses: Record, place: Place | None, alike: Alike) -> None:
         ids = span.get_span_context()
-        record = Record(span, encloses, alike.scope, place, ids.trace_id)
+        record = Record(span, encloses, alike.scope, place, _trace_of(encloses, ids))
         record.be_like(alike)
         if record.depth > MAX_DEPTH:
             record.cut_off()
         self._live.put(ids.span_id, record)
         span.set_attributes(alike.stand.label)
+
+
+def _is_current(parent_context: Context | None) -> bool:
+    # Else it is started below something else on purpose.
+    return parent_context is None or trace.get_current_span(parent_context) is trace.get_current_span()
+
+
+def _trace_of(parent: Record | None, ids: trace.SpanContext) -> int:
+    # Across a bridge a span belongs to the trace of what encloses it. Places may be shared by traces.
+    return parent.trace_id if parent is not None and parent.scope is not None else ids.trace_id
 
 
 def _are_short(values: Iterable[object]) -> bool:

@@ -122,6 +122,8 @@ class Registry:
         span = trace.get_current_span(context)
         ids = span.get_span_context()
         record = sender = self.lineage.known(ids, span)
+        if self._vocabulary.bridges:
+            record = self.resolver.bridges.innermost(record)
         if place is None and ids.trace_id not in self.resolver.traces and (record is None or record.stand is None):
             return self._locate_process(call)
         if place is not None and (record is None or is_newer(place, record)):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 from opentelemetry.trace import INVALID_SPAN, SpanKind
 
 from . import _wire
+from ._bridges import Bridges
 from ._context import Place
 from ._destinations import Destination, Destinations
 from ._entrances import KINDS as _ENTRANCES
@@ -82,6 +83,7 @@ class Resolver:
             application_spans=settings.application_spans,
         )
         self.lineage = Lineage(self.vocabulary)
+        self.bridges = Bridges(self.vocabulary, self.lineage)
         self.strangers = Strangers(self.vocabulary, settings.accept_inbound)
         self.sessions = Sessions(settings, self.vocabulary.session_ids, self.vocabulary.user_ids)
         self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)

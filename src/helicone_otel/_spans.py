@@ -88,6 +88,7 @@ class Dialect(NamedTuple):
         providers: Attributes that hold the provider's name.
         models: Attributes that hold the model's name.
         statements: Attributes that hold the text of a query.
+        current: `module:function` that returns the family's current span, which is never the Context's.
         foremost: Its rows come before all others', whether it has scopes or not: the user's own.
         everyday: Most spans of these scopes have nothing to do with an LLM app (a database driver's).
         takes_headers: False for scopes whose carriers are no HTTP headers (MCP's `_meta`).
@@ -105,6 +106,7 @@ class Dialect(NamedTuple):
     providers: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     statements: tuple[str, ...] = ()
+    current: str = ""
     foremost: bool = False
     everyday: bool = False
     takes_headers: bool = True

@@ -32,6 +32,7 @@ _CHAT_MODELS = (
 OPENINFERENCE_LANGCHAIN = Dialect(
     name="openinference.langchain",
     scopes=("openinference.instrumentation.langchain",),
+    current="openinference.instrumentation.langchain:get_current_span",
     rows=(Row(kind="llm", attribute=KIND, values=frozenset({"llm"}), detached=True),),
     guesses=(
         Row(kind="llm", names=_CHAT_MODELS, detached=True),

@@ -18,8 +18,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from helicone_otel import HeliconePropagator, Settings, session, step
 from helicone_otel._guard import swallowed
-from helicone_otel._strangers import _MAX_TRACES
-from spans import CHAT, GENAI, SERVER, App
+from helicone_otel._strangers import _MAX_TEXTS, _MAX_TRACES
+from spans import CHAT, GENAI, SERVER, App, ours
 
 TRUSTING = Settings(accept_inbound=True)
 GRPC = "opentelemetry.instrumentation.grpc"
@@ -210,15 +210,50 @@ def test_baggage_that_the_app_itself_sets_is_its_own_word() -> None:
     assert app.where() == {"chat gpt-4o": ("mine", "/ask"), "POST /ask": ("mine", "/")}
 
 
-def test_no_more_strangers_are_remembered_than_the_limit_says() -> None:
-    app = App()
-    strangers = app.registry.resolver.strangers
-    for number in range(_MAX_TRACES + 10):
-        strangers.hear(number, baggage.set_baggage("session.id", "evil" * 1000, Context()))
+def says(session_id: str) -> Context:
+    return baggage.set_baggage("session.id", session_id, Context())
 
-    assert len(strangers._said) == _MAX_TRACES
-    assert strangers.without(5, {"session.id": "evil" * 1000}) == {"session.id": "evil" * 1000}
-    assert strangers.without(_MAX_TRACES, {"session.id": "evil" * 1000, "url.full": "u"}) == {"url.full": "u"}
+
+def test_a_stranger_is_not_believed_because_many_others_came_in_meanwhile() -> None:
+    app = App()
+    app.provider.add_span_processor(BaggageOnSpans())
+    inbound = says("evil")
+    with app.span("POST /ask", scope=SERVER, kind=SpanKind.SERVER, context=inbound) as server:
+        for number in range(_MAX_TRACES + 1):
+            with app.span("GET /other", scope=SERVER, kind=SpanKind.SERVER, context=says(str(number))):
+                pass
+        with app.span(
+            "chat gpt-4o", CHAT, scope=GENAI, kind=SpanKind.CLIENT, context=trace.set_span_in_context(server, inbound)
+        ):
+            pass
+    with app.span("work"), app.chat(session__id="mine"):
+        pass
+
+    ids = [ours(span.attributes or {}).get("helicone.session.id") for span in app.exporter.get_finished_spans()]
+    made_up = str(uuid.UUID(int=server.get_span_context().trace_id))
+    assert ids[_MAX_TRACES + 1 :] == [made_up, made_up, "mine", "mine"]
+
+
+def test_no_more_strangers_are_remembered_than_the_limit_says() -> None:
+    strangers = App().registry.resolver.strangers
+    for number in range(_MAX_TRACES + 10):
+        strangers.hear(number, says("evil" * 1000))
+    evil: dict[str, object] = {"session.id": "evil" * 1000, "url.full": "u"}
+    other: dict[str, object] = {"session.id": "mine", "url.full": "u"}
+
+    assert (len(strangers._said), len(strangers._marks)) == (_MAX_TRACES, 2**20)
+    assert [strangers.without(_MAX_TRACES, facts) for facts in (evil, other)] == [{"url.full": "u"}, other]
+    assert [strangers.without(5, facts) for facts in (evil, other)] == [{"url.full": "u"}, {"url.full": "u"}]
+    assert strangers.without(2 * _MAX_TRACES, evil) == evil
+
+
+def test_of_one_trace_no_more_is_remembered_than_the_limit_says() -> None:
+    strangers = App().registry.resolver.strangers
+    for number in range(_MAX_TEXTS + 1):
+        strangers.hear(7, says(str(number)))
+
+    assert len(strangers._said) == 0
+    assert strangers.without(7, {"session.id": "0", "url.full": "u"}) == {"url.full": "u"}
 
 
 # --- gRPC ----------------------------------------------------------------------------------------

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from opentelemetry.context import Context
+from opentelemetry import trace
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.propagators.textmap import Getter, Setter, default_setter
 from opentelemetry.trace import SpanKind
 
@@ -21,8 +23,8 @@ CELERY = "opentelemetry.instrumentation.celery"
 KAFKA = "opentelemetry.instrumentation.kafka"
 
 HEADERS = {
-    "Helicone-Session-Path": "/trip/plan",
     "Helicone-Session-Id": "s-1",
+    "Helicone-Session-Path": "/trip/plan",
     "Helicone-Session-Name": "Trip",
     "Helicone-User-Id": "ann",
     "Helicone-Property-Plan": "pro",
@@ -143,11 +145,41 @@ def test_a_message_that_names_a_session_is_left_as_it_is(name: str) -> None:
     assert app.send(dict(sqs), SqsSetter()) == sqs
 
 
-def test_a_task_that_is_tried_again_stays_where_it_was() -> None:
-    producer, worker = Sender(), Sender()
-    first = producer.send({})
+def test_a_task_that_is_tried_again_stays_where_it_was_also_in_the_process_that_sent_it() -> None:
+    app = Sender()
+    first, listed = app.send({}), app.send([], KafkaSetter())
 
-    assert worker.send(dict(first), name="run") == first
+    assert app.send(json.loads(json.dumps(first)), name="run") == first
+    assert app.send(list(listed), KafkaSetter(), name="run") == listed
+
+
+def test_a_message_that_is_handed_on_as_the_same_object_stays_where_it_was() -> None:
+    app = Sender(Settings(propagate_messaging=True, accept_inbound=True))
+    message = app.send({})
+    first = dict(message)
+    for _ in range(3):
+        inbound = app.propagator.extract(message, Context())
+        with app.span("run/plan", scope=CELERY, kind=SpanKind.CONSUMER, context=inbound) as consumer:
+            token = attach(trace.set_span_in_context(consumer, inbound))
+            with step("fetch"), step("page"):
+                app.write(message)
+            detach(token)
+
+        assert message == first
+
+
+def test_what_a_worker_sends_with_one_carrier_stands_where_each_is_sent() -> None:
+    app = Sender(Settings(propagate_messaging=True, accept_inbound=True))
+    token = attach(app.propagator.extract(app.send({}), Context()))
+    headers: dict[str, str] = {}
+    paths = []
+    for name in ("fetch", "page"):
+        with step(name):
+            app.write(headers)
+        paths.append(headers["Helicone-Session-Path"])
+    detach(token)
+
+    assert paths == ["/trip/plan/fetch", "/trip/plan/page"]
 
 
 def test_a_carrier_that_the_app_passes_again_and_again_carries_the_session_of_each_message() -> None:
@@ -176,10 +208,60 @@ def test_what_a_message_of_another_session_had_more_does_not_stay() -> None:
     }
 
 
+@pytest.mark.parametrize("setter", [default_setter, SqsSetter()])
+def test_a_carrier_of_an_earlier_message_carries_no_session_outside_of_any(setter: Setter[Any]) -> None:
+    app = Sender()
+    headers = app.send({"app": "shop"}, setter)
+    app.write(headers, setter)
+
+    assert headers == {"app": "shop"}
+
+
+def test_a_list_of_an_earlier_message_carries_no_session_outside_of_any() -> None:
+    app = Sender()
+    headers = app.send([("app", b"shop")], KafkaSetter())
+    app.write(headers, KafkaSetter())
+
+    assert headers == [("app", b"shop")]
+
+
+def test_a_carrier_of_an_earlier_message_takes_its_session_to_no_stranger() -> None:
+    app = Sender()
+    headers = app.send({})
+    with session("Trip"), app.span("GET", {"url.full": "https://example.com/"}, kind=SpanKind.CLIENT):
+        app.propagator.inject(headers)
+
+    assert headers == {}
+
+
+def test_what_the_caller_wrote_into_a_message_stays_and_the_rest_is_filled_in() -> None:
+    app = Sender()
+    theirs = {"helicone-session-path": "/mine", "Helicone-User-Id": "bob", "Helicone-Property-Team": "blue"}
+    headers = dict(theirs)
+    for _ in range(2):
+        app.send(headers)
+        rest = {
+            name: HEADERS[name] for name in ("Helicone-Session-Id", "Helicone-Session-Name", "Helicone-Property-Plan")
+        }
+
+        assert headers == {**theirs, **rest}
+    app.write(headers)
+
+    assert headers == theirs
+
+
+def test_where_there_is_room_for_few_the_id_comes_first() -> None:
+    app = Sender()
+    names = [list(app.send(dict.fromkeys(map(str, range(10 - room))), SqsSetter()))[-room:] for room in (1, 2, 3)]
+
+    assert names == [list(HEADERS)[:room] for room in (1, 2, 3)]
+
+
 def test_no_more_is_remembered_of_messages_than_the_limit_says() -> None:
     app = Sender()
-    for number in range(_MAX_WRITTEN + 5):
-        app.send({}, session_id=str(number))
+    carriers: list[dict[str, str]] = [{} for _ in range(_MAX_WRITTEN + 5)]
+    for carrier in carriers:
+        app.send(carrier)
 
     assert len(app.propagator._messages._written) == _MAX_WRITTEN
 

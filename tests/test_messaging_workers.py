@@ -106,8 +106,8 @@ def test_a_kafka_message_carries_its_session_to_its_consumer(place: Town, client
 
     assert sessions(place.requests(1)) == [("s-1", "/plan/book", "Trips")]
     assert headers[1:] == [
-        ("Helicone-Session-Path", "/plan"),
         ("Helicone-Session-Id", "s-1"),
+        ("Helicone-Session-Path", "/plan"),
         ("Helicone-Session-Name", "Trips"),
     ]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 from opentelemetry import baggage, trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.trace import Span
 from opentelemetry.trace import SpanKind
 
@@ -293,6 +294,71 @@ def test_the_name_of_a_session_never_changes_inside_it() -> None:
 
     names = [(span.attributes or {})["helicone.session.name"] for span in app.exporter.get_finished_spans()]
     assert names == ["first", "first"]
+
+
+def name_here(app: App) -> str | None:
+    """Ask as headers do that leave without a span."""
+    location = app.registry.locate()
+    assert location is not None
+    return location.session.name
+
+
+@pytest.mark.parametrize("headers_first", [True, False])
+@pytest.mark.parametrize(
+    "settings", [Settings(session_id="batch-1"), Settings(session_id="batch-1", session_name_attributes=("app.name",))]
+)
+def test_the_processs_session_has_its_services_name_whoever_asks_first(settings: Settings, headers_first: bool) -> None:
+    app = App(settings, {"service.name": "shop"})
+    if headers_first:
+        assert name_here(app) is None
+    with app.chat():
+        pass
+
+    assert (app.labels()["chat gpt-4o"]["helicone.session.name"], name_here(app)) == ("shop", "shop")
+
+
+@pytest.mark.parametrize("headers_first", [True, False])
+@pytest.mark.parametrize("inner", [nullcontext(), step("plan")], ids=["session", "step"])
+def test_a_session_without_a_name_has_its_services_whoever_asks_first(
+    inner: AbstractContextManager[object], headers_first: bool
+) -> None:
+    app = App(resource={"service.name": "shop"})
+    with session("", id="s-1"), inner:
+        if headers_first:
+            assert name_here(app) is None
+        with app.chat():
+            pass
+
+        assert (app.labels()["chat gpt-4o"]["helicone.session.name"], name_here(app)) == ("shop", "shop")
+
+
+@pytest.mark.parametrize("headers_first", [True, False])
+def test_a_callers_session_without_a_name_has_its_services_whoever_asks_first(headers_first: bool) -> None:
+    app = App(Settings(accept_inbound=True), {"service.name": "shop"})
+    token = attach(HeliconePropagator(app.registry).extract({"Helicone-Session-Id": "s-1"}, Context()))
+    if headers_first:
+        assert name_here(app) is None
+    with app.chat():
+        pass
+
+    assert (app.labels()["chat gpt-4o"]["helicone.session.name"], name_here(app)) == ("shop", "shop")
+    detach(token)
+
+
+def test_a_session_that_is_opened_in_a_span_has_the_name_of_its_service_at_once() -> None:
+    app = App(resource={"service.name": "shop"})
+    with app.span("work"), session("", id="s-1"), step("plan"):
+        assert name_here(app) == "shop"
+
+
+def test_before_there_is_any_span_the_providers_service_names_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = App(Settings(session_id="batch-1"), {"service.name": "shop"})
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", app.provider)
+    names = [name_here(app)]
+    with session("", id="s-1"):
+        names.append(name_here(app))
+
+    assert names == ["shop", "shop"]
 
 
 # --- which path? ----------------------------------------------------------------------------------

@@ -9,13 +9,19 @@ from opentelemetry.propagators.textmap import CarrierT, Getter
 
 from . import _wire
 from ._carriers import SESSION_HEADERS
-from ._context import Place
+from ._context import Place, current_place
 from ._session import Session, SessionPath, path_segments
 from ._spans import first_text
 from .dialects import CALLERS_BAGGAGE
 
 _HEADERS: Final = (*SESSION_HEADERS, _wire.USER_ID_HEADER)
 _PROPERTY_PREFIX: Final = _wire.PROPERTY_HEADER_PREFIX.lower()
+
+
+class CallersPlace(Place):
+    """Where a caller's session goes on."""
+
+    __slots__ = ()
 
 
 def inbound_place(carrier: CarrierT, context: Context, getter: Getter[CarrierT], path: SessionPath) -> Place | None:
@@ -31,7 +37,18 @@ def inbound_place(carrier: CarrierT, context: Context, getter: Getter[CarrierT],
         path: Where a session begins of which the caller names no path.
     """
     session = _session_in_headers(carrier, getter) or _session_in_baggage(carrier, getter, path)
-    return None if session is None else Place(session, context=context)
+    return None if session is None else CallersPlace(session, context=context)
+
+
+def is_callers_place(session_id: str, path: str, context: Context | None) -> bool:
+    """Tell whether a Context lies inside of a caller's session that began here with this id and path."""
+    place = current_place(context)
+    while place is not None:
+        session = place.session if isinstance(place, CallersPlace) else None
+        if session is not None and (session.wire_id, str(session.path)) == (session_id, path):
+            return True
+        place = place.outer
+    return False
 
 
 def _session_in_headers(carrier: CarrierT, getter: Getter[CarrierT]) -> Session | None:

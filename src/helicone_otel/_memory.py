@@ -51,15 +51,16 @@ class Recent(dict[_K, _R]):
         super().__init__()
         self._limit = limit
 
-    def put(self, key: _K, value: _R) -> None:
-        """Remember a value."""
+    def put(self, key: _K, value: _R) -> _K | None:
+        """Remember a value; return the key of what was forgotten for it, if anything was."""
         self[key] = value
-        if len(self) > self._limit:
-            self.forget_oldest()
+        return self.forget_oldest() if len(self) > self._limit else None
 
-    def forget_oldest(self) -> None:
-        """Make room for one entry."""
+    def forget_oldest(self) -> _K | None:
+        """Make room for one entry; return its key."""
         try:
-            del self[next(iter(self))]
+            oldest = next(iter(self))
+            del self[oldest]
         except (KeyError, RuntimeError, StopIteration):
-            return  # another thread is at it
+            return None  # another thread is at it
+        return oldest

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
-from typing import Final
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any, Final
 
+from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import CarrierT, Setter
 
 from . import _wire
 from ._destinations import Destination
+from ._inbound import is_callers_place
 from ._memory import Recent
 from ._registry import Location, Registry
 
 _MAX_WRITTEN: Final = 1024
-_ID: Final = _wire.SESSION_ID_HEADER
-_PATH: Final = _wire.SESSION_PATH_HEADER
-_PREFIXES: Final = (
-    "helicone-session-",
-    _wire.USER_ID_HEADER.lower(),
-    _wire.PROPERTY_HEADER_PREFIX.lower(),
-)
+_ID: Final = _wire.SESSION_ID_HEADER.lower()
+_PATH: Final = _wire.SESSION_PATH_HEADER.lower()
 
 
 class Messages:
@@ -32,27 +29,58 @@ class Messages:
     """
 
     def __init__(self) -> None:
-        self._written: Recent[tuple[str, str], None] = Recent(_MAX_WRITTEN)
+        # By the carrier's id, the values that we left in it. They are kept, and not the carrier, which may
+        # be large. Another carrier that comes to have the same id does not hold these very objects.
+        self._written: Recent[int, dict[str, object]] = Recent(_MAX_WRITTEN)
+
+    def take_back(self, carrier: object, context: Context | None) -> None:
+        """Remove what an earlier message left in a carrier, unless it is the one now being worked on."""
+        written = self._written.get(id(carrier))
+        if written is None:
+            return
+        present = _present(carrier)
+        if is_callers_place(_text(present.get(_ID, "")), _text(present.get(_PATH, "")), context):
+            return
+        self._written.pop(id(carrier), None)
+        if isinstance(carrier, MutableMapping):
+            for name in [name for name, value in carrier.items() if _is_among(written, name, value)]:
+                del carrier[name]
+        elif isinstance(carrier, list):
+            carrier[:] = [pair for pair in carrier if not (_is_header(pair) and _is_among(written, *pair))]
 
     def write(self, registry: Registry, location: Location, carrier: CarrierT, setter: Setter[CarrierT]) -> None:
-        """Write the headers of a message that is sent from a location."""
-        present = _present(carrier)
-        if _ID in present and (present[_ID], present.get(_PATH, "")) not in self._written:
+        """Write the headers of a message that is sent from a location, but for those that it has already."""
+        theirs = _present(carrier)
+        if _ID in theirs:
             return
-        if present:
-            _take_out(carrier)
-        for name, value in location.headers:
+        # SQS allows ten attributes, and of all headers the id is needed most.
+        wanted = sorted(location.headers, key=lambda header: header[0] != _wire.SESSION_ID_HEADER)
+        ours = tuple(header for header in wanted if header[0].lower() not in theirs)
+        for name, value in ours:
             setter.set(carrier, name, value)
-        self._written.put((location.session.wire_id, location.path), None)
-        registry.sent(location.sender or location.record, location.headers, Destination.SERVICE)
+        names = {name.lower() for name, _ in ours}
+        if written := {name: value for name, value in _present(carrier).items() if name in names}:
+            self._written.put(id(carrier), written)
+        registry.sent(location.sender or location.record, ours, Destination.SERVICE)
 
 
-def _present(carrier: object) -> dict[str, str]:
-    """Return the id and path that a carrier names already, by our spelling of their names."""
+def _present(carrier: object) -> dict[str, object]:
+    """Return what a carrier holds, by names in lower case; of most setters it is a dict or a list."""
+    return {str(name).lower(): value for name, value in _pairs(carrier)}
+
+
+def _pairs(carrier: object) -> Iterator[tuple[Any, Any]]:
     pairs = carrier.items() if isinstance(carrier, Mapping) else carrier if isinstance(carrier, list) else ()
-    spelled = {_ID.lower(): _ID, _PATH.lower(): _PATH}
-    found = ((spelled.get(str(pair[0]).lower()), pair[1]) for pair in pairs if _is_header(pair))
-    return {name: _text(value) for name, value in found if name}
+    return ((pair[0], pair[1]) for pair in pairs if _is_header(pair))
+
+
+def _is_header(pair: object) -> bool:
+    return isinstance(pair, tuple | list) and len(pair) == 2  # noqa: PLR2004  # name and value
+
+
+def _is_among(written: Mapping[str, object], name: object, value: object) -> bool:
+    lower = str(name).lower()
+    return lower in written and written[lower] is value
 
 
 def _text(value: object) -> str:
@@ -61,19 +89,3 @@ def _text(value: object) -> str:
     if isinstance(value, Mapping):  # the attributes of SQS and SNS
         return str(value.get("StringValue", ""))
     return str(value)
-
-
-def _take_out(carrier: object) -> None:
-    if isinstance(carrier, MutableMapping):
-        for name in [name for name in carrier if _is_ours(name)]:
-            del carrier[name]
-    elif isinstance(carrier, list):
-        carrier[:] = [pair for pair in carrier if not (_is_header(pair) and _is_ours(pair[0]))]
-
-
-def _is_header(pair: object) -> bool:
-    return isinstance(pair, tuple | list) and len(pair) == 2  # noqa: PLR2004  # name and value
-
-
-def _is_ours(name: object) -> bool:
-    return str(name).lower().startswith(_PREFIXES)

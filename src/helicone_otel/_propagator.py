@@ -64,17 +64,27 @@ class HeliconePropagator(TextMapPropagator):
         with only a path or name the rest is filled in.
         """
         try:
-            location = self._registry.locate(context) if self.enabled and self._registry.active else None
-            if location is not None:
-                self._inject(location, carrier, context, setter)
+            if self.enabled and self._registry.active:
+                self._inject(carrier, context, setter)
         except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
             swallow("inject", error)
 
-    def _inject(self, location: Location, carrier: CarrierT, context: Context | None, setter: Setter[CarrierT]) -> None:
+    def _inject(self, carrier: CarrierT, context: Context | None, setter: Setter[CarrierT]) -> None:
         settings = self._registry.settings
+        if settings.propagate_messaging:
+            self._messages.take_back(carrier, context)  # also where nothing is to be written
+        location = self._registry.locate(context)
+        if location is None:
+            return
         if settings.propagate_messaging and _kind_of_current(context) is trace.SpanKind.PRODUCER:
             self._messages.write(self._registry, location, carrier, setter)
-            return
+        else:
+            self._write_request(location, carrier, context, setter)
+
+    def _write_request(
+        self, location: Location, carrier: CarrierT, context: Context | None, setter: Setter[CarrierT]
+    ) -> None:
+        settings = self._registry.settings
         sender = location.sender
         destination = self._destination(sender, carrier)
         if destination is Destination.UNKNOWN and settings.propagate_hosts:

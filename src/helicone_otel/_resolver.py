@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import INVALID_SPAN, SpanKind
 
 from . import _wire
@@ -30,9 +31,6 @@ from ._stands import Look, Stand, top
 from ._strangers import Strangers
 from ._vocabulary import Vocabulary
 from .dialects import DIALECTS, LIBRARIES
-
-if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
 
 MAX_TRACES: Final = 2048
 GATEWAY: Final = "gateway"
@@ -303,7 +301,8 @@ class Resolver:
         Args:
             place: The place.
             trace_id: The trace that asks.
-            span: The span that asks, whose service names a session that has no name.
+            span: The span that asks, whose service names a session that has no name; if none asks, that
+                of the span in which the place was opened does.
         """
         unknown: list[Place] = []
         outer: Place | None = place
@@ -313,8 +312,11 @@ class Resolver:
             outer = outer.outer
         for inner in reversed(unknown):
             # Another trace may put its own record there at any time: this one is handed on as it is.
-            record = self._make_record(inner, record, trace_id, span)
-            inner.record = (self, record)
+            asks = span or (inner.anchor if isinstance(inner.anchor, ReadableSpan) else None)
+            record = self._make_record(inner, record, trace_id, asks)
+            # Without a name it is not kept until a span asks, which may know one.
+            if asks is not None or record.stand is None or record.stand.session.wire_name:
+                inner.record = (self, record)
         return cast("Record", record)
 
     def known_record(self, place: Place, trace_id: int) -> Record | None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from opentelemetry import trace
+
 from . import _wire
 from ._memory import Recent
 from ._session import Belongings, Session, SessionPath
@@ -26,7 +28,8 @@ _UNNAMED: Final = "unknown_service"
 class Sessions:
     """Makes sessions out of what spans and settings say.
 
-    A session's name never changes while it is remembered: Helicone would list it twice.
+    A session's name never changes while it is remembered: Helicone would list it twice. One without a
+    name that no span has asked for yet is not remembered, because a span may know its name.
     """
 
     def __init__(self, settings: Settings, id_attributes: tuple[str, ...], user_attributes: tuple[str, ...]) -> None:
@@ -67,7 +70,8 @@ class Sessions:
         session = self._known.get(key)
         if session is None:
             session = Session(self._settings.session_id, self.name_for(span), self.path)
-            self._known.put(key, session)
+            if session.wire_name or span is not None:
+                self._known.put(key, session)
         return session
 
     def made_up(self, trace_id: int, span: ReadableSpan | None) -> Session | None:
@@ -85,9 +89,13 @@ class Sessions:
         return replace(session, name=name) if name else session
 
     def name_for(self, span: ReadableSpan | None) -> str | None:
-        """Return the name that configured attributes, settings or the resource give, or `None`."""
+        """Return the name that configured attributes, settings or the resource give, or `None`.
+
+        Headers may leave before there is any span; then the resource is that of the provider that most
+        spans come from.
+        """
         attributes = (span.attributes or {}) if span else {}
-        resource = span.resource.attributes if span else {}
+        resource = getattr(getattr(span or trace.get_tracer_provider(), "resource", None), "attributes", {})
         service = first_text(resource, ("service.namespace", "service.name"))
         return (
             first_text(attributes, self._settings.session_name_attributes)

@@ -18,14 +18,17 @@ import httpx2
 import pytest
 import requests
 import urllib3
+from opentelemetry import propagate
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation, suppress_instrumentation
 from opentelemetry.sdk.trace import RandomIdGenerator, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler, TraceIdRatioBased
+from opentelemetry.trace import SpanKind
 
-from clients import CLIENTS, Client, app
+from clients import CLIENTS, Client, Headers, Spans, app
 from helicone_otel import session, step
 from helicone_otel._guard import swallowed
 from helicone_otel._registry import REGISTRY
+from helicone_otel._written import WRITTEN
 from wire import Wire, expected, in_any_case, listening
 
 ASK = "/v1/ask"
@@ -380,6 +383,65 @@ async def test_a_middleware_that_sends_on_to_a_stranger_takes_nothing_along(gate
             await client.get(gateway.url)
 
     assert (arrived(gateway), arrived(other)) == ([expected(**OURS)], [[]])
+
+
+# --- what an app injected by hand ------------------------------------------------------------------
+
+
+def injected(running: Spans, url: str, headers: Headers = None) -> dict[str, str]:
+    """Return what an HTTP library of the app's own hands to its client: headers injected below its span."""
+    carrier = dict(headers or {})
+    attributes = {"url.full": url}
+    tracer = running.provider.get_tracer("an HTTP library of the app's own")
+    with tracer.start_as_current_span("GET", kind=SpanKind.CLIENT, attributes=attributes):
+        propagate.inject(carrier)
+    return carrier
+
+
+@by_manager
+def test_a_redirect_to_a_stranger_loses_what_was_injected_by_hand(other: Wire, client: Client) -> None:
+    mine = [
+        {},
+        {"Helicone-Session-Path": "/theirs"},
+        {"helicone-session-name": "Theirs", "Helicone-User-Id": "theirs"},
+        {"Helicone-Session-Id": "theirs"},
+        {"Helicone-Auth": "Bearer theirs"},
+    ]
+    with listening(redirect=other.url) as first, app(first) as running, ExitStack() as stack:
+        get = client.make(stack, None)
+        for headers in mine:
+            with session("Ours", id="ours", user_id="u-1"):
+                get(first.url + ASK, injected(running, first.url + ASK, headers))
+
+    assert [len({name.lower() for name, _ in lines}) for lines in arrived(first)] == [4, 4, 4, 1, 5]
+    assert [{name.decode().lower(): value.decode() for name, value in lines} for lines in arrived(other)] == [
+        {name.lower(): value for name, value in headers.items()} for headers in mine
+    ]
+
+
+@every_client
+def test_what_the_caller_says_to_a_proxy_of_its_own_stays_though_we_wrote_much_the_same(
+    gateway: Wire, other: Wire, client: Client
+) -> None:
+    theirs = {"Helicone-Session-Id": "ours", "Helicone-Session-Path": "/theirs", "Helicone-Session-Name": "Ours"}
+    with app(gateway) as running, session("Ours", id="ours", path="/ours"):
+        client.get(gateway.url, injected(running, gateway.url))
+        client.get(other.url, theirs)
+
+    assert arrived(gateway) == [expected(**OURS)]
+    assert in_any_case(arrived(other)[0]) == in_any_case(expected(id="ours", path="/theirs", name="Ours"))
+
+
+def test_what_was_written_is_remembered_only_while_the_hooks_are_in_and_only_so_much_of_it() -> None:
+    with app(gateway_hosts=("gw.test",)) as running:
+        assert list(WRITTEN) == []
+        for number in range(1_100):
+            with session("Ours", id=f"{number}"):
+                injected(running, "http://gw.test/v1")
+        kept = [dict(headers)["helicone-session-id"] for headers in WRITTEN]
+
+    assert kept == [f"{number}" for number in range(76, 1_100)]
+    assert list(WRITTEN) == []
 
 
 # --- when something is wrong, or late --------------------------------------------------------------

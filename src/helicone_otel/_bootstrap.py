@@ -33,6 +33,7 @@ from ._registry import REGISTRY
 from ._settings import Settings
 from ._settled import settled
 from ._wraps import Wraps
+from ._written import WRITTEN
 
 _Maker = Callable[[], SpanProcessor]
 
@@ -107,6 +108,7 @@ class Installation:
         self._propagator.enabled = REGISTRY.active = False
         self._processor.disarm()
         REGISTRY.configure(REGISTRY.settings)
+        WRITTEN.clear()
         self._providers.clear()
         self._makers.clear()
 

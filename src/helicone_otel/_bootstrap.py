@@ -26,7 +26,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 
 from . import _wire
 from ._first import PIPELINES, First
-from ._guard import stay_out, warn_once
+from ._guard import stay_out, swallow, warn_once
 from ._processor import HeliconeSpanProcessor
 from ._propagator import HeliconePropagator
 from ._registry import REGISTRY
@@ -167,7 +167,11 @@ class Installation:
         return set_global_textmap
 
     def _composed(self, textmap: TextMapPropagator) -> TextMapPropagator:
-        return textmap if _wire.SESSION_ID_HEADER in textmap.fields else _Composed(textmap, self._propagator)
+        try:
+            return textmap if _wire.SESSION_ID_HEADER in textmap.fields else _Composed(textmap, self._propagator)
+        except Exception as error:  # noqa: BLE001  # an exception here would come out of the app's set_global_textmap
+            swallow("set_global_textmap", error)
+            return textmap
 
     def _compose_global_textmap(self) -> None:
         from opentelemetry import propagate  # noqa: PLC0415  # see the package's docstring

@@ -27,6 +27,7 @@ def _clean_process(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReque
         monkeypatch.delenv(variable)
     REGISTRY.configure(Settings())
     WRITTEN.clear()
+    REGISTRY.thorough = False
     REGISTRY.active = True  # a test before may have taken everything out
     _guard._counts.clear()
     before = get_current()

@@ -37,8 +37,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from opentelemetry.trace import SpanKind
 
 from helicone_otel import Settings, configure, session, step
-from helicone_otel._instrumentor import HeliconeInstrumentor
 from helicone_otel._guard import swallowed
+from helicone_otel._instrumentor import HeliconeInstrumentor
 from helicone_otel._registry import REGISTRY
 from helicone_otel.testing import Helicone
 from wire import HTTP, MODEL, QUESTION, TLS, Wire, expected, in_any_case, listening

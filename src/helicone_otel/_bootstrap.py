@@ -105,7 +105,7 @@ class Installation:
         self._installed = False
         self._wraps.undo()
         self._restore_global_textmap()
-        self._propagator.enabled = REGISTRY.active = False
+        self._propagator.enabled = REGISTRY.active = REGISTRY.thorough = False
         self._processor.disarm()
         REGISTRY.configure(REGISTRY.settings)
         WRITTEN.clear()
@@ -148,6 +148,7 @@ class Installation:
             self._wraps.wrap(pipeline, "add_span_processor", self._first.adding)
             self._wraps.wrap(pipeline, "on_start", self._first.starting)
             self._wraps.wrap(pipeline, "on_end", self._first.ending)
+        self._first.look_again()
         self._wraps.hook_transports(REGISTRY)
 
     def _attaching(self, init: Callable[..., None]) -> Callable[..., None]:
@@ -210,7 +211,7 @@ def _global_provider() -> object:
 def _settling(on_end: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(on_end)
     def settling_on_end(processor: Any, span: ReadableSpan) -> None:
-        on_end(processor, settled(span))
+        on_end(processor, settled(span) if REGISTRY.active else span)
 
     return settling_on_end
 

@@ -11,6 +11,7 @@ from opentelemetry.context import attach, get_current
 
 from helicone_otel import Settings, _guard
 from helicone_otel._registry import REGISTRY
+from helicone_otel._written import WRITTEN
 
 # No test is about time, and shared machines have slow moments.
 hypothesis.settings.register_profile("helicone-otel", deadline=None)
@@ -25,6 +26,8 @@ def _clean_process(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReque
     for variable in [name for name in os.environ if name.startswith(("HELICONE_", "OTEL_"))]:
         monkeypatch.delenv(variable)
     REGISTRY.configure(Settings())
+    WRITTEN.clear()
+    REGISTRY.thorough = False
     REGISTRY.active = True  # a test before may have taken everything out
     _guard._counts.clear()
     before = get_current()

@@ -60,7 +60,17 @@ LAYERS = (
         "_arrivals",
         "_registry",
     ),
-    ("_carriers", "_inbound", "_messages", "_processor", "_propagator", "_settled", "_transport", "_clients"),
+    (
+        "_carriers",
+        "_written",
+        "_inbound",
+        "_messages",
+        "_processor",
+        "_propagator",
+        "_settled",
+        "_transport",
+        "_clients",
+    ),
     ("_by_name", "_wraps", "_first", "_bootstrap"),
 )
 ORDER = {module: place for place, module in enumerate(module for layer in LAYERS for module in layer)}

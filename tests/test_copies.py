@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanContext, SpanKind
 
 from helicone_otel import HeliconePropagator, Settings, configure, session
+from helicone_otel._registry import REGISTRY
 from spans import CHAT, GENAI, ours
 
 SCRUBBED = "[Scrubbed]"
@@ -171,3 +172,17 @@ def test_a_provider_holds_nothing_of_ours_so_nothing_stays_behind() -> None:
     assert inside == ()
     assert not [name for name in vars(type(pipeline)) if hasattr(vars(type(pipeline))[name], "__wrapped__")]
     assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+def test_strangers_behind_ours_are_forgotten_when_it_is_taken_out_and_found_when_it_comes_again() -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    thorough = []
+    for _ in range(2):
+        handle = configure(Settings(), provider=provider)
+        thorough.append(REGISTRY.thorough)
+        provider.add_span_processor(Redacting(SpanProcessor()))
+        thorough.append(REGISTRY.thorough)
+        handle.uninstall()
+        thorough.append(REGISTRY.thorough)
+
+    assert thorough == [False, True, False, True, True, False]

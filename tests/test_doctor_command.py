@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -143,6 +144,11 @@ def test_each_broken_environment_has_one_cause_on_top(environ: Mapping[str, str]
     assert first["remedy"]
 
 
+def on_path(folder: Path) -> str:
+    """Return a path on which a folder comes first, and what this process has there after it."""
+    return os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+
+
 def app(code: str, **environ: str) -> str:
     done = run([sys.executable, "-W", "error", "-c", textwrap.dedent(code)], environ)
     assert (done.returncode, done.stderr) == (0, "")
@@ -173,6 +179,33 @@ def test_in_an_app_that_is_set_up_it_sees_the_live_pieces() -> None:
     assert "! The sampler is TraceIdRatioBased{0.25}; " in screen
     assert "✓ Spans go to ConsoleSpanExporter." in screen
     assert "✓ Here the session is trip-42, at /research." in screen
+
+
+def test_what_is_left_of_a_broken_installation_is_passed_over(tmp_path: Path) -> None:
+    for name in ("broken-1.0", "openai-9.9"):
+        folder = tmp_path / f"{name}.dist-info"
+        folder.mkdir()
+        (folder / "entry_points.txt").write_text("[opentelemetry_instrumentor]\nbroken = broken:Broken\n")
+
+    inside = app("import helicone_otel; print(helicone_otel.doctor())", PYTHONPATH=on_path(tmp_path))
+    outside = checks(doctor("--json", PYTHONPATH=on_path(tmp_path)))
+
+    assert "broken" not in inside
+    assert "could not be looked at" not in inside
+    assert "facts" not in outside
+    assert [level for level, _ in outside["pieces"]] == ["ok", "ok"]
+
+
+def test_what_cannot_be_looked_at_is_said_and_not_raised(tmp_path: Path) -> None:
+    (tmp_path / "broken-1.0.dist-info").mkdir()
+    (tmp_path / "broken-1.0.dist-info" / "METADATA").write_bytes(b"Name: \xff")
+
+    report = app("import helicone_otel; print(helicone_otel.doctor().as_data())", PYTHONPATH=on_path(tmp_path))
+
+    text = "The installation could not be looked at: UnicodeDecodeError: 'utf-8' codec can't decode byte 0xff in "
+    data = ast.literal_eval(report)
+    assert (data["exit_code"], [each["check"] for each in data["checks"]]) == (2, ["facts"])
+    assert data["summary"].startswith(text)
 
 
 def test_in_an_app_that_replaced_a_piece_or_never_switched_us_on_it_says_so() -> None:

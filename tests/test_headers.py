@@ -37,6 +37,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from opentelemetry.trace import SpanKind
 
 from helicone_otel import Settings, configure, session, step
+from helicone_otel._guard import swallowed
 from helicone_otel._instrumentor import HeliconeInstrumentor
 from helicone_otel._registry import REGISTRY
 from helicone_otel.testing import Helicone
@@ -943,6 +944,31 @@ def test_a_propagator_that_the_app_sets_later_gets_ours_beside_it_and_is_given_b
         propagate.set_global_textmap(before)
 
     assert carrier == {"baggage": "mine=1", **{HEADERS[part]: value for part, value in OURS.items()}}
+
+
+class Fieldless(W3CBaggagePropagator):
+    """Knows no fields; the SDK asks for none unless it is told to."""
+
+    @property
+    def fields(self) -> set[str]:
+        raise NotImplementedError
+
+
+@pytest.mark.failures
+def test_a_propagator_that_cannot_say_its_fields_stays_the_apps_own(gateway: Wire) -> None:
+    before, mine = propagate.get_global_textmap(), Fieldless()
+    try:
+        with app(gateway), session("Ours", id="ours", path="/ours"):
+            propagate.set_global_textmap(mine)
+            assert propagate.get_global_textmap() is mine
+            configure(Settings(gateway_hosts=(gateway.netloc,)))
+            assert propagate.get_global_textmap() is mine
+            _post(gateway.url, httpx2)
+    finally:
+        propagate.set_global_textmap(before)
+
+    assert swallowed() == {"set_global_textmap: NotImplementedError": 2}
+    assert gateway.helicone() == expected(**OURS)
 
 
 def test_after_uninstalling_spans_are_labelled_no_more(gateway: Wire) -> None:

@@ -11,6 +11,8 @@ import sys
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from importlib import import_module
+from typing import Any
 
 import aiohttp
 import httpx
@@ -18,14 +20,20 @@ import httpx2
 import pytest
 import requests
 import urllib3
+from opentelemetry import propagate
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation, suppress_instrumentation
-from opentelemetry.sdk.trace import RandomIdGenerator, TracerProvider
+from opentelemetry.sdk.trace import RandomIdGenerator, SynchronousMultiSpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler, TraceIdRatioBased
+from opentelemetry.trace import SpanKind
 
-from clients import CLIENTS, Client, app
-from helicone_otel import session, step
+from clients import CLIENTS, Client, Headers, Spans, app
+from helicone_otel import Settings, configure, session, step
+from helicone_otel._clients import HOOKS
 from helicone_otel._guard import swallowed
 from helicone_otel._registry import REGISTRY
+from helicone_otel._written import WRITTEN
 from wire import Wire, expected, in_any_case, listening
 
 ASK = "/v1/ask"
@@ -380,6 +388,124 @@ async def test_a_middleware_that_sends_on_to_a_stranger_takes_nothing_along(gate
             await client.get(gateway.url)
 
     assert (arrived(gateway), arrived(other)) == ([expected(**OURS)], [[]])
+
+
+# --- what an app injected by hand ------------------------------------------------------------------
+
+
+def injected(running: Spans, url: str, headers: Headers = None) -> dict[str, str]:
+    """Return what an HTTP library of the app's own hands to its client: headers injected below its span."""
+    carrier = dict(headers or {})
+    attributes = {"url.full": url}
+    tracer = running.provider.get_tracer("an HTTP library of the app's own")
+    with tracer.start_as_current_span("GET", kind=SpanKind.CLIENT, attributes=attributes):
+        propagate.inject(carrier)
+    return carrier
+
+
+@by_manager
+def test_a_redirect_to_a_stranger_loses_what_was_injected_by_hand(other: Wire, client: Client) -> None:
+    mine = [
+        {},
+        {"Helicone-Session-Path": "/theirs"},
+        {"helicone-session-name": "Theirs", "Helicone-User-Id": "theirs"},
+        {"Helicone-Session-Id": "theirs"},
+        {"Helicone-Auth": "Bearer theirs"},
+    ]
+    with listening(redirect=other.url) as first, app(first) as running, ExitStack() as stack:
+        get = client.make(stack, None)
+        for headers in mine:
+            with session("Ours", id="ours", user_id="u-1"):
+                get(first.url + ASK, injected(running, first.url + ASK, headers))
+
+    assert [len({name.lower() for name, _ in lines}) for lines in arrived(first)] == [4, 4, 4, 1, 5]
+    assert [{name.decode().lower(): value.decode() for name, value in lines} for lines in arrived(other)] == [
+        {name.lower(): value for name, value in headers.items()} for headers in mine
+    ]
+
+
+@every_client
+def test_what_the_caller_says_to_a_proxy_of_its_own_stays_though_we_wrote_much_the_same(
+    gateway: Wire, other: Wire, client: Client
+) -> None:
+    theirs = {"Helicone-Session-Id": "ours", "Helicone-Session-Path": "/theirs", "Helicone-Session-Name": "Ours"}
+    with app(gateway) as running, session("Ours", id="ours", path="/ours"):
+        client.get(gateway.url, injected(running, gateway.url))
+        client.get(other.url, theirs)
+
+    assert arrived(gateway) == [expected(**OURS)]
+    assert in_any_case(arrived(other)[0]) == in_any_case(expected(id="ours", path="/theirs", name="Ours"))
+
+
+def test_what_was_written_is_remembered_only_while_the_hooks_are_in_and_only_so_much_of_it() -> None:
+    with app(gateway_hosts=("gw.test",)) as running:
+        assert list(WRITTEN) == []
+        for number in range(1_100):
+            with session("Ours", id=f"{number}"):
+                injected(running, "http://gw.test/v1")
+        kept = [dict(headers)["helicone-session-id"] for headers in WRITTEN]
+
+    assert kept == [f"{number}" for number in range(76, 1_100)]
+    assert list(WRITTEN) == []
+
+
+# --- when somebody wraps what we hooked ------------------------------------------------------------
+
+HOOKED: list[tuple[Any, str]] = [(getattr(import_module(hook.module), hook.owner), hook.method) for hook in HOOKS]
+STOCK: list[tuple[Any, str]] = [
+    (SimpleSpanProcessor, "on_end"),
+    (SynchronousMultiSpanProcessor, "on_start"),
+    (SynchronousMultiSpanProcessor, "on_end"),
+    (SynchronousMultiSpanProcessor, "add_span_processor"),
+    (TracerProvider, "__init__"),
+    (propagate, "set_global_textmap"),
+]
+
+
+def wrap_plainly(owner: Any, name: str) -> None:
+    """Replace a function as monkey patches do: by one that calls what was there, and does not show it."""
+    inner = vars(owner)[name]
+    setattr(owner, name, lambda *args, **kwargs: inner(*args, **kwargs))  # noqa: PLW0108  # a plain function, with no trace of what it wraps
+
+
+@pytest.fixture
+def _as_it_was() -> Iterator[None]:
+    before = [(owner, name, vars(owner)[name]) for owner, name in HOOKED + STOCK]
+    yield
+    for owner, name, function in before:
+        setattr(owner, name, function)
+
+
+@every_client
+@pytest.mark.usefixtures("_as_it_was")
+def test_what_somebody_wrapped_is_idle_when_taken_out_and_at_work_once_when_it_is_in_again(
+    gateway: Wire, client: Client
+) -> None:
+    settings = Settings(gateway_hosts=(gateway.netloc,))
+    provider, exporter = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+
+    def plan(number: str) -> None:
+        with session("Ours", id=number, path="/ours"), provider.get_tracer("app").start_as_current_span("plan"):
+            client.get(gateway.url)
+
+    handle = configure(settings, provider=provider)
+    for owner, name in HOOKED + STOCK:
+        wrap_plainly(owner, name)
+    plan("1")
+    handle.uninstall()
+    plan("2")
+    handle = configure(settings, provider=provider)
+    plan("3")
+    handle.uninstall()
+
+    assert arrived(gateway) == [
+        expected(id="1", path="/ours/plan", name="Ours"),
+        [],
+        expected(id="3", path="/ours/plan", name="Ours"),
+    ]
+    said = [dict(span.attributes or {}).get("helicone.session.id") for span in exporter.get_finished_spans()]
+    assert said == ["1", None, "3"]
 
 
 # --- when something is wrong, or late --------------------------------------------------------------

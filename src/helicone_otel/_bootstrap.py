@@ -26,13 +26,14 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 
 from . import _wire
 from ._first import PIPELINES, First
-from ._guard import stay_out, warn_once
+from ._guard import stay_out, swallow, warn_once
 from ._processor import HeliconeSpanProcessor
 from ._propagator import HeliconePropagator
 from ._registry import REGISTRY
 from ._settings import Settings
 from ._settled import settled
 from ._wraps import Wraps
+from ._written import WRITTEN
 
 _Maker = Callable[[], SpanProcessor]
 
@@ -104,9 +105,10 @@ class Installation:
         self._installed = False
         self._wraps.undo()
         self._restore_global_textmap()
-        self._propagator.enabled = REGISTRY.active = False
+        self._propagator.enabled = REGISTRY.active = REGISTRY.thorough = False
         self._processor.disarm()
         REGISTRY.configure(REGISTRY.settings)
+        WRITTEN.clear()
         self._providers.clear()
         self._makers.clear()
 
@@ -146,6 +148,7 @@ class Installation:
             self._wraps.wrap(pipeline, "add_span_processor", self._first.adding)
             self._wraps.wrap(pipeline, "on_start", self._first.starting)
             self._wraps.wrap(pipeline, "on_end", self._first.ending)
+        self._first.look_again()
         self._wraps.hook_transports(REGISTRY)
 
     def _attaching(self, init: Callable[..., None]) -> Callable[..., None]:
@@ -165,7 +168,11 @@ class Installation:
         return set_global_textmap
 
     def _composed(self, textmap: TextMapPropagator) -> TextMapPropagator:
-        return textmap if _wire.SESSION_ID_HEADER in textmap.fields else _Composed(textmap, self._propagator)
+        try:
+            return textmap if _wire.SESSION_ID_HEADER in textmap.fields else _Composed(textmap, self._propagator)
+        except Exception as error:  # noqa: BLE001  # an exception here would come out of the app's set_global_textmap
+            swallow("set_global_textmap", error)
+            return textmap
 
     def _compose_global_textmap(self) -> None:
         from opentelemetry import propagate  # noqa: PLC0415  # see the package's docstring
@@ -204,7 +211,7 @@ def _global_provider() -> object:
 def _settling(on_end: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(on_end)
     def settling_on_end(processor: Any, span: ReadableSpan) -> None:
-        on_end(processor, settled(span))
+        on_end(processor, settled(span) if REGISTRY.active else span)
 
     return settling_on_end
 

@@ -13,9 +13,10 @@ from ._registry import Location, Registry
 
 SESSION_HEADERS: Final = (_wire.SESSION_ID_HEADER, _wire.SESSION_PATH_HEADER, _wire.SESSION_NAME_HEADER)
 
+PREFIX: Final = "helicone-"
+
 _FIRST: Final = itemgetter(0)
-_PREFIX: Final = "helicone-"
-_OURS: Final = _PREFIX.encode()
+_OURS: Final = PREFIX.encode()
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -88,13 +89,14 @@ def _present(carrier: object, wanted: Headers) -> dict[str, str]:
     else:
         return {}  # a carrier that only its own setter knows to handle
     # Not every mapping knows that HTTP tells no upper from lower case.
-    there = {text: value for name, value in lines if (text := _text(name).lower()).startswith(_PREFIX)}
+    there = {text: value for name, value in lines if (text := text_of(name).lower()).startswith(PREFIX)}
     if not there:
         return {}
     spelled = (*(name for name, _ in wanted), *SESSION_HEADERS)
-    return {name: _text(there[lower]) for name in spelled if (lower := name.lower()) in there}
+    return {name: text_of(there[lower]) for name in spelled if (lower := name.lower()) in there}
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """Return the name or the value of a header as text."""
     # httpx, requests and urllib3 hold bytes as well.
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)

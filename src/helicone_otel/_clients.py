@@ -1,7 +1,8 @@
 """The HTTP clients that LLM SDKs use, and the innermost method of each at which headers can still be added.
 
 Further clients are rows of `HOOKS`. Clients carry headers along a redirect, and callers use theirs again;
-so ours are put onto a copy, for the one hop to the one host.
+so ours are put onto a copy, for the one hop to the one host. What the propagator wrote is not so bound: on a
+hop to a host that is on no list, it is left out.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
+from ._destinations import Destination
 from ._guard import swallow
 from ._registry import Registry
 from ._transport import is_due, put_headers
+from ._written import ID_SPELLINGS, WRITTEN
 
 _Function = Callable[..., Any]
 _Coroutine = Callable[..., Awaitable[Any]]
@@ -57,7 +60,9 @@ def _httpcore_headers(
     try:
         url = request.url
         destination = registry.resolver.destinations.of_raw_host(url.host, url.port, url.scheme)
-        if not is_due(destination):
+        if destination is Destination.UNKNOWN:
+            return _httpcore_without_ours(headers) if WRITTEN else headers
+        if not is_due(registry):
             return headers
         carrier = headers.copy()
         put_headers(registry, destination, url.target.decode("ascii"), carrier, _appending(carrier))
@@ -65,6 +70,14 @@ def _httpcore_headers(
         swallow(_WHERE, error)
         return headers
     return carrier
+
+
+def _httpcore_without_ours(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    for name, _ in headers:
+        if name in ID_SPELLINGS:
+            ours = WRITTEN.among(headers)
+            return [line for line in headers if line[0] not in ours] if ours else headers
+    return headers
 
 
 def _appending(carrier: list[tuple[bytes, bytes]]) -> Callable[[str, str], None]:
@@ -92,7 +105,9 @@ def _urllib3_headers(registry: Registry, pool: Any, url: str, headers: Any) -> A
             destination = destinations.of_url(url)  # the pool's own host is the proxy
         else:
             destination = destinations.of_host(pool.host, pool.port, pool.scheme)
-        if not is_due(destination):
+        if destination is Destination.UNKNOWN:
+            return _without_ours(pool.headers if headers is None else headers) if WRITTEN else headers
+        if not is_due(registry):
             return headers
         carrier = (pool.headers if headers is None else headers).copy()
         put_headers(registry, destination, url, carrier, carrier.__setitem__)
@@ -123,8 +138,10 @@ def _aiohttp_headers(registry: Registry, request: Any, headers: Any) -> Any:
     try:
         url = request.url
         destination = registry.resolver.destinations.of_host(url.raw_host, url.port, url.scheme)
+        if destination is Destination.UNKNOWN:
+            return _without_ours(headers) if WRITTEN else headers
         # What opens a tunnel goes to the proxy, though it says the host behind it.
-        if not is_due(destination) or request.method == "CONNECT":
+        if not is_due(registry) or request.method == "CONNECT":
             return headers
         carrier = headers.copy()
         put_headers(registry, destination, url.raw_path, carrier, carrier.__setitem__)
@@ -150,7 +167,9 @@ def _urllib_request(registry: Registry, request: Any) -> Any:
     try:
         url = request.full_url  # its host is the proxy's, if there is one
         destination = registry.resolver.destinations.of_url(url)
-        if not is_due(destination):
+        if destination is Destination.UNKNOWN:
+            return _urllib_without_ours(request) if WRITTEN else request
+        if not is_due(registry):
             return request
         carrier = {**request.headers, **request.unredirected_hdrs}
         changed = copy.copy(request)
@@ -159,6 +178,26 @@ def _urllib_request(registry: Registry, request: Any) -> Any:
     except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
         swallow(_WHERE, error)
         return request
+    return changed
+
+
+def _urllib_without_ours(request: Any) -> Any:
+    headers = _without_ours(request.headers)
+    if headers is request.headers:
+        return request
+    changed = copy.copy(request)
+    changed.headers = headers
+    return changed
+
+
+def _without_ours(headers: Any) -> Any:
+    """Return headers without those that the propagator wrote: others, if there are any of them."""
+    ours = WRITTEN.among(headers.items())
+    if not ours:
+        return headers
+    changed = headers.copy()
+    for name in ours:
+        del changed[name]
     return changed
 
 

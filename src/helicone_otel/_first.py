@@ -54,15 +54,23 @@ class First:
             if span_processor is self._processor and _calls_us(pipeline):
                 number = id(pipeline)
                 self._members[number] = weakref.ref(pipeline, lambda _: self._members.pop(number, None))
-                self._look_at(*getattr(pipeline, "_span_processors", ()))
+                self._look_into(pipeline)
             else:
                 add(pipeline, span_processor)
                 self._look_at(span_processor)
 
         return add_span_processor
 
+    def look_again(self) -> None:
+        """Look for strangers in the pipelines that were given ours before it was taken out for a while."""
+        for member in tuple(self._members.values()):
+            self._look_into(member())
+
+    def _look_into(self, pipeline: Any) -> None:
+        self._look_at(*getattr(pipeline, "_span_processors", ()))
+
     def _look_at(self, *processors: SpanProcessor) -> None:
-        if any(type(processor) not in _STOCK for processor in processors):
+        if self._registry.active and any(type(processor) not in _STOCK for processor in processors):
             self._registry.thorough = True
 
     def starting(self, start: Callable[..., None]) -> Callable[..., None]:

@@ -26,6 +26,7 @@ from ._guard import swallow
 from ._inbound import inbound_place
 from ._messages import Messages
 from ._registry import REGISTRY, Location, Registry
+from ._written import WRITTEN
 
 if TYPE_CHECKING:
     from ._record import Record
@@ -95,7 +96,9 @@ class HeliconePropagator(TextMapPropagator):
             # The span does not record, so the path of the URL is unknown; nearly all such calls are chats.
             location = self._registry.locate(context, call="llm") or location
 
-        write_headers(self._registry, location, sender, destination, carrier, partial(setter.set, carrier))
+        ours = write_headers(self._registry, location, sender, destination, carrier, partial(setter.set, carrier))
+        if ours and self._registry.hooked:
+            WRITTEN.note(ours)
 
     def _destination(self, record: Record | None, carrier: object) -> Destination:
         hooked = self._registry.hooked

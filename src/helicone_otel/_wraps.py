@@ -39,7 +39,11 @@ class Wraps:
         self._done.append((owner, name, wrapped))
 
     def undo(self) -> None:
-        """Take all wraps out."""
+        """Take all wraps out that can be reached.
+
+        One that somebody wrapped with a function of their own stays beneath it; each of ours does
+        nothing while the registry is not active.
+        """
         self._hooks_live = False
         self._hooked.clear()
         while self._done:
@@ -49,7 +53,7 @@ class Wraps:
             while function is not wrapped and isinstance(function, _proxies()):
                 holder, function = function, function.__wrapped__
             if function is not wrapped:
-                continue  # Somebody replaced it with something of their own; ours is out already.
+                continue  # It lies beneath a function of somebody else's, or was replaced.
             if holder is None:
                 setattr(owner, name, wrapped.__wrapped__)
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -45,12 +45,25 @@ def examine_environment(environ: Mapping[str, str]) -> Report:
     """Return what would leave from an app started in this environment by `opentelemetry-instrument`."""
     from .child import probe  # noqa: PLC0415  # it starts a process and a server, which an app that asks does not
 
-    with ThreadPoolExecutor(1) as beside:
-        probing = beside.submit(probe, environ)
-        installed = look()
-        return examine(Facts(environ, installed, probe=probing.result()))
+    def gather() -> Facts:
+        with ThreadPoolExecutor(1) as beside:
+            probing = beside.submit(probe, environ)
+            installed = look()
+            return Facts(environ, installed, probe=probing.result())
+
+    return _examined(gather, environ)
 
 
 def examine_process() -> Report:
     """Return what leaves, and would leave, from this process."""
-    return examine(Facts(os.environ, look(), process=look_inside()))
+    return _examined(lambda: Facts(os.environ, look(), process=look_inside()), os.environ)
+
+
+def _examined(gather: Callable[[], Facts], environ: Mapping[str, str]) -> Report:
+    """Return what the checks find in the facts; where these cannot be had, no check has anything to judge by."""
+    try:
+        facts = gather()
+    except Exception as error:  # noqa: BLE001  # an app may ask, and is not to fail because it did
+        text = f"The installation could not be looked at: {type(error).__name__}: {error}"
+        return Report((Line("facts", "Start-up", _shown(unknown(text, "please report it"), Redaction(environ))),))
+    return examine(facts)

@@ -6,12 +6,14 @@ out; nothing is written.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from typing import Any
 
 from opentelemetry import trace
+from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.sdk.trace import TracerProvider
 
 from helicone_otel import _guard, _wire
@@ -38,7 +40,7 @@ def look_inside() -> Process:
         # With `OTEL_SDK_DISABLED=true` the SDK's provider hands out tracers that do nothing.
         records=isinstance(provider, TracerProvider) and not getattr(provider, "_disabled", False),
         labels=INSTALLATION.attends(provider) or any(isinstance(each, HeliconeSpanProcessor) for each in processors),
-        injects=_wire.SESSION_ID_HEADER in get_global_textmap().fields,
+        injects=_injects(get_global_textmap()),
         installed=INSTALLATION.installed and REGISTRY.active,
         exporters=tuple(_name_of(exporter) for each in processors if (exporter := _exporter_of(each)) is not None),
         sampler=_described(getattr(provider, "sampler", None)),
@@ -49,6 +51,12 @@ def look_inside() -> Process:
         session=location.session.wire_id if location else "",
         path=str(location.path) if location else "",
     )
+
+
+def _injects(textmap: TextMapPropagator) -> bool:
+    with contextlib.suppress(Exception):  # the app's own may not know its fields
+        return _wire.SESSION_ID_HEADER in textmap.fields
+    return False
 
 
 def _processors(processor: Any) -> Iterator[Any]:

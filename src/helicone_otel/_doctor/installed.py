@@ -24,19 +24,23 @@ def look() -> Installed:
     """Return what is installed for this interpreter."""
     found: dict[str, list[Distribution]] = {}
     for distribution in distributions():
-        # A broken installation leaves metadata without a name behind.
-        if name := distribution.metadata["Name"]:
-            found.setdefault(normalised(name), []).append(distribution)
+        if name := name_of(distribution):
+            found.setdefault(name, []).append(distribution)
     # Of several copies, Python imports the first on the path.
     versions = {name: copies[0].version for name, copies in found.items()}
     packages = {name: package_of(copies[0], versions, _count(copies)) for name, copies in found.items()}
     instrumentations = (
         _instrumentation(point.name, point.dist)
         for point in entry_points(group=INSTRUMENTORS)
-        if point.dist is not None
+        if point.dist is not None and name_of(point.dist)
     )
     names = {group: frozenset(entry_points(group=group).names) for group in _GROUPS}
     return Installed(packages, tuple(instrumentations), names)
+
+
+def name_of(distribution: Distribution) -> str:
+    """Return a distribution's normalised name; empty if it has none, as what a broken installation left behind."""
+    return normalised(distribution.metadata["Name"] or "")
 
 
 def package_of(distribution: Distribution, versions: Mapping[str, str] | None = None, copies: int = 1) -> Package:
@@ -47,7 +51,7 @@ def package_of(distribution: Distribution, versions: Mapping[str, str] | None = 
         versions: What is installed, to find requirements that are not met; they are not looked for if not given.
         copies: How many versions of it are on the path.
     """
-    name = normalised(distribution.metadata["Name"])
+    name = name_of(distribution)
     requirements = list(_requirements(distribution.requires or ()))
     unmet: tuple[str, ...] = ()
     if versions is not None and name.startswith(_PINNING):
@@ -82,4 +86,4 @@ def _instrumentation(name: str, distribution: Distribution) -> Instrumentation:
     found = conflict and (conflict.found or getattr(conflict, "found_any", None))
     # With nothing found, the library is not installed, and its instrumentation idles: no conflict.
     text = f"needs {conflict.required or ', '.join(conflict.required_any)}, found {found}" if found else ""
-    return Instrumentation(name, normalised(distribution.metadata["Name"]), text)
+    return Instrumentation(name, name_of(distribution), text)

@@ -27,9 +27,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 from helicone_otel import _wire
 
 from .calls import CLIENT_CALLERS, SDK_CALLERS, Caller
-from .facts import Package, normalised
+from .facts import Package
 from .inside import look_inside
-from .installed import INSTRUMENTORS, package_of
+from .installed import INSTRUMENTORS, name_of, package_of
 from .libraries import SDKS, Sdk
 
 # Tells the stand-in which call a request belongs to: `<sdk>/plain` or `<sdk>/own`.
@@ -55,9 +55,10 @@ def main(url: str, result: str) -> None:
 
 def _package(sdk: Sdk) -> Package | None:
     try:
-        return package_of(distribution(sdk.library.distribution))
+        found = distribution(sdk.library.distribution)
     except PackageNotFoundError:
         return None
+    return package_of(found) if name_of(found) else None
 
 
 def _call(sdk: Sdk, package: Package, url: str) -> dict[str, str | bool]:
@@ -84,8 +85,8 @@ def _tried(call: Caller, url: str, headers: dict[str, str]) -> str:
 def _stand_in(sdk: Sdk) -> AbstractContextManager[object]:
     """Return a span like that which an SDK's instrumentation would make around its request, if one is active."""
     active = set(look_inside().active)
-    made_by = {point.name: point.dist.name for point in entry_points(group=INSTRUMENTORS) if point.dist}
-    if {normalised(made_by[name]) for name in active & made_by.keys()}.isdisjoint(sdk.library.instrumentations):
+    made_by = {point.name: name_of(point.dist) for point in entry_points(group=INSTRUMENTORS) if point.dist}
+    if {made_by[name] for name in active & made_by.keys()}.isdisjoint(sdk.library.instrumentations):
         return contextlib.nullcontext()
     tracer = trace.get_tracer("opentelemetry.util.genai")
     return tracer.start_as_current_span(

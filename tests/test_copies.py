@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanContext, SpanKind
 
 from helicone_otel import HeliconePropagator, Settings, configure, session
+from helicone_otel._bootstrap import Installation
 from helicone_otel._registry import REGISTRY
 from spans import CHAT, GENAI, ours
 
@@ -176,9 +177,10 @@ def test_a_provider_holds_nothing_of_ours_so_nothing_stays_behind() -> None:
 
 def test_strangers_behind_ours_are_forgotten_when_it_is_taken_out_and_found_when_it_comes_again() -> None:
     provider = TracerProvider(shutdown_on_exit=False)
+    handle = Installation()  # the process's own remembers the providers of other tests
     thorough = []
     for _ in range(2):
-        handle = configure(Settings(), provider=provider)
+        handle.install(Settings(), provider)
         thorough.append(REGISTRY.thorough)
         provider.add_span_processor(Redacting(SpanProcessor()))
         thorough.append(REGISTRY.thorough)

@@ -11,7 +11,11 @@ from opentelemetry import trace
 app = Celery("tasks", broker=os.environ["BROKER_URL"])
 app.conf.broker_connection_retry_on_startup = True
 if folder := os.environ.get("BROKER_FOLDER"):  # of Celery's filesystem transport
-    app.conf.broker_transport_options = {"data_folder_in": folder, "data_folder_out": folder}
+    app.conf.broker_transport_options = {
+        "data_folder_in": folder,
+        "data_folder_out": folder,
+        "control_folder": f"{folder}/control",
+    }
 tracer = trace.get_tracer("tasks")
 
 

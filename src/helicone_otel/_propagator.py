@@ -65,39 +65,38 @@ class HeliconePropagator(TextMapPropagator):
         with only a path or name the rest is filled in.
         """
         try:
-            if self.enabled and self._registry.active:
-                self._inject(carrier, context, setter)
+            registry = self._registry
+            if not (self.enabled and registry.active):
+                return
+            messaging = registry.settings.propagate_messaging
+            if messaging:
+                self._messages.take_back(carrier, context)  # also where nothing is to be written
+            location = registry.locate(context)
+            if location is None:
+                return
+            if messaging and _kind_of_current(context) is trace.SpanKind.PRODUCER:
+                self._messages.write(registry, location, carrier, setter)
+            else:
+                self._write_request(location, carrier, context, setter)
         except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
             swallow("inject", error)
-
-    def _inject(self, carrier: CarrierT, context: Context | None, setter: Setter[CarrierT]) -> None:
-        settings = self._registry.settings
-        if settings.propagate_messaging:
-            self._messages.take_back(carrier, context)  # also where nothing is to be written
-        location = self._registry.locate(context)
-        if location is None:
-            return
-        if settings.propagate_messaging and _kind_of_current(context) is trace.SpanKind.PRODUCER:
-            self._messages.write(self._registry, location, carrier, setter)
-        else:
-            self._write_request(location, carrier, context, setter)
 
     def _write_request(
         self, location: Location, carrier: CarrierT, context: Context | None, setter: Setter[CarrierT]
     ) -> None:
-        settings = self._registry.settings
-        sender = location.sender
+        registry, sender = self._registry, location.sender
         destination = self._destination(sender, carrier)
-        if destination is Destination.UNKNOWN and settings.propagate_hosts:
+        if destination is Destination.UNKNOWN and registry.settings.propagate_hosts:
             destination = self._rpc_destination(context)
         if destination is Destination.UNKNOWN:
             return
         if sender is None and destination is Destination.GATEWAY:
             # The span does not record, so the path of the URL is unknown; nearly all such calls are chats.
-            location = self._registry.locate(context, call="llm") or location
-
-        ours = write_headers(self._registry, location, sender, destination, carrier, partial(setter.set, carrier))
-        if ours and self._registry.hooked:
+            location = registry.locate(context, call="llm") or location
+        # The default setter does no more than this.
+        set_item = getattr(carrier, "__setitem__", None) if setter is default_setter else None
+        ours = write_headers(registry, location, sender, destination, carrier, set_item or partial(setter.set, carrier))
+        if ours and registry.hooked:
             WRITTEN.note(ours)
 
     def _destination(self, record: Record | None, carrier: object) -> Destination:

@@ -47,6 +47,7 @@ LAYERS = (
         "_by_hand",
         "_manual_calls",
         "_manual",
+        "_shown",
         "_context",
         "_record",
         "_requests",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from operator import itemgetter
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import trace
@@ -15,6 +14,7 @@ from ._labeller import Labeller
 from ._record import MAX_DEPTH, Record
 from ._requests import kinds_of, may_be_request, tell_wrappers
 from ._resolver import Resolver, is_newer
+from ._shown import shown
 from ._stands import Alike
 from ._vocabulary import Scope
 
@@ -58,20 +58,20 @@ class Arrivals:
         """
         scope_name = span.instrumentation_scope.name  # type: ignore[union-attr]  # the SDK always sets one
         scope = self._known_scope(scope_name) or self._vocabulary.scope(scope_name)
-        shown, above, kind = span.attributes, span.parent, span.kind
+        given, above, kind = shown(span), span.parent, span.kind
         if kind is _SERVER or kind is _CONSUMER:
             self._strangers.hear(span.get_span_context().trace_id, parent_context)
         place: Place | None = None
         if PLACES:
             place = (get_current() if parent_context is None else parent_context).get(PLACE_KEY)  # type: ignore[assignment]  # our own key
         if place is None and (
-            not (scope.named or self._traces or shown or self._live or self._recent.young)
-            or self._is_ordinary(span, scope, shown)
+            not (scope.named or self._traces or given or self._live or self._recent.young)
+            or self._is_ordinary(span, scope, given)
         ):
             if above is not None:
                 self._lineage.note(span.get_span_context().span_id, trace.get_current_span(parent_context))
             return
-        attributes = _copy(shown) if shown else _NO_FACTS
+        attributes = _copy(given) if given else _NO_FACTS
         bridged = self._vocabulary.bridges and not scope.bridges
         parent = encloses = self._parent_of(above, parent_context, bridged) if above is not None or bridged else None
         if place is not None and (parent is None or is_newer(place, parent)):
@@ -84,18 +84,24 @@ class Arrivals:
             self._take_in(span, scope, attributes, parent, place)
             return
         alike = stand.alike.get((scope, span.name, *attributes) if attributes else (scope, span.name))
-        if alike is None or alike.kind is not kind or (alike.show and alike.show(attributes) != alike.shown):
+        if (
+            alike is None
+            or alike.kind is not kind
+            or (attributes and alike.show and alike.show(attributes) != alike.shown)
+        ):
             self._take_in(span, scope, attributes, parent, place)
-        elif not alike.leaf or (alike.request and self._vocabulary.has_detached):
-            self._take_in_alike(span, encloses, place, alike)
-        else:
-            recent = self._recent
-            recent.young[span.get_span_context().span_id] = (alike, place, encloses)
-            if len(recent.young) >= recent.limit:
-                recent.turn()
-            if alike.request and parent is not None:
+            return
+        if alike.kinds or not alike.leaf:
+            if not alike.leaf or self._vocabulary.has_detached:
+                self._take_in_alike(span, encloses, place, alike)
+                return
+            if parent is not None:
                 tell_wrappers(alike.kinds, encloses)
-            span.set_attributes(alike.stand.label)
+        recent = self._recent
+        recent.young[span.get_span_context().span_id] = (alike, place, encloses)
+        if len(recent.young) >= recent.limit:
+            recent.turn()
+        span.set_attributes(alike.stand.label)
 
     def _is_ordinary(self, span: Span, scope: Scope, attributes: Attributes) -> bool:
         """Tell whether a span outside of any place is none of our business."""
@@ -204,10 +210,10 @@ def _are_short(values: Iterable[object]) -> bool:
 
 
 def _bears(span: ReadableSpan, label: Mapping[str, object] | None) -> bool:
-    attributes = span.attributes or _NO_FACTS
+    attributes = shown(span) or _NO_FACTS
     return label is not None and all(attributes.get(key) == value for key, value in label.items())
 
 
 def _copy(attributes: Mapping[str, object]) -> dict[str, object]:
-    # All but copying is slow on the mapping that the SDK shows.
-    return attributes.copy() if type(attributes) is MappingProxyType else dict(attributes)
+    # All but copying is slow on the SDK's mapping, which copies itself into a dict.
+    return dict(attributes) if (copy := getattr(attributes, "copy", None)) is None else copy()

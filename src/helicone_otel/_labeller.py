@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 from . import _wire
 from ._record import MAX_DEPTH, Record
-from ._resolver import Resolver, size_of
+from ._resolver import Resolver
 from ._session import Session
+from ._shown import size_of
 from ._stands import top
 
 if TYPE_CHECKING:

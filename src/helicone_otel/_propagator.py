@@ -101,13 +101,13 @@ class HeliconePropagator(TextMapPropagator):
 
     def _destination(self, record: Record | None, carrier: object) -> Destination:
         hooked = self._registry.hooked
-        if type(carrier).__module__ in hooked:
+        if hooked and type(carrier).__module__ in hooked:
             return Destination.UNKNOWN  # the transport hook writes
         if record is None or record.span is None:
             host = _text_in(carrier, "host")
             return self._registry.resolver.destinations.of_authority(host) if host else Destination.UNKNOWN
         scope = record.scope
-        if scope is not None and (scope.bare_carriers or scope.name in hooked):
+        if scope is not None and (scope.bare_carriers or (hooked and scope.name in hooked)):
             return Destination.UNKNOWN
         return record.destination
 

@@ -23,9 +23,10 @@ from ._labeller import Labeller
 from ._lineage import Entry, Leaf
 from ._record import MAX_DEPTH, Record
 from ._requests import request_id
-from ._resolver import Resolver, is_newer, size_of
+from ._resolver import Resolver, is_newer
 from ._session import Session
 from ._settings import Settings
+from ._shown import shown, size_of
 from ._spans import CALL_KINDS, Dialect
 from .dialects import DIALECTS
 
@@ -238,7 +239,7 @@ class Registry:
             size_of(span) == alike.size
             and span.name == alike.name
             and encloses.stand is alike.base
-            and not self.resolver.is_overwritten(span.attributes or _NOTHING, alike.stand.label)
+            and not self.resolver.is_overwritten(shown(span) or _NOTHING, alike.stand.label)
         )
 
     def _settle(self, record: Record, span: ReadableSpan) -> None:

@@ -26,6 +26,7 @@ from ._record import Record
 from ._session import Session, path_segments
 from ._sessions import SET_BY_HAND, Sessions, by_hand, is_ours
 from ._settings import Settings, named_attributes
+from ._shown import shown, size_of
 from ._spans import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Dialect, Kind, Reading
 from ._stands import Look, Stand, top
 from ._strangers import Strangers
@@ -100,7 +101,7 @@ class Resolver:
             return False
         if record.size != size_of(span) or record.name != span.name:
             return True
-        return label is not None and self.is_overwritten(span.attributes or _NO_FACTS, label)
+        return label is not None and self.is_overwritten(shown(span) or _NO_FACTS, label)
 
     def is_overwritten(self, attributes: Mapping[str, object], label: Mapping[str, str]) -> bool:
         """Tell whether the user has put values of their own in the place of ours: the number stays the same."""
@@ -351,12 +352,6 @@ class Resolver:
 
 def _entrance_around(record: Record) -> str:
     return next((above.entrance for above in record.line() if above.entrance), "")
-
-
-def size_of(span: ReadableSpan) -> int:
-    """Return how many attributes a span has."""
-    attributes = span.attributes
-    return 0 if attributes is None else len(attributes)
 
 
 def is_newer(place: Place, record: Record) -> bool:

@@ -33,6 +33,7 @@ class Vendor(NamedTuple):
         environ: What the vendor's documentation says to set.
         launcher: What to set for `opentelemetry-instrument` so that the vendor can make its provider.
         scrubs: Whether it hides values under names in which it reads `session`.
+        calls: Its app's own calls that no gateway sees.
     """
 
     requirements: tuple[str, ...]
@@ -43,6 +44,7 @@ class Vendor(NamedTuple):
     environ: Mapping[str, str] = {}
     launcher: Mapping[str, str] = {}
     scrubs: bool = False
+    calls: tuple[str, ...] = ()
 
 
 _LAUNCHER = ("opentelemetry-distro", "httpx")
@@ -70,6 +72,7 @@ VENDORS = {
             "Authorization": "Basic " + base64.b64encode(b"pk-lf-1:sk-lf-1").decode(),
             "x-langfuse-public-key": "pk-lf-1",
         },
+        calls=("greet",),
     ),
     "phoenix": Vendor(("arize-phoenix-otel>=0.17,<1", *_LAUNCHER), headers={"authorization": "Bearer px-1"}),
     "langsmith": _LANGSMITH,
@@ -166,7 +169,7 @@ def test_a_vendor_gets_the_same_spans_with_our_labels_on_them(
     assert labels(apps(spans)) == [one for one in wanted if one[0] != "POST"]
     # A row for each tool that ran, and none for what a gateway saw or what has only begun.
     rows = [span.name for span in after.spans if "helicone.request.id" in span.attributes]
-    assert rows == ["look up", "look up"]
+    assert rows == [*vendor.calls, "look up", "look up"]
     trace = next(span.trace for span in after.spans if span.scope == LLM_SCOPE)
     assert after.headers == [
         expected(id=trace, path="/plan_trip", name="shop"),

@@ -14,7 +14,7 @@ if folder := os.environ.get("BROKER_FOLDER"):  # of Celery's filesystem transpor
     app.conf.broker_transport_options = {
         "data_folder_in": folder,
         "data_folder_out": folder,
-        "control_folder": f"{folder}/control",
+        "control_folder": f"{folder}-control",
     }
 tracer = trace.get_tracer("tasks")
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
 
 from . import _wire
 from ._arrivals import Arrivals
@@ -116,9 +116,10 @@ class Registry:
         Returns:
             `None` where there is no session.
         """
+        if context is None:
+            context = get_current()
         place = current_place(context) if PLACES else None
-        recent = self.lineage.recent
-        if place is None and not (self.live or self.resolver.traces or recent.young):
+        if place is None and not (self.live or self.resolver.traces or self.lineage.recent.young):
             return self._locate_process(call)
         span = trace.get_current_span(context)
         ids = span.get_span_context()
@@ -182,10 +183,13 @@ class Registry:
         """
         if record is None:
             return
-        call = _call_at(at or record)
-        _note_sent(record, call, headers, destination)
-        if call is None and destination is Destination.GATEWAY and self._vocabulary.has_detached:
-            self._calls.note_without_span(record)
+        record.sent = headers
+        if destination is Destination.GATEWAY:
+            call = _call_at(at or record)
+            if call is not None:
+                call.by_gateway = True
+            elif self._vocabulary.has_detached:
+                self._calls.note_without_span(record)
         if record.stand is not None and not record.stand.chosen:
             self.resolver.finalise(record)
 
@@ -204,7 +208,9 @@ class Registry:
             self._labeller.obey(above, headers)
             if call is None or above is call:
                 break
-        _note_sent(record, call, tuple(headers.items()), destination)
+        record.sent = tuple(headers.items())
+        if destination is Destination.GATEWAY and call is not None:
+            call.by_gateway = True
         stand = record.stand
         if stand is not None and headers.get(_wire.SESSION_ID_HEADER) == stand.session.wire_id:
             self.resolver.finalise(record)  # the caller set a path or name only, so the id that leaves is ours
@@ -299,14 +305,6 @@ def _said_instead(record: Record) -> dict[str, object] | None:
 
 def _located(session: Session, path: str, record: Record | None = None, sender: Record | None = None) -> Location:
     return Location(session, path, ((_wire.SESSION_PATH_HEADER, path), *session.headers), record, sender)
-
-
-def _note_sent(
-    record: Record, call: Record | None, headers: tuple[tuple[str, str], ...], destination: Destination
-) -> None:
-    record.sent = headers
-    if destination is Destination.GATEWAY and call is not None:
-        call.by_gateway = True
 
 
 def _call_at(record: Record) -> Record | None:

@@ -13,7 +13,7 @@ WITHOUT = """
 from opentelemetry.sdk import trace
 
 class Renamed(trace.ReadableSpan):
-    def __init__(self, name, attributes=None):
+    def __init__(self, name, attributes=None, resource=None):
         self._elsewhere = attributes
     attributes = property(lambda self: self._elsewhere)
 

@@ -27,6 +27,8 @@ APPS = Path(__file__).parent / "apps"
 _ROOT = APPS.parent.parent
 _VENV = APPS.parent / ".venv-apps"
 _TIMEOUT = 60.0
+# In seconds.
+_SCHEDULE_DELAY = 0.1
 _COMPLAINTS = ("Traceback", "helicone-otel failed", "Failed to detach")
 
 
@@ -81,6 +83,8 @@ class Process:
     def stop(self) -> None:
         """Ask it to end, and wait until it has."""
         if self.popen.poll() is None:
+            # What dies of the signal flushes nothing: what has ended by now is given time to leave.
+            time.sleep(5 * _SCHEDULE_DELAY)
             self.popen.send_signal(signal.SIGTERM)
         # uvicorn ends in order, and then by the signal after all.
         assert self.wait() in (0, -signal.SIGTERM), self.output
@@ -130,7 +134,7 @@ class Town:
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
             "OTEL_METRICS_EXPORTER": "none",
             "OTEL_LOGS_EXPORTER": "none",
-            "OTEL_BSP_SCHEDULE_DELAY": "100",
+            "OTEL_BSP_SCHEDULE_DELAY": str(int(_SCHEDULE_DELAY * 1000)),
         }
 
     def start(self, *command: str, sock: socket.socket | None = None, **environ: str) -> Process:

@@ -156,7 +156,7 @@ def test_a_span_that_is_used_outside_the_block_in_which_it_started_stays_in_its_
     app = App()
     tracer = app.provider.get_tracer("my.app")
     with session("Trip", id="s1"):
-        spans = [tracer.start_span("work") for _ in range(2)]
+        spans = [tracer.start_span("plan") for _ in range(2)]
     spans[0].end()
 
     with trace.use_span(spans[1], end_on_exit=True):
@@ -165,8 +165,8 @@ def test_a_span_that_is_used_outside_the_block_in_which_it_started_stays_in_its_
             pass
 
     assert location is not None
-    assert (location.session.id, location.path) == ("s1", "/work")
-    assert app.where() == {"work": ("s1", "/work"), "inside": ("s1", "/work/inside")}
+    assert (location.session.id, location.path) == ("s1", "/plan")
+    assert app.where() == {"plan": ("s1", "/plan"), "inside": ("s1", "/plan/inside")}
 
 
 def test_a_child_that_names_its_parent_by_ids_alone_ends_nothing() -> None:

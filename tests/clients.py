@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
 from helicone_otel import Settings, configure
-from wire import TLS, Wire
+from wire import TLS, Wire, labels_of
 
 Headers = Mapping[str, str] | None
 # Sends one GET and follows redirects.
@@ -150,9 +150,7 @@ class Spans(NamedTuple):
 
     def labels(self) -> list[dict[str, object]]:
         """Return what the exported spans say about their session, by the parts of its headers."""
-        spans = [dict(span.attributes or {}) for span in self.exporter.get_finished_spans()]
-        keys = {part: f"helicone.session.{part}" for part in ("id", "path", "name")}
-        return [{part: span[key] for part, key in keys.items() if key in span} for span in spans]
+        return labels_of(self.exporter)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What every test starts from and leaves behind: no setting, no session, nothing counted."""
+"""What every test starts from and leaves behind: no setting, no session, nothing counted; and servers to talk to."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from opentelemetry.context import attach, get_current
 from helicone_otel import Settings, _guard
 from helicone_otel._registry import REGISTRY
 from helicone_otel._written import WRITTEN
+from wire import Wire, listening
 
 # No test is about time, and shared machines have slow moments.
 hypothesis.settings.register_profile("helicone-otel", deadline=None)
@@ -39,3 +40,15 @@ def _clean_process(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReque
     if request.node.get_closest_marker("failures") is None:
         # Of our failures the count says `where: class`; of what was dropped, a sentence.
         assert [kind for kind in _guard.swallowed() if kind.endswith(("Error", "Exception"))] == []
+
+
+@pytest.fixture
+def gateway() -> Iterator[Wire]:
+    with listening() as wire:
+        yield wire
+
+
+@pytest.fixture
+def other() -> Iterator[Wire]:
+    with listening() as wire:
+        yield wire

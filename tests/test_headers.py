@@ -41,7 +41,7 @@ from helicone_otel._guard import swallowed
 from helicone_otel._instrumentor import HeliconeInstrumentor
 from helicone_otel._registry import REGISTRY
 from helicone_otel.testing import Helicone
-from wire import HTTP, MODEL, QUESTION, TLS, Wire, expected, in_any_case, listening
+from wire import HTTP, MODEL, QUESTION, TLS, Wire, expected, in_any_case, labels_of, listening
 
 try:
     import mcp
@@ -65,9 +65,7 @@ class App(NamedTuple):
 
     def labels(self) -> list[dict[str, object]]:
         """Return what the exported spans say about their session, by the parts of `OURS`."""
-        spans = [dict(span.attributes or {}) for span in self.exporter.get_finished_spans()]
-        keys = {part: f"helicone.session.{part}" for part in ("id", "path", "name")}
-        return [{part: span[key] for part, key in keys.items() if key in span} for span in spans]
+        return labels_of(self.exporter)
 
 
 @contextmanager
@@ -101,18 +99,6 @@ def _llm_instrumentors() -> list[Any]:
         "opentelemetry.instrumentation.genai.openai", reason="needs the demo's instrumentations"
     )
     return [module.OpenAIInstrumentor()]
-
-
-@pytest.fixture
-def gateway() -> Iterator[Wire]:
-    with listening() as wire:
-        yield wire
-
-
-@pytest.fixture
-def other() -> Iterator[Wire]:
-    with listening() as wire:
-        yield wire
 
 
 @pytest.fixture(params=HTTP)

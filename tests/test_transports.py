@@ -49,18 +49,6 @@ by_manager = pytest.mark.parametrize(
 instrumented = pytest.mark.parametrize("http", [False, True], ids=["no HTTP instrumentation", "HTTP instrumentation"])
 
 
-@pytest.fixture
-def gateway() -> Iterator[Wire]:
-    with listening() as wire:
-        yield wire
-
-
-@pytest.fixture
-def other() -> Iterator[Wire]:
-    with listening() as wire:
-        yield wire
-
-
 def arrived(wire: Wire) -> list[list[tuple[bytes, bytes]]]:
     """Return Helicone's header lines of every request."""
     return [wire.helicone(index) for index in range(len(wire.heads))]

@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 import pytest
 from opentelemetry.instrumentation import httpx as http_instrumentation
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from helicone_otel._testing.answers import as_event_stream, endpoint_of
 
@@ -152,3 +153,10 @@ def _answer(wire: Wire, path: str, body: bytes) -> bytes:
     else:
         content = json.dumps(endpoint.answer(asked, "OK") if endpoint else {}).encode()
     return f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content
+
+
+def labels_of(exporter: InMemorySpanExporter) -> list[dict[str, object]]:
+    """Return what exported spans say about their session, by the parts of its headers."""
+    spans = [dict(span.attributes or {}) for span in exporter.get_finished_spans()]
+    keys = {part: f"helicone.session.{part}" for part in ("id", "path", "name")}
+    return [{part: span[key] for part, key in keys.items() if key in span} for span in spans]

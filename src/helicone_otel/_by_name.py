@@ -7,11 +7,15 @@ app before it has begun.
 from __future__ import annotations
 
 import os
+from typing import Final
 
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import TextMapPropagator
 
 from ._guard import stay_out
+
+# Set by `helicone-otel run` in the app that it starts: where that is to send its spans as well.
+ENDPOINT: Final = "HELICONE_RUN_ENDPOINT"
 
 
 def propagator() -> TextMapPropagator:

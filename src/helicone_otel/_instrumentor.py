@@ -8,7 +8,7 @@ from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # it names no `__all__`
 
-from ._by_name import is_switched_off
+from ._by_name import ENDPOINT, is_switched_off
 from ._guard import stay_out
 
 
@@ -29,7 +29,6 @@ class HeliconeInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped a
             return
         try:
             from ._bootstrap import INSTALLATION  # noqa: PLC0415  # see the class's docstring
-            from ._cli.environment import ENDPOINT  # noqa: PLC0415
             from ._settings import Settings  # noqa: PLC0415
 
             INSTALLATION.install(Settings.from_environment())

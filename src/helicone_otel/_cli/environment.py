@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-ENDPOINT: Final = "HELICONE_RUN_ENDPOINT"
+from .._by_name import ENDPOINT
+
 _CAPTURE: Final = "HELICONE_CAPTURE_HEADERS"
 _SIGNALS: Final = ("TRACES", "METRICS", "LOGS")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from helicone_otel import _wire
-from helicone_otel._cli.environment import ENDPOINT
+from helicone_otel._by_name import ENDPOINT
 from helicone_otel._cli.loopback import serving
 from helicone_otel._testing.gateway import Gateway, Request
 

@@ -150,6 +150,7 @@ class Installation:
             self._wraps.wrap(pipeline, "on_end", self._first.ending)
         self._first.look_again()
         self._wraps.hook_transports(REGISTRY)
+        self._wraps.watch_for_others()
 
     def _attaching(self, init: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(init)

@@ -24,6 +24,7 @@ from ._lineage import Entry, Leaf
 from ._record import MAX_DEPTH, Record
 from ._requests import request_id
 from ._resolver import Resolver, is_newer
+from ._scopes import LOADED, Said, look, said_by_run, said_in
 from ._session import Session
 from ._settings import Settings
 from ._shown import shown, size_of
@@ -103,6 +104,7 @@ class Registry:
         self._labeller = Labeller(self.resolver)
         self.attend = Arrivals(self.resolver, self._labeller).attend
         self._calls = Calls(self._vocabulary)
+        look()
 
     # --- headers leave ------------------------------------------------------------------------
 
@@ -119,18 +121,18 @@ class Registry:
         if context is None:
             context = get_current()
         place = current_place(context) if PLACES else None
-        if place is None and not (self.live or self.resolver.traces or self.lineage.recent.young):
+        if place is None and not (LOADED or self.live or self.resolver.traces or self.lineage.recent.young):
             return self._locate_process(call)
         span = trace.get_current_span(context)
         ids = span.get_span_context()
         record = sender = self.lineage.known(ids, span)
         if self._vocabulary.bridges:
             record = self.resolver.bridges.innermost(record)
-        if place is None and ids.trace_id not in self.resolver.traces and (record is None or record.stand is None):
-            return self._locate_process(call)
         if place is not None and (record is None or is_newer(place, record)):
             record = self.resolver.record_of(place, ids.trace_id, None)
-        if record is None:
+        if LOADED:
+            record = self._heard(record, span, said_in(context))
+        if record is None or (record.stand is None and place is None and ids.trace_id not in self.resolver.traces):
             return self._locate_process(call)
         self._labeller.ask_everything(record)
         stand = record.stand
@@ -140,6 +142,19 @@ class Registry:
             return Location(stand.session, stand.text, stand.headers, record, sender)
         return _located(stand.session, stand.text_of_call(call), record, sender)
 
+    def _heard(self, record: Record | None, span: trace.Span, said: Said | None) -> Record | None:
+        """Return the record of what encloses headers, where other SDKs may have a say in it.
+
+        Args:
+            record: The record of what does so as far as is remembered.
+            span: The current span.
+            said: What the Context says.
+        """
+        run = None if record is not None and record.stand is not None and record.stand.chosen else said_by_run()
+        if record is None and (said is not None or run is not None):
+            record = self.lineage.record_at(span)
+        return self.resolver.around.innermost(record, said, run, span.get_span_context().trace_id, None)
+
     def locate_gateway_call(self, kind: str) -> Location | None:
         """Tell whose session holds where a call leaves for a gateway without a span of its own.
 
@@ -148,9 +163,12 @@ class Registry:
         location = self.locate(call=kind)
         if location is not None and location.record is not None:
             return location
-        record = self.lineage.record_at(trace.get_current_span())
+        span = trace.get_current_span()
+        record = self.lineage.record_at(span)
         if record is None:
             return location
+        if LOADED:
+            record = self._heard(record, span, None) or record
         self._labeller.ask_everything(record)
         if record.stand is None and record.trace_id not in self.resolver.traces:
             self._labeller.begin_trace(record)

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import INVALID_SPAN, SpanKind
 
 from . import _wire
+from ._around import Around
 from ._bridges import Bridges
 from ._context import Place
 from ._destinations import Destination, Destinations
@@ -85,6 +86,7 @@ class Resolver:
         self.bridges = Bridges(self.vocabulary, self.lineage)
         self.strangers = Strangers(self.vocabulary, settings.accept_inbound)
         self.sessions = Sessions(settings, self.vocabulary.session_ids, self.vocabulary.user_ids)
+        self.around = Around(self.sessions, self.find_stands)
         self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
         self.traces: Recent[int, Trace] = Recent(MAX_TRACES)
         self.families = frozenset(settings.attributes)
@@ -233,7 +235,7 @@ class Resolver:
         look = self.look_of(record)
         own = record.own
         if own is not None and (record.opened or ((base is None or not base.chosen) and self._may_name(record, own))):
-            above = base or top(self.families, own, True, _entrance_around(record))
+            above = base or self._top(record, own)
             record.stand = above.begin(own, True, record.begins, look)
         elif base is None:
             record.stand = None
@@ -243,6 +245,22 @@ class Resolver:
             record.stand = base.below(look)
         if record.stand is not None:
             self._complete(record, record.stand, look)
+
+    def _top(self, record: Record, own: Session) -> Stand:
+        """Return where a session begins that nothing else encloses."""
+        stand = top(self.families, own, True, _entrance_around(record))
+        if record.others:  # another SDK's, which says nothing of the path
+            for above in reversed(list(record.line())[1:]):
+                stand = stand.below(self.look_of(above))
+        return stand
+
+    def find_stands(self, record: Record) -> None:
+        """Find where a record stands, and whatever encloses it of which that is not known yet."""
+        for above in reversed(list(record.line())):
+            if above.size < 0:
+                self.show(above)
+            if above.stand is None or above is record:
+                self.find_stand(above)
 
     def _complete(self, record: Record, stand: Stand, look: Look) -> None:
         """Give the session the name, user and properties that a span's own attributes tell."""
@@ -332,7 +350,10 @@ class Resolver:
         encloses = self.lineage.record_at(place.anchor)
         if place.outer is not None and (encloses is None or is_newer(place.outer, encloses)):
             encloses = outer
+        if place.said is not None and not place.detached:
+            encloses = self.around.scope(encloses, place.said, span)
         record = Record(None, encloses, None, place, encloses.trace_id if encloses is not None else trace_id)
+        record.heard = place.said  # what is inside is newer
         record.rooted = encloses is not None and (encloses.rooted or encloses.scope is not None)
         record.size = 0
         record.steps = place.steps
@@ -342,11 +363,7 @@ class Resolver:
             record.begins = place.session.path.segments
         if record.rooted:
             place.anchor = INVALID_SPAN  # a place may be remembered longer than the span's content should be
-        for above in reversed(list(record.line())):
-            if above.size < 0:
-                self.show(above)
-            if above.stand is None or above is record:
-                self.find_stand(above)
+        self.find_stands(record)
         return record
 
 

@@ -19,6 +19,7 @@ from ._llama_index import OPENINFERENCE_LLAMA_INDEX, TRACELOOP_LLAMA_INDEX
 from ._mcp import MCP
 from ._providers import PROVIDERS
 from ._pydantic import LOGFIRE, PYDANTIC_AI
+from ._scopes import RUNS, SCOPES, Run, Scope, Way
 
 # In order of precedence: where two families describe one span, the first that fits decides.
 DIALECTS = (
@@ -68,4 +69,17 @@ DIALECTS = (
     _databases.VECTOR_STORES,
 )
 
-__all__ = ["CALLERS_BAGGAGE", "DIALECTS", "ENTRANCES", "GEN_AI", "LIBRARIES", "PROVIDERS", "Entrance"]
+__all__ = [
+    "CALLERS_BAGGAGE",
+    "DIALECTS",
+    "ENTRANCES",
+    "GEN_AI",
+    "LIBRARIES",
+    "PROVIDERS",
+    "RUNS",
+    "SCOPES",
+    "Entrance",
+    "Run",
+    "Scope",
+    "Way",
+]

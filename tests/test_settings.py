@@ -102,9 +102,9 @@ CASES = {
     "accept_inbound": Case(False, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
     "application_spans": Case(True, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
     "attributes": Case(
-        ("session", "gen_ai", "user"),
+        ("session", "gen_ai", "user", "sdk"),
         {"session": ("session",), "user, session": ("user", "session"), "none": ("none",)},
-        {"session,openinference": "expected some of session, gen_ai, user or none, got 'openinference'"},
+        {"session,openinference": "expected some of session, gen_ai, user, sdk or none, got 'openinference'"},
         {**NAMES_WRONG, "got 'all'": ("all",)},
     ),
     "capture_headers": Case(False, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),

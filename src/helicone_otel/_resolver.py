@@ -93,6 +93,7 @@ class Resolver:
         self.value_limit: int | None = None
         self._session_ids = frozenset(self.vocabulary.session_ids)
         self._belongings = self.vocabulary.belongings
+        self._foreign = _FOREIGN.union(self.vocabulary.grouped_by.values())
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -143,7 +144,7 @@ class Resolver:
         attributes = span.attributes
         facts = self._facts_of(record, attributes) if attributes else _NO_FACTS
         if record.size < 0:
-            record.foreign = _FOREIGN.intersection(attributes) if attributes else record.foreign
+            record.foreign = self._foreign.intersection(attributes) if attributes else record.foreign
             if record.place is not None:
                 self._enclose(record, record.place)
         name, span_kind = span.name, _KIND_NAMES[span.kind]
@@ -280,7 +281,9 @@ class Resolver:
         if reading.segment is not None and record.begins is None:
             segments = (reading.segment,)
         gen_ai = reading.dialect not in _NOT_GEN_AI and reading.kind != "vector_db"
-        return Look(reading.kind, segments, gen_ai, record.entrance)
+        return Look(
+            reading.kind, segments, gen_ai, record.entrance, self.vocabulary.grouped_by.get(reading.dialect, "")
+        )
 
     def _may_name(self, record: Record, own: Session) -> bool:
         """Let the id that a framework put on a span hold, and replace one that was made up.

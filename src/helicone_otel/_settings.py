@@ -19,7 +19,7 @@ from ._wire import MAX_PROPERTIES, is_property_name
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
 FALLBACKS: Final = ("trace", "none")
-FAMILIES: Final = ("session", "gen_ai", "user")
+FAMILIES: Final = ("session", "gen_ai", "user", "sdk")
 
 
 class SettingsError(ValueError):
@@ -292,9 +292,10 @@ SETTINGS: Final = (
         "HELICONE_ATTRIBUTES",
         _listed,
         _check_families,
-        "`session,gen_ai,user`",
+        "`session,gen_ai,user,sdk`",
         "Which attributes are filled in beside `helicone.*`, for other backends: `session.id`, "
-        "`gen_ai.conversation.id`, `user.id`; `none` for none.",
+        "`gen_ai.conversation.id`, `user.id`, and by which else an SDK's own backend groups the SDK's spans "
+        "(`langsmith.metadata.session_id`); `none` for none.",
     ),
     Setting(
         "capture_headers",

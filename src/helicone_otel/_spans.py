@@ -84,6 +84,8 @@ class Dialect(NamedTuple):
         guesses: Rows for spans that have not shown yet what they are: any row of any dialect is better.
         session_ids: Attributes in which the family keeps a conversation's id, the best first.
         user_ids: Attributes in which the family keeps the end user's id.
+        grouped_by: The attribute by which the family's own backend groups spans, if neither `session.id` nor
+            `gen_ai.conversation.id` does.
         response_ids: Attributes that hold the id of the provider's answer: two spans that share it are one call.
         providers: Attributes that hold the provider's name.
         models: Attributes that hold the model's name.
@@ -102,6 +104,7 @@ class Dialect(NamedTuple):
     guesses: tuple[Row, ...] = ()
     session_ids: tuple[str, ...] = ()
     user_ids: tuple[str, ...] = ()
+    grouped_by: str = ""
     response_ids: tuple[str, ...] = ()
     providers: tuple[str, ...] = ()
     models: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ._record import Record
-from ._requests import kinds_made, may_be_request, tell_wrappers
+from ._requests import kinds_made, may_be_request, stands_alone, tell_wrappers
 from ._spans import CALL_KINDS, Reading
 from ._vocabulary import Vocabulary
 from .dialects import PROVIDERS
@@ -61,7 +61,7 @@ class Calls:
 
     def settle(self, record: Record, span: ReadableSpan) -> None:
         """Decide, when a span ends, whether it is the one that stands for its call."""
-        if may_be_request(record.reading):
+        if may_be_request(record.reading) or stands_alone(record):
             row = record.reading.row
             if not record.wraps:
                 call = self._describe(record, span)

@@ -90,6 +90,8 @@ class Labeller:
         if line[-1].parent is not None:
             line[-1].cut_off()  # of a longer line the outermost would wait for what nobody asks
         for above in reversed(line):
+            if above.size < 0:  # it ended before anybody asked
+                self._resolver.show(above)
             if above.stand is None:
                 self._resolver.find_stand(above)
                 self.write(above)

@@ -268,8 +268,9 @@ class Registry:
 
     def _settle(self, record: Record, span: ReadableSpan) -> None:
         # The live span, if there is one: what is handed over may be a copy that somebody redacted.
-        record.span = record.span or span
+        record.span = live = record.span or span
         self._labeller.follow(record)
+        record.span = live  # where it had to move, it was found to have ended
         record.ended = record.settled = True
         if self.resolver.has_changed(record):
             record.said = _said_instead(record)

@@ -50,7 +50,14 @@ def kinds_of(reading: Reading) -> frozenset[str]:
 
 def may_be_request(reading: Reading) -> bool:
     """Tell whether a span that is read like this can stand for a real call."""
-    return reading.kind in REQUEST_KINDS and (reading.row is None or reading.row.request)
+    row = reading.row
+    return reading.kind in REQUEST_KINDS and (row is None or (row.request and not row.echo))
+
+
+def stands_alone(record: Record) -> bool:
+    """Tell whether a span that only tells once more of a call stands for it: the one it would repeat is not there."""
+    row, above = record.reading.row, record.parent
+    return row is not None and row.echo and (above is None or above.scope is not record.scope)
 
 
 def request_id(span: ReadableSpan) -> str:

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Final, cast
 
 from . import _wire
-from ._names import clean_name, fit_template
+from ._names import clean_name, fit_template, is_made_up
 from ._spans import (
     APPLICATION,
     BY_HAND,
@@ -232,7 +232,10 @@ def _own_name(row: Row, attributes: Mapping[str, object]) -> str:
     # Names that people gave stay as they are (`search_v2`, `question_1`).
     for key in row.named_by:
         value = attributes.get(key)
-        if isinstance(value, str) and (segment := _wire.wire_segment(value)):
+        if not isinstance(value, str):
+            continue
+        # Frameworks fill in what nobody named (`WorkflowBuilder-<uuid>`).
+        if segment := clean_name(value) if is_made_up(value) else _wire.wire_segment(value):
             return segment
     for key in row.operations:
         value = attributes.get(key)

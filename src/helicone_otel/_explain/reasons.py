@@ -140,7 +140,7 @@ def _address(facts: Mapping[str, Any]) -> str:
 
 
 def _no_request(reading: Reading) -> str:
-    if reading.row is not None and not reading.row.request:
+    if reading.row is not None and (reading.row.echo or not reading.row.request):
         return "no request: another span of the same call stands for it"
     return "no request: it wraps the span that stands for the call"
 

@@ -34,6 +34,7 @@ DIALECTS = (
     _frameworks.GOOGLE_ADK,
     _frameworks.MISTRAL,
     _frameworks.LITELLM,
+    _frameworks.HAYSTACK_CONNECTOR,
     _openinference.OPENINFERENCE_OPENAI,
     _openinference.OPENINFERENCE_AGENTS,
     _openinference.OPENINFERENCE_ANTHROPIC,

@@ -51,8 +51,8 @@ LITELLM = Dialect(
     name="litellm",
     scopes=("litellm",),
     rows=(
-        # The same call once more, as the provider saw it.
-        Row(kind="llm", names=("raw_gen_ai_request",), request=False),
+        # The same call once more, as the provider saw it. Below a span of the app's own it is the only one.
+        Row(kind="llm", names=("raw_gen_ai_request",), echo=True, detached=True),
         *(
             Row(kind="embedding", attribute=key, values=frozenset({"embedding", "aembedding"}), detached=True)
             for key in (OPERATION, "llm.request.type")
@@ -66,6 +66,9 @@ LITELLM = Dialect(
 _TYPE = "haystack.component.type"
 _COMPONENT = ("haystack.component.name",)
 
+# What its connector calls its tracer. Spans show their attributes a moment after their start.
+HAYSTACK_CONNECTOR = Dialect(name="haystack.connector", scopes=("haystack",), guesses=(Row(kind="task"),))
+
 # https://docs.haystack.deepset.ai/docs/tracing: under whatever scope the app chose, by a component's class.
 HAYSTACK = Dialect(
     name="haystack",
@@ -77,6 +80,16 @@ HAYSTACK = Dialect(
         Row(kind="agent", attribute=_TYPE, matching=r"Agent\Z", named_by=_COMPONENT),
         Row(kind="task", attribute=_TYPE, named_by=_COMPONENT),
         Row(kind="workflow", attribute="haystack.pipeline.metadata", segment="pipeline"),
+        Row(kind="workflow", names=("haystack.pipeline.run", "haystack.async_pipeline.run"), segment="pipeline"),
+        Row(kind="agent", names=("haystack.agent.run",), segment="agent"),
+        Row(kind="llm", names=("haystack.agent.step.llm",)),
+        Row(
+            kind="tool",
+            names=("haystack.agent.step.tool",),
+            named_by=("haystack.tool.name",),
+            segment="tool",
+        ),
+        Row(kind="task", names=("haystack.agent.step",), segment="step"),
     ),
 )
 

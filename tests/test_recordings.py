@@ -164,7 +164,7 @@ def test_over_all_recordings_enough_is_right(replayed: dict[str, Replayed]) -> N
     wrong = {title: sum(len(one.wrong(field)) for one in counted) for title, field in FIELDS.items()}
     print(_table(replayed))  # noqa: T201  # `pytest -s` shows it
 
-    assert len(replayed) == 49
+    assert len(replayed) == 52
     assert min(scored.values()) > 200
     assert {title for title in TARGETS if 1 - wrong[title] / scored[title] < TARGETS[title]} == set()
 

@@ -76,4 +76,16 @@ FAMILIES = {
         scenarios="dspy",
         environment=(("LITELLM_LOCAL_MODEL_COST_MAP", "true"),),
     ),
+    "native_mistral": Family(requires=("mistralai",), instrumentors=(), scenarios="mistral"),
+    "otel_google_genai": Family(
+        requires=("google-genai<3", "opentelemetry-instrumentation-google-genai"),
+        instrumentors=("opentelemetry.instrumentation.google_genai:GoogleGenAiSdkInstrumentor",),
+        scenarios="google_genai",
+    ),
+    "native_google_adk": Family(
+        requires=("google-adk", "litellm"),
+        instrumentors=(),
+        scenarios="google_adk",
+        environment=(("LITELLM_LOCAL_MODEL_COST_MAP", "true"),),
+    ),
 }

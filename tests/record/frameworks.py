@@ -252,6 +252,82 @@ def dspy(url: str) -> Scenarios:
     }
 
 
+def mistral(url: str) -> Scenarios:
+    """Return calls of Mistral's client, which makes spans of its own."""
+    from mistralai.client import Mistral
+    from mistralai.extra.observability import set_tracer_provider
+
+    client = Mistral(api_key="none", server_url=url)
+    set_tracer_provider(client, trace.get_tracer_provider())
+    told: dict[str, Any] = {"model": "mistral-small-latest", "messages": _ASKED}
+
+    async def asynchronous() -> None:
+        await client.chat.complete_async(**told)
+
+    return {
+        "chat": lambda: client.chat.complete(**told),
+        "stream": lambda: list(client.chat.stream(**told)),
+        "embeddings": lambda: client.embeddings.create(model="mistral-embed", inputs=["a trip"]),
+        "error": lambda: client.chat.complete(**{**told, "model": "boom"}),
+        "async": asynchronous,
+    }
+
+
+def google_genai(url: str) -> Scenarios:
+    """Return calls of Google's client."""
+    from google import genai
+    from google.genai.types import GenerateContentConfig, HttpOptions
+
+    client = genai.Client(api_key="none", http_options=HttpOptions(base_url=url))
+    told: dict[str, Any] = {"model": "gemini-2.5-flash", "contents": _QUESTION}
+
+    async def asynchronous() -> None:
+        await client.aio.models.generate_content(**told)
+
+    return {
+        "generate": lambda: client.models.generate_content(**told),
+        "stream": lambda: list(client.models.generate_content_stream(**told)),
+        "tools": lambda: client.models.generate_content(**told, config=GenerateContentConfig(tools=[get_weather])),
+        "embeddings": lambda: client.models.embed_content(model="gemini-embedding-001", contents="a trip"),
+        "async": asynchronous,
+    }
+
+
+def google_adk(url: str) -> Scenarios:
+    """Return runs of agents of Google's ADK."""
+    from google.adk.agents import LlmAgent, SequentialAgent
+    from google.adk.models.lite_llm import LiteLlm
+    from google.adk.runners import InMemoryRunner
+
+    def agent(name: str, *tools: Any) -> LlmAgent:
+        model = LiteLlm(f"openai/{_GPT}", api_base=f"{url}/v1", api_key="none")
+        return LlmAgent(name=name, model=model, instruction="You are terse.", tools=list(tools))
+
+    async def run(root: Any) -> None:
+        runner = InMemoryRunner(root, app_name="trips")
+        await runner.run_debug(_QUESTION, user_id="ann", session_id="sess-1", quiet=True)
+
+    async def weather() -> None:
+        await run(agent("weather_agent", get_weather))
+
+    async def pipeline() -> None:
+        await run(SequentialAgent(name="trip_planner", sub_agents=[agent("researcher"), agent("writer")]))
+
+    return {"agent": weather, "sequence": pipeline}
+
+
 FRAMEWORKS = {
-    program.__name__: program for program in (litellm, strands, agent_framework, langsmith, logfire, haystack, dspy)
+    program.__name__: program
+    for program in (
+        litellm,
+        strands,
+        agent_framework,
+        langsmith,
+        logfire,
+        haystack,
+        dspy,
+        mistral,
+        google_genai,
+        google_adk,
+    )
 }

@@ -6,6 +6,7 @@ import datetime as dt
 import importlib
 import itertools
 import json
+import re
 import sys
 import threading
 from importlib.metadata import version
@@ -105,7 +106,7 @@ def main(name: str, url: str) -> None:
         recorder.scenario = scenario
         if error := run(call):
             errors[scenario] = error
-    packages = [package.partition("[")[0] for package in (*EVERY, *family.requires)]
+    packages = [re.match(r"[\w.-]+", package)[0] for package in (*EVERY, *family.requires)]
     recording = {
         "recording": name,
         "recorded_on": dt.datetime.now(dt.UTC).date().isoformat(),

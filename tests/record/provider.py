@@ -116,7 +116,13 @@ def _response_events(body: Body) -> Iterator[tuple[str, Any]]:
 
 def _embeddings(body: Body) -> Body:
     data = [{"object": "embedding", "index": 0, "embedding": [0.5, 0.5, 0.5, 0.5]}]
-    return {"object": "list", "data": data, "model": body["model"], "usage": {"prompt_tokens": 4, "total_tokens": 4}}
+    return {
+        "id": "emb-fake1",
+        "object": "list",
+        "data": data,
+        "model": body["model"],
+        "usage": {"prompt_tokens": 4, "total_tokens": 4},
+    }
 
 
 def _moderation(_: Body) -> Body:
@@ -153,12 +159,33 @@ def _message_events(body: Body) -> Iterator[tuple[str, Any]]:
         yield name, {"type": name, **data}
 
 
+# https://ai.google.dev/api/generate-content
+def _generated(body: Body) -> Body:
+    said: Body = {"text": TEXT}
+    if body.get("tools") and "functionResponse" not in body["contents"][-1]["parts"][-1]:
+        said = {"functionCall": {"name": TOOL["name"], "args": json.loads(TOOL["arguments"])}}
+    candidate = {"content": {"role": "model", "parts": [said]}, "finishReason": "STOP", "index": 0}
+    usage = {"promptTokenCount": 12, "candidatesTokenCount": 5, "totalTokenCount": 17}
+    return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "gemini-2.5-flash", "responseId": "g1"}
+
+
+def _generated_events(body: Body) -> Iterator[tuple[str, Any]]:
+    yield "", _generated(body)
+
+
+def _embedded(_: Body) -> Body:
+    return {"embeddings": [{"values": [0.5, 0.5, 0.5, 0.5]}]}
+
+
 _ANSWERS: dict[str, tuple[Callable[[Body], Body], Callable[[Body], Iterator[tuple[str, Any]]] | None]] = {
     "/chat/completions": (_chat, _chat_events),
     "/responses": (_response, _response_events),
     "/embeddings": (_embeddings, None),
     "/moderations": (_moderation, None),
     "/messages": (_message, _message_events),
+    ":generateContent": (_generated, None),
+    ":streamGenerateContent": (_generated, _generated_events),
+    ":batchEmbedContents": (_embedded, None),
 }
 
 
@@ -180,7 +207,7 @@ class _Handler(QuietHandler):
         if body.get("model") == "boom":
             error = {"type": "error", **openai_error("The model is broken.")}
             self._send(400, "application/json", json.dumps(error).encode())
-        elif events is not None and body.get("stream"):
+        elif events is not None and (body.get("stream") or path.startswith(":stream")):
             self._send(200, "text/event-stream", as_event_stream(events(body)))
         else:
             self._send(200, "application/json", json.dumps(answer(body)).encode())

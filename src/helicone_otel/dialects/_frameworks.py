@@ -42,8 +42,23 @@ GOOGLE_ADK = Dialect(
     session_ids=("gcp.vertex.agent.session_id",),
 )
 
-# https://docs.mistral.ai: the SDK's own spans.
-MISTRAL = Dialect(name="mistral", scopes=("mistralai_sdk_tracer",), guesses=NAMED)
+# https://docs.mistral.ai: the SDK's own spans, named by operations of its API until the answer is there.
+MISTRAL = Dialect(
+    name="mistral",
+    scopes=("mistralai_sdk_tracer",),
+    guesses=(
+        Row(
+            kind="llm",
+            names=(
+                *("chat_completion_v1_*", "stream_chat", "fim_completion_v1_*", "stream_fim"),
+                *("agents_completion_v1_*", "stream_agents"),
+            ),
+        ),
+        Row(kind="embedding", names=("embeddings_v1_*",)),
+        Row(kind="guardrail", names=("moderations_v1_*", "chat_moderations_v1_*"), segment="moderation"),
+        *NAMED,
+    ),
+)
 
 # Written by another thread once the call is over; the operation is the name of LiteLLM's function.
 # https://docs.litellm.ai/docs/observability/opentelemetry_integration

@@ -1,4 +1,4 @@
-"""Families of which there is no recording: what their documentation says their spans look like.
+"""What the documentation of families says their spans look like; of most there is no recording.
 
 Each span is read as it starts, and again with what comes later; a segment is checked where there is one.
 """

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from . import _wire
+from ._destinations import Destination
 from ._record import MAX_DEPTH, Record
 from ._resolver import Resolver
 from ._session import Session
@@ -50,9 +51,12 @@ class Labeller:
     def ask_everything(self, record: Record) -> None:
         """Read a span and all that encloses it, wherever there is more to see or something has moved.
 
-        What was overwritten is seen when a child starts; headers must be quick to leave.
+        What was overwritten is seen when a child starts, and an HTTP client's span mostly is one; headers must
+        be quick to leave.
         """
         resolver = self._resolver
+        if record.destination is Destination.UNKNOWN and resolver.has_changed(record):
+            return self._ask_line(record)
         above: Record | None = record
         for _ in range(MAX_DEPTH):
             if above is None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from opentelemetry.trace import SpanKind
 
 from helicone_otel import HeliconePropagator, Settings, _scopes, session, step
 from helicone_otel._guard import swallowed
+from helicone_otel._wraps import Wraps
 from spans import HTTP, SERVER, App
 
 GATEWAY = Settings(gateway_hosts=("gateway.test",))
@@ -108,6 +111,44 @@ def test_what_is_no_id_names_no_session(load: Any, app: App, value: object) -> N
 
     id_ = "x" if isinstance(value, dict) else None
     assert app.where() == {"plan": (id_, "/plan" if id_ else None)}
+
+
+@pytest.mark.failures
+def test_a_context_that_cannot_be_read_costs_nothing_but_the_answer(load: Any, app: App) -> None:
+    class Broken(dict[str, str]):
+        def get(self, *_: object) -> Any:
+            raise RuntimeError
+
+    load("traceloop.sdk")
+    with saying(association_properties=Broken()), session("Trip", id="ours"), app.span("plan"):
+        pass
+
+    assert app.where() == {"plan": ("ours", "/plan")}
+    assert set(swallowed()) == {"other SDKs' scopes: RuntimeError"}
+
+
+def test_an_id_of_any_length_is_remembered_at_a_bounded_one(load: Any, app: App) -> None:
+    load(OI)
+    with using_session("x" * 10_000_000), app.span("plan") as span:
+        pass
+
+    record = app.registry.record_of(span)
+    assert record is not None
+    assert [len(above.heard.session_id or "") for above in record.line() if above.heard] == [1024]
+
+
+def test_an_sdk_that_the_app_imports_later_is_noticed(
+    load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load  # so that nothing is left behind
+    (tmp_path / "langfuse.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    Wraps().watch_for_others()
+    before = list(_scopes.LOADED)
+    importlib.import_module("langfuse")
+    del sys.modules["langfuse"]
+
+    assert (before, [scope.module for scope in _scopes.LOADED]) == ([], ["langfuse"])
 
 
 def test_a_scope_opened_inside_our_session_holds_for_what_starts_in_it(load: Any, app: App) -> None:
@@ -269,14 +310,14 @@ def test_a_route_is_where_a_call_in_a_scope_stands(load: Any, app: App) -> None:
 def test_many_conversations_in_one_span_are_not_all_remembered(load: Any, app: App) -> None:
     load(OI)
     with app.span("worker") as worker:
-        for number in range(1000):
+        for number in range(200):
             with using_session(f"c{number}"), app.chat():
                 pass
 
     record = app.registry.record_of(worker)
     assert record is not None
     assert len(record.around or {}) <= 64
-    assert app.where()["chat gpt-4o"] == ("c999", "/worker")
+    assert app.where()["chat gpt-4o"] == ("c199", "/worker")
 
 
 # --- headers --------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from opentelemetry.context import Context
 
+from . import _wire
 from ._guard import swallow
 from ._spans import first_text
 from .dialects import RUNS, SCOPES, Run, Scope, Way
@@ -46,13 +47,16 @@ def look() -> None:
 
 
 def said_in(context: Context) -> Said | None:
-    """Return what a Context says, if it says anything."""
+    """Return what a Context says, if it says anything. Never raises: code that opens a session asks too."""
     if _KEYS.isdisjoint(context):
         return None
     session_id = user_id = None
-    for scope in _SCOPES:
-        session_id = session_id or _first(context, scope.session_ids)
-        user_id = user_id or _first(context, scope.user_ids)
+    try:
+        for scope in _SCOPES:
+            session_id = session_id or _first(context, scope.session_ids)
+            user_id = user_id or _first(context, scope.user_ids)
+    except Exception as error:  # noqa: BLE001  # theirs to fail, ours to go on without
+        swallow("other SDKs' scopes", error)
     return Said(session_id, user_id) if session_id or user_id else None
 
 
@@ -74,7 +78,7 @@ def _first(told: object, ways: Iterable[Way]) -> str | None:
         for name in outer:
             inner = _entry(inner, name)
         if inner is not None and (text := first_text({last: _entry(inner, last)}, (last,))):
-            return text
+            return _wire.valid_text(text) or None  # bounded, because it is remembered
     return None
 
 

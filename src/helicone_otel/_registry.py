@@ -311,8 +311,8 @@ def _located(session: Session, path: str, record: Record | None = None, sender: 
 def _row_id_among(headers: Iterable[tuple[str, str]]) -> str | None:
     """Return the id that the row of a request with these headers gets, if they decide it."""
     for name, value in headers:
-        if name == _wire.REQUEST_ID_HEADER and _wire.is_row_id(value):
-            return value.lower()
+        if name == _wire.REQUEST_ID_HEADER:
+            return value.lower() if _wire.is_row_id(value) else None
     return None
 
 

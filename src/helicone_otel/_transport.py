@@ -8,19 +8,16 @@ names. The hook sits innermost, where a request's headers stand as they will lea
 from __future__ import annotations
 
 import functools
-import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 
 from . import _wire
 from ._carriers import Headers, heed_caller, write_headers
 from ._destinations import Destination
+from ._registry import Location, Registry
+from ._requests import new_row_id
 from ._resolver import call_kind
-
-if TYPE_CHECKING:
-    from ._registry import Registry
 
 
 def is_due(registry: Registry) -> bool:
@@ -50,8 +47,9 @@ def put_headers(
         location = registry.locate_gateway_call(call_kind(path))
         if location is not None:
             # Each attempt is a row of its own, and only here does a request leave exactly once.
-            row_id = (_wire.REQUEST_ID_HEADER, str(uuid.uuid4()))
-            location = location._replace(headers=(*location.headers, row_id))
+            row_id = (_wire.REQUEST_ID_HEADER, new_row_id())
+            session, path_there, headers, stands_at, sender = location
+            location = Location(session, path_there, (*headers, row_id), stands_at, sender)
     else:
         location = registry.locate()
     record = location.sender if location is not None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from typing import TYPE_CHECKING, Final
 
@@ -58,6 +59,13 @@ def stands_alone(record: Record) -> bool:
     """Tell whether a span that only tells once more of a call stands for it: the one it would repeat is not there."""
     row, above = record.reading.row, record.parent
     return row is not None and row.echo and (above is None or above.scope is not record.scope)
+
+
+def new_row_id() -> str:
+    """Return a random id for the row that a gateway is about to make: a UUIDv4."""
+    # `uuid.uuid4` takes twice as long, for the sake of two more random bits.
+    digits = os.urandom(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def request_id(span: ReadableSpan) -> str:

@@ -240,6 +240,25 @@ def test_a_user_alone_is_no_session(load: Any, app: App) -> None:
     assert app.labels() == {"plan": {}}
 
 
+def test_a_user_alone_joins_whatever_session_there_will_be(load: Any, app: App) -> None:
+    load(OI)
+    for name in ("first", "second"):
+        with saying(user__id="ann"), app.chat() as chat:
+            chat.update_name(name)
+    with app.span("root"), saying(user__id="ann"):
+        with app.span("before"):
+            pass
+        with app.span("invoke_agent a", AGENT), app.chat():
+            pass
+
+    labels = app.labels()
+    assert {name for name, label in labels.items() if label.get("user.id") == "ann"} == {
+        *("first", "second", "invoke_agent a", "chat gpt-4o")
+    }
+    assert len({label["helicone.session.id"] for label in labels.values() if label}) == 3
+    assert labels["chat gpt-4o"]["helicone.session.path"] == "/root/a"
+
+
 def test_a_scope_older_than_the_parents_label_does_not_win(load: Any, app: App) -> None:
     load(OI)
     with using_session("outer"), app.span("root"):

@@ -50,27 +50,30 @@ class Around:
             span: The span that starts, if one does.
         """
         if said is not None:
-            encloses = self.scope(encloses, said, span)
+            encloses = self.scope(encloses, said, trace_id, span)
         if run is None or (encloses is not None and encloses.stand is not None and encloses.stand.chosen):
             return encloses
         return self._run(encloses, run, trace_id, span)
 
-    def scope(self, encloses: Record | None, said: Said, span: ReadableSpan | None) -> Record:
+    def scope(self, encloses: Record | None, said: Said, trace_id: int, span: ReadableSpan | None) -> Record:
         """Return the record of the scope that a Context tells of, or what encloses it if that is as new."""
         known = self._outermost.get(said) if encloses is None else (encloses.around or {}).get(said)
         if known is None:
-            known = self._opened(encloses, said, span)
+            known = self._opened(encloses, said, trace_id, span)
             self._remember(encloses, said, known, span)
+        elif known.stand is None:
+            self._find_stand(known)
         return known
 
-    def _opened(self, encloses: Record | None, said: Said, span: ReadableSpan | None) -> Record:
+    def _opened(self, encloses: Record | None, said: Said, trace_id: int, span: ReadableSpan | None) -> Record:
         before = [above.heard for above in encloses.line() if above.heard is not None] if encloses is not None else []
         session_id = said.session_id if all(said.session_id != older.session_id for older in before) else None
         user_id = said.user_id if all(said.user_id != older.user_id for older in before) else None
         if encloses is not None and not session_id and not user_id:
             return encloses
-        record = _record(encloses, said, 0)
-        record.rooted = True
+        # A session is the same for all traces in it; a user alone belongs to whatever trace begins there.
+        record = _record(encloses, said, 0 if session_id else trace_id)
+        record.rooted = record.rooted or session_id is not None
         record.belongings = Belongings(user_id, {}) if user_id else None
         self._find_stand(record)
         # In a session that has this id already it keeps its name.
@@ -103,7 +106,8 @@ class Around:
         if span is None and stand is not None and not stand.session.wire_name:
             return  # a span may know its name
         if encloses is None:
-            self._outermost.put(said, record)
+            if record.rooted:
+                self._outermost.put(said, record)
             return
         if encloses.around is None or len(encloses.around) >= _MAX_WITHIN:
             encloses.around = {}

@@ -354,7 +354,7 @@ class Resolver:
         if place.outer is not None and (encloses is None or is_newer(place.outer, encloses)):
             encloses = outer
         if place.said is not None and not place.detached:
-            encloses = self.around.scope(encloses, place.said, span)
+            encloses = self.around.scope(encloses, place.said, trace_id, span)
         record = Record(None, encloses, None, place, encloses.trace_id if encloses is not None else trace_id)
         record.heard = place.said  # what is inside is newer
         record.rooted = encloses is not None and (encloses.rooted or encloses.scope is not None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from . import _wire
 from ._destinations import Destination
@@ -16,6 +16,8 @@ from ._stands import top
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span
+
+_UNKNOWN: Final = Destination.UNKNOWN
 
 
 class Labeller:
@@ -55,7 +57,7 @@ class Labeller:
         be quick to leave.
         """
         resolver = self._resolver
-        if record.destination is Destination.UNKNOWN and resolver.has_changed(record):
+        if record.destination is _UNKNOWN and resolver.has_changed(record):
             return self._ask_line(record)
         above: Record | None = record
         for _ in range(MAX_DEPTH):

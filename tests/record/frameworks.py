@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ _GPT = "gpt-4o-mini"
 _QUESTION = "What is the weather in Paris?"
 _ASKED = [{"role": "user", "content": _QUESTION}]
 _EMBEDDING = "text-embedding-3-small"
+# So long after a call LiteLLM's thread has written its spans.
+_LATE = 1.0
 Scenarios = dict[str, Callable[[], Any]]
 
 
@@ -36,14 +39,23 @@ def litellm(url: str) -> Scenarios:
 
     async def asynchronous() -> None:
         await litellm.acompletion(model=model, messages=_ASKED, **told)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(_LATE)
+
+    def late(work: Callable[[], Any]) -> Callable[[], None]:
+        def scenario() -> None:
+            try:
+                work()
+            finally:
+                time.sleep(_LATE)
+
+        return scenario
 
     return {
-        "completion": lambda: litellm.completion(model=model, messages=_ASKED, **told),
-        "under_user_span": under_user_span,
-        "stream": lambda: list(litellm.completion(model=model, messages=_ASKED, stream=True, **told)),
-        "embedding": lambda: litellm.embedding(model=f"openai/{_EMBEDDING}", input=["a trip"], **told),
-        "error": lambda: litellm.completion(model="openai/boom", messages=_ASKED, **told),
+        "completion": late(lambda: litellm.completion(model=model, messages=_ASKED, **told)),
+        "under_user_span": late(under_user_span),
+        "stream": late(lambda: list(litellm.completion(model=model, messages=_ASKED, stream=True, **told))),
+        "embedding": late(lambda: litellm.embedding(model=f"openai/{_EMBEDDING}", input=["a trip"], **told)),
+        "error": late(lambda: litellm.completion(model="openai/boom", messages=_ASKED, **told)),
         "async": asynchronous,
     }
 

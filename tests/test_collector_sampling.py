@@ -16,9 +16,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
 from backend import receiving
+from collectors import CONFIGS, Collector, free_port, otelcol, running
 from helicone_otel import HeliconeSpanProcessor, SessionSampler, Settings, session
 from helicone_otel._registry import Registry
-from otelcol import CONFIGS, Collector, free_port, running
 from spans import CHAT, GENAI
 
 RATIO = 0.25
@@ -61,7 +61,7 @@ def through_a_collector(spans: Sequence[ReadableSpan], folder: Path) -> dict[str
     config.write_text(PIPELINE)
     with receiving() as sink:
         environ = {"PORT": str(port), "SINK": sink.url, "HELICONE_SESSION_SAMPLING_RATIO": str(RATIO)}
-        with running(Collector([config, CONFIGS / "sampling.yaml"], environ, [port], folder)):
+        with running(Collector(otelcol(config, CONFIGS / "sampling.yaml"), environ, [port], folder)):
             exporter = OTLPSpanExporter(f"http://127.0.0.1:{port}/v1/traces")
             for start in range(0, len(spans), 2000):
                 exporter.export(spans[start : start + 2000])
@@ -83,4 +83,4 @@ def test_of_ten_thousand_sessions_none_is_torn_and_the_library_and_the_collector
     assert set(by_library) == set(by_collector)
     # Five standard deviations.
     assert abs(len(by_library) - count * RATIO) <= 5 * math.sqrt(count * RATIO * (1 - RATIO))
-    print(f"kept {len(by_library)} of {count} sessions at a ratio of {RATIO}, none torn")
+    print(f"\nkept {len(by_library)} of {count} sessions at a ratio of {RATIO}, none torn")

@@ -1,4 +1,4 @@
-"""Real collectors, started on loopback: the binary is found or the tests are skipped, with the reason."""
+"""Real collectors on loopback: what is not there to run skips the test, with the reason."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,15 +21,27 @@ BUILT = CONFIGS / "build" / "otelcol"
 _PATIENCE = 30.0
 
 
-def binary() -> str:
-    """Return the collector to run; where there is none the test is skipped, or fails if `CI` is set."""
+def otelcol(*configs: Path) -> list[str]:
+    """Return the command that runs OpenTelemetry's own with these files, of which later ones add to earlier ones."""
     found = os.environ.get("OTELCOL_BIN") or shutil.which("otelcol-contrib") or shutil.which("otelcol")
     if found is None and BUILT.exists():
         found = str(BUILT)
     if found is None:
         why = "there is no collector: OTELCOL_BIN, otelcol-contrib on PATH, or `python tests/collector/build.py`"
         pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
-    return found
+    return [found, *(f"--config={path}" for path in configs)]
+
+
+def rotel(*options: str) -> list[str]:
+    """Return the command that runs Rotel, a collector written in Rust that shares no code with OpenTelemetry's."""
+    spec = find_spec("rotel")
+    if spec is None or spec.origin is None:
+        pytest.skip("rotel is not installed: it has wheels for Linux on x86_64 only")
+    agent = Path(spec.origin).with_name("rotel-agent")
+    tried = subprocess.run([agent, "--version"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"rotel does not start here: {tried.stderr.strip()}")
+    return [str(agent), "start", *options]
 
 
 def free_port() -> int:
@@ -42,14 +55,14 @@ class Collector:
     """A collector that runs, can be killed, and comes back with the same ports and files.
 
     Args:
-        configs: Its configuration files.
-        environ: The variables that these speak of.
+        command: Runs it in the foreground.
+        environ: The variables that its configuration speaks of.
         ports: Where it will listen once it is ready.
         folder: Where its output is kept.
     """
 
-    def __init__(self, configs: Sequence[Path], environ: Mapping[str, str], ports: Sequence[int], folder: Path) -> None:
-        self._command = [binary(), *(f"--config={path}" for path in configs)]
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str], ports: Sequence[int], folder: Path) -> None:
+        self._command = command
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "HELICONE_"))}
         self._environ = {**kept, **environ}
         self._ports = ports

@@ -54,6 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from ._cli.explain import explain  # noqa: PLC0415
 
             return explain(given.file, as_json=given.json)
+        case "collector-config":
+            from ._cli.collector_config import collector_config  # noqa: PLC0415
+
+            return collector_config(processors_only=given.processors)
         case _:
             from ._settings import render_table  # noqa: PLC0415
 
@@ -110,6 +114,15 @@ def _parser() -> argparse.ArgumentParser:
         "file", type=Path, help="OTLP JSON, as the Collector's file exporter writes it, or a recording"
     )
     explain.add_argument("--json", action="store_true", help="print the answers as JSON")
+    collector = commands.add_parser(
+        "collector-config",
+        help="print a configuration for an OpenTelemetry Collector that knows sessions of any language",
+        description="Print a configuration for the OpenTelemetry Collector (contrib distribution), with what our dialects "
+        "know as statements of its transform processor. Settings that name attributes or dialects of your own add theirs.",
+    )
+    collector.add_argument(
+        "--processors", action="store_true", help="only the processors, for a collector that you run already"
+    )
     commands.add_parser("env", help="print the settings and their environment variables")
     return parser
 

@@ -55,6 +55,7 @@ VARIABLES: Final = (
     Variable("OTEL_COLLECTOR_METRICS_INTERVAL", "15s", "Between two states of the metrics."),
     Variable("HELICONE_SESSION_NAME", "", "Name of sessions that have none, before `service.namespace` and `.name`."),
     Variable("HELICONE_SESSION_FALLBACK", "none", "`trace`: calls without a session get their trace's id as one."),
+    Variable("HELICONE_SESSION_SAMPLING_RATIO", "1", "Share of sessions that is sent on, whole: `0.25`."),
     Variable("HELICONE_OTLP", "off", "`on`: requests go to Helicone's OTLP door as well."),
     Variable("HELICONE_API_KEY", "", "For that."),
     Variable(

@@ -64,7 +64,7 @@ class Collector:
     def __init__(self, command: Sequence[str], environ: Mapping[str, str], ports: Sequence[int], folder: Path) -> None:
         self._command = command
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "HELICONE_"))}
-        self._environ = {**kept, **environ}
+        self.environ = {**kept, **environ}
         self._ports = ports
         self._log = folder / "collector.log"
 
@@ -76,7 +76,7 @@ class Collector:
         """Start it, and wait until it listens."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self._command, env=self.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         deadline = time.monotonic() + _PATIENCE
         for port in self._ports:

@@ -74,9 +74,7 @@ def wire_statements(attribute: str, limit: int = _wire.MAX_TEXT) -> list[str]:
 
 
 # What may be left of a character's marked bytes at the end of a text that was cut.
-_CUT_CHARACTER: Final = (
-    r"\x01(?:.?|[CD].(?:\x02.?)?|E.(?:\x02..)?(?:\x02.?)?|F.(?:\x02..){0,2}(?:\x02.?)?)$"
-)
+_CUT_CHARACTER: Final = r"\x01(?:.?|[CD].(?:\x02.?)?|E.(?:\x02..)?(?:\x02.?)?|F.(?:\x02..){0,2}(?:\x02.?)?)$"
 
 
 def wire_condition(attribute: str, limit: int = _wire.MAX_TEXT) -> str:

@@ -102,7 +102,7 @@ class Collector:
             "extensions": {"health_check": {"endpoint": f"127.0.0.1:{self.health_port}"}},
             "exporters": {
                 "prometheus": {"endpoint": f"127.0.0.1:{self.metrics_port}"},
-                **{name: quick for name in ("otlp_http", "otlp_grpc", "otlp_http/helicone")},
+                **dict.fromkeys(("otlp_http", "otlp_grpc", "otlp_http/helicone"), quick),
             },
             "service": {"telemetry": {"metrics": {"readers": [reader]}}},
         }

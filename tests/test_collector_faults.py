@@ -11,12 +11,13 @@ import os
 import random
 import signal
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import grpc
 import pytest
@@ -42,7 +43,7 @@ def say(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> S
 
     def said(figures: str) -> None:
         with capsys.disabled():
-            print(f"\n  {request.node.name}: {figures}")
+            sys.stdout.write(f"\n  {request.node.name}: {figures}\n")
 
     return said
 
@@ -95,7 +96,7 @@ class Load:
                 self._over.wait(self.slack)
                 return
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -172,7 +173,8 @@ def test_a_full_queue_refuses_and_loses_nothing(otelcol: str, tmp_path: Path, sa
             load.__exit__()
             _wait_for(load.acknowledged, arrivals, 60)
     say(
-        f"{full} spans until the queue of 4 MB was full, {len(load.acknowledged)} in all, 0 lost, {_twice(arrivals)} twice"
+        f"{full} spans until the queue of 4 MB was full, {len(load.acknowledged)} in all, 0 lost, "
+        f"{_twice(arrivals)} twice"
     )
 
 
@@ -201,9 +203,11 @@ def test_at_its_memory_limit_it_says_wait_and_lives(otelcol: str, tmp_path: Path
             for load in loads:
                 load.__enter__()
             deadline = time.monotonic() + 60
-            while not (refused := collector.own_metric("otelcol_receiver_refused_spans")):
+            while not collector.own_metric("otelcol_receiver_refused_spans"):
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
+            time.sleep(3)
+            refused = collector.own_metric("otelcol_receiver_refused_spans")
             for load in loads:
                 load.__exit__()
             acknowledged = [one for load in loads for one in load.acknowledged]
@@ -306,9 +310,9 @@ def test_an_app_does_not_slow_while_its_collector_is_down_and_says_what_it_drops
         arrived = len(sink.arrivals.spans) - delivered
     dropped = [text for text in said if "dropping" in text.lower()]
     say(
-        f"a span takes {up:.0f} µs with the collector up (longest {longest_up / 1e3:.1f} ms), {down:.0f} µs with it down "
-        f"(longest {longest_down / 1e3:.1f} ms); of {count} made meanwhile {arrived} arrived later and {count - arrived} "
-        f"were dropped; the SDK said: {dropped[:1]}"
+        f"a span takes {up:.0f} µs with the collector up (longest {longest_up / 1e3:.1f} ms), {down:.0f} µs with it "
+        f"down (longest {longest_down / 1e3:.1f} ms); of {count} made meanwhile {arrived} arrived later and "
+        f"{count - arrived} were dropped; the SDK said: {dropped[:1]}"
     )
     assert dropped
     assert 0 < arrived <= 2048 + 512

@@ -47,7 +47,11 @@ VARIABLES: Final = (
     Variable("OTEL_BACKEND_KEY_FILE", "", "Its key."),
     Variable("OTEL_COLLECTOR_EXPORTERS", "[otlp_http]", "Some of `otlp_http`, `otlp_grpc`, `debug`."),
     Variable("OTEL_COLLECTOR_HOST", "127.0.0.1", "Where it listens; `0.0.0.0` in a container."),
-    Variable("OTEL_COLLECTOR_STORAGE", "/tmp/otelcol-helicone", "Folder of the sending queues; on a disk that stays."),
+    Variable(
+        "OTEL_COLLECTOR_STORAGE",
+        "/tmp/otelcol-helicone",  # noqa: S108  # where anyone may write: a first run needs no rights
+        "Folder of the sending queues. Name one on a disk that stays.",
+    ),
     Variable("OTEL_COLLECTOR_QUEUE_BYTES", "1073741824", "Of each exporter's queue, at most; then clients must wait."),
     Variable("OTEL_COLLECTOR_RETRY_INTERVAL", "30s", "Between two attempts, at most."),
     Variable("OTEL_COLLECTOR_MEMORY_PERCENT", "75", "Of the memory that there is; above it clients must wait."),

@@ -68,6 +68,21 @@ def test_settings_add_attributes_and_dialects_of_ones_own(
     )
 
 
+def test_a_name_that_means_something_in_yaml_or_ottl_or_to_the_collector_stays_a_name() -> None:
+    name = """a: 'b' #c "d" \\e ${env:F}"""
+    printed = yaml.safe_load(processors(Settings(session_id_attributes=(name,))))
+    (statement,) = [
+        line
+        for group in printed["processors"]["transform/session"]["trace_statements"]
+        for line in group["statements"]
+        if "a: " in line and "Len" not in line
+    ]
+
+    assert statement.startswith(
+        r"""set(span.cache["id"], span.attributes["a: 'b' #c \"d\" \\e $${env:F}"]) where span.cache["id"] == nil"""
+    )
+
+
 def test_a_setting_that_cannot_be_used_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -122,7 +122,14 @@ def _condition(found: re.Match[str]) -> str:
 
 
 def _listed(statements: Sequence[str]) -> Iterator[str]:
-    return (f"- {statement}" for statement in statements)
+    return (f"- {_scalar(statement)}" for statement in statements)
+
+
+def _scalar(statement: str) -> str:
+    # Names of attributes that somebody configured may hold what YAML reads as more than text.
+    if ": " not in statement and " #" not in statement:
+        return statement
+    return "'" + statement.replace("'", "''") + "'"
 
 
 def _kinds(settings: Settings, _: str) -> Iterator[str]:

@@ -67,10 +67,16 @@ class Collector:
         folder: For its queues, its log and what is changed for the test.
         environ: The variables of the configuration.
         changes: What is merged into the configuration.
+        config: The configuration, if it is another one.
     """
 
     def __init__(
-        self, path: str, folder: Path, environ: Mapping[str, str], changes: Mapping[str, Any] | None = None
+        self,
+        path: str,
+        folder: Path,
+        environ: Mapping[str, str],
+        changes: Mapping[str, Any] | None = None,
+        config: Path = CONFIG,
     ) -> None:
         self.path = path
         self.folder = folder
@@ -83,12 +89,13 @@ class Collector:
             **environ,
         }
         self._changes = folder / "changes.yaml"
-        self._changes.write_text(yaml.safe_dump(_merged(self._ports(), changes or {})))
+        self._config = config
+        ours = {**self._common_ports(), **self._ports()} if config == CONFIG else self._common_ports()
+        self._changes.write_text(yaml.safe_dump(_merged(ours, changes or {})))
         self.log = folder / "otelcol.log"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def _ports(self) -> dict[str, Any]:
-        quick = {"sending_queue": {"batch": {"flush_timeout": "50ms"}}}
+    def _common_ports(self) -> dict[str, Any]:
         reader = {"pull": {"exporter": {"prometheus": {"host": "127.0.0.1", "port": self.own_port}}}}
         return {
             "receivers": {
@@ -99,24 +106,39 @@ class Collector:
                     }
                 }
             },
+            "service": {"telemetry": {"metrics": {"readers": [reader]}}},
+        }
+
+    def _ports(self) -> dict[str, Any]:
+        quick = {"sending_queue": {"batch": {"flush_timeout": "50ms"}}}
+        return {
             "extensions": {"health_check": {"endpoint": f"127.0.0.1:{self.health_port}"}},
             "exporters": {
                 "prometheus": {"endpoint": f"127.0.0.1:{self.metrics_port}"},
                 **dict.fromkeys(("otlp_http", "otlp_grpc", "otlp_http/helicone"), quick),
             },
-            "service": {"telemetry": {"metrics": {"readers": [reader]}}},
         }
 
     def start(self) -> None:
         """Start it, and wait until it is healthy."""
-        command = [self.path, "--config", CONFIG, "--config", self._changes]
+        command = [self.path, "--config", self._config, "--config", self._changes]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, env=self.environ, stdout=log, stderr=log)
         deadline = time.monotonic() + 30
-        while self.get(self.health_port, "/") is None:
+        while not self._is_ready():
             assert self.process.poll() is None, self.log.read_text()[-2000:]
             assert time.monotonic() < deadline, self.log.read_text()[-2000:]
             time.sleep(0.05)
+
+    def _is_ready(self) -> bool:
+        if self._config == CONFIG:
+            return self.get(self.health_port, "/") is not None
+        try:
+            for port in (self.grpc_port, self.http_port):
+                socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            return False
+        return True
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End it."""
@@ -168,11 +190,15 @@ class Collector:
 
 @contextmanager
 def running(
-    path: str, folder: Path, environ: Mapping[str, str] | None = None, changes: Mapping[str, Any] | None = None
+    path: str,
+    folder: Path,
+    environ: Mapping[str, str] | None = None,
+    changes: Mapping[str, Any] | None = None,
+    config: Path = CONFIG,
 ) -> Iterator[Collector]:
     """Run a collector while the block runs."""
     folder.mkdir(parents=True, exist_ok=True)
-    collector = Collector(path, folder, environ or {}, changes)
+    collector = Collector(path, folder, environ or {}, changes, config)
     try:
         collector.start()
         yield collector

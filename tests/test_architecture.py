@@ -37,6 +37,7 @@ LAYERS = (
         "dialects._traceloop",
         "dialects",
         "_entrances",
+        "_ottl",
         "_own_dialects",
         "_settings",
         "_stands",

@@ -130,13 +130,15 @@ def test_a_call_without_instructions_tokens_or_messages_has_none(door: Door) -> 
     bare = {"gen_ai.operation.name": "chat", "session.id": "s-1", "helicone.session.path": "/plan/draft"}
     told = {**bare, "gen_ai.response.model": "gpt-4o-2024", "gen_ai.request.model": "gpt-4o", "gen_ai.system": "az"}
     odd = {**told, "gen_ai.input.messages": "not JSON", "gen_ai.output.messages": "[]"}
+    cut = {**told, "gen_ai.input.messages": '[{"role": "user", "par', "gen_ai.system_instructions": "[{"}
     common = {**SESSION, PROPERTY + "Session-Path": "/plan/draft", "llm.request.type": "chat"}
     model = {"gen_ai.response.model": "gpt-4o-2024", "gen_ai.system": "az"}
 
-    assert door.rows([span("bare", bare), span("told", told), span("odd", odd)]) == {
+    assert door.rows([span("bare", bare), span("told", told), span("odd", odd), span("cut", cut)]) == {
         "bare": common,
         "told": {**common, **model},
         "odd": {**common, **model},
+        "cut": {**common, **model},
     }
 
 

@@ -205,15 +205,15 @@ def test_only_spans_of_the_genai_conventions_name_a_conversation(pipe: Pipe) -> 
 
 def test_users_are_told_by_the_librarys_names_in_its_order(pipe: Pipe) -> None:
     names = VOCABULARY.user_ids
-    spans = [
-        {name: f"u-{number}" for number, name in enumerate(names) if number >= first} for first in range(len(names))
-    ]
+    others = [name for name in names if name != "user.id"]
+    spans: list[Mapping[str, object]] = [{name: f"u-{name}"} for name in names]
+    spans += [{name: f"u-{name}" for name in others[first:]} for first in range(len(others))]
+    spans += [dict.fromkeys(names, "u-1") | {"user.id": "u-2"}]
 
     arrived = pipe.through(spans)
 
-    assert [one["user.id"] for one in arrived] == [
-        before.get("user.id") or first_text(before, names) for before in spans
-    ]
+    assert [one["user.id"] for one in arrived[:-1]] == [first_text(before, names) for before in spans[:-1]]
+    assert arrived[-1]["user.id"] == "u-2"
 
 
 def test_what_helicone_otel_has_labelled_comes_out_as_it_went_in(pipe: Pipe) -> None:

@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
-from textwrap import dedent
 from typing import Final, NamedTuple
 
 from .. import _ottl, _wire
@@ -99,9 +98,9 @@ def whole(settings: Settings) -> str:
 
 
 def processors(settings: Settings) -> str:
-    """Return the processors that a collector of somebody's own needs, as a block below `processors:`."""
+    """Return the processors that a collector of somebody's own needs; a configuration by itself, to be merged."""
     found = re.search(_PROCESSORS, whole(settings))
-    return dedent(found[0]).rstrip() + "\n" if found else ""
+    return f"processors:\n{found[0].rstrip()}\n" if found else ""
 
 
 def render_variables() -> str:
@@ -124,7 +123,14 @@ def _condition(found: re.Match[str]) -> str:
 
 
 def _listed(statements: Sequence[str]) -> Iterator[str]:
-    return (f"- {statement}" for statement in statements)
+    return (f"- {_scalar(statement)}" for statement in statements)
+
+
+def _scalar(statement: str) -> str:
+    # Names of attributes that somebody configured may hold what YAML reads as more than text.
+    if ": " not in statement and " #" not in statement:
+        return statement
+    return "'" + statement.replace("'", "''") + "'"
 
 
 def _kinds(settings: Settings, _: str) -> Iterator[str]:

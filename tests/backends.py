@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from collectors import free_port
+from otelcol import free_ports
 
 _PATIENCE = 120.0
 
@@ -20,12 +20,12 @@ _PATIENCE = 120.0
 @contextmanager
 def phoenix(python: Path, folder: Path) -> Iterator[str]:
     """Run Arize Phoenix, in memory, and yield its address."""
-    port = free_port()
+    port, grpc_port = free_ports(2)
     environ = {
         "PHOENIX_WORKING_DIR": str(folder),
         "PHOENIX_HOST": "127.0.0.1",
         "PHOENIX_PORT": str(port),
-        "PHOENIX_GRPC_PORT": str(free_port()),
+        "PHOENIX_GRPC_PORT": str(grpc_port),
         "PHOENIX_TELEMETRY_ENABLED": "false",
         "PHOENIX_SQL_DATABASE_URL": "sqlite:///:memory:",
     }
@@ -36,7 +36,7 @@ def phoenix(python: Path, folder: Path) -> Iterator[str]:
 @contextmanager
 def mlflow(python: Path, folder: Path) -> Iterator[str]:
     """Run MLflow's tracking server on a file, and yield its address."""
-    port = free_port()
+    (port,) = free_ports(1)
     store = f"sqlite:///{folder}/mlflow.db"
     command = [python.with_name("mlflow"), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     # It starts workers by looking for them on the path.

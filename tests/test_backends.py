@@ -15,22 +15,15 @@ import pytest
 
 import helicone_otel._demo
 from backends import ask, mlflow, phoenix
-from collectors import ROOT, Collector, free_port, otelcol, running
 from environments import Environments
 from helicone_otel._cli.demo import _environment
 from helicone_otel._cli.loopback import serving
 from helicone_otel._demo.gateway import Gateway
 from helicone_otel._demo.town import Town
+from otelcol import Collector, running
 
 DEMO = Path(helicone_otel._demo.__file__).parent
 PATH, KIND, SESSION_ID = "helicone.session.path", "helicone.span.kind", "helicone.session.id"
-PORTS = """
-receivers:
-  otlp: {protocols: {grpc: {endpoint: "127.0.0.1:${env:GRPC}"}, http: {endpoint: "127.0.0.1:${env:HTTP}"}}}
-exporters: {prometheus: {endpoint: "127.0.0.1:${env:PROMETHEUS}"}}
-extensions: {health_check: {endpoint: "127.0.0.1:${env:HEALTH}"}}
-service: {telemetry: {metrics: {level: none}}}
-"""
 
 
 class Way(NamedTuple):
@@ -57,9 +50,9 @@ def expected() -> set[tuple[str, str]]:
     }
 
 
-def run_agent(way: Way, ports: Mapping[str, str]) -> None:
+def run_agent(way: Way, collector: Collector) -> None:
     """Run the demo's agent under the launcher, all it does in one session, against stand-ins for its world."""
-    port = ports["GRPC" if way.protocol == "grpc" else "HTTP"]
+    port = collector.grpc_port if way.protocol == "grpc" else collector.http_port
     gateway, town = Gateway(), Town()
     with serving(gateway), serving(town):
         environ = {
@@ -78,15 +71,11 @@ def run_agent(way: Way, ports: Mapping[str, str]) -> None:
     assert "Traceback" not in done.stderr, done.stderr
 
 
-def send_sessions(folder: Path, **environ: str) -> None:
+def send_sessions(otelcol: str, folder: Path, environ: Mapping[str, str]) -> None:
     """Run the agent once in each way, through a collector that is configured as users configure it."""
-    ports = {name: str(free_port()) for name in ("GRPC", "HTTP", "PROMETHEUS", "HEALTH")}
-    (folder / "ports.yaml").write_text(PORTS)
-    command = otelcol(ROOT / "collector-config.yaml", folder / "ports.yaml")
-    storage = {"OTEL_COLLECTOR_STORAGE": str(folder / "queue")}
-    with running(Collector(command, {**ports, **storage, **environ}, [int(ports["GRPC"]), int(ports["HTTP"])], folder)):
+    with running(otelcol, folder, environ) as collector:
         for way in WAYS:
-            run_agent(way, ports)
+            run_agent(way, collector)
 
 
 def soon(look: Callable[[], Any], is_there: Callable[[Any], bool]) -> Any:
@@ -98,10 +87,12 @@ def soon(look: Callable[[], Any], is_there: Callable[[Any], bool]) -> Any:
 
 
 @pytest.mark.phoenix
-def test_phoenix_shows_each_session_with_all_its_traces(environments: Environments, tmp_path: Path) -> None:
+def test_phoenix_shows_each_session_with_all_its_traces(
+    otelcol: str, environments: Environments, tmp_path: Path
+) -> None:
     python = environments.python("phoenix", ["arize-phoenix"])
     with phoenix(python, tmp_path) as url:
-        send_sessions(tmp_path, OTEL_BACKEND_ENDPOINT=url)
+        send_sessions(otelcol, tmp_path, {"OTEL_BACKEND_ENDPOINT": url})
         project = f"{url}/v1/projects/default"
         found = soon(
             lambda: {one["session_id"]: one for one in ask(f"{project}/sessions")["data"]},
@@ -140,7 +131,9 @@ print(json.dumps({{
 
 
 @pytest.mark.mlflow
-def test_mlflow_shows_each_session_with_all_its_traces(environments: Environments, tmp_path: Path) -> None:
+def test_mlflow_shows_each_session_with_all_its_traces(
+    otelcol: str, environments: Environments, tmp_path: Path
+) -> None:
     python = environments.python("mlflow", ["mlflow"])
 
     def look() -> Any:
@@ -149,7 +142,7 @@ def test_mlflow_shows_each_session_with_all_its_traces(environments: Environment
 
     with mlflow(python, tmp_path) as url:
         headers = "{x-mlflow-experiment-id: '0'}"
-        send_sessions(tmp_path, OTEL_BACKEND_ENDPOINT=url, OTEL_BACKEND_HEADERS=headers)
+        send_sessions(otelcol, tmp_path, {"OTEL_BACKEND_ENDPOINT": url, "OTEL_BACKEND_HEADERS": headers})
         found = soon(look, lambda sessions: [len(traces) for traces in sessions.values()] == [2, 2])
 
     for way in WAYS:

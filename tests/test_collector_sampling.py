@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,21 +16,16 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
 from backend import receiving
-from collectors import CONFIGS, Collector, free_port, otelcol, running
 from helicone_otel import HeliconeSpanProcessor, SessionSampler, Settings, session
+from helicone_otel._fractions import is_kept
 from helicone_otel._registry import Registry
+from load import Say
+from otelcol import request, running, span
 from spans import CHAT, GENAI
 
 RATIO = 0.25
 TRACES = 3
 SESSION_ID = "helicone.session.id"
-PIPELINE = """
-receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:${env:PORT}"}}}}
-exporters: {otlp_http: {traces_endpoint: "${env:SINK}/v1/traces"}}
-service:
-  telemetry: {metrics: {level: none}}
-  pipelines: {traces: {receivers: [otlp], processors: [filter/sampling], exporters: [otlp_http]}}
-"""
 
 
 def spans_of(ids: Sequence[str], sampler: Sampler) -> tuple[ReadableSpan, ...]:
@@ -55,32 +50,52 @@ def traces_by_session(spans: Iterator[tuple[str, str]]) -> dict[str, dict[str, i
     return found
 
 
-def through_a_collector(spans: Sequence[ReadableSpan], folder: Path) -> dict[str, dict[str, int]]:
-    port = free_port()
-    config = folder / "pipeline.yaml"
-    config.write_text(PIPELINE)
+def through_a_collector(spans: Sequence[ReadableSpan], otelcol: str, folder: Path) -> dict[str, dict[str, int]]:
     with receiving() as sink:
-        environ = {"PORT": str(port), "SINK": sink.url, "HELICONE_SESSION_SAMPLING_RATIO": str(RATIO)}
-        with running(Collector(otelcol(config, CONFIGS / "sampling.yaml"), environ, [port], folder)):
-            exporter = OTLPSpanExporter(f"http://127.0.0.1:{port}/v1/traces")
+        environ = {"OTEL_BACKEND_ENDPOINT": sink.url, "HELICONE_SESSION_SAMPLING_RATIO": str(RATIO)}
+        with running(otelcol, folder, environ) as collector:
+            exporter = OTLPSpanExporter(f"http://127.0.0.1:{collector.http_port}/v1/traces")
             for start in range(0, len(spans), 2000):
                 exporter.export(spans[start : start + 2000])
         return traces_by_session((span.attributes[SESSION_ID], span.trace) for span in sink.spans)
 
 
 @pytest.mark.slow
-def test_of_ten_thousand_sessions_none_is_torn_and_the_library_and_the_collector_keep_the_same(tmp_path: Path) -> None:
+def test_of_ten_thousand_sessions_none_is_torn_and_the_library_and_the_collector_keep_the_same(
+    otelcol: str, tmp_path: Path, say: Say
+) -> None:
     count = 10_000
     ids = [str(uuid.uuid4()) if number % 2 else f"trip {number} ü" for number in range(count)]
     by_library = traces_by_session(
         (str((span.attributes or {})[SESSION_ID]), str(uuid.UUID(int=span.context.trace_id)))
         for span in spans_of(ids, SessionSampler(RATIO))
     )
-    by_collector = through_a_collector(spans_of(ids, ALWAYS_ON), tmp_path)
+    by_collector = through_a_collector(spans_of(ids, ALWAYS_ON), otelcol, tmp_path)
 
     for kept in (by_library, by_collector):
         assert {tuple(traces.values()) for traces in kept.values()} == {(2,) * TRACES}
     assert set(by_library) == set(by_collector)
     # Five standard deviations.
     assert abs(len(by_library) - count * RATIO) <= 5 * math.sqrt(count * RATIO * (1 - RATIO))
-    print(f"\nkept {len(by_library)} of {count} sessions at a ratio of {RATIO}, none torn")
+    say(f"kept {len(by_library)} of {count} sessions at a ratio of {RATIO}, none torn")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fallback", ["none", "trace"])
+def test_what_belongs_to_no_session_stays_and_made_up_sessions_are_sampled_like_any_other(
+    otelcol: str, tmp_path: Path, fallback: str
+) -> None:
+    plain = [span("GET /", {}, trace) for trace in range(1, 41)]
+    calls = [span("chat", {"gen_ai.operation.name": "chat"}, trace) for trace in range(1, 41)]
+    with receiving() as sink:
+        environ = {
+            "OTEL_BACKEND_ENDPOINT": sink.url,
+            "HELICONE_SESSION_SAMPLING_RATIO": "0.5",
+            "HELICONE_SESSION_FALLBACK": fallback,
+        }
+        with running(otelcol, tmp_path, environ) as collector:
+            collector.send(request([*plain, *calls]))
+        kept = Counter(one.name for one in sink.spans)
+
+    by_library = sum(is_kept(str(uuid.UUID(int=trace)), 0.5) for trace in range(1, 41))
+    assert kept == {"GET /": 40, "chat": by_library if fallback == "trace" else 40}

@@ -146,9 +146,9 @@ def test_the_processors_alone_work_in_a_collector_that_is_there_already(otelcol:
     }
 
 
-def test_the_readmes_command_without_a_container_is_valid(otelcol: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", re.findall(r"^(?:[A-Z_]+=\S+ )*otelcol-contrib --config .*$", README, re.MULTILINE))
+def test_a_command_of_the_readme_without_a_container_is_valid(command: str, otelcol: str, tmp_path: Path) -> None:
     (tmp_path / "otelcol-contrib").symlink_to(otelcol)
-    (command,) = re.findall(r"^(?:[A-Z_]+=\S+ )*otelcol-contrib --config .*$", README, flags=re.MULTILINE)
     command = command.replace("otelcol-contrib", "otelcol-contrib validate")
     path = f"{tmp_path}:/usr/bin:/bin"
     done = subprocess.run(command, shell=True, cwd=REPOSITORY, env={"PATH": path}, capture_output=True, check=False)

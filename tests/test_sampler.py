@@ -7,7 +7,7 @@ import math
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -26,8 +26,9 @@ from helicone_otel._foresight import foreseen_id
 from helicone_otel._fractions import is_kept
 from helicone_otel._registry import Registry
 from helicone_otel._sampler import _RootSampler
-from launching import Case, run
+from launching import Case, needs_a_configurator, run
 from spans import CHAT, GENAI, App
+from test_bridges import Framework, put_in
 
 SESSION_ID = "helicone.session.id"
 
@@ -226,47 +227,81 @@ def test_a_strangers_baggage_copied_onto_the_first_span_decides_nothing() -> Non
     assert within(sum(span.is_recording() for span in spans), 200, 0.5)
 
 
+class Watching(_RootSampler):
+    """Keeps everything, and says beforehand what the spans will bear."""
+
+    def __init__(self, app: App) -> None:
+        super().__init__(1, app.registry)
+        self.foreseen: dict[int, str] = {}
+        app.provider.sampler = self
+
+    def should_sample(self, parent_context: Any, trace_id: int, name: str, *rest: Any, **named: Any) -> Any:
+        kind, attributes = rest[:2]
+        told = foreseen_id(self._registry.resolver, trace_id, kind, attributes, parent_context)
+        self.foreseen.setdefault(trace_id, told)
+        return super().should_sample(parent_context, trace_id, name, *rest, **named)
+
+
+def borne(app: App) -> dict[int, str]:
+    """Return the session of each trace's chats."""
+    spans = [span for span in app.exporter.get_finished_spans() if span.name.startswith("chat")]
+    return {span.context.trace_id: str((span.attributes or {})[SESSION_ID]) for span in spans}
+
+
 IDS = st.none() | st.sampled_from(["a", "b", "ü 1", "x" * 300])
 
 
-@given(place=IDS, steps=st.booleans(), hand=IDS, own=IDS, process=IDS, spaced=st.booleans())
+@given(place=IDS, steps=st.booleans(), detached=st.booleans(), hand=IDS, own=IDS, process=IDS)
 @settings(max_examples=150)
 def test_the_id_that_is_foreseen_is_the_one_that_the_span_bears(
-    place: str | None, steps: bool, hand: str | None, own: str | None, process: str | None, spaced: bool
+    place: str | None, steps: bool, detached: bool, hand: str | None, own: str | None, process: str | None
 ) -> None:
     app = App(Settings(session_id=process))
+    watching = Watching(app)
     attributes: dict[str, str] = dict(CHAT)
     attributes |= {SESSION_ID: hand} if hand else {}
     attributes |= {"session.id": own} if own else {}
-    foreseen: list[tuple[int, str]] = []
 
-    class Watching(_RootSampler):
-        def should_sample(self, parent_context: Any, trace_id: int, name: str, *rest: Any, **named: Any) -> Any:
-            foreseen.append((trace_id, foreseen_id(app.registry.resolver, trace_id, rest[0], rest[1], parent_context)))
-            return super().should_sample(parent_context, trace_id, name, *rest, **named)
-
-    app.provider.sampler = Watching(1, app.registry)
-
-    def work() -> None:
+    with ExitStack() as around:
+        if place:
+            around.enter_context(session("Trips", id=f" {place} "))
+        if detached:
+            around.enter_context(session(None))
+        if steps:
+            around.enter_context(step("research"))
         with app.span("chat gpt-4o", attributes, scope=GENAI):
             pass
 
-    def inside() -> None:
-        if steps:
-            with step("research"):
-                work()
-        else:
-            work()
+    assert watching.foreseen == borne(app)
 
-    if place:
-        with session("Trips", id=f" {place} " if spaced else place):
-            inside()
-    else:
-        inside()
 
-    ((_, told),) = foreseen
-    (span,) = app.exporter.get_finished_spans()
-    assert told == (span.attributes or {})[SESSION_ID]
+def test_a_trace_that_begins_inside_of_a_step_of_another_one_is_foreseen_to_be_in_that_ones_session() -> None:
+    app = App()
+    watching = Watching(app)
+
+    with app.chat(gen_ai__conversation__id="a"), step("research"):
+        elsewhere = trace.set_span_in_context(trace.INVALID_SPAN)
+        with app.span("chat gpt-4o", CHAT, scope=GENAI, context=elsewhere):
+            pass
+
+    assert watching.foreseen == borne(app)
+    assert set(watching.foreseen.values()) == {"a"}
+
+
+def test_a_trace_that_begins_inside_of_a_frameworks_run_is_foreseen_to_be_in_the_runs_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = App()
+    framework = Framework(app)
+    put_in(monkeypatch, lambda: framework.current)
+    watching = Watching(app)
+
+    with framework.run("agent", "AGENT"), app.chat():
+        pass
+
+    (run, call) = watching.foreseen.values()
+    assert run == call
+    assert set(borne(app).values()) == {call}
 
 
 @pytest.mark.failures
@@ -313,6 +348,7 @@ def around(session_id: str) -> tuple[str, str]:
 BELOW, ABOVE = around("trip-42")
 
 
+@needs_a_configurator
 def test_it_comes_by_its_name_with_opentelemetrys_own_variables() -> None:
     dropped, _ = sessions_of_app(**BY_VARIABLE, OTEL_TRACES_SAMPLER_ARG=BELOW)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
@@ -13,9 +13,6 @@ from . import _wire
 from ._context import current_place
 from ._resolver import Resolver, is_newer
 from ._sessions import SET_BY_HAND, by_hand
-
-if TYPE_CHECKING:
-    from ._record import Record
 
 _ENTRANCES: Final = frozenset({SpanKind.SERVER, SpanKind.CONSUMER})
 
@@ -45,22 +42,23 @@ def foreseen_id(
     facts = resolver.strangers.without(trace_id, facts)
     if chosen := by_hand(facts).get(_wire.SESSION_ID):
         return _wire.wire_text(_wire.valid_text(chosen))
-    around = _around(resolver, trace_id, context)
-    if around is not None and around.stand is not None:
-        return around.stand.session.wire_id
+    if around := _id_around(resolver, trace_id, context):
+        return around
     if named := resolver.sessions.id_on(facts):
         return _wire.wire_text(_wire.valid_text(named))
     process = resolver.sessions.of_process(None)
     return process.wire_id if process is not None else str(uuid.UUID(int=trace_id))
 
 
-def _around(resolver: Resolver, trace_id: int, context: Context | None) -> Record | None:
-    """Return the record of what a root span starts in: a place that code opened, or a framework's own span."""
+def _id_around(resolver: Resolver, trace_id: int, context: Context | None) -> str | None:
+    """Return whose that is in which a root span starts: a place that code opened, or a framework's own span."""
     place = current_place(context)
-    parent = resolver.bridges.innermost(None) if context is None else None
-    if place is not None and (parent is None or is_newer(place, parent)):
-        return resolver.record_of(place, trace_id, None)
-    return parent
+    around = resolver.bridges.innermost(None) if context is None else None
+    if place is not None and (around is None or is_newer(place, around)):
+        if place.session is not None:
+            return place.session.wire_id
+        around = resolver.record_of(place, trace_id, None)
+    return around.stand.session.wire_id if around is not None and around.stand is not None else None
 
 
 def _telling(resolver: Resolver) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -94,6 +95,14 @@ def test_a_session_kept_at_a_ratio_is_kept_at_every_higher_one() -> None:
     assert all(lower <= higher for lower, higher in itertools.pairwise(kept))
     assert kept[0] == set()
     assert kept[-1] == set(ids)
+
+
+@pytest.mark.parametrize("session_id", ["trip-42", "", "%C3%BC 1"])
+def test_a_sessions_place_is_the_first_52_bits_of_the_sha_256_of_its_id(session_id: str) -> None:
+    place = (int.from_bytes(sha256(session_id.encode()).digest()) >> 204) / 2**52
+
+    assert not is_kept(session_id, place)
+    assert is_kept(session_id, math.nextafter(place, 1))
 
 
 @contextmanager

@@ -168,13 +168,14 @@ def test_openinferences_and_openllmetrys_calls_arrive_alike(door: Door) -> None:
         "gen_ai.completion.0.role": "assistant",
         "gen_ai.completion.0.content": "hello",
     }
+    users = {"llm.user": "u-1", "gen_ai.response.max_tokens": 9}
     row = {
         **{key: value for key, value in openllmetry.items() if not key.startswith("traceloop")},
         **SESSION,
         PROPERTY + "Session-Path": "/chat",
     }
 
-    assert door.rows([span("oi", openinference), span("tl", openllmetry)]) == {"oi": row, "tl": row}
+    assert door.rows([span("oi", openinference), span("tl", openllmetry | users)]) == {"oi": row, "tl": row | users}
 
 
 def test_tools_stores_and_the_rest_say_what_they_are_by_the_model(door: Door) -> None:

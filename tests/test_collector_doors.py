@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import shutil
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -135,19 +136,26 @@ def test_the_endpoints_scheme_and_files_decide_about_tls(otelcol: str, tmp_path:
     key, certificate = (tmp_path / "key.pem").read_bytes(), (tmp_path / "cert.pem").read_bytes()
     # A backend that insists on a certificate of the collector's own.
     credentials = grpc.ssl_server_credentials([(key, certificate)], certificate, require_client_auth=True)
-    with grpc_sink(credentials) as (port, arrivals):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    context.load_verify_locations(tmp_path / "cert.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    with grpc_sink(credentials) as (port, arrivals), http_sink() as http:
+        http.socket = context.wrap_socket(http.socket, server_side=True)
         environ = {
+            "OTEL_BACKEND_ENDPOINT": http.url.replace("http://", "https://"),
             "OTEL_BACKEND_GRPC_ENDPOINT": f"https://localhost:{port}",
             "OTEL_BACKEND_CA_FILE": str(tmp_path / "cert.pem"),
             "OTEL_BACKEND_CERT_FILE": str(tmp_path / "cert.pem"),
             "OTEL_BACKEND_KEY_FILE": str(tmp_path / "key.pem"),
-            "OTEL_COLLECTOR_EXPORTERS": "[otlp_grpc]",
+            "OTEL_COLLECTOR_EXPORTERS": "[otlp_grpc, otlp_http]",
         }
         with running(otelcol, tmp_path / "otelcol", environ) as collector:
             collector.send(request([span("a", {"session.id": "s-1"})]))
             arrivals.wait_for(1)
+            http.arrivals.wait_for(1)
 
-    assert arrivals.attributes() == {"a": LABEL}
+    assert arrivals.attributes() == http.arrivals.attributes() == {"a": LABEL}
 
 
 def test_without_any_variable_it_starts_and_says_where_it_failed(otelcol: str, tmp_path: Path) -> None:

@@ -41,6 +41,11 @@ def binary() -> str | None:
 @pytest.fixture(scope="session")
 def otelcol() -> str:
     """The collector's binary; without one the test is skipped, or fails if `CI` is set."""
+    return found_or_skipped()
+
+
+def found_or_skipped() -> str:
+    """Return the collector's binary, or say that there must be one, or leave the test."""
     found = binary()
     if found is None:
         pytest.fail(_NONE) if os.environ.get("CI") else pytest.skip(_NONE)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import otelcol as bench
 from helicone_otel import Settings
 from helicone_otel.__main__ import main
 from helicone_otel._cli.collector_config import VARIABLES, processors, render_variables, whole
@@ -144,6 +145,27 @@ def test_the_processors_alone_work_in_a_collector_that_is_there_already(otelcol:
         "helicone.session.name": "shop",
         "gen_ai.headers": "****",
     }
+
+
+def test_without_a_collector_tests_are_skipped_but_in_ci_they_fail(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("OTELCOL_BIN", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(bench, "_BUILT", tmp_path / "built")
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match=r"python tests/collector/build\.py"):
+        bench.found_or_skipped()
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="there is no collector"):
+        bench.found_or_skipped()
+
+    (tmp_path / "built").touch()
+    assert bench.found_or_skipped() == str(tmp_path / "built")
+    (tmp_path / "otelcol").touch(mode=0o755)
+    assert bench.found_or_skipped() == str(tmp_path / "otelcol")
+    monkeypatch.setenv("OTELCOL_BIN", "/opt/otelcol")
+    assert bench.found_or_skipped() == "/opt/otelcol"
 
 
 @pytest.mark.parametrize("command", re.findall(r"^(?:[A-Z_]+=\S+ )*otelcol-contrib --config .*$", README, re.MULTILINE))

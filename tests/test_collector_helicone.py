@@ -7,13 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
 
+from backend import dict_of
+from helicone_otel import HeliconePropagator, HeliconeSpanProcessor, SessionSpanExporter, session, step
 from helicone_otel._cli.collector_config import VARIABLES
 from helicone_otel._destinations import Destination, Destinations
+from helicone_otel._requests import new_row_id
 from helicone_otel._spans import REQUEST_KINDS
-from otelcol import Collector, request, running, span
+from otelcol import Collector, attributes_of, request, running, span
 from sink import HttpSink, http_sink
 
 PROPERTY = "traceloop.association.properties.Helicone-"
@@ -168,13 +177,14 @@ def test_openinferences_and_openllmetrys_calls_arrive_alike(door: Door) -> None:
         "gen_ai.completion.0.role": "assistant",
         "gen_ai.completion.0.content": "hello",
     }
+    users = {"llm.user": "u-1", "gen_ai.response.max_tokens": 9}
     row = {
         **{key: value for key, value in openllmetry.items() if not key.startswith("traceloop")},
         **SESSION,
         PROPERTY + "Session-Path": "/chat",
     }
 
-    assert door.rows([span("oi", openinference), span("tl", openllmetry)]) == {"oi": row, "tl": row}
+    assert door.rows([span("oi", openinference), span("tl", openllmetry | users)]) == {"oi": row, "tl": row | users}
 
 
 def test_tools_stores_and_the_rest_say_what_they_are_by_the_model(door: Door) -> None:
@@ -249,17 +259,47 @@ def test_steps_and_infrastructure_make_no_rows(door: Door) -> None:
     assert door.rows(spans) == {}
 
 
-def test_of_spans_that_helicone_otel_has_labelled_only_its_requests_make_rows(door: Door) -> None:
-    label = {"helicone.session.id": "s-1", "helicone.session.path": "/plan", "helicone.session.name": "shop"}
-    spans = [
-        span("wrapper", {**label, "helicone.span.kind": "llm", "gen_ai.operation.name": "chat"}),
-        span("request", {**label, "helicone.span.kind": "llm", "helicone.request.id": "a", "server.address": "x"}),
-        span("step", {**label, "helicone.span.kind": "task"}),
-    ]
+def test_of_what_helicone_otel_has_labelled_only_calls_that_no_gateway_saw_make_rows(door: Door) -> None:
+    """The library itself labels the spans: direct calls, one through a gateway, a wrapper and a step."""
+    memory, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(HeliconeSpanProcessor())
+    provider.add_span_processor(SimpleSpanProcessor(SessionSpanExporter(memory)))
+    tracer, chat = provider.get_tracer("acme"), {"gen_ai.operation.name": "chat"}
+    with session("shop", id="s-1"), step("plan"):
+        with (
+            tracer.start_as_current_span("wrapper", attributes=chat),
+            tracer.start_as_current_span("direct", attributes=chat),
+        ):
+            pass
+        with tracer.start_as_current_span("by gateway", attributes=chat) as call:
+            through = {"http.url": "https://oai.helicone.ai/v1", "http.method": "POST"}
+            with provider.get_tracer("opentelemetry.instrumentation.httpx").start_as_current_span(
+                "POST", kind=SpanKind.CLIENT, attributes=through
+            ):
+                HeliconePropagator().inject(httpx.Headers())
+        assert call.is_recording() is False
+        with tracer.start_as_current_span("invoke_agent A", attributes={"gen_ai.operation.name": "invoke_agent"}):
+            pass
+    provider.shutdown()
+    spans = encode_spans(memory.get_finished_spans()).resource_spans[0].scope_spans
+    labelled = [one for scoped in spans for one in scoped.spans]
+    # What the transport's hook would have made of the call through the gateway: its row's id, a UUIDv4.
+    for one in labelled:
+        if one.name == "by gateway":
+            assert "helicone.request.id" not in dict_of(one.attributes)
+            one.attributes.extend(attributes_of({"helicone.request.id": new_row_id()}))
+    named = {one.name for one in labelled if "helicone.request.id" in dict_of(one.attributes)}
+    assert named == {"direct", "by gateway"}
 
-    assert door.rows(spans, PYTHON) == {
-        "request": {**SESSION, PROPERTY + "Session-Path": "/plan", "llm.request.type": "chat"}
-    }
+    rows = door.rows(labelled, PYTHON)
+
+    assert rows == {"direct": {**SESSION, PROPERTY + "Session-Path": "/plan", "llm.request.type": "chat"}}
+
+
+def test_a_request_that_another_language_marks_makes_a_row_whatever_its_kind(door: Door) -> None:
+    rows = door.rows([span("by hand", {"helicone.request.id": "r-1", "helicone.span.kind": "task"})])
+
+    assert list(rows) == ["by hand"]
 
 
 HOSTS = ("oai.helicone.ai", "ai-gateway.helicone.ai", "OAI.hconeai.com", "api.openai.com", "helicone.ai.evil.org")

@@ -56,6 +56,7 @@ def wire_statements(attribute: str, limit: int = _wire.MAX_TEXT) -> list[str]:
     target, wire, parsed = key(attribute), cache("wire"), cache("parsed")
     return [
         replaced(target, f"^[{BLANK}]+|[{BLANK}]+$", ""),
+        # Whatever lies beyond is cut in the end anyway, and need not be encoded before.
         replaced(target, f"(?s)^(.{{{limit}}}).+$", "$1"),
         f"set({wire}, ToUpperCase(Hex({target})))",
         replaced(wire, "(..)", "$1 "),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -9,22 +10,28 @@ from importlib.resources import files
 from typing import Final, NamedTuple
 
 from .. import _ottl, _wire
+from .._requests import NAMESPACE
 from .._settings import Settings, SettingsError
 from ..dialects import DIALECTS
 
-# The collector processes what its own processors are given; that helicone-otel has decided shows by the path.
+# That helicone-otel has labelled a span shows by the path; without it a path is one by hand.
 _LABELLED: Final = (
     f'({_ottl.key(_wire.SESSION_PATH)} != nil and resource.attributes["telemetry.sdk.language"] == "python")'
 )
-_NO_REQUEST: Final = f"{_ottl.key(_wire.REQUEST_ID)} == nil"
+_ROW_ID: Final = _ottl.key(_wire.REQUEST_ID)
+# Of a call through a gateway the span names the gateway's row. An id of the span's own is a UUIDv5, which begins
+# as the SHA-1 of its namespace and name does (RFC 9562, 5.5).
+_NAMESPACE: Final = f'Decode("{base64.b64encode(NAMESPACE.bytes).decode()}", "base64")'
+_OWN_ID: Final = f'SHA1(Concat([{_NAMESPACE}, span.trace_id.string, span.span_id.string], ""))'
+_IS_OWN: Final = f"Substring({_ROW_ID}, 0, 8) == Substring({_OWN_ID}, 0, 8)"
 _CONDITIONS: Final = {
     "unlabelled": f"not {_LABELLED}",
-    "undecided": f"{_NO_REQUEST} and not {_LABELLED}",
-    "wrapper": f"{_NO_REQUEST} and {_LABELLED}",
+    "undecided": f"{_ROW_ID} == nil and not {_LABELLED}",
+    "no row of its own": f'{_LABELLED} and not (IsMatch({_ROW_ID}, "^[0-9a-f]{{8}}-") and {_IS_OWN})',
 }
 # `#: name` on a line of its own stands for lines, `{{name}}` for a condition.
 _LINES: Final = r"^( *)#: (\S+)(?: (\S+))?$"
-_CONDITION: Final = r"\{\{(\w+)(?: (\S+))?\}\}"
+_CONDITION: Final = r"\{\{(?:unwired (\S+)|([a-z ]+))\}\}"
 _PROCESSORS: Final = r"(?ms)^  # --- Sessions:.*?(?=^  # ---)"
 
 
@@ -118,8 +125,8 @@ def _expanded(found: re.Match[str], settings: Settings) -> str:
 
 
 def _condition(found: re.Match[str]) -> str:
-    name, argument = found.groups()
-    return f"{_ottl.wire_condition(argument)}" if argument else _CONDITIONS[name]
+    unwired, name = found.groups()
+    return _ottl.wire_condition(unwired) if unwired else _CONDITIONS[name]
 
 
 def _listed(statements: Sequence[str]) -> Iterator[str]:

@@ -22,6 +22,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 
+from helicone_otel._vocabulary import Vocabulary
+from helicone_otel.dialects import DIALECTS
 from otelcol import Collector, request, running, span
 from sink import grpc_sink, http_sink
 
@@ -228,6 +230,19 @@ def test_metrics_tell_durations_and_errors_by_name_path_kind_and_model(otelcol: 
     assert {key for labels, _ in calls for key in labels} <= {*known, "collector_instance_id", "job", "instance"}
     sums = series["traces_span_metrics_duration_seconds_sum"]
     assert sorted(round(value, 3) for _, value in sums) == [0.1, 0.4, 3.0]
+
+
+def test_metrics_know_the_model_by_whatever_name_a_dialect_has_for_it(otelcol: str, tmp_path: Path) -> None:
+    models = Vocabulary(DIALECTS).models
+    spans = [span("one", {"session.id": "s-1", name: f"m {name}"}) for name in models]
+    spans += [span("first", {"session.id": "s-1", **{name: f"from {name}" for name in models[n:]}}) for n in range(3)]
+    with running(otelcol, tmp_path, {"OTEL_COLLECTOR_EXPORTERS": "[debug]"}) as collector:
+        collector.send(request(spans))
+        calls = _calls(collector, len(spans))
+
+    assert sorted(labels["helicone_model"] for labels, _ in calls) == sorted(
+        [*(f"m {name}" for name in models), *(f"from {name}" for name in models[:3])]
+    )
 
 
 def test_however_many_paths_there_are_series_are_bounded(otelcol: str, tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from helicone_otel._cli.collector_config import VARIABLES
 from helicone_otel._destinations import Destination, Destinations
 from helicone_otel._requests import new_row_id
 from helicone_otel._spans import REQUEST_KINDS
+from helicone_otel._vocabulary import Vocabulary
+from helicone_otel.dialects import DIALECTS
 from otelcol import Collector, attributes_of, request, running, span
 from sink import HttpSink, http_sink
 
@@ -247,6 +249,19 @@ def test_tools_stores_and_the_rest_say_what_they_are_by_the_model(door: Door) ->
         "rank": "/rerank",
         "azure": "/chat",
     }
+
+
+def test_the_model_is_read_by_whatever_name_a_dialect_has_for_it(door: Door) -> None:
+    models = Vocabulary(DIALECTS).models
+    kind = {"helicone.span.kind": "llm"}
+    spans = [span(name, {name: f"m {name}", **kind}) for name in models]
+    spans += [span(f"from {name}", {one: one for one in models[n:]} | kind) for n, name in enumerate(models)]
+    rows = door.rows(spans)
+
+    answered = "gen_ai.response.model"
+    assert {name: rows[name][answered] for name in models} == {name: f"m {name}" for name in models}
+    # What the door reads is there already.
+    assert {rows[f"from {name}"][answered] for name in models} == {answered}
 
 
 def test_steps_and_infrastructure_make_no_rows(door: Door) -> None:

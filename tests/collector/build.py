@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def _build(folder: Path) -> None:
-    # The builder compiles too, but then neither with our flags nor with Go's words about what is wrong.
+    # The builder could compile as well, but not with our flags, and it does not show what Go says is wrong.
     environ = {**os.environ, "GOBIN": str(folder), "CGO_ENABLED": "0"}
     sources = BUILD / "sources"
     generate = [folder / "builder", "--config", MANIFEST, "--output-path", sources, "--skip-compilation"]

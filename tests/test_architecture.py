@@ -15,7 +15,7 @@ PACKAGE = Path(helicone_otel.__file__).parent
 
 # A module may import modules of lower layers, and those of its own layer that stand before it.
 LAYERS = (
-    ("_wire", "_guard", "_memory", "_content", "_matches"),
+    ("_wire", "_fractions", "_guard", "_memory", "_content", "_matches"),
     ("_session", "_names", "_spans", "_vocabulary", "_destinations"),
     (
         "dialects._anthropic",
@@ -38,6 +38,7 @@ LAYERS = (
         "dialects._traceloop",
         "dialects",
         "_entrances",
+        "_ottl",
         "_own_dialects",
         "_settings",
         "_stands",
@@ -62,6 +63,7 @@ LAYERS = (
         "_resolver",
         "_labeller",
         "_arrivals",
+        "_foresight",
         "_registry",
     ),
     (
@@ -71,6 +73,7 @@ LAYERS = (
         "_messages",
         "_processor",
         "_propagator",
+        "_sampler",
         "_settled",
         "_transport",
         "_clients",

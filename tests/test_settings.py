@@ -84,6 +84,12 @@ CASES = {
         {"session": "expected one of trace, none, got 'session'", "true": "got 'true'"},
         {"expected one of trace, none, got None": None, "got 'TRACE'": "TRACE", "got True": True},
     ),
+    "session_sampling_ratio": Case(
+        1.0,
+        {"0.25": 0.25, "0": 0.0, " 1 ": 1.0, "1e-3": 0.001},
+        {"a quarter": "'a quarter' is no number", "2": "expected a number from 0 to 1, got 2.0", "nan": "got nan"},
+        {"expected a number from 0 to 1, got True": True, "got '0.5'": "0.5", "got -0.5": -0.5, "got None": None},
+    ),
     "user_id_attributes": Case((), NAMES_GOOD, {}, NAMES_WRONG),
     "property_attributes": Case(
         (),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ._processor import HeliconeSpanProcessor as HeliconeSpanProcessor
     from ._propagator import HeliconePropagator as HeliconePropagator
     from ._registry import current_session as current_session
+    from ._sampler import SessionSampler as SessionSampler
     from ._session import Session as Session
     from ._session import SessionPath as SessionPath
     from ._settings import Settings as Settings
@@ -37,6 +38,7 @@ _HOMES = {
     "Row": "_spans",
     "Session": "_session",
     "SessionPath": "_session",
+    "SessionSampler": "_sampler",
     "SessionSpanExporter": "_settled",
     "Settings": "_settings",
     "SettingsError": "_settings",
@@ -57,6 +59,7 @@ __all__ = [
     "Row",
     "Session",
     "SessionPath",
+    "SessionSampler",
     "SessionSpanExporter",
     "Settings",
     "SettingsError",

@@ -34,13 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         extra = f'pip install "helicone-otel[{given.command}]"'
         print(f"helicone-otel {given.command}: not installed: {', '.join(missing)}. {extra}", file=sys.stderr)
         return 2
+    command = [*given.program, *program] if given.command == "run" else []
+    if given.command == "run" and not command:
+        parser.error("run: what should be run? helicone-otel run -- python app.py")
+    return _run(given, command)
+
+
+def _run(given: argparse.Namespace, command: Sequence[str]) -> int:
     # Each subcommand imports what only it needs, so that one works without the extras of another.
     match given.command:
         case "run":
             from ._cli.run import run  # noqa: PLC0415
 
-            if not (command := [*given.program, *program]):
-                parser.error("run: what should be run? helicone-otel run -- python app.py")
             return run(command, as_json=given.json)
         case "demo":
             from ._cli.demo import demo  # noqa: PLC0415
@@ -54,6 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from ._cli.explain import explain  # noqa: PLC0415
 
             return explain(given.file, as_json=given.json)
+        case "collector-config":
+            from ._cli.collector_config import collector_config  # noqa: PLC0415
+
+            return collector_config(processors_only=given.processors)
         case _:
             from ._settings import render_table  # noqa: PLC0415
 
@@ -110,6 +119,16 @@ def _parser() -> argparse.ArgumentParser:
         "file", type=Path, help="OTLP JSON, as the Collector's file exporter writes it, or a recording"
     )
     explain.add_argument("--json", action="store_true", help="print the answers as JSON")
+    collector = commands.add_parser(
+        "collector-config",
+        help="print a configuration for an OpenTelemetry Collector that knows sessions of any language",
+        description="Print a configuration for the OpenTelemetry Collector (contrib distribution), with what our "
+        "dialects know as statements of its transform processor. Settings that name attributes or dialects of your own "
+        "add theirs.",
+    )
+    collector.add_argument(
+        "--processors", action="store_true", help="only the processors, for a collector that you run already"
+    )
     commands.add_parser("env", help="print the settings and their environment variables")
     return parser
 

@@ -42,6 +42,7 @@ class Settings:
     session_id_attributes: tuple[str, ...] = ()
     session_name_attributes: tuple[str, ...] = ()
     session_fallback: str = "trace"
+    session_sampling_ratio: float = 1.0
     user_id_attributes: tuple[str, ...] = ()
     property_attributes: tuple[str, ...] = ()
     gateway_hosts: tuple[str, ...] = ()
@@ -156,6 +157,20 @@ def _check_fallback(value: object) -> None:
         raise ValueError(f"expected one of {', '.join(FALLBACKS)}, got {value!r:.60}")
 
 
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r:.60} is no number") from None
+
+
+def _check_ratio(value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"expected a number from 0 to 1, got {value!r:.60}")
+    if not 0 <= value <= 1:
+        raise ValueError(f"expected a number from 0 to 1, got {value!r:.60}")
+
+
 def _check_families(value: tuple[str, ...]) -> None:
     _check_names(value)
     unknown = sorted(set(value) - set(FAMILIES) - {"none"})
@@ -228,6 +243,15 @@ SETTINGS: Final = (
         _check_fallback,
         "`trace`",
         "`trace`: a trace without an id of its own is a session. `none`: it is not.",
+    ),
+    Setting(
+        "session_sampling_ratio",
+        "HELICONE_SESSION_SAMPLING_RATIO",
+        _number,
+        _check_ratio,
+        "`1`",
+        "Share of sessions that `OTEL_TRACES_SAMPLER=helicone_session` keeps where `OTEL_TRACES_SAMPLER_ARG` does "
+        "not say; the Collector reads it too.",
     ),
     Setting(
         "user_id_attributes",

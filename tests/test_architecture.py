@@ -40,6 +40,8 @@ LAYERS = (
         "_own_dialects",
         "_settings",
         "_stands",
+        "_records._row",
+        "_records",
     ),
     (
         "_visits",

@@ -22,6 +22,7 @@ is imported when the fixture is asked for.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
     from opentelemetry.trace import Tracer
 
-    from ._testing.gateway import Gateway, Request
+    from ._testing.fake.requests import Request
+    from ._testing.fake.server import FakeHelicone
 
 __all__ = ["Helicone", "helicone"]
 
@@ -50,24 +52,26 @@ class Helicone:
 
     def __init__(
         self,
-        gateway: Gateway,
+        server: FakeHelicone,
+        script: deque[str | int | Mapping[str, object]],
         provider: TracerProvider,
         spans: list[ReadableSpan],
         configure: Callable[[Mapping[str, object]], None],
     ) -> None:
-        self._gateway = gateway
+        self._server = server
+        self._script = script
         self._spans = spans
         self._configure = configure
-        self.gateway_url = gateway.url
-        self.openai_url = f"{gateway.url}/v1"
-        self.anthropic_url = gateway.url
+        self.gateway_url = server.url
+        self.openai_url = f"{server.url}/v1"
+        self.anthropic_url = server.url
         self.provider: TracerProvider = provider
         self.tracer: Tracer = provider.get_tracer("application")
 
     @property
     def requests(self) -> list[Request]:
         """What has arrived at the gateway, the oldest first: head and body byte for byte."""
-        return self._gateway.requests
+        return self._server.requests("gateway")
 
     @property
     def spans(self) -> list[ReadableSpan]:
@@ -105,7 +109,7 @@ class Helicone:
             answers: A text for the model to say, a whole JSON body (with tool calls, say), or the
                 status of an error.
         """
-        self._gateway.script.extend(answers)
+        self._script.extend(answers)
 
     def configure(self, **settings: object) -> None:
         """Use other settings for the rest of the test, by the names of the fields of `Settings`.
@@ -126,4 +130,4 @@ def helicone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Helicone]:
     from ._testing.bench import installed  # noqa: PLC0415  # see the module's docstring
 
     with installed(monkeypatch) as bench:
-        yield Helicone(bench.gateway, bench.provider, bench.spans, bench.configure)
+        yield Helicone(*bench)

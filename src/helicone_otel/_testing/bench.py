@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
@@ -19,15 +20,16 @@ from .._cli.loopback import serving
 from .._registry import REGISTRY
 from .._settings import SETTINGS, Settings
 from .._settled import settled
-from .gateway import Gateway
-
-_KEY: Final = "sk-helicone-testing"
+from .fake.keys import KEY
+from .fake.server import FakeHelicone
+from .provider import ScriptedProvider
 
 
 class Bench(NamedTuple):
     """What the fixture works with."""
 
-    gateway: Gateway
+    server: FakeHelicone
+    script: deque[str | int | Mapping[str, object]]
     provider: TracerProvider
     spans: list[ReadableSpan]
     configure: Callable[[Mapping[str, object]], None]
@@ -58,20 +60,22 @@ def installed(environment: pytest.MonkeyPatch) -> Iterator[Bench]:
         environment.delenv(name)
     environment.delenv("OTEL_SDK_DISABLED", raising=False)
     spans: list[ReadableSpan] = []
-    gateway = Gateway()
-    with serving(gateway):
-        _direct_clients(environment, gateway)
-        with _put_in_place(environment, gateway, spans) as bench:
-            yield bench
+    models = ScriptedProvider()
+    with serving(FakeHelicone(models)) as server:
+        _direct_clients(environment, server)
+        with _put_in_place(environment, server, spans) as (provider, configure):
+            yield Bench(server, models.script, provider, spans, configure)
 
 
 @contextmanager
-def _put_in_place(environment: pytest.MonkeyPatch, gateway: Gateway, spans: list[ReadableSpan]) -> Iterator[Bench]:
+def _put_in_place(
+    environment: pytest.MonkeyPatch, server: FakeHelicone, spans: list[ReadableSpan]
+) -> Iterator[tuple[TracerProvider, Callable[[Mapping[str, object]], None]]]:
     was_installed, settings_before = INSTALLATION.installed, REGISTRY.settings
     provider = _provider()
 
     def configure(changes: Mapping[str, Any]) -> None:
-        settings = _settings(gateway, changes)
+        settings = _settings(server, changes)
         _write(environment, settings)
         INSTALLATION.install(settings, provider)
 
@@ -80,7 +84,7 @@ def _put_in_place(environment: pytest.MonkeyPatch, gateway: Gateway, spans: list
     _LISTENER.spans = spans
     token = attach(Context())
     try:
-        yield Bench(gateway, provider, spans, configure)
+        yield provider, configure
     finally:
         detach(token)
         _LISTENER.spans = None
@@ -104,18 +108,18 @@ def _provider() -> TracerProvider:
     return made
 
 
-def _direct_clients(environment: pytest.MonkeyPatch, gateway: Gateway) -> None:
+def _direct_clients(environment: pytest.MonkeyPatch, server: FakeHelicone) -> None:
     """Lead the providers' SDKs to the gateway, and past whatever proxy the machine has."""
-    for provider, base_url in (("OPENAI", f"{gateway.url}/v1"), ("ANTHROPIC", gateway.url)):
+    for provider, base_url in (("OPENAI", f"{server.url}/v1"), ("ANTHROPIC", server.url)):
         environment.setenv(f"{provider}_BASE_URL", base_url)
-        environment.setenv(f"{provider}_API_KEY", _KEY)
+        environment.setenv(f"{provider}_API_KEY", KEY)
     for name in ("NO_PROXY", "no_proxy"):
         environment.setenv(name, ",".join(filter(None, ("127.0.0.1", os.environ.get(name)))))
 
 
-def _settings(gateway: Gateway, changes: Mapping[str, Any]) -> Settings:
+def _settings(server: FakeHelicone, changes: Mapping[str, Any]) -> Settings:
     others = tuple(changes.get("gateway_hosts", ()))
-    return Settings(**{**changes, "gateway_hosts": (gateway.url.removeprefix("http://"), *others)})
+    return Settings(**{**changes, "gateway_hosts": (server.url.removeprefix("http://"), *others)})
 
 
 def _write(environment: pytest.MonkeyPatch, settings: Settings) -> None:

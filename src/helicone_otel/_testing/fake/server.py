@@ -1,0 +1,105 @@
+"""The server: which door a request goes in by, and what is remembered of it."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from ..._cli.loopback import LoopbackServer
+from ..provider import ScriptedProvider
+from . import jawn_log, worker_log
+from .gateway import Provider, passed_on
+from .headers import from_http
+from .http import Handler
+from .keys import KEY, WRITE_ONLY_KEY, Keys
+from .requests import Outcome, Request, in_text, refused
+from .rows import MAX_ROWS, Row, Store
+from .troubles import Door, Trouble, Troubles
+
+_MAX_BYTES: Final = 256 * 1024 * 1024
+
+
+class FakeHelicone(LoopbackServer):
+    """A Helicone on loopback.
+
+    Attributes:
+        key: A key that may write and read.
+        write_only_key: One that may only write.
+        keys: All keys that exist.
+        store: The rows.
+        troubles: What will go wrong.
+        closing: Set when the server ends, so that nobody waits for its slow answers.
+    """
+
+    key: Final = KEY
+    write_only_key: Final = WRITE_ONLY_KEY
+
+    def __init__(self, provider: Provider | None = None, max_rows: int = MAX_ROWS) -> None:
+        self.keys = Keys()
+        self.store = Store(max_rows)
+        self.troubles = Troubles()
+        self.closing = threading.Event()
+        self._provider = provider or ScriptedProvider()
+        self._seen: deque[tuple[Door, Request]] = deque()
+        self._bytes = 0
+        self._lock = threading.Lock()
+        super().__init__(Handler)
+
+    @property
+    def rows(self) -> list[Row]:
+        """All rows, the oldest first."""
+        return self.store.rows()
+
+    def requests(self, door: Door) -> list[Request]:
+        """Return the requests that came in by a door, the oldest first."""
+        with self._lock:
+            return [request for by, request in self._seen if by == door]
+
+    def answer(self, request: Request) -> tuple[Outcome, Trouble]:
+        """Answer a request, and store what becomes rows."""
+        door, open_ = self._door(request)
+        self._remember(door, request)
+        trouble = self.troubles.take(door)
+        if not trouble.makes_rows and not trouble.drop:
+            return Outcome(trouble.reply or in_text(200, "")), trouble
+        outcome = open_(request)
+        if trouble.makes_rows:
+            self.store.add(outcome.rows)
+        return Outcome(trouble.reply or outcome.reply), trouble
+
+    def server_close(self) -> None:
+        self.closing.set()
+        super().server_close()
+
+    def _remember(self, door: Door, request: Request) -> None:
+        with self._lock:
+            self._seen.append((door, request))
+            self._bytes += len(request.body)
+            while self._bytes > _MAX_BYTES:
+                self._bytes -= len(self._seen.popleft()[1].body)
+
+    def _door(self, request: Request) -> tuple[Door, Callable[[Request], Outcome]]:
+        path = request.path.partition("?")[0]
+        if path in worker_log.PROVIDERS and request.method == "POST":
+            return "log", lambda request: worker_log.log(request, path, self.keys)
+        if path == jawn_log.TYPED_PATH:
+            return "log", self._for_readers(jawn_log.log_typed)
+        if path in jawn_log.PATHS:
+            return "log", self._for_readers(jawn_log.log)
+        if path.rpartition("/")[2].startswith("log"):
+            return "log", lambda _: Outcome(in_text(400, "invalid path"))
+        return "gateway", lambda request: passed_on(request, self._provider, self.keys)
+
+    def _for_readers(self, open_: Callable[[Request, str], Outcome]) -> Callable[[Request], Outcome]:
+        """Return a door of jawn's, which a key opens only if it may read."""
+
+        def ask(request: Request) -> Outcome:
+            key = from_http(request.headers).get("authorization", "").removeprefix("Bearer ").strip()
+            owner = self.keys.owner(key)
+            if owner is None or not owner.reads:
+                return refused(401, "Invalid API key, or one without the permission to read")
+            return open_(request, owner.organization)
+
+        return ask

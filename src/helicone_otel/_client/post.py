@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -25,6 +26,8 @@ _MAX_ANSWER: Final = 65536
 # What was open longer than this without being used may be gone: load balancers drop it, and in a process that
 # was frozen meanwhile no end of a connection is seen.
 _MAX_IDLE: Final = 20.0
+# A connection that broke off while it was being encrypted: that may pass.
+_ENDED: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _CERTIFICATES: Final = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
@@ -95,17 +98,16 @@ class Post:
 def _judge_error(error: Exception, limit: Limit) -> Verdict:
     # Texts of errors may hold what was sent, so only their kinds are shown.
     name = type(error).__name__
+    if isinstance(error, exceptions.NewConnectionError):  # which is one of urllib3's time-outs, too
+        return Verdict(Fate.LATER, "Helicone cannot be reached")
     if limit.passed or isinstance(error, exceptions.TimeoutError):
         return Verdict(Fate.LATER, "Helicone did not answer in time", answered=True)
-    if isinstance(error, exceptions.SSLError):
-        return Verdict(
-            Fate.REFUSED,
-            "the certificate of Helicone's address cannot be trusted, so nothing is sent there",
-            detail=str(error),
-        )
+    if isinstance(error, exceptions.SSLError) and not isinstance(error.args[0], _ENDED):
+        reason = "no encrypted connection to Helicone's address can be trusted, so nothing is sent there"
+        return Verdict(Fate.REFUSED, reason, detail=str(error))
     if isinstance(error, exceptions.ProtocolError):
         return Verdict(Fate.LATER, f"the connection to Helicone broke off ({name})", answered=True, stale=True)
-    if isinstance(error, (exceptions.NewConnectionError, OSError)):
+    if isinstance(error, OSError):
         return Verdict(Fate.LATER, f"Helicone cannot be reached ({name})")
     if isinstance(error, exceptions.HTTPError):
         return Verdict(Fate.LATER, f"the request to Helicone failed ({name})", answered=True)

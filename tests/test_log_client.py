@@ -167,7 +167,7 @@ def test_an_untrusted_certificate_is_no_place_for_a_key(
         stranger.put(parcel(1, url))
         assert stranger.flush(5)
         assert fake.requests("log") == []
-        assert "no encrypted connection to Helicone's address can be trusted, so nothing is sent there" in caplog.text
+        assert "no encrypted connection to its address can be trusted, so nothing is sent there" in caplog.text
         stranger.shutdown(0)
 
         monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
@@ -449,7 +449,7 @@ def test_the_wire_carries_what_it_must_and_no_more(fake: FakeHelicone, client: C
     assert KEY not in repr(sent)
 
 
-def test_the_environments_proxy_is_used(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environments_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     with listening() as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.setenv("no_proxy", "")

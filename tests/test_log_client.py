@@ -149,7 +149,9 @@ def test_where_nobody_listens_rows_wait(client: Client, caplog: pytest.LogCaptur
 
         assert not client.flush(0.2)
     assert client.rows == 1
-    assert caplog.messages == ["Rows are logged to Helicone later, if they can be: Helicone cannot be reached"]
+    assert caplog.messages == [
+        "Rows are logged to Helicone later, if they can be: Helicone cannot be reached (NewConnectionError)"
+    ]
 
 
 def test_an_untrusted_certificate_is_no_place_for_a_key(

@@ -16,7 +16,7 @@ PACKAGE = Path(helicone_otel.__file__).parent
 # A module may import modules of lower layers, and those of its own layer that stand before it.
 LAYERS = (
     ("_wire", "_guard", "_memory", "_content", "_matches"),
-    ("_session", "_names", "_spans", "_vocabulary", "_destinations"),
+    ("_session", "_names", "_spans", "_vocabulary", "_destinations", "_endpoint", "_limits"),
     (
         "dialects._anthropic",
         "dialects._by_hand",
@@ -40,6 +40,8 @@ LAYERS = (
         "_own_dialects",
         "_settings",
         "_stands",
+        "_records._row",
+        "_records",
     ),
     (
         "_visits",
@@ -71,8 +73,16 @@ LAYERS = (
         "_settled",
         "_transport",
         "_clients",
+        "_client.verdict",
+        "_client.parcel",
+        "_client.outbox",
+        "_client.watch",
+        "_client.post",
+        "_client",
+        "_exporter",
+        "_log",
     ),
-    ("_by_name", "_wraps", "_first", "_bootstrap"),
+    ("_by_name", "_exporter_by_name", "_wraps", "_first", "_bootstrap"),
 )
 ORDER = {module: place for place, module in enumerate(module for layer in LAYERS for module in layer)}
 PURE = {module for layer in LAYERS[:3] for module in layer}

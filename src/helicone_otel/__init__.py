@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from ._context import session as session
     from ._context import step as step
     from ._doctor import doctor as doctor
+    from ._exporter import HeliconeSpanExporter as HeliconeSpanExporter
     from ._manual import data as data
     from ._manual import tool as tool
     from ._manual import vector_query as vector_query
     from ._processor import HeliconeSpanProcessor as HeliconeSpanProcessor
     from ._propagator import HeliconePropagator as HeliconePropagator
+    from ._records import Content as Content
     from ._registry import current_session as current_session
     from ._session import Session as Session
     from ._session import SessionPath as SessionPath
@@ -31,8 +33,10 @@ if TYPE_CHECKING:
     from ._spans import Row as Row
 
 _HOMES = {
+    "Content": "_records",
     "Dialect": "_spans",
     "HeliconePropagator": "_propagator",
+    "HeliconeSpanExporter": "_exporter",
     "HeliconeSpanProcessor": "_processor",
     "Row": "_spans",
     "Session": "_session",
@@ -51,8 +55,10 @@ _HOMES = {
 }
 
 __all__ = [
+    "Content",
     "Dialect",
     "HeliconePropagator",
+    "HeliconeSpanExporter",
     "HeliconeSpanProcessor",
     "Row",
     "Session",

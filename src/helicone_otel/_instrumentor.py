@@ -28,10 +28,12 @@ class HeliconeInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped a
         if is_switched_off():
             return
         try:
-            from ._bootstrap import INSTALLATION  # noqa: PLC0415  # see the class's docstring
+            from ._bootstrap import INSTALLATION, log_as_set  # noqa: PLC0415  # see the class's docstring
             from ._settings import Settings  # noqa: PLC0415
 
-            INSTALLATION.install(Settings.from_environment())
+            settings = Settings.from_environment()
+            INSTALLATION.install(settings)
+            log_as_set(settings)
             if endpoint := os.environ.get(ENDPOINT):
                 from ._cli.attach import attach  # noqa: PLC0415  # an exporter, which only `run` needs
 

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 
 _NOTHING: Final[Mapping[str, object]] = {}
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/server/
+_SERVER_ADDRESS: Final = "server.address"
+_SERVER_PORT: Final = "server.port"
 
 
 class Location(NamedTuple):
@@ -62,11 +65,13 @@ class Outcome(NamedTuple):
         written: What was written on it while it lived.
         final: What it bears for good.
         said: What the user had put in the place of what was written, by the time it ended.
+        logged: It stands for a call that no gateway saw: a row of it is ours to make.
     """
 
     written: Mapping[str, str]
     final: Mapping[str, str | list[str]]
     said: Mapping[str, object] = _NOTHING
+    logged: bool = False
 
 
 class Registry:
@@ -264,14 +269,37 @@ class Registry:
     def outcome(self, span: ReadableSpan) -> Outcome | None:
         """Return the attributes that a span which has ended bears; `None`: it passes untouched."""
         ids = span.get_span_context()
-        if ids is None:
+        return None if ids is None else self.outcome_of(self._entry_of(ids.span_id, span), span)
+
+    def _entry_of(self, span_id: int, span: ReadableSpan) -> Entry | None:
+        if (entry := self.live.pop(span_id, None)) is not None:
+            self._end(entry, span_id, span)  # it came to an exporter before it came to our processor
+        return self.lineage.recent.get(span_id)
+
+    def candidate(self, span: ReadableSpan) -> Entry | None:
+        """Return what is remembered of a span that has ended if there may be a row of it: for `outcome_of`, later."""
+        ids = span.get_span_context()
+        if ids is None or not ids.trace_flags.sampled:
             return None
-        if (entry := self.live.pop(ids.span_id, None)) is not None:
-            self._end(entry, ids.span_id, span)  # it came to an exporter before it came to our processor
-        entry = self.lineage.recent.get(ids.span_id)
+        entry = self._entry_of(ids.span_id, span)
+        if isinstance(entry, tuple):
+            return entry if entry[0].request or not (self.thorough or self._is_as_it_started(entry, span)) else None
+        if entry is None and not self.thorough:
+            entry = self._record_of_ended(span)
+        return entry if entry is not None and self._is_logged(entry, span) else None
+
+    def outcome_later(self, entry: Entry, span: ReadableSpan) -> Outcome | None:
+        """Return the outcome of a candidate, which may be forgotten by now, or have turned out a wrapper."""
+        ids = span.get_span_context()
+        return self.outcome_of((self.lineage.recent.get(ids.span_id) if ids is not None else None) or entry, span)
+
+    def outcome_of(self, entry: Entry | None, span: ReadableSpan) -> Outcome | None:
+        """Return the attributes that a span bears of which this is remembered."""
         if isinstance(entry, tuple) and (self.thorough or self._is_as_it_started(entry, span)):
             written = entry[0].stand.label
-            return Outcome(written, {**written, _wire.REQUEST_ID: request_id(span)} if entry[0].request else written)
+            if not entry[0].request:
+                return Outcome(written, written)
+            return Outcome(written, {**written, _wire.REQUEST_ID: request_id(span)}, logged=True)
         record = entry if isinstance(entry, Record) else None
         if record is None and not self.thorough:  # else what is unknown here is a copy that stands for something else
             record = self._record_of_ended(span)
@@ -279,11 +307,23 @@ class Registry:
         if record is None or label is None:
             return None
         extra: dict[str, str | list[str]] = {}
-        if record.request and not (record.wraps or record.by_gateway):
+        if logged := self._is_logged(record, span):
             extra[_wire.REQUEST_ID] = request_id(span)
         if record.sent and self.settings.capture_headers:
             extra |= {_wire.REQUEST_HEADER_PREFIX + name.lower(): [value] for name, value in record.sent}
-        return Outcome(record.label or {}, {**label, **extra} if extra else label, record.said or _NOTHING)
+        return Outcome(record.label or {}, {**label, **extra} if extra else label, record.said or _NOTHING, logged)
+
+    def _is_logged(self, record: Record, span: ReadableSpan) -> bool:
+        """Tell whether a row of a span that has ended is ours to make: it stands for a call that no gateway saw."""
+        if not record.request or record.wraps or record.by_gateway or record.destination is Destination.GATEWAY:
+            return False
+        # Where a client is not hooked no headers leave, but its span may say where the call went.
+        host = (shown(span) or _NOTHING).get(_SERVER_ADDRESS) if record.reading.kind in CALL_KINDS else None
+        if not isinstance(host, str):
+            return True
+        port = (shown(span) or _NOTHING).get(_SERVER_PORT)
+        destination = self.resolver.destinations.of_host(host, port if isinstance(port, int) else None, "https")
+        return destination is not Destination.GATEWAY
 
     def _record_of_ended(self, span: ReadableSpan) -> Record | None:
         """Make the record of a span that has ended, if only now it matters what it is."""

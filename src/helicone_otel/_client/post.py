@@ -1,0 +1,156 @@
+"""Sends one row, once: over connections that stay open, within a time that is given."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import certifi
+import urllib3
+from urllib3 import exceptions
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from .parcel import Parcel
+from .verdict import Fate, Verdict, judge
+from .watch import Limit, Watch
+
+_CONNECT_WITHIN: Final = 5.0
+# An answer of Helicone's has two letters.
+_MAX_ANSWER: Final = 65536
+# What was open longer than this without being used may be gone: load balancers drop it, and in a process that
+# was frozen meanwhile no end of a connection is seen.
+_MAX_IDLE: Final = 20.0
+_CERTIFICATES: Final = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+class Post:
+    """The way to Helicone.
+
+    Args:
+        endpoint: The address of its log, for which the environment may name a proxy.
+        connections: How many are kept open at most.
+        seconds: How long one request may take as a whole.
+    """
+
+    def __init__(self, endpoint: str, connections: int, seconds: float) -> None:
+        self._seconds = seconds
+        self._watch = Watch()
+        self._pools = _pools(endpoint, connections, self._watch)
+        self._used = time.time()
+
+    def send(self, parcel: Parcel, seconds: float | None = None) -> Verdict:
+        """Send a row and say what became of it. Never raises.
+
+        Args:
+            parcel: The row.
+            seconds: How long it may take, if that is less than usual.
+        """
+        within = min(self._seconds, seconds) if seconds is not None else self._seconds
+        now = time.time()  # not the monotonic clock, which may stand still where a process is frozen
+        if now - self._used > _MAX_IDLE:
+            self._pools.clear()
+        self._used = now
+        with self._watch.limit(within) as limit:
+            try:
+                return self._answer(parcel, within)
+            except Exception as error:  # noqa: BLE001  # whatever it is, this row has failed and the next may not
+                return _judge_error(error, limit)
+
+    def _answer(self, parcel: Parcel, within: float) -> Verdict:
+        headers = {
+            "Authorization": f"Bearer {parcel.key}",
+            "Content-Type": "application/json",
+            "User-Agent": "helicone-otel",
+            **dict(parcel.headers),
+        }
+        response = self._pools.urlopen(
+            "POST",
+            parcel.url,
+            body=parcel.body,
+            headers=headers,
+            timeout=urllib3.Timeout(connect=min(_CONNECT_WITHIN, within), read=within),
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+        try:
+            body = response.read(_MAX_ANSWER)
+            return judge(response.status, response.headers, body)
+        finally:
+            if response.length_remaining == 0:
+                response.release_conn()
+            else:
+                response.close()
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        self._pools.clear()
+
+
+def _judge_error(error: Exception, limit: Limit) -> Verdict:
+    # Texts of errors may hold what was sent, so only their kinds are shown.
+    name = type(error).__name__
+    if limit.passed or isinstance(error, exceptions.TimeoutError):
+        return Verdict(Fate.LATER, "Helicone did not answer in time", answered=True)
+    if isinstance(error, exceptions.SSLError):
+        return Verdict(
+            Fate.REFUSED,
+            "the certificate of Helicone's address cannot be trusted, so nothing is sent there",
+            detail=str(error),
+        )
+    if isinstance(error, exceptions.ProtocolError):
+        return Verdict(Fate.LATER, f"the connection to Helicone broke off ({name})", answered=True, stale=True)
+    if isinstance(error, (exceptions.NewConnectionError, OSError)):
+        return Verdict(Fate.LATER, f"Helicone cannot be reached ({name})")
+    if isinstance(error, exceptions.HTTPError):
+        return Verdict(Fate.LATER, f"the request to Helicone failed ({name})", answered=True)
+    return Verdict(Fate.REFUSED, f"a row cannot be sent ({name})")
+
+
+def _pools(endpoint: str, connections: int, watch: Watch) -> urllib3.PoolManager:
+    options: dict[str, Any] = {
+        "num_pools": 2,
+        "maxsize": connections,
+        "ca_certs": next((path for name in _CERTIFICATES if (path := os.environ.get(name))), certifi.where()),
+    }
+    proxy = _proxy(endpoint)
+    pools = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+    pools.pool_classes_by_scheme = _watched(watch)
+    return pools
+
+
+def _proxy(endpoint: str) -> str | None:
+    """Return the proxy that the environment names for an address, as all HTTP clients take it."""
+    url = urlsplit(endpoint)
+    if proxy_bypass(url.hostname or ""):
+        return None
+    proxies: Mapping[str, str] = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    return proxy if proxy and proxy.startswith("http") else None
+
+
+def _watched(watch: Watch) -> dict[str, type[HTTPConnectionPool]]:
+    """Return the classes of pools whose connections tell the watch when they are used."""
+
+    class Plain(HTTPConnection):
+        def request(self, *args: Any, **kwargs: Any) -> None:
+            watch.sends_over(self)
+            super().request(*args, **kwargs)
+
+    class Encrypted(HTTPSConnection):
+        def request(self, *args: Any, **kwargs: Any) -> None:
+            watch.sends_over(self)
+            super().request(*args, **kwargs)
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class EncryptedPool(HTTPSConnectionPool):
+        ConnectionCls = Encrypted
+
+    return {"http": PlainPool, "https": EncryptedPool}

@@ -94,11 +94,13 @@ class Store:
     Attributes:
         lag: Seconds until a query sees what was stored; Helicone's queue takes its time, too.
         forgotten: How many rows were pushed out by newer ones.
+        tags: Of sessions, by organisation and id.
     """
 
     def __init__(self, max_rows: int = MAX_ROWS) -> None:
         self.lag = 0.0
         self.forgotten = 0
+        self.tags: dict[tuple[str, str], str] = {}
         self._max_rows = max_rows
         self._rows: OrderedDict[_Place, tuple[Row, float]] = OrderedDict()
         self._lock = threading.Lock()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from functools import partial
+from typing import Final, TypeAlias
 
 from ..._cli.loopback import LoopbackServer
 from ..provider import ScriptedProvider
-from . import jawn_log, worker_log
+from . import jawn_log, otlp, queries, worker_log
 from .gateway import Provider, passed_on
 from .headers import from_http
 from .http import Handler
@@ -17,6 +18,8 @@ from .keys import KEY, WRITE_ONLY_KEY, Keys
 from .requests import Outcome, Request, in_text, refused
 from .rows import MAX_ROWS, Row, Store
 from .troubles import Door, Trouble, Troubles
+
+Opened: TypeAlias = Callable[[Request], Outcome]
 
 _MAX_BYTES: Final = 256 * 1024 * 1024
 
@@ -42,6 +45,7 @@ class FakeHelicone(LoopbackServer):
         self.troubles = Troubles()
         self.closing = threading.Event()
         self._provider = provider or ScriptedProvider()
+        self._doors = self._doors_by_path()
         self._seen: deque[tuple[Door, Request]] = deque()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -80,19 +84,29 @@ class FakeHelicone(LoopbackServer):
             while self._bytes > _MAX_BYTES:
                 self._bytes -= len(self._seen.popleft()[1].body)
 
-    def _door(self, request: Request) -> tuple[Door, Callable[[Request], Outcome]]:
+    def _doors_by_path(self) -> dict[str, tuple[Door, Opened]]:
+        logs: dict[str, Opened] = {
+            path: partial(worker_log.log, path=path, keys=self.keys) for path in worker_log.PROVIDERS
+        }
+        logs |= {path: self._for_readers(jawn_log.log) for path in jawn_log.PATHS}
+        logs[jawn_log.TYPED_PATH] = self._for_readers(jawn_log.log_typed)
+        return {
+            **{path: ("log", opened) for path, opened in logs.items()},
+            otlp.JSON_PATH: ("otlp", self._for_readers(otlp.receive_json)),
+            otlp.PROTOBUF_PATH: ("otlp", self._for_readers(otlp.receive_protobuf)),
+        }
+
+    def _door(self, request: Request) -> tuple[Door, Opened]:
         path = request.path.partition("?")[0]
-        if path in worker_log.PROVIDERS and request.method == "POST":
-            return "log", lambda request: worker_log.log(request, path, self.keys)
-        if path == jawn_log.TYPED_PATH:
-            return "log", self._for_readers(jawn_log.log_typed)
-        if path in jawn_log.PATHS:
-            return "log", self._for_readers(jawn_log.log)
+        if request.method == "POST" and (door := self._doors.get(path)):
+            return door
+        if path.startswith(queries.STARTS):
+            return "api", self._for_readers(partial(queries.query, store=self.store))
         if path.rpartition("/")[2].startswith("log"):
             return "log", lambda _: Outcome(in_text(400, "invalid path"))
         return "gateway", lambda request: passed_on(request, self._provider, self.keys)
 
-    def _for_readers(self, open_: Callable[[Request, str], Outcome]) -> Callable[[Request], Outcome]:
+    def _for_readers(self, open_: Callable[[Request, str], Outcome]) -> Opened:
         """Return a door of jawn's, which a key opens only if it may read."""
 
         def ask(request: Request) -> Outcome:

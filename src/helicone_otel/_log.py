@@ -1,7 +1,8 @@
-"""Hands the exporter to Helicone's log what it needs, and nothing else: the processor that HELICONE_LOG adds.
+"""Hands the exporter to Helicone's log what it needs, and nothing else: what HELICONE_LOG adds to every provider.
 
-OpenTelemetry's own processor would queue every span; this one asks first what became of it, which the
-registry knows by then, and leaves all further work to a thread. So it costs the app no more than that one.
+OpenTelemetry's own processor queues every span. Here the registry, which decides what a span is when it ends,
+hands over those that may become rows, and all further work is a thread's. A processor it is for the sake of
+`force_flush` and `shutdown`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from ._exporter import HeliconeSpanExporter
+
+_pid = os.getpid
 
 
 class Log(SpanProcessor):
@@ -54,7 +57,7 @@ class Log(SpanProcessor):
 
     def _begin(self) -> None:
         """Begin with nothing: at first, and in a child that was forked, whose parent logs what it had."""
-        self._pid = os.getpid()
+        self._pid = _pid()
         self._waiting.clear()
         self._awake = threading.Event()
         self._lock = threading.Lock()
@@ -71,24 +74,14 @@ class Log(SpanProcessor):
             limits = exporter.limits
             self._limit, self._batch, self._delay = limits.queue, limits.batch, limits.delay / 1000
         self.exporter = exporter
+        self._registry.log = self._put if exporter is not None else None
         self._awake.set()  # how long it waits may be another time now
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Do nothing: what a span is shows at its end."""
 
-    def on_end(self, span: ReadableSpan) -> None:
-        """Take note of a span that has ended, if a row may be made of it."""
-        if self.exporter is None:
-            return
-        try:
-            entry = self._registry.candidate(span)
-            if entry is not None:
-                self._put(span, entry)
-        except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
-            swallow("on_end", error)
-
-    def _put(self, span: ReadableSpan, entry: Entry) -> None:
-        if self._pid != os.getpid():
+    def _put(self, entry: Entry, span: ReadableSpan) -> None:
+        if self._pid != _pid():
             self._begin()  # forked by something that tells Python nothing of it, such as uWSGI
         waiting = self._waiting
         if len(waiting) >= self._limit:
@@ -99,6 +92,9 @@ class Log(SpanProcessor):
             self._start()
         if len(waiting) >= self._batch and not self._awake.is_set():
             self._awake.set()
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Do nothing: the registry hands over what is to be logged, and knows without being asked."""
 
     def _start(self) -> None:
         with self._lock:
@@ -123,7 +119,9 @@ class Log(SpanProcessor):
             except IndexError:
                 return  # another thread is at it
             try:
-                exporter.log(span, self._registry.outcome_later(entry, span))
+                ids = span.get_span_context()
+                if ids is not None and ids.trace_flags.sampled:
+                    exporter.log(span, self._registry.outcome_later(entry, span))
             except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same
                 swallow("log", error)
 

@@ -46,7 +46,9 @@ class HeliconeSpanProcessor(SpanProcessor):
         """Decide for good what a span that has ended bears."""
         try:
             registry = self._registry
-            if registry.live or registry.thorough:
+            if registry.log is not None:
+                registry.settle_and_log(span)
+            elif registry.live or registry.thorough:
                 registry.settle(span)
         except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
             swallow("on_end", error)
@@ -64,9 +66,13 @@ class _Nobody:
 
     live = ()
     thorough = False
+    log = None
 
     def attend(self, span: Span, parent_context: Context | None) -> None:
         """Take no note."""
 
     def settle(self, span: ReadableSpan) -> None:
+        """Decide nothing."""
+
+    def settle_and_log(self, span: ReadableSpan) -> None:
         """Decide nothing."""

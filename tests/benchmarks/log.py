@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from log_server import LogServer, serving
-from opentelemetry import context, trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind
 from timing import ROUNDS, Row, Sample, difference, take_turns
 
 from helicone_otel import HeliconeSpanExporter, HeliconeSpanProcessor, Settings, configure, session
 from helicone_otel._client import Client
+from helicone_otel._lineage import Entry
 from helicone_otel._log import Log
-from helicone_otel._registry import REGISTRY, Registry
+from helicone_otel._registry import Registry
 from spans import LLM, LLM_SCOPE, NullExporter, context_of_session, llm, spans, tracer
 
 KEY = "sk-helicone-testing-fixture-nothing-private"
@@ -47,17 +46,18 @@ class _Idle(HeliconeSpanExporter):
 def threads() -> list[Row]:
     """What the app's own thread pays for a span, beside OpenTelemetry's own processor with the same spans."""
     os.environ["OTEL_BSP_MAX_QUEUE_SIZE"] = str(2**20)
-    inside = context_of_session()
-    registry = Registry()
-    ours, log = HeliconeSpanProcessor(registry), Log(registry)
-    log.switch(_Idle(KEY, registry=registry))
+    registry, logging = Registry(), Registry()
+    ours, log = HeliconeSpanProcessor(registry), Log(logging)
+    log.switch(_Idle(KEY, registry=logging))
     stock = BatchSpanProcessor(NullExporter(), max_queue_size=2**20)
-    chosen = {"none": (ours,), "stock": (ours, stock), "log": (ours, log)}
-    variants = {
-        f"{what} {name}": make(tracer(*processors, scope=scope), inside)
-        for what, (make, scope) in {"plain": (spans, "app"), "llm": (llm, LLM_SCOPE)}.items()
-        for name, processors in chosen.items()
-    }
+    chosen = {"none": (ours,), "stock": (ours, stock), "log": (HeliconeSpanProcessor(logging), log)}
+    # A session of its own for each: what is remembered of a place is remembered for one registry.
+    inside = {name: context_of_session() for name in chosen}
+    variants = {}
+    for name, processors in chosen.items():
+        variants[f"idle {name}"] = spans(tracer(*processors))
+        variants[f"plain {name}"] = spans(tracer(*processors), inside[name])
+        variants[f"llm {name}"] = llm(tracer(*processors, scope=LLM_SCOPE), inside[name])
     found = take_turns(variants)
     del os.environ["OTEL_BSP_MAX_QUEUE_SIZE"]
     return [
@@ -69,7 +69,7 @@ def threads() -> list[Row]:
             "BatchSpanProcessor adds",
             1.0,
         )
-        for what, words in {"plain": "plain span", "llm": "LLM span"}.items()
+        for what, words in {"idle": "span of no session", "plain": "plain span", "llm": "LLM span"}.items()
     ]
 
 
@@ -87,8 +87,9 @@ def _json() -> str:
 
 
 def _built(words: str, attributes: dict[str, object], scope: str) -> Row:
-    registry, memory = Registry(), InMemorySpanExporter()
-    made = tracer(HeliconeSpanProcessor(registry), SimpleSpanProcessor(memory), scope=scope)
+    registry, ended = Registry(), list[tuple[Entry, ReadableSpan]]()
+    registry.log = lambda entry, span: ended.append((entry, span))
+    made = tracer(HeliconeSpanProcessor(registry), scope=scope)
     inside = context_of_session()
     exporter = HeliconeSpanExporter(KEY, registry=registry)
     taken: list[object] = []
@@ -96,14 +97,12 @@ def _built(words: str, attributes: dict[str, object], scope: str) -> Row:
     series: list[float] = []
     for _ in range(ROUNDS):
         taken.clear()
-        memory.clear()
+        ended.clear()
         for _ in range(50):
             made.start_span("work", inside, SpanKind.CLIENT, attributes).end()  # type: ignore[arg-type]
-        ended = [(span, registry.candidate(span)) for span in memory.get_finished_spans()]
         begin = time.thread_time()
-        for span, entry in ended:
-            if entry is not None:
-                exporter.log(span, registry.outcome_later(entry, span))
+        for entry, span in ended:
+            exporter.log(span, registry.outcome_later(entry, span))
         series.append((time.thread_time() - begin) / 50 * 1e6)
         assert len(taken) == len(ended) == 50
     return Row(f"log: building a row, {words}", "µs", Sample.of(series), budget=60.0 if "16 KB" not in words else None)
@@ -201,7 +200,7 @@ class _app:  # noqa: N801  # used as a function
         assert exporter is not None
         return exporter
 
-    def __enter__(self) -> _app:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

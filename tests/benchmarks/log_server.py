@@ -80,9 +80,7 @@ class _Log:
         await self.up()
         print(f"http://127.0.0.1:{self._port}", flush=True)
         commands = asyncio.StreamReader()
-        await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(commands), sys.stdin
-        )
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
         while line := (await commands.readline()).strip():
             if line == b"down":
                 self.down()

@@ -1,8 +1,7 @@
-"""Hands the exporter to Helicone's log what it needs, and nothing else: what HELICONE_LOG adds to every provider.
+"""Collects what is to be logged to Helicone: what HELICONE_LOG switches on, for all providers of a process.
 
 OpenTelemetry's own processor queues every span. Here the registry, which decides what a span is when it ends,
-hands over those that may become rows, and all further work is a thread's. A processor it is for the sake of
-`force_flush` and `shutdown`.
+hands over those that may become rows, and all further work is a thread's.
 """
 
 from __future__ import annotations
@@ -15,41 +14,38 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING
 
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace import SpanProcessor
-
 from ._guard import swallow, warn_once
 from ._lineage import Entry
-from ._registry import REGISTRY, Registry
+from ._registry import Registry
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan, Span
+    from opentelemetry.sdk.trace import ReadableSpan
 
     from ._exporter import HeliconeSpanExporter
 
 _pid = os.getpid
 
 
-class Log(SpanProcessor):
-    """Collects the spans of which rows are to be made, one for all providers of a process.
+class Log:
+    """Collects the spans of which rows are to be made.
 
     As many spans as rows wait at most; those that come then are counted and dropped.
 
     Args:
-        registry: Where spans are remembered; the process's own if not given.
+        registry: Hands them over.
 
     Attributes:
         exporter: Makes the rows; `None`: nothing is logged.
     """
 
-    def __init__(self, registry: Registry | None = None) -> None:
-        self._registry = registry or REGISTRY
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
         self.exporter: HeliconeSpanExporter | None = None
         self._limit = self._batch = 0
         self._delay = 0.0
         self._waiting: deque[tuple[ReadableSpan, Entry]] = deque()
         self._begin()
-        weak = weakref.WeakMethod(self.shutdown)
+        weak = weakref.WeakMethod(self._leave)
         atexit.register(lambda: (leave := weak()) and leave())
         if hasattr(os, "register_at_fork"):
             begin = weakref.WeakMethod(self._begin)
@@ -75,10 +71,8 @@ class Log(SpanProcessor):
             self._limit, self._batch, self._delay = limits.queue, limits.batch, limits.delay / 1000
         self.exporter = exporter
         self._registry.log = self._put if exporter is not None else None
+        self._registry.flush_log = self.flush if exporter is not None else None
         self._awake.set()  # how long it waits may be another time now
-
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Do nothing: what a span is shows at its end."""
 
     def _put(self, entry: Entry, span: ReadableSpan) -> None:
         if self._pid != _pid():
@@ -92,9 +86,6 @@ class Log(SpanProcessor):
             self._start()
         if len(waiting) >= self._batch and not self._awake.is_set():
             self._awake.set()
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Do nothing: the registry hands over what is to be logged, and knows without being asked."""
 
     def _start(self) -> None:
         with self._lock:
@@ -125,18 +116,17 @@ class Log(SpanProcessor):
             except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same
                 swallow("log", error)
 
-    def force_flush(self, timeout_millis: int | None = None) -> bool:
-        """Log what is there; tell whether all of it arrived, or was refused for good, within the time."""
+    def flush(self, milliseconds: int) -> bool:
+        """Log what is there; tell whether all of it arrived, or was refused for good, within a time."""
         exporter = self.exporter
         if exporter is None:
             return True
-        end = time.monotonic() + (30000 if timeout_millis is None else timeout_millis) / 1000
+        end = time.monotonic() + milliseconds / 1000
         self._take_all(exporter)
         return exporter.force_flush(int(max(end - time.monotonic(), 0) * 1000))
 
-    def shutdown(self) -> None:
-        """Log what is there; the exporter goes on, as other providers may."""
-        exporter = self.exporter
-        if exporter is not None:
-            self._take_all(exporter)
-            exporter.finish()
+    def _leave(self) -> None:
+        """Log what is there as the interpreter ends, also where no provider is shut down."""
+        if self.exporter is not None and self._waiting:
+            self._take_all(self.exporter)
+            self.exporter.finish()

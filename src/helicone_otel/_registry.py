@@ -28,6 +28,7 @@ from ._session import Session
 from ._settings import Settings
 from ._shown import shown, size_of
 from ._spans import CALL_KINDS, Dialect
+from ._stands import Alike
 from .dialects import DIALECTS
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Registry:
             and packages of carriers.
         log: `log(entry, span)` takes a span that has ended and may become a row of Helicone's log, with what is
             remembered of it; `None`: nobody logs.
+        flush_log: `flush_log(milliseconds)` sends what was taken so, and tells whether there was time for all.
         attend: `attend(span, parent_context)` takes note of a span that has started (see `_arrivals`).
     """
 
@@ -96,6 +98,7 @@ class Registry:
         self.active = True
         self.thorough = False
         self.log: Callable[[Entry, ReadableSpan], None] | None = None
+        self.flush_log: Callable[[int], bool] | None = None
         self.hooked: set[str] = set()
         self._dialects = dialects
         self.configure(settings or Settings())
@@ -363,13 +366,15 @@ class Registry:
 
 def _has_changed(alike: Alike, span: ReadableSpan) -> bool:
     """Tell, as cheaply as can be, whether a span has shown more than at its start, or another kind was set by hand."""
-    attributes = shown(span) or _NOTHING
-    kind = alike.reading.kind
-    return (
-        len(attributes) != alike.size
-        or (kind is not None and attributes.get(_wire.SPAN_KIND) != kind)
-        or span.name != alike.name
-    )
+    attributes = shown(span)
+    if attributes is None:
+        return False
+    if len(attributes) != alike.size or span.name != alike.name:
+        return True
+    try:
+        return alike.reading.kind is not None and attributes[_wire.SPAN_KIND] != alike.reading.kind
+    except KeyError:  # evicted by the SDK's limit
+        return False
 
 
 def _said_instead(record: Record) -> dict[str, object] | None:

@@ -50,7 +50,7 @@ def threads() -> list[Row]:
     ours, log = HeliconeSpanProcessor(registry), Log(logging)
     log.switch(_Idle(KEY, registry=logging))
     stock = BatchSpanProcessor(NullExporter(), max_queue_size=2**20)
-    chosen = {"none": (ours,), "stock": (ours, stock), "log": (HeliconeSpanProcessor(logging), log)}
+    chosen = {"none": (ours,), "stock": (ours, stock), "log": (HeliconeSpanProcessor(logging),)}
     # A session of its own for each: what is remembered of a place is remembered for one registry.
     inside = {name: context_of_session() for name in chosen}
     variants = {}

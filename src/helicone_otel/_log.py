@@ -72,7 +72,8 @@ class Log:
         self.exporter = exporter
         self._registry.log = self._put if exporter is not None else None
         self._registry.flush_log = self.flush if exporter is not None else None
-        self._awake.set()  # how long it waits may be another time now
+        if self._thread is not None:
+            self._awake.set()  # how long it waits may be another time now
 
     def _put(self, entry: Entry, span: ReadableSpan) -> None:
         if self._pid != _pid():

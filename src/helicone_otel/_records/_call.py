@@ -10,6 +10,7 @@ from ._messages import Message, Part
 from ._told import Told
 
 # What OpenLIT writes where nothing was asked for.
+_TEXTS: Final = frozenset({"stop", "reasoning_effort", "service_tier", "encoding_format"})
 _UNSET: Final = (-1, "", None)
 # Of an object that tells of usage, by the fact: the names at its top, and within its details.
 _USAGE: Final = {
@@ -162,7 +163,7 @@ def _api(told: Told) -> str:
     if told.kind == "embedding":
         return "embeddings"
     is_response = told.text("api") == "responses" or told.text("response.id").startswith("resp_")
-    return "responses" if is_response or told.facts.name in ("Response", "openai.response") else "chat"
+    return "responses" if is_response or told.facts.name == "Response" else "chat"
 
 
 def _spoken(told: Told) -> tuple[list[Message], list[Message]]:
@@ -204,11 +205,14 @@ def _parameters(told: Told) -> dict[str, Any]:
     known = {name: direct[name] if direct[name] is not None else found.get(name) for name in PARAMETERS}
     if isinstance(formats := known.get("encoding_format"), list):
         known["encoding_format"] = formats[0] if formats else None
-    return {name: value for name, value in known.items() if value not in _UNSET and _is_simple(value)}
+    return {name: value for name, value in known.items() if value not in _UNSET and _fits(name, value)}
 
 
-def _is_simple(value: object) -> bool:
-    return isinstance(value, int | float | str) or (isinstance(value, list) and all(isinstance(i, str) for i in value))
+def _fits(name: str, value: object) -> bool:
+    """Tell whether a parameter has a value of its type; Langfuse writes that there is no limit as a text."""
+    if name in _TEXTS:
+        return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
+    return isinstance(value, int | float)
 
 
 def _usage(told: Told) -> Usage:

@@ -79,7 +79,7 @@ def whole(value: object) -> int | None:
     return int(found) if found is not None and found >= 0 and found == int(found) and found < _MAX_INT else None
 
 
-def _simple(value: str | float | None) -> Any:
+def _simple(value: object) -> Any:
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int):

@@ -107,7 +107,7 @@ _REASONINGS: Final = ("reasoning_content", "reasoning")
 # What holds the messages of a request or an answer, and what holds those to the system.
 _ENVELOPES: Final = (
     *("messages", "contents", "input_messages", "choices", "candidates", "generations", "output", "input"),
-    *("inputs", "prompt", "prompts", "texts", "outputs", "combined_chunk_content", "message"),
+    *("inputs", "prompt", "prompts", "texts", "query", "outputs", "combined_chunk_content", "message"),
 )
 _SYSTEMS: Final = ("system", "instructions", "systemInstruction", "system_instruction")
 _SPEAKING: Final = frozenset({"role", "parts", "content", "contents", "tool_calls", "kwargs"})
@@ -130,8 +130,13 @@ def messages_of(value: object, role: str) -> list[Message]:
 
 
 def parts_of(value: object) -> list[Part]:
-    """Return the parts of a message's content."""
-    value = read(value)
+    """Return the parts of a message's content.
+
+    A text that is JSON is what somebody said, unless it is a list of parts.
+    """
+    if isinstance(value, str) and value:
+        found = read(value) if value.startswith("[") else None
+        value = found if isinstance(found, list) and found and all(map(_is_part, found)) else value
     if isinstance(value, list):
         return [part for item in value for part in parts_of(item)]
     if isinstance(value, dict):

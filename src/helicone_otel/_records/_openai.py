@@ -24,6 +24,8 @@ _FINISHES: Final = {
     "error": "error",
 }
 
+_LIMITS: Final = frozenset({"length", "max_tokens", "max_output_tokens", "incomplete"})
+
 
 def chat(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the bodies of a chat completion."""
@@ -63,8 +65,8 @@ def responses(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
     response = {
         "id": call.id,
         "object": "response",
-        # Never another: `queued` and `in_progress` are taken for an assistant's polling.
-        "status": "completed",
+        # Never `queued` or `in_progress`, which are taken for an assistant's polling.
+        "status": "incomplete" if _LIMITS.intersection(call.finishes) else "completed",
         "model": call.answered,
         "output": [item for message in call.answers for item in _items(message, "output_text")],
         "usage": _response_usage(call.usage),

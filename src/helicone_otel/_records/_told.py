@@ -39,6 +39,8 @@ def _indexed() -> dict[str, tuple[tuple[str, _Place], ...]]:
 _INDEX: Final = _indexed()
 _KEYS: Final = frozenset(_INDEX)
 _PREFIXES: Final = tuple(key for key in _INDEX if key.endswith("."))
+# Of an event's attributes, those that are JSON; `content` is what was said, whatever it looks like.
+_STRUCTURED: Final = frozenset({"message", "tool_calls", "parts", "function_call", "gen_ai.event.content"})
 # What a redaction hook is told of content that has no name of its own.
 _KEY_OF: Final = {"messages": "content", "instructions": "content", "answers": "content", "calls": "arguments"}
 _ROLES: Final = {"messages": "user", "answers": "assistant", "instructions": "system"}
@@ -181,7 +183,7 @@ def _said(happening: Happening, event: Event) -> list[Message]:
     """Return the messages of an event: those in one of its attributes, or what all of them make."""
     if happening.key:
         return messages_of(event.attributes.get(happening.key), happening.role)
-    told = {key: read(value) for key, value in event.attributes.items()}
+    told = {key: read(value) if key in _STRUCTURED else value for key, value in event.attributes.items()}
     if "message" not in told:
         told.setdefault("role", happening.role)
     return messages_of(told, happening.role)

@@ -10,6 +10,7 @@ from ._messages import Message, Part
 from ._told import Told
 
 # What OpenLIT writes where nothing was asked for.
+_PARAMETER: Final = "parameter."
 _TEXTS: Final = frozenset({"stop", "reasoning_effort", "service_tier", "encoding_format"})
 _UNSET: Final = (-1, "", None)
 # Of an object that tells of usage, by the fact: the names at its top, and within its details.
@@ -200,9 +201,10 @@ def _parameters(told: Told) -> dict[str, Any]:
         if isinstance(given, dict):
             for name, value in given.items():
                 found.setdefault(OTHER_NAMES.get(name) or name, value)
-    found["stop"] = told.redacted("parameter.stop", found.get("stop"))
-    direct = {name: next(told.all(f"parameter.{name}"), None) for name in PARAMETERS}
-    known = {name: direct[name] if direct[name] is not None else found.get(name) for name in PARAMETERS}
+    if "stop" in found:
+        found["stop"] = told.redacted("parameter.stop", found["stop"])
+    direct = {fact.removeprefix(_PARAMETER): told.one(fact) for fact in told.facts_like(_PARAMETER)}
+    known = {name: direct.get(name, found.get(name)) for name in PARAMETERS if name in direct or name in found}
     if isinstance(formats := known.get("encoding_format"), list):
         known["encoding_format"] = formats[0] if formats else None
     return {name: value for name, value in known.items() if value not in _UNSET and _fits(name, value)}

@@ -21,6 +21,7 @@ _WRAPPINGS: Final = (
 )
 _QUERIES: Final = ("query", "query_bundle", "query_str", "question", "input", "text", "inputs", "args")
 _FOUND: Final = ("documents", "matches", "results", "ranking", "points", "hits")
+_BARE: Final = frozenset({str, bool})
 _MAX_VECTOR: Final = 16_384
 _ID: Final = re.compile(r'\s*\{\s*"id"\s*:\s*"([^"\\]{1,256})"')
 
@@ -53,7 +54,7 @@ def _unquoted(value: object) -> object:
 
 def plain(value: object) -> Any:
     """Return a scalar, or a list of them."""
-    return tidy(value)
+    return value if type(value) in _BARE else tidy(value)
 
 
 def query(value: object) -> str:

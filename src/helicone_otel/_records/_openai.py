@@ -141,6 +141,8 @@ def _finish(call: Call, index: int) -> str:
 
 def _chat_messages(message: Message) -> list[dict[str, Any]]:
     """Return a message; results of tools are messages of their own."""
+    if len(message.parts) == 1 and message.parts[0].kind == "text" and not message.name:  # most are
+        return [{"role": message.role, "content": text_of(message.parts[0].value)}]
     results = [_chat_result(part) for part in message.parts if part.kind == "result"]
     said = [part for part in message.parts if part.kind in ("text", "other")]
     calls = [_chat_call(part) for part in message.parts if part.kind == "call"]

@@ -14,7 +14,7 @@ from ._call import Call, Failure, call_of
 from ._content import Content
 from ._failure import failure_of
 from ._google import embed, generate_content
-from ._meta import meta_of, request_id, session_of, timing_of
+from ._meta import REQUEST_ID_HEADER, request_id, session_of, timing_of
 from ._openai import chat, embeddings, responses
 from ._steps import data, tool, vector_query
 from ._told import Told
@@ -60,12 +60,12 @@ def _row(facts: Facts, content: Content) -> Row | None:
     told = Told(facts, kind, content)
     failure = failure_of(told)
     exchange = _call(told, failure) if kind in _CALLS else _STEPS.get(kind, data)(told, failure)
-    session = session_of(facts.attributes)
+    session, headers = session_of(facts.attributes)
     body = {
         "providerRequest": {
             "url": exchange.url,
             "json": exchange.request,
-            "meta": meta_of(row_id, session, facts.attributes),
+            "meta": {REQUEST_ID_HEADER: row_id, **headers},
         },
         "providerResponse": {
             "json": exchange.response,

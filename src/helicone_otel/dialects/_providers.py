@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-_MAX_NAME: Final = 512
+_MAX_NAME: Final = 64
+_MAX_NAMES: Final = 256
 
 PROVIDERS = {
     "openai": "openai",
@@ -42,12 +44,12 @@ PROVIDERS = {
 
 def providers_in(names: Iterable[str]) -> frozenset[str]:
     """Return who is meant by names of providers; nobody, if they are of no provider that is known."""
-    return frozenset(
-        PROVIDERS[word]
-        for name in names
-        for word in re.split(r"[^a-z]+", name[:_MAX_NAME].lower())
-        if word in PROVIDERS
-    )
+    return frozenset().union(*(_providers_in(name[:_MAX_NAME].lower()) for name in names))
+
+
+@lru_cache(_MAX_NAMES)
+def _providers_in(name: str) -> frozenset[str]:
+    return frozenset(PROVIDERS[word] for word in re.split(r"[^a-z]+", name) if word in PROVIDERS)
 
 
 class Endpoint(NamedTuple):

@@ -48,6 +48,7 @@ SIDES: Final[dict[str, Side]] = {
     "messages": "inputs",
     "instructions": "inputs",
     "tools": "inputs",
+    "description": "inputs",
     "input": "inputs",
     "query": "inputs",
     "statement": "inputs",

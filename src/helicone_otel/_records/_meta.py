@@ -80,7 +80,10 @@ def _session(
     session = Session(session_id, name or None, at, user_id or None, dict(properties))
     headers = {name: value for name, value in session.headers if value}
     if _wire.SESSION_ID_HEADER in headers:
-        headers[_wire.SESSION_PATH_HEADER] = _wire.wire_text(path, _wire.MAX_PATH) or "/"
+        text = _wire.wire_text(path, _wire.MAX_PATH)
+        headers[_wire.SESSION_PATH_HEADER] = (
+            text if text.startswith("/") else _wire.wire_text("/" + text, _wire.MAX_PATH)
+        )
     return session, headers
 
 

@@ -115,7 +115,7 @@ _ENVELOPES: Final = (
 )
 _SYSTEMS: Final = ("system", "instructions", "systemInstruction", "system_instruction")
 _WRAPPING: Final = frozenset({"lc", "message"})
-_SPEAKING: Final = frozenset({"role", "parts", "content", "contents", "tool_calls", "kwargs"})
+_SPEAKING: Final = frozenset({"role", "parts", "content", "tool_calls"})
 # A role for what in the Responses API is an item of its own.
 _SPEAKERS: Final[dict[PartKind, str]] = {"call": "assistant", "result": "tool", "reasoning": "assistant"}
 

@@ -32,6 +32,7 @@ _SHAPES: Final[dict[tuple[str, str], Callable[[Call], tuple[dict[str, Any], dict
 }
 _CALLS: Final = frozenset({"llm", "embedding"})
 _OK: Final = 200
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def row_of(facts: Facts, content: Content) -> Row | None:
@@ -96,6 +97,7 @@ def _first(told: Told) -> int | None:
 
 def _date(text: str) -> int | None:
     try:
-        return int(dt.datetime.fromisoformat(text.strip('"')).timestamp() * 1e9) if text else None
+        moment = dt.datetime.fromisoformat(text.strip('"')) if text else None
+        return None if moment is None else (moment.astimezone(dt.UTC) - _EPOCH) // dt.timedelta(microseconds=1) * 1000
     except (ValueError, OverflowError):
         return None

@@ -22,6 +22,7 @@ LAYERS = (
         "dialects._by_hand",
         "dialects._contents",
         "dialects._databases",
+        "dialects._endpoints",
         "dialects._entrances",
         "dialects._gen_ai",
         "dialects._frameworks",

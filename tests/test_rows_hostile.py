@@ -15,7 +15,7 @@ import logged
 from helicone_otel import _guard
 from helicone_otel._records import Content, Event, Where, encoded, row_of
 from helicone_otel._spans import REQUEST_KINDS
-from helicone_otel.dialects import DETAILS, EVENTS, SOURCES
+from helicone_otel.dialects._contents import DETAILS, EVENTS, SOURCES
 
 KINDS = sorted(REQUEST_KINDS)
 LIMIT = 10 * 1024 * 1024

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from ..dialects import CUSTOM, ENDPOINTS, FRAMEWORKS, MODELS, OTHER_NAMES, PARAMETERS, Endpoint, providers_in
+from ..dialects import providers_in
+from ..dialects._contents import OTHER_NAMES, PARAMETERS
+from ..dialects._endpoints import CUSTOM, ENDPOINTS, FRAMEWORKS, MODELS, Endpoint
 from ._json import whole
 from ._messages import Message, Part
 from ._told import Told
@@ -219,10 +221,10 @@ def _fits(name: str, value: object) -> bool:
 
 def _usage(told: Told) -> Usage:
     objects = [_inside(value) for value in told.all("usage") if isinstance(value, dict)]
-    known = {
-        fact: found if (found := told.whole(fact)) is not None else _in_objects(objects, *names)
-        for fact, names in _USAGE.items()
-    }
+    known = {fact: told.whole(fact) for fact in _USAGE}
+    for fact, names in _USAGE.items() if objects else ():
+        if known[fact] is None:
+            known[fact] = _in_objects(objects, *names)
     given, said, total = known["tokens.input"], known["tokens.output"], known["tokens.total"]
     if total is None and given is not None:
         total = given + (said or 0)

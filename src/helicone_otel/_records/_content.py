@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from .._guard import swallow
 from .._spans import REQUEST_KINDS
-from ..dialects import Side
+from ..dialects._contents import Side
 from ._messages import Message, Part
 
 _SIDES: Final[tuple[Side, ...]] = ("inputs", "outputs")

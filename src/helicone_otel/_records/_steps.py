@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from .. import _wire
 from .._matches import MAX_MATCHES, Matches, found_in
-from ..dialects import OPERATIONS
+from ..dialects._operations import OPERATIONS
 from ._call import Failure
 from ._forms import vector
 from ._json import read, text_of, tidy

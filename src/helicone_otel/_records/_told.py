@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from .._guard import swallow
-from ..dialects import DETAILS, EVENTS, SIDES, SOURCES, Happening
+from ..dialects._contents import DETAILS, EVENTS, SIDES, SOURCES, Happening
 from ._content import Content, Where
 from ._forms import FORMS
 from ._json import number, read, text_of, whole

@@ -66,7 +66,7 @@ def check_transport(endpoint: str, http_hosts: tuple[str, ...]) -> None:
     """
     url = urlsplit(endpoint)
     host = url.hostname or ""
-    if url.scheme == "https" or _LOOPBACK.fullmatch(host):
+    if url.scheme == "https" or is_loopback(host):
         return
     bracketed = f"[{host}]" if ":" in host else host
     if (bracketed, str(url.port or 80)) not in HostList(http_hosts):
@@ -74,6 +74,11 @@ def check_transport(endpoint: str, http_hosts: tuple[str, ...]) -> None:
             f"key and content would go to {host!r:.80} unencrypted: use https://, or name the host in "
             "HELICONE_LOG_HTTP_HOSTS if the network is your own"
         )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine."""
+    return _LOOPBACK.fullmatch(host) is not None
 
 
 def checked_key(key: object, endpoint: str) -> str:

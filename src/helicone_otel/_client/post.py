@@ -15,6 +15,7 @@ from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from .._endpoint import is_loopback
 from .parcel import Parcel
 from .verdict import Fate, Verdict, judge
 from .watch import Limit, Watch
@@ -127,7 +128,8 @@ def _pools(endpoint: str, connections: int, watch: Watch) -> urllib3.PoolManager
 def _proxy(endpoint: str) -> str | None:
     """Return the proxy that the environment names for an address, as all HTTP clients take it."""
     url = urlsplit(endpoint)
-    if proxy_bypass(url.hostname or ""):
+    # What is on this machine no proxy can reach.
+    if is_loopback(url.hostname or "") or proxy_bypass(url.hostname or ""):
         return None
     proxies: Mapping[str, str] = getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")

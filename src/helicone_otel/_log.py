@@ -71,6 +71,7 @@ class Log(SpanProcessor):
             limits = exporter.limits
             self._limit, self._batch, self._delay = limits.queue, limits.batch, limits.delay / 1000
         self.exporter = exporter
+        self._awake.set()  # how long it waits may be another time now
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Do nothing: what a span is shows at its end."""

@@ -137,8 +137,8 @@ class Client:
         if verdict.fate is Fate.DELIVERED:
             self._outbox.delivered(parcel)
         elif verdict.fate is Fate.REFUSED:
-            self._outbox.refused(parcel)
             warn_once(f"A row was not logged to Helicone: {verdict.reason}", verdict.detail)
+            self._outbox.refused(parcel)
         elif verdict.stale and not parcel.tried:
             parcel.tried = True
             self._outbox.put_first(parcel)
@@ -148,7 +148,7 @@ class Client:
     def _try_later(self, parcel: Parcel, verdict: Verdict) -> None:
         parcel.tried = True
         if self._outbox.put_back(parcel, verdict.wait, answered=verdict.answered):
-            warn_once(f"Rows are logged to Helicone later, if they can be: {verdict.reason}")
+            warn_once(f"Rows are logged to Helicone later, if they can be: {verdict.reason}", verdict.detail)
         else:
             warn_once(f"A row was not logged to Helicone, where others were: {verdict.reason}")
 

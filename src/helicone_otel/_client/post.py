@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -26,6 +27,7 @@ _MAX_ANSWER: Final = 65536
 # What was open longer than this without being used may be gone: load balancers drop it, and in a process that
 # was frozen meanwhile no end of a connection is seen.
 _MAX_IDLE: Final = 20.0
+_TOO_LATE: Final = Verdict(Fate.LATER, "Helicone did not answer in time", answered=True)
 _CERTIFICATES: Final = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
@@ -93,24 +95,35 @@ class Post:
         self._pools.clear()
 
 
+# The first that fits counts. Texts of errors may hold what was sent, so none of them is shown.
+_ERRORS: Final[tuple[tuple[type[Exception], Verdict], ...]] = (
+    # One of urllib3's time-outs, too.
+    (exceptions.NewConnectionError, Verdict(Fate.LATER, "Helicone cannot be reached")),
+    (exceptions.TimeoutError, _TOO_LATE),
+    (
+        exceptions.SSLError,
+        Verdict(Fate.REFUSED, "no encrypted connection to its address can be trusted, so nothing is sent there"),
+    ),
+    (
+        exceptions.ProtocolError,
+        Verdict(Fate.LATER, "the connection to Helicone broke off", answered=True, stale=True),
+    ),
+    (exceptions.HTTPError, Verdict(Fate.LATER, "the request to Helicone failed", answered=True)),
+    (OSError, Verdict(Fate.LATER, "Helicone cannot be reached")),
+    (Exception, Verdict(Fate.REFUSED, "it cannot be sent")),
+)
+
+
 def _judge_error(error: Exception, limit: Limit) -> Verdict:
-    # Texts of errors may hold what was sent, so only their kinds are shown.
-    name = type(error).__name__
-    if limit.passed or isinstance(error, exceptions.TimeoutError):
-        return Verdict(Fate.LATER, "Helicone did not answer in time", answered=True)
+    if limit.passed:
+        return _TOO_LATE
+    verdict = next(verdict for kind, verdict in _ERRORS if isinstance(error, kind))
     if isinstance(error, exceptions.SSLError):
-        return Verdict(
-            Fate.REFUSED,
-            "the certificate of Helicone's address cannot be trusted, so nothing is sent there",
-            detail=str(error),
-        )
-    if isinstance(error, exceptions.ProtocolError):
-        return Verdict(Fate.LATER, f"the connection to Helicone broke off ({name})", answered=True, stale=True)
-    if isinstance(error, (exceptions.NewConnectionError, OSError)):
-        return Verdict(Fate.LATER, f"Helicone cannot be reached ({name})")
-    if isinstance(error, exceptions.HTTPError):
-        return Verdict(Fate.LATER, f"the request to Helicone failed ({name})", answered=True)
-    return Verdict(Fate.REFUSED, f"a row cannot be sent ({name})")
+        cause = error.args[0] if error.args else None
+        # A connection that broke off while it was being encrypted: that may pass.
+        ended = isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
+        return Verdict(Fate.LATER, "Helicone cannot be reached") if ended else verdict._replace(detail=str(error))
+    return verdict._replace(detail=type(error).__name__)
 
 
 def _pools(endpoint: str, connections: int, watch: Watch) -> urllib3.PoolManager:

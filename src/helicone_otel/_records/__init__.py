@@ -5,6 +5,9 @@ https://docs.helicone.ai/getting-started/integration-method/custom: one POST for
 
 from __future__ import annotations
 
-from ._row import Content, Event, Facts, Row, Where, encoded, row_of
+from ._content import Content, Where
+from ._encode import encoded
+from ._row import row_of
+from ._types import Event, Facts, Row
 
 __all__ = ["Content", "Event", "Facts", "Row", "Where", "encoded", "row_of"]

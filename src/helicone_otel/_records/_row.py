@@ -1,101 +1,50 @@
-"""From a span to a row, and from a row to the bytes that leave."""
+"""From a span to a row."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple
+import datetime as dt
+from collections.abc import Callable
+from typing import Any, Final
 
 from .. import _wire
-from .._guard import swallow
-from .._session import Session, SessionPath
+from .._guard import swallow, warn_once
 from .._spans import REQUEST_KINDS
+from ._anthropic import messages
+from ._call import Call, Failure, call_of
+from ._content import Content
+from ._failure import failure_of
+from ._google import embed, generate_content
+from ._meta import meta_of, request_id, session_of, timing_of
+from ._openai import chat, embeddings, responses
+from ._steps import data, tool, vector_query
+from ._told import Told
+from ._types import Exchange, Facts, Row
 
-_CUSTOM: Final = "/custom/v1/log"
-
-
-class Event(NamedTuple):
-    """An event of a span; its time is in nanoseconds since the epoch."""
-
-    name: str
-    time: int
-    attributes: Mapping[str, object]
-
-
-class Facts(NamedTuple):
-    """A span that has ended, as it is handed over: all that a row is made from.
-
-    Attributes:
-        name: The span's name.
-        scope: The name of its instrumentation scope.
-        attributes: The settled ones, the label among them.
-        events: What happened meanwhile.
-        start: In nanoseconds since the epoch; 0 where unknown.
-        end: The same.
-        failed: Its status is ERROR.
-        reason: The status' description, empty if there is none.
-    """
-
-    name: str
-    scope: str
-    attributes: Mapping[str, object]
-    events: Sequence[Event]
-    start: int
-    end: int
-    failed: bool
-    reason: str
-
-
-class Where(NamedTuple):
-    """Where a text stands that is about to leave.
-
-    Attributes:
-        kind: The kind of the call, for instance `llm` or `tool`.
-        side: Whether it went into the call or came out of it.
-        key: What it is called where it stands, for instance `content`, or the name of an argument.
-    """
-
-    kind: str
-    side: Literal["inputs", "outputs"]
-    key: str
-
-
-class Content(NamedTuple):
-    """Which content may leave.
-
-    Attributes:
-        inputs: The kinds of calls whose inputs may.
-        outputs: The kinds of calls whose outputs may.
-        redact: Given each text, returns what is sent in its place.
-    """
-
-    inputs: frozenset[str] = REQUEST_KINDS
-    outputs: frozenset[str] = REQUEST_KINDS
-    redact: Callable[[str, Where], str] | None = None
-
-
-class Row(NamedTuple):
-    """One row of Helicone's log.
-
-    Attributes:
-        id: The row's id, a UUID.
-        route: The path of the endpoint that takes it.
-        kind: What the call was.
-        session: To which session it belongs.
-        body: What is posted, in JSON's own types.
-        headers: HTTP headers beside those for authorization and content type.
-    """
-
-    id: str
-    route: str
-    kind: str
-    session: Session
-    body: dict[str, Any]
-    headers: tuple[tuple[str, str], ...] = ()
+_STEPS: Final[dict[str, Callable[[Told, Failure | None], Exchange]]] = {"tool": tool, "vector_db": vector_query}
+# By whose bodies they are and what is called. What a provider has no shape for is OpenAI's.
+_SHAPES: Final[dict[tuple[str, str], Callable[[Call], tuple[dict[str, Any], dict[str, Any]]]]] = {
+    ("openai", "chat"): chat,
+    ("openai", "responses"): responses,
+    ("openai", "embeddings"): embeddings,
+    ("anthropic", "chat"): messages,
+    ("google", "chat"): generate_content,
+    ("google", "embeddings"): embed,
+}
+_CALLS: Final = frozenset({"llm", "embedding"})
+_OK: Final = 200
 
 
 def row_of(facts: Facts, content: Content) -> Row | None:
-    """Return the row of a span; `None` if it can have none. Never raises."""
+    """Return the row of a span.
+
+    Args:
+        facts: The span, as it ended.
+        content: Which content may leave.
+
+    Returns:
+        A row that Helicone takes, whatever the span holds; `None`, counted and said once, if it has no id
+        or is of no kind that has rows.
+    """
     try:
         return _row(facts, content)
     except Exception as error:  # noqa: BLE001  # spans hold what the world put there
@@ -103,79 +52,50 @@ def row_of(facts: Facts, content: Content) -> Row | None:
         return None
 
 
-def encoded(row: Row) -> bytes:
-    """Return the body of a row as compact JSON."""
-    return json.dumps(row.body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-
-
 def _row(facts: Facts, content: Content) -> Row | None:
-    attributes = facts.attributes
-    request_id, kind = attributes.get(_wire.REQUEST_ID), attributes.get(_wire.SPAN_KIND)
-    session_id = attributes.get(_wire.SESSION_ID)
-    if not isinstance(request_id, str) or not isinstance(kind, str) or not isinstance(session_id, str):
+    row_id, kind = request_id(facts.attributes), facts.attributes.get(_wire.SPAN_KIND)
+    if not row_id or not isinstance(kind, str) or kind not in REQUEST_KINDS:
+        warn_once("A span was not logged to Helicone: it has no id or is of no kind that has rows.")
         return None
-    session = _session(session_id, attributes)
-    request, response = _BODIES.get(kind, _data)(facts)
-    # Until there is more: no content of a kind for which any is kept back.
-    if content.redact or kind not in content.inputs & content.outputs:
-        for body in (request, response):
-            for key in ("input", "query", "result"):
-                body.pop(key, None)
-    response["status"] = "error" if facts.failed else "success"
-    if facts.failed:
-        response["error"] = {"message": facts.reason or "error"}
-    meta = {_wire.SESSION_PATH_HEADER: _text(attributes.get(_wire.SESSION_PATH)) or "/", **dict(session.headers)}
+    told = Told(facts, kind, content)
+    failure = failure_of(told)
+    exchange = _call(told, failure) if kind in _CALLS else _STEPS.get(kind, data)(told, failure)
+    session = session_of(facts.attributes)
     body = {
         "providerRequest": {
-            "url": "custom-model-nopath",
-            "json": request,
-            "meta": {**meta, "Helicone-Request-Id": request_id},
+            "url": exchange.url,
+            "json": exchange.request,
+            "meta": meta_of(row_id, session, facts.attributes),
         },
-        "providerResponse": {"json": response, "status": 500 if facts.failed else 200, "headers": {}},
-        "timing": {"startTime": _time(facts.start), "endTime": _time(max(facts.start, facts.end))},
+        "providerResponse": {
+            "json": exchange.response,
+            "status": failure.status if failure else _OK,
+            "headers": {},
+        },
+        "timing": timing_of(facts, _first(told) if kind in _CALLS else None),
     }
-    return Row(request_id, _CUSTOM, kind, session, body)
+    return Row(row_id, exchange.route, kind, session, body)
 
 
-def _session(session_id: str, attributes: Mapping[str, object]) -> Session:
-    prefix = _wire.PROPERTY_PREFIX
-    return Session(
-        session_id,
-        _text(attributes.get(_wire.SESSION_NAME)) or None,
-        SessionPath("/" + _text(attributes.get(_wire.SESSION_PATH))),
-        _text(attributes.get(_wire.OTEL_USER_ID)) or None,
-        {key.removeprefix(prefix): _text(value) for key, value in attributes.items() if key.startswith(prefix)},
-    )
+def _call(told: Told, failure: Failure | None) -> Exchange:
+    call = call_of(told, failure)
+    shape = _SHAPES.get((call.shape, call.api)) or _SHAPES["openai", call.api]
+    return Exchange(*shape(call), call.url, call.endpoint.route)
 
 
-def _tool(facts: Facts) -> tuple[dict[str, Any], dict[str, Any]]:
-    named = {"_type": "tool", "toolName": _text(facts.attributes.get("gen_ai.tool.name")) or facts.name}
-    arguments = _text(facts.attributes.get("gen_ai.tool.call.arguments"))
-    return {**named, "input": arguments}, {**named, "result": _text(facts.attributes.get("gen_ai.tool.call.result"))}
+def _first(told: Told) -> int | None:
+    """Return after how many nanoseconds the first of an answer came; what did not stream has no first."""
+    if told.one("streamed") is False:
+        return None
+    for fact, unit in (("first.seconds", 1e9), ("first.milliseconds", 1e6)):
+        if (found := told.number(fact)) is not None and found >= 0:
+            return int(found * unit)
+    moment = told.time_of("first.time") or _date(told.text("first.date"))
+    return moment - told.facts.start if moment and told.facts.start else None
 
 
-def _vector(facts: Facts) -> tuple[dict[str, Any], dict[str, Any]]:
-    known = {
-        "operation": _text(facts.attributes.get("db.operation.name")),
-        "databaseName": _text(facts.attributes.get("db.system.name")),
-        "collection": _text(facts.attributes.get("db.collection.name")),
-        "query": _text(facts.attributes.get("db.query.text")),
-    }
-    return {"_type": "vector_db", **{key: text for key, text in known.items() if text}}, {"_type": "vector_db"}
-
-
-def _data(facts: Facts) -> tuple[dict[str, Any], dict[str, Any]]:
-    named = {"_type": "data", "name": _text(facts.attributes.get(_wire.DATA_NAME)) or facts.name}
-    return dict(named), dict(named)
-
-
-_BODIES: Final = {"tool": _tool, "vector_db": _vector}
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _time(nanoseconds: int) -> dict[str, int]:
-    seconds, rest = divmod(max(nanoseconds, 0), 1_000_000_000)
-    return {"seconds": seconds, "milliseconds": rest // 1_000_000}
+def _date(text: str) -> int | None:
+    try:
+        return int(dt.datetime.fromisoformat(text.strip('"')).timestamp() * 1e9) if text else None
+    except (ValueError, OverflowError):
+        return None

@@ -10,6 +10,8 @@ from typing import Any, Final, NamedTuple
 from .rows import Row
 
 JSON_TYPE: Final = "application/json"
+# Headers of Helicone's that tell nothing of a session.
+_ASIDE: Final = frozenset({"helicone-auth", "helicone-request-id"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,16 @@ class Request:
 
     @property
     def helicone_headers(self) -> dict[str, str]:
-        """The `Helicone-*` headers in the case in which they were sent, but for the key in `Helicone-Auth`."""
-        return {
-            name: value
-            for name, value in self.headers
-            if name.lower().startswith("helicone-") and name.lower() != "helicone-auth"
-        }
+        """The `Helicone-*` headers in the case in which they were sent.
+
+        The key in `Helicone-Auth` is left out, and so is `Helicone-Request-Id`, which is another one each time.
+        """
+        return {name: value for name, value in self.headers if name.lower() not in _ASIDE and _is_helicones(name)}
+
+    @property
+    def request_id(self) -> str | None:
+        """The id of the row that Helicone makes of this request: `helicone.request.id` on its span."""
+        return self.header("Helicone-Request-Id")
 
     @property
     def json(self) -> Any:
@@ -85,3 +91,7 @@ def in_text(status: int, text: str, *headers: tuple[str, str]) -> Reply:
 def refused(status: int, error: str) -> Outcome:
     """Return the answer to what is not accepted."""
     return Outcome(in_json(status, {"error": error}))
+
+
+def _is_helicones(name: str) -> bool:
+    return name.lower().startswith("helicone-")

@@ -1,0 +1,239 @@
+"""An LLM call or embedding, as its span tells of it, before it takes a provider's shape."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from ..dialects import CUSTOM, ENDPOINTS, FRAMEWORKS, MODELS, OTHER_NAMES, PARAMETERS, Endpoint, providers_in
+from ._json import whole
+from ._messages import Message, Part
+from ._told import Told
+
+# What OpenLIT writes where nothing was asked for.
+_UNSET: Final = (-1, "", None)
+# Of an object that tells of usage, by the fact: the names at its top, and within its details.
+_USAGE: Final = {
+    "tokens.input": (("input_tokens", "prompt_tokens", "input", "promptTokenCount"), ()),
+    "tokens.output": (("output_tokens", "completion_tokens", "output", "candidatesTokenCount"), ()),
+    "tokens.total": (("total_tokens", "total", "totalTokenCount"), ()),
+    "tokens.cached": (
+        ("cache_read_input_tokens", "input_cached_tokens", "cachedContentTokenCount"),
+        (("prompt_tokens_details", "cached_tokens"), ("input_tokens_details", "cached_tokens")),
+    ),
+    "tokens.written": (("cache_creation_input_tokens", "input_cache_creation"), ()),
+    "tokens.reasoning": (
+        ("output_reasoning_tokens", "thoughtsTokenCount"),
+        (("completion_tokens_details", "reasoning_tokens"), ("output_tokens_details", "reasoning_tokens")),
+    ),
+}
+
+
+class Usage(NamedTuple):
+    """Tokens; `None` where it is not known how many.
+
+    Attributes:
+        input: Those from the cache and those written to it among them, as OpenTelemetry's conventions have it.
+        output: Those of the reasoning among them.
+        total: Both.
+        cached: Read from the cache.
+        written: Written to the cache.
+        reasoning: Spent on reasoning.
+    """
+
+    input: int | None
+    output: int | None
+    total: int | None
+    cached: int | None
+    written: int | None
+    reasoning: int | None
+
+
+class Failure(NamedTuple):
+    """How a call failed."""
+
+    type: str
+    message: str
+    status: int
+
+
+class Call(NamedTuple):
+    """A call to a model.
+
+    Attributes:
+        endpoint: Where it went.
+        shape: Whose bodies it has.
+        api: Of OpenAI's: `chat` or `responses`; `embeddings`.
+        model: The one that was asked.
+        answered: The one that answered.
+        id: The answer's.
+        system: What the model was instructed with.
+        messages: What it was told, the system's messages not among them.
+        answers: What it said.
+        finishes: Why each answer ended.
+        tools: Definitions: name, description and schema.
+        parameters: By OpenAI's names.
+        usage: Tokens.
+        vectors: The embeddings.
+        failure: How it failed, if it did.
+        fingerprint: Of the system that answered.
+    """
+
+    endpoint: Endpoint
+    shape: str
+    api: str
+    model: str
+    answered: str
+    id: str
+    system: list[Message]
+    messages: list[Message]
+    answers: list[Message]
+    finishes: list[str]
+    tools: list[dict[str, Any]]
+    parameters: dict[str, Any]
+    usage: Usage
+    vectors: list[list[Any]]
+    failure: Failure | None
+    fingerprint: str
+
+    @property
+    def url(self) -> str:
+        """The provider's endpoint."""
+        url = self.endpoint.urls.get(self.api, "custom-model-nopath")
+        return url.replace("{model}", self.model or self.answered)
+
+
+def call_of(told: Told, failure: Failure | None) -> Call:
+    """Return the call that a span tells of."""
+    answered = told.text("model.answered")
+    model = told.text("model") or answered
+    provider, endpoint = _provider(told, model)
+    model, answered = _bare(model, provider), _bare(answered, provider)
+    system, messages = _spoken(told)
+    answers = _answered(told)
+    return Call(
+        endpoint=endpoint,
+        shape=_shape(endpoint, model),
+        api=_api(told),
+        model=model,
+        answered=answered or model,
+        id=told.text("response.id"),
+        system=system,
+        messages=messages,
+        answers=answers,
+        finishes=_finishes(told, answers),
+        tools=told.one("tools") or [],
+        parameters=_parameters(told),
+        usage=_usage(told),
+        vectors=(told.one("embeddings") or []) if told.kind == "embedding" else [],
+        failure=failure,
+        fingerprint=told.text("fingerprint"),
+    )
+
+
+def _provider(told: Told, model: str) -> tuple[str, Endpoint]:
+    """Return who was called: as the span says, or if it says nothing, whose model it is."""
+    names = [name for name in told.all("provider") if isinstance(name, str) and name.lower() not in FRAMEWORKS]
+    known = next((found for name in names if (found := providers_in([name]))), None)
+    if known:
+        provider = min(known, key=lambda one: (one not in ENDPOINTS, one != "azure", one))
+        return provider, ENDPOINTS.get(provider, CUSTOM)
+    return ("", CUSTOM) if names else ((maker := _maker(model)), ENDPOINTS.get(maker, CUSTOM))
+
+
+def _maker(model: str) -> str:
+    bare = model.lower().rpartition("/")[2]
+    return next((maker for beginning, maker in MODELS if bare.startswith(beginning)), "")
+
+
+def _shape(endpoint: Endpoint, model: str) -> str:
+    if endpoint is not CUSTOM:
+        return endpoint.shape
+    # Bedrock's Claude takes and gives what Anthropic's does: `eu.anthropic.claude-…`.
+    return "anthropic" if "claude" in model.lower() else CUSTOM.shape
+
+
+def _bare(model: str, provider: str) -> str:
+    """Return a model's name without the provider that routers put before it: `openai/gpt-4o`."""
+    first, slash, rest = model.partition("/")
+    return rest if slash and rest and provider in providers_in([first]) else model
+
+
+def _api(told: Told) -> str:
+    if told.kind == "embedding":
+        return "embeddings"
+    is_response = told.text("api") == "responses" or told.text("response.id").startswith("resp_")
+    return "responses" if is_response or told.facts.name in ("Response", "openai.response") else "chat"
+
+
+def _spoken(told: Told) -> tuple[list[Message], list[Message]]:
+    """Return what the system said, and what was said otherwise."""
+    messages = told.messages("messages")
+    instructions = told.messages("instructions")
+    # The conversation may begin with them as well.
+    system = [message for message in messages if message.role == "system"]
+    said = [message.parts for message in system]
+    added = [message for message in instructions if message.parts not in said]
+    return [*added, *system], [message for message in messages if message.role != "system"]
+
+
+def _answered(told: Told) -> list[Message]:
+    answers = told.messages("answers")
+    calls: list[Part] = told.one("calls") or []
+    if calls and not any(part.kind == "call" for answer in answers for part in answer.parts):
+        first = answers[0] if answers else Message("assistant", [])
+        return [first._replace(parts=[*first.parts, *calls]), *answers[1:]]
+    return answers
+
+
+def _finishes(told: Told, answers: list[Message]) -> list[str]:
+    said = [answer.finish for answer in answers]
+    if any(said):
+        return said
+    listed = told.one("finish") or []
+    return [str(item) for item in (listed if isinstance(listed, list) else [listed])]
+
+
+def _parameters(told: Told) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for given in told.all("parameters"):
+        if isinstance(given, dict):
+            for name, value in given.items():
+                found.setdefault(OTHER_NAMES.get(name) or name, value)
+    found["stop"] = told.redacted("parameter.stop", found.get("stop"))
+    direct = {name: next(told.all(f"parameter.{name}"), None) for name in PARAMETERS}
+    known = {name: direct[name] if direct[name] is not None else found.get(name) for name in PARAMETERS}
+    if isinstance(formats := known.get("encoding_format"), list):
+        known["encoding_format"] = formats[0] if formats else None
+    return {name: value for name, value in known.items() if value not in _UNSET and _is_simple(value)}
+
+
+def _is_simple(value: object) -> bool:
+    return isinstance(value, int | float | str) or (isinstance(value, list) and all(isinstance(i, str) for i in value))
+
+
+def _usage(told: Told) -> Usage:
+    objects = [_inside(value) for value in told.all("usage") if isinstance(value, dict)]
+    known = {
+        fact: found if (found := told.whole(fact)) is not None else _in_objects(objects, *names)
+        for fact, names in _USAGE.items()
+    }
+    given, said, total = known["tokens.input"], known["tokens.output"], known["tokens.total"]
+    if total is None and given is not None:
+        total = given + (said or 0)
+    return Usage(given, said, total, known["tokens.cached"], known["tokens.written"], known["tokens.reasoning"])
+
+
+def _inside(value: dict[str, Any]) -> dict[str, Any]:
+    return value["usage"] if isinstance(value.get("usage"), dict) else value
+
+
+def _in_objects(
+    objects: list[dict[str, Any]], names: tuple[str, ...], nested: tuple[tuple[str, str], ...]
+) -> int | None:
+    for told in objects:
+        values = [told.get(name) for name in names]
+        values += [inner.get(name) for outer, name in nested if isinstance(inner := told.get(outer), dict)]
+        for value in values:
+            if (found := whole(value)) is not None:
+                return found
+    return None

@@ -1,0 +1,105 @@
+"""Which content may leave, decided before a row is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NamedTuple
+
+from .._guard import swallow
+from .._spans import REQUEST_KINDS
+from ..dialects import Side
+from ._messages import Message, Part
+
+_SIDES: Final[tuple[Side, ...]] = ("inputs", "outputs")
+
+
+class Where(NamedTuple):
+    """Where a text stands that is about to leave.
+
+    Attributes:
+        kind: The kind of the call, for instance `llm` or `tool`.
+        side: Whether it went into the call or came out of it.
+        key: What it is called where it stands: `content` of a message, or the name of an argument or field.
+    """
+
+    kind: str
+    side: Side
+    key: str
+
+
+class Content(NamedTuple):
+    """Which content may leave.
+
+    Attributes:
+        inputs: The kinds of calls whose inputs may: messages, arguments, queries.
+        outputs: The kinds of calls whose outputs may: answers, results, matches, messages of errors.
+        redact: Given each text of such content, returns what is sent in its place. If it raises, or returns
+            no text, that content is left out.
+    """
+
+    inputs: frozenset[str] = REQUEST_KINDS
+    outputs: frozenset[str] = REQUEST_KINDS
+    redact: Callable[[str, Where], str] | None = None
+
+    @classmethod
+    def without(cls, words: Iterable[str], redact: Callable[[str, Where], str] | None = None) -> Content:
+        """Return what may leave if some of it may not.
+
+        Args:
+            words: `all`, `inputs`, `outputs`, a kind (`tool`), or one side of a kind (`tool.inputs`).
+            redact: As in the attributes.
+
+        Raises:
+            ValueError: A word is none of these; the message lists them.
+        """
+        kept = {side: set(REQUEST_KINDS) for side in _SIDES}
+        for word in words:
+            kinds, sides = _covered(word)
+            for side in sides:
+                kept[side] -= kinds
+        return cls(frozenset(kept["inputs"]), frozenset(kept["outputs"]), redact)
+
+    def may_leave(self, kind: str, side: Side) -> bool:
+        """Tell whether one side of a kind's content may leave."""
+        return kind in (self.inputs if side == "inputs" else self.outputs)
+
+    def redacted(self, value: Any, where: Where) -> Any:
+        """Return content with all its texts redacted; `None` if that fails."""
+        if self.redact is None:
+            return value
+        try:
+            return _redacted(value, where, self.redact)
+        except Exception as error:  # noqa: BLE001  # the user's function may do anything
+            swallow("redact", error)
+            return None
+
+
+def _covered(word: str) -> tuple[frozenset[str], tuple[Side, ...]]:
+    """Return which kinds and sides a word stands for."""
+    if word == "all":
+        return REQUEST_KINDS, _SIDES
+    kind, _, side = word.rpartition(".")
+    if not kind:
+        kind, side = (word, "") if word in REQUEST_KINDS else ("", word)
+    sides = tuple(known for known in _SIDES if side in ("", known))
+    if (kind and kind not in REQUEST_KINDS) or not sides or not word:
+        known = ", ".join(sorted(REQUEST_KINDS))
+        raise ValueError(f"content is one of all, inputs, outputs, {known}, or such as tool.inputs, not {word!r:.60}")
+    return frozenset({kind}) if kind else REQUEST_KINDS, sides
+
+
+def _redacted(value: Any, where: Where, redact: Callable[[str, Where], str]) -> Any:
+    if isinstance(value, str):
+        shown = redact(value, where)
+        if not isinstance(shown, str):
+            raise TypeError(f"the redaction hook returned no str but {type(shown).__name__}")
+        return shown
+    if isinstance(value, Message):
+        return value._replace(parts=[_redacted(part, where, redact) for part in value.parts])
+    if isinstance(value, Part):
+        return value._replace(value=_redacted(value.value, where, redact))
+    if isinstance(value, dict):
+        return {key: _redacted(item, where._replace(key=key), redact) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_redacted(item, where, redact) for item in value]
+    return value

@@ -1,0 +1,258 @@
+"""Messages in whatever form a family writes them, as one: roles and parts.
+
+OpenTelemetry's parts, OpenAI's chats and Responses, Anthropic's blocks, Gemini's contents, Bedrock's
+Converse, LangChain's serialised messages, Vercel's. What is none of these is shown as it is, as a text.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, NamedTuple
+
+from ._json import read, text_of, tidy
+
+PartKind = Literal["text", "reasoning", "call", "result", "other"]
+
+
+class Part(NamedTuple):
+    """One part of a message.
+
+    Attributes:
+        kind: What it is.
+        value: A text, a call's arguments, a call's result, or the part as it came.
+        id: A call's id.
+        name: A tool's name.
+    """
+
+    kind: PartKind
+    value: Any
+    id: str = ""
+    name: str = ""
+
+
+class Message(NamedTuple):
+    """One message.
+
+    Attributes:
+        role: `system`, `user`, `assistant`, `tool`, or the family's own word.
+        parts: What is said.
+        name: The speaker's name.
+        finish: Why an answer ended.
+    """
+
+    role: str
+    parts: list[Part]
+    name: str = ""
+    finish: str = ""
+
+
+_ROLES: Final = {
+    "human": "user",
+    "ai": "assistant",
+    "aimessagechunk": "assistant",
+    "model": "assistant",
+    "unknown": "assistant",
+    "function": "tool",
+}
+_PART_KINDS: Final[dict[str, PartKind]] = {
+    "text": "text",
+    "input_text": "text",
+    "output_text": "text",
+    "refusal": "text",
+    "reasoning": "reasoning",
+    "thinking": "reasoning",
+    "tool_call": "call",
+    "tool_use": "call",
+    "tool-call": "call",
+    "function_call": "call",
+    "function": "call",
+    "server_tool_call": "call",
+    "server_tool_use": "call",
+    "tool_call_response": "result",
+    "tool_result": "result",
+    "tool-result": "result",
+    "function_call_output": "result",
+    "server_tool_call_response": "result",
+    "image": "other",
+    "image_url": "other",
+    "input_image": "other",
+    "input_audio": "other",
+    "input_file": "other",
+    "audio": "other",
+    "document": "other",
+    "blob": "other",
+    "uri": "other",
+    "file": "other",
+}
+# Parts that say what they are by the one key they have: Gemini's and Bedrock's.
+_PART_KEYS: Final[dict[str, PartKind]] = {
+    "functionCall": "call",
+    "function_call": "call",
+    "functionResponse": "result",
+    "function_response": "result",
+    "toolUse": "call",
+    "toolResult": "result",
+    "reasoningContent": "reasoning",
+    "inlineData": "other",
+    "fileData": "other",
+    "image": "other",
+    "document": "other",
+}
+_TEXTS: Final = ("content", "text", "thinking", "reasoning", "summary", "refusal", "reasoningText")
+_IDS: Final = ("call_id", "tool_call_id", "toolCallId", "tool_use_id", "toolUseId", "id")
+_NAMES: Final = ("name", "toolName", "tool_name")
+_ARGUMENTS: Final = ("arguments", "input", "args")
+_RESULTS: Final = ("response", "result", "content", "output")
+_FINISHES: Final = ("finish_reason", "stop_reason", "finishReason")
+_REASONINGS: Final = ("reasoning_content", "reasoning")
+# What holds the messages of a request or an answer, and what holds those to the system.
+_ENVELOPES: Final = (
+    *("messages", "contents", "input_messages", "choices", "candidates", "generations", "output", "input"),
+    *("inputs", "prompt", "prompts", "texts", "outputs", "combined_chunk_content", "message"),
+)
+_SYSTEMS: Final = ("system", "instructions", "systemInstruction", "system_instruction")
+_SPEAKING: Final = frozenset({"role", "parts", "content", "contents", "tool_calls", "kwargs"})
+# A role for what in the Responses API is an item of its own.
+_SPEAKERS: Final[dict[PartKind, str]] = {"call": "assistant", "result": "tool", "reasoning": "assistant"}
+
+
+def messages_of(value: object, role: str) -> list[Message]:
+    """Return the messages that a value holds; texts without a speaker are said by `role`."""
+    value = read(value)
+    if isinstance(value, str):
+        return [Message(role, [Part("text", value)])] if value else []
+    if isinstance(value, list):
+        if value and all(map(_is_part, value)) and not any(map(_is_item, value)):
+            return [Message(role, [_part(item) for item in value])]
+        return [message for item in value for message in messages_of(item, role)]
+    if isinstance(value, dict):
+        return _of_object(value, role)
+    return [] if value is None else [Message(role, [Part("text", text_of(value))])]
+
+
+def parts_of(value: object) -> list[Part]:
+    """Return the parts of a message's content."""
+    value = read(value)
+    if isinstance(value, list):
+        return [part for item in value for part in parts_of(item)]
+    if isinstance(value, dict):
+        return [_part(value)]
+    return [] if value is None or value == "" else [Part("text", text_of(value))]
+
+
+def text_in(messages: list[Message]) -> str:
+    """Return all that is said in messages as one text."""
+    said = [text_of(part.value) for message in messages for part in message.parts]
+    return "\n".join(text for text in said if text)
+
+
+def _of_object(value: dict[str, Any], role: str) -> list[Message]:
+    if value.get("lc") and isinstance(value.get("kwargs"), dict):
+        return _of_object(_unpacked(value), role)
+    if isinstance(read(value.get("message")), dict | list):
+        return _chosen(value, role)
+    if isinstance(value.get("content"), dict) and "role" not in value:  # Gemini's candidates
+        return [_finished(message, value) for message in messages_of(value["content"], role)]
+    if _is_part(value):
+        part = _part(value)
+        return [Message(_SPEAKERS.get(part.kind, role), [part])]
+    if _SPEAKING.isdisjoint(value):
+        key = next((key for key in _ENVELOPES if value.get(key) not in (None, "", [])), "")
+        system = next((messages_of(value[key], "system") for key in _SYSTEMS if value.get(key)), [])
+        return [*system, *(messages_of(value[key], role) if key else [] if system else _as_it_is(value, role))]
+    return [_message(value, role)]
+
+
+def _as_it_is(value: dict[str, Any], role: str) -> list[Message]:
+    return [Message(role, [Part("text", text_of(value))])] if value else []
+
+
+def _unpacked(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a message that LangChain serialised: what made it, or only `{"messages": …}` around others."""
+    inside = value["kwargs"]
+    path = value.get("id")
+    kind = str(path[-1]).lower() if isinstance(path, list) and path else ""
+    return {"role": inside.get("type") or kind.removesuffix("chunk").removesuffix("message"), **inside}
+
+
+def _chosen(value: dict[str, Any], role: str) -> list[Message]:
+    """Return the message of one of an answer's choices."""
+    message = read(value["message"])
+    if isinstance(message, list):
+        message = {"content": message}
+    about = value["generation_info"] if isinstance(value.get("generation_info"), dict) else value
+    return [_finished(said, about) for said in messages_of(message, role)]
+
+
+def _finished(message: Message, about: dict[str, Any]) -> Message:
+    return message if message.finish else message._replace(finish=_first(about, _FINISHES))
+
+
+def _message(value: dict[str, Any], role: str) -> Message:
+    said = _first(value, ("role",)).lower()
+    role = _ROLES.get(said, said) or role
+    parts = [Part("reasoning", value[key]) for key in _REASONINGS if isinstance(value.get(key), str) and value[key]][:1]
+    parts += next((found for key in ("parts", "content", "contents") if (found := parts_of(value.get(key)))), [])
+    more = value.get("additional_kwargs")
+    calls = read(value.get("tool_calls")) or (more.get("tool_calls") if isinstance(more, dict) else None)
+    parts += [_call(call) for call in calls or () if isinstance(call, dict)] if isinstance(calls, list | None) else []
+    if isinstance(legacy := read(value.get("function_call")), dict):
+        parts.append(_call(legacy))
+    if role == "tool" and not any(part.kind == "result" for part in parts):
+        told = "\n".join(text_of(part.value) for part in parts)
+        parts = [Part("result", told, _first(value, _IDS), _first(value, _NAMES))]
+    return Message(role, parts, _first(value, ("name",)), _first(value, _FINISHES))
+
+
+def _is_part(value: object) -> bool:
+    if not isinstance(value, dict) or "role" in value or "kwargs" in value:
+        return False
+    kind = value.get("type")
+    if isinstance(kind, str):
+        return kind in _PART_KINDS
+    return "text" in value or (len(value) == 1 and not _PART_KEYS.keys().isdisjoint(value))
+
+
+def _is_item(value: dict[str, Any]) -> bool:
+    """Tell whether a part is an item of the Responses API, which stands among messages."""
+    return value.get("type") in ("function_call", "function_call_output")
+
+
+def _part(value: dict[str, Any]) -> Part:
+    kind = _PART_KINDS.get(str(value.get("type")))
+    if kind is None:
+        inner = next((key for key in _PART_KEYS if isinstance(value.get(key), dict | list)), "")
+        kind = _PART_KEYS.get(inner, "text" if "text" in value or "content" in value else "other")
+        value = value[inner] if inner and kind != "other" and isinstance(value[inner], dict) else value
+    if kind == "call":
+        return _call(value)
+    if kind == "result":
+        given = next((value[key] for key in _RESULTS if value.get(key) is not None), "")
+        return Part("result", tidy(given), _first(value, _IDS), _first(value, _NAMES))
+    if kind == "other":
+        return Part("other", tidy(value))
+    return Part(kind, _text(next((value[key] for key in _TEXTS if value.get(key)), "")))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):  # summaries of reasoning
+        return "\n".join(_text(item) for item in value)
+    if isinstance(value, dict) and isinstance(value.get("text"), str):
+        return str(value["text"])
+    return text_of(value)
+
+
+def _call(value: dict[str, Any]) -> Part:
+    function = value.get("function")
+    inside = {**value, **function} if isinstance(function, dict) else value
+    given: Any = next((inside[key] for key in _ARGUMENTS if inside.get(key) is not None), {})
+    return Part("call", tidy(read(given)), _first(inside, _IDS), _first(inside, _NAMES))
+
+
+def _first(value: dict[str, Any], keys: tuple[str, ...]) -> str:
+    for key in keys:
+        found = value.get(key)
+        if isinstance(found, str) and found:
+            return found
+        if isinstance(found, int) and not isinstance(found, bool):
+            return str(found)
+    return ""

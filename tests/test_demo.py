@@ -9,7 +9,9 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import pytest
 
 from helicone_otel import _demo
 from helicone_otel._cli.loopback import serving
-from helicone_otel._cli.tree import GatewayCall, Request, Session, Step
+from helicone_otel._cli.tree import GatewayCall, LoggedRow, Request, Session, Step
 from helicone_otel._demo.check import Expected, World, disagreements
 from helicone_otel._demo.models import demo_helicone
 from helicone_otel._testing.fake.rows import Row
@@ -85,7 +87,7 @@ def call(status: int, **headers: str) -> GatewayCall:
 
 def a_session(*calls: GatewayCall, upserts: int = 1, session_id: str = "s1", name: str = "Trip") -> Session:
     llm = Request("llm", "m", "/a", 0, 1, None, calls or (call(429), call(200)))
-    upsert = Request("vector_db", "", "/a/upsert", 0, 1, None, ())
+    upsert = Request("vector_db", "", "/a/upsert", 0, 1, None, (), (LoggedRow("VectorDB", "vector_db", 200, ()),))
     leaf = Step("upsert", "/a/upsert", "vector_db", 1, 0, 1, None, (upsert,) * upserts, ())
     step = Step("a", "/a", "task", 1, 0, 1, None, (llm,), (leaf,))
     return Session(session_id, name, Step("", "/", None, 0, 0, 1, None, (), (step,)))
@@ -108,7 +110,12 @@ def a_world(
     leaked: frozenset[str] = frozenset(),
 ) -> World:
     seen = (*(rows or (row(429), row(200))), *log)
-    return World(seen, {"/witness/upsert": 1, "/weather": 1, **(asked or {})}, leaked)
+    listed = Counter((seen.session_id or "", seen.session_name) for seen in seen)
+    return World(seen, {"/witness/upsert": 1, "/weather": 1, **(asked or {})}, leaked, listed)
+
+
+def replace_sends(world: World, sends: int) -> World:
+    return replace(world, rows=[replace(row, sends=sends) for row in world.rows])
 
 
 def test_a_world_in_which_all_agree_is_found_to_agree() -> None:
@@ -173,6 +180,8 @@ WRONG = {"Helicone-Session-Path": "/b"}
             a_world(log=(logged(response={"_type": "vector_db", "matches": [{"score": "high"}]}),)),
             "the row of vector_db at /a/upsert: a score among the matches is no number",
         ),
+        (a_session(), a_world(log=()), "row of session ('s1', 'Trip'): seen 2 times, drawn 3 times"),
+        (a_session(), replace_sends(a_world(), 2), "the row  was sent 2 times"),
         (a_session(), a_world(asked={"/weather": 0}), "the agent never asked a host that is no gateway"),
         (a_session(), a_world(leaked=frozenset({"Helicone-Session-Id"})), "Helicone-Session-Id left for a host"),
     ],

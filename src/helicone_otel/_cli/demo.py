@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from helicone_otel import _demo
+from helicone_otel._api import Api
 from helicone_otel._demo.check import World, disagreements
 from helicone_otel._demo.models import demo_helicone
 from helicone_otel._demo.town import WITNESS_PATH, Town
+from helicone_otel._settings import Settings
 from helicone_otel._testing.fake.server import FakeHelicone
 
 from .draw import draw, terminal
 from .loopback import serving
 from .run import Run, observe
 from .text import visible
-from .tree import as_data
+from .tree import Session, as_data
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,7 +68,14 @@ def _observed(screen: Console) -> tuple[Run, World]:
 
     with serving(helicone), serving(town), status, _reading(tell) as output:
         run = observe(command, _environment(os.environ, helicone, town), stdout=output, helicone=helicone)
-    return run, World(helicone.rows, town.asked, town.leaked)
+        listed = _read_back(helicone, run.sessions)
+    return run, World(helicone.rows, town.asked, town.leaked, listed)
+
+
+def _read_back(helicone: FakeHelicone, sessions: Sequence[Session]) -> dict[tuple[str, str], int]:
+    api = Api(Settings(api_key=helicone.key, log_endpoint=helicone.url))
+    listed = [entry for session in sessions for entry in api.sessions(session.id)]
+    return {(entry["session_id"], entry["session_name"]): entry["total_requests"] for entry in listed}
 
 
 def _conclude(screen: Console, run: Run, world: World, problems: list[str]) -> None:

@@ -22,7 +22,7 @@ from .parcel import Parcel
 from .post import Post
 from .verdict import Fate, Verdict
 
-__all__ = ["CONNECTIONS", "MAX_BYTES", "Client", "Parcel"]
+__all__ = ["CONNECTIONS", "MAX_BYTES", "Client", "Parcel", "out_of_sight"]
 
 # Rows that wait, as they are sent.
 MAX_BYTES: Final = 64 * 2**20
@@ -100,7 +100,7 @@ class Client:
         # Threads may be frozen, or cannot be started any more where the interpreter ends: this one is here.
         if self._helps.acquire(timeout=seconds):
             try:
-                with _out_of_sight():
+                with out_of_sight():
                     while (parcel := self._outbox.take(until)) is not None:
                         self._deliver(parcel, max(until - time.monotonic(), 0.1))
             finally:
@@ -125,7 +125,7 @@ class Client:
                 self._threads += 1
 
     def _work(self, outbox: Outbox) -> None:
-        with _out_of_sight():
+        with out_of_sight():
             while (parcel := outbox.take()) is not None:
                 try:
                     self._deliver(parcel)
@@ -154,7 +154,7 @@ class Client:
 
 
 @contextlib.contextmanager
-def _out_of_sight() -> Iterator[None]:
+def out_of_sight() -> Iterator[None]:
     """Make no spans of what is sent here, and put no session's headers on it, wherever the thread was started."""
     # Not imported above: it imports `opentelemetry.propagate`, see the package's docstring.
     from opentelemetry.instrumentation.utils import suppress_instrumentation  # noqa: PLC0415

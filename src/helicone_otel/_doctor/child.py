@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from helicone_otel import _wire
-from helicone_otel._by_name import ENDPOINT
+from helicone_otel._by_name import ENDPOINT, LOG
 from helicone_otel._cli.loopback import serving
 from helicone_otel._testing.fake.requests import Request
 from helicone_otel._testing.fake.server import FakeHelicone
@@ -54,7 +54,7 @@ def probe(environ: Mapping[str, str]) -> Probe:
 
 def _child_environment(environ: Mapping[str, str], stand_in: str) -> dict[str, str]:
     """Return the user's environment, with the stand-in as a gateway and nothing that leaves the machine."""
-    child = {name: value for name, value in environ.items() if name != ENDPOINT}
+    child = {name: value for name, value in environ.items() if name not in (ENDPOINT, LOG)}
     child[_GATEWAYS] = ",".join(filter(None, [environ.get(_GATEWAYS, "").strip(), stand_in]))
     child["OTEL_METRICS_EXPORTER"] = child["OTEL_LOGS_EXPORTER"] = "none"
     for name in ("NO_PROXY", "no_proxy"):

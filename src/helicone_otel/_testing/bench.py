@@ -17,12 +17,15 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from .._bootstrap import INSTALLATION
 from .._cli.loopback import serving
+from .._exporter import HeliconeSpanExporter
 from .._registry import REGISTRY
 from .._settings import SETTINGS, Settings
 from .._settled import settled
 from .fake.keys import KEY
 from .fake.server import FakeHelicone
 from .provider import ScriptedProvider
+
+_FLUSH_MILLIS: Final = 5000
 
 
 class Bench(NamedTuple):
@@ -72,12 +75,14 @@ def _put_in_place(
     environment: pytest.MonkeyPatch, server: FakeHelicone, spans: list[ReadableSpan]
 ) -> Iterator[tuple[TracerProvider, Callable[[Mapping[str, object]], None]]]:
     was_installed, settings_before = INSTALLATION.installed, REGISTRY.settings
+    logged_before = INSTALLATION.exporter
     provider = _provider()
 
     def configure(changes: Mapping[str, Any]) -> None:
         settings = _settings(server, changes)
         _write(environment, settings)
         INSTALLATION.install(settings, provider)
+        _log_with(HeliconeSpanExporter(settings=settings) if settings.log else None)
 
     configure({})
     INSTALLATION.add_to_all(_listener)
@@ -88,6 +93,7 @@ def _put_in_place(
     finally:
         detach(token)
         _LISTENER.spans = None
+        _log_with(logged_before)
         if not was_installed:
             INSTALLATION.uninstall()
         REGISTRY.configure(settings_before)
@@ -108,6 +114,14 @@ def _provider() -> TracerProvider:
     return made
 
 
+def _log_with(exporter: HeliconeSpanExporter | None) -> None:
+    """Log with another exporter; the one before is not to look for a server that is gone when Python ends."""
+    before = INSTALLATION.exporter
+    INSTALLATION.log(exporter)
+    if before is not None and before is not exporter:
+        before.shutdown(_FLUSH_MILLIS)
+
+
 def _direct_clients(environment: pytest.MonkeyPatch, server: FakeHelicone) -> None:
     """Lead the providers' SDKs to the gateway, and past whatever proxy the machine has."""
     for provider, base_url in (("OPENAI", f"{server.url}/v1"), ("ANTHROPIC", server.url)):
@@ -119,7 +133,8 @@ def _direct_clients(environment: pytest.MonkeyPatch, server: FakeHelicone) -> No
 
 def _settings(server: FakeHelicone, changes: Mapping[str, Any]) -> Settings:
     others = tuple(changes.get("gateway_hosts", ()))
-    return Settings(**{**changes, "gateway_hosts": (server.url.removeprefix("http://"), *others)})
+    log = {"api_key": server.key, "log_endpoint": server.url}
+    return Settings(**{**log, **changes, "gateway_hosts": (server.url.removeprefix("http://"), *others)})
 
 
 def _write(environment: pytest.MonkeyPatch, settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -24,6 +25,11 @@ class Owner(NamedTuple):
 
     organization: str
     reads: bool
+
+
+def new_key() -> str:
+    """Return a key that nobody else has."""
+    return "-".join(["sk-helicone", *(secrets.token_hex(4)[:7] for _ in range(4))])
 
 
 def is_well_formed(key: str) -> bool:
@@ -51,9 +57,9 @@ def key_of(headers: Mapping[str, str]) -> str:
 class Keys:
     """The keys that exist. One that does not is well formed at best."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: str = KEY) -> None:
         self._owners: dict[str, Owner] = {}
-        self.admit(KEY)
+        self.admit(key)
         self.admit(WRITE_ONLY_KEY)
 
     def admit(self, key: str, organization: str = DEFAULT) -> None:

@@ -42,7 +42,7 @@ def query(request: Request, organization: str, store: Store) -> Outcome:
                 data = answer(store, organization, body, *arguments)
             except InvalidError as error:
                 return Outcome(in_json(400, {"message": "Validation Failed", "details": str(error)}))
-            except (QueryError, FilterError, ValueError, TypeError) as error:
+            except (QueryError, FilterError, ValueError, TypeError, LookupError, AttributeError) as error:
                 return Outcome(in_json(500, {"data": None, "error": str(error)}))
             return Outcome(in_json(200, {"data": data, "error": None}))
     return Outcome(in_json(404, {"error": f"there is no {request.method} {path}"}))

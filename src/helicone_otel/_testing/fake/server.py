@@ -36,11 +36,10 @@ class FakeHelicone(LoopbackServer):
         closing: Set when the server ends, so that nobody waits for its slow answers.
     """
 
-    key: Final = KEY
-    write_only_key: Final = WRITE_ONLY_KEY
-
-    def __init__(self, provider: Provider | None = None, max_rows: int = MAX_ROWS) -> None:
-        self.keys = Keys()
+    def __init__(self, provider: Provider | None = None, *, key: str = KEY, max_rows: int = MAX_ROWS) -> None:
+        self.key = key
+        self.write_only_key = WRITE_ONLY_KEY
+        self.keys = Keys(key)
         self.store = Store(max_rows)
         self.troubles = Troubles()
         self.closing = threading.Event()
@@ -61,6 +60,14 @@ class FakeHelicone(LoopbackServer):
         with self._lock:
             return [request for by, request in self._seen if by == door]
 
+    def forget(self) -> None:
+        """Forget rows and requests, and let all be well; keys stay."""
+        self.troubles.end()
+        self.store.forget()
+        with self._lock:
+            self._seen.clear()
+            self._bytes = 0
+
     def answer(self, request: Request) -> tuple[Outcome, Trouble]:
         """Answer a request, and store what becomes rows."""
         door, open_ = self._door(request)
@@ -68,7 +75,10 @@ class FakeHelicone(LoopbackServer):
         trouble = self.troubles.take(door)
         if not trouble.makes_rows and not trouble.drop:
             return Outcome(trouble.reply or in_text(200, "")), trouble
-        outcome = open_(request)
+        try:
+            outcome = open_(request)
+        except Exception as error:  # noqa: BLE001  # without an answer nobody would know whose fault it was
+            outcome = refused(500, f"the fake Helicone failed itself: {type(error).__name__}: {error}")
         if trouble.makes_rows:
             self.store.add(outcome.rows)
         return Outcome(trouble.reply or outcome.reply), trouble

@@ -28,11 +28,11 @@ from helicone_otel._cli.loopback import serving
 from helicone_otel._client import Client, Parcel, outbox, post
 from helicone_otel._client.outbox import Outbox
 from helicone_otel._client.verdict import MAX_WAIT, Fate, judge, retry_after, said
+from helicone_otel._testing.fake.keys import KEY
 from helicone_otel._testing.fake.server import FakeHelicone
 from helicone_otel._testing.fake.troubles import Trouble
 from wire import Wire, listening
 
-KEY = FakeHelicone.key
 OTHER_KEY = "sk-helicone-another-tenants-ownkeys-nobodys"
 
 

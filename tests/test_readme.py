@@ -48,7 +48,8 @@ def test_what_is_made_known_by_hand_stands_where_the_text_says(helicone: Helicon
     assert [span.name for span in helicone.spans] == ["execute_tool get_weather", "search guides", "shorten"]
 
 
-def test_the_hooks_of_the_log_do_what_the_text_says(helicone: Helicone) -> None:
+@pytest.mark.usefixtures("helicone")
+def test_the_hooks_of_the_log_do_what_the_text_says() -> None:
     (block,) = [block for block in BLOCKS if "key_for" in block]
     names: dict[str, Any] = {}
     exec(compile(block, "README.md", "exec"), names)  # it is our own

@@ -12,7 +12,6 @@ from ._messages import Message, Part
 from ._told import Told
 
 # What OpenLIT writes where nothing was asked for.
-_PARAMETER: Final = "parameter."
 _TEXTS: Final = frozenset({"stop", "reasoning_effort", "service_tier", "encoding_format"})
 _UNSET: Final = (-1, "", None)
 # Of an object that tells of usage, by the fact: the names at its top, and within its details.
@@ -205,7 +204,7 @@ def _parameters(told: Told) -> dict[str, Any]:
                 found.setdefault(OTHER_NAMES.get(name) or name, value)
     if "stop" in found:
         found["stop"] = told.redacted("parameter.stop", found["stop"])
-    direct = {fact.removeprefix(_PARAMETER): told.one(fact) for fact in told.facts_like(_PARAMETER)}
+    direct = told.parameters()
     known = {name: direct.get(name, found.get(name)) for name in PARAMETERS if name in direct or name in found}
     if isinstance(formats := known.get("encoding_format"), list):
         known["encoding_format"] = formats[0] if formats else None

@@ -59,9 +59,11 @@ class Content(NamedTuple):
                 kept[side] -= kinds
         return cls(frozenset(kept["inputs"]), frozenset(kept["outputs"]), redact)
 
-    def may_leave(self, kind: str, side: Side) -> bool:
-        """Tell whether one side of a kind's content may leave."""
-        return kind in (self.inputs if side == "inputs" else self.outputs)
+    def withheld(self, kind: str) -> tuple[Side, ...]:
+        """Return the sides of a kind's content that may not leave."""
+        if kind in self.inputs and kind in self.outputs:
+            return ()
+        return tuple(side for side, kinds in zip(_SIDES, (self.inputs, self.outputs), strict=True) if kind not in kinds)
 
     def redacted(self, value: Any, where: Where) -> Any:
         """Return content with all its texts redacted; `None` if that fails."""

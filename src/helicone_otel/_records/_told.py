@@ -20,6 +20,7 @@ from ._types import Event, Facts
 _EVENTS_IN: Final = ("events", "all_messages_events")
 _EVENT_NAME: Final = "event.name"
 _MAX_EVENTS: Final = 10_000
+_TOKENS: Final = "tokens."
 _PARAMETER: Final = "parameter."
 _MAX_SHAPES: Final = 512
 # Spans with more attributes are seldom alike.
@@ -47,11 +48,13 @@ class _Shape(NamedTuple):
         places: By the fact.
         scalars: The attributes of those facts that are no content and need no reading.
         parameters: Names of parameters, and the facts that are their values.
+        tokens: The facts that are numbers of tokens.
     """
 
     places: dict[str, tuple[_Place, ...]]
     scalars: dict[str, tuple[str, ...]]
     parameters: tuple[tuple[str, str], ...]
+    tokens: tuple[str, ...]
 
 
 def _indexed() -> dict[str, tuple[tuple[str, int, str], ...]]:
@@ -84,7 +87,7 @@ def _shape_of(attributes: tuple[str, ...]) -> _Shape:
         if fact not in SIDES and all(place.form == "plain" for place in found)
     }
     parameters = tuple((fact.removeprefix(_PARAMETER), fact) for fact in places if fact.startswith(_PARAMETER))
-    return _Shape(places, scalars, parameters)
+    return _Shape(places, scalars, parameters, tuple(fact for fact in places if fact.startswith(_TOKENS)))
 
 
 # Of an event's attributes, those that are JSON; `content` is what was said, whatever it looks like.
@@ -113,7 +116,8 @@ class Told:
         self._withheld = content.withheld(kind)
         keys = tuple(self.attributes)
         shape = _shape_of(keys) if len(keys) <= _MAX_KEYS else _shape_of.__wrapped__(keys)
-        self._places, self._scalars, self._parameters = shape
+        self._shape = shape
+        self._places = shape.places
 
     def all(self, fact: str) -> Iterator[Any]:
         """Yield what the places of a fact hold, the best first; nothing that is empty or may not leave."""
@@ -143,28 +147,26 @@ class Told:
 
     def whole(self, fact: str) -> int | None:
         """Return a fact as a number that is whole and not negative."""
-        for value in self._given(fact):
-            if (found := whole(value)) is not None:
-                return found
-        return None
+        return next((found for value in self._given(fact) if (found := whole(value)) is not None), None)
 
     def number(self, fact: str) -> float | int | None:
         """Return a fact as a finite number."""
-        for value in self._given(fact):
-            if (found := number(value)) is not None:
-                return found
-        return None
+        return next((found for value in self._given(fact) if (found := number(value)) is not None), None)
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters that have attributes of their own."""
-        return {name: self.one(fact) for name, fact in self._parameters}
+        return {name: self.one(fact) for name, fact in self._shape.parameters}
+
+    def tokens(self) -> dict[str, int | None]:
+        """Return how many tokens there were, by the fact, of those that have attributes of their own."""
+        return {fact: self.whole(fact) for fact in self._shape.tokens}
 
     def _given(self, fact: str) -> Iterable[Any]:
         """Return what the places of a fact hold; most are bare attributes that need no reading."""
-        keys = self._scalars.get(fact)
-        if keys is None:
-            return self.all(fact) if fact in self._places else ()
-        return [self.attributes[key] for key in keys]
+        keys = self._shape.scalars.get(fact)
+        if keys is not None:
+            return map(self.attributes.__getitem__, keys)
+        return self.all(fact) if fact in self._places else ()
 
     def messages(self, fact: str) -> list[Message]:
         """Return messages, from attributes or else from events."""
@@ -182,7 +184,7 @@ class Told:
 
     def time_of(self, fact: str) -> int | None:
         """Return when the first event was that stands for a fact."""
-        return min((event.time for _, event in self._events.get(fact, ())), default=None)
+        return min(event.time for _, event in self._events[fact]) if fact in self._events else None
 
     def redacted(self, fact: str, value: Any) -> Any:
         """Return what is told elsewhere of a fact, as far as it may leave."""
@@ -194,7 +196,7 @@ class Told:
         return self._content.redacted(value, Where(self.kind, side, _KEY_OF.get(fact, fact)))
 
     def _note_events(self) -> None:
-        events = [*self.facts.events[:_MAX_EVENTS]]
+        events = list(self.facts.events[:_MAX_EVENTS])
         for key in _EVENTS_IN:
             if key in self.attributes:
                 events += _events_in(self.attributes[key])

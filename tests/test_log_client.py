@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import trustme
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from helicone_otel import Settings, _guard, session
@@ -212,11 +213,13 @@ def test_retry_after_is_understood_and_bounded(text: str | None, seconds: float 
     assert retry_after(text, datetime(2026, 11, 27, 10, tzinfo=UTC)) == seconds
 
 
+@hypothesis_settings(max_examples=30)
 @given(st.text())
 def test_whatever_stands_in_retry_after_the_wait_is_bounded(text: str) -> None:
     assert retry_after(text) is None or 0 <= (retry_after(text) or 0) <= MAX_WAIT
 
 
+@hypothesis_settings(max_examples=50)
 @given(st.integers(100, 599), st.dictionaries(st.just("Retry-After"), st.text()), st.binary())
 def test_only_ok_is_delivered(status: int, headers: dict[str, str], body: bytes) -> None:
     verdict = judge(status, headers, body)

@@ -2,7 +2,7 @@
 
 Wrapped are the provider's constructor (so that every provider gets the processor, whenever and by
 whomever it is made), `set_global_textmap`, `on_end` of the two stock processors (so that the settled
-copy reaches the user's own exporter), three methods of the SDK's pipelines of processors (`_first`) and
+copy reaches the user's own exporter), the methods of the SDK's pipelines of processors (`_first`) and
 the send of HTTP clients (`_clients`). `uninstall` takes all of it out again; what a Python program has
 imported by name before is beyond anyone's reach.
 """
@@ -102,10 +102,8 @@ class Installation:
                 return
             from ._log import Log  # noqa: PLC0415  # an app that logs nothing should not load it
 
-            self._log = Log()
+            self._log = Log(REGISTRY)
         self._log.switch(exporter)
-        if exporter is not None and self._the_log not in self._makers:
-            self.add_to_all(self._the_log)
 
     @property
     def exporter(self) -> HeliconeSpanExporter | None:
@@ -152,10 +150,6 @@ class Installation:
                 f"session: {type(error).__name__}: {error}"
             )
 
-    def _the_log(self) -> SpanProcessor:
-        assert self._log is not None  # noqa: S101  # it is made before this is
-        return self._log
-
     def _the_processor(self) -> SpanProcessor:
         return self._processor
 
@@ -177,6 +171,8 @@ class Installation:
             self._wraps.wrap(pipeline, "add_span_processor", self._first.adding)
             self._wraps.wrap(pipeline, "on_start", self._first.starting)
             self._wraps.wrap(pipeline, "on_end", self._first.ending)
+            self._wraps.wrap(pipeline, "force_flush", self._first.flushing)
+            self._wraps.wrap(pipeline, "shutdown", self._first.shutting)
         self._first.look_again()
         self._wraps.hook_transports(REGISTRY)
 

@@ -1,7 +1,7 @@
-"""Hands the exporter to Helicone's log what it needs, and nothing else: the processor that HELICONE_LOG adds.
+"""Collects what is to be logged to Helicone: what HELICONE_LOG switches on, for all providers of a process.
 
-OpenTelemetry's own processor would queue every span; this one asks first what became of it, which the
-registry knows by then, and leaves all further work to a thread. So it costs the app no more than that one.
+OpenTelemetry's own processor queues every span. Here the registry, which decides what a span is when it ends,
+hands over those that may become rows, and all further work is a thread's.
 """
 
 from __future__ import annotations
@@ -14,39 +14,38 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING
 
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace import SpanProcessor
-
 from ._guard import swallow, warn_once
 from ._lineage import Entry
-from ._registry import REGISTRY, Registry
+from ._registry import Registry
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan, Span
+    from opentelemetry.sdk.trace import ReadableSpan
 
     from ._exporter import HeliconeSpanExporter
 
+_pid = os.getpid
 
-class Log(SpanProcessor):
-    """Collects the spans of which rows are to be made, one for all providers of a process.
+
+class Log:
+    """Collects the spans of which rows are to be made.
 
     As many spans as rows wait at most; those that come then are counted and dropped.
 
     Args:
-        registry: Where spans are remembered; the process's own if not given.
+        registry: Hands them over.
 
     Attributes:
         exporter: Makes the rows; `None`: nothing is logged.
     """
 
-    def __init__(self, registry: Registry | None = None) -> None:
-        self._registry = registry or REGISTRY
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
         self.exporter: HeliconeSpanExporter | None = None
         self._limit = self._batch = 0
         self._delay = 0.0
         self._waiting: deque[tuple[ReadableSpan, Entry]] = deque()
         self._begin()
-        weak = weakref.WeakMethod(self.shutdown)
+        weak = weakref.WeakMethod(self._leave)
         atexit.register(lambda: (leave := weak()) and leave())
         if hasattr(os, "register_at_fork"):
             begin = weakref.WeakMethod(self._begin)
@@ -54,7 +53,7 @@ class Log(SpanProcessor):
 
     def _begin(self) -> None:
         """Begin with nothing: at first, and in a child that was forked, whose parent logs what it had."""
-        self._pid = os.getpid()
+        self._pid = _pid()
         self._waiting.clear()
         self._awake = threading.Event()
         self._lock = threading.Lock()
@@ -71,24 +70,13 @@ class Log(SpanProcessor):
             limits = exporter.limits
             self._limit, self._batch, self._delay = limits.queue, limits.batch, limits.delay / 1000
         self.exporter = exporter
-        self._awake.set()  # how long it waits may be another time now
+        self._registry.log = self._put if exporter is not None else None
+        self._registry.flush_log = self.flush if exporter is not None else None
+        if self._thread is not None:
+            self._awake.set()  # how long it waits may be another time now
 
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Do nothing: what a span is shows at its end."""
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Take note of a span that has ended, if a row may be made of it."""
-        if self.exporter is None:
-            return
-        try:
-            entry = self._registry.candidate(span)
-            if entry is not None:
-                self._put(span, entry)
-        except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
-            swallow("on_end", error)
-
-    def _put(self, span: ReadableSpan, entry: Entry) -> None:
-        if self._pid != os.getpid():
+    def _put(self, entry: Entry, span: ReadableSpan) -> None:
+        if self._pid != _pid():
             self._begin()  # forked by something that tells Python nothing of it, such as uWSGI
         waiting = self._waiting
         if len(waiting) >= self._limit:
@@ -123,22 +111,23 @@ class Log(SpanProcessor):
             except IndexError:
                 return  # another thread is at it
             try:
-                exporter.log(span, self._registry.outcome_later(entry, span))
+                ids = span.get_span_context()
+                if ids is not None and ids.trace_flags.sampled:
+                    exporter.log(span, self._registry.outcome_later(entry, span))
             except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same
                 swallow("log", error)
 
-    def force_flush(self, timeout_millis: int | None = None) -> bool:
-        """Log what is there; tell whether all of it arrived, or was refused for good, within the time."""
+    def flush(self, milliseconds: int) -> bool:
+        """Log what is there; tell whether all of it arrived, or was refused for good, within a time."""
         exporter = self.exporter
         if exporter is None:
             return True
-        end = time.monotonic() + (30000 if timeout_millis is None else timeout_millis) / 1000
+        end = time.monotonic() + milliseconds / 1000
         self._take_all(exporter)
         return exporter.force_flush(int(max(end - time.monotonic(), 0) * 1000))
 
-    def shutdown(self) -> None:
-        """Log what is there; the exporter goes on, as other providers may."""
-        exporter = self.exporter
-        if exporter is not None:
-            self._take_all(exporter)
-            exporter.finish()
+    def _leave(self) -> None:
+        """Log what is there as the interpreter ends, also where no provider is shut down."""
+        if self.exporter is not None and self._waiting:
+            self._take_all(self.exporter)
+            self.exporter.finish()

@@ -7,7 +7,7 @@ What spans are told to bear is written by `_labeller`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opentelemetry import trace
@@ -28,6 +28,7 @@ from ._session import Session
 from ._settings import Settings
 from ._shown import shown, size_of
 from ._spans import CALL_KINDS, Dialect
+from ._stands import Alike
 from .dialects import DIALECTS
 
 if TYPE_CHECKING:
@@ -87,12 +88,17 @@ class Registry:
             what a span is must be decided when it ends; else that can wait until an exporter asks.
         hooked: Where the transport hook writes instead of the propagator: scopes of instrumentations,
             and packages of carriers.
+        log: `log(entry, span)` takes a span that has ended and may become a row of Helicone's log, with what is
+            remembered of it; `None`: nobody logs.
+        flush_log: `flush_log(milliseconds)` sends what was taken so, and tells whether there was time for all.
         attend: `attend(span, parent_context)` takes note of a span that has started (see `_arrivals`).
     """
 
     def __init__(self, settings: Settings | None = None, dialects: Sequence[Dialect] = DIALECTS) -> None:
         self.active = True
         self.thorough = False
+        self.log: Callable[[Entry, ReadableSpan], None] | None = None
+        self.flush_log: Callable[[int], bool] | None = None
         self.hooked: set[str] = set()
         self._dialects = dialects
         self.configure(settings or Settings())
@@ -103,7 +109,8 @@ class Registry:
         self.resolver = Resolver(settings, self._dialects)
         self.lineage = self.resolver.lineage
         self.live = self.lineage.live
-        self._put_recent = self.lineage.recent.put
+        self._recent = self.lineage.recent
+        self._put_recent = self._recent.put
         self._vocabulary = self.resolver.vocabulary
         self._labeller = Labeller(self.resolver)
         self.attend = Arrivals(self.resolver, self._labeller).attend
@@ -237,6 +244,37 @@ class Registry:
         self._put_recent(span_id, entry)
         if isinstance(entry, Record):
             self._settle(entry, span)
+            self._offer(entry, span)
+        elif self.log is not None:
+            if entry[0].request:
+                self.log(entry, span)
+            elif _has_changed(entry[0], span):
+                self._offer(self._record_of_ended(span), span)
+
+    # --- and is to be logged: on the way of every span, so it is written out -------------------
+
+    def settle_and_log(self, span: ReadableSpan) -> None:
+        """Do the same, and hand the span to the log if it is to be a row there, as far as can be told by now."""
+        ids = span.get_span_context()
+        if ids is None:
+            return
+        span_id = ids.span_id
+        if (entry := self.live.pop(span_id, None)) is not None:
+            self._end(entry, span_id, span)
+            return
+        recent = self._recent
+        entry = recent.young.get(span_id) or recent.old.get(span_id)
+        if isinstance(entry, tuple):
+            if entry[0].request:
+                self.log(entry, span)  # type: ignore[misc]  # there is a log, or nobody would ask
+            elif _has_changed(entry[0], span):
+                self._offer(self._record_of_ended(span), span)
+        elif entry is None and (self.thorough or shown(span) or self.resolver.is_of_named_scope(span)):
+            self._offer(self._record_of_ended(span), span)
+
+    def _offer(self, record: Record | None, span: ReadableSpan) -> None:
+        if record is not None and self.log is not None and self._is_logged(record, span):
+            self.log(record, span)
 
     def _end_late(self, span_id: int, span: ReadableSpan) -> None:
         """Settle a span of which no record was kept, if it has shown something since it started."""
@@ -276,18 +314,6 @@ class Registry:
         if (entry := self.live.pop(span_id, None)) is not None:
             self._end(entry, span_id, span)  # it came to an exporter before it came to our processor
         return self.lineage.recent.get(span_id)
-
-    def candidate(self, span: ReadableSpan) -> Entry | None:
-        """Return what is remembered of a span that has ended if there may be a row of it: for `outcome_of`, later."""
-        ids = span.get_span_context()
-        if ids is None or not ids.trace_flags.sampled:
-            return None
-        entry = self._entry_of(ids.span_id, span)
-        if isinstance(entry, tuple):
-            return entry if entry[0].request or not (self.thorough or self._is_as_it_started(entry, span)) else None
-        if entry is None and not self.thorough:
-            entry = self._record_of_ended(span)
-        return entry if entry is not None and self._is_logged(entry, span) else None
 
     def outcome_later(self, entry: Entry, span: ReadableSpan) -> Outcome | None:
         """Return the outcome of a candidate, which may be forgotten by now, or have turned out a wrapper."""
@@ -336,6 +362,19 @@ class Registry:
         if record is not None and not record.settled:
             self._settle(record, span)
         return record
+
+
+def _has_changed(alike: Alike, span: ReadableSpan) -> bool:
+    """Tell, as cheaply as can be, whether a span has shown more than at its start, or another kind was set by hand."""
+    attributes = shown(span)
+    if attributes is None:
+        return False
+    if len(attributes) != alike.size or span.name != alike.name:
+        return True
+    try:
+        return alike.reading.kind is not None and attributes[_wire.SPAN_KIND] != alike.reading.kind
+    except KeyError:  # evicted by the SDK's limit
+        return False
 
 
 def _said_instead(record: Record) -> dict[str, object] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401  # else the first connection loads it, in a thread: see `Client`
 import ssl
 import time
 from typing import Any, Final

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from ..dialects import CUSTOM, ENDPOINTS, FRAMEWORKS, MODELS, OTHER_NAMES, PARAMETERS, Endpoint, providers_in
+from ..dialects import providers_in
+from ..dialects._contents import OTHER_NAMES, PARAMETERS
+from ..dialects._endpoints import CUSTOM, ENDPOINTS, FRAMEWORKS, MODELS, Endpoint
 from ._json import whole
 from ._messages import Message, Part
 from ._told import Told
 
 # What OpenLIT writes where nothing was asked for.
+_PARAMETER: Final = "parameter."
+_TEXTS: Final = frozenset({"stop", "reasoning_effort", "service_tier", "encoding_format"})
 _UNSET: Final = (-1, "", None)
 # Of an object that tells of usage, by the fact: the names at its top, and within its details.
 _USAGE: Final = {
@@ -162,7 +166,7 @@ def _api(told: Told) -> str:
     if told.kind == "embedding":
         return "embeddings"
     is_response = told.text("api") == "responses" or told.text("response.id").startswith("resp_")
-    return "responses" if is_response or told.facts.name in ("Response", "openai.response") else "chat"
+    return "responses" if is_response or told.facts.name == "Response" else "chat"
 
 
 def _spoken(told: Told) -> tuple[list[Message], list[Message]]:
@@ -199,24 +203,28 @@ def _parameters(told: Told) -> dict[str, Any]:
         if isinstance(given, dict):
             for name, value in given.items():
                 found.setdefault(OTHER_NAMES.get(name) or name, value)
-    found["stop"] = told.redacted("parameter.stop", found.get("stop"))
-    direct = {name: next(told.all(f"parameter.{name}"), None) for name in PARAMETERS}
-    known = {name: direct[name] if direct[name] is not None else found.get(name) for name in PARAMETERS}
+    if "stop" in found:
+        found["stop"] = told.redacted("parameter.stop", found["stop"])
+    direct = {fact.removeprefix(_PARAMETER): told.one(fact) for fact in told.facts_like(_PARAMETER)}
+    known = {name: direct.get(name, found.get(name)) for name in PARAMETERS if name in direct or name in found}
     if isinstance(formats := known.get("encoding_format"), list):
         known["encoding_format"] = formats[0] if formats else None
-    return {name: value for name, value in known.items() if value not in _UNSET and _is_simple(value)}
+    return {name: value for name, value in known.items() if value not in _UNSET and _fits(name, value)}
 
 
-def _is_simple(value: object) -> bool:
-    return isinstance(value, int | float | str) or (isinstance(value, list) and all(isinstance(i, str) for i in value))
+def _fits(name: str, value: object) -> bool:
+    """Tell whether a parameter has a value of its type; Langfuse writes that there is no limit as a text."""
+    if name in _TEXTS:
+        return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
+    return isinstance(value, int | float)
 
 
 def _usage(told: Told) -> Usage:
     objects = [_inside(value) for value in told.all("usage") if isinstance(value, dict)]
-    known = {
-        fact: found if (found := told.whole(fact)) is not None else _in_objects(objects, *names)
-        for fact, names in _USAGE.items()
-    }
+    known = {fact: told.whole(fact) for fact in _USAGE}
+    for fact, names in _USAGE.items() if objects else ():
+        if known[fact] is None:
+            known[fact] = _in_objects(objects, *names)
     given, said, total = known["tokens.input"], known["tokens.output"], known["tokens.total"]
     if total is None and given is not None:
         total = given + (said or 0)

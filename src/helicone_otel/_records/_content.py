@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from .._guard import swallow
 from .._spans import REQUEST_KINDS
-from ..dialects import Side
+from ..dialects._contents import Side
 from ._messages import Message, Part
 
 _SIDES: Final[tuple[Side, ...]] = ("inputs", "outputs")
@@ -82,7 +82,7 @@ def _covered(word: str) -> tuple[frozenset[str], tuple[Side, ...]]:
     if not kind:
         kind, side = (word, "") if word in REQUEST_KINDS else ("", word)
     sides = tuple(known for known in _SIDES if side in ("", known))
-    if (kind and kind not in REQUEST_KINDS) or not sides or not word:
+    if (kind and kind not in REQUEST_KINDS) or not sides or word[-1:] in ("", "."):
         known = ", ".join(sorted(REQUEST_KINDS))
         raise ValueError(f"content is one of all, inputs, outputs, {known}, or such as tool.inputs, not {word!r:.60}")
     return frozenset({kind}) if kind else REQUEST_KINDS, sides

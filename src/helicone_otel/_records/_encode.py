@@ -13,6 +13,7 @@ LIMIT: Final = 10 * 1024 * 1024
 _NOTE: Final = "helicone_otel_cut"
 # Cut texts end with what was cut, and an estimate may be a little wrong.
 _MARGIN: Final = 64 * 1024
+_QUOTES: Final = 2
 _SHORTEST: Final = 200
 # Lists of so many items are cut if texts alone do not do it.
 _FEWER: Final = (10_000, 1_000, 100, 10, 1)
@@ -42,7 +43,7 @@ def _size(text: str) -> int:
     """Return the length of a text as JavaScript counts it."""
     if len(text) <= LIMIT // 2 or text.isascii():
         return len(text)
-    return len(text) + sum(character > "\uffff" for character in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _cut(body: dict[str, Any], size: int) -> str:
@@ -108,9 +109,11 @@ def _shortened(value: Any, longest: int) -> Any:
     if length <= longest:
         return value
     note = f"… [cut: {len(value)} characters]"
-    shown = value[: max(0, int(len(value) * (longest - len(note)) / length))]
-    while shown and _written(shown) + len(note) > longest:
-        shown = shown[: len(shown) * 9 // 10]
+    shown, room = value, max(0, longest - len(note) - _QUOTES)
+    while length - _QUOTES > room and shown:
+        # All that is written of a part may be longer than its share.
+        shown = shown[: min(len(shown) * room // length, len(shown) - 1)]
+        length = _written(shown)
     return shown + note
 
 

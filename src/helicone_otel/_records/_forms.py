@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -17,14 +19,16 @@ _WRAPPINGS: Final = (
     (frozenset({"type", "data"}), ("data", "content")),
     (frozenset({"raw_output", "tool_name"}), ("raw_output",)),  # LlamaIndex
 )
-_QUERIES: Final = ("query", "query_bundle", "query_str", "question", "input", "text", "inputs")
+_QUERIES: Final = ("query", "query_bundle", "query_str", "question", "input", "text", "inputs", "args")
 _FOUND: Final = ("documents", "matches", "results", "ranking", "points", "hits")
+_BARE: Final = frozenset({str, bool})
 _MAX_VECTOR: Final = 16_384
+_ID: Final = re.compile(r'\s*\{\s*"id"\s*:\s*"([^"\\]{1,256})"')
 
 
 def json_value(value: object) -> Any:
     """Return what a tool was given or gave, without what instrumentations wrap around it."""
-    value = read(value)
+    value = read(_unquoted(value))
     for _ in _WRAPPINGS:
         if not isinstance(value, dict):
             break
@@ -38,9 +42,19 @@ def json_value(value: object) -> Any:
     return tidy(value)
 
 
+def _unquoted(value: object) -> object:
+    """Return the text in a JSON string: what OpenLLMetry's decorators make of a function's result."""
+    if not isinstance(value, str) or not (value.startswith('"') and value.endswith('"')):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
 def plain(value: object) -> Any:
     """Return a scalar, or a list of them."""
-    return tidy(value)
+    return value if type(value) in _BARE else tidy(value)
 
 
 def query(value: object) -> str:
@@ -49,6 +63,8 @@ def query(value: object) -> str:
     for _ in range(3):  # a query in a bundle in an input
         if isinstance(value, dict):
             value = next((value[key] for key in _QUERIES if value.get(key)), value)
+        if isinstance(value, list) and value:  # a function's arguments
+            value = value[0]
     return text_of(value) if value else ""
 
 
@@ -120,7 +136,28 @@ def matches(value: object) -> Matches | None:
     found = read(value)
     if isinstance(found, dict):
         found = next((found[key] for key in _FOUND if isinstance(found.get(key), list)), None)
-    return found_in(read(item) for item in found) if isinstance(found, list) and found else None
+    return found_in(_match(read(item)) for item in found) if isinstance(found, list) and found else None
+
+
+def _match(item: Any) -> Any:
+    """Return a match; LlamaIndex keeps what was found in a node."""
+    node = item.get("node") if isinstance(item, dict) else None
+    if not isinstance(node, dict):
+        return item
+    return {"id": node.get("id_"), "content": node.get("text"), "metadata": node.get("metadata"), **item}
+
+
+def id_in(value: object) -> str | None:
+    """Return the id that an answer's body begins with; the rest of it need not be read for that."""
+    found = _ID.match(value) if isinstance(value, str) else None
+    return found[1] if found else None
+
+
+def model_in(value: object) -> str | None:
+    """Return the model among parameters."""
+    found = read(value)
+    model = found.get("model") if isinstance(found, dict) else None
+    return model if isinstance(model, str) else None
 
 
 FORMS: Final[dict[str, Callable[[object], Any]]] = {
@@ -134,4 +171,6 @@ FORMS: Final[dict[str, Callable[[object], Any]]] = {
     "query": query,
     "filter": condition,
     "matches": matches,
+    "id in": id_in,
+    "model in": model_in,
 }

@@ -15,6 +15,8 @@ _MAX_INT: Final = 2**63
 _CUT: Final = "…"
 # What a JSON text of a compound value begins with.
 _OPENINGS: Final = ("{", "[")
+# What reading JSON gives. That of strangers is tidied where it is taken into a body.
+_READ: Final = frozenset({dict, list, int, float, bool, type(None)})
 # Longer texts are not looked into: to read them as JSON costs their size many times over.
 _MAX_READ: Final = 16 * 1024 * 1024
 
@@ -25,14 +27,13 @@ def read(value: object) -> Any:
     A text that is no such JSON stays a text: `"7"` is what somebody said, and no number.
     """
     if isinstance(value, str):
-        opening = value[:64].lstrip()[:1]
-        if opening not in _OPENINGS or len(value) > _MAX_READ:
+        if not value[:64].lstrip().startswith(_OPENINGS) or len(value) > _MAX_READ:
             return value
         try:
             return json.loads(value)
         except (ValueError, RecursionError):
             return value
-    return tidy(value)
+    return value if type(value) in _READ else tidy(value)
 
 
 def tidy(value: object, depth: int = 0) -> Any:
@@ -52,7 +53,7 @@ def tidy(value: object, depth: int = 0) -> Any:
 
 def text_of(value: object) -> str:
     """Return a text as it is, and anything else as JSON."""
-    return value if isinstance(value, str) else dump(tidy(value))
+    return value if type(value) is str else str(value) if isinstance(value, str) else dump(tidy(value))
 
 
 def dump(value: object) -> str:
@@ -75,11 +76,13 @@ def number(value: object) -> float | int | None:
 
 def whole(value: object) -> int | None:
     """Return a number that is whole and not negative, or none."""
+    if type(value) is int and 0 <= value < _MAX_INT:
+        return value
     found = number(value)
     return int(found) if found is not None and found >= 0 and found == int(found) and found < _MAX_INT else None
 
 
-def _simple(value: str | float | None) -> Any:
+def _simple(value: object) -> Any:
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int):

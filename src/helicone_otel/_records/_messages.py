@@ -103,14 +103,19 @@ _NAMES: Final = ("name", "toolName", "tool_name")
 _ARGUMENTS: Final = ("arguments", "input", "args")
 _RESULTS: Final = ("response", "result", "content", "output")
 _FINISHES: Final = ("finish_reason", "stop_reason", "finishReason")
+_FINISHING: Final = frozenset(_FINISHES)
+_KNOWN_ROLES: Final = frozenset({"system", "user", "assistant", "tool", "developer"})
+_CONTENTS: Final = ("parts", "content", "contents")
+_MORE: Final = frozenset({"reasoning_content", "reasoning", "tool_calls", "function_call", "additional_kwargs"})
 _REASONINGS: Final = ("reasoning_content", "reasoning")
 # What holds the messages of a request or an answer, and what holds those to the system.
 _ENVELOPES: Final = (
     *("messages", "contents", "input_messages", "choices", "candidates", "generations", "output", "input"),
-    *("inputs", "prompt", "prompts", "texts", "outputs", "combined_chunk_content", "message"),
+    *("inputs", "prompt", "prompts", "texts", "query", "outputs", "combined_chunk_content", "message"),
 )
 _SYSTEMS: Final = ("system", "instructions", "systemInstruction", "system_instruction")
-_SPEAKING: Final = frozenset({"role", "parts", "content", "contents", "tool_calls", "kwargs"})
+_WRAPPING: Final = frozenset({"lc", "message"})
+_SPEAKING: Final = frozenset({"role", "parts", "content", "tool_calls"})
 # A role for what in the Responses API is an item of its own.
 _SPEAKERS: Final[dict[PartKind, str]] = {"call": "assistant", "result": "tool", "reasoning": "assistant"}
 
@@ -123,17 +128,25 @@ def messages_of(value: object, role: str) -> list[Message]:
     if isinstance(value, list):
         if value and all(map(_is_part, value)) and not any(map(_is_item, value)):
             return [Message(role, [_part(item) for item in value])]
-        return [message for item in value for message in messages_of(item, role)]
+        said: list[Message] = []
+        for item in value:
+            said += _of_object(item, role) if type(item) is dict else messages_of(item, role)
+        return said
     if isinstance(value, dict):
         return _of_object(value, role)
     return [] if value is None else [Message(role, [Part("text", text_of(value))])]
 
 
 def parts_of(value: object) -> list[Part]:
-    """Return the parts of a message's content."""
-    value = read(value)
+    """Return the parts of a message's content.
+
+    A text that is JSON is what somebody said, unless it is a list of parts.
+    """
+    if isinstance(value, str) and value:
+        found = read(value) if value.startswith("[") else None
+        value = found if isinstance(found, list) and found and all(map(_is_part, found)) else value
     if isinstance(value, list):
-        return [part for item in value for part in parts_of(item)]
+        return [part for item in value for part in ([_part(item)] if type(item) is dict else parts_of(item))]
     if isinstance(value, dict):
         return [_part(value)]
     return [] if value is None or value == "" else [Part("text", text_of(value))]
@@ -145,7 +158,9 @@ def text_in(messages: list[Message]) -> str:
     return "\n".join(text for text in said if text)
 
 
-def _of_object(value: dict[str, Any], role: str) -> list[Message]:
+def _of_object(value: dict[str, Any], role: str) -> list[Message]:  # a form each
+    if "role" in value and _WRAPPING.isdisjoint(value):
+        return [_message(value, role)]
     if value.get("lc") and isinstance(value.get("kwargs"), dict):
         return _of_object(_unpacked(value), role)
     if isinstance(read(value.get("message")), dict | list):
@@ -155,15 +170,16 @@ def _of_object(value: dict[str, Any], role: str) -> list[Message]:
     if _is_part(value):
         part = _part(value)
         return [Message(_SPEAKERS.get(part.kind, role), [part])]
-    if _SPEAKING.isdisjoint(value):
-        key = next((key for key in _ENVELOPES if value.get(key) not in (None, "", [])), "")
-        system = next((messages_of(value[key], "system") for key in _SYSTEMS if value.get(key)), [])
-        return [*system, *(messages_of(value[key], role) if key else [] if system else _as_it_is(value, role))]
-    return [_message(value, role)]
+    return _enclosed(value, role) if _SPEAKING.isdisjoint(value) else [_message(value, role)]
 
 
-def _as_it_is(value: dict[str, Any], role: str) -> list[Message]:
-    return [Message(role, [Part("text", text_of(value))])] if value else []
+def _enclosed(value: dict[str, Any], role: str) -> list[Message]:
+    """Return the messages of a request or an answer; of an object that is none, the whole of it."""
+    key = next((key for key in _ENVELOPES if value.get(key) not in (None, "", [])), "")
+    system = next((messages_of(value[key], "system") for key in _SYSTEMS if value.get(key)), [])
+    if key:
+        return [*system, *messages_of(value[key], role)]
+    return system or ([Message(role, [Part("text", text_of(value))])] if value else [])
 
 
 def _unpacked(value: dict[str, Any]) -> dict[str, Any]:
@@ -188,19 +204,33 @@ def _finished(message: Message, about: dict[str, Any]) -> Message:
 
 
 def _message(value: dict[str, Any], role: str) -> Message:
-    said = _first(value, ("role",)).lower()
-    role = _ROLES.get(said, said) or role
-    parts = [Part("reasoning", value[key]) for key in _REASONINGS if isinstance(value.get(key), str) and value[key]][:1]
-    parts += next((found for key in ("parts", "content", "contents") if (found := parts_of(value.get(key)))), [])
-    more = value.get("additional_kwargs")
-    calls = read(value.get("tool_calls")) or (more.get("tool_calls") if isinstance(more, dict) else None)
-    parts += [_call(call) for call in calls or () if isinstance(call, dict)] if isinstance(calls, list | None) else []
-    if isinstance(legacy := read(value.get("function_call")), dict):
-        parts.append(_call(legacy))
+    said = value.get("role")
+    if isinstance(said, str) and said:
+        role = said if said in _KNOWN_ROLES else _ROLES.get(said.lower(), said.lower())
+    parts: list[Part] = []
+    for key in _CONTENTS:
+        if not parts and key in value:
+            parts = parts_of(value[key])
+    if not _MORE.isdisjoint(value):
+        parts = _with_more(value, parts)
     if role == "tool" and not any(part.kind == "result" for part in parts):
         told = "\n".join(text_of(part.value) for part in parts)
         parts = [Part("result", told, _first(value, _IDS), _first(value, _NAMES))]
-    return Message(role, parts, _first(value, ("name",)), _first(value, _FINISHES))
+    name = value.get("name")
+    finish = "" if _FINISHING.isdisjoint(value) else _first(value, _FINISHES)
+    return Message(role, parts, name if isinstance(name, str) else "", finish)
+
+
+def _with_more(value: dict[str, Any], parts: list[Part]) -> list[Part]:
+    """Return the parts of a message with what stands beside its content."""
+    reasoning = next((value[key] for key in _REASONINGS if isinstance(value.get(key), str) and value[key]), None)
+    before = [] if reasoning is None else [Part("reasoning", reasoning)]
+    more = value.get("additional_kwargs")
+    calls = read(value.get("tool_calls")) or (more.get("tool_calls") if isinstance(more, dict) else None)
+    after = [_call(call) for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    if isinstance(legacy := read(value.get("function_call")), dict):
+        after.append(_call(legacy))
+    return [*before, *parts, *after]
 
 
 def _is_part(value: object) -> bool:
@@ -218,6 +248,8 @@ def _is_item(value: dict[str, Any]) -> bool:
 
 
 def _part(value: dict[str, Any]) -> Part:
+    if value.get("type") == "text" and type(text := value.get("content")) is str:  # most are
+        return Part("text", text)
     kind = _PART_KINDS.get(str(value.get("type")))
     if kind is None:
         inner = next((key for key in _PART_KEYS if isinstance(value.get(key), dict | list)), "")
@@ -250,9 +282,11 @@ def _call(value: dict[str, Any]) -> Part:
 
 def _first(value: dict[str, Any], keys: tuple[str, ...]) -> str:
     for key in keys:
-        found = value.get(key)
+        if key not in value:
+            continue
+        found = value[key]
         if isinstance(found, str) and found:
             return found
         if isinstance(found, int) and not isinstance(found, bool):
-            return str(found)
+            return text_of(found)
     return ""

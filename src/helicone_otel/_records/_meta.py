@@ -19,7 +19,8 @@ _VALID_ID: Final = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z", re.IGNORECASE
 )
 _NAMESPACE: Final = uuid.UUID("6a1c3b6e-0f5b-5c51-9d43-0a5d1a3f7c11")
-_REQUEST_ID_HEADER: Final = "Helicone-Request-Id"
+REQUEST_ID_HEADER: Final = "Helicone-Request-Id"
+_NAMES: Final = (_wire.SESSION_ID, _wire.SESSION_NAME, _wire.SESSION_PATH, _wire.OTEL_USER_ID)
 _MAX_SESSIONS: Final = 512
 # Of a span that tells more, no more is looked at.
 _MAX_PROPERTIES: Final = 64
@@ -36,24 +37,15 @@ def request_id(attributes: Mapping[str, object]) -> str:
     return given if _VALID_ID.match(given) else str(uuid.uuid5(_NAMESPACE, given.encode("utf-8", "replace").decode()))
 
 
-def session_of(attributes: Mapping[str, object]) -> Session:
-    """Return the session that a span's label names; its values are in wire form, and stay as they are."""
-    prefix = _wire.PROPERTY_PREFIX
-    keys = [key for key in attributes if key.startswith(prefix)][:_MAX_PROPERTIES]
-    # Helicone joins the values of names that differ in case only.
-    properties = {key.lower(): (key.removeprefix(prefix), _text(attributes[key])) for key in sorted(keys)}
-    names = (_wire.SESSION_ID, _wire.SESSION_NAME, _wire.SESSION_PATH, _wire.OTEL_USER_ID)
-    session_id, name, path, user_id = (_text(attributes.get(key)) for key in names)
-    return _session(session_id, name, path, user_id, tuple(properties.values()))
+def session_of(attributes: Mapping[str, object]) -> tuple[Session, Mapping[str, str]]:
+    """Return the session that a span's label names, and what Helicone reads of it as headers.
 
-
-def meta_of(row_id: str, session: Session, attributes: Mapping[str, object]) -> dict[str, str]:
-    """Return what Helicone reads as headers: all of it printable ASCII, for anything else loses the row."""
-    path = _wire.wire_text(_text(attributes.get(_wire.SESSION_PATH)), _wire.MAX_PATH)
-    headers = {name: value for name, value in session.headers if value}
-    if _wire.SESSION_ID_HEADER in headers:
-        headers[_wire.SESSION_PATH_HEADER] = path or "/"
-    return {_REQUEST_ID_HEADER: row_id, **headers}
+    Its values are in wire form, and stay as they are. All of it is printable ASCII: anything else loses the row.
+    """
+    keys = _properties_among(tuple(attributes))
+    properties = tuple((name, _text(attributes[key])) for name, key in keys)
+    session_id, name, path, user_id = [_text(attributes.get(key)) for key in _NAMES]
+    return _session(session_id, name, path, user_id, properties)
 
 
 def timing_of(facts: Facts, first: int | None) -> dict[str, Any]:
@@ -72,9 +64,27 @@ def timing_of(facts: Facts, first: int | None) -> dict[str, Any]:
 
 
 @lru_cache(_MAX_SESSIONS)
-def _session(session_id: str, name: str, path: str, user_id: str, properties: tuple[tuple[str, str], ...]) -> Session:
+def _properties_among(keys: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return names of properties and the attributes that hold them."""
+    prefix = _wire.PROPERTY_PREFIX
+    found = sorted(key for key in keys if key.startswith(prefix))[:_MAX_PROPERTIES]
+    # Helicone joins the values of names that differ in case only.
+    return tuple({key.lower(): (key.removeprefix(prefix), key) for key in found}.values())
+
+
+@lru_cache(_MAX_SESSIONS)
+def _session(
+    session_id: str, name: str, path: str, user_id: str, properties: tuple[tuple[str, str], ...]
+) -> tuple[Session, Mapping[str, str]]:
     at = SessionPath(path) if path.lstrip().startswith("/") else SessionPath()
-    return Session(session_id, name or None, at, user_id or None, dict(properties))
+    session = Session(session_id, name or None, at, user_id or None, dict(properties))
+    headers = {name: value for name, value in session.headers if value}
+    if _wire.SESSION_ID_HEADER in headers:
+        text = _wire.wire_text(path, _wire.MAX_PATH)
+        headers[_wire.SESSION_PATH_HEADER] = (
+            text if text.startswith("/") else _wire.wire_text("/" + text, _wire.MAX_PATH)
+        )
+    return session, headers
 
 
 def _text(value: object) -> str:

@@ -24,6 +24,8 @@ _FINISHES: Final = {
     "error": "error",
 }
 
+_LIMITS: Final = frozenset({"length", "max_tokens", "max_output_tokens", "incomplete"})
+
 
 def chat(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the bodies of a chat completion."""
@@ -63,8 +65,8 @@ def responses(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
     response = {
         "id": call.id,
         "object": "response",
-        # Never another: `queued` and `in_progress` are taken for an assistant's polling.
-        "status": "completed",
+        # Never `queued` or `in_progress`, which are taken for an assistant's polling.
+        "status": "incomplete" if _LIMITS.intersection(call.finishes) else "completed",
         "model": call.answered,
         "output": [item for message in call.answers for item in _items(message, "output_text")],
         "usage": _response_usage(call.usage),
@@ -139,6 +141,8 @@ def _finish(call: Call, index: int) -> str:
 
 def _chat_messages(message: Message) -> list[dict[str, Any]]:
     """Return a message; results of tools are messages of their own."""
+    if len(message.parts) == 1 and message.parts[0].kind == "text" and not message.name:  # most are
+        return [{"role": message.role, "content": text_of(message.parts[0].value)}]
     results = [_chat_result(part) for part in message.parts if part.kind == "result"]
     said = [part for part in message.parts if part.kind in ("text", "other")]
     calls = [_chat_call(part) for part in message.parts if part.kind == "call"]

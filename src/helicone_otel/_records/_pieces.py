@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-_UNKNOWN: Final[tuple[Any, ...]] = (None, "", [], {})
+# Their zeros are something that is known.
+NUMBERS: Final = frozenset({int, float, bool})
 
 
 def known(told: Mapping[str, Any], *kept: str) -> dict[str, Any]:
     """Return what is known of an object; some of it stands there even if it is empty."""
-    return {name: value for name, value in told.items() if value not in _UNKNOWN or name in kept}
+    return {name: value for name, value in told.items() if value or type(value) in NUMBERS or name in kept}
 
 
 def data_url(value: Any) -> str:

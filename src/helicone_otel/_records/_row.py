@@ -14,7 +14,7 @@ from ._call import Call, Failure, call_of
 from ._content import Content
 from ._failure import failure_of
 from ._google import embed, generate_content
-from ._meta import meta_of, request_id, session_of, timing_of
+from ._meta import REQUEST_ID_HEADER, request_id, session_of, timing_of
 from ._openai import chat, embeddings, responses
 from ._steps import data, tool, vector_query
 from ._told import Told
@@ -32,6 +32,7 @@ _SHAPES: Final[dict[tuple[str, str], Callable[[Call], tuple[dict[str, Any], dict
 }
 _CALLS: Final = frozenset({"llm", "embedding"})
 _OK: Final = 200
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def row_of(facts: Facts, content: Content) -> Row | None:
@@ -60,12 +61,12 @@ def _row(facts: Facts, content: Content) -> Row | None:
     told = Told(facts, kind, content)
     failure = failure_of(told)
     exchange = _call(told, failure) if kind in _CALLS else _STEPS.get(kind, data)(told, failure)
-    session = session_of(facts.attributes)
+    session, headers = session_of(facts.attributes)
     body = {
         "providerRequest": {
             "url": exchange.url,
             "json": exchange.request,
-            "meta": meta_of(row_id, session, facts.attributes),
+            "meta": {REQUEST_ID_HEADER: row_id, **headers},
         },
         "providerResponse": {
             "json": exchange.response,
@@ -96,6 +97,7 @@ def _first(told: Told) -> int | None:
 
 def _date(text: str) -> int | None:
     try:
-        return int(dt.datetime.fromisoformat(text.strip('"')).timestamp() * 1e9) if text else None
+        moment = dt.datetime.fromisoformat(text.strip('"')) if text else None
+        return None if moment is None else (moment.astimezone(dt.UTC) - _EPOCH) // dt.timedelta(microseconds=1) * 1000
     except (ValueError, OverflowError):
         return None

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from .. import _wire
 from .._matches import MAX_MATCHES, Matches, found_in
-from ..dialects import OPERATIONS
+from ..dialects._operations import OPERATIONS
 from ._call import Failure
 from ._forms import vector
 from ._json import read, text_of, tidy
@@ -39,14 +39,14 @@ def tool(told: Told, failure: Failure | None) -> Exchange:
 
 def vector_query(told: Told, failure: Failure | None) -> Exchange:
     """Return the bodies of an operation of a vector database."""
-    word = (told.text("operation") or _name(told)).lower()
+    word, operation = _operation(told)
     matches = None if failure else _matches(told)
     query = told.text("query")
     statement = told.text("statement")
     request = {
         "_type": "vector_db",
-        "operation": OPERATIONS.get(word, word),
-        "method": word if OPERATIONS.get(word, word) != word else "",
+        "operation": operation,
+        "method": word if operation != word else "",
         "databaseName": told.text("database") or _store(told),
         "namespace": told.text("namespace"),
         "collection": told.text("collection"),
@@ -103,6 +103,16 @@ def _name(told: Told) -> str:
     return told.text("name") or last or told.facts.name or told.kind
 
 
+def _operation(told: Told) -> tuple[str, str]:
+    """Return what was done, as the family calls it and as Helicone does."""
+    word = told.text("operation").lower()
+    if not word:
+        word = _name(told).lower()
+        if "retriev" in word:  # a retriever's class
+            return word, "search"
+    return word, OPERATIONS.get(word, word)
+
+
 def _store(told: Told) -> str:
     """Return which store a retriever asked, which stands where a provider is named."""
     named = (name for name in told.all("provider") if isinstance(name, str))
@@ -135,7 +145,9 @@ def _vector(told: Told) -> list[Any] | None:
 def _matches(told: Told) -> Matches | None:
     """Return what was found: from attributes, or an event for each."""
     found: Matches | None = told.one("matches")
-    return found or found_in([_match(attributes) for attributes in told.happened("matches")])
+    if found is None and (happened := told.happened("matches")):
+        found = found_in([_match(attributes) for attributes in happened])
+    return found
 
 
 def _match(attributes: Mapping[str, Any]) -> dict[str, Any]:

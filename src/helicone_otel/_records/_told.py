@@ -2,43 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from .._guard import swallow
-from ..dialects import DETAILS, EVENTS, SIDES, SOURCES, Happening
+from ..dialects._contents import DETAILS, EVENTS, SIDES, SOURCES, Happening
 from ._content import Content, Where
 from ._forms import FORMS
-from ._json import number, read, whole
+from ._json import number, read, text_of, whole
 from ._messages import Message, messages_of
 from ._numbered import gathered
+from ._pieces import NUMBERS
 from ._types import Event, Facts
 
 # Pydantic AI before version 2 of its conventions, and Logfire, keep events in an attribute.
 _EVENTS_IN: Final = ("events", "all_messages_events")
 _EVENT_NAME: Final = "event.name"
 _MAX_EVENTS: Final = 10_000
+_MAX_SHAPES: Final = 512
 
 
 class _Place(NamedTuple):
-    """A place of a fact: the lower the rank, the better."""
+    """A place of a fact on spans that have the same attributes.
 
-    rank: int
+    Attributes:
+        key: The attribute, or the beginning of numbered ones.
+        form: How it is written.
+        keys: The numbered attributes.
+    """
+
     key: str
     form: str
+    keys: tuple[str, ...] = ()
 
 
-def _indexed() -> dict[str, tuple[tuple[str, _Place], ...]]:
-    index: dict[str, tuple[tuple[str, _Place], ...]] = {}
+class _Shape(NamedTuple):
+    """Where the facts stand on spans that have the same attributes, the best places first.
+
+    Attributes:
+        places: By the fact.
+        scalars: The attributes of those facts that are no content and need no reading.
+    """
+
+    places: dict[str, tuple[_Place, ...]]
+    scalars: dict[str, tuple[str, ...]]
+
+
+def _indexed() -> dict[str, tuple[tuple[str, int, str], ...]]:
+    """Return, by attribute, of which facts it is a place, how good a one, and how it is written."""
+    index: dict[str, tuple[tuple[str, int, str], ...]] = {}
     places = ((source, key) for source in SOURCES for key in source.keys)
     for rank, (source, key) in enumerate(places):
-        index[key] = (*index.get(key, ()), (source.fact, _Place(rank, key, source.form)))
+        index[key] = (*index.get(key, ()), (source.fact, rank, source.form))
     return index
 
 
 _INDEX: Final = _indexed()
-_KEYS: Final = frozenset(_INDEX)
 _PREFIXES: Final = tuple(key for key in _INDEX if key.endswith("."))
+
+
+@lru_cache(_MAX_SHAPES)
+def _shape_of(attributes: tuple[str, ...]) -> _Shape:
+    numbered: dict[str, list[str]] = {}
+    for key in attributes:
+        if key.startswith(_PREFIXES) and key not in _INDEX:
+            numbered.setdefault(next(prefix for prefix in _PREFIXES if key.startswith(prefix)), []).append(key)
+    ranked: dict[str, list[tuple[int, _Place]]] = {}
+    for key in (*(key for key in attributes if key in _INDEX), *numbered):
+        for fact, rank, form in _INDEX[key]:
+            ranked.setdefault(fact, []).append((rank, _Place(key, form, tuple(numbered.get(key, ())))))
+    places = {fact: tuple(place for _, place in sorted(found)) for fact, found in ranked.items()}
+    scalars = {
+        fact: tuple(place.key for place in found)
+        for fact, found in places.items()
+        if fact not in SIDES and all(place.form == "plain" for place in found)
+    }
+    return _Shape(places, scalars)
+
+
+# Of an event's attributes, those that are JSON; `content` is what was said, whatever it looks like.
+_STRUCTURED: Final = frozenset({"message", "tool_calls", "parts", "function_call", "gen_ai.event.content"})
 # What a redaction hook is told of content that has no name of its own.
 _KEY_OF: Final = {"messages": "content", "instructions": "content", "answers": "content", "calls": "arguments"}
 _ROLES: Final = {"messages": "user", "answers": "assistant", "instructions": "system"}
@@ -60,40 +104,61 @@ class Told:
         self._events: dict[str, list[tuple[Happening, Event]]] = {}
         self.attributes = facts.attributes
         self._note_events()
-        self._places: dict[str, list[_Place]] = {}
-        self._numbered: dict[str, list[str]] = {}
-        self._note_places()
+        self._places, self._scalars = _shape_of(tuple(self.attributes))
 
     def all(self, fact: str) -> Iterator[Any]:
         """Yield what the places of a fact hold, the best first; nothing that is empty or may not leave."""
+        places = self._places.get(fact)
+        if places is None:
+            return
         side = SIDES.get(fact)
         if side is not None and not self._content.may_leave(self.kind, side):
             return
-        for place in sorted(self._places.get(fact, ())):
+        for place in places:
             value = self._value(fact, place)
             if side is not None and self._content.redact is not None:
                 value = self._content.redacted(value, Where(self.kind, side, _KEY_OF.get(fact, fact)))
-            if value is not None and value not in ("", [], {}):
+            if value or type(value) in NUMBERS:
                 yield value
 
     def one(self, fact: str) -> Any:
         """Return what the best place of a fact holds, or `None`."""
-        return next(self.all(fact), None)
+        return next(self.all(fact), None) if fact in self._places else None
 
     def text(self, fact: str) -> str:
         """Return a fact as a text, empty if there is none."""
-        for value in self.all(fact):
-            if isinstance(value, str | int | float) and not isinstance(value, bool) and (text := str(value).strip()):
-                return text
+        for value in self._given(fact):
+            if type(value) is str:
+                if text := value.strip():
+                    return text
+            elif isinstance(value, str | int | float) and not isinstance(value, bool):
+                return text_of(value)
         return ""
 
     def whole(self, fact: str) -> int | None:
         """Return a fact as a number that is whole and not negative."""
-        return next((found for value in self.all(fact) if (found := whole(value)) is not None), None)
+        for value in self._given(fact):
+            if (found := whole(value)) is not None:
+                return found
+        return None
 
     def number(self, fact: str) -> float | int | None:
         """Return a fact as a finite number."""
-        return next((found for value in self.all(fact) if (found := number(value)) is not None), None)
+        for value in self._given(fact):
+            if (found := number(value)) is not None:
+                return found
+        return None
+
+    def facts_like(self, beginning: str) -> list[str]:
+        """Return the facts that have a place on this span and whose names begin like this."""
+        return [fact for fact in self._places if fact.startswith(beginning)]
+
+    def _given(self, fact: str) -> Iterable[Any]:
+        """Return what the places of a fact hold; most are bare attributes that need no reading."""
+        keys = self._scalars.get(fact)
+        if keys is None:
+            return self.all(fact) if fact in self._places else ()
+        return [self.attributes[key] for key in keys]
 
     def messages(self, fact: str) -> list[Message]:
         """Return messages, from attributes or else from events."""
@@ -137,24 +202,10 @@ class Told:
             for happening in EVENTS.get(event.name, ()):
                 self._events.setdefault(happening.fact, []).append((happening, event))
 
-    def _note_places(self) -> None:
-        for key in self.attributes:
-            if key in _KEYS:
-                found = key
-            elif key.startswith(_PREFIXES):
-                found = next(prefix for prefix in _PREFIXES if key.startswith(prefix))
-                self._numbered.setdefault(found, []).append(key)
-                if len(self._numbered[found]) > 1:
-                    continue
-            else:
-                continue
-            for fact, place in _INDEX[found]:
-                self._places.setdefault(fact, []).append(place)
-
     def _value(self, fact: str, place: _Place) -> Any:
         try:
-            if place.key in self._numbered:
-                value: Any = gathered(place.key, self._numbered[place.key], self.attributes)
+            if place.keys:
+                value: Any = gathered(place.key, place.keys, self.attributes)
             else:
                 value = self.attributes[place.key]
             if place.form == "messages":
@@ -181,7 +232,7 @@ def _said(happening: Happening, event: Event) -> list[Message]:
     """Return the messages of an event: those in one of its attributes, or what all of them make."""
     if happening.key:
         return messages_of(event.attributes.get(happening.key), happening.role)
-    told = {key: read(value) for key, value in event.attributes.items()}
+    told = {key: read(value) if key in _STRUCTURED else value for key, value in event.attributes.items()}
     if "message" not in told:
         told.setdefault("role", happening.role)
     return messages_of(told, happening.role)

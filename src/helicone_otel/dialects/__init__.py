@@ -9,7 +9,6 @@ from __future__ import annotations
 from . import _databases, _frameworks, _openinference, _openlit, _traceloop
 from ._anthropic import ANTHROPIC
 from ._by_hand import BY_HAND
-from ._contents import DETAILS, EVENTS, OTHER_NAMES, PARAMETERS, PARAMETERS_IN, SIDES, SOURCES, Happening, Side, Source
 from ._entrances import CALLERS_BAGGAGE, ENTRANCES, Entrance
 from ._gen_ai import GEN_AI
 from ._langchain import OPENINFERENCE_LANGCHAIN, TRACELOOP_LANGCHAIN
@@ -18,8 +17,7 @@ from ._langsmith import LANGSMITH
 from ._libraries import LIBRARIES
 from ._llama_index import OPENINFERENCE_LLAMA_INDEX, TRACELOOP_LLAMA_INDEX
 from ._mcp import MCP
-from ._operations import OPERATIONS
-from ._providers import CUSTOM, ENDPOINTS, FRAMEWORKS, MODELS, Endpoint, providers_in
+from ._providers import providers_in
 from ._pydantic import LOGFIRE, PYDANTIC_AI
 
 # In order of precedence: where two families describe one span, the first that fits decides.
@@ -70,28 +68,5 @@ DIALECTS = (
     _databases.VECTOR_STORES,
 )
 
-__all__ = [
-    "CALLERS_BAGGAGE",
-    "CUSTOM",
-    "DETAILS",
-    "DIALECTS",
-    "ENDPOINTS",
-    "ENTRANCES",
-    "EVENTS",
-    "FRAMEWORKS",
-    "GEN_AI",
-    "LIBRARIES",
-    "MODELS",
-    "OPERATIONS",
-    "OTHER_NAMES",
-    "PARAMETERS",
-    "PARAMETERS_IN",
-    "SIDES",
-    "SOURCES",
-    "Endpoint",
-    "Entrance",
-    "Happening",
-    "Side",
-    "Source",
-    "providers_in",
-]
+# What is needed only where rows are made is not loaded here: `_contents`, `_endpoints`, `_operations`.
+__all__ = ["CALLERS_BAGGAGE", "DIALECTS", "ENTRANCES", "GEN_AI", "LIBRARIES", "Entrance", "providers_in"]

@@ -36,9 +36,11 @@ class FakeHelicone(LoopbackServer):
         closing: Set when the server ends, so that nobody waits for its slow answers.
     """
 
+    key: str = KEY
+    write_only_key: str = WRITE_ONLY_KEY
+
     def __init__(self, provider: Provider | None = None, *, key: str = KEY, max_rows: int = MAX_ROWS) -> None:
         self.key = key
-        self.write_only_key = WRITE_ONLY_KEY
         self.keys = Keys(key)
         self.store = Store(max_rows)
         self.troubles = Troubles()

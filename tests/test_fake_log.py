@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helicone_otel._cli.loopback import serving
-from helicone_otel._testing.fake import worker_log
+from helicone_otel._testing.fake import rows, worker_log
 from helicone_otel._testing.fake.headers import HeadersError, from_meta
 from helicone_otel.testing import FakeHelicone, Row, Trouble
 from logs import ANSWERED, ASKED, CUSTOM, ID, SESSION, START, Client, a_log, changed
@@ -576,10 +576,10 @@ def test_it_can_go_wrong_from_now_on_and_at_one_door_only(client: Client) -> Non
 def test_a_connection_can_be_reset_and_an_answer_trickle(client: Client) -> None:
     client.fake.troubles.next(Trouble(reset=True), Trouble(reset=True, stored=True), Trouble(trickle=0.0001))
 
-    for rows in (0, 1):
+    for count in (0, 1):
         with pytest.raises(ConnectionResetError):
             client.log(a_log())
-        assert len(client.fake.rows) == rows
+        assert len(client.fake.rows) == count
         client.connection.close()
     assert client.log(a_log()) == (200, "ok")
 
@@ -614,6 +614,17 @@ def test_what_it_remembers_is_bounded() -> None:
         client.connection.close()
         assert [row.properties["n"] for row in fake.rows] == ["2", "3", "4"]
         assert fake.store.forgotten == 2
+
+
+def test_large_rows_push_out_older_ones(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MAX_BYTES", 4000)
+    for number in range(3):
+        row_of(client, a_log(answered={"text": "x" * 1000}, meta={"Helicone-Property-N": number}))
+    for number in (3, 4):
+        meta = {"Helicone-Property-N": number, "Helicone-Request-Id": ID}
+        row_of(client, a_log(answered={"text": "x" * 1000}, meta=meta))
+
+    assert [row.properties["n"] for row in client.fake.rows] == ["2", "4"]
 
 
 def test_many_may_log_at_a_time(fake_helicone: FakeHelicone) -> None:

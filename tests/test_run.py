@@ -123,6 +123,41 @@ def test_json_is_all_of_standard_output_and_says_what_the_drawing_says(
     assert call["headers"]["Helicone-Session-Id"] == session["id"]
 
 
+def test_what_no_gateway_sees_is_shown_as_its_row(environ: dict[str, str], gateway: FakeHelicone) -> None:
+    code = """
+        import os
+        from helicone_otel import tool
+        with tool("get_weather"):
+            pass
+        print(*sorted(name for name in os.environ if name.startswith("HELICONE_LOG") or name == "HELICONE_API_KEY"))
+    """
+    before = len(gateway.rows)
+
+    done = cli("run", "--json", "--", *python(code), environ=environ)
+
+    [session] = json.loads(done.stdout)["sessions"]
+    [request] = session["tree"]["steps"][0]["requests"]
+    assert request["rows"] == [{"badge": "Tool", "model": "tool:get_weather", "status": 200, "flaws": []}]
+    # What the user sets for the log is the user's.
+    assert done.stderr.split() == []
+    assert len(gateway.rows) == before
+
+
+def test_rows_go_where_the_user_logs_as_well(environ: dict[str, str], gateway: FakeHelicone) -> None:
+    log = {"HELICONE_LOG": "true", "HELICONE_API_KEY": gateway.key, "HELICONE_LOG_ENDPOINT": gateway.url}
+    code = """
+        from helicone_otel import tool
+        with tool("get_weather"):
+            pass
+    """
+    before = len(gateway.rows)
+
+    done = cli("run", "--", *python(code), environ={**environ, **log})
+
+    assert "200 logged as Tool tool:get_weather" in done.stderr
+    assert [(row.model, row.sends) for row in gateway.rows[before:]] == [("tool:get_weather", 1)]
+
+
 class Collector(LoopbackServer):
     """What the user exports to: keeps the body of every request by path."""
 

@@ -7,11 +7,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from . import bodies
 
 MAX_ROWS: Final = 100_000
+# Of their bodies, as they were sent.
+MAX_BYTES: Final = 256 * 2**20
 _SUCCESS: Final = 200
 
 _Place: TypeAlias = tuple[str, str, str, str, str, int]
@@ -85,6 +87,12 @@ class Row:
         return bodies.flaws(self.model, self.request, self.response)
 
 
+class _Entry(NamedTuple):
+    row: Row
+    since: float
+    size: int
+
+
 class Store:
     """The rows, the oldest first: bounded, and safe to use from many threads.
 
@@ -102,19 +110,26 @@ class Store:
         self.forgotten = 0
         self.tags: dict[tuple[str, str], str] = {}
         self._max_rows = max_rows
-        self._rows: OrderedDict[_Place, tuple[Row, float]] = OrderedDict()
+        self._rows: OrderedDict[_Place, _Entry] = OrderedDict()
+        self._bytes = 0
         self._lock = threading.Lock()
 
-    def add(self, rows: Iterable[Row]) -> None:
-        """Store rows, each in the place of the one that it is sent again for."""
+    def add(self, rows: Iterable[Row], size: int = 0) -> None:
+        """Store rows, each in the place of the one that it is sent again for.
+
+        Args:
+            rows: The rows.
+            size: How long the request was that brought them.
+        """
         with self._lock:
             for row in rows:
-                place = _place(row)
-                before, since = self._rows.get(place, (None, time.monotonic()))
-                sends = before.sends + 1 if before else 1
-                self._rows[place] = replace(row, sends=sends), since
-            while len(self._rows) > self._max_rows:
-                self._rows.popitem(last=False)
+                before = self._rows.get(_place(row))
+                since = before.since if before else time.monotonic()
+                sends = before.row.sends + 1 if before else 1
+                self._bytes += size - (before.size if before else 0)
+                self._rows[_place(row)] = _Entry(replace(row, sends=sends), since, size)
+            while len(self._rows) > self._max_rows or self._bytes > MAX_BYTES:
+                self._bytes -= self._rows.popitem(last=False)[1].size
                 self.forgotten += 1
 
     def forget(self) -> None:
@@ -122,26 +137,31 @@ class Store:
         with self._lock:
             self._rows.clear()
             self.tags.clear()
-            self.forgotten, self.lag = 0, 0.0
+            self._bytes, self.forgotten, self.lag = 0, 0, 0.0
 
     def rows(self, organization: str | None = None) -> list[Row]:
         """Return what is stored, of all organisations or of one."""
         with self._lock:
-            return [row for row, _ in self._rows.values() if organization in (None, row.organization)]
+            return [entry.row for entry in self._rows.values() if organization in (None, entry.row.organization)]
 
     def ingested(self, organization: str) -> list[Row]:
         """Return what a query of an organisation sees by now."""
         latest = time.monotonic() - self.lag
         with self._lock:
-            return [row for row, since in self._rows.values() if since <= latest and row.organization == organization]
+            return [
+                entry.row
+                for entry in self._rows.values()
+                if entry.since <= latest and entry.row.organization == organization
+            ]
 
     def change(self, organization: str, request_id: str, name: str, value: str) -> bool:
         """Set a property of all rows of an id; tell whether there is one."""
         with self._lock:
             places = [place for place in self._rows if place[:2] == (organization, request_id)]
             for place in places:
-                row, since = self._rows[place]
-                self._rows[place] = replace(row, properties={**row.properties, name: value}), since
+                entry = self._rows[place]
+                row = replace(entry.row, properties={**entry.row.properties, name: value})
+                self._rows[place] = entry._replace(row=row)
         return bool(places)
 
 

@@ -36,9 +36,11 @@ class FakeHelicone(LoopbackServer):
         closing: Set when the server ends, so that nobody waits for its slow answers.
     """
 
+    key: str = KEY
+    write_only_key: str = WRITE_ONLY_KEY
+
     def __init__(self, provider: Provider | None = None, *, key: str = KEY, max_rows: int = MAX_ROWS) -> None:
         self.key = key
-        self.write_only_key = WRITE_ONLY_KEY
         self.keys = Keys(key)
         self.store = Store(max_rows)
         self.troubles = Troubles()
@@ -80,7 +82,7 @@ class FakeHelicone(LoopbackServer):
         except Exception as error:  # noqa: BLE001  # without an answer nobody would know whose fault it was
             outcome = refused(500, f"the fake Helicone failed itself: {type(error).__name__}: {error}")
         if trouble.makes_rows:
-            self.store.add(outcome.rows)
+            self.store.add(outcome.rows, len(request.body))
         return Outcome(trouble.reply or outcome.reply), trouble
 
     def server_close(self) -> None:
@@ -90,9 +92,9 @@ class FakeHelicone(LoopbackServer):
     def _remember(self, door: Door, request: Request) -> None:
         with self._lock:
             self._seen.append((door, request))
-            self._bytes += len(request.body)
+            self._bytes += _size(request)
             while self._bytes > _MAX_BYTES:
-                self._bytes -= len(self._seen.popleft()[1].body)
+                self._bytes -= _size(self._seen.popleft()[1])
 
     def _doors_by_path(self) -> dict[str, tuple[Door, Opened]]:
         logs: dict[str, Opened] = {
@@ -127,3 +129,8 @@ class FakeHelicone(LoopbackServer):
             return open_(request, owner.organization)
 
         return ask
+
+
+def _size(request: Request) -> int:
+    # The object itself takes some memory, too.
+    return len(request.head) + len(request.body) + 1024

@@ -19,6 +19,7 @@ from helicone_otel import (
     Session,
     Settings,
     SettingsError,
+    _exporter,
     _guard,
     configure,
     session,
@@ -466,3 +467,25 @@ def test_it_takes_spans_from_the_stock_processor_and_passes_others_over(fake: Fa
     assert [row.model for row in fake.rows] == ["tool:search"]
     assert exporter.export([]) is SpanExportResult.FAILURE
     assert repr(exporter).startswith(f"HeliconeSpanExporter(endpoint='{fake.url}', kinds='data, embedding,")
+
+
+@pytest.mark.usefixtures("uninstalled")
+def test_an_app_that_ends_waits_once_for_a_server_that_does_not_answer(
+    fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_exporter, "_AT_EXIT", 0.2)
+    fake.troubles.from_now_on(Trouble(seconds=20))
+    provider = TracerProvider(shutdown_on_exit=False)
+    configure(Settings(log_endpoint=fake.url, api_key=KEY), provider=provider, log=True)
+    with session("Shop"), provider.get_tracer("x").start_as_current_span("execute_tool search", attributes=GENAI_TOOL):
+        pass
+    exporter = INSTALLATION.exporter
+    assert exporter is not None
+
+    provider.shutdown()
+    fake.troubles.end()
+    began = time.monotonic()
+
+    assert not exporter.finish()  # as when the interpreter ends
+    assert time.monotonic() - began < 5
+    exporter.shutdown(0)

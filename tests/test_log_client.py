@@ -325,6 +325,17 @@ def test_a_tenant_that_is_to_wait_holds_up_no_other(
     assert shown.count(f"Bearer {OTHER_KEY}") == 1
 
 
+def test_a_burst_of_rows_is_sent_side_by_side(fake: FakeHelicone, client: Client) -> None:
+    client.put(parcel(0, fake.url))
+    wait_for(lambda: client.rows == 0)  # one thread waits now
+    fake.troubles.from_now_on(Trouble(seconds=20))
+
+    for number in range(1, 10):
+        client.put(parcel(number, fake.url))
+
+    wait_for(lambda: len(fake.requests("log")) == 1 + 4)
+
+
 def test_a_lane_is_forgotten_with_its_last_row() -> None:
     box = Outbox(max_rows=10, max_bytes=100_000)
     for number in range(5):

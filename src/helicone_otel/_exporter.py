@@ -151,13 +151,12 @@ class HeliconeSpanExporter(SpanExporter):
             self._stopped = True
             self._client.shutdown(_AT_EXIT if timeout_millis is None else timeout_millis / 1000)
 
-    def finish(self) -> None:
+    def finish(self) -> bool:
         """Send what is there before the app ends, or a provider does; whoever asks, it takes ten seconds at most."""
         now = time.monotonic()
         if now - self._finishing > 2 * _AT_EXIT:
             self._finishing = now
-        if not self._stopped:
-            self._client.flush(max(self._finishing + _AT_EXIT - now, 0))
+        return self._stopped or self._client.flush(max(self._finishing + _AT_EXIT - now, 0))
 
 
 class _Logged:

@@ -117,11 +117,18 @@ class Log:
             except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same
                 swallow("log", error)
 
-    def flush(self, milliseconds: int) -> bool:
-        """Log what is there; tell whether all of it arrived, or was refused for good, within a time."""
+    def flush(self, milliseconds: int | None) -> bool:
+        """Log what is there; tell whether all of it arrived, or was refused for good, within a time.
+
+        Args:
+            milliseconds: The time; that which is left to an app that ends if not given.
+        """
         exporter = self.exporter
         if exporter is None:
             return True
+        if milliseconds is None:
+            self._take_all(exporter)
+            return exporter.finish()
         end = time.monotonic() + milliseconds / 1000
         self._take_all(exporter)
         return exporter.force_flush(int(max(end - time.monotonic(), 0) * 1000))

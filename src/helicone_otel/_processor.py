@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import SpanProcessor
@@ -12,9 +12,6 @@ from ._registry import REGISTRY, Registry
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
-
-# An app that ends does not wait longer than this for a server that does not answer.
-_AT_SHUTDOWN: Final = 10_000
 
 
 class HeliconeSpanProcessor(SpanProcessor):
@@ -58,7 +55,8 @@ class HeliconeSpanProcessor(SpanProcessor):
 
     def shutdown(self) -> None:
         """Send what is to be logged to Helicone; there is nothing to release."""
-        self.force_flush(_AT_SHUTDOWN)
+        if self._registry.flush_log is not None:
+            self._registry.flush_log(None)
 
     def force_flush(self, timeout_millis: int | None = 30000) -> bool:
         """Send what is to be logged to Helicone; nothing else is held back."""

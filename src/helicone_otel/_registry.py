@@ -90,7 +90,8 @@ class Registry:
             and packages of carriers.
         log: `log(entry, span)` takes a span that has ended and may become a row of Helicone's log, with what is
             remembered of it; `None`: nobody logs.
-        flush_log: `flush_log(milliseconds)` sends what was taken so, and tells whether there was time for all.
+        flush_log: `flush_log(milliseconds)` sends what was taken so, and tells whether there was time for all;
+            `flush_log(None)` does so when the app, or a provider, ends.
         attend: `attend(span, parent_context)` takes note of a span that has started (see `_arrivals`).
     """
 
@@ -98,7 +99,7 @@ class Registry:
         self.active = True
         self.thorough = False
         self.log: Callable[[Entry, ReadableSpan], None] | None = None
-        self.flush_log: Callable[[int], bool] | None = None
+        self.flush_log: Callable[[int | None], bool] | None = None
         self.hooked: set[str] = set()
         self._dialects = dialects
         self.configure(settings or Settings())

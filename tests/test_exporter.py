@@ -29,11 +29,11 @@ from helicone_otel._cli.loopback import serving
 from helicone_otel._endpoint import DEFAULT, EUROPE, check_transport, checked_endpoint, checked_key
 from helicone_otel._exporter_by_name import NamedExporter
 from helicone_otel._limits import Limits
+from helicone_otel._testing.fake.keys import KEY
 from helicone_otel._testing.fake.server import FakeHelicone
 from helicone_otel._testing.fake.troubles import Trouble
 from spans import App
 
-KEY = FakeHelicone.key
 EU_KEY = "sk-helicone-eu-fixture-testing-nothing-private"
 GENAI_TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
 

@@ -11,8 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +27,11 @@ from helicone_otel._cli.loopback import serving
 from helicone_otel._client import Client, Parcel, outbox, post
 from helicone_otel._client.outbox import Outbox
 from helicone_otel._client.verdict import MAX_WAIT, Fate, judge, retry_after, said
+from helicone_otel._testing.fake.keys import KEY
 from helicone_otel._testing.fake.server import FakeHelicone
 from helicone_otel._testing.fake.troubles import Trouble
 from wire import Wire, listening
 
-KEY = FakeHelicone.key
 OTHER_KEY = "sk-helicone-another-tenants-ownkeys-nobodys"
 
 
@@ -230,8 +229,7 @@ def test_only_ok_is_delivered(status: int, headers: dict[str, str], body: bytes)
 
 
 def test_nothing_is_sent_before_the_server_says_so(fake: FakeHelicone, client: Client) -> None:
-    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=1.2), usegmt=True)
-    fake.troubles.next(Trouble(status=429, headers={"Retry-After": soon}))
+    fake.troubles.next(Trouble(status=429, headers={"Retry-After": "0.4"}))
     client.put(parcel(1, fake.url))
     wait_for(lambda: len(fake.requests("log")) == 1 and client.rows == 1)
     client.put(parcel(2, fake.url))

@@ -160,6 +160,12 @@ CASES = {
         },
         {"expected an address": 5, "is not an address": ""},
     ),
+    "api_endpoint": Case(
+        None,
+        {"https://api.test": "https://api.test"},
+        {"api.test": "'api.test' is not an address"},
+        {"expected an address": 5},
+    ),
     "log_http_hosts": Case((), HOSTS_GOOD, HOSTS_BAD, {**NAMES_WRONG, "'a b' is not a host": ("a b",)}),
 }
 

@@ -22,7 +22,7 @@ from .parcel import Parcel
 from .post import Post
 from .verdict import Fate, Verdict
 
-__all__ = ["CONNECTIONS", "MAX_BYTES", "Client", "Parcel"]
+__all__ = ["CONNECTIONS", "MAX_BYTES", "Client", "Parcel", "out_of_sight"]
 
 # Rows that wait, as they are sent.
 MAX_BYTES: Final = 64 * 2**20
@@ -54,11 +54,10 @@ class Client:
         self.endpoint = endpoint
         self._max_rows, self._max_bytes = max_rows, max_bytes
         self._connections, self._seconds = connections, seconds
-        # Not imported above: it imports `opentelemetry.propagate`, see the package's docstring. Nor in a thread, where
-        # a fork at that moment would leave the child with a lock on the module that nobody opens.
-        from opentelemetry.instrumentation.utils import suppress_instrumentation  # noqa: PLC0415
+        # Now, and not in a thread: a fork at that moment would leave the child with a lock on the module that
+        # nobody opens.
+        import opentelemetry.instrumentation.utils  # noqa: F401, PLC0415  # not above: see the package's docstring
 
-        self._suppress = suppress_instrumentation
         self._begin()
         if hasattr(os, "register_at_fork"):
             begin = weakref.WeakMethod(self._begin)
@@ -105,7 +104,7 @@ class Client:
         # Threads may be frozen, or cannot be started any more where the interpreter ends: this one is here.
         if self._helps.acquire(timeout=seconds):
             try:
-                with self._out_of_sight():
+                with out_of_sight():
                     while (parcel := self._outbox.take(until)) is not None:
                         self._deliver(parcel, max(until - time.monotonic(), 0.1))
             finally:
@@ -130,7 +129,7 @@ class Client:
                 self._threads += 1
 
     def _work(self, outbox: Outbox) -> None:
-        with self._out_of_sight():
+        with out_of_sight():
             while (parcel := outbox.take()) is not None:
                 try:
                     self._deliver(parcel)
@@ -157,12 +156,16 @@ class Client:
         else:
             warn_once(f"A row was not logged to Helicone, where others were: {verdict.reason}")
 
-    @contextlib.contextmanager
-    def _out_of_sight(self) -> Iterator[None]:
-        """Make no spans of what is sent here, and put no session's headers on it, wherever the thread was started."""
-        token = attach(Context())
-        try:
-            with self._suppress():
-                yield
-        finally:
-            detach(token)
+
+@contextlib.contextmanager
+def out_of_sight() -> Iterator[None]:
+    """Make no spans of what is sent here, and put no session's headers on it, wherever the thread was started."""
+    # Not imported above: it imports `opentelemetry.propagate`, see the package's docstring.
+    from opentelemetry.instrumentation.utils import suppress_instrumentation  # noqa: PLC0415
+
+    token = attach(Context())
+    try:
+        with suppress_instrumentation():
+            yield
+    finally:
+        detach(token)

@@ -657,7 +657,7 @@ SPOKEN = {
 
 
 def test_inputs_may_stay() -> None:
-    assert bodies(row("llm", SPOKEN, Content.without(["inputs"])))[0] == {
+    assert bodies(row("llm", SPOKEN, Content(inputs=REQUEST_KINDS - {"llm"})))[0] == {
         "model": "gpt-4o",
         "messages": [],
         "temperature": 0.5,
@@ -666,7 +666,7 @@ def test_inputs_may_stay() -> None:
 
 
 def test_outputs_may_stay_and_with_them_what_errors_say() -> None:
-    content = Content.without(["outputs"])
+    content = Content(outputs=frozenset())
 
     answered = bodies(row("llm", SPOKEN, content))[1]
     assert answered["choices"] == []
@@ -675,24 +675,12 @@ def test_outputs_may_stay_and_with_them_what_errors_say() -> None:
     assert bodies(failed)[1]["error"] == {"message": "ValueError", "type": "ValueError"}
 
 
-@pytest.mark.parametrize(
-    ("words", "inputs", "outputs"),
-    [
-        ([], REQUEST_KINDS, REQUEST_KINDS),
-        (["all"], frozenset(), frozenset()),
-        (["tool"], REQUEST_KINDS - {"tool"}, REQUEST_KINDS - {"tool"}),
-        (["tool.inputs", "llm.outputs"], REQUEST_KINDS - {"tool"}, REQUEST_KINDS - {"llm"}),
-        (["inputs", "vector_db"], frozenset(), REQUEST_KINDS - {"vector_db"}),
-    ],
-)
-def test_content_is_switched_off_by_words(words: list[str], inputs: frozenset[str], outputs: frozenset[str]) -> None:
-    assert Content.without(words) == Content(inputs, outputs)
+def test_content_of_other_kinds_leaves() -> None:
+    call = {"gen_ai.tool.call.arguments": '{"city": "Oslo"}', "gen_ai.tool.call.result": "4"}
 
+    kept = bodies(row("tool", call, Content(inputs=frozenset({"tool"}), outputs=frozenset({"llm"}))))
 
-@pytest.mark.parametrize("word", ["", "al", "tools", "agent", "tool.", ".inputs", "tool.input", "all.inputs"])
-def test_a_word_that_means_nothing_is_refused(word: str) -> None:
-    with pytest.raises(ValueError, match="content is one of all, inputs, outputs, data, "):
-        Content.without([word])
+    assert (kept[0]["input"], "result" in kept[1]) == ({"city": "Oslo"}, False)
 
 
 def test_a_hook_sees_each_text_and_where_it_stands() -> None:

@@ -297,6 +297,7 @@ def _exporter(settings: Settings) -> HeliconeSpanExporter:
     """Return an exporter that does what the settings say: the one that logs already, if it does."""
     from ._exporter import HeliconeSpanExporter  # noqa: PLC0415  # it takes time to load
 
-    if INSTALLATION.exporter is not None and INSTALLATION.exporter.settings == settings:
-        return INSTALLATION.exporter
+    before = INSTALLATION.exporter
+    if before is not None and replace(before.settings, log=True) == replace(settings, log=True):
+        return before
     return HeliconeSpanExporter(settings=settings)

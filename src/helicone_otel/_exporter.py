@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import math
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -80,7 +81,7 @@ class HeliconeSpanExporter(SpanExporter):
         self.limits = Limits.from_environment()
         self._client = Client(self.endpoint, self.limits.queue, seconds=self.limits.timeout / 1000)
         self._stopped = False
-        self._finishing = -_AT_EXIT
+        self._finishing = -math.inf
         weak = weakref.WeakMethod(self.finish)
         atexit.register(lambda: (leave := weak()) and leave())
 

@@ -41,7 +41,7 @@ def main() -> int:
             measured = _measure(options.part)
         print(json.dumps(measured))
         return 0
-    rows = [row for part in ("spans", "wire", "footprint", "log") for row in _rows(sys.executable, part)]
+    rows = [row for part in ("spans", "wire", "rows", "footprint", "log") for row in _rows(sys.executable, part)]
     if not options.no_peers:
         rows += [row for name, peer in PEERS.items() for row in _rows_beside(name, peer)]
     rows.sort(key=lambda row: row.budget is None)
@@ -62,6 +62,10 @@ def _measure(part: str) -> list[Row]:
         from wire import headers
 
         return headers()
+    if part == "rows":
+        from rows import rows
+
+        return rows()
     if part == "footprint":
         from footprint import imports, memory, startup
 

@@ -93,7 +93,7 @@ class Client:
             self._begin()  # forked by something that tells Python nothing of it, such as uWSGI
         if not self._outbox.put(parcel):
             return False
-        if not self._outbox.idle:
+        if self._outbox.wants_hands:
             self._start_one()
         return True
 

@@ -68,7 +68,7 @@ class Outbox:
         self._max_rows, self._max_bytes = max_rows, max_bytes
         self._changed = threading.Condition(threading.Lock())
         self._lanes: dict[str, Lane] = {}
-        self._rows = self._bytes = self._idle = 0
+        self._rows = self._bytes = self._queued = self._idle = 0
         self._closed = False
 
     def __len__(self) -> int:
@@ -85,9 +85,9 @@ class Outbox:
         return self._rows >= self._max_rows
 
     @property
-    def idle(self) -> int:
-        """How many threads wait for a row."""
-        return self._idle
+    def wants_hands(self) -> bool:
+        """Whether more rows wait than threads do."""
+        return self._queued > self._idle
 
     def put(self, parcel: Parcel) -> bool:
         """Take a row; false if there is no room for it. What is in stays in."""
@@ -97,6 +97,7 @@ class Outbox:
             lane = self._lanes.get(parcel.key) or self._lanes.setdefault(parcel.key, Lane())
             lane.waiting.append(parcel)
             lane.rows += 1
+            self._queued += 1
             self._rows += 1
             self._bytes += parcel.size
             self._changed.notify()
@@ -117,6 +118,7 @@ class Outbox:
                 lane = self._open_lane(now)
                 if lane is not None:
                     lane.tries = lane.failed > 0
+                    self._queued -= 1
                     return lane.waiting.popleft()
                 if until is not None and (now >= until or not self._rows):
                     return None
@@ -177,6 +179,7 @@ class Outbox:
                 self._forget(parcel)
                 return False
             lane.waiting.append(parcel)
+            self._queued += 1
             self._changed.notify()
             return True
 
@@ -186,6 +189,7 @@ class Outbox:
             lane = self._lanes[parcel.key]
             lane.tries = False
             lane.waiting.appendleft(parcel)
+            self._queued += 1
             self._changed.notify()
 
     def _forget(self, parcel: Parcel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from ..dialects import providers_in
@@ -11,8 +12,8 @@ from ._json import whole
 from ._messages import Message, Part
 from ._told import Told
 
+_MAX_NAME, _MAX_NAMES = 128, 256
 # What OpenLIT writes where nothing was asked for.
-_PARAMETER: Final = "parameter."
 _TEXTS: Final = frozenset({"stop", "reasoning_effort", "service_tier", "encoding_format"})
 _UNSET: Final = (-1, "", None)
 # Of an object that tells of usage, by the fact: the names at its top, and within its details.
@@ -136,7 +137,14 @@ def call_of(told: Told, failure: Failure | None) -> Call:
 
 def _provider(told: Told, model: str) -> tuple[str, Endpoint]:
     """Return who was called: as the span says, or if it says nothing, whose model it is."""
-    names = [name for name in told.all("provider") if isinstance(name, str) and name.lower() not in FRAMEWORKS]
+    return _endpoint(
+        tuple(name[:_MAX_NAME] for name in told.all("provider") if isinstance(name, str)), model[:_MAX_NAME]
+    )
+
+
+@lru_cache(_MAX_NAMES)
+def _endpoint(names: tuple[str, ...], model: str) -> tuple[str, Endpoint]:
+    names = tuple(name for name in names if name.lower() not in FRAMEWORKS)
     known = next((found for name in names if (found := providers_in([name]))), None)
     if known:
         provider = min(known, key=lambda one: (one not in ENDPOINTS, one != "azure", one))
@@ -205,8 +213,8 @@ def _parameters(told: Told) -> dict[str, Any]:
                 found.setdefault(OTHER_NAMES.get(name) or name, value)
     if "stop" in found:
         found["stop"] = told.redacted("parameter.stop", found["stop"])
-    direct = {fact.removeprefix(_PARAMETER): told.one(fact) for fact in told.facts_like(_PARAMETER)}
-    known = {name: direct.get(name, found.get(name)) for name in PARAMETERS if name in direct or name in found}
+    direct = told.parameters()
+    known = {name: value for name, value in found.items() if name in PARAMETERS} | direct
     if isinstance(formats := known.get("encoding_format"), list):
         known["encoding_format"] = formats[0] if formats else None
     return {name: value for name, value in known.items() if value not in _UNSET and _fits(name, value)}
@@ -221,14 +229,14 @@ def _fits(name: str, value: object) -> bool:
 
 def _usage(told: Told) -> Usage:
     objects = [_inside(value) for value in told.all("usage") if isinstance(value, dict)]
-    known = {fact: told.whole(fact) for fact in _USAGE}
+    known = told.tokens()
     for fact, names in _USAGE.items() if objects else ():
-        if known[fact] is None:
+        if known.get(fact) is None:
             known[fact] = _in_objects(objects, *names)
-    given, said, total = known["tokens.input"], known["tokens.output"], known["tokens.total"]
+    given, said, total, *more = map(known.get, _USAGE)
     if total is None and given is not None:
         total = given + (said or 0)
-    return Usage(given, said, total, known["tokens.cached"], known["tokens.written"], known["tokens.reasoning"])
+    return Usage(given, said, total, *more)
 
 
 def _inside(value: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from .._guard import swallow
@@ -41,27 +41,11 @@ class Content(NamedTuple):
     outputs: frozenset[str] = REQUEST_KINDS
     redact: Callable[[str, Where], str] | None = None
 
-    @classmethod
-    def without(cls, words: Iterable[str], redact: Callable[[str, Where], str] | None = None) -> Content:
-        """Return what may leave if some of it may not.
-
-        Args:
-            words: `all`, `inputs`, `outputs`, a kind (`tool`), or one side of a kind (`tool.inputs`).
-            redact: As in the attributes.
-
-        Raises:
-            ValueError: A word is none of these; the message lists them.
-        """
-        kept = {side: set(REQUEST_KINDS) for side in _SIDES}
-        for word in words:
-            kinds, sides = _covered(word)
-            for side in sides:
-                kept[side] -= kinds
-        return cls(frozenset(kept["inputs"]), frozenset(kept["outputs"]), redact)
-
-    def may_leave(self, kind: str, side: Side) -> bool:
-        """Tell whether one side of a kind's content may leave."""
-        return kind in (self.inputs if side == "inputs" else self.outputs)
+    def withheld(self, kind: str) -> tuple[Side, ...]:
+        """Return the sides of a kind's content that may not leave."""
+        if kind in self.inputs and kind in self.outputs:
+            return ()
+        return tuple(side for side, kinds in zip(_SIDES, (self.inputs, self.outputs), strict=True) if kind not in kinds)
 
     def redacted(self, value: Any, where: Where) -> Any:
         """Return content with all its texts redacted; `None` if that fails."""
@@ -72,20 +56,6 @@ class Content(NamedTuple):
         except Exception as error:  # noqa: BLE001  # the user's function may do anything
             swallow("redact", error)
             return None
-
-
-def _covered(word: str) -> tuple[frozenset[str], tuple[Side, ...]]:
-    """Return which kinds and sides a word stands for."""
-    if word == "all":
-        return REQUEST_KINDS, _SIDES
-    kind, _, side = word.rpartition(".")
-    if not kind:
-        kind, side = (word, "") if word in REQUEST_KINDS else ("", word)
-    sides = tuple(known for known in _SIDES if side in ("", known))
-    if (kind and kind not in REQUEST_KINDS) or not sides or word[-1:] in ("", "."):
-        known = ", ".join(sorted(REQUEST_KINDS))
-        raise ValueError(f"content is one of all, inputs, outputs, {known}, or such as tool.inputs, not {word!r:.60}")
-    return frozenset({kind}) if kind else REQUEST_KINDS, sides
 
 
 def _redacted(value: Any, where: Where, redact: Callable[[str, Where], str]) -> Any:

@@ -13,6 +13,8 @@ from .._content import REDACTED, SECRETS
 _MAX_DEPTH: Final = 48
 _MAX_INT: Final = 2**63
 _CUT: Final = "…"
+# `json.dumps` would make one for each text.
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False)
 # What a JSON text of a compound value begins with.
 _OPENINGS: Final = ("{", "[")
 # What reading JSON gives. That of strangers is tidied where it is taken into a body.
@@ -58,7 +60,7 @@ def text_of(value: object) -> str:
 
 def dump(value: object) -> str:
     """Return a value of JSON's own types as compact JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def number(value: object) -> float | int | None:

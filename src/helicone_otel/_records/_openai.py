@@ -43,7 +43,7 @@ def chat(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
         "object": "chat.completion",
         "model": call.answered,
         "choices": _choices(call),
-        "usage": chat_usage(call.usage),
+        "usage": _chat_usage(call.usage),
         "system_fingerprint": call.fingerprint,
     }
     return known(request, "messages"), known(response, "choices")
@@ -99,17 +99,20 @@ def error(failure: Failure) -> dict[str, Any]:
     return {"error": known({"message": failure.message, "type": failure.type}, "message")}
 
 
-def chat_usage(usage: Usage) -> dict[str, Any]:
-    """Return the tokens of a chat."""
+def _chat_usage(usage: Usage) -> dict[str, Any]:
     return known(
         {
             "prompt_tokens": usage.input,
             "completion_tokens": usage.output,
             "total_tokens": usage.total,
-            "prompt_tokens_details": known({"cached_tokens": usage.cached, "cache_write_tokens": usage.written}),
-            "completion_tokens_details": known({"reasoning_tokens": usage.reasoning}),
+            "prompt_tokens_details": _details({"cached_tokens": usage.cached, "cache_write_tokens": usage.written}),
+            "completion_tokens_details": _details({"reasoning_tokens": usage.reasoning}),
         }
     )
+
+
+def _details(told: dict[str, int | None]) -> dict[str, int]:
+    return {name: number for name, number in told.items() if number is not None}
 
 
 def _response_usage(usage: Usage) -> dict[str, Any]:
@@ -118,8 +121,8 @@ def _response_usage(usage: Usage) -> dict[str, Any]:
             "input_tokens": usage.input,
             "output_tokens": usage.output,
             "total_tokens": usage.total,
-            "input_tokens_details": known({"cached_tokens": usage.cached}),
-            "output_tokens_details": known({"reasoning_tokens": usage.reasoning}),
+            "input_tokens_details": _details({"cached_tokens": usage.cached}),
+            "output_tokens_details": _details({"reasoning_tokens": usage.reasoning}),
         }
     )
 
@@ -127,11 +130,12 @@ def _response_usage(usage: Usage) -> dict[str, Any]:
 def _choices(call: Call) -> list[dict[str, Any]]:
     answers = [said for message in call.answers for said in _chat_messages(message)]
     # That it ended is known also where nobody recorded what was said.
-    answers = answers or [{"role": "assistant", "content": None} for _ in call.finishes if call.finishes != [""]]
-    return [
-        known({"index": index, "message": answer, "finish_reason": _finish(call, index)})
-        for index, answer in enumerate(answers)
-    ]
+    answers = answers or [{"role": "assistant", "content": None} for said in call.finishes if said]
+    choices: list[dict[str, Any]] = []
+    for index, answer in enumerate(answers):
+        finish = _finish(call, index)
+        choices.append({"index": index, "message": answer, **({"finish_reason": finish} if finish else {})})
+    return choices
 
 
 def _finish(call: Call, index: int) -> str:

@@ -20,7 +20,11 @@ from ._types import Event, Facts
 _EVENTS_IN: Final = ("events", "all_messages_events")
 _EVENT_NAME: Final = "event.name"
 _MAX_EVENTS: Final = 10_000
+_TOKENS: Final = "tokens."
+_PARAMETER: Final = "parameter."
 _MAX_SHAPES: Final = 512
+# Spans with more attributes are seldom alike.
+_MAX_KEYS: Final = 96
 
 
 class _Place(NamedTuple):
@@ -43,10 +47,14 @@ class _Shape(NamedTuple):
     Attributes:
         places: By the fact.
         scalars: The attributes of those facts that are no content and need no reading.
+        parameters: Names of parameters, and the facts that are their values.
+        tokens: The facts that are numbers of tokens.
     """
 
     places: dict[str, tuple[_Place, ...]]
     scalars: dict[str, tuple[str, ...]]
+    parameters: tuple[tuple[str, str], ...]
+    tokens: tuple[str, ...]
 
 
 def _indexed() -> dict[str, tuple[tuple[str, int, str], ...]]:
@@ -78,7 +86,8 @@ def _shape_of(attributes: tuple[str, ...]) -> _Shape:
         for fact, found in places.items()
         if fact not in SIDES and all(place.form == "plain" for place in found)
     }
-    return _Shape(places, scalars)
+    parameters = tuple((fact.removeprefix(_PARAMETER), fact) for fact in places if fact.startswith(_PARAMETER))
+    return _Shape(places, scalars, parameters, tuple(fact for fact in places if fact.startswith(_TOKENS)))
 
 
 # Of an event's attributes, those that are JSON; `content` is what was said, whatever it looks like.
@@ -104,26 +113,27 @@ class Told:
         self._events: dict[str, list[tuple[Happening, Event]]] = {}
         self.attributes = facts.attributes
         self._note_events()
-        self._places, self._scalars = _shape_of(tuple(self.attributes))
+        self._withheld = content.withheld(kind)
+        keys = tuple(self.attributes)
+        shape = _shape_of(keys) if len(keys) <= _MAX_KEYS else _shape_of.__wrapped__(keys)
+        self._shape = shape
+        self._places = shape.places
 
     def all(self, fact: str) -> Iterator[Any]:
         """Yield what the places of a fact hold, the best first; nothing that is empty or may not leave."""
-        places = self._places.get(fact)
-        if places is None:
-            return
-        side = SIDES.get(fact)
-        if side is not None and not self._content.may_leave(self.kind, side):
-            return
-        for place in places:
+        for place in self._places.get(fact, ()) if SIDES.get(fact) not in self._withheld else ():
             value = self._value(fact, place)
-            if side is not None and self._content.redact is not None:
-                value = self._content.redacted(value, Where(self.kind, side, _KEY_OF.get(fact, fact)))
             if value or type(value) in NUMBERS:
                 yield value
 
     def one(self, fact: str) -> Any:
         """Return what the best place of a fact holds, or `None`."""
-        return next(self.all(fact), None) if fact in self._places else None
+        if fact in self._places and SIDES.get(fact) not in self._withheld:
+            for place in self._places[fact]:
+                value = self._value(fact, place)
+                if value or type(value) in NUMBERS:
+                    return value
+        return None
 
     def text(self, fact: str) -> str:
         """Return a fact as a text, empty if there is none."""
@@ -137,62 +147,56 @@ class Told:
 
     def whole(self, fact: str) -> int | None:
         """Return a fact as a number that is whole and not negative."""
-        for value in self._given(fact):
-            if (found := whole(value)) is not None:
-                return found
-        return None
+        return next((found for value in self._given(fact) if (found := whole(value)) is not None), None)
 
     def number(self, fact: str) -> float | int | None:
         """Return a fact as a finite number."""
-        for value in self._given(fact):
-            if (found := number(value)) is not None:
-                return found
-        return None
+        return next((found for value in self._given(fact) if (found := number(value)) is not None), None)
 
-    def facts_like(self, beginning: str) -> list[str]:
-        """Return the facts that have a place on this span and whose names begin like this."""
-        return [fact for fact in self._places if fact.startswith(beginning)]
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters that have attributes of their own."""
+        return {name: self.one(fact) for name, fact in self._shape.parameters}
+
+    def tokens(self) -> dict[str, int | None]:
+        """Return how many tokens there were, by the fact, of those that have attributes of their own."""
+        return {fact: self.whole(fact) for fact in self._shape.tokens}
 
     def _given(self, fact: str) -> Iterable[Any]:
         """Return what the places of a fact hold; most are bare attributes that need no reading."""
-        keys = self._scalars.get(fact)
-        if keys is None:
-            return self.all(fact) if fact in self._places else ()
-        return [self.attributes[key] for key in keys]
+        keys = self._shape.scalars.get(fact)
+        if keys is not None:
+            return map(self.attributes.__getitem__, keys)
+        return self.all(fact) if fact in self._places else ()
 
     def messages(self, fact: str) -> list[Message]:
         """Return messages, from attributes or else from events."""
-        found: list[Message] | None = self.one(fact) or self._redacted(fact, self._from_events(fact))
+        found: list[Message] | None = self.one(fact)
+        if not found and fact in self._events and SIDES[fact] not in self._withheld:
+            found = self._redacted(fact, self._from_events(fact))
         return found or []
 
     def happened(self, fact: str) -> list[dict[str, Any]]:
         """Return what the attributes of events tell that stand for a fact."""
-        side = SIDES.get(fact)
-        if side is not None and not self._content.may_leave(self.kind, side):
+        if fact not in self._events or SIDES.get(fact) in self._withheld:
             return []
-        told = [_attributes_of(event, happening.prefix) for happening, event in self._events.get(fact, ())]
-        return told if side is None else (self._redacted(fact, told) or [])
+        told = [_attributes_of(event, happening.prefix) for happening, event in self._events[fact]]
+        return self._redacted(fact, told) or []
 
     def time_of(self, fact: str) -> int | None:
         """Return when the first event was that stands for a fact."""
-        times = [event.time for _, event in self._events.get(fact, ())]
-        return min(times, default=None)
+        return min(event.time for _, event in self._events[fact]) if fact in self._events else None
 
     def redacted(self, fact: str, value: Any) -> Any:
         """Return what is told elsewhere of a fact, as far as it may leave."""
-        side = SIDES.get(fact)
-        if value and side is not None and not self._content.may_leave(self.kind, side):
-            return None
-        return self._redacted(fact, value)
+        return None if SIDES.get(fact) in self._withheld else self._redacted(fact, value)
 
     def _redacted(self, fact: str, value: Any) -> Any:
-        side = SIDES.get(fact)
-        if not value or side is None or self._content.redact is None:
+        if not value or self._content.redact is None or (side := SIDES.get(fact)) is None:
             return value
         return self._content.redacted(value, Where(self.kind, side, _KEY_OF.get(fact, fact)))
 
     def _note_events(self) -> None:
-        events = [*self.facts.events[:_MAX_EVENTS]]
+        events = list(self.facts.events[:_MAX_EVENTS])
         for key in _EVENTS_IN:
             if key in self.attributes:
                 events += _events_in(self.attributes[key])
@@ -208,17 +212,13 @@ class Told:
                 value: Any = gathered(place.key, place.keys, self.attributes)
             else:
                 value = self.attributes[place.key]
-            if place.form == "messages":
-                return messages_of(value, _ROLES[fact])
-            return FORMS[place.form](value)
+            value = messages_of(value, _ROLES[fact]) if place.form == "messages" else FORMS[place.form](value)
+            return self._redacted(fact, value)
         except Exception as error:  # noqa: BLE001  # one fact less, and not the row
             swallow("row_of", error)
             return None
 
     def _from_events(self, fact: str) -> list[Message]:
-        side = SIDES[fact]
-        if not self._content.may_leave(self.kind, side):
-            return []
         told: list[Message] = []
         for happening, event in self._events.get(fact, ()):
             try:

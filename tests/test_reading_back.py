@@ -128,6 +128,18 @@ def test_feedback_reads_its_settings_from_the_environment(fake: FakeHelicone, mo
     assert fake.rows[0].properties["Helicone-Session-Feedback"] == "1"
 
 
+def test_no_proxy_is_asked_for_what_is_on_this_machine(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", NOWHERE)
+    monkeypatch.setenv("http_proxy", NOWHERE)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    logged(fake, "s-1")
+
+    feedback("s-1", good=True, settings=settings(fake))
+
+    assert fake.rows[0].properties["Helicone-Session-Feedback"] == "1"
+
+
 def test_feedback_waits_until_the_session_is_there_and_helicone_well(fake: FakeHelicone) -> None:
     fake.troubles.next(Trouble(status=429), Trouble(reset=True), door="api")
     late = threading.Timer(0.4, logged, (fake, "s-1"))
@@ -227,6 +239,25 @@ def test_what_goes_wrong_is_said(
     *_, last = sent(fake, **environ)
 
     assert (last.level, text in last.text, remedy in last.remedy) == (level, True, True), last
+
+
+def test_what_succeeds_at_the_second_try_has_arrived(fake: FakeHelicone) -> None:
+    fake.troubles.next(Trouble(status=503, headers={"Retry-After": "0"}))
+    environ = {"HELICONE_API_KEY": fake.key, "HELICONE_LOG_ENDPOINT": fake.url}
+
+    assert [finding.level for finding in send(environ, seconds=5)] == [Level.OK, Level.OK]
+
+
+def test_what_opentelemetry_does_not_make_was_not_sent(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+
+    [finding] = sent(fake)
+
+    assert (finding.level, "switched off" in finding.text, finding.remedy) == (
+        Level.PROBLEM,
+        True,
+        "unset OTEL_SDK_DISABLED",
+    )
 
 
 def test_a_key_that_only_writes_and_one_of_another_region_are_told_apart(fake: FakeHelicone) -> None:

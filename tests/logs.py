@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection
 from typing import Any, NamedTuple
 
+import pytest
+
+from helicone_otel._cli.loopback import serving
 from helicone_otel.testing import FakeHelicone
 
 ID = "0d9a4c1e-33f0-5c0b-8a57-5a2f1f0e9c44"
@@ -84,3 +87,18 @@ def _data(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+
+
+@pytest.fixture(scope="module")
+def one_client() -> Iterator[Client]:
+    with serving(FakeHelicone()) as fake:
+        client = Client(fake)
+        yield client
+        client.connection.close()
+
+
+@pytest.fixture
+def client(one_client: Client) -> Iterator[Client]:
+    """A client of a fake Helicone that has seen nothing yet."""
+    yield one_client
+    one_client.fake.forget()

@@ -134,12 +134,12 @@ WRONG = {"Helicone-Session-Path": "/b"}
         (
             a_session(),
             a_world(row(429), row(200), row(200)),
-            "gateway request ('200', 's1', 'Trip', '/a'): seen 2 times",
+            "gateway request ('200', '', 's1', 'Trip', '/a'): seen 2 times",
         ),
         (
             a_session(),
             a_world(row(429), row(200, **OTHER)),
-            "gateway request ('200', 's2', 'Trip', '/a'): seen 1 times",
+            "gateway request ('200', '', 's2', 'Trip', '/a'): seen 1 times",
         ),
         (a_session(call(429), call(200, **WRONG)), a_world(row(429), row(200, **WRONG)), "/a: the span says"),
         (a_session(session_id="s3"), a_world(), "/a: the span says"),

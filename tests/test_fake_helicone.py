@@ -6,7 +6,7 @@ import gzip
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -18,26 +18,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from helicone_otel._cli.loopback import serving
 from helicone_otel._testing.fake.sessions import Folder, tree
-from helicone_otel.testing import FakeHelicone, Row, Trouble
+from helicone_otel.testing import Row, Trouble
 from logs import ANSWERED, ASKED, CUSTOM, SESSION, START, TIMING, Client, a_log
 
 QUESTION = {"role": "user", "content": "Where to?"}
-
-
-@pytest.fixture(scope="module")
-def one_client() -> Iterator[Client]:
-    with serving(FakeHelicone()) as fake:
-        client = Client(fake)
-        yield client
-        client.connection.close()
-
-
-@pytest.fixture
-def client(one_client: Client) -> Iterator[Client]:
-    yield one_client
-    one_client.fake.forget()
 
 
 # --- the gateway ----------------------------------------------------------------------------------

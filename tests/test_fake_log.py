@@ -6,7 +6,6 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from http.client import RemoteDisconnected
 from typing import Any
 
@@ -23,20 +22,6 @@ from logs import ANSWERED, ASKED, CUSTOM, ID, SESSION, START, Client, a_log, cha
 OTHER_KEY = "sk-helicone-unknown-unknown-unknown-unknown"
 TENANT_KEY = "sk-helicone-another-tenants-private-keyhere"
 MISSING = "One of the required fields is missing"
-
-
-@pytest.fixture(scope="module")
-def one_client() -> Iterator[Client]:
-    with serving(FakeHelicone()) as fake:
-        client = Client(fake)
-        yield client
-        client.connection.close()
-
-
-@pytest.fixture
-def client(one_client: Client) -> Iterator[Client]:
-    yield one_client
-    one_client.fake.forget()
 
 
 def row_of(client: Client, log: object, path: str = CUSTOM, **headers: str | None) -> Row:

@@ -128,6 +128,18 @@ def test_feedback_reads_its_settings_from_the_environment(fake: FakeHelicone, mo
     assert fake.rows[0].properties["Helicone-Session-Feedback"] == "1"
 
 
+def test_no_proxy_is_asked_for_what_is_on_this_machine(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", NOWHERE)
+    monkeypatch.setenv("http_proxy", NOWHERE)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    logged(fake, "s-1")
+
+    feedback("s-1", good=True, settings=settings(fake))
+
+    assert fake.rows[0].properties["Helicone-Session-Feedback"] == "1"
+
+
 def test_feedback_waits_until_the_session_is_there_and_helicone_well(fake: FakeHelicone) -> None:
     fake.troubles.next(Trouble(status=429), Trouble(reset=True), door="api")
     late = threading.Timer(0.4, logged, (fake, "s-1"))
@@ -229,6 +241,25 @@ def test_what_goes_wrong_is_said(
     assert (last.level, text in last.text, remedy in last.remedy) == (level, True, True), last
 
 
+def test_what_succeeds_at_the_second_try_has_arrived(fake: FakeHelicone) -> None:
+    fake.troubles.next(Trouble(status=503, headers={"Retry-After": "0"}))
+    environ = {"HELICONE_API_KEY": fake.key, "HELICONE_LOG_ENDPOINT": fake.url}
+
+    assert [finding.level for finding in send(environ, seconds=5)] == [Level.OK, Level.OK]
+
+
+def test_what_opentelemetry_does_not_make_was_not_sent(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+
+    [finding] = sent(fake)
+
+    assert (finding.level, "switched off" in finding.text, finding.remedy) == (
+        Level.PROBLEM,
+        True,
+        "unset OTEL_SDK_DISABLED",
+    )
+
+
 def test_a_key_that_only_writes_and_one_of_another_region_are_told_apart(fake: FakeHelicone) -> None:
     took, write_only = sent(fake, HELICONE_API_KEY=fake.write_only_key)
     assert (took.level, write_only.level) == (Level.OK, Level.UNKNOWN)
@@ -261,7 +292,8 @@ def test_it_stands_in_the_report_without_a_secret(
 @pytest.mark.slow
 def test_the_command_adds_it_to_its_report(fake: FakeHelicone) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "HELICONE_"))}
-    environ = {**kept, "HELICONE_API_KEY": fake.key, "HELICONE_LOG_ENDPOINT": fake.url}
+    log = {"HELICONE_LOG": "true", "OTEL_BSP_SCHEDULE_DELAY": "1"}
+    environ = {**kept, **log, "HELICONE_API_KEY": fake.key, "HELICONE_LOG_ENDPOINT": fake.url}
     command = [sys.executable, "-m", "helicone_otel", "doctor", "--send", "--json"]
 
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
@@ -269,4 +301,5 @@ def test_the_command_adds_it_to_its_report(fake: FakeHelicone) -> None:
     checks = [check for check in json.loads(done.stdout)["checks"] if check["check"] == "send"]
     assert [(check["group"], check["level"]) for check in checks] == [("Log", "ok"), ("Log", "ok")]
     assert fake.key not in done.stdout + done.stderr
-    assert len(fake.rows) == 1
+    # Of the trial calls that it makes besides, nothing is logged.
+    assert [row.model for row in fake.rows] == ["data:hello"]

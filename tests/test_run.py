@@ -119,7 +119,8 @@ def test_json_is_all_of_standard_output_and_says_what_the_drawing_says(
     [call] = request["gateway_calls"]
     assert (data["exit_code"], data["notes"], done.stderr) == (0, [], "bought\n")
     assert (session["name"], step["path"], request["kind"], request["name"]) == ("Shop", "/checkout", "embedding", "m")
-    assert call["headers"] == gateway.rows[-1].properties
+    [row] = gateway.rows[-1:]
+    assert call["headers"] == {**row.properties, "Helicone-Request-Id": row.id}
     assert call["headers"]["Helicone-Session-Id"] == session["id"]
 
 

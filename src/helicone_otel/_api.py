@@ -5,17 +5,16 @@ https://docs.helicone.ai/rest/session/post-v1sessionquery
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 import urllib3
-from opentelemetry.context import Context, attach, detach
 
+from ._client import out_of_sight
 from ._client.pools import pools
 from ._client.verdict import said
 from ._endpoint import check_transport, checked_endpoint, checked_key, default_api
@@ -125,7 +124,7 @@ class Api:
 
     def _post(self, path: str, body: Mapping[str, Any], seconds: float) -> Any:
         try:
-            with _out_of_sight():
+            with out_of_sight():
                 response = self._pools.urlopen(
                     "POST",
                     self.address + path,
@@ -169,17 +168,3 @@ class Api:
             return envelope["data"]
         kind = LaterError if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR else HeliconeError
         raise kind(f"{host} answered {status}: {said(answer) or 'nothing'}")
-
-
-@contextlib.contextmanager
-def _out_of_sight() -> Iterator[None]:
-    """Make no spans of what is asked here, and put no session's headers on it."""
-    # Not imported above: it imports `opentelemetry.propagate`, see the package's docstring.
-    from opentelemetry.instrumentation.utils import suppress_instrumentation  # noqa: PLC0415
-
-    token = attach(Context())
-    try:
-        with suppress_instrumentation():
-            yield
-    finally:
-        detach(token)

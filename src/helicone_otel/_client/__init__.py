@@ -22,7 +22,7 @@ from .parcel import Parcel
 from .post import Post
 from .verdict import Fate, Verdict
 
-__all__ = ["CONNECTIONS", "MAX_BYTES", "Client", "Parcel"]
+__all__ = ["CONNECTIONS", "MAX_BYTES", "Client", "Parcel", "out_of_sight"]
 
 # Rows that wait, as they are sent.
 MAX_BYTES: Final = 64 * 2**20

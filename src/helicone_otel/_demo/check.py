@@ -97,8 +97,12 @@ def _tree(expected: Sequence[Expected], sessions: Sequence[Session]) -> Iterator
 def _gateway(sessions: Sequence[Session], rows: Sequence[Row]) -> Iterator[str]:
     """Every request that the gateway saw is drawn, with the headers that it saw, and no other."""
     requests = [request for session in sessions for request in session.requests]
-    seen = Counter((str(row.status), *_place(row)) for row in rows)
-    drawn = Counter((str(call.status), *_call_values(call)) for request in requests for call in request.calls)
+    seen: Counter[tuple[str, ...]] = Counter((str(row.status), row.id, *_place(row)) for row in rows)
+    drawn: Counter[tuple[str, ...]] = Counter(
+        (str(call.status), dict(call.headers).get(_wire.REQUEST_ID_HEADER, ""), *_call_values(call))
+        for request in requests
+        for call in request.calls
+    )
     yield from _difference("gateway request", seen, drawn)
     answered = Counter(_kind(row) for row in rows if row.status != _TURNED_AWAY)
     counted = Counter(request.kind for request in requests if request.calls)

@@ -45,8 +45,11 @@ _REMEDIES: Final = (
     ("without saying ok", f"check HELICONE_API_KEY ({_KEYS}): Helicone says so where it does not know a key"),
     ("at this address", "check HELICONE_LOG_ENDPOINT"),
     ("a redirect", "check HELICONE_LOG_ENDPOINT"),
+    ("switched off", "unset OTEL_SDK_DISABLED"),
     ("encrypted", "check the certificates (SSL_CERT_FILE) and HELICONE_LOG_ENDPOINT"),
 )
+# Other complaints are of what was tried again.
+_NOT_LOGGED: Final = "not logged"
 _NETWORK: Final = "check the network, HTTPS_PROXY and HELICONE_LOG_ENDPOINT"
 
 
@@ -89,13 +92,18 @@ def _log(exporter: HeliconeSpanExporter, registry: Registry, session_id: str, se
     try:
         with _listening() as complaints:
             with session(NAME, id=session_id):
-                provider.get_tracer(_wire.SCOPE).start_span(STEP, attributes={_wire.DATA_NAME: STEP}).end()
+                span = provider.get_tracer(_wire.SCOPE).start_span(STEP, attributes={_wire.DATA_NAME: STEP})
+                span.end()
             done = exporter.force_flush(int(seconds * 1000))
             exporter.shutdown(0)
-        # What is said last is that there was no time left; the cause stands before it.
-        return "" if done and not complaints else complaints[0].partition(": ")[2] or complaints[0]
     finally:
         detach(token)
+    if not span.get_span_context().trace_flags.sampled:
+        return "OpenTelemetry is switched off"
+    if done and not any(_NOT_LOGGED in complaint for complaint in complaints):
+        return ""
+    # What is said last is that there was no time left; the cause stands before it.
+    return complaints[0].partition(": ")[2] if complaints else "it did not arrive in time"
 
 
 def _found(api: Api, session_id: str, seconds: float, settings: Settings) -> Finding:

@@ -77,7 +77,8 @@ def _spans(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _row(span: Mapping[str, Any], organization: str) -> Row:
     attributes = dict(_texts(span.get("attributes", ())))
-    started, ended = int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])
+    # Protobuf leaves out what is zero.
+    started, ended = int(span.get("startTimeUnixNano", 0)), int(span.get("endTimeUnixNano", 0))
     request, response = _request(attributes), _response(attributes)
     usage = response["usage"]
     return Row(

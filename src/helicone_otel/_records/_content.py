@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple
 from .._guard import swallow
 from .._spans import REQUEST_KINDS
 from ..dialects._contents import Side
-from ._messages import Message, Part
+from ._messages import Message
+from ._parts import Part
 
 _SIDES: Final[tuple[Side, ...]] = ("inputs", "outputs")
 

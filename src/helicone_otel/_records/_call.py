@@ -78,16 +78,18 @@ def call_of(told: Told, failure: Failure | None) -> Call:
     answered = told.text("model.answered")
     model = told.text("model") or answered
     provider, endpoint = _provider(told, model)
-    model, answered = _bare(model, provider), _bare(answered, provider)
+    if "/" in model or "/" in answered:
+        model, answered = _bare(model, provider), _bare(answered, provider)
+    answer_id = told.text("response.id")
     system, messages = _spoken(told)
     answers = _answered(told)
     return Call(
         endpoint=endpoint,
         shape=_shape(endpoint, model),
-        api=_api(told),
+        api=_api(told, answer_id),
         model=model,
         answered=answered or model,
-        id=told.text("response.id"),
+        id=answer_id,
         system=system,
         messages=messages,
         answers=answers,
@@ -136,10 +138,10 @@ def _bare(model: str, provider: str) -> str:
     return rest if slash and rest and provider in providers_in([first]) else model
 
 
-def _api(told: Told) -> str:
+def _api(told: Told, answer_id: str) -> str:
     if told.kind == "embedding":
         return "embeddings"
-    is_response = told.text("api") == "responses" or told.text("response.id").startswith("resp_")
+    is_response = answer_id.startswith("resp_") or told.text("api") == "responses"
     return "responses" if is_response or told.facts.name == "Response" else "chat"
 
 

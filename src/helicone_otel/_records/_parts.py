@@ -92,6 +92,7 @@ def parts_of(value: object) -> list[Part]:
 
 
 def is_part(value: object) -> bool:
+    """Tell whether a value is a part of a message, and no message."""
     if not isinstance(value, dict) or "role" in value or "kwargs" in value:
         return False
     kind = value.get("type")
@@ -101,6 +102,7 @@ def is_part(value: object) -> bool:
 
 
 def part_of(value: dict[str, Any]) -> Part:
+    """Return a part in whatever form it is written."""
     if value.get("type") == "text" and type(text := value.get("content")) is str:  # most are
         return Part("text", text)
     kind = _PART_KINDS.get(str(value.get("type")))
@@ -127,6 +129,7 @@ def _text(value: object) -> str:
 
 
 def call_of_tool(value: dict[str, Any]) -> Part:
+    """Return the call of a tool."""
     function = value.get("function")
     inside = {**value, **function} if isinstance(function, dict) else value
     given: Any = next((inside[key] for key in _ARGUMENTS if inside.get(key) is not None), {})
@@ -134,6 +137,7 @@ def call_of_tool(value: dict[str, Any]) -> Part:
 
 
 def first_of(value: dict[str, Any], keys: tuple[str, ...]) -> str:
+    """Return the first text or whole number under some keys, as a text."""
     for key in keys:
         if key not in value:
             continue

@@ -11,6 +11,7 @@ import logged
 from helicone_otel._guard import swallowed
 from helicone_otel._records import Content, Event, Where, row_of
 from helicone_otel._spans import REQUEST_KINDS
+from helicone_otel.dialects._contents import EVENTS, SIDES, SOURCES
 from logged import bodies, row
 
 USER = {"role": "user", "content": "hi"}
@@ -709,6 +710,35 @@ def test_a_hook_changes_what_is_said_and_not_who_says_it() -> None:
         RESULT,
     ]
     assert (request["model"], response["choices"][0]["message"]["content"]) == ("gpt-4o", "HELLO")
+
+
+def test_a_hook_sees_what_a_query_looked_for_and_found() -> None:
+    found = {"gen_ai.retrieval.documents": json.dumps([{"id": "a", "content": "Oslo", "metadata": {"town": "Oslo"}}])}
+    events = [_event("db.query.result", db__query__result__id="a", db__query__result__document="Oslo")]
+    hook = Content(redact=lambda text, _: text.replace("Oslo", "***"))
+
+    asked = {"gen_ai.retrieval.query.text": "near Oslo", "db.filter": '{"a": "Oslo"}'}
+    by_attribute = row("vector_db", {**found, **asked}, hook)
+    by_event = row("vector_db", {"db.system": "chroma"}, hook, events=events)
+
+    assert bodies(by_attribute)[0]["query"] == "near ***"
+    assert bodies(by_attribute)[0]["filter"] == {"a": "***"}
+    assert bodies(by_attribute)[1]["matches"] == [{"id": "a", "text": "***", "metadata": {"town": "***"}}]
+    assert bodies(by_event)[1]["matches"] == [{"id": "a", "text": "***"}]
+
+
+@pytest.mark.parametrize("kind", sorted(REQUEST_KINDS))
+def test_nothing_that_is_content_gets_past_a_hook(kind: str) -> None:
+    said = json.dumps([{"role": "user", "content": "Oslo", "score": 1, "text": "Oslo"}])
+    attributes = {key: said for fact in SIDES for source in SOURCES if source.fact == fact for key in source.keys}
+    attributes = {key: value for key, value in attributes.items() if not key.endswith(".")}
+    events = [_event(name, content="Oslo", **{"db.query.result.document": "Oslo"}) for name in EVENTS]
+    failing = {"failed": True, "reason": "no Oslo"}
+
+    for more in ({}, failing):
+        made = row(kind, attributes, Content(redact=lambda text, _: text.replace("Oslo", "***")), events=events, **more)
+        assert "Oslo" not in str(made.body)
+        assert "***" in str(made.body)
 
 
 @pytest.mark.failures

@@ -727,18 +727,33 @@ def test_a_hook_sees_what_a_query_looked_for_and_found() -> None:
     assert bodies(by_event)[1]["matches"] == [{"id": "a", "text": "***"}]
 
 
-@pytest.mark.parametrize("kind", sorted(REQUEST_KINDS))
-def test_nothing_that_is_content_gets_past_a_hook(kind: str) -> None:
-    said = json.dumps([{"role": "user", "content": "Oslo", "score": 1, "text": "Oslo"}])
-    attributes = {key: said for fact in SIDES for source in SOURCES if source.fact == fact for key in source.keys}
-    attributes = {key: value for key, value in attributes.items() if not key.endswith(".")}
-    events = [_event(name, content="Oslo", **{"db.query.result.document": "Oslo"}) for name in EVENTS]
-    failing = {"failed": True, "reason": "no Oslo"}
+def _talking_of(town: str, form: str) -> dict[str, Any]:
+    """Return a span whose every attribute and event that may be content speaks of a town."""
+    keys = {key for source in SOURCES if source.fact in SIDES for key in source.keys}
+    said = [{"role": "user", "content": town, "score": 1, "text": town}] if form == "JSON" else f"in {town}"
+    attributes = {key: json.dumps(said) for key in keys if not key.endswith(".")}
+    attributes |= {
+        f"{key}0.{tail}": town for key in keys if key.endswith(".") for tail in ("content", "document.content")
+    }
+    if form == "events":
+        attributes = {}
+    events = [_event(name, content=town, **{"db.query.result.document": town}) for name in EVENTS]
+    return {"attributes": attributes, "events": events, "reason": f"no {town}"}
 
-    for more in ({}, failing):
-        made = row(kind, attributes, Content(redact=lambda text, _: text.replace("Oslo", "***")), events=events, **more)
-        assert "Oslo" not in str(made.body)
-        assert "***" in str(made.body)
+
+@pytest.mark.parametrize("failed", [False, True])
+@pytest.mark.parametrize("form", ["JSON", "text", "events"])
+@pytest.mark.parametrize("kind", sorted(REQUEST_KINDS))
+def test_no_content_gets_past_a_hook_or_a_switch(kind: str, form: str, failed: bool) -> None:
+    span = {"kind": kind, "failed": failed, **_talking_of("Oslo", form)}
+
+    redacted = row(content=Content(redact=lambda text, _: text.replace("Oslo", "***")), **span)
+    switched_off = row(content=Content(frozenset(), frozenset()), **span)
+
+    assert "Oslo" in str(row(**span).body)
+    assert "Oslo" not in str(redacted.body)
+    assert "***" in str(redacted.body)
+    assert "Oslo" not in str(switched_off.body)
 
 
 @pytest.mark.failures

@@ -11,6 +11,7 @@ import logged
 from helicone_otel._guard import swallowed
 from helicone_otel._records import Content, Event, Where, row_of
 from helicone_otel._spans import REQUEST_KINDS
+from helicone_otel.dialects._contents import EVENTS, SIDES, SOURCES
 from logged import bodies, row
 
 USER = {"role": "user", "content": "hi"}
@@ -709,6 +710,50 @@ def test_a_hook_changes_what_is_said_and_not_who_says_it() -> None:
         RESULT,
     ]
     assert (request["model"], response["choices"][0]["message"]["content"]) == ("gpt-4o", "HELLO")
+
+
+def test_a_hook_sees_what_a_query_looked_for_and_found() -> None:
+    found = {"gen_ai.retrieval.documents": json.dumps([{"id": "a", "content": "Oslo", "metadata": {"town": "Oslo"}}])}
+    events = [_event("db.query.result", db__query__result__id="a", db__query__result__document="Oslo")]
+    hook = Content(redact=lambda text, _: text.replace("Oslo", "***"))
+
+    asked = {"gen_ai.retrieval.query.text": "near Oslo", "db.filter": '{"a": "Oslo"}'}
+    by_attribute = row("vector_db", {**found, **asked}, hook)
+    by_event = row("vector_db", {"db.system": "chroma"}, hook, events=events)
+
+    assert bodies(by_attribute)[0]["query"] == "near ***"
+    assert bodies(by_attribute)[0]["filter"] == {"a": "***"}
+    assert bodies(by_attribute)[1]["matches"] == [{"id": "a", "text": "***", "metadata": {"town": "***"}}]
+    assert bodies(by_event)[1]["matches"] == [{"id": "a", "text": "***"}]
+
+
+def _talking_of(town: str, form: str) -> dict[str, Any]:
+    """Return a span whose every attribute and event that may be content speaks of a town."""
+    keys = {key for source in SOURCES if source.fact in SIDES for key in source.keys}
+    said = [{"role": "user", "content": town, "score": 1, "text": town}] if form == "JSON" else f"in {town}"
+    attributes = {key: json.dumps(said) for key in keys if not key.endswith(".")}
+    attributes |= {
+        f"{key}0.{tail}": town for key in keys if key.endswith(".") for tail in ("content", "document.content")
+    }
+    if form == "events":
+        attributes = {}
+    events = [_event(name, content=town, **{"db.query.result.document": town}) for name in EVENTS]
+    return {"attributes": attributes, "events": events, "reason": f"no {town}"}
+
+
+@pytest.mark.parametrize("failed", [False, True])
+@pytest.mark.parametrize("form", ["JSON", "text", "events"])
+@pytest.mark.parametrize("kind", sorted(REQUEST_KINDS))
+def test_no_content_gets_past_a_hook_or_a_switch(kind: str, form: str, failed: bool) -> None:
+    span = {"kind": kind, "failed": failed, **_talking_of("Oslo", form)}
+
+    redacted = row(content=Content(redact=lambda text, _: text.replace("Oslo", "***")), **span)
+    switched_off = row(content=Content(frozenset(), frozenset()), **span)
+
+    assert "Oslo" in str(row(**span).body)
+    assert "Oslo" not in str(redacted.body)
+    assert "***" in str(redacted.body)
+    assert "Oslo" not in str(switched_off.body)
 
 
 @pytest.mark.failures

@@ -54,6 +54,7 @@ class Installation:
         self._propagator = HeliconePropagator()
         self._first = First(self._processor, REGISTRY)
         self._log: Log | None = None
+        self._flushes = False
         self._providers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._makers: list[_Maker] = []
         # The SDK takes no processor out again: what a provider was given once, it has for good.
@@ -104,6 +105,11 @@ class Installation:
 
             self._log = Log(REGISTRY)
         self._log.switch(exporter)
+        if exporter is not None and not self._flushes:
+            self._flushes = True
+            for pipeline in PIPELINES:
+                self._wraps.wrap(pipeline, "force_flush", self._first.flushing)
+                self._wraps.wrap(pipeline, "shutdown", self._first.shutting)
 
     @property
     def exporter(self) -> HeliconeSpanExporter | None:
@@ -126,6 +132,7 @@ class Installation:
     def _take_out(self) -> None:
         self._installed = False
         self._wraps.undo()
+        self._flushes = False
         self._restore_global_textmap()
         self._propagator.enabled = REGISTRY.active = REGISTRY.thorough = False
         self._processor.disarm()
@@ -171,8 +178,6 @@ class Installation:
             self._wraps.wrap(pipeline, "add_span_processor", self._first.adding)
             self._wraps.wrap(pipeline, "on_start", self._first.starting)
             self._wraps.wrap(pipeline, "on_end", self._first.ending)
-            self._wraps.wrap(pipeline, "force_flush", self._first.flushing)
-            self._wraps.wrap(pipeline, "shutdown", self._first.shutting)
         self._first.look_again()
         self._wraps.hook_transports(REGISTRY)
 

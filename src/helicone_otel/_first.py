@@ -118,9 +118,11 @@ class First:
 
         @functools.wraps(shut)
         def shutdown(pipeline: Any) -> None:
-            shut(pipeline)
-            if id(pipeline) in members:
-                first()
+            try:
+                shut(pipeline)
+            finally:
+                if id(pipeline) in members:
+                    first()
 
         return shutdown
 

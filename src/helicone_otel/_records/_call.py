@@ -8,49 +8,15 @@ from typing import Any, Final, NamedTuple
 from ..dialects import providers_in
 from ..dialects._contents import OTHER_NAMES, PARAMETERS
 from ..dialects._endpoints import CUSTOM, ENDPOINTS, FRAMEWORKS, MODELS, Endpoint
-from ._json import whole
-from ._messages import Message, Part
+from ._messages import Message
+from ._parts import Part
 from ._told import Told
+from ._usage import Usage, usage_of
 
 _MAX_NAME, _MAX_NAMES = 128, 256
 # What OpenLIT writes where nothing was asked for.
 _TEXTS: Final = frozenset({"stop", "reasoning_effort", "service_tier", "encoding_format"})
 _UNSET: Final = (-1, "", None)
-# Of an object that tells of usage, by the fact: the names at its top, and within its details.
-_USAGE: Final = {
-    "tokens.input": (("input_tokens", "prompt_tokens", "input", "promptTokenCount"), ()),
-    "tokens.output": (("output_tokens", "completion_tokens", "output", "candidatesTokenCount"), ()),
-    "tokens.total": (("total_tokens", "total", "totalTokenCount"), ()),
-    "tokens.cached": (
-        ("cache_read_input_tokens", "input_cached_tokens", "cachedContentTokenCount"),
-        (("prompt_tokens_details", "cached_tokens"), ("input_tokens_details", "cached_tokens")),
-    ),
-    "tokens.written": (("cache_creation_input_tokens", "input_cache_creation"), ()),
-    "tokens.reasoning": (
-        ("output_reasoning_tokens", "thoughtsTokenCount"),
-        (("completion_tokens_details", "reasoning_tokens"), ("output_tokens_details", "reasoning_tokens")),
-    ),
-}
-
-
-class Usage(NamedTuple):
-    """Tokens; `None` where it is not known how many.
-
-    Attributes:
-        input: Those from the cache and those written to it among them, as OpenTelemetry's conventions have it.
-        output: Those of the reasoning among them.
-        total: Both.
-        cached: Read from the cache.
-        written: Written to the cache.
-        reasoning: Spent on reasoning.
-    """
-
-    input: int | None
-    output: int | None
-    total: int | None
-    cached: int | None
-    written: int | None
-    reasoning: int | None
 
 
 class Failure(NamedTuple):
@@ -112,23 +78,25 @@ def call_of(told: Told, failure: Failure | None) -> Call:
     answered = told.text("model.answered")
     model = told.text("model") or answered
     provider, endpoint = _provider(told, model)
-    model, answered = _bare(model, provider), _bare(answered, provider)
+    if "/" in model or "/" in answered:
+        model, answered = _bare(model, provider), _bare(answered, provider)
+    answer_id = told.text("response.id")
     system, messages = _spoken(told)
     answers = _answered(told)
     return Call(
         endpoint=endpoint,
         shape=_shape(endpoint, model),
-        api=_api(told),
+        api=_api(told, answer_id),
         model=model,
         answered=answered or model,
-        id=told.text("response.id"),
+        id=answer_id,
         system=system,
         messages=messages,
         answers=answers,
         finishes=_finishes(told, answers),
         tools=told.one("tools") or [],
         parameters=_parameters(told),
-        usage=_usage(told),
+        usage=usage_of(told),
         vectors=(told.one("embeddings") or []) if told.kind == "embedding" else [],
         failure=failure,
         fingerprint=told.text("fingerprint"),
@@ -170,10 +138,10 @@ def _bare(model: str, provider: str) -> str:
     return rest if slash and rest and provider in providers_in([first]) else model
 
 
-def _api(told: Told) -> str:
+def _api(told: Told, answer_id: str) -> str:
     if told.kind == "embedding":
         return "embeddings"
-    is_response = told.text("api") == "responses" or told.text("response.id").startswith("resp_")
+    is_response = answer_id.startswith("resp_") or told.text("api") == "responses"
     return "responses" if is_response or told.facts.name == "Response" else "chat"
 
 
@@ -225,31 +193,3 @@ def _fits(name: str, value: object) -> bool:
     if name in _TEXTS:
         return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
     return isinstance(value, int | float)
-
-
-def _usage(told: Told) -> Usage:
-    objects = [_inside(value) for value in told.all("usage") if isinstance(value, dict)]
-    known = told.tokens()
-    for fact, names in _USAGE.items() if objects else ():
-        if known.get(fact) is None:
-            known[fact] = _in_objects(objects, *names)
-    given, said, total, *more = map(known.get, _USAGE)
-    if total is None and given is not None:
-        total = given + (said or 0)
-    return Usage(given, said, total, *more)
-
-
-def _inside(value: dict[str, Any]) -> dict[str, Any]:
-    return value["usage"] if isinstance(value.get("usage"), dict) else value
-
-
-def _in_objects(
-    objects: list[dict[str, Any]], names: tuple[str, ...], nested: tuple[tuple[str, str], ...]
-) -> int | None:
-    for told in objects:
-        values = [told.get(name) for name in names]
-        values += [inner.get(name) for outer, name in nested if isinstance(inner := told.get(outer), dict)]
-        for value in values:
-            if (found := whole(value)) is not None:
-                return found
-    return None

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from .._guard import swallow
+from .._matches import Matches
 from .._spans import REQUEST_KINDS
 from ..dialects._contents import Side
-from ._messages import Message, Part
+from ._messages import Message
+from ._parts import Part
 
 _SIDES: Final[tuple[Side, ...]] = ("inputs", "outputs")
 
@@ -64,12 +66,19 @@ def _redacted(value: Any, where: Where, redact: Callable[[str, Where], str]) -> 
         if not isinstance(shown, str):
             raise TypeError(f"the redaction hook returned no str but {type(shown).__name__}")
         return shown
+    if isinstance(value, list):
+        return [_redacted(item, where, redact) for item in value]
+    if isinstance(value, dict):
+        return {key: _redacted(item, where._replace(key=key), redact) for key, item in value.items()}
+    return _redacted_inside(value, where, redact) if isinstance(value, Message | Part | Matches) else value
+
+
+def _redacted_inside(value: Message | Part | Matches, where: Where, redact: Callable[[str, Where], str]) -> Any:
+    """Return what is said with its texts redacted; who says it stays."""
     if isinstance(value, Message):
         return value._replace(parts=[_redacted(part, where, redact) for part in value.parts])
     if isinstance(value, Part):
         return value._replace(value=_redacted(value.value, where, redact))
-    if isinstance(value, dict):
-        return {key: _redacted(item, where._replace(key=key), redact) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_redacted(item, where, redact) for item in value]
-    return value
+    matches = Matches()
+    matches.count, matches.shown = value.count, _redacted(value.shown, where, redact)
+    return matches

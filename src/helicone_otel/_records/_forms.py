@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from .._matches import Matches, found_in
 from ._json import number, read, text_of, tidy
-from ._messages import parts_of
+from ._parts import parts_of
 
 # What only an instrumentation's wrapping is: where all of these are, what is meant stands at the path.
 _WRAPPINGS: Final = (

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ._call import Call, Failure, Usage
+from ._call import Call, Failure
 from ._json import text_of
-from ._messages import Message, Part, text_in
+from ._messages import Message, text_in
+from ._parts import Part
 from ._pieces import known
+from ._usage import Usage
 
 _FINISHES: Final = {
     "stop": "STOP",

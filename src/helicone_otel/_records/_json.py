@@ -13,7 +13,8 @@ from .._content import REDACTED, SECRETS
 _MAX_DEPTH: Final = 48
 _MAX_INT: Final = 2**63
 _CUT: Final = "…"
-# `json.dumps` would make one for each text.
+# `json.dumps` would make one for each text, and `json.loads` looks at more than is needed.
+_DECODER: Final = json.JSONDecoder()
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False)
 # What a JSON text of a compound value begins with.
 _OPENINGS: Final = ("{", "[")
@@ -31,10 +32,12 @@ def read(value: object) -> Any:
     if isinstance(value, str):
         if not value[:64].lstrip().startswith(_OPENINGS) or len(value) > _MAX_READ:
             return value
+        text = value.strip()
         try:
-            return json.loads(value)
+            found, end = _DECODER.raw_decode(text)
         except (ValueError, RecursionError):
             return value
+        return found if end == len(text) else value
     return value if type(value) in _READ else tidy(value)
 
 

@@ -6,27 +6,10 @@ Converse, LangChain's serialised messages, Vercel's. What is none of these is sh
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from ._json import read, text_of, tidy
-
-PartKind = Literal["text", "reasoning", "call", "result", "other"]
-
-
-class Part(NamedTuple):
-    """One part of a message.
-
-    Attributes:
-        kind: What it is.
-        value: A text, a call's arguments, a call's result, or the part as it came.
-        id: A call's id.
-        name: A tool's name.
-    """
-
-    kind: PartKind
-    value: Any
-    id: str = ""
-    name: str = ""
+from ._json import read, text_of
+from ._parts import IDS, NAMES, Part, PartKind, call_of_tool, first_of, is_part, part_of, parts_of
 
 
 class Message(NamedTuple):
@@ -53,55 +36,6 @@ _ROLES: Final = {
     "unknown": "assistant",
     "function": "tool",
 }
-_PART_KINDS: Final[dict[str, PartKind]] = {
-    "text": "text",
-    "input_text": "text",
-    "output_text": "text",
-    "refusal": "text",
-    "reasoning": "reasoning",
-    "thinking": "reasoning",
-    "tool_call": "call",
-    "tool_use": "call",
-    "tool-call": "call",
-    "function_call": "call",
-    "function": "call",
-    "server_tool_call": "call",
-    "server_tool_use": "call",
-    "tool_call_response": "result",
-    "tool_result": "result",
-    "tool-result": "result",
-    "function_call_output": "result",
-    "server_tool_call_response": "result",
-    "image": "other",
-    "image_url": "other",
-    "input_image": "other",
-    "input_audio": "other",
-    "input_file": "other",
-    "audio": "other",
-    "document": "other",
-    "blob": "other",
-    "uri": "other",
-    "file": "other",
-}
-# Parts that say what they are by the one key they have: Gemini's and Bedrock's.
-_PART_KEYS: Final[dict[str, PartKind]] = {
-    "functionCall": "call",
-    "function_call": "call",
-    "functionResponse": "result",
-    "function_response": "result",
-    "toolUse": "call",
-    "toolResult": "result",
-    "reasoningContent": "reasoning",
-    "inlineData": "other",
-    "fileData": "other",
-    "image": "other",
-    "document": "other",
-}
-_TEXTS: Final = ("content", "text", "thinking", "reasoning", "summary", "refusal", "reasoningText")
-_IDS: Final = ("call_id", "tool_call_id", "toolCallId", "tool_use_id", "toolUseId", "id")
-_NAMES: Final = ("name", "toolName", "tool_name")
-_ARGUMENTS: Final = ("arguments", "input", "args")
-_RESULTS: Final = ("response", "result", "content", "output")
 _FINISHES: Final = ("finish_reason", "stop_reason", "finishReason")
 _FINISHING: Final = frozenset(_FINISHES)
 _KNOWN_ROLES: Final = frozenset({"system", "user", "assistant", "tool", "developer"})
@@ -126,8 +60,8 @@ def messages_of(value: object, role: str) -> list[Message]:
     if isinstance(value, str):
         return [Message(role, [Part("text", value)])] if value else []
     if isinstance(value, list):
-        if value and all(map(_is_part, value)) and not any(map(_is_item, value)):
-            return [Message(role, [_part(item) for item in value])]
+        if value and all(map(is_part, value)) and not any(map(_is_item, value)):
+            return [Message(role, [part_of(item) for item in value])]
         said: list[Message] = []
         for item in value:
             said += _of_object(item, role) if type(item) is dict else messages_of(item, role)
@@ -135,21 +69,6 @@ def messages_of(value: object, role: str) -> list[Message]:
     if isinstance(value, dict):
         return _of_object(value, role)
     return [] if value is None else [Message(role, [Part("text", text_of(value))])]
-
-
-def parts_of(value: object) -> list[Part]:
-    """Return the parts of a message's content.
-
-    A text that is JSON is what somebody said, unless it is a list of parts.
-    """
-    if isinstance(value, str) and value:
-        found = read(value) if value.startswith("[") else None
-        value = found if isinstance(found, list) and found and all(map(_is_part, found)) else value
-    if isinstance(value, list):
-        return [part for item in value for part in ([_part(item)] if type(item) is dict else parts_of(item))]
-    if isinstance(value, dict):
-        return [_part(value)]
-    return [] if value is None or value == "" else [Part("text", text_of(value))]
 
 
 def text_in(messages: list[Message]) -> str:
@@ -167,8 +86,8 @@ def _of_object(value: dict[str, Any], role: str) -> list[Message]:  # a form eac
         return _chosen(value, role)
     if isinstance(value.get("content"), dict) and "role" not in value:  # Gemini's candidates
         return [_finished(message, value) for message in messages_of(value["content"], role)]
-    if _is_part(value):
-        part = _part(value)
+    if is_part(value):
+        part = part_of(value)
         return [Message(_SPEAKERS.get(part.kind, role), [part])]
     return _enclosed(value, role) if _SPEAKING.isdisjoint(value) else [_message(value, role)]
 
@@ -200,7 +119,7 @@ def _chosen(value: dict[str, Any], role: str) -> list[Message]:
 
 
 def _finished(message: Message, about: dict[str, Any]) -> Message:
-    return message if message.finish else message._replace(finish=_first(about, _FINISHES))
+    return message if message.finish else message._replace(finish=first_of(about, _FINISHES))
 
 
 def _message(value: dict[str, Any], role: str) -> Message:
@@ -215,9 +134,9 @@ def _message(value: dict[str, Any], role: str) -> Message:
         parts = _with_more(value, parts)
     if role == "tool" and not any(part.kind == "result" for part in parts):
         told = "\n".join(text_of(part.value) for part in parts)
-        parts = [Part("result", told, _first(value, _IDS), _first(value, _NAMES))]
+        parts = [Part("result", told, first_of(value, IDS), first_of(value, NAMES))]
     name = value.get("name")
-    finish = "" if _FINISHING.isdisjoint(value) else _first(value, _FINISHES)
+    finish = "" if _FINISHING.isdisjoint(value) else first_of(value, _FINISHES)
     return Message(role, parts, name if isinstance(name, str) else "", finish)
 
 
@@ -227,66 +146,12 @@ def _with_more(value: dict[str, Any], parts: list[Part]) -> list[Part]:
     before = [] if reasoning is None else [Part("reasoning", reasoning)]
     more = value.get("additional_kwargs")
     calls = read(value.get("tool_calls")) or (more.get("tool_calls") if isinstance(more, dict) else None)
-    after = [_call(call) for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    after = [call_of_tool(call) for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
     if isinstance(legacy := read(value.get("function_call")), dict):
-        after.append(_call(legacy))
+        after.append(call_of_tool(legacy))
     return [*before, *parts, *after]
-
-
-def _is_part(value: object) -> bool:
-    if not isinstance(value, dict) or "role" in value or "kwargs" in value:
-        return False
-    kind = value.get("type")
-    if isinstance(kind, str):
-        return kind in _PART_KINDS
-    return "text" in value or (len(value) == 1 and not _PART_KEYS.keys().isdisjoint(value))
 
 
 def _is_item(value: dict[str, Any]) -> bool:
     """Tell whether a part is an item of the Responses API, which stands among messages."""
     return value.get("type") in ("function_call", "function_call_output")
-
-
-def _part(value: dict[str, Any]) -> Part:
-    if value.get("type") == "text" and type(text := value.get("content")) is str:  # most are
-        return Part("text", text)
-    kind = _PART_KINDS.get(str(value.get("type")))
-    if kind is None:
-        inner = next((key for key in _PART_KEYS if isinstance(value.get(key), dict | list)), "")
-        kind = _PART_KEYS.get(inner, "text" if "text" in value or "content" in value else "other")
-        value = value[inner] if inner and kind != "other" and isinstance(value[inner], dict) else value
-    if kind == "call":
-        return _call(value)
-    if kind == "result":
-        given = next((value[key] for key in _RESULTS if value.get(key) is not None), "")
-        return Part("result", tidy(given), _first(value, _IDS), _first(value, _NAMES))
-    if kind == "other":
-        return Part("other", tidy(value))
-    return Part(kind, _text(next((value[key] for key in _TEXTS if value.get(key)), "")))
-
-
-def _text(value: object) -> str:
-    if isinstance(value, list):  # summaries of reasoning
-        return "\n".join(_text(item) for item in value)
-    if isinstance(value, dict) and isinstance(value.get("text"), str):
-        return str(value["text"])
-    return text_of(value)
-
-
-def _call(value: dict[str, Any]) -> Part:
-    function = value.get("function")
-    inside = {**value, **function} if isinstance(function, dict) else value
-    given: Any = next((inside[key] for key in _ARGUMENTS if inside.get(key) is not None), {})
-    return Part("call", tidy(read(given)), _first(inside, _IDS), _first(inside, _NAMES))
-
-
-def _first(value: dict[str, Any], keys: tuple[str, ...]) -> str:
-    for key in keys:
-        if key not in value:
-            continue
-        found = value[key]
-        if isinstance(found, str) and found:
-            return found
-        if isinstance(found, int) and not isinstance(found, bool):
-            return text_of(found)
-    return ""

@@ -3,91 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from .._guard import swallow
-from ..dialects._contents import DETAILS, EVENTS, SIDES, SOURCES, Happening
+from ..dialects._contents import DETAILS, EVENTS, SIDES, Happening
 from ._content import Content, Where
 from ._forms import FORMS
 from ._json import number, read, text_of, whole
 from ._messages import Message, messages_of
 from ._numbered import gathered
 from ._pieces import NUMBERS
+from ._shapes import Place, shape_of
 from ._types import Event, Facts
 
 # Pydantic AI before version 2 of its conventions, and Logfire, keep events in an attribute.
 _EVENTS_IN: Final = ("events", "all_messages_events")
 _EVENT_NAME: Final = "event.name"
 _MAX_EVENTS: Final = 10_000
-_TOKENS: Final = "tokens."
-_PARAMETER: Final = "parameter."
-_MAX_SHAPES: Final = 512
-# Spans with more attributes are seldom alike.
-_MAX_KEYS: Final = 96
-
-
-class _Place(NamedTuple):
-    """A place of a fact on spans that have the same attributes.
-
-    Attributes:
-        key: The attribute, or the beginning of numbered ones.
-        form: How it is written.
-        keys: The numbered attributes.
-    """
-
-    key: str
-    form: str
-    keys: tuple[str, ...] = ()
-
-
-class _Shape(NamedTuple):
-    """Where the facts stand on spans that have the same attributes, the best places first.
-
-    Attributes:
-        places: By the fact.
-        scalars: The attributes of those facts that are no content and need no reading.
-        parameters: Names of parameters, and the facts that are their values.
-        tokens: The facts that are numbers of tokens.
-    """
-
-    places: dict[str, tuple[_Place, ...]]
-    scalars: dict[str, tuple[str, ...]]
-    parameters: tuple[tuple[str, str], ...]
-    tokens: tuple[str, ...]
-
-
-def _indexed() -> dict[str, tuple[tuple[str, int, str], ...]]:
-    """Return, by attribute, of which facts it is a place, how good a one, and how it is written."""
-    index: dict[str, tuple[tuple[str, int, str], ...]] = {}
-    places = ((source, key) for source in SOURCES for key in source.keys)
-    for rank, (source, key) in enumerate(places):
-        index[key] = (*index.get(key, ()), (source.fact, rank, source.form))
-    return index
-
-
-_INDEX: Final = _indexed()
-_PREFIXES: Final = tuple(key for key in _INDEX if key.endswith("."))
-
-
-@lru_cache(_MAX_SHAPES)
-def _shape_of(attributes: tuple[str, ...]) -> _Shape:
-    numbered: dict[str, list[str]] = {}
-    for key in attributes:
-        if key.startswith(_PREFIXES) and key not in _INDEX:
-            numbered.setdefault(next(prefix for prefix in _PREFIXES if key.startswith(prefix)), []).append(key)
-    ranked: dict[str, list[tuple[int, _Place]]] = {}
-    for key in (*(key for key in attributes if key in _INDEX), *numbered):
-        for fact, rank, form in _INDEX[key]:
-            ranked.setdefault(fact, []).append((rank, _Place(key, form, tuple(numbered.get(key, ())))))
-    places = {fact: tuple(place for _, place in sorted(found)) for fact, found in ranked.items()}
-    scalars = {
-        fact: tuple(place.key for place in found)
-        for fact, found in places.items()
-        if fact not in SIDES and all(place.form == "plain" for place in found)
-    }
-    parameters = tuple((fact.removeprefix(_PARAMETER), fact) for fact in places if fact.startswith(_PARAMETER))
-    return _Shape(places, scalars, parameters, tuple(fact for fact in places if fact.startswith(_TOKENS)))
 
 
 # Of an event's attributes, those that are JSON; `content` is what was said, whatever it looks like.
@@ -114,10 +46,8 @@ class Told:
         self.attributes = facts.attributes
         self._note_events()
         self._withheld = content.withheld(kind)
-        keys = tuple(self.attributes)
-        shape = _shape_of(keys) if len(keys) <= _MAX_KEYS else _shape_of.__wrapped__(keys)
-        self._shape = shape
-        self._places = shape.places
+        self._shape = shape_of(tuple(self.attributes))
+        self._places = self._shape.places
 
     def all(self, fact: str) -> Iterator[Any]:
         """Yield what the places of a fact hold, the best first; nothing that is empty or may not leave."""
@@ -206,7 +136,7 @@ class Told:
             for happening in EVENTS.get(event.name, ()):
                 self._events.setdefault(happening.fact, []).append((happening, event))
 
-    def _value(self, fact: str, place: _Place) -> Any:
+    def _value(self, fact: str, place: Place) -> Any:
         try:
             if place.keys:
                 value: Any = gathered(place.key, place.keys, self.attributes)

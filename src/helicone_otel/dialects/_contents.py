@@ -116,11 +116,18 @@ _TOKENS: Final = (
     Source("tokens.output", ("llm.usage.completion_tokens", "ai.usage.completionTokens", "ai.usage.outputTokens")),
     Source("tokens.total", ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total")),
     Source("tokens.cached", ("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens")),
-    Source("tokens.cached", ("llm.token_count.prompt_details.cache_read", "ai.usage.cachedInputTokens")),
+    Source(
+        "tokens.cached",
+        (
+            "llm.token_count.prompt_details.cache_read",
+            "ai.usage.cachedInputTokens",
+            "ai.usage.inputTokenDetails.cacheReadTokens",
+        ),
+    ),
     Source("tokens.cached", ("gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cached_tokens")),
     Source("tokens.written", ("gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_write.input_tokens")),
     Source("tokens.written", ("gen_ai.usage.cache_creation_input_tokens", "gen_ai.usage.details.cache_write_tokens")),
-    Source("tokens.written", ("llm.token_count.prompt_details.cache_write",)),
+    Source("tokens.written", ("llm.token_count.prompt_details.cache_write", "ai.usage.cacheCreationInputTokens")),
     Source("tokens.reasoning", ("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens")),
     Source("tokens.reasoning", ("gen_ai.usage.details.reasoning_tokens", "llm.usage.reasoning_tokens")),
     Source("tokens.reasoning", ("llm.token_count.completion_details.reasoning", "ai.usage.reasoningTokens")),
@@ -171,7 +178,7 @@ OTHER_NAMES: Final = {
 }
 
 _ERRORS: Final = (
-    Source("error.type", ("error.type", "exception.type", "gen_ai.error.type", "otel.error.type")),
+    Source("error.type", ("error.type", "exception.type")),
     Source("error.message", ("error.message", "exception.message", "langfuse.observation.status_message")),
     Source("status", ("http.response.status_code", "http.status_code", "db.response.status_code")),
 )
@@ -200,27 +207,25 @@ _QDRANT_MORE: Final = (
     "discover",
     "count",
 )
-_MILVUS: Final = ("search", "query", "get", "insert", "upsert", "delete", "create_collection", "hybrid_search")
+_MILVUS: Final = ("search", "query", "get", "insert", "upsert", "delete", "create_collection")
 
 _VECTORS: Final = (
     Source("database", ("db.system.name", "db.system", "traceloop.association.properties.ls_vector_store_provider")),
     Source("namespace", ("db.namespace", "db.name", "pinecone.query.namespace")),
-    Source(
-        "collection", ("db.collection.name", "gen_ai.data_source.id", "db.vector.collection", "db.mongodb.collection")
-    ),
+    Source("collection", ("db.collection.name", "gen_ai.data_source.id", "db.mongodb.collection")),
     Source("collection", ("db.cassandra.table", "db.sql.table")),
     Source("collection", tuple(f"qdrant.{method}.collection_name" for method in (*_QDRANT, *_QDRANT_MORE))),
     Source("collection", tuple(f"db.milvus.{method}.collection_name" for method in _MILVUS)),
     Source("collection.id", ("db.chroma.query.segment._query.collection_id",)),
     Source("operation", ("db.operation.name", "db.operation", "gen_ai.operation.name")),
-    Source("query", ("gen_ai.retrieval.query.text", "retrieval.query", "reranker.query", "db.marqo.search.query")),
+    Source("query", ("gen_ai.retrieval.query.text", "reranker.query", "db.marqo.search.query")),
     Source("query", ("langfuse.observation.input", "traceloop.entity.input", "input.value", "gen_ai.prompt"), "query"),
     Source("statement", ("db.query.text", "db.statement")),
     Source("vector", ("db.query.embeddings.vector", "db.search.embeddings.vector"), "vector"),
     Source("top_k", ("db.vector.query.top_k", "gen_ai.retrieval.top_k", "gen_ai.request.top_k", "reranker.top_k")),
     Source("top_k", ("db.chroma.query.n_results", "db.chroma.get.limit", "db.chroma.peek.limit")),
     Source("top_k", ("db.milvus.search.limit", "db.milvus.query.limit", "pinecone.query.top_k")),
-    Source("filter", ("db.filter", "db.vector.query.filter", "db.chroma.query.where", "db.chroma.get.where"), "filter"),
+    Source("filter", ("db.filter", "db.chroma.query.where", "db.chroma.get.where"), "filter"),
     Source("filter", ("db.chroma.delete.where", "pinecone.query.filter"), "filter"),
     Source("filter", ("db.milvus.search.filter", "db.milvus.query.filter", "db.milvus.delete.filter"), "filter"),
     Source("dimension", ("gen_ai.embeddings.dimension.count", "db.milvus.create_collection.dimension")),

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from helicone_otel._demo.gateway import Gateway
 
 import helicone_otel._demo
 from backends import ask, mlflow, phoenix
 from environments import Environments
 from helicone_otel._cli.demo import _environment
 from helicone_otel._cli.loopback import serving
-from helicone_otel._demo.gateway import Gateway
 from helicone_otel._demo.town import Town
 from otelcol import Collector, running
 

@@ -12,15 +12,19 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._api import HeliconeError as HeliconeError
     from ._bootstrap import configure as configure
     from ._context import session as session
     from ._context import step as step
     from ._doctor import doctor as doctor
+    from ._exporter import HeliconeSpanExporter as HeliconeSpanExporter
+    from ._feedback import feedback as feedback
     from ._manual import data as data
     from ._manual import tool as tool
     from ._manual import vector_query as vector_query
     from ._processor import HeliconeSpanProcessor as HeliconeSpanProcessor
     from ._propagator import HeliconePropagator as HeliconePropagator
+    from ._records import Content as Content
     from ._registry import current_session as current_session
     from ._sampler import SessionSampler as SessionSampler
     from ._session import Session as Session
@@ -32,8 +36,11 @@ if TYPE_CHECKING:
     from ._spans import Row as Row
 
 _HOMES = {
+    "Content": "_records",
     "Dialect": "_spans",
+    "HeliconeError": "_api",
     "HeliconePropagator": "_propagator",
+    "HeliconeSpanExporter": "_exporter",
     "HeliconeSpanProcessor": "_processor",
     "Row": "_spans",
     "Session": "_session",
@@ -46,6 +53,7 @@ _HOMES = {
     "current_session": "_registry",
     "data": "_manual",
     "doctor": "_doctor",
+    "feedback": "_feedback",
     "session": "_context",
     "step": "_context",
     "tool": "_manual",
@@ -53,8 +61,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "Content",
     "Dialect",
+    "HeliconeError",
     "HeliconePropagator",
+    "HeliconeSpanExporter",
     "HeliconeSpanProcessor",
     "Row",
     "Session",
@@ -67,6 +78,7 @@ __all__ = [
     "current_session",
     "data",
     "doctor",
+    "feedback",
     "session",
     "step",
     "tool",

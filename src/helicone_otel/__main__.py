@@ -54,7 +54,7 @@ def _run(given: argparse.Namespace, command: Sequence[str]) -> int:
         case "doctor":
             from ._cli.doctor import doctor  # noqa: PLC0415
 
-            return doctor(as_json=given.json)
+            return doctor(as_json=given.json, sends=given.send)
         case "explain":
             from ._cli.explain import explain  # noqa: PLC0415
 
@@ -103,11 +103,16 @@ def _parser() -> argparse.ArgumentParser:
         help="say why headers would or would not leave from this environment",
         description="Start a process as opentelemetry-instrument would start your app here, have the LLM SDKs that are "
         "installed call a stand-in for a gateway on loopback, and say what left, what did not, and what to do next. "
-        "Nothing is sent elsewhere.",
+        "Nothing is sent elsewhere, unless --send says so.",
         epilog="Exit code: 0 if all is well or there are only warnings, 1 if there are problems, 2 if something could "
         "not be looked at.",
     )
     doctor.add_argument("--json", action="store_true", help="print the report as JSON")
+    doctor.add_argument(
+        "--send",
+        action="store_true",
+        help="also log one tiny session to Helicone with HELICONE_API_KEY, and read it back",
+    )
     explain = commands.add_parser(
         "explain",
         help="say of each span in a file what it is, and which dialect and row decided",

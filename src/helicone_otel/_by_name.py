@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Set by `helicone-otel run` in the app that it starts: where that is to send its spans as well.
 ENDPOINT: Final = "HELICONE_RUN_ENDPOINT"
+# The same for its rows: where to, a blank, and the key with which they are taken there.
+LOG: Final = "HELICONE_RUN_LOG"
 _RATIO: Final = "HELICONE_SESSION_SAMPLING_RATIO"
 
 

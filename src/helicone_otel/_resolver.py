@@ -118,6 +118,11 @@ class Resolver:
             pass
         return False
 
+    def is_of_named_scope(self, span: ReadableSpan) -> bool:
+        """Tell whether some dialect names the scope of a span: it may be of interest though it shows nothing."""
+        scope = span.instrumentation_scope
+        return scope is not None and self.vocabulary.scope(scope.name).named
+
     def shows_itself(self, span: ReadableSpan) -> bool:
         """Tell whether a span of which nothing is known is part of an LLM app, or says whose it is."""
         if span.instrumentation_scope is None:

@@ -7,18 +7,23 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO
 
 from helicone_otel._destinations import Destinations
 from helicone_otel._settings import Settings, SettingsError
+from helicone_otel._testing.fake.keys import new_key
+from helicone_otel._testing.fake.server import FakeHelicone
 
 from .advice import Facts, advise
 from .draw import draw, terminal
 from .environment import child_environment
 from .grow import grow
 from .launch import launch
+from .loopback import serving
 from .receiver import Inbox, receiving
+from .rows import logged
 from .spans import Span
 from .tree import Session, as_data
 
@@ -38,8 +43,19 @@ class Run:
     notes: list[str]
 
 
-def observe(command: Sequence[str], environ: Mapping[str, str], stdout: IO[str] | int | None = None) -> Run:
+def observe(
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    stdout: IO[str] | int | None = None,
+    helicone: FakeHelicone | None = None,
+) -> Run:
     """Run a command to its end under OpenTelemetry, and return what it did.
+
+    Args:
+        command: The program and its arguments.
+        environ: Its environment.
+        stdout: Where its standard output goes; by default where ours goes.
+        helicone: Where its environment has it log already; one of our own, beside wherever it logs, if not given.
 
     Raises:
         SettingsError: A `HELICONE_*` variable has a value that cannot be used.
@@ -47,12 +63,24 @@ def observe(command: Sequence[str], environ: Mapping[str, str], stdout: IO[str] 
     settings = Settings.from_environment(environ)
     destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
     inbox = Inbox()
-    with receiving(inbox) as endpoint:
-        exit_code = launch(command, child_environment(environ, endpoint), stdout)
+    with ExitStack() as servers:
+        endpoint = servers.enter_context(receiving(inbox))
+        if helicone is None:
+            helicone, log = _own_helicone(servers)
+        else:
+            log = ""
+        exit_code = launch(command, child_environment(environ, endpoint, log), stdout)
     spans = inbox.spans
-    sessions = grow(spans, destinations)
+    sessions = grow(spans, destinations, logged(helicone.rows))
     facts = Facts(environ, destinations, inbox.greetings, inbox.dropped, spans, sessions)
     return Run(exit_code, spans, sessions, advise(facts))
+
+
+def _own_helicone(servers: ExitStack) -> tuple[FakeHelicone, str]:
+    """Return a Helicone for one run, and what tells the app of it."""
+    key = new_key()
+    helicone = servers.enter_context(serving(FakeHelicone(key=key)))
+    return helicone, f"{helicone.url} {key}"
 
 
 def run(command: Sequence[str], *, as_json: bool) -> int:

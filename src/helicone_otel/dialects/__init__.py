@@ -17,7 +17,7 @@ from ._langsmith import LANGSMITH
 from ._libraries import LIBRARIES
 from ._llama_index import OPENINFERENCE_LLAMA_INDEX, TRACELOOP_LLAMA_INDEX
 from ._mcp import MCP
-from ._providers import PROVIDERS
+from ._providers import providers_in
 from ._pydantic import LOGFIRE, PYDANTIC_AI
 from ._scopes import RUNS, SCOPES, Run, Scope, Way
 
@@ -70,17 +70,18 @@ DIALECTS = (
     _databases.VECTOR_STORES,
 )
 
+# What is needed only where rows are made is not loaded here: `_contents`, `_endpoints`, `_operations`.
 __all__ = [
     "CALLERS_BAGGAGE",
     "DIALECTS",
     "ENTRANCES",
     "GEN_AI",
     "LIBRARIES",
-    "PROVIDERS",
     "RUNS",
     "SCOPES",
     "Entrance",
     "Run",
     "Scope",
     "Way",
+    "providers_in",
 ]

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from ..dialects import providers_in
 from ..dialects._contents import OTHER_NAMES, PARAMETERS
 from ..dialects._endpoints import CUSTOM, ENDPOINTS, FRAMEWORKS, MODELS, Endpoint
+from ._json import number
 from ._messages import Message
 from ._parts import Part
 from ._told import Told
@@ -174,6 +175,15 @@ def _finishes(told: Told, answers: list[Message]) -> list[str]:
 
 
 def _parameters(told: Told) -> dict[str, Any]:
+    known = told.parameters()
+    if told.knows("parameters"):
+        known = {**_parameters_in_objects(told), **known}
+    if isinstance(formats := known.get("encoding_format"), list | tuple):
+        known["encoding_format"] = formats[0] if formats else None
+    return {name: value for name, value in known.items() if value not in _UNSET and _fits(name, value)}
+
+
+def _parameters_in_objects(told: Told) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for given in told.all("parameters"):
         if isinstance(given, dict):
@@ -181,15 +191,11 @@ def _parameters(told: Told) -> dict[str, Any]:
                 found.setdefault(OTHER_NAMES.get(name) or name, value)
     if "stop" in found:
         found["stop"] = told.redacted("parameter.stop", found["stop"])
-    direct = told.parameters()
-    known = {name: value for name, value in found.items() if name in PARAMETERS} | direct
-    if isinstance(formats := known.get("encoding_format"), list):
-        known["encoding_format"] = formats[0] if formats else None
-    return {name: value for name, value in known.items() if value not in _UNSET and _fits(name, value)}
+    return {name: value for name, value in found.items() if name in PARAMETERS}
 
 
 def _fits(name: str, value: object) -> bool:
     """Tell whether a parameter has a value of its type; Langfuse writes that there is no limit as a text."""
     if name in _TEXTS:
         return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
-    return isinstance(value, int | float)
+    return not isinstance(value, str) and number(value) is not None

@@ -49,6 +49,10 @@ class Told:
         self._shape = shape_of(tuple(self.attributes))
         self._places = self._shape.places
 
+    def knows(self, fact: str) -> bool:
+        """Tell whether a fact has a place on the span."""
+        return fact in self._places
+
     def all(self, fact: str) -> Iterator[Any]:
         """Yield what the places of a fact hold, the best first; nothing that is empty or may not leave."""
         for place in self._places.get(fact, ()) if SIDES.get(fact) not in self._withheld else ():
@@ -84,8 +88,12 @@ class Told:
         return next((found for value in self._given(fact) if (found := number(value)) is not None), None)
 
     def parameters(self) -> dict[str, Any]:
-        """Return the parameters that have attributes of their own."""
-        return {name: self.one(fact) for name, fact in self._shape.parameters}
+        """Return the parameters that have attributes of their own, as they stand there."""
+        scalars = self._shape.scalars
+        return {
+            name: self.attributes[scalars[fact][0]] if fact in scalars else self.one(fact)
+            for name, fact in self._shape.parameters
+        }
 
     def tokens(self) -> dict[str, int | None]:
         """Return how many tokens there were, by the fact, of those that have attributes of their own."""

@@ -50,9 +50,9 @@ def _build(folder: Path) -> None:
     # The builder could compile as well, but not with our flags, and it does not show what Go says is wrong.
     environ = {**os.environ, "GOBIN": str(folder), "CGO_ENABLED": "0"}
     sources = BUILD / "sources"
-    generate = [folder / "builder", "--config", MANIFEST, "--output-path", sources, "--skip-compilation"]
+    generate = [folder / "builder", "--config", MANIFEST, "--skip-compilation"]
     subprocess.run(["go", "install", BUILDER], env=environ, check=True)
-    subprocess.run(generate, env=environ, check=True)
+    subprocess.run(generate, cwd=FOLDER, env=environ, check=True)
     subprocess.run(["go", "build", *_FLAGS, "-o", BINARY, "."], cwd=sources, env=environ, check=True)
 
 

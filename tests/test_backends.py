@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from helicone_otel._demo.gateway import Gateway
 
 import helicone_otel._demo
 from backends import ask, mlflow, phoenix
 from environments import Environments
 from helicone_otel._cli.demo import _environment
 from helicone_otel._cli.loopback import serving
+from helicone_otel._demo.models import demo_helicone
 from helicone_otel._demo.town import Town
 from otelcol import Collector, running
 
@@ -53,10 +53,10 @@ def expected() -> set[tuple[str, str]]:
 def run_agent(way: Way, collector: Collector) -> None:
     """Run the demo's agent under the launcher, all it does in one session, against stand-ins for its world."""
     port = collector.grpc_port if way.protocol == "grpc" else collector.http_port
-    gateway, town = Gateway(), Town()
-    with serving(gateway), serving(town):
+    helicone, town = demo_helicone(), Town()
+    with serving(helicone), serving(town):
         environ = {
-            **_environment(os.environ, gateway, town),
+            **_environment(os.environ, helicone, town),
             "HELICONE_SESSION_ID": way.session_id,
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
             "OTEL_EXPORTER_OTLP_PROTOCOL": way.protocol,

@@ -6,13 +6,16 @@ import json
 import subprocess
 import sys
 import venv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from backend import receiving
+from helicone_otel._cli.loopback import serving
+from helicone_otel._testing.fake.rows import Row
+from helicone_otel._testing.fake.server import FakeHelicone
 from launching import LAUNCHER
 
 HERE = Path(__file__).parent
@@ -54,16 +57,18 @@ class Environment(NamedTuple):
 
 
 class Left(NamedTuple):
-    """What left a run of the agent: at the gateway, and at the user's own backend."""
+    """What left a run of the agent: to the gateway, to the user's own backend, and to Helicone's log."""
 
     headers: list[dict[str, str]]
     spans: list[dict[str, Any]]
+    rows: Sequence[Row] = ()
 
     @property
     def sessions(self) -> set[tuple[str | None, str | None]]:
         """All that anybody was told of sessions: id and name."""
         headers = {(said.get("Helicone-Session-Id"), said.get("Helicone-Session-Name")) for said in self.headers}
-        return headers | {(span["helicone.session.id"], span["helicone.session.name"]) for span in self.labelled}
+        spans = {(span["helicone.session.id"], span["helicone.session.name"]) for span in self.labelled}
+        return headers | spans | {(row.session_id, row.session_name) for row in self.rows}
 
     @property
     def labelled(self) -> list[dict[str, Any]]:
@@ -91,7 +96,7 @@ def _run(environment: Environment, names: str, how: str) -> Left:
 def _launch(environment: Environment, names: str, how: str) -> Left:
     """Run the agent as an app that has never heard of OpenTelemetry."""
     command: list[str | Path] = [environment.python, "-W", "ignore", "-P", "-c", LAUNCHER, environment.python]
-    with receiving() as backend:
+    with receiving() as backend, serving(FakeHelicone()) as helicone:
         settings = {
             "OTEL_SERVICE_NAME": "trips",
             "OTEL_TRACES_EXPORTER": "otlp",
@@ -101,10 +106,14 @@ def _launch(environment: Environment, names: str, how: str) -> Left:
             "OTEL_EXPORTER_OTLP_ENDPOINT": backend.url,
             "HELICONE_GATEWAY_HOSTS": "localhost",
             "HELICONE_SESSION_NAME": "Trips",
+            "HELICONE_LOG": "true",
+            "HELICONE_LOG_ENDPOINT": helicone.url,
+            "HELICONE_API_KEY": helicone.key,
         }
         app = [HERE / "langgraph_app.py", "launched", how]
         printed = _printed(environment, [*command, *app], names.split("+"), settings)
-        return Left(printed["headers"], [{"name": span.name, **span.attributes} for span in backend.spans])
+        spans = [{"name": span.name, **span.attributes} for span in backend.spans]
+        return Left(printed["headers"], spans, helicone.rows)
 
 
 def _printed(
@@ -137,5 +146,7 @@ def test_an_agent_is_one_session_with_one_row_for_each_call(
     rows = {span["helicone.request.id"]: span for span in left.spans if "helicone.request.id" in span}
     assert {row_id: rows.pop(row_id)["helicone.span.kind"] for row_id in ids} == dict.fromkeys(ids, "llm")
     assert [(row["helicone.span.kind"], row["helicone.session.path"]) for row in rows.values()] == [("tool", tool)]
+    logged = [("tool:get_weather", tool, next(iter(rows)))] if door is _launch else []
+    assert [(row.model, row.session_path, row.id) for row in left.rows] == logged
     calls = [label for label in left.labelled if label.get("helicone.span.kind") == "llm"]
     assert {call["helicone.session.path"] for call in calls} == {step}

@@ -1,0 +1,223 @@
+"""A view that runs: the store, the doors, the pages."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+
+from .._settings import Settings
+from .changes import Changes
+from .grpc_door import GrpcDoor, PortError
+from .intake import Intake
+from .pages import Pages
+from .placing import Placing
+from .receivers import Receivers
+from .store import Store
+from .worker import Worker
+
+PAGES_PORT: Final = 4316
+GRPC_PORT: Final = 4317
+HTTP_PORT: Final = 4318
+_GRACE: Final = 2.0
+_START_SECONDS: Final = 20.0
+_KEEP_ALIVE: Final = 30
+_MAX_CONNECTIONS: Final = 256
+_BACKLOG: Final = 128
+_ALL: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  # compared with, not bound to
+
+
+class UsageError(Exception):
+    """The view cannot begin; the message says why, for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where a view listens.
+
+    Attributes:
+        host: The address of this machine.
+        pages: The port of the pages; 0: a free one, as for the others.
+        grpc: That of OTLP/gRPC.
+        http: That of OTLP/HTTP and Helicone's log API.
+        names: Host names by which others call this machine.
+    """
+
+    host: str = "127.0.0.1"
+    pages: int = PAGES_PORT
+    grpc: int = GRPC_PORT
+    http: int = HTTP_PORT
+    names: tuple[str, ...] = ()
+
+
+class View:
+    """A view that runs.
+
+    Attributes:
+        url: The address of its pages.
+        intake: Takes spans and rows from within this process.
+        worker: Places them.
+    """
+
+    def __init__(self, store: Store, settings: Settings, places: Places) -> None:
+        self.store = store
+        self._changes = Changes(store)
+        self.worker = Worker(store, Placing(settings), self._changes.tell)
+        self.intake = Intake(store, self.worker, self._changes.tell)
+        sockets: list[socket.socket] = []
+        try:
+            sockets += [_bound(places.host, places.pages, "the pages"), _bound(places.host, places.http, "OTLP/HTTP")]
+            self._grpc = GrpcDoor(self.intake, places.host, places.grpc)
+        except PortError as error:
+            for one in sockets:
+                one.close()
+            raise UsageError(_taken(places.grpc, "OTLP/gRPC")) from error
+        except UsageError:
+            for one in sockets:
+                one.close()
+            raise
+        self._sockets = sockets
+        self.url, self.http_url = (f"http://{_shown(places.host)}:{one.getsockname()[1]}" for one in sockets)
+        self.grpc_address = f"{_shown(places.host)}:{self._grpc.port}"
+        self._servers = [
+            _Server(application, one)
+            for application, one in zip(
+                self._applications(frozenset(places.names) | {places.host}), sockets, strict=True
+            )
+        ]
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="view-http", daemon=True)
+
+    def _applications(self, names: frozenset[str]) -> list[Any]:
+        pages = Pages(self.store, self._changes, self._status)
+        return [pages.app(names), Receivers(self.intake).app(names)]
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "waiting": self.worker.waiting,
+            "refused": self.intake.refused,
+            "version": version("helicone-otel"),
+            "receivers": {"grpc": self.grpc_address, "http": self.http_url},
+        }
+
+    def start(self) -> None:
+        """Begin to listen and to serve."""
+        self.worker.start()
+        self._thread.start()
+        self._grpc.start()
+        if not self._ready.wait(_START_SECONDS):
+            raise UsageError("the server does not start")
+
+    def stop(self) -> None:
+        """End: answer what was asked, write what arrived, close."""
+        self._grpc.stop(_GRACE)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._end)
+            self._thread.join(2 * _GRACE + 1)
+        self.worker.stop()
+        self.store.close()
+
+    def _end(self) -> None:
+        self._changes.close()
+        for server in self._servers:
+            server.should_exit = True
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._changes.serve(self._loop)
+        serving = asyncio.gather(*(server.serve(sockets=[server.listens]) for server in self._servers))
+        while not all(server.started for server in self._servers) and not serving.done():
+            await asyncio.sleep(0.005)
+        self._ready.set()
+        await serving
+
+
+class _Server(uvicorn.Server):
+    """A server whose end is decided elsewhere."""
+
+    def __init__(self, application: Any, listens: socket.socket) -> None:
+        self.listens = listens
+        super().__init__(
+            uvicorn.Config(
+                application,
+                log_config=None,
+                log_level="critical",
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                timeout_keep_alive=_KEEP_ALIVE,
+                timeout_graceful_shutdown=int(_GRACE),
+                limit_concurrency=_MAX_CONNECTIONS,
+            )
+        )
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to whoever started the view."""
+        yield
+
+
+@contextmanager
+def viewing(file: Path | None, settings: Settings, places: Places) -> Iterator[View]:
+    """Yield a view that runs while the block does.
+
+    Args:
+        file: Where everything is kept; a temporary one if not given.
+        settings: The user's.
+        places: Where it listens.
+
+    Raises:
+        UsageError: A port is taken.
+        StoreError: The file cannot be used.
+    """
+    store = Store(file)
+    try:
+        view = View(store, settings, places)
+    except BaseException:
+        store.close()
+        raise
+    try:
+        view.start()
+        yield view
+    finally:
+        view.stop()
+
+
+def _bound(host: str, port: int, what: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(_BACKLOG)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise UsageError(_taken(port, what)) from error
+        raise UsageError(
+            f"cannot listen on {host}, port {port}: {getattr(error, 'strerror', None) or error}"
+        ) from error
+    return listening
+
+
+def _taken(port: int, what: str) -> str:
+    return f"port {port}, for {what}, is taken: stop what listens there (a collector?), or ask for free ports with --free-ports"
+
+
+def _shown(host: str) -> str:
+    if host in _ALL:
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,130 @@
+"""Finds out, beside what arrives, in which sessions it stands."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from .._guard import swallow
+from .keeping import held_spans, keep_places, waiting_traces
+from .placing import Held, Placing, groups_of
+from .store import BusyError, Store, StoreError
+
+# A trace is read again when nothing of it has come for so long, and while it grows only as often as
+# costs a small part of the time.
+_QUIET: Final = 0.25
+_SHARE: Final = 10
+_MAX_WAIT: Final = 30.0
+# So many spans are played together; the library remembers about twice as many that have ended.
+_GROUP: Final = 1000
+# Longer traces are cut: what lies beyond stands in no session.
+MAX_TRACE: Final = 50_000
+
+
+class Worker:
+    """Places what arrives, in a thread of its own.
+
+    Args:
+        store: Where it is kept.
+        placing: Finds where it stands.
+        changed: Called with the numbers of the sessions that have changed.
+    """
+
+    def __init__(self, store: Store, placing: Placing, changed: Callable[[Iterable[int]], None]) -> None:
+        self._store = store
+        self._placing = placing
+        self._changed = changed
+        self._due: dict[str, float] = {}
+        self._not_before: dict[str, float] = {}
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._idle = True
+        self._thread = threading.Thread(target=self._run, name="view-worker", daemon=True)
+
+    def start(self) -> None:
+        """Begin, with what a former process left undone."""
+        self.arrived(waiting_traces(self._store.reader))
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; what has not been placed is placed when the file is opened again."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def arrived(self, traces: Iterable[str]) -> None:
+        """Take note that spans of these traces have been kept."""
+        now = time.monotonic()
+        with self._wake:
+            for trace in traces:
+                self._due.setdefault(trace, max(now + _QUIET, self._not_before.get(trace, 0.0)))
+            self._wake.notify_all()
+
+    @property
+    def waiting(self) -> int:
+        """How many traces are not placed yet."""
+        with self._wake:
+            return len(self._due) + (not self._idle)
+
+    def _run(self) -> None:
+        while (traces := self._next()) is not None:
+            try:
+                self._place(traces)
+            except (StoreError, BusyError):
+                self._again(traces)
+            except Exception as error:  # noqa: BLE001  # the view goes on with what comes next
+                swallow("the view's worker", error)
+
+    def _next(self) -> list[str] | None:
+        """Wait for traces that are due; `None`: it is time to end."""
+        with self._wake:
+            self._idle = True
+            while not self._stopping:
+                now = time.monotonic()
+                due = [trace for trace, at in self._due.items() if at <= now][:_GROUP]
+                if due:
+                    for trace in due:
+                        del self._due[trace]
+                    self._idle = False
+                    return due
+                next_at = min(self._due.values(), default=now + _MAX_WAIT)
+                self._wake.wait(max(next_at - now, 0.01))
+        return None
+
+    def _again(self, traces: Iterable[str]) -> None:
+        with self._wake:
+            for trace in traces:
+                self._due.setdefault(trace, time.monotonic() + 1)
+
+    def _place(self, traces: list[str]) -> None:
+        for group in groups_of(self._read(traces), _GROUP):
+            if self._stopping:
+                return
+            began = time.monotonic()
+            placed = self._placing.place(group)
+            seen = {span.trace: self._seen[span.trace] for span in group}
+            done = self._store.write(lambda connection, s=seen, p=placed: keep_places(connection, s, p))  # type: ignore[misc]
+            self._changed(done.result())
+            self._take_time(group, time.monotonic() - began)
+
+    def _read(self, traces: list[str]) -> Iterable[list[Held]]:
+        # How many have arrived is read first: what comes in between is read twice rather than never.
+        self._seen: dict[str, int] = {}
+        for trace in traces:
+            row = self._store.reader.execute("SELECT seen FROM traces WHERE trace = ?", (trace,)).fetchone()
+            if row is not None:
+                self._seen[trace] = row[0]
+                yield held_spans(self._store.reader, trace, MAX_TRACE)
+
+    def _take_time(self, group: list[Held], seconds: float) -> None:
+        now = time.monotonic()
+        with self._wake:
+            self._not_before = {trace: at for trace, at in self._not_before.items() if at > now}
+            for trace in {span.trace for span in group}:
+                wait = min(seconds * len(group) / _GROUP * _SHARE, _MAX_WAIT)
+                if wait > _QUIET:
+                    self._not_before[trace] = now + wait

@@ -84,9 +84,9 @@ def _enclosed(html: str, data: str) -> str:
 
 
 def _policy(scripts: list[str], styles: list[str]) -> str:
-    hashed_scripts, hashed_styles = (" ".join(_hash(text) for text in texts) for texts in (scripts, styles))
+    hashed_scripts, hashed_styles = (" ".join(_hash(text) for text in texts) or "'none'" for texts in (scripts, styles))
     return (
-        f"default-src 'none'; script-src {hashed_scripts} data:; style-src {hashed_styles or chr(39) + 'none' + chr(39)}; "
+        f"default-src 'none'; script-src {hashed_scripts} data:; style-src {hashed_styles}; "
         "img-src data:; font-src data:; base-uri 'none'; form-action 'none'"
     )
 

@@ -49,7 +49,7 @@ class GrpcDoor:
             maximum_concurrent_rpcs=_MAX_CALLS,
             options=[("grpc.max_receive_message_length", MAX_BODY), ("grpc.so_reuseport", 0)],
         )
-        add_TraceServiceServicer_to_server(_Traces(intake), self._server)
+        add_TraceServiceServicer_to_server(_Traces(intake), self._server)  # type: ignore[no-untyped-call]
         shown = f"[{host}]" if ":" in host else host
         try:
             self.port: int = self._server.add_insecure_port(f"{shown}:{port}")
@@ -67,7 +67,7 @@ class GrpcDoor:
         self._server.stop(seconds).wait(seconds + 1)
 
 
-class _Traces(TraceServiceServicer):  # type: ignore[misc]  # ships no types
+class _Traces(TraceServiceServicer):
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
 

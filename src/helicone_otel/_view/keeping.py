@@ -16,9 +16,11 @@ _MAX_FACTS: Final = 64
 _MAX_SEARCH: Final = 8192
 
 _SPAN: Final = """
-INSERT INTO spans (trace, span, parent, name, scope, start, "end", error, resource, data) VALUES (?,?,?,?,?,?,?,?,?,?)
+INSERT INTO spans (trace, span, parent, name, scope, start, "end", error, resource, data)
+VALUES (?,?,?,?,?,?,?,?,?,?)
 ON CONFLICT (trace, span) DO UPDATE SET parent = excluded.parent, name = excluded.name, scope = excluded.scope,
-    start = excluded.start, "end" = excluded."end", error = excluded.error, resource = excluded.resource, data = excluded.data
+    start = excluded.start, "end" = excluded."end", error = excluded.error, resource = excluded.resource,
+    data = excluded.data
 WHERE excluded.data != data OR excluded.resource != resource
 """
 _TRACE: Final = """
@@ -32,17 +34,18 @@ _PLACE: Final = """
 INSERT OR REPLACE INTO places (id, trace, session, path, kind, request, start, "end", error) VALUES (?,?,?,?,?,?,?,?,?)
 """
 _REQUEST: Final = """
-INSERT INTO requests (id, session, path, kind, name, model, provider, start, "end", ttft, input_tokens, output_tokens, error,
-    trace, span) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
-ON CONFLICT (id) DO UPDATE SET session = excluded.session, path = excluded.path, kind = excluded.kind, name = excluded.name,
-    model = coalesce(excluded.model, model), provider = coalesce(excluded.provider, provider), start = excluded.start,
-    "end" = excluded."end", ttft = coalesce(excluded.ttft, ttft), input_tokens = coalesce(excluded.input_tokens, input_tokens),
-    output_tokens = coalesce(excluded.output_tokens, output_tokens), error = coalesce(excluded.error, error),
-    trace = excluded.trace, span = excluded.span
+INSERT INTO requests (id, session, path, kind, name, model, provider, start, "end", ttft, input_tokens, output_tokens,
+    error, trace, span) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+ON CONFLICT (id) DO UPDATE SET session = excluded.session, path = excluded.path, kind = excluded.kind,
+    name = excluded.name, start = excluded.start, "end" = excluded."end", trace = excluded.trace, span = excluded.span,
+    model = coalesce(excluded.model, model), provider = coalesce(excluded.provider, provider),
+    ttft = coalesce(excluded.ttft, ttft), input_tokens = coalesce(excluded.input_tokens, input_tokens),
+    output_tokens = coalesce(excluded.output_tokens, output_tokens), error = coalesce(excluded.error, error)
 """
 _SUMS: Final = """
-SELECT kind, count(*), coalesce(sum(error IS NOT NULL), 0), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),
-    min(start), max("end") FROM requests WHERE session = ? GROUP BY kind
+SELECT kind, count(*), coalesce(sum(error IS NOT NULL), 0), coalesce(sum(input_tokens), 0),
+    coalesce(sum(output_tokens), 0), min(start), max("end")
+FROM requests WHERE session = ? GROUP BY kind
 """
 
 
@@ -170,8 +173,8 @@ def sum_up(connection: sqlite3.Connection, session: int) -> None:
     facts = _facts_of(connection, session)
     id_, name = connection.execute("SELECT session_id, name FROM sessions WHERE id = ?", (session,)).fetchone()
     connection.execute(
-        "UPDATE sessions SET start = ?, last = ?, requests = ?, errors = ?, input_tokens = ?, output_tokens = ?, kinds = ?, "
-        "facts = ?, search = ? WHERE id = ?",
+        "UPDATE sessions SET start = ?, last = ?, requests = ?, errors = ?, input_tokens = ?, output_tokens = ?, "
+        "kinds = ?, facts = ?, search = ? WHERE id = ?",
         (start, last, *sums, json.dumps(kinds), json.dumps(facts), _search(id_, name, facts), session),
     )
 

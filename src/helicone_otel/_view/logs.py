@@ -35,6 +35,7 @@ _UUID: Final = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][
 _MAX_TIME: Final = 2**63 - 1
 _MAX_TOKENS: Final = 10**12
 _MAX_ERROR: Final = 1024
+_MAX_MILLISECONDS: Final = 1e9
 _OK: Final = range(200, 400)
 _EMBEDDINGS: Final = "/embeddings"
 
@@ -102,8 +103,9 @@ def keep_row(connection: sqlite3.Connection, row: Row) -> list[int]:
     if known is not None and known[1] is not None:
         # The span tells whose it is, and when it was.
         connection.execute(
-            "UPDATE requests SET logged = 1, model = coalesce(model, ?), provider = coalesce(provider, ?), ttft = coalesce(ttft, ?), "
-            "input_tokens = coalesce(input_tokens, ?), output_tokens = coalesce(output_tokens, ?), error = coalesce(error, ?) WHERE id = ?",
+            "UPDATE requests SET logged = 1, model = coalesce(model, ?), provider = coalesce(provider, ?), "
+            "ttft = coalesce(ttft, ?), input_tokens = coalesce(input_tokens, ?), "
+            "output_tokens = coalesce(output_tokens, ?), error = coalesce(error, ?) WHERE id = ?",
             (*row.request[3:5], *row.request[7:], row.id),
         )
         changed = {known[0]}
@@ -113,8 +115,8 @@ def keep_row(connection: sqlite3.Connection, row: Row) -> list[int]:
         session = session_of(connection, row.session)
         changed = {session} | ({known[0]} if known is not None else set())
         connection.execute(
-            'INSERT OR REPLACE INTO requests (path, kind, name, model, provider, start, "end", ttft, input_tokens, output_tokens, error, '
-            "id, session, logged) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,1)",
+            'INSERT OR REPLACE INTO requests (path, kind, name, model, provider, start, "end", ttft, input_tokens, '
+            "output_tokens, error, id, session, logged) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,1)",
             (*row.request, row.id, session),
         )
         keep_facts(connection, session, row.facts)
@@ -168,9 +170,8 @@ def _answer(answered: Any) -> Any:
 def _checked(posted: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]:
     """Return the parts of a body; the checks are those of Helicone's worker."""
     held = posted if isinstance(posted, dict) else {}
-    request, response, timing = held.get("providerRequest"), held.get("providerResponse"), held.get("timing")
-    _need(isinstance(request, dict), "Missing providerRequest")
-    _need(isinstance(response, dict), "Missing providerResponse")
+    request, response = (_object(held, key) for key in ("providerRequest", "providerResponse"))
+    timing = held.get("timing")
     _need(isinstance(request.get("url"), str), "Missing or invalid providerRequest.url")
     _need("json" in request, "Missing providerRequest.json")
     _need(isinstance(request.get("meta"), dict), "Missing or invalid providerRequest.meta")
@@ -183,6 +184,13 @@ def _checked(posted: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any
         _need(start is not None and end is not None, "Missing or invalid timing.startTime or timing.endTime")
         _need(0 <= (start or 0) <= (end or 0), "Invalid timing: it ends before it starts, or is negative")
     return request, response, timing
+
+
+def _object(held: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = held.get(key)
+    if not isinstance(value, dict):
+        raise RefusedError(f"Missing {key}")
+    return value
 
 
 def _need(condition: bool, message: str) -> None:
@@ -226,7 +234,9 @@ def _request(
         provider if provider != "custom" else None,
         start,
         end,
-        round(ttft * 1e6) if isinstance(ttft, int | float) and _is_number(ttft) and 0 < ttft < 1e9 else None,
+        round(ttft * 1e6)
+        if isinstance(ttft, int | float) and _is_number(ttft) and 0 < ttft < _MAX_MILLISECONDS
+        else None,
         *_tokens(answered),
         _error(response, answered),
     )

@@ -129,4 +129,5 @@ def _failure(kind: str, status: int, message: str) -> Response:
 
 
 def _encoded(message: Any, kind: str) -> bytes:
-    return MessageToJson(message, indent=None).encode() if kind == _JSON else message.SerializeToString()
+    encoded: bytes = MessageToJson(message, indent=None).encode() if kind == _JSON else message.SerializeToString()
+    return encoded

@@ -136,7 +136,8 @@ class View:
         self._loop = asyncio.get_running_loop()
         self._changes.serve(self._loop)
         serving = asyncio.gather(*(server.serve(sockets=[server.listens]) for server in self._servers))
-        while not all(server.started for server in self._servers) and not serving.done():
+        # uvicorn tells of its start by no event.
+        while not all(server.started for server in self._servers) and not serving.done():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         self._ready.set()
         await serving
@@ -214,7 +215,10 @@ def _bound(host: str, port: int, what: str) -> socket.socket:
 
 
 def _taken(port: int, what: str) -> str:
-    return f"port {port}, for {what}, is taken: stop what listens there (a collector?), or ask for free ports with --free-ports"
+    return (
+        f"port {port}, for {what}, is taken: stop what listens there (a collector?), or ask for free ports with "
+        "--free-ports"
+    )
 
 
 def _shown(host: str) -> str:

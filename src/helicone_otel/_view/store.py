@@ -119,8 +119,7 @@ class Store:
         results: list[tuple[_Job, Any, Exception | None]] = []
         try:
             with _transaction(self._connection):
-                for job in jobs:
-                    results.append((job, *self._written(job)))
+                results = [(job, *self._written(job)) for job in jobs]
             self.problem = None
             self.revision += 1
         except sqlite3.Error as error:

@@ -23,8 +23,8 @@ _PAGE: Final = "https://us.helicone.ai/requests?requestId="
 _MAX_SPANS: Final = 200
 _MAX_DEPTH: Final = 128
 _REQUEST: Final = """
-SELECT r.id, s.session_id, s.name, r.path, r.kind, r.name, r.model, r.provider, r.start, r."end", r.ttft, r.input_tokens,
-    r.output_tokens, r.error, r.trace, r.span, r.logged, r.session
+SELECT r.id, s.session_id, s.name, r.path, r.kind, r.name, r.model, r.provider, r.start, r."end", r.ttft,
+    r.input_tokens, r.output_tokens, r.error, r.trace, r.span, r.logged, r.session
 FROM requests r JOIN sessions s ON s.id = r.session WHERE r.id = ?
 """
 _SPANS: Final = """
@@ -88,9 +88,9 @@ def _content(kind: str, span: _Span | None, row: Mapping[str, Any] | None) -> Co
     if row is None:
         return told
     logged = content_of_row(row)
-    return Content(
-        *(one if _says(one) else other if other is not None else one for one, other in zip(told, logged, strict=True))
-    )
+    silent = [field for field in Content._fields if not _says(getattr(told, field))]
+    better = {field: getattr(logged, field) for field in silent if getattr(logged, field) is not None}
+    return told._replace(**better)
 
 
 def _says(part: Any) -> bool:

@@ -40,6 +40,11 @@ class _NotFound(LookupError):  # noqa: N818  # its message is the answer
     pass
 
 
+def templates() -> Environment:
+    """Return the pages' templates. One that changes beside a running view is loaded anew."""
+    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, auto_reload=True)
+
+
 class Pages:
     """Answers for one store.
 
@@ -53,8 +58,7 @@ class Pages:
         self._store = store
         self._changes = changes
         self._status = status
-        # Loaded when a page is first asked for, so that what is changed beside a running view shows.
-        self._templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, auto_reload=True)
+        self._templates = templates()
 
     def app(self, hosts: frozenset[str]) -> Guard:
         """Return the ASGI application.

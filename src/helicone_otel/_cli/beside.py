@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
 from helicone_otel._settings import Settings
+
+from .told import NOT_FOR_US, until_told
 
 _SECONDS: Final = 10.0
 
@@ -27,21 +31,29 @@ class Beside:
 
 
 @contextmanager
-def beside(wanted: bool) -> Iterator[Beside]:
-    """Yield a view that runs while the block does, on a free port, if one is wanted."""
+def beside(wanted: bool, settings: Callable[[], Settings]) -> Iterator[Beside]:
+    """Yield a view that runs while the block does, on a free port, if one is wanted.
+
+    Args:
+        wanted: Whether one is.
+        settings: With which it reads spans; asked for only then.
+    """
     if not wanted:
         yield Beside(None, lambda: None)
         return
+    for name in NOT_FOR_US:
+        os.environ.pop(name, None)
     from helicone_otel._view.arrived import from_protobuf  # noqa: PLC0415  # an extra, loaded where it is asked for
     from helicone_otel._view.serve import Places, viewing  # noqa: PLC0415
+    from helicone_otel._view.store import BusyError, StoreError  # noqa: PLC0415
 
-    from .view import until_told  # noqa: PLC0415
-
-    with viewing(None, Settings.from_environment(), Places(pages=0, grpc=None, http=None)) as view:
+    with viewing(None, settings(), Places(pages=0, grpc=None, http=None)) as view:
         print(f"The view: {view.url}", file=sys.stderr, flush=True)
 
         def forward(request: bytes) -> None:
-            view.intake.spans(from_protobuf(request)).result(_SECONDS)
+            # The drawing at the end has it all the same.
+            with suppress(BusyError, StoreError, FutureTimeoutError):
+                view.intake.spans(from_protobuf(request)).result(_SECONDS)
 
         def wait() -> None:
             print(f"The view: {view.url} (Ctrl-C ends it)", file=sys.stderr, flush=True)

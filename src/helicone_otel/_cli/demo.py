@@ -18,6 +18,7 @@ from helicone_otel import _demo
 from helicone_otel._demo.check import World, disagreements
 from helicone_otel._demo.gateway import Gateway
 from helicone_otel._demo.town import WITNESS_PATH, Town
+from helicone_otel._settings import Settings
 
 from .beside import Beside, beside
 from .draw import draw, terminal
@@ -44,7 +45,7 @@ def demo(*, as_json: bool, in_view: bool = False) -> int:
         as_json: Print the sessions as JSON.
         in_view: Show them in a view as well, while the agent runs and afterwards.
     """
-    with beside(in_view) as view:
+    with beside(in_view, Settings) as view:
         failed = _demo_beside(view, as_json=as_json)
         view.wait()
     return failed

@@ -78,12 +78,12 @@ def run(command: Sequence[str], *, as_json: bool, in_view: bool = False) -> int:
         as_json: Print the sessions as JSON.
         in_view: Show them in a view as well, while the application runs and afterwards.
     """
-    environ = os.environ
+    environ = dict(os.environ)
     if shutil.which(command[0], path=child_environment(environ, "")["PATH"]) is None:
         print(f"helicone-otel run: command not found: {command[0]}", file=sys.stderr)
         return 127
     try:
-        with beside(in_view) as view:
+        with beside(in_view, Settings.from_environment) as view:
             done = observe(command, environ, sys.stderr if as_json else None, view.forward)
             if as_json:
                 data = {"exit_code": done.exit_code, "sessions": as_data(done.sessions), "notes": done.notes}

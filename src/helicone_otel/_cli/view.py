@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 import webbrowser
 from argparse import Namespace
 from pathlib import Path
-from types import FrameType
-from typing import Final
 
 from helicone_otel._explain.recorded import NotReadable
 from helicone_otel._settings import Settings, SettingsError
@@ -19,8 +15,7 @@ from helicone_otel._view.serve import Places, UsageError, View, viewing
 from helicone_otel._view.store import Store, StoreError
 from helicone_otel._view.take_along import write_html
 
-# They are about the app's own spans, and would keep what arrives from being played again.
-_NOT_FOR_US: Final = ("OTEL_SDK_DISABLED", "OTEL_ATTRIBUTE_COUNT_LIMIT", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT")
+from .told import NOT_FOR_US, Told
 
 
 def view(given: Namespace) -> int:
@@ -29,7 +24,7 @@ def view(given: Namespace) -> int:
     Args:
         given: As `view_options` describes it.
     """
-    for name in _NOT_FOR_US:
+    for name in NOT_FOR_US:
         os.environ.pop(name, None)
     try:
         settings = Settings.from_environment()
@@ -63,7 +58,7 @@ def _serve(given: Namespace, settings: Settings) -> int:
         names=tuple(given.allow_host),
     )
     # A signal may come at any time from now on.
-    told = _Told()
+    told = Told()
     with viewing(given.db, settings, places) as running:
         if given.files:
             _tell(fill(running.store, settings, given.files))
@@ -95,26 +90,3 @@ def _lines(running: View, file: Path | None) -> list[str]:
         ]
     kept = f"kept in {file.name}" if file is not None else "gone when it ends"
     return [*lines, f"What arrives is {kept}. Ctrl-C ends it."]
-
-
-class _Told:
-    """Waits for Ctrl-C or SIGTERM; a second one ends the process at once."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self._before = {number: signal.signal(number, self._heard) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def _heard(self, _number: int, _frame: FrameType | None) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._event.set()
-
-    def wait(self) -> None:
-        # In pieces, because on Windows nothing interrupts a wait without end.
-        while not self._event.wait(0.5):
-            pass
-
-
-def until_told() -> None:
-    """Wait for Ctrl-C or SIGTERM."""
-    _Told().wait()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from .arrived import Arrived
@@ -14,6 +14,8 @@ from .placing import Held, Placed
 # What a session is found by, and shows of it: so many of each kind.
 _MAX_FACTS: Final = 64
 _MAX_SEARCH: Final = 8192
+# SQLite's smallest default for the number of values that one statement takes is 999.
+_MAX_MARKS: Final = 500
 
 _SPAN: Final = """
 INSERT INTO spans (trace, span, parent, name, scope, start, "end", error, resource, data)
@@ -103,6 +105,7 @@ def keep_places(connection: sqlite3.Connection, seen: Mapping[str, int], placed:
     sessions = {key: session_of(connection, key) for key in {one.session for one in placed}}
     connection.executemany(_PLACE, [_place(one, sessions[one.session]) for one in placed])
     requests = [_request(one, sessions[one.session]) for one in placed if one.request is not None]
+    changed.update(_sessions_of(connection, [request[0] for request in requests]))
     _forget(connection, stale.difference(request[0] for request in requests))
     connection.executemany(_REQUEST, requests)
     _keep_facts(connection, ((sessions[one.session], fact) for one in placed for fact in one.facts))
@@ -111,6 +114,14 @@ def keep_places(connection: sqlite3.Connection, seen: Mapping[str, int], placed:
     for session in changed:
         sum_up(connection, session)
     return sorted(changed)
+
+
+def _sessions_of(connection: sqlite3.Connection, requests: Sequence[str]) -> Iterator[int]:
+    """Yield the sessions in which requests stood before: a row may have come before its span."""
+    for first in range(0, len(requests), _MAX_MARKS):
+        some = requests[first : first + _MAX_MARKS]
+        marks = ", ".join("?" * len(some))
+        yield from (row[0] for row in connection.execute(f"SELECT session FROM requests WHERE id IN ({marks})", some))
 
 
 def session_of(connection: sqlite3.Connection, key: tuple[str, str]) -> int:

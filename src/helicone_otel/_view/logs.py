@@ -34,7 +34,10 @@ _REQUEST_ID: Final = "helicone-request-id"
 _UUID: Final = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 _MAX_TIME: Final = 2**63 - 1
 _MAX_TOKENS: Final = 10**12
+_MAX_NUMBER: Final = 10**15
+_MAX_TEXT: Final = 256
 _MAX_ERROR: Final = 1024
+_CALLS: Final = frozenset({"llm", "embedding"})
 _MAX_MILLISECONDS: Final = 1e9
 _OK: Final = range(200, 400)
 _EMBEDDINGS: Final = "/embeddings"
@@ -199,7 +202,7 @@ def _need(condition: bool, message: str) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value - value == 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_MAX_NUMBER < value < _MAX_NUMBER
 
 
 def _time(value: Any) -> int | None:
@@ -229,8 +232,8 @@ def _request(
     return (
         path,
         kind,
-        str((model if kind in ("llm", "embedding") else name) or kind)[:256],
-        str(model)[:256] if model else None,
+        _clean((model if kind in _CALLS else name) or kind),
+        _clean(model) if model else None,
         provider if provider != "custom" else None,
         start,
         end,
@@ -264,9 +267,9 @@ def _error(response: Mapping[str, Any], answered: Mapping[str, Any]) -> str | No
     error = answered.get("error")
     message = error.get("message") if isinstance(error, dict) else error
     if message:
-        return _text_of(message)[:_MAX_ERROR]
+        return _clean(message, _MAX_ERROR)
     if answered.get("status") == "error" or answered.get("failed") is True:
-        return _text_of(answered.get("message") or answered.get("reason") or "error")[:_MAX_ERROR]
+        return _clean(answered.get("message") or answered.get("reason") or "error", _MAX_ERROR)
     status = int(response["status"])
     # 0 is "pending" there.
     return None if status in _OK or status == 0 else f"status {status}"
@@ -274,12 +277,17 @@ def _error(response: Mapping[str, Any], answered: Mapping[str, Any]) -> str | No
 
 def _facts(meta: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     if user := meta.get("helicone-user-id"):
-        yield "user", "", user[:256]
+        yield "user", "", _clean(user)
     prefix = _wire.PROPERTY_HEADER_PREFIX.lower()
     for key in sorted(meta):
         if key.startswith(prefix) and key != prefix:
-            yield "property", key.removeprefix(prefix)[:256], meta[key][:256]
+            yield "property", _clean(key.removeprefix(prefix)), _clean(meta[key])
 
 
 def _text_of(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def _clean(value: Any, limit: int = _MAX_TEXT) -> str:
+    """Return a text that UTF-8 can encode."""
+    return _text_of(value)[:limit].encode("utf-8", "replace").decode()

@@ -23,6 +23,7 @@ from .queries.compare import compare
 from .queries.request import request as find_request
 from .queries.session import session as find_one
 from .queries.sessions import SORTS, Filter, names, sessions
+from .queries.traces import Traces
 from .store import Store
 
 _MAX_TEXT: Final = 2048
@@ -119,7 +120,7 @@ class Pages:
 
     def _request(self, request: Request) -> dict[str, Any]:
         with self._store.reading() as connection:
-            found = find_request(connection, _needed(request, "id"))
+            found = find_request(Traces(connection), _needed(request, "id"))
         if found is None:
             raise _NotFound("there is no such request")
         return found

@@ -151,6 +151,9 @@ class _Server(uvicorn.Server):
                 log_level="critical",
                 access_log=False,
                 lifespan="off",
+                # The strict one, in Python: it bounds what may come before a body.
+                http="h11",
+                ws="none",
                 server_header=False,
                 timeout_keep_alive=_KEEP_ALIVE,
                 timeout_graceful_shutdown=int(_GRACE),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +68,10 @@ def otlp_span(span: dict[str, Any]) -> Span:
     return made
 
 
-def recorded() -> Iterator[ExportTraceServiceRequest]:
-    """Yield what the apps of the recordings would have sent."""
-    for file in sorted(RECORDINGS.glob("*.json")):
-        yield request_of(file.stem, json.loads(file.read_text())["spans"])
+def recorded(names: Iterable[str] = ()) -> Iterator[ExportTraceServiceRequest]:
+    """Yield what the apps of recordings would have sent: of all, if no names are given."""
+    for name in names or sorted(file.stem for file in RECORDINGS.glob("*.json")):
+        yield request_of(name, json.loads((RECORDINGS / f"{name}.json").read_text())["spans"])
 
 
 def span(trace: int, number: int, parent: int = 0, **fields: Any) -> dict[str, Any]:

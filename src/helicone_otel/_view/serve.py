@@ -196,6 +196,8 @@ def viewing(file: Path | None, settings: Settings, places: Places) -> Iterator[V
 def _grpc_door(intake: Intake, places: Places) -> GrpcDoor | None:
     if places.grpc is None:
         return None
+    # Asked first, because gRPC's own library writes to the terminal when it is taken.
+    _bound(places.host, places.grpc, "OTLP/gRPC").close()
     # gRPC takes a second to load where it is not cached, and files are looked at without it.
     from .grpc_door import GrpcDoor, PortError  # noqa: PLC0415
 

@@ -158,7 +158,7 @@ def test_importing_the_package_loads_no_exporter_no_propagate_and_no_http_client
     code = (
         "import sys, helicone_otel\n"
         "for name in helicone_otel.__all__: getattr(helicone_otel, name)\n"
-        "heavy = ('opentelemetry.exporter', 'httpx', 'requests', 'grpc', 'starlette', 'sqlite3', 'helicone_otel._view')\n"
+        "heavy = ('opentelemetry.exporter', 'httpx', 'requests', 'grpc', 'starlette', 'helicone_otel._view')\n"
         "loaded = [name for name in sys.modules if name.startswith(heavy)\n"
         "          or name == 'opentelemetry.propagate']\n"
         "print(sorted(loaded))"

@@ -412,7 +412,7 @@ def test_the_headers_that_left_are_shown_with_the_request_they_left_for(view: As
             [("user", "a"), ("assistant", "b")],
         ),
         (
-            {"input.value": '{"system": "a", "messages": [{"content": [{"type": "text", "text": "b"}]}]}'},
+            {"input.value": '{"system": "a", "messages": [{"role": "user", "content": [{"text": "b"}]}]}'},
             [("system", "a"), ("user", "b")],
         ),
         ({}, []),

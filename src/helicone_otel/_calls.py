@@ -65,18 +65,23 @@ class Calls:
             row = record.reading.row
             if not record.wraps:
                 call = self._describe(record, span)
-                record.beside = row is not None and row.detached and self._claim(call)
-                if not record.beside:
+                claimed = self._claim(call) if row is not None and row.detached else None
+                if claimed is None:
                     self._recent.append(call)
+                elif claimed.scope is not None:
+                    record.beside = True
+                else:  # no other span tells of that call
+                    record.by_gateway, record.row_id = True, claimed.row_id
             record.request = not record.wraps
         made = kinds_made(record)
         if made:
             tell_wrappers(made, record.parent)
 
-    def note_without_span(self, above: Record) -> None:
+    def note_without_span(self, above: Record, row_id: str | None) -> None:
         """Note a call that left for a gateway from below a span, without one of its own."""
         call, now = Record(None, above, None, None, above.trace_id), time.time_ns()
         call.reading = Reading("llm", recognised=True)
+        call.by_gateway, call.row_id = True, row_id
         self._recent.append(_Call(call, now, now, None, (), ()))
 
     def _describe(self, record: Record, span: ReadableSpan) -> _Call:
@@ -92,14 +97,14 @@ class Calls:
             record, span.start_time or 0, span.end_time or 0, response_id, tuple(said.get(_PROVIDER, ())), tuple(texts)
         )
 
-    def _claim(self, wrapper: _Call) -> bool:
+    def _claim(self, wrapper: _Call) -> Record | None:
         for call in reversed(tuple(self._recent)):
             if _is_same(wrapper, call):
                 # Calls run in parallel under the same instrumentations: each wrapper takes one.
                 with contextlib.suppress(ValueError):
                     self._recent.remove(call)
-                return True
-        return False
+                return call.record
+        return None
 
 
 def _is_same(wrapper: _Call, call: _Call) -> bool:

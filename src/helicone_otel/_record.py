@@ -66,6 +66,8 @@ class Record:
     """The Helicone headers that left with its request."""
     by_gateway: bool = False
     """A gateway saw the call, so Helicone has a row of it."""
+    row_id: str | None = None
+    """The id of that row, if it is known: of the last attempt, if there were several."""
     inside: frozenset[str] = frozenset()
     """Which kinds of calls were made inside."""
     beside: bool = False

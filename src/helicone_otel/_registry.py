@@ -7,7 +7,7 @@ What spans are told to bear is written by `_labeller`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opentelemetry import trace
@@ -185,11 +185,12 @@ class Registry:
             return
         record.sent = headers
         if destination is Destination.GATEWAY:
+            row_id = _row_id_among(headers)
             call = _call_at(at or record)
             if call is not None:
-                call.by_gateway = True
+                call.by_gateway, call.row_id = True, row_id
             elif self._vocabulary.has_detached:
-                self._calls.note_without_span(record)
+                self._calls.note_without_span(record, row_id)
         if record.stand is not None and not record.stand.chosen:
             self.resolver.finalise(record)
 
@@ -210,7 +211,7 @@ class Registry:
                 break
         record.sent = tuple(headers.items())
         if destination is Destination.GATEWAY and call is not None:
-            call.by_gateway = True
+            call.by_gateway, call.row_id = True, _row_id_among(record.sent)
         stand = record.stand
         if stand is not None and headers.get(_wire.SESSION_ID_HEADER) == stand.session.wire_id:
             self.resolver.finalise(record)  # the caller set a path or name only, so the id that leaves is ours
@@ -279,8 +280,8 @@ class Registry:
         if record is None or label is None:
             return None
         extra: dict[str, str | list[str]] = {}
-        if record.request and not (record.wraps or record.by_gateway):
-            extra[_wire.REQUEST_ID] = request_id(span)
+        if record.request and not record.wraps and (row_id := _row_id_of(record, span)):
+            extra[_wire.REQUEST_ID] = row_id
         if record.sent and self.settings.capture_headers:
             extra |= {_wire.REQUEST_HEADER_PREFIX + name.lower(): [value] for name, value in record.sent}
         return Outcome(record.label or {}, {**label, **extra} if extra else label, record.said or _NOTHING)
@@ -305,6 +306,19 @@ def _said_instead(record: Record) -> dict[str, object] | None:
 
 def _located(session: Session, path: str, record: Record | None = None, sender: Record | None = None) -> Location:
     return Location(session, path, ((_wire.SESSION_PATH_HEADER, path), *session.headers), record, sender)
+
+
+def _row_id_among(headers: Iterable[tuple[str, str]]) -> str | None:
+    """Return the id that the row of a request with these headers gets, if they decide it."""
+    for name, value in headers:
+        if name == _wire.REQUEST_ID_HEADER:
+            return value.lower() if _wire.is_row_id(value) else None
+    return None
+
+
+def _row_id_of(record: Record, span: ReadableSpan) -> str | None:
+    """Return the id of the row that a request is in Helicone, or `None`: the gateway chose one itself."""
+    return record.row_id if record.by_gateway else request_id(span)
 
 
 def _call_at(record: Record) -> Record | None:

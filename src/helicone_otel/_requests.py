@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from typing import TYPE_CHECKING, Final
 
@@ -51,6 +52,13 @@ def kinds_of(reading: Reading) -> frozenset[str]:
 def may_be_request(reading: Reading) -> bool:
     """Tell whether a span that is read like this can stand for a real call."""
     return reading.kind in REQUEST_KINDS and (reading.row is None or reading.row.request)
+
+
+def new_row_id() -> str:
+    """Return a random id for the row that a gateway is about to make: a UUIDv4."""
+    # `uuid.uuid4` takes twice as long, for the sake of two more random bits.
+    digits = os.urandom(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def request_id(span: ReadableSpan) -> str:

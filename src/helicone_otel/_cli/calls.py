@@ -18,7 +18,13 @@ _PROPERTY_PREFIX: Final = _wire.PROPERTY_HEADER_PREFIX.lower()
 # Helicone-Auth is no session header: were it ever captured, it would not be drawn.
 _HEADER_NAMES: Final = {
     name.lower(): name
-    for name in (_wire.SESSION_ID_HEADER, _wire.SESSION_PATH_HEADER, _wire.SESSION_NAME_HEADER, _wire.USER_ID_HEADER)
+    for name in (
+        _wire.SESSION_ID_HEADER,
+        _wire.SESSION_PATH_HEADER,
+        _wire.SESSION_NAME_HEADER,
+        _wire.USER_ID_HEADER,
+        _wire.REQUEST_ID_HEADER,
+    )
 }
 
 

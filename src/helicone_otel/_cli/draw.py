@@ -37,6 +37,7 @@ _STYLES: Final = {
 }
 _DURATION_WIDTH: Final = 9
 _PATH: Final = _wire.SESSION_PATH_HEADER
+_ROW_ID: Final = _wire.REQUEST_ID_HEADER
 
 
 def terminal(file: IO[str]) -> Console:
@@ -138,7 +139,7 @@ class _Drawing:
             line.append(f"{call.status} ", style="red" if call.failed else "")
         if not self._host:
             line.append(f"{self._visible(call.host)} ")
-        own = [header for header in call.headers if header not in self._shared]
+        own = [header for header in call.headers if header not in self._shared and header[0] != _ROW_ID]
         yield self._header(line, own[0]) if own else line
         for header in own[1:]:
             yield self._header(Text("  ", style="dim", overflow="fold"), header)

@@ -19,6 +19,8 @@ _MAX_BODY: Final = 16 * 1024 * 1024
 # https://www.rfc-editor.org/rfc/rfc9112#section-5, without what nobody may send any more (folded lines)
 _HEADER_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*\r\n\Z", re.DOTALL)
 _PRINTABLE: Final = re.compile(r"[ -~]+\Z")
+# Headers of Helicone's that tell nothing of a session.
+_ASIDE: Final = frozenset({"helicone-auth", "helicone-request-id"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,16 @@ class Request:
 
     @property
     def helicone_headers(self) -> dict[str, str]:
-        """The `Helicone-*` headers in the case in which they were sent, but for the key in `Helicone-Auth`."""
-        return {
-            name: value
-            for name, value in self.headers
-            if name.lower().startswith("helicone-") and name.lower() != "helicone-auth"
-        }
+        """The `Helicone-*` headers in the case in which they were sent.
+
+        The key in `Helicone-Auth` is left out, and so is `Helicone-Request-Id`, which is another one each time.
+        """
+        return {name: value for name, value in self.headers if name.lower() not in _ASIDE and _is_helicones(name)}
+
+    @property
+    def request_id(self) -> str | None:
+        """The id of the row that Helicone makes of this request: `helicone.request.id` on its span."""
+        return self.header("Helicone-Request-Id")
 
     @property
     def json(self) -> Any:
@@ -149,6 +155,10 @@ class _Handler(QuietHandler):
         self.send_header("Retry-After-Ms", "1")
         self.end_headers()
         self.wfile.write(body)
+
+
+def _is_helicones(name: str) -> bool:
+    return name.lower().startswith("helicone-")
 
 
 def _fault_in_head(lines: list[bytes]) -> str | None:

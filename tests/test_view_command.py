@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,12 +17,13 @@ from pathlib import Path
 import pytest
 from google.protobuf.json_format import MessageToDict
 
-from helicone_otel.__main__ import main
+from helicone_otel.__main__ import _parser, _split, main
 from helicone_otel._demo import __file__ as demo_file
 from test_explain import _with_hex_ids
 from view_seed import request_of, review
 from viewing import PROTOBUF, ask
 
+README = (Path(__file__).parent.parent / "README.md").read_text()
 EPOCH = 1_760_000_000_000_000_000
 REQUEST = request_of("reviewer", review(1, "review/1", 4, EPOCH))
 LLM_CALL = """
@@ -210,3 +212,12 @@ def test_the_demo_in_a_view_has_the_requests_that_its_world_saw() -> None:
             assert Counter(counts) in shown
         assert len(shown) == len(expected)
         assert demo.end(signal.SIGINT) == 0
+
+
+def test_the_commands_of_the_readme_are_understood() -> None:
+    section = README.partition("## See the session")[2].partition("\n## ")[0]
+    commands = [line.partition("#")[0].strip() for line in section.splitlines() if line.startswith("helicone-otel ")]
+
+    assert len(commands) > 5
+    for command in commands:
+        _parser().parse_args(_split(shlex.split(command)[1:])[0])

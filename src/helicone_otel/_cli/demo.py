@@ -106,6 +106,8 @@ def _environment(environ: Mapping[str, str], gateway: Gateway, town: Town) -> di
         "ANTHROPIC_API_KEY": gateway.key,
         "HELICONE_GATEWAY_HOSTS": f"127.0.0.1:{gateway.server_port}",
         "HELICONE_SESSION_NAME": "Trip Planner",
+        # What is said stays on this machine, and a view shows it.
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "SPAN_ONLY",
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(sorted(others)),
         "TOWN_URL": town.url,
         "WITNESS_URL": f"{town.url}{WITNESS_PATH}",

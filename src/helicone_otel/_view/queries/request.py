@@ -33,7 +33,7 @@ _HEADERS: Final = {
         _wire.SESSION_PATH_HEADER,
         _wire.SESSION_NAME_HEADER,
         _wire.USER_ID_HEADER,
-        "Helicone-Request-Id",
+        _wire.REQUEST_ID_HEADER,
     )
 }
 _PROPERTY: Final = _wire.PROPERTY_HEADER_PREFIX.lower()
@@ -47,7 +47,7 @@ def request(traces: Traces, id_: str) -> dict[str, Any] | None:
         return None
     span = _Span(traces, row["trace"], row["span"]) if row["span"] is not None else None
     logged = connection.execute("SELECT data FROM logs WHERE id = ?", (id_,)).fetchone() if row["logged"] else None
-    content = _content(row["kind"], span, json.loads(logged[0]) if logged else None)
+    content = _named(_content(row["kind"], span, json.loads(logged[0]) if logged else None), row["name"])
     return {
         "id": row["id"],
         "session": {"id": row["session_id"], "name": row[2]},
@@ -86,6 +86,15 @@ def _content(kind: str, span: _Span | None, row: Mapping[str, Any] | None) -> Co
     silent = [field for field in Content._fields if not _says(getattr(told, field))]
     better = {field: getattr(logged, field) for field in silent if getattr(logged, field) is not None}
     return told._replace(**better)
+
+
+def _named(content: Content, name: str) -> Content:
+    """Call a tool and an operation what the session calls them, where the convention has no name for them."""
+    if content.tool is not None and content.tool["name"] is None:
+        return content._replace(tool={**content.tool, "name": name})
+    if content.vector is not None and content.vector["operation"] is None:
+        return content._replace(vector={**content.vector, "operation": name})
+    return content
 
 
 def _says(part: Any) -> bool:

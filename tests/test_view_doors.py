@@ -27,10 +27,12 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 from helicone_otel._view import bodies, store
 from helicone_otel._view.arrived import MalformedError, from_json, from_protobuf
 from helicone_otel._view.content import Event, content_of_span
-from helicone_otel._view.logs import RefusedError, content_of_row, read_row
+from helicone_otel._view.logs import RefusedError, read_row
+from helicone_otel._view.opening import StoreError
 from helicone_otel._view.parts import find_part
 from helicone_otel._view.redact import shown
-from helicone_otel._view.store import Store, StoreError
+from helicone_otel._view.row_content import content_of_row
+from helicone_otel._view.store import Store
 from test_explain import _with_hex_ids
 from view_seed import request_of, settle, span
 from viewing import JSON, PROTOBUF, Answer, Asked, ask, asked, posted_row
@@ -380,11 +382,12 @@ def test_a_full_disk_is_told_of_and_costs_nothing_that_was_acknowledged(view: As
 def test_who_comes_when_too_much_waits_is_told_to_try_again(view: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "MAX_WAITING", 1000)
     going_on = threading.Event()
-    view.view.store.write(lambda _: going_on.wait(10), size=900)
+    waits = view.view.store.write(lambda _: going_on.wait(10), size=900)
     try:
         refused = post(view, BODY)
     finally:
         going_on.set()
+    waits.result(10)
 
     assert refused.status == 503
     assert post(view, BODY).status == 200

@@ -18,7 +18,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from helicone_otel import Settings
 from helicone_otel._view.arrived import of_request
-from helicone_otel._view.serve import Places, View, viewing
+from helicone_otel._view.listening import Places
+from helicone_otel._view.serve import View, viewing
 
 RECORDINGS = Path(__file__).parent / "recordings"
 KINDS = ("INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")

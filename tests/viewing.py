@@ -16,7 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from helicone_otel import Settings
 from helicone_otel._view import worker
 from helicone_otel._view.arrived import of_request
-from helicone_otel._view.serve import Places, View, viewing
+from helicone_otel._view.listening import Places
+from helicone_otel._view.serve import View, viewing
 from view_seed import request_of, settle
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}

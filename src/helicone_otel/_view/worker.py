@@ -9,9 +9,10 @@ from typing import Final
 
 from .._guard import swallow
 from .keeping import waiting_traces
+from .opening import StoreError
 from .placed import place_traces
 from .placing import Placing
-from .store import BusyError, Store, StoreError
+from .store import BusyError, Store
 
 # A trace is read again when nothing of it has come for so long, and while it grows only as often as
 # costs a small part of the time.

@@ -12,10 +12,11 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from ... import _wire
+from ..._cli.calls import sent_headers
 from ..attributes import attributes_of
 from ..content import Content, Event, content_of_span
-from ..logs import content_of_row
 from ..redact import shown, shown_attributes, shown_resource
+from ..row_content import content_of_row
 from .numbers import colour_of, milliseconds
 from .traces import Traces
 
@@ -25,18 +26,6 @@ SELECT r.id, s.session_id, s.name, r.path, r.kind, r.name, r.model, r.provider, 
     r.input_tokens, r.output_tokens, r.error, r.trace, r.span, r.logged, r.session
 FROM requests r JOIN sessions s ON s.id = r.session WHERE r.id = ?
 """
-# Helicone's session headers, as they stand among captured ones. Its key is none of them.
-_HEADERS: Final = {
-    name.lower(): name
-    for name in (
-        _wire.SESSION_ID_HEADER,
-        _wire.SESSION_PATH_HEADER,
-        _wire.SESSION_NAME_HEADER,
-        _wire.USER_ID_HEADER,
-        _wire.REQUEST_ID_HEADER,
-    )
-}
-_PROPERTY: Final = _wire.PROPERTY_HEADER_PREFIX.lower()
 
 
 def request(traces: Traces, id_: str) -> dict[str, Any] | None:
@@ -171,11 +160,8 @@ def _span_data(row: sqlite3.Row, this: str) -> dict[str, Any]:
 
 
 def _captured(attributes: Mapping[str, Any]) -> list[list[str]]:
-    prefix = _wire.REQUEST_HEADER_PREFIX
-    captured = {key.removeprefix(prefix): _joined(value) for key, value in attributes.items() if key.startswith(prefix)}
-    named = [[name, captured[key]] for key, name in _HEADERS.items() if key in captured]
-    properties = sorted(key for key in captured if key.startswith(_PROPERTY))
-    return named + [[_wire.PROPERTY_HEADER_PREFIX + key[len(_PROPERTY) :], captured[key]] for key in properties]
+    texts = {key: _joined(value) for key, value in attributes.items() if key.startswith(_wire.REQUEST_HEADER_PREFIX)}
+    return [list(pair) for pair in sent_headers(texts)]
 
 
 def _joined(value: Any) -> str:

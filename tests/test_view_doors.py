@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import grpc  # type: ignore[import-untyped]  # ships no types
 import pytest
 from google.protobuf.json_format import MessageToDict
 from hypothesis import given, settings
@@ -21,6 +22,7 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 
@@ -32,7 +34,7 @@ from helicone_otel._view.opening import StoreError
 from helicone_otel._view.parts import find_part
 from helicone_otel._view.redact import shown
 from helicone_otel._view.row_content import content_of_row
-from helicone_otel._view.store import Store
+from helicone_otel._view.store import BusyError, Store
 from test_explain import _with_hex_ids
 from view_seed import request_of, settle, span
 from viewing import JSON, PROTOBUF, Answer, Asked, ask, asked, posted_row
@@ -160,6 +162,25 @@ def test_spans_without_ids_are_counted_and_the_others_kept(view: Asked) -> None:
 
     told = ExportTraceServiceResponse.FromString(answer.body).partial_success
     assert (answer.status, told.rejected_spans, spans_in(view)) == (200, 1, 1)
+
+
+def test_what_grpc_cannot_take_is_refused_by_its_codes(view: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    with grpc.insecure_channel(view.view.grpc_address or "") as channel:
+        stub = TraceServiceStub(channel)  # type: ignore[no-untyped-call]
+        large = request_of("shop", [span(1, 1, attributes={**CHAT, "x": "y" * (17 * 1024 * 1024)})])
+        with pytest.raises(grpc.RpcError) as too_large:
+            stub.Export(large, timeout=20)
+        monkeypatch.setattr(view.view.store, "write", busy)
+        with pytest.raises(grpc.RpcError) as too_many:
+            stub.Export(REQUEST, timeout=20)
+
+    assert too_large.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    # One that an exporter tries again after.
+    assert too_many.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+def busy(*_: object) -> None:
+    raise BusyError
 
 
 # --- Helicone's log API -----------------------------------------------------------------------------------------------

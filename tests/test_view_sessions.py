@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 
 import replay
 from helicone_otel import session, step, tool, vector_query
+from helicone_otel._view.placing import Held, Placed, Placing
 from helicone_otel.testing import Helicone
 from view_seed import recorded, request_of, review, span
 from viewing import Asked, asked, posted_row
@@ -130,6 +132,49 @@ def test_spans_that_are_each_others_parents_do_no_harm(view: Asked) -> None:
     view.take(span(1, 1, 2, attributes=CHAT), span(1, 2, 1, attributes=CHAT, start=1), span(2, 3, attributes=CHAT))
 
     assert view.get("status")["requests"] == 3
+
+
+@pytest.mark.failures
+def test_a_trace_that_cannot_be_read_does_not_keep_others_from_being(
+    view: Asked, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = Placing.place
+
+    def failing(self: Placing, spans: Sequence[Held], beside: Sequence[Held] = ()) -> list[Placed]:
+        if spans[0].trace == f"{1:032x}":
+            raise RuntimeError("broken")
+        return place(self, spans, beside)
+
+    monkeypatch.setattr(Placing, "place", failing)
+    view.take(span(1, 1, attributes=CHAT), span(2, 2, attributes=CHAT))
+
+    assert [one["id"] for one in view.get("sessions")["sessions"]] == [str(uuid.UUID(int=2))]
+    assert "the view's placing" in caplog.text
+
+
+def test_odd_attributes_do_no_harm_and_are_shown(view: Asked, caplog: pytest.LogCaptureFixture) -> None:
+    request = request_of("shop", [span(1, 1, attributes={**CHAT, "gen_ai.conversation.id": "c"})])
+    one = request.resource_spans[0].scope_spans[0].spans[0]
+    mixed = AnyValue(array_value=ArrayValue(values=[AnyValue(), AnyValue(int_value=1), AnyValue(string_value="a")]))
+    deep = AnyValue(string_value="bottom")
+    for _ in range(20):
+        deep = AnyValue(kvlist_value=KeyValueList(values=[KeyValue(key="k", value=deep)]))
+    odd = {
+        "": AnyValue(int_value=1),
+        "mixed": mixed,
+        "deep": deep,
+        "bytes": AnyValue(bytes_value=b"\xff"),
+        "none": AnyValue(),
+    }
+    one.attributes.extend(KeyValue(key=key, value=value) for key, value in odd.items())
+    one.attributes.append(KeyValue(key="nan", value=AnyValue(double_value=float("nan"))))
+    one.end_time_unix_nano = 2**64 - 1
+    view.send(request)
+
+    (shown,) = view.session("c")["requests"]
+    attributes = dict(view.request(shown["id"])["attributes"])
+    assert (attributes["mixed"], attributes["bytes"], attributes["nan"]) == ([None, 1, "a"], "ff", "nan")
+    assert caplog.text == ""
 
 
 def test_a_trace_in_which_nothing_is_recognised_makes_no_session(view: Asked) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -75,7 +76,7 @@ class Worker:
         while (traces := self._next()) is not None:
             try:
                 self._place(traces)
-            except (StoreError, BusyError):
+            except (StoreError, BusyError, sqlite3.Error):
                 self._again(traces)
             except Exception as error:  # noqa: BLE001  # the view goes on with what comes next
                 swallow("the view's worker", error)

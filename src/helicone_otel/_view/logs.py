@@ -157,7 +157,7 @@ def _need(condition: bool, message: str) -> None:
         raise RefusedError(message)
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and -_MAX_NUMBER < value < _MAX_NUMBER
 
 
@@ -180,7 +180,6 @@ def _request(
     answered = response["json"] if isinstance(response["json"], dict) else {}
     now = time.time_ns()
     start, end = (_time(timing[key]) for key in ("startTime", "endTime")) if timing else (now, now)
-    ttft = (timing or {}).get("timeToFirstToken")
     kind = _kind(asked, request["url"])
     model = meta.get("helicone-model-override") or answered.get("model") or asked.get("model")
     name = asked.get("toolName") or asked.get("name") or asked.get("collection") or asked.get("databaseName")
@@ -193,12 +192,16 @@ def _request(
         provider if provider != "custom" else None,
         start,
         end,
-        round(ttft * 1e6)
-        if isinstance(ttft, int | float) and _is_number(ttft) and 0 < ttft < _MAX_MILLISECONDS
-        else None,
+        _first_token(timing or {}),
         *_tokens(answered),
         _error(response, answered),
     )
+
+
+def _first_token(timing: Mapping[str, Any]) -> int | None:
+    """Return nanoseconds."""
+    value = timing.get("timeToFirstToken")
+    return round(value * 1e6) if _is_number(value) and 0 < value < _MAX_MILLISECONDS else None
 
 
 def _kind(asked: Mapping[str, Any], url: str) -> str:

@@ -221,3 +221,22 @@ def test_the_commands_of_the_readme_are_understood() -> None:
     assert len(commands) > 5
     for command in commands:
         _parser().parse_args(_split(shlex.split(command)[1:])[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["view"], 'helicone-otel view: not installed: nicegui. pip install "helicone-otel[view]"\n'),
+        (
+            ["run", "--view", "--", "python"],
+            'helicone-otel run: not installed: nicegui. pip install "helicone-otel[run,view]"\n',
+        ),
+    ],
+)
+def test_what_a_view_needs_and_is_not_there_is_named(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("helicone_otel.__main__._is_installed", lambda name: name != "nicegui")
+
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == said

@@ -200,7 +200,7 @@ def _request(
 
 def _first_token(timing: Mapping[str, Any]) -> int | None:
     """Return nanoseconds."""
-    value = timing.get("timeToFirstToken")
+    value: Any = timing.get("timeToFirstToken")
     return round(value * 1e6) if _is_number(value) and 0 < value < _MAX_MILLISECONDS else None
 
 

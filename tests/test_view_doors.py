@@ -26,7 +26,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 
-from helicone_otel._view import bodies, store
+from helicone_otel._view import bodies, hasty, store
 from helicone_otel._view.arrived import MalformedError, from_json, from_protobuf
 from helicone_otel._view.content import Event, content_of_span
 from helicone_otel._view.logs import RefusedError, read_row
@@ -153,6 +153,19 @@ def test_a_body_without_end_is_cut_and_does_not_slow_the_rest(view: Asked, monke
         assert post(view, BODY).status == 200
 
         assert client.recv(1024).startswith(b"HTTP/1.1 408")
+
+
+def test_a_head_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hasty, "SECONDS", 0.2)
+    with asked() as one:
+        parts = urlsplit(one.view.url)
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost:")
+            assert client.recv(1024) == b""
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000)
+            assert client.recv(1024).startswith(b"HTTP/1.1 400")
+        assert ask(one.view.url).status == 200
 
 
 def test_spans_without_ids_are_counted_and_the_others_kept(view: Asked) -> None:

@@ -15,6 +15,7 @@ import uvicorn
 
 from .._settings import Settings
 from .changes import Changes
+from .hasty import Hasty
 from .intake import Intake
 from .listening import Places, UsageError, bound, shown, taken
 from .pages import Pages
@@ -122,8 +123,7 @@ class _Server(uvicorn.Server):
                 log_level="critical",
                 access_log=False,
                 lifespan="off",
-                # The strict one, in Python: it bounds what may come before a body.
-                http="h11",
+                http=Hasty,
                 ws="none",
                 server_header=False,
                 timeout_keep_alive=_KEEP_ALIVE,

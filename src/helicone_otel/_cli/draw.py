@@ -18,7 +18,7 @@ from rich.tree import Tree
 from helicone_otel import _wire
 
 from .text import counted, format_duration, visible
-from .tree import GatewayCall, Request, Session, Step
+from .tree import GatewayCall, LoggedRow, Request, Session, Step
 
 MAX_SESSIONS: Final = 50
 MAX_REQUESTS: Final = 50  # of one step
@@ -131,6 +131,7 @@ class _Drawing:
         if request.name:
             label.append(f"  {self._visible(request.name)}", style="not bold dim")
         lines = [line for call in request.calls for line in self._call(call)]
+        lines += [line for row in request.rows for line in self._logged(row)]
         return Group(self._row(label, request.end - request.start, request), *self._error(request.error), *lines)
 
     def _call(self, call: GatewayCall) -> Iterator[Text]:
@@ -143,6 +144,12 @@ class _Drawing:
         yield self._header(line, own[0]) if own else line
         for header in own[1:]:
             yield self._header(Text("  ", style="dim", overflow="fold"), header)
+
+    def _logged(self, row: LoggedRow) -> Iterator[Text]:
+        line = Text(f"{self._glyphs.arrow} {row.status} logged as ", style="dim", overflow="fold")
+        yield line.append(self._visible(f"{row.badge} {row.model}".rstrip()), style="not dim")
+        for flaw in row.flaws:
+            yield Text(self._visible(f"  {flaw}"), style="yellow", overflow="fold")
 
     def _header(self, line: Text, header: tuple[str, str]) -> Text:
         name, value = header

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from .. import _wire
 from .._spans import Kind
 from .answers import endpoint_of
-from .gateway import Request
+from .fake.requests import Request
 
 _ORDER: Final = {kind: place for place, kind in enumerate(get_args(Kind))}
 

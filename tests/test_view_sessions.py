@@ -31,7 +31,6 @@ KNOWN_BETTER = {
 }
 ALL = tuple(sorted(file.stem for file in replay.RECORDINGS.glob("*.json")))
 SOME = ("genai_smolagents", "oi_anthropic", "tl_chroma", "otel_db_semconv_new")
-KNOWN_BETTER = {("oi_llamaindex", "GET"), ("otel_db_semconv_new", "SELECT"), ("otel_db_semconv_old", "SELECT")}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from ._cli.view_options import add_view
+
+_VIEW: Final = ("starlette", "uvicorn", "jinja2", "nicegui", "js_lib_tabulator")
 _NEEDED: Final = {
+    "view": _VIEW,
     "run": ("rich", "opentelemetry.distro"),
     "demo": (
         "rich",
@@ -29,9 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     ours, program = _split(sys.argv[1:] if arguments is None else arguments)
     given = parser.parse_args(ours)
-    missing = [name for name in _NEEDED.get(given.command, ()) if not _is_installed(name)]
+    extras = [given.command, *(["view"] if getattr(given, "view", False) else [])]
+    missing = [name for extra in extras for name in _NEEDED.get(extra, ()) if not _is_installed(name)]
     if missing:
-        extra = f'pip install "helicone-otel[{given.command}]"'
+        extra = f'pip install "helicone-otel[{",".join(extras)}]"'
         print(f"helicone-otel {given.command}: not installed: {', '.join(missing)}. {extra}", file=sys.stderr)
         return 2
     command = [*given.program, *program] if given.command == "run" else []
@@ -46,28 +51,33 @@ def _run(given: argparse.Namespace, command: Sequence[str]) -> int:
         case "run":
             from ._cli.run import run  # noqa: PLC0415
 
-            return run(command, as_json=given.json)
+            code = run(command, as_json=given.json, in_view=given.view)
         case "demo":
             from ._cli.demo import demo  # noqa: PLC0415
 
-            return demo(as_json=given.json)
+            code = demo(as_json=given.json, in_view=given.view)
         case "doctor":
             from ._cli.doctor import doctor  # noqa: PLC0415
 
-            return doctor(as_json=given.json, sends=given.send)
+            code = doctor(as_json=given.json, sends=given.send)
+        case "view":
+            from ._cli.view import view  # noqa: PLC0415
+
+            code = view(given)
         case "explain":
             from ._cli.explain import explain  # noqa: PLC0415
 
-            return explain(given.file, as_json=given.json)
+            code = explain(given.file, as_json=given.json)
         case "collector-config":
             from ._cli.collector_config import collector_config  # noqa: PLC0415
 
-            return collector_config(processors_only=given.processors)
+            code = collector_config(processors_only=given.processors)
         case _:
             from ._settings import render_table  # noqa: PLC0415
 
             print(render_table())
-            return 0
+            code = 0
+    return code
 
 
 def _split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
@@ -85,11 +95,12 @@ def _parser() -> argparse.ArgumentParser:
         description="Run a Python application under opentelemetry-instrument with helicone-otel on, configured by the "
         "OTEL_* and HELICONE_* variables of the environment. Its input, output and exit code pass through, and its "
         "spans go where they went anyway. At the end its sessions are drawn on standard error.",
-        usage="helicone-otel run [--json] -- command ...",
+        usage="helicone-otel run [--json] [--view] -- command ...",
     )
     run.add_argument(
         "--json", action="store_true", help="print the sessions as JSON; the application's output goes to stderr"
     )
+    run.add_argument("--view", action="store_true", help="show the sessions in a local view, until Ctrl-C")
     run.add_argument("program", nargs="*", metavar="command", help="for instance: python app.py")
     demo = commands.add_parser(
         "demo",
@@ -98,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         "on loopback, draw its sessions, and check them against what the gateway, the vector store and the tool saw.",
     )
     demo.add_argument("--json", action="store_true", help="print the sessions as JSON")
+    demo.add_argument("--view", action="store_true", help="show the sessions in a local view, until Ctrl-C")
     doctor = commands.add_parser(
         "doctor",
         help="say why headers would or would not leave from this environment",
@@ -124,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
         "file", type=Path, help="OTLP JSON, as the Collector's file exporter writes it, or a recording"
     )
     explain.add_argument("--json", action="store_true", help="print the answers as JSON")
+    add_view(commands)
     collector = commands.add_parser(
         "collector-config",
         help="print a configuration for an OpenTelemetry Collector that knows sessions of any language",

@@ -22,6 +22,7 @@ from helicone_otel._demo.town import WITNESS_PATH, Town
 from helicone_otel._settings import Settings
 from helicone_otel._testing.fake.server import FakeHelicone
 
+from .beside import Beside, beside
 from .draw import draw, terminal
 from .loopback import serving
 from .run import Run, observe
@@ -39,24 +40,36 @@ _PROXIES: Final = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 _INSTRUMENTED: Final = frozenset({"helicone", "httpx", "httpx2", "openai", "qdrant_client"})
 
 
-def demo(*, as_json: bool) -> int:
-    """Run the agent, show its sessions, and return 1 if they are not what happened."""
+def demo(*, as_json: bool, in_view: bool = False) -> int:
+    """Run the agent, show its sessions, and return 1 if they are not what happened.
+
+    Args:
+        as_json: Print the sessions as JSON.
+        in_view: Show them in a view as well, while the agent runs and afterwards.
+    """
+    with beside(in_view, Settings) as view:
+        failed = _demo_beside(view, as_json=as_json)
+        view.wait()
+    return failed
+
+
+def _demo_beside(view: Beside, *, as_json: bool) -> int:
     screen = terminal(sys.stderr if as_json else sys.stdout)
-    run, world = _observed(screen)
+    run, world = _observed(screen, view)
     expected = json.loads((_HERE / "expected.json").read_text(encoding="utf-8"))
     # A note would tell a user of a gap; here there is none.
     problems = [*disagreements(expected, run.sessions, world), *run.notes]
     if run.exit_code:
         problems.insert(0, f"the agent failed with exit code {run.exit_code}")
     if as_json:
-        print(json.dumps({"sessions": as_data(run.sessions), "disagreements": problems}))
+        print(json.dumps({"sessions": as_data(run.sessions), "disagreements": problems}), flush=True)
     else:
         draw(screen, run.sessions, notes=())
         _conclude(screen, run, world, problems)
     return 1 if problems else 0
 
 
-def _observed(screen: Console) -> tuple[Run, World]:
+def _observed(screen: Console, view: Beside) -> tuple[Run, World]:
     """Run the agent in its world, with a line that tells what it is doing."""
     helicone, town = demo_helicone(), Town()
     command = [sys.executable, str(_HERE / "witness.py"), str(_HERE / "agent.py")]
@@ -67,7 +80,7 @@ def _observed(screen: Console) -> tuple[Run, World]:
         status.update(Text(visible(line)))
 
     with serving(helicone), serving(town), status, _reading(tell) as output:
-        run = observe(command, _environment(os.environ, helicone, town), stdout=output, helicone=helicone)
+        run = observe(command, _environment(os.environ, helicone, town), output, helicone, view.forward)
         listed = _read_back(helicone, run.sessions)
     return run, World(helicone.rows, town.asked, town.leaked, listed)
 
@@ -106,6 +119,8 @@ def _environment(environ: Mapping[str, str], helicone: FakeHelicone, town: Town)
         "HELICONE_LOG": "true",
         "HELICONE_API_KEY": helicone.key,
         "HELICONE_LOG_ENDPOINT": helicone.url,
+        # What is said stays on this machine, and a view shows it.
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "SPAN_ONLY",
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(sorted(others)),
         "TOWN_URL": town.url,
         "WITNESS_URL": f"{town.url}{WITNESS_PATH}",

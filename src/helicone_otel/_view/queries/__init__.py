@@ -1,0 +1,1 @@
+"""What the pages ask the store. The shape of every answer is described in `API.md`."""

@@ -1,0 +1,69 @@
+"""Times, colours, percentiles and histograms."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+_NS_PER_MS: Final = 1_000_000
+_MAX_BARS: Final = 20
+_HUES: Final = 360
+# Paths that differ by a letter must not look alike, so the hash is spread by the golden angle.
+_GOLDEN: Final = 0.6180339887498949
+
+
+def milliseconds(nanoseconds: int) -> float:
+    """Return milliseconds, exact to the microsecond."""
+    return nanoseconds // 1000 / 1000
+
+
+def colour_of(path: str) -> int:
+    """Return the hue of a path: from the path alone, so that it is the same everywhere."""
+    return int((zlib.crc32(path.encode("utf-8", "replace")) * _GOLDEN) % 1 * _HUES)
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """Return the smallest value that at least this share of them do not exceed."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def spread(values: Iterable[float]) -> dict[str, float] | None:
+    """Return mean, median, 95th percentile and maximum; `None` of nothing."""
+    ordered = sorted(values)
+    if not ordered:
+        return None
+    return {
+        "mean": round(sum(ordered) / len(ordered), 3),
+        "p50": percentile(ordered, 0.5),
+        "p95": percentile(ordered, 0.95),
+        "max": ordered[-1],
+    }
+
+
+def histogram(values: Sequence[float]) -> list[dict[str, Any]]:
+    """Return bars of equal, round width; whole numbers have whole borders."""
+    if not values:
+        return []
+    low, high = min(values), max(values)
+    width = _round_width((high - low) / _MAX_BARS)
+    if all(isinstance(value, int) for value in values):
+        width = max(1, math.ceil(width))
+    first = math.floor(low / width) * width
+    counts = [0] * (int((high - first) / width) + 1)
+    for value in values:
+        counts[min(int((value - first) / width), len(counts) - 1)] += 1
+    return [_bar(first, width, place, count) for place, count in enumerate(counts)]
+
+
+def _bar(first: float, width: float, place: int, count: int) -> dict[str, Any]:
+    return {"from": round(first + place * width, 6), "to": round(first + (place + 1) * width, 6), "count": count}
+
+
+def _round_width(least: float) -> float:
+    """Return the smallest of 1, 2, 5, 10, … (or tenths of them) that is larger than a width."""
+    if least <= 0:
+        return 1
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(factor * power for factor in (1, 2, 5, 10, 20) if factor * power > least)

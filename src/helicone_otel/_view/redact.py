@@ -1,0 +1,77 @@
+"""Takes out of what is shown: keys, the values of headers that hold them, and folders of the machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+_SECRET_NAMES: Final = re.compile(
+    r"(?i)(?:^|[._-])(?:authorization|helicone-auth|cookie|set-cookie|api[_-]?key|secret|password|credentials?|token)\Z"
+)
+# `user:password@` in a URL, keys of providers, bearer tokens, Helicone's keys in the paths of URLs.
+_SECRETS: Final = re.compile(
+    r"(?<=//)[^\s/@'\"]+:[^\s/@'\"]+@"
+    r"|\b[sp]k-[\w-]{8,}"
+    r"|(?i:\bbearer\s+)[\w.~+/=-]{8,}"
+    r"|\bAKIA[A-Z0-9]{16}\b"
+    r"|\bgh[pousr]_\w{20,}"
+)
+# Of a file only its name is shown: where it lies tells of a machine.
+_FOLDERS: Final = re.compile(r"(?:[A-Za-z]:)?(?:[/\\]+[^\s/\\:'\"<>|,]+)+[/\\]+(?=[^\s/\\])")
+_FILES: Final = frozenset({"code.filepath", "code.file.path", "exception.stacktrace"})
+# Of what made a span, its services are shown; hosts, processes and their arguments are not.
+_RESOURCES: Final = (
+    "service.",
+    "telemetry.",
+    "deployment.",
+    "gen_ai.",
+    "helicone.",
+    "cloud.region",
+    "k8s.namespace.name",
+)
+_HIDDEN: Final = "***"
+MAX_TEXT: Final = 200_000
+_MAX_DEPTH: Final = 64
+
+
+def shown_attributes(attributes: Mapping[str, Any]) -> list[list[Any]]:
+    """Return attributes as pairs, by name, without what must not be shown."""
+    return [[key, _of(key, attributes[key])] for key in sorted(attributes)]
+
+
+def shown_resource(attributes: Mapping[str, Any]) -> list[list[Any]]:
+    """Return what may be shown of what made a span."""
+    return shown_attributes({key: value for key, value in attributes.items() if key.startswith(_RESOURCES)})
+
+
+def _of(key: str, value: Any) -> Any:
+    if _SECRET_NAMES.search(key):
+        return _HIDDEN
+    shown_value = shown(value)
+    return _FOLDERS.sub("…/", shown_value) if key in _FILES and isinstance(shown_value, str) else shown_value
+
+
+def shown(value: Any, depth: int = 0) -> Any:
+    """Return any JSON without keys, with long texts cut."""
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)  # JSON has neither infinities nor NaN
+    if depth > _MAX_DEPTH:
+        return "…"
+    if isinstance(value, Mapping):
+        return {
+            shown_key: _HIDDEN if isinstance(item, str) and _SECRET_NAMES.search(str(key)) else shown(item, depth + 1)
+            for key, item in value.items()
+            for shown_key in (str(key)[:1024],)
+        }
+    if isinstance(value, list | tuple):
+        return [shown(item, depth + 1) for item in value]
+    return value
+
+
+def _text(text: str) -> str:
+    if len(text) > MAX_TEXT:
+        text = f"{text[:MAX_TEXT]}… ({len(text)} characters)"
+    return _SECRETS.sub(_HIDDEN, text)

@@ -1,0 +1,208 @@
+"""The embedded database: one writer, many readers, and nothing acknowledged before it is kept.
+
+Whoever has something to write hands over a function. What waits is written in one transaction, and
+each caller hears of it when that has been committed: from then on the death of this process costs
+nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from .opening import LOCK_SUFFIX, StoreError, connected, hold, opened, told
+
+# What waits to be written may be as large as this; whoever comes then is told to try again.
+MAX_WAITING: Final = 64 * 1024 * 1024
+_MAX_JOBS: Final = 64
+
+
+class BusyError(Exception):
+    """More is waiting to be written than may wait: try again."""
+
+
+class _Job(NamedTuple):
+    write: Callable[[sqlite3.Connection], Any]
+    size: int
+    done: Future[Any]
+
+
+class Store:
+    """A database, open for writing.
+
+    Args:
+        file: Where it is kept; a temporary one that goes with the process, if not given.
+
+    Attributes:
+        kept: It is a file that somebody named.
+        problem: Why writing fails right now; `None` if it does not.
+        revision: Grows with everything that is written.
+
+    Raises:
+        StoreError: It is no database of ours, another process has it, or it cannot be written.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self.kept = file is not None
+        self.problem: str | None = None
+        self.revision = 0
+        self._folder = None if file else tempfile.TemporaryDirectory(prefix="helicone-otel-view-")
+        self._file = file or Path(self._folder.name if self._folder else "", "view.db")
+        self._jobs: queue.Queue[_Job | None] = queue.Queue()
+        self._waiting = 0
+        self._lock = threading.Lock()
+        self._readers: list[sqlite3.Connection] = []
+        self._local = threading.local()
+        self._closed = False
+        try:
+            self._hold = hold(self._file)
+            self._connection = opened(self._file)
+        except sqlite3.Error as error:
+            self._remove()
+            raise StoreError(told(error, self._file)) from error
+        except StoreError:
+            self._remove()
+            raise
+        self._writer = threading.Thread(target=self._write_all, name="view-writer", daemon=True)
+        self._writer.start()
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def write(self, job: Callable[[sqlite3.Connection], Any], size: int = 0) -> Future[Any]:
+        """Have a function write; what it returns is there once it has been committed.
+
+        Args:
+            job: Writes with the connection that it gets.
+            size: How many bytes it keeps in memory until then.
+
+        Raises:
+            BusyError: Too much is waiting.
+        """
+        done: Future[Any] = Future()
+        with self._lock:
+            if self._closed or (self._waiting and self._waiting + size > MAX_WAITING):
+                raise BusyError
+            self._waiting += size
+            self._jobs.put(_Job(job, size, done))
+        return done
+
+    def _write_all(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            jobs = [job]
+            last = False
+            with contextlib.suppress(queue.Empty):
+                while len(jobs) < _MAX_JOBS:
+                    following = self._jobs.get_nowait()
+                    if following is None:
+                        last = True
+                        break
+                    jobs.append(following)
+            self._write_together(jobs)
+            if last:
+                return
+
+    def _write_together(self, jobs: list[_Job]) -> None:
+        results: list[tuple[_Job, Any, Exception | None]] = []
+        try:
+            with _transaction(self._connection):
+                results = [(job, *self._written(job)) for job in jobs]
+            self.problem = None
+            self.revision += 1
+        except sqlite3.Error as error:
+            self.problem = told(error, self._file)
+            failure = StoreError(self.problem)
+            results = [(job, None, failure) for job in jobs]
+        with self._lock:
+            self._waiting -= sum(job.size for job in jobs)
+        for job, result, error_of_job in results:
+            if error_of_job is not None:
+                job.done.set_exception(error_of_job)
+            else:
+                job.done.set_result(result)
+
+    def _written(self, job: _Job) -> tuple[Any, Exception | None]:
+        """Do one job; what it does wrong is undone alone, unless the database itself fails."""
+        self._connection.execute("SAVEPOINT job")
+        try:
+            result = job.write(self._connection)
+        except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
+            if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.DataError):
+                self._connection.execute("ROLLBACK TO job")
+                self._connection.execute("RELEASE job")
+                return None, error
+            raise
+        except Exception as error:  # noqa: BLE001  # it goes to whoever waits for it
+            self._connection.execute("ROLLBACK TO job")
+            self._connection.execute("RELEASE job")
+            return None, error
+        self._connection.execute("RELEASE job")
+        return result, None
+
+    # --- reading ------------------------------------------------------------------------------
+
+    @property
+    def reader(self) -> sqlite3.Connection:
+        """A connection of this thread's own, which can only read."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = connected(self._file)
+            connection.execute("PRAGMA query_only = ON")
+            connection.row_factory = sqlite3.Row
+            self._local.connection = connection
+            with self._lock:
+                self._readers.append(connection)
+        return connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection for which nothing changes while the block runs."""
+        connection = self.reader
+        connection.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Write what waits, and close."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._jobs.put(None)
+        self._writer.join()
+        for connection in (*self._readers, self._connection, self._hold):
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+        self._remove()
+
+    def _remove(self) -> None:
+        if self._folder is not None:
+            with contextlib.suppress(OSError):
+                self._folder.cleanup()
+        else:
+            with contextlib.suppress(OSError):
+                # On Windows it cannot be removed while another process has it, which is as well.
+                lock = self._file.with_name(self._file.name + LOCK_SUFFIX)
+                if self._closed:
+                    lock.unlink()
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

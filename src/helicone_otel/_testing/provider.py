@@ -9,8 +9,12 @@ from typing import Final
 from .answers import TEXT, Body, Endpoint, as_event_stream, endpoint_of, openai_error
 from .fake.requests import Reply, Request, in_json
 
-# An SDK that retries is not to keep the test waiting.
-_RETRY: Final = ("Retry-After-Ms", "1")
+_HEADERS: Final = (
+    # An SDK that retries is not to keep the test waiting.
+    ("Retry-After-Ms", "1"),
+    # A client that the app keeps for good would leave a socket behind, of which Python warns at the end.
+    ("Connection", "close"),
+)
 
 
 class ScriptedProvider:
@@ -32,7 +36,7 @@ class ScriptedProvider:
             return self.refusal(request.path, 400, fault)
         if isinstance(answer, int):
             return self.refusal(request.path, answer, f"The test asked for {answer}.")
-        return self._said(request, endpoint, answer) if isinstance(answer, str) else in_json(200, answer, _RETRY)
+        return self._said(request, endpoint, answer) if isinstance(answer, str) else in_json(200, answer, *_HEADERS)
 
     def _said(self, request: Request, endpoint: Endpoint | None, answer: str) -> Reply:
         if endpoint is None:
@@ -40,13 +44,13 @@ class ScriptedProvider:
             return self.refusal(request.path, 404, message)
         if endpoint.events and request.json.get("stream"):
             stream = as_event_stream(endpoint.events(request.json, answer))
-            return Reply(200, stream, "text/event-stream", (_RETRY,))
-        return in_json(200, endpoint.answer(request.json, answer), _RETRY)
+            return Reply(200, stream, "text/event-stream", _HEADERS)
+        return in_json(200, endpoint.answer(request.json, answer), *_HEADERS)
 
     def refusal(self, path: str, status: int, message: str) -> Reply:
         """Return an error as the provider at this path writes it."""
         endpoint = endpoint_of(path)
-        return in_json(status, (endpoint.error if endpoint else openai_error)(message), _RETRY)
+        return in_json(status, (endpoint.error if endpoint else openai_error)(message), *_HEADERS)
 
     def _next(self) -> str | int | Body:
         try:

@@ -1,0 +1,50 @@
+// The colour of a path. The server makes a hue of the path alone; here it becomes a colour that can be told from the
+// background, and on which text can be read, in light and in dark: OKLCH gives every hue the same lightness.
+// https://www.w3.org/TR/css-color-4/#ok-lab
+
+const LIGHT = { lightness: 0.53, chroma: 0.13, text: "#ffffff" };
+const DARK = { lightness: 0.74, chroma: 0.12, text: "#101216" };
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const made = new Map();
+
+export const isDark = () => dark.matches;
+export const whenSchemeChanges = (listener) => dark.addEventListener("change", listener);
+export const textOn = () => (isDark() ? DARK : LIGHT).text;
+
+/** `#rrggbb` of a hue. */
+export function colour(hue) {
+  const key = isDark() ? hue + 1000 : hue;
+  if (!made.has(key)) made.set(key, hex(hue, isDark() ? DARK : LIGHT));
+  return made.get(key);
+}
+
+/** A colour of the style sheet: `--muted`. */
+export const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+function hex(hue, { lightness, chroma }) {
+  // What a screen cannot show becomes greyer, not another hue.
+  for (let c = chroma; c > 0; c -= 0.005) {
+    const rgb = linear(lightness, c, (hue * Math.PI) / 180);
+    if (rgb.every((part) => part >= -0.0005 && part <= 1.0005)) return `#${rgb.map(byte).join("")}`;
+  }
+  return "#808080";
+}
+
+function linear(lightness, chroma, angle) {
+  const a = chroma * Math.cos(angle);
+  const b = chroma * Math.sin(angle);
+  const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
+  const m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;
+  const s = (lightness - 0.0894841775 * a - 1.291485548 * b) ** 3;
+  return [
+    4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s,
+    -1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s,
+    -0.0041960863 * l - 0.7034186147 * m + 1.707614701 * s,
+  ];
+}
+
+function byte(part) {
+  const bounded = Math.min(1, Math.max(0, part));
+  const encoded = bounded <= 0.0031308 ? 12.92 * bounded : 1.055 * bounded ** (1 / 2.4) - 0.055;
+  return Math.round(encoded * 255).toString(16).padStart(2, "0");
+}

@@ -1,0 +1,69 @@
+// The requests of a session as a table: what the timeline draws, in words and numbers.
+
+import { el } from "./dom.js";
+import { count, duration, kind } from "./format.js";
+import { cell, number, pathCell, table } from "./table.js";
+import { line } from "./text.js";
+
+const HEIGHT = "min(60vh, 640px)";
+
+export class RequestsTable {
+  #table = null;
+  #isBuilt = false;
+
+  constructor(element, selection, choose) {
+    this.element = element;
+    this.selection = selection;
+    this.choose = choose;
+    selection.whenChanged((_chosen, cause) => this.#mark(cause !== this));
+  }
+
+  show(model) {
+    this.model = model;
+    if (this.element.hidden) return;
+    if (this.#table) this.#table.replaceData(this.#rows()).then(() => this.#mark(false));
+    else this.#build();
+  }
+
+  #rows() {
+    return this.model.requests.map((one) => ({ ...one, offset: one.start_ms - this.model.start, colour: this.model.hueOf(one.path) }));
+  }
+
+  #build() {
+    const columns = [
+      number("offset", "Start", (value) => `+${duration(value)}`, { width: 104 }),
+      { field: "path", title: "Path", minWidth: 220, widthGrow: 3, formatter: cell((value, row) => pathCell(value, row.colour)) },
+      { field: "kind", title: "Kind", width: 96, formatter: cell((value) => el("span.badge", {}, kind(value))) },
+      { field: "name", title: "Name", minWidth: 140, widthGrow: 2, formatter: cell((value, row) => this.#opener(value, row)) },
+      number("duration_ms", "Duration", duration, { width: 104 }),
+      number("ttft_ms", "First token", duration, { width: 104 }),
+      number("input_tokens", "Tokens in", count, { width: 100 }),
+      number("output_tokens", "out", count, { width: 80 }),
+      { field: "error", title: "Error", minWidth: 120, widthGrow: 1, formatter: cell((value) => (value === null ? "" : el("span.bad", {}, line(value, 80)))) },
+    ];
+    this.#table = table(this.element, { height: HEIGHT, index: "id", columns, data: this.#rows(), initialSort: [{ column: "offset", dir: "asc" }] });
+    this.#table.on("rowClick", (_event, row) => this.choose(this.model.byId.get(row.getData().id), this));
+    this.#table.on("tableBuilt", () => {
+      this.#isBuilt = true;
+      this.#mark(true);
+    });
+  }
+
+  #opener(value, row) {
+    return el("button.cell-button", { type: "button", onclick: (event) => {
+      event.stopPropagation();
+      this.choose(this.model.byId.get(row.id), this);
+    } }, line(value));
+  }
+
+  #mark(isElsewhere) {
+    if (!this.#isBuilt || this.element.hidden) return;
+    const { request, path } = this.selection;
+    for (const row of this.#table.getRows("active")) {
+      const data = row.getData();
+      const isChosen = request ? data.id === request.id : path !== null && data.path === path;
+      if (row.getElement().classList.contains("chosen") !== isChosen) row.getElement().classList.toggle("chosen", isChosen);
+    }
+    if (request && isElsewhere) this.#table.scrollToRow(request.id, "center", false).catch(() => {});
+  }
+}

@@ -2,20 +2,29 @@
 // background, and on which text can be read, in light and in dark: OKLCH gives every hue the same lightness.
 // https://www.w3.org/TR/css-color-4/#ok-lab
 
-const LIGHT = { lightness: 0.53, chroma: 0.13, text: "#ffffff" };
-const DARK = { lightness: 0.74, chroma: 0.12, text: "#101216" };
+// Hues beside each other differ in lightness and strength as well, so that two paths whose hues are close can be told apart.
+const LIGHT = { lightness: [0.53, 0.44, 0.6], chroma: [0.13, 0.075] };
+const DARK = { lightness: [0.74, 0.65, 0.84], chroma: [0.125, 0.065] };
+// From here on dark text is easier to read on a colour than white.
+const PALE = 0.57;
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const made = new Map();
 
 export const isDark = () => dark.matches;
 export const whenSchemeChanges = (listener) => dark.addEventListener("change", listener);
-export const textOn = () => (isDark() ? DARK : LIGHT).text;
-
 /** `#rrggbb` of a hue. */
 export function colour(hue) {
   const key = isDark() ? hue + 1000 : hue;
-  if (!made.has(key)) made.set(key, hex(hue, isDark() ? DARK : LIGHT));
+  if (!made.has(key)) made.set(key, hex(hue, look(hue)));
   return made.get(key);
+}
+
+/** The colour of text on the colour of a hue. */
+export const textOn = (hue) => (look(hue).lightness < PALE ? "#ffffff" : "#101216");
+
+function look(hue) {
+  const { lightness, chroma } = isDark() ? DARK : LIGHT;
+  return { lightness: lightness[hue % lightness.length], chroma: chroma[hue % chroma.length] };
 }
 
 /** A colour of the style sheet: `--muted`. */

@@ -3,7 +3,7 @@
 import { axis, Chart, tooltip } from "./charts.js";
 import { colour, token } from "./colour.js";
 import { el, fill } from "./dom.js";
-import { count, duration, percent } from "./format.js";
+import { count, duration, percent, roundDuration } from "./format.js";
 import { Model } from "./model.js";
 import { line } from "./text.js";
 
@@ -53,7 +53,7 @@ export class Durations {
       xAxis: axis({
         type: isWide ? "log" : "value",
         min: isWide ? undefined : 0,
-        axisLabel: { formatter: duration },
+        axisLabel: { formatter: roundDuration },
       }),
       yAxis: axis({
         type: "category",

@@ -33,6 +33,9 @@ export function duration(ms) {
   return `${Math.floor(minutes / 60)} h ${pad(minutes % 60)} min`;
 }
 
+/** The same for an axis: without zeros that say nothing. */
+export const roundDuration = (ms) => duration(ms).replace(/\.(\d*?)0+(?= )/, (_all, digits) => (digits ? `.${digits}` : ""));
+
 const pad = (number) => String(number).padStart(2, "0");
 
 export function moment(ms) {

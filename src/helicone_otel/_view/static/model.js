@@ -1,6 +1,7 @@
 // A session as its views need it: paths with what is below them, and the rows of the tree that are open. No drawing here.
 
 const FEW = 80;
+const OWN = 12;
 
 /** Everything of a session, found by path and by id. Times of rows are milliseconds from its start. */
 export class Model {
@@ -27,10 +28,10 @@ export class Model {
     return path === above || path.startsWith(`${above}/`);
   }
 
-  /** The paths that are open at first: all of a small session, of a large one those that hold other paths. */
+  /** The paths that are open at first: all of a small session, of a large one those that hold paths rather than requests. */
   openAtFirst() {
     const all = [...this.nodes.values()].filter((node) => isFoldable(node));
-    const open = this.requests.length <= FEW ? all : all.filter((node) => node.children.length);
+    const open = this.requests.length <= FEW ? all : all.filter((node) => node.children.length && node.own.length <= OWN);
     return new Set(open.map((node) => node.path));
   }
 

@@ -122,7 +122,7 @@ function paintLabel(context, bar, x, y, width, height, view) {
     context.fillStyle = view.look.muted;
     context.fillText(text, after, middle);
   } else if (width > needed && !bar.ttft_ms) {
-    context.fillStyle = textOn();
+    context.fillStyle = textOn(view.hueOf(bar.path));
     context.fillText(text, Math.max(x, 0) + 6, middle);
   } else if (x > needed) {
     context.fillStyle = view.look.muted;

@@ -61,11 +61,15 @@ export class Window {
   }
 }
 
+// Beyond a second, in milliseconds: as a clock is divided.
+const CLOCK = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400].map((seconds) => seconds * 1000);
+
 /** Round moments for an axis, about so many. */
 export function ticks(from, to, about) {
   const rough = (to - from) / Math.max(1, about);
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10);
+  const decimal = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10);
+  const step = decimal < 1000 ? decimal : (CLOCK.find((one) => one >= rough) ?? decimal);
   const found = [];
   for (let at = Math.ceil(from / step) * step; at <= to; at += step) found.push(at);
   return { step, found };

@@ -1,0 +1,99 @@
+// The list: a page of sessions, sorted by the server.
+
+import * as address from "./address.js";
+import { ask } from "./api.js";
+import { el } from "./dom.js";
+import { asked } from "./filters.js";
+import { ago, compact, count, duration, exact, kind, moment } from "./format.js";
+import { cell, number, table } from "./table.js";
+import { line, nameOf } from "./text.js";
+
+const SORTED = "-last";
+const SIZES = [25, 50, 100, 500];
+
+const linkOf = ({ id, name }) => address.linkTo("/session", { id, name });
+
+export class SessionsTable {
+  #table = null;
+  #isQuiet = false;
+
+  /** @param {{loaded: Function, chosen: Function}} actions - called with the server's answer; with the rows that are ticked */
+  constructor(element, actions) {
+    this.element = element;
+    this.actions = actions;
+  }
+
+  /** Makes the table as the address says. */
+  build() {
+    this.#table?.destroy();
+    const parameters = address.read();
+    const sort = parameters.get("sort") ?? SORTED;
+    this.#table = table(this.element, {
+      index: "key",
+      columns: columns(),
+      selectableRows: true,
+      selectableRowsRangeMode: "click",
+      selectableRowsPersistence: true,
+      initialSort: [{ column: sort.replace("-", ""), dir: sort.startsWith("-") ? "desc" : "asc" }],
+      sortMode: "remote",
+      pagination: true,
+      paginationMode: "remote",
+      paginationInitialPage: Number(parameters.get("page")) || 1,
+      paginationSize: Number(parameters.get("size")) || 50,
+      paginationSizeSelector: SIZES,
+      ajaxURL: "/api/sessions",
+      ajaxRequestFunc: (url, _config, request) => this.#ask(url, request),
+      dataLoader: false,
+    });
+    this.#table.on("rowSelectionChanged", (rows) => this.actions.chosen(rows));
+    this.#table.on("rowDblClick", (_event, row) => location.assign(linkOf(row.getData())));
+  }
+
+  async #ask(url, { page, size, sort }) {
+    const [by] = sort;
+    const sorted = by ? `${by.dir === "desc" ? "-" : ""}${by.field}` : SORTED;
+    address.write({ sort: sorted === SORTED ? null : sorted, page: page > 1 ? page : null, size: size === 50 ? null : size }, { replace: true });
+    const query = asked();
+    for (const [name, value] of Object.entries({ page, size, sort: sorted })) query.set(name, value);
+    const found = await ask(url, query);
+    this.actions.loaded(found);
+    const data = found.sessions.map((one) => ({ ...one, key: JSON.stringify([one.id, one.name]), start: one.start_ms, last: one.last_ms, duration: one.duration_ms }));
+    return { data, last_page: found.pages };
+  }
+
+  /** Asks anew, from the first page. */
+  async restart() {
+    await this.#table.setPage(1);
+  }
+
+  /** Asks anew for what is shown. */
+  async refresh() {
+    if (this.#isQuiet) return;
+    this.#isQuiet = true;
+    const chosen = this.#table.getSelectedData().map((row) => row.key);
+    try {
+      await this.#table.replaceData();
+      this.#table.selectRow(chosen.filter((key) => this.#table.getRow(key)));
+    } finally {
+      this.#isQuiet = false;
+    }
+  }
+}
+
+function columns() {
+  return [
+    { formatter: "rowSelection", titleFormatter: "rowSelection", headerSort: false, width: 44, hozAlign: "center", headerHozAlign: "center" },
+    { field: "name", title: "Name", minWidth: 140, widthGrow: 2, formatter: cell((value, row) => el("a.name", { href: linkOf(row), title: line(value) }, el("bdi", {}, nameOf(value)))) },
+    { field: "id", title: "Session", width: 112, formatter: cell((value) => el("span.mono", { title: line(value) }, line(value))) },
+    { field: "start", title: "Started", width: 128, formatter: cell((value) => el("time", { title: exact(value) }, moment(value))) },
+    { field: "last", title: "Last activity", width: 120, formatter: cell((value) => el("time", { title: exact(value) }, ago(value))) },
+    number("duration", "Duration", duration, { width: 106 }),
+    { field: "requests", title: "Requests", minWidth: 230, widthGrow: 4, formatter: cell((value, row) => el("span", { title: kinds(row) }, count(value), el("span.kinds", {}, kinds(row)))) },
+    number("tokens", "Tokens", (value, row) => el("span", { title: `${count(row.input_tokens)} in, ${count(row.output_tokens)} out` }, compact(value)), { width: 92 }),
+    number("errors", "Errors", (value) => (value ? el("span.badge.error", {}, count(value)) : ""), { width: 84 }),
+  ];
+}
+
+function kinds(row) {
+  return Object.entries(row.kinds).map(([name, value]) => `${count(value)} ${kind(name)}`).join(" · ");
+}

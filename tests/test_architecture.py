@@ -77,7 +77,18 @@ LAYERS = (
 ORDER = {module: place for place, module in enumerate(module for layer in LAYERS for module in layer)}
 PURE = {module for layer in LAYERS[:3] for module in layer}
 # The doors stand on top of everything: each may use the others, and nothing below uses them.
-DOORS = ("__init__", "__main__", "_cli", "_demo", "_doctor", "_explain", "_instrumentor", "_testing", "_view", "testing")
+DOORS = (
+    "__init__",
+    "__main__",
+    "_cli",
+    "_demo",
+    "_doctor",
+    "_explain",
+    "_instrumentor",
+    "_testing",
+    "_view",
+    "testing",
+)
 
 
 def _modules() -> dict[str, Path]:

@@ -51,7 +51,7 @@ def request_of(service: str, spans: list[dict[str, Any]]) -> ExportTraceServiceR
 
 
 def otlp_span(span: dict[str, Any]) -> Span:
-    attributes = span.get("attributes_at_end") or span["attributes_at_start"]
+    attributes = span.get("attributes_at_end") or span.get("attributes_at_start", {})
     made = Span(
         trace_id=bytes.fromhex(span["trace_id"]),
         span_id=bytes.fromhex(span["span_id"]),

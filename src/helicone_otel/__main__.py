@@ -9,7 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from ._cli.view_options import add_view
+
+_VIEW: Final = ("starlette", "uvicorn", "jinja2", "nicegui", "js_lib_tabulator")
 _NEEDED: Final = {
+    "view": _VIEW,
     "run": ("rich", "opentelemetry.distro"),
     "demo": (
         "rich",
@@ -29,9 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     ours, program = _split(sys.argv[1:] if arguments is None else arguments)
     given = parser.parse_args(ours)
-    missing = [name for name in _NEEDED.get(given.command, ()) if not _is_installed(name)]
+    extras = [given.command, *(["view"] if getattr(given, "view", False) else [])]
+    missing = [name for extra in extras for name in _NEEDED.get(extra, ()) if not _is_installed(name)]
     if missing:
-        extra = f'pip install "helicone-otel[{given.command}]"'
+        extra = f'pip install "helicone-otel[{",".join(extras)}]"'
         print(f"helicone-otel {given.command}: not installed: {', '.join(missing)}. {extra}", file=sys.stderr)
         return 2
     # Each subcommand imports what only it needs, so that one works without the extras of another.
@@ -41,24 +46,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             if not (command := [*given.program, *program]):
                 parser.error("run: what should be run? helicone-otel run -- python app.py")
-            return run(command, as_json=given.json)
+            code = run(command, as_json=given.json, in_view=given.view)
         case "demo":
             from ._cli.demo import demo  # noqa: PLC0415
 
-            return demo(as_json=given.json)
+            code = demo(as_json=given.json, in_view=given.view)
         case "doctor":
             from ._cli.doctor import doctor  # noqa: PLC0415
 
-            return doctor(as_json=given.json)
+            code = doctor(as_json=given.json)
+        case "view":
+            from ._cli.view import view  # noqa: PLC0415
+
+            code = view(given)
         case "explain":
             from ._cli.explain import explain  # noqa: PLC0415
 
-            return explain(given.file, as_json=given.json)
+            code = explain(given.file, as_json=given.json)
         case _:
             from ._settings import render_table  # noqa: PLC0415
 
             print(render_table())
-            return 0
+            code = 0
+    return code
 
 
 def _split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
@@ -76,11 +86,12 @@ def _parser() -> argparse.ArgumentParser:
         description="Run a Python application under opentelemetry-instrument with helicone-otel on, configured by the "
         "OTEL_* and HELICONE_* variables of the environment. Its input, output and exit code pass through, and its "
         "spans go where they went anyway. At the end its sessions are drawn on standard error.",
-        usage="helicone-otel run [--json] -- command ...",
+        usage="helicone-otel run [--json] [--view] -- command ...",
     )
     run.add_argument(
         "--json", action="store_true", help="print the sessions as JSON; the application's output goes to stderr"
     )
+    run.add_argument("--view", action="store_true", help="show the sessions in a local view, until Ctrl-C")
     run.add_argument("program", nargs="*", metavar="command", help="for instance: python app.py")
     demo = commands.add_parser(
         "demo",
@@ -89,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         "on loopback, draw its sessions, and check them against what the gateway, the vector store and the tool saw.",
     )
     demo.add_argument("--json", action="store_true", help="print the sessions as JSON")
+    demo.add_argument("--view", action="store_true", help="show the sessions in a local view, until Ctrl-C")
     doctor = commands.add_parser(
         "doctor",
         help="say why headers would or would not leave from this environment",
@@ -110,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         "file", type=Path, help="OTLP JSON, as the Collector's file exporter writes it, or a recording"
     )
     explain.add_argument("--json", action="store_true", help="print the answers as JSON")
+    add_view(commands)
     commands.add_parser("env", help="print the settings and their environment variables")
     return parser
 

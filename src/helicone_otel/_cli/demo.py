@@ -18,7 +18,9 @@ from helicone_otel import _demo
 from helicone_otel._demo.check import World, disagreements
 from helicone_otel._demo.gateway import Gateway
 from helicone_otel._demo.town import WITNESS_PATH, Town
+from helicone_otel._settings import Settings
 
+from .beside import Beside, beside
 from .draw import draw, terminal
 from .loopback import serving
 from .run import Run, observe
@@ -36,24 +38,36 @@ _PROXIES: Final = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 _INSTRUMENTED: Final = frozenset({"helicone", "httpx", "httpx2", "openai", "qdrant_client"})
 
 
-def demo(*, as_json: bool) -> int:
-    """Run the agent, show its sessions, and return 1 if they are not what happened."""
+def demo(*, as_json: bool, in_view: bool = False) -> int:
+    """Run the agent, show its sessions, and return 1 if they are not what happened.
+
+    Args:
+        as_json: Print the sessions as JSON.
+        in_view: Show them in a view as well, while the agent runs and afterwards.
+    """
+    with beside(in_view, Settings) as view:
+        failed = _demo_beside(view, as_json=as_json)
+        view.wait()
+    return failed
+
+
+def _demo_beside(view: Beside, *, as_json: bool) -> int:
     screen = terminal(sys.stderr if as_json else sys.stdout)
-    run, world = _observed(screen)
+    run, world = _observed(screen, view)
     expected = json.loads((_HERE / "expected.json").read_text(encoding="utf-8"))
     # A note would tell a user of a gap; here there is none.
     problems = [*disagreements(expected, run.sessions, world), *run.notes]
     if run.exit_code:
         problems.insert(0, f"the agent failed with exit code {run.exit_code}")
     if as_json:
-        print(json.dumps({"sessions": as_data(run.sessions), "disagreements": problems}))
+        print(json.dumps({"sessions": as_data(run.sessions), "disagreements": problems}), flush=True)
     else:
         draw(screen, run.sessions, notes=())
         _conclude(screen, run, world, problems)
     return 1 if problems else 0
 
 
-def _observed(screen: Console) -> tuple[Run, World]:
+def _observed(screen: Console, view: Beside) -> tuple[Run, World]:
     """Run the agent in its world, with a line that tells what it is doing."""
     gateway, town = Gateway(), Town()
     command = [sys.executable, str(_HERE / "witness.py"), str(_HERE / "agent.py")]
@@ -64,7 +78,7 @@ def _observed(screen: Console) -> tuple[Run, World]:
         status.update(Text(visible(line)))
 
     with serving(gateway), serving(town), status, _reading(tell) as output:
-        run = observe(command, _environment(os.environ, gateway, town), stdout=output)
+        run = observe(command, _environment(os.environ, gateway, town), output, view.forward)
     return run, World(gateway.rows, town.asked, town.leaked)
 
 

@@ -15,13 +15,12 @@ from helicone_otel._explain.replay import Replay
 from helicone_otel._registry import Registry
 from helicone_otel._settings import Settings, SettingsError
 
-# They are about the app's own spans, and would keep the recorded ones from being played again.
-_NOT_FOR_US = ("OTEL_SDK_DISABLED", "OTEL_ATTRIBUTE_COUNT_LIMIT", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT")
+from .told import NOT_FOR_US
 
 
 def explain(file: Path, *, as_json: bool) -> int:
     """Print what the spans of a file are; return 0, or 2 if the file or a setting cannot be used."""
-    for name in _NOT_FOR_US:
+    for name in NOT_FOR_US:
         os.environ.pop(name, None)
     try:
         registry = Registry(Settings.from_environment())

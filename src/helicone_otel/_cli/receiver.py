@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Final
@@ -31,12 +31,17 @@ class Inbox:
     Attributes:
         greetings: How many processes said that they were instrumented.
         dropped: How many spans came after `max_spans` were held.
+
+    Args:
+        max_spans: How many are held.
+        forward: Gets each export request as well, in protobuf.
     """
 
-    def __init__(self, max_spans: int = MAX_SPANS) -> None:
+    def __init__(self, max_spans: int = MAX_SPANS, forward: Callable[[bytes], None] | None = None) -> None:
         self.greetings = 0
         self.dropped = 0
         self._max_spans = max_spans
+        self._forward = forward
         self._spans: list[Span] = []
         self._lock = threading.Lock()
 
@@ -48,6 +53,16 @@ class Inbox:
     def greet(self) -> None:
         with self._lock:
             self.greetings += 1
+
+    def take(self, request: bytes) -> None:
+        """Keep the spans of an export request in protobuf.
+
+        Raises:
+            google.protobuf.message.DecodeError: It is none.
+        """
+        self.add(decode(request))
+        if self._forward is not None:
+            self._forward(request)
 
     def add(self, spans: Iterable[Span]) -> None:
         """Keep spans up to the bound, and count the rest."""
@@ -107,7 +122,7 @@ class _Handler(QuietHandler):
         elif self.headers.get_content_type() != _PROTOBUF:
             raise _RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         else:
-            inbox.add(decode(self._plain(body)))
+            inbox.take(self._plain(body))
 
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "")

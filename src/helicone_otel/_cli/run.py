@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
@@ -14,6 +14,7 @@ from helicone_otel._destinations import Destinations
 from helicone_otel._settings import Settings, SettingsError
 
 from .advice import Facts, advise
+from .beside import beside
 from .draw import draw, terminal
 from .environment import child_environment
 from .grow import grow
@@ -38,15 +39,26 @@ class Run:
     notes: list[str]
 
 
-def observe(command: Sequence[str], environ: Mapping[str, str], stdout: IO[str] | int | None = None) -> Run:
+def observe(
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    stdout: IO[str] | int | None = None,
+    forward: Callable[[bytes], None] | None = None,
+) -> Run:
     """Run a command to its end under OpenTelemetry, and return what it did.
+
+    Args:
+        command: The program and its arguments.
+        environ: The user's environment.
+        stdout: Where its standard output goes; by default where ours goes.
+        forward: Gets each export request of the application as well, in protobuf.
 
     Raises:
         SettingsError: A `HELICONE_*` variable has a value that cannot be used.
     """
     settings = Settings.from_environment(environ)
     destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
-    inbox = Inbox()
+    inbox = Inbox(forward=forward)
     with receiving(inbox) as endpoint:
         exit_code = launch(command, child_environment(environ, endpoint), stdout)
     spans = inbox.spans
@@ -55,23 +67,31 @@ def observe(command: Sequence[str], environ: Mapping[str, str], stdout: IO[str] 
     return Run(exit_code, spans, sessions, advise(facts))
 
 
-def run(command: Sequence[str], *, as_json: bool) -> int:
+def run(command: Sequence[str], *, as_json: bool, in_view: bool = False) -> int:
     """Run a command and show its sessions; return its exit code.
 
     The application's standard output is its own: the drawing goes to standard error, as that of
     `time` does. With `as_json` the data are the output, and the application's goes to standard error.
+
+    Args:
+        command: The program and its arguments.
+        as_json: Print the sessions as JSON.
+        in_view: Show them in a view as well, while the application runs and afterwards.
     """
-    environ = os.environ
+    environ = dict(os.environ)
     if shutil.which(command[0], path=child_environment(environ, "")["PATH"]) is None:
         print(f"helicone-otel run: command not found: {command[0]}", file=sys.stderr)
         return 127
     try:
-        done = observe(command, environ, stdout=sys.stderr if as_json else None)
+        with beside(in_view, Settings.from_environment) as view:
+            done = observe(command, environ, sys.stderr if as_json else None, view.forward)
+            if as_json:
+                data = {"exit_code": done.exit_code, "sessions": as_data(done.sessions), "notes": done.notes}
+                print(json.dumps(data), flush=True)
+            else:
+                draw(terminal(sys.stderr), done.sessions, done.notes)
+            view.wait()
     except SettingsError as error:
         print(f"helicone-otel run: {error}", file=sys.stderr)
         return 2
-    if as_json:
-        print(json.dumps({"exit_code": done.exit_code, "sessions": as_data(done.sessions), "notes": done.notes}))
-    else:
-        draw(terminal(sys.stderr), done.sessions, done.notes)
     return done.exit_code

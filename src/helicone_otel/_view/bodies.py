@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
@@ -30,24 +32,38 @@ class BodyError(Exception):
 
 
 class Bodies:
-    """Reads bodies; what all of them take is bounded."""
+    """Reads bodies.
+
+    Attributes:
+        held: How many bytes all requests hold that are being answered; this is bounded.
+    """
 
     def __init__(self) -> None:
-        self._held = 0
+        self.held = 0
 
-    async def read(self, request: Request, most: int = MAX_BODY) -> bytes:
-        """Return the body of a request, unpacked.
+    @asynccontextmanager
+    async def read(self, request: Request, most: int = MAX_BODY) -> AsyncIterator[bytes]:
+        """Yield the body of a request, unpacked; it counts for as long as the block runs.
 
         Raises:
             BodyError: It is too large, too slow, or packed in a way that is not known.
         """
+        held = _Held(self)
         try:
-            async with asyncio.timeout(_SECONDS):
-                body = await self._raw(request, most)
-        except TimeoutError:
-            raise BodyError(408, "the body took too long") from None
-        except ClientDisconnect:
-            raise BodyError(400, "the body ended early") from None
+            try:
+                async with asyncio.timeout(_SECONDS):
+                    packed = await self._raw(request, most, held)
+            except TimeoutError:
+                raise BodyError(408, "the body took too long") from None
+            except ClientDisconnect:
+                raise BodyError(400, "the body ended early") from None
+            body = self._plain(request, packed, most)
+            held.add(len(body))
+            yield body
+        finally:
+            self.held -= held.size
+
+    def _plain(self, request: Request, body: bytes, most: int) -> bytes:
         match request.headers.get("content-encoding", "identity").strip().lower():
             case "identity" | "":
                 return body
@@ -56,26 +72,33 @@ class Bodies:
             case _:
                 raise BodyError(415, "no other Content-Encoding than gzip is known")
 
-    async def _raw(self, request: Request, most: int) -> bytes:
+    async def _raw(self, request: Request, most: int, held: _Held) -> bytes:
         length = request.headers.get("content-length", "")
         if length and (not length.isascii() or not length.isdigit()):
             raise BodyError(400, "Content-Length is no number")
         if length and (len(length) > _MAX_DIGITS or int(length) > most):
             raise BodyError(413, f"more than {most} bytes")
         parts: list[bytes] = []
-        size = 0
-        try:
-            async for part in request.stream():
-                size += len(part)
-                self._held += len(part)
-                if size > most:
-                    raise BodyError(413, f"more than {most} bytes")
-                if self._held > MAX_TOGETHER:
-                    raise BodyError(503, "too much at a time; try again")
-                parts.append(part)
-        finally:
-            self._held -= size
+        async for part in request.stream():
+            held.add(len(part))
+            if held.size > most:
+                raise BodyError(413, f"more than {most} bytes")
+            parts.append(part)
         return b"".join(parts)
+
+
+class _Held:
+    """What one request holds of the memory that all of them may take together."""
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies = bodies
+        self.size = 0
+
+    def add(self, size: int) -> None:
+        self.size += size
+        self._bodies.held += size
+        if self._bodies.held > MAX_TOGETHER:
+            raise BodyError(503, "too much at a time; try again")
 
 
 def _unzipped(body: bytes, most: int) -> bytes:

@@ -101,5 +101,5 @@ def _first_token(data: bytes, attributes: Mapping[str, Any]) -> int | None:
         span = Span.FromString(data)
         times = [event.time_unix_nano for event in span.events if event.name in _FIRST_TOKEN_EVENTS]
         if times and min(times) >= span.start_time_unix_nano:
-            return min(times) - span.start_time_unix_nano
+            return int(min(times) - span.start_time_unix_nano)
     return None

@@ -30,7 +30,7 @@ class Event(NamedTuple):
     attributes: Mapping[str, Any]
 
 
-# Where the conventions keep what went in and what came out: OpenTelemetry's, OpenInference's, OpenLLMetry's, Langfuse's, others'.
+# Where the conventions keep what went in and what came out: OpenInference's, OpenLLMetry's, Langfuse's, others'.
 _INPUTS: Final = (
     "input.value",
     "traceloop.entity.input",
@@ -40,15 +40,19 @@ _INPUTS: Final = (
     "helicone.data.input",
 )
 _OUTPUTS: Final = (
-    "output.value", "traceloop.entity.output", "langfuse.observation.output", "gen_ai.task.output", "output", "helicone.data.output",
-)  # fmt: skip
+    "output.value",
+    "traceloop.entity.output",
+    "langfuse.observation.output",
+    "gen_ai.task.output",
+    "output",
+    "helicone.data.output",
+)
 _TOOL_NAMES: Final = ("gen_ai.tool.name", "tool.name", "traceloop.entity.name", "mcp.tool.name")
 _TOOL_INPUTS: Final = (
     "gen_ai.tool.call.arguments",
     "tool.arguments",
     "tool_arguments",
     "gen_ai.tool.args",
-    "tool.parameters",
     *_INPUTS,
 )
 _TOOL_RESULTS: Final = ("gen_ai.tool.call.result", "tool_response", "tool.result", *_OUTPUTS)

@@ -20,10 +20,13 @@ from .answers import safe_json
 from .parts import find_part, find_static
 from .queries.request import request as find_request
 from .queries.session import session as find_session
+from .queries.traces import Traces
 from .store import Store
 
 # A file that a browser still opens at ease; of the requests beyond it, only the bars are in it.
 MAX_CONTENT: Final = 48 * 1024 * 1024
+# So many spans around each request: they are the same ones, time and again.
+_AROUND: Final = 20
 _IMPORT: Final = re.compile(
     r"""((?:^|[;}\s])(?:import|export)\s*(?:[\w*$\s{},]*?\bfrom\s*)?)(["'])((?:\.{1,2})?/[^"']+)\2"""
 )
@@ -48,8 +51,9 @@ def exported(store: Store, templates: Environment, id_: str, name: str | None) -
             return None
         requests: dict[str, Any] = {}
         size = 0
+        traces = Traces(connection, _AROUND)
         for one in found["requests"]:
-            content = find_request(connection, one["id"])
+            content = find_request(traces, one["id"])
             size += len(safe_json(content))
             if size > MAX_CONTENT:
                 break
@@ -84,9 +88,9 @@ def _enclosed(html: str, data: str) -> str:
 
 
 def _policy(scripts: list[str], styles: list[str]) -> str:
-    hashed_scripts, hashed_styles = (" ".join(_hash(text) for text in texts) for texts in (scripts, styles))
+    hashed_scripts, hashed_styles = (" ".join(_hash(text) for text in texts) or "'none'" for texts in (scripts, styles))
     return (
-        f"default-src 'none'; script-src {hashed_scripts} data:; style-src {hashed_styles or chr(39) + 'none' + chr(39)}; "
+        f"default-src 'none'; script-src {hashed_scripts} data:; style-src {hashed_styles}; "
         "img-src data:; font-src data:; base-uri 'none'; form-action 'none'"
     )
 

@@ -17,13 +17,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 )
 
 from .arrived import of_request
-from .bodies import MAX_BODY
 from .intake import Intake
 from .store import BusyError, StoreError
 
 _THREADS: Final = 4
-# Each holds a body of at most `MAX_BODY`; who comes beyond is told to try again.
-_MAX_CALLS: Final = 8
+_MAX_CALLS: Final = 64
+# The Collector takes 4 MiB.
+_MAX_MESSAGE: Final = 16 * 1024 * 1024
 _SECONDS: Final = 30.0
 
 
@@ -47,9 +47,9 @@ class GrpcDoor:
         self._server = grpc.server(
             ThreadPoolExecutor(_THREADS, "view-grpc"),
             maximum_concurrent_rpcs=_MAX_CALLS,
-            options=[("grpc.max_receive_message_length", MAX_BODY), ("grpc.so_reuseport", 0)],
+            options=[("grpc.max_receive_message_length", _MAX_MESSAGE), ("grpc.so_reuseport", 0)],
         )
-        add_TraceServiceServicer_to_server(_Traces(intake), self._server)
+        add_TraceServiceServicer_to_server(_Traces(intake), self._server)  # type: ignore[no-untyped-call]
         shown = f"[{host}]" if ":" in host else host
         try:
             self.port: int = self._server.add_insecure_port(f"{shown}:{port}")
@@ -67,7 +67,7 @@ class GrpcDoor:
         self._server.stop(seconds).wait(seconds + 1)
 
 
-class _Traces(TraceServiceServicer):  # type: ignore[misc]  # ships no types
+class _Traces(TraceServiceServicer):
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
 

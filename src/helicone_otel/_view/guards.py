@@ -17,8 +17,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS: Final = (
     ("Content-Security-Policy", POLICY),
@@ -27,7 +27,8 @@ _HEADERS: Final = (
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 )
-# Names that nobody can register: they never lead a stranger's page here. The last is this machine as a container sees it.
+# Names that nobody can register, so they never lead a stranger's page here. The last is this machine as a
+# container sees it.
 _OWN_NAMES: Final = frozenset({"localhost", "host.docker.internal"})
 _SAME: Final = frozenset({"same-origin", "none"})
 

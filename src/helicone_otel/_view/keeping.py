@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from .arrived import Arrived
@@ -14,11 +14,15 @@ from .placing import Held, Placed
 # What a session is found by, and shows of it: so many of each kind.
 _MAX_FACTS: Final = 64
 _MAX_SEARCH: Final = 8192
+# SQLite's smallest default for the number of values that one statement takes is 999.
+_MAX_MARKS: Final = 500
 
 _SPAN: Final = """
-INSERT INTO spans (trace, span, parent, name, scope, start, "end", error, resource, data) VALUES (?,?,?,?,?,?,?,?,?,?)
+INSERT INTO spans (trace, span, parent, name, scope, start, "end", error, resource, data)
+VALUES (?,?,?,?,?,?,?,?,?,?)
 ON CONFLICT (trace, span) DO UPDATE SET parent = excluded.parent, name = excluded.name, scope = excluded.scope,
-    start = excluded.start, "end" = excluded."end", error = excluded.error, resource = excluded.resource, data = excluded.data
+    start = excluded.start, "end" = excluded."end", error = excluded.error, resource = excluded.resource,
+    data = excluded.data
 WHERE excluded.data != data OR excluded.resource != resource
 """
 _TRACE: Final = """
@@ -32,17 +36,18 @@ _PLACE: Final = """
 INSERT OR REPLACE INTO places (id, trace, session, path, kind, request, start, "end", error) VALUES (?,?,?,?,?,?,?,?,?)
 """
 _REQUEST: Final = """
-INSERT INTO requests (id, session, path, kind, name, model, provider, start, "end", ttft, input_tokens, output_tokens, error,
-    trace, span) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
-ON CONFLICT (id) DO UPDATE SET session = excluded.session, path = excluded.path, kind = excluded.kind, name = excluded.name,
-    model = coalesce(excluded.model, model), provider = coalesce(excluded.provider, provider), start = excluded.start,
-    "end" = excluded."end", ttft = coalesce(excluded.ttft, ttft), input_tokens = coalesce(excluded.input_tokens, input_tokens),
-    output_tokens = coalesce(excluded.output_tokens, output_tokens), error = coalesce(excluded.error, error),
-    trace = excluded.trace, span = excluded.span
+INSERT INTO requests (id, session, path, kind, name, model, provider, start, "end", ttft, input_tokens, output_tokens,
+    error, trace, span) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+ON CONFLICT (id) DO UPDATE SET session = excluded.session, path = excluded.path, kind = excluded.kind,
+    name = excluded.name, start = excluded.start, "end" = excluded."end", trace = excluded.trace, span = excluded.span,
+    model = coalesce(excluded.model, model), provider = coalesce(excluded.provider, provider),
+    ttft = coalesce(excluded.ttft, ttft), input_tokens = coalesce(excluded.input_tokens, input_tokens),
+    output_tokens = coalesce(excluded.output_tokens, output_tokens), error = coalesce(excluded.error, error)
 """
 _SUMS: Final = """
-SELECT kind, count(*), coalesce(sum(error IS NOT NULL), 0), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),
-    min(start), max("end") FROM requests WHERE session = ? GROUP BY kind
+SELECT kind, count(*), coalesce(sum(error IS NOT NULL), 0), coalesce(sum(input_tokens), 0),
+    coalesce(sum(output_tokens), 0), min(start), max("end")
+FROM requests WHERE session = ? GROUP BY kind
 """
 
 
@@ -100,6 +105,7 @@ def keep_places(connection: sqlite3.Connection, seen: Mapping[str, int], placed:
     sessions = {key: session_of(connection, key) for key in {one.session for one in placed}}
     connection.executemany(_PLACE, [_place(one, sessions[one.session]) for one in placed])
     requests = [_request(one, sessions[one.session]) for one in placed if one.request is not None]
+    changed.update(_sessions_of(connection, [request[0] for request in requests]))
     _forget(connection, stale.difference(request[0] for request in requests))
     connection.executemany(_REQUEST, requests)
     _keep_facts(connection, ((sessions[one.session], fact) for one in placed for fact in one.facts))
@@ -108,6 +114,14 @@ def keep_places(connection: sqlite3.Connection, seen: Mapping[str, int], placed:
     for session in changed:
         sum_up(connection, session)
     return sorted(changed)
+
+
+def _sessions_of(connection: sqlite3.Connection, requests: Sequence[str]) -> Iterator[int]:
+    """Yield the sessions in which requests stood before: a row may have come before its span."""
+    for first in range(0, len(requests), _MAX_MARKS):
+        some = requests[first : first + _MAX_MARKS]
+        marks = ", ".join("?" * len(some))
+        yield from (row[0] for row in connection.execute(f"SELECT session FROM requests WHERE id IN ({marks})", some))
 
 
 def session_of(connection: sqlite3.Connection, key: tuple[str, str]) -> int:
@@ -170,8 +184,8 @@ def sum_up(connection: sqlite3.Connection, session: int) -> None:
     facts = _facts_of(connection, session)
     id_, name = connection.execute("SELECT session_id, name FROM sessions WHERE id = ?", (session,)).fetchone()
     connection.execute(
-        "UPDATE sessions SET start = ?, last = ?, requests = ?, errors = ?, input_tokens = ?, output_tokens = ?, kinds = ?, "
-        "facts = ?, search = ? WHERE id = ?",
+        "UPDATE sessions SET start = ?, last = ?, requests = ?, errors = ?, input_tokens = ?, output_tokens = ?, "
+        "kinds = ?, facts = ?, search = ? WHERE id = ?",
         (start, last, *sums, json.dumps(kinds), json.dumps(facts), _search(id_, name, facts), session),
     )
 

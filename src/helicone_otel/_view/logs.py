@@ -34,7 +34,11 @@ _REQUEST_ID: Final = "helicone-request-id"
 _UUID: Final = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 _MAX_TIME: Final = 2**63 - 1
 _MAX_TOKENS: Final = 10**12
+_MAX_NUMBER: Final = 10**15
+_MAX_TEXT: Final = 256
 _MAX_ERROR: Final = 1024
+_CALLS: Final = frozenset({"llm", "embedding"})
+_MAX_MILLISECONDS: Final = 1e9
 _OK: Final = range(200, 400)
 _EMBEDDINGS: Final = "/embeddings"
 
@@ -102,8 +106,9 @@ def keep_row(connection: sqlite3.Connection, row: Row) -> list[int]:
     if known is not None and known[1] is not None:
         # The span tells whose it is, and when it was.
         connection.execute(
-            "UPDATE requests SET logged = 1, model = coalesce(model, ?), provider = coalesce(provider, ?), ttft = coalesce(ttft, ?), "
-            "input_tokens = coalesce(input_tokens, ?), output_tokens = coalesce(output_tokens, ?), error = coalesce(error, ?) WHERE id = ?",
+            "UPDATE requests SET logged = 1, model = coalesce(model, ?), provider = coalesce(provider, ?), "
+            "ttft = coalesce(ttft, ?), input_tokens = coalesce(input_tokens, ?), "
+            "output_tokens = coalesce(output_tokens, ?), error = coalesce(error, ?) WHERE id = ?",
             (*row.request[3:5], *row.request[7:], row.id),
         )
         changed = {known[0]}
@@ -113,8 +118,8 @@ def keep_row(connection: sqlite3.Connection, row: Row) -> list[int]:
         session = session_of(connection, row.session)
         changed = {session} | ({known[0]} if known is not None else set())
         connection.execute(
-            'INSERT OR REPLACE INTO requests (path, kind, name, model, provider, start, "end", ttft, input_tokens, output_tokens, error, '
-            "id, session, logged) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,1)",
+            'INSERT OR REPLACE INTO requests (path, kind, name, model, provider, start, "end", ttft, input_tokens, '
+            "output_tokens, error, id, session, logged) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,1)",
             (*row.request, row.id, session),
         )
         keep_facts(connection, session, row.facts)
@@ -168,9 +173,8 @@ def _answer(answered: Any) -> Any:
 def _checked(posted: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]:
     """Return the parts of a body; the checks are those of Helicone's worker."""
     held = posted if isinstance(posted, dict) else {}
-    request, response, timing = held.get("providerRequest"), held.get("providerResponse"), held.get("timing")
-    _need(isinstance(request, dict), "Missing providerRequest")
-    _need(isinstance(response, dict), "Missing providerResponse")
+    request, response = (_object(held, key) for key in ("providerRequest", "providerResponse"))
+    timing = held.get("timing")
     _need(isinstance(request.get("url"), str), "Missing or invalid providerRequest.url")
     _need("json" in request, "Missing providerRequest.json")
     _need(isinstance(request.get("meta"), dict), "Missing or invalid providerRequest.meta")
@@ -185,13 +189,20 @@ def _checked(posted: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any
     return request, response, timing
 
 
+def _object(held: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = held.get(key)
+    if not isinstance(value, dict):
+        raise RefusedError(f"Missing {key}")
+    return value
+
+
 def _need(condition: bool, message: str) -> None:
     if not condition:
         raise RefusedError(message)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value - value == 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_MAX_NUMBER < value < _MAX_NUMBER
 
 
 def _time(value: Any) -> int | None:
@@ -221,12 +232,14 @@ def _request(
     return (
         path,
         kind,
-        str((model if kind in ("llm", "embedding") else name) or kind)[:256],
-        str(model)[:256] if model else None,
+        _clean((model if kind in _CALLS else name) or kind),
+        _clean(model) if model else None,
         provider if provider != "custom" else None,
         start,
         end,
-        round(ttft * 1e6) if isinstance(ttft, int | float) and _is_number(ttft) and 0 < ttft < 1e9 else None,
+        round(ttft * 1e6)
+        if isinstance(ttft, int | float) and _is_number(ttft) and 0 < ttft < _MAX_MILLISECONDS
+        else None,
         *_tokens(answered),
         _error(response, answered),
     )
@@ -254,9 +267,9 @@ def _error(response: Mapping[str, Any], answered: Mapping[str, Any]) -> str | No
     error = answered.get("error")
     message = error.get("message") if isinstance(error, dict) else error
     if message:
-        return _text_of(message)[:_MAX_ERROR]
+        return _clean(message, _MAX_ERROR)
     if answered.get("status") == "error" or answered.get("failed") is True:
-        return _text_of(answered.get("message") or answered.get("reason") or "error")[:_MAX_ERROR]
+        return _clean(answered.get("message") or answered.get("reason") or "error", _MAX_ERROR)
     status = int(response["status"])
     # 0 is "pending" there.
     return None if status in _OK or status == 0 else f"status {status}"
@@ -264,12 +277,17 @@ def _error(response: Mapping[str, Any], answered: Mapping[str, Any]) -> str | No
 
 def _facts(meta: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     if user := meta.get("helicone-user-id"):
-        yield "user", "", user[:256]
+        yield "user", "", _clean(user)
     prefix = _wire.PROPERTY_HEADER_PREFIX.lower()
     for key in sorted(meta):
         if key.startswith(prefix) and key != prefix:
-            yield "property", key.removeprefix(prefix)[:256], meta[key][:256]
+            yield "property", _clean(key.removeprefix(prefix)), _clean(meta[key])
 
 
 def _text_of(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def _clean(value: Any, limit: int = _MAX_TEXT) -> str:
+    """Return a text that UTF-8 can encode."""
+    return _text_of(value)[:limit].encode("utf-8", "replace").decode()

@@ -48,7 +48,8 @@ def messages_of(
     Args:
         attributes: The span's.
         events: The span's.
-        inputs: Attributes in which frameworks write down whatever went in, as `outputs` what came out.
+        inputs: Attributes in which frameworks write down whatever went in.
+        outputs: Attributes in which they write down what came out.
     """
     found = [message for source in (_listed, _numbered) for message in source(attributes)]
     found = found or list(_from_events(events))

@@ -23,6 +23,7 @@ from .queries.compare import compare
 from .queries.request import request as find_request
 from .queries.session import session as find_one
 from .queries.sessions import SORTS, Filter, names, sessions
+from .queries.traces import Traces
 from .store import Store
 
 _MAX_TEXT: Final = 2048
@@ -40,6 +41,11 @@ class _NotFound(LookupError):  # noqa: N818  # its message is the answer
     pass
 
 
+def templates() -> Environment:
+    """Return the pages' templates. One that changes beside a running view is loaded anew."""
+    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, auto_reload=True)
+
+
 class Pages:
     """Answers for one store.
 
@@ -53,8 +59,7 @@ class Pages:
         self._store = store
         self._changes = changes
         self._status = status
-        # Loaded when a page is first asked for, so that what is changed beside a running view shows.
-        self._templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, auto_reload=True)
+        self._templates = templates()
 
     def app(self, hosts: frozenset[str]) -> Guard:
         """Return the ASGI application.
@@ -115,7 +120,7 @@ class Pages:
 
     def _request(self, request: Request) -> dict[str, Any]:
         with self._store.reading() as connection:
-            found = find_request(connection, _needed(request, "id"))
+            found = find_request(Traces(connection), _needed(request, "id"))
         if found is None:
             raise _NotFound("there is no such request")
         return found

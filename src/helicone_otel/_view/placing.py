@@ -28,6 +28,8 @@ _MAX_TEXT: Final = 8192
 # The enumeration of OTLP; 0 is "unspecified".
 _KINDS: Final = ("INTERNAL", *KINDS)
 _SERVICE: Final = "service.name"
+# What the SDK calls a service that nobody named.
+_UNNAMED: Final = "unknown_service"
 
 
 class Held(NamedTuple):
@@ -179,7 +181,8 @@ def _as_the_sdk_has_it(value: Any) -> Any:
 def _facts(
     final: Mapping[str, Any], recorded: RecordedSpan, label: Mapping[str, Any]
 ) -> Iterator[tuple[str, str, str]]:
-    if service := recorded.resource.get(_SERVICE):
+    service = recorded.resource.get(_SERVICE)
+    if service and not service.startswith(_UNNAMED):
         yield "service", "", str(service)[:_MAX_FACT]
     for source in (final, recorded.attributes) if label is recorded.bears else (final,):
         if user := source.get(_wire.OTEL_USER_ID):

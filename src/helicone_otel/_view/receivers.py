@@ -29,7 +29,8 @@ _JSON: Final = "application/json"
 _READ: Final[dict[str, Callable[[bytes], Batch]]] = {_PROTOBUF: from_protobuf, _JSON: from_json}
 # Metrics and logs are taken and dropped: many apps send all signals to one endpoint, and would log errors for ever.
 _OTHER_SIGNALS: Final = ("/v1/metrics", "/v1/logs")
-_UNITS_PER_BYTE: Final = 4
+# The rest of the body may be still to come, so that the connection is of no use any more.
+_CLOSING: Final = {"Connection": "close"}
 _INVALID_ARGUMENT, _UNAVAILABLE = 3, 14
 _BAD_REQUEST, _SERVICE_UNAVAILABLE = 400, 503
 
@@ -64,9 +65,9 @@ class Receivers:
         if read is None:
             return PlainTextResponse(f"Content-Type: {_PROTOBUF} or {_JSON}\n", 415)
         try:
-            body = await self._bodies.read(request)
-            batch = await asyncio.to_thread(read, body)
-            await asyncio.wrap_future(self._intake.spans(batch))
+            async with self._bodies.read(request) as body:
+                batch = await asyncio.to_thread(read, body)
+                await asyncio.wrap_future(self._intake.spans(batch))
         except BodyError as error:
             return _failure(kind, error.status, error.message)
         except MalformedError as error:
@@ -82,7 +83,8 @@ class Receivers:
         if kind not in _READ:
             return PlainTextResponse(f"Content-Type: {_PROTOBUF} or {_JSON}\n", 415)
         try:
-            await self._bodies.read(request)
+            async with self._bodies.read(request):
+                pass
         except BodyError as error:
             return _failure(kind, error.status, error.message)
         return Response("{}" if kind == _JSON else b"", media_type=kind)
@@ -92,15 +94,15 @@ class Receivers:
     def _log(self, provider: str) -> Callable[[Request], Any]:
         async def log(request: Request) -> Response:
             try:
-                body = await self._bodies.read(request, MAX_UNITS * _UNITS_PER_BYTE)
-                # In the units of Helicone's worker. A body of fewer bytes has not more of them.
-                if len(body) > MAX_UNITS and len(body.decode(errors="replace").encode("utf-16-le")) // 2 > MAX_UNITS:
-                    return PlainTextResponse("Payload too large", _BAD_REQUEST)
-                headers = {name.lower(): value for name, value in request.headers.items()}
-                row = await asyncio.to_thread(read_row, body, headers, provider)
-                await asyncio.wrap_future(self._intake.row(row))
+                async with self._bodies.read(request) as body:
+                    # In the units of Helicone's worker. A body of fewer bytes has not more of them.
+                    if len(body) > MAX_UNITS and _units(body) > MAX_UNITS:
+                        return PlainTextResponse("Payload too large", _BAD_REQUEST)
+                    headers = {name.lower(): value for name, value in request.headers.items()}
+                    row = await asyncio.to_thread(read_row, body, headers, provider)
+                    await asyncio.wrap_future(self._intake.row(row))
             except BodyError as error:
-                return PlainTextResponse(error.message, error.status)
+                return PlainTextResponse(error.message, error.status, _CLOSING)
             except RefusedError as error:
                 return JSONResponse({"error": str(error)}, _BAD_REQUEST)
             except (BusyError, StoreError):
@@ -108,6 +110,10 @@ class Receivers:
             return PlainTextResponse("ok", headers={"helicone-id": row.id})
 
         return log
+
+
+def _units(body: bytes) -> int:
+    return len(body.decode(errors="replace").encode("utf-16-le")) // 2
 
 
 def _media_type(request: Request) -> str:
@@ -124,9 +130,10 @@ def _accepted(kind: str, refused: int) -> Response:
 
 def _failure(kind: str, status: int, message: str) -> Response:
     code = _UNAVAILABLE if status == _SERVICE_UNAVAILABLE else _INVALID_ARGUMENT
-    headers = {"Retry-After": "1"} if status == _SERVICE_UNAVAILABLE else {}
+    headers = {**_CLOSING, **({"Retry-After": "1"} if status == _SERVICE_UNAVAILABLE else {})}
     return Response(_encoded(Status(code=code, message=message), kind), status, headers, kind)
 
 
 def _encoded(message: Any, kind: str) -> bytes:
-    return MessageToJson(message, indent=None).encode() if kind == _JSON else message.SerializeToString()
+    encoded: bytes = MessageToJson(message, indent=None).encode() if kind == _JSON else message.SerializeToString()
+    return encoded

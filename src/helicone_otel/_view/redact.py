@@ -11,12 +11,14 @@ _SECRET_NAMES: Final = re.compile(
 )
 # `user:password@` in a URL, keys of providers, bearer tokens, Helicone's keys in the paths of URLs.
 _SECRETS: Final = re.compile(
-    r"(?<=//)[^\s/@'\"]+:[^\s/@'\"]+@|\b[sp]k-[\w-]{8,}|(?i:\bbearer\s+)[\w.~+/=-]{8,}|\bAKIA[A-Z0-9]{16}\b|\bgh[pousr]_\w{20,}"
+    r"(?<=//)[^\s/@'\"]+:[^\s/@'\"]+@"
+    r"|\b[sp]k-[\w-]{8,}"
+    r"|(?i:\bbearer\s+)[\w.~+/=-]{8,}"
+    r"|\bAKIA[A-Z0-9]{16}\b"
+    r"|\bgh[pousr]_\w{20,}"
 )
-# Of a file only its name: where it lies tells of the machine. Home folders and the like; a route such as `/v1/chat` stays.
-_FOLDERS: Final = re.compile(
-    r"(?:/(?:home|Users|root|usr|opt|var|tmp|private|srv|mnt|app|work|etc)|[A-Za-z]:\\+(?:Users|Program Files))(?:[/\\]+[^\s/\\:'\"<>|,]+)*[/\\]+(?=[^\s/\\:'\"<>|,]+)"
-)
+# Of a file only its name is shown: where it lies tells of a machine.
+_FOLDERS: Final = re.compile(r"(?:[A-Za-z]:)?(?:[/\\]+[^\s/\\:'\"<>|,]+)+[/\\]+(?=[^\s/\\])")
 _FILES: Final = frozenset({"code.filepath", "code.file.path", "exception.stacktrace"})
 # Of what made a span, its services are shown; hosts, processes and their arguments are not.
 _RESOURCES: Final = (

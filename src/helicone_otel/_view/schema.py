@@ -45,7 +45,8 @@ CREATE TABLE logs (id TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE requests (
     id TEXT PRIMARY KEY,
     session INTEGER NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, model TEXT, provider TEXT,
-    start INTEGER NOT NULL, "end" INTEGER NOT NULL, ttft INTEGER, input_tokens INTEGER, output_tokens INTEGER, error TEXT,
+    start INTEGER NOT NULL, "end" INTEGER NOT NULL, ttft INTEGER, input_tokens INTEGER, output_tokens INTEGER,
+    error TEXT,
     trace TEXT, span INTEGER, logged INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX requests_of_session ON requests (session, start);
@@ -55,8 +56,9 @@ CREATE INDEX requests_of_trace ON requests (trace);
 CREATE TABLE sessions (
     id INTEGER PRIMARY KEY,
     session_id TEXT NOT NULL, name TEXT NOT NULL,
-    start INTEGER NOT NULL DEFAULT 0, last INTEGER NOT NULL DEFAULT 0, requests INTEGER NOT NULL DEFAULT 0,
-    errors INTEGER NOT NULL DEFAULT 0, input_tokens INTEGER NOT NULL DEFAULT 0, output_tokens INTEGER NOT NULL DEFAULT 0,
+    start INTEGER NOT NULL DEFAULT 0, last INTEGER NOT NULL DEFAULT 0,
+    requests INTEGER NOT NULL DEFAULT 0, errors INTEGER NOT NULL DEFAULT 0,
+    input_tokens INTEGER NOT NULL DEFAULT 0, output_tokens INTEGER NOT NULL DEFAULT 0,
     kinds TEXT NOT NULL DEFAULT '{{}}', facts TEXT NOT NULL DEFAULT '{{}}', search TEXT NOT NULL DEFAULT '',
     UNIQUE (session_id, name)
 );

@@ -7,23 +7,25 @@ import errno
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
 from .._settings import Settings
 from .changes import Changes
-from .grpc_door import GrpcDoor, PortError
 from .intake import Intake
 from .pages import Pages
 from .placing import Placing
 from .receivers import Receivers
 from .store import Store
 from .worker import Worker
+
+if TYPE_CHECKING:
+    from .grpc_door import GrpcDoor
 
 PAGES_PORT: Final = 4316
 GRPC_PORT: Final = 4317
@@ -47,15 +49,15 @@ class Places:
     Attributes:
         host: The address of this machine.
         pages: The port of the pages; 0: a free one, as for the others.
-        grpc: That of OTLP/gRPC.
-        http: That of OTLP/HTTP and Helicone's log API.
+        grpc: That of OTLP/gRPC; `None`: nothing is received there.
+        http: That of OTLP/HTTP and Helicone's log API; `None`: nothing is received there.
         names: Host names by which others call this machine.
     """
 
     host: str = "127.0.0.1"
     pages: int = PAGES_PORT
-    grpc: int = GRPC_PORT
-    http: int = HTTP_PORT
+    grpc: int | None = GRPC_PORT
+    http: int | None = HTTP_PORT
     names: tuple[str, ...] = ()
 
 
@@ -64,6 +66,7 @@ class View:
 
     Attributes:
         url: The address of its pages.
+        http_url: That of OTLP/HTTP and Helicone's log API; `None` if it does not listen for them, as `grpc_address`.
         intake: Takes spans and rows from within this process.
         worker: Places them.
     """
@@ -73,27 +76,18 @@ class View:
         self._changes = Changes(store)
         self.worker = Worker(store, Placing(settings), self._changes.tell)
         self.intake = Intake(store, self.worker, self._changes.tell)
-        sockets: list[socket.socket] = []
-        try:
-            sockets += [_bound(places.host, places.pages, "the pages"), _bound(places.host, places.http, "OTLP/HTTP")]
-            self._grpc = GrpcDoor(self.intake, places.host, places.grpc)
-        except PortError as error:
-            for one in sockets:
-                one.close()
-            raise UsageError(_taken(places.grpc, "OTLP/gRPC")) from error
-        except UsageError:
-            for one in sockets:
-                one.close()
-            raise
-        self._sockets = sockets
-        self.url, self.http_url = (f"http://{_shown(places.host)}:{one.getsockname()[1]}" for one in sockets)
-        self.grpc_address = f"{_shown(places.host)}:{self._grpc.port}"
-        self._servers = [
-            _Server(application, one)
-            for application, one in zip(
-                self._applications(frozenset(places.names) | {places.host}), sockets, strict=True
-            )
-        ]
+        with ExitStack() as stack:
+            sockets = [stack.enter_context(closing(_bound(places.host, places.pages, "the pages")))]
+            if places.http is not None:
+                sockets.append(stack.enter_context(closing(_bound(places.host, places.http, "OTLP/HTTP"))))
+            self._grpc = _grpc_door(self.intake, places)
+            stack.pop_all()  # from here on they are the servers' to close
+        addresses = [f"http://{_shown(places.host)}:{one.getsockname()[1]}" for one in sockets]
+        self.url, self.http_url = addresses[0], addresses[1] if len(addresses) > 1 else None
+        self.grpc_address = f"{_shown(places.host)}:{self._grpc.port}" if self._grpc is not None else None
+        # The second, if there is one, belongs to the receivers.
+        applications = self._applications(frozenset(places.names) | {places.host})
+        self._servers = [_Server(application, one) for application, one in zip(applications, sockets, strict=False)]
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="view-http", daemon=True)
@@ -114,13 +108,15 @@ class View:
         """Begin to listen and to serve."""
         self.worker.start()
         self._thread.start()
-        self._grpc.start()
+        if self._grpc is not None:
+            self._grpc.start()
         if not self._ready.wait(_START_SECONDS):
             raise UsageError("the server does not start")
 
     def stop(self) -> None:
         """End: answer what was asked, write what arrived, close."""
-        self._grpc.stop(_GRACE)
+        if self._grpc is not None:
+            self._grpc.stop(_GRACE)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._end)
             self._thread.join(2 * _GRACE + 1)
@@ -136,7 +132,8 @@ class View:
         self._loop = asyncio.get_running_loop()
         self._changes.serve(self._loop)
         serving = asyncio.gather(*(server.serve(sockets=[server.listens]) for server in self._servers))
-        while not all(server.started for server in self._servers) and not serving.done():
+        # uvicorn tells of its start by no event.
+        while not all(server.started for server in self._servers) and not serving.done():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         self._ready.set()
         await serving
@@ -154,6 +151,9 @@ class _Server(uvicorn.Server):
                 log_level="critical",
                 access_log=False,
                 lifespan="off",
+                # The strict one, in Python: it bounds what may come before a body.
+                http="h11",
+                ws="none",
                 server_header=False,
                 timeout_keep_alive=_KEEP_ALIVE,
                 timeout_graceful_shutdown=int(_GRACE),
@@ -193,6 +193,18 @@ def viewing(file: Path | None, settings: Settings, places: Places) -> Iterator[V
         view.stop()
 
 
+def _grpc_door(intake: Intake, places: Places) -> GrpcDoor | None:
+    if places.grpc is None:
+        return None
+    # gRPC takes a second to load where it is not cached, and files are looked at without it.
+    from .grpc_door import GrpcDoor, PortError  # noqa: PLC0415
+
+    try:
+        return GrpcDoor(intake, places.host, places.grpc)
+    except PortError as error:
+        raise UsageError(_taken(places.grpc, "OTLP/gRPC")) from error
+
+
 def _bound(host: str, port: int, what: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
@@ -214,7 +226,10 @@ def _bound(host: str, port: int, what: str) -> socket.socket:
 
 
 def _taken(port: int, what: str) -> str:
-    return f"port {port}, for {what}, is taken: stop what listens there (a collector?), or ask for free ports with --free-ports"
+    return (
+        f"port {port}, for {what}, is taken: stop what listens there (a collector?), or ask for free ports with "
+        "--free-ports"
+    )
 
 
 def _shown(host: str) -> str:

@@ -119,8 +119,7 @@ class Store:
         results: list[tuple[_Job, Any, Exception | None]] = []
         try:
             with _transaction(self._connection):
-                for job in jobs:
-                    results.append((job, *self._written(job)))
+                results = [(job, *self._written(job)) for job in jobs]
             self.problem = None
             self.revision += 1
         except sqlite3.Error as error:
@@ -140,7 +139,11 @@ class Store:
         self._connection.execute("SAVEPOINT job")
         try:
             result = job.write(self._connection)
-        except sqlite3.OperationalError:
+        except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
+            if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.DataError):
+                self._connection.execute("ROLLBACK TO job")
+                self._connection.execute("RELEASE job")
+                return None, error
             raise
         except Exception as error:  # noqa: BLE001  # it goes to whoever waits for it
             self._connection.execute("ROLLBACK TO job")
@@ -222,7 +225,8 @@ def _hold(file: Path) -> sqlite3.Connection:
 
 def _connected(file: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(file, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA cache_size = -16000")
+    # In KiB; each thread that reads has a connection.
+    connection.execute("PRAGMA cache_size = -4000")
     return connection
 
 

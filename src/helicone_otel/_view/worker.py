@@ -17,6 +17,7 @@ from .store import BusyError, Store, StoreError
 _QUIET: Final = 0.25
 _SHARE: Final = 10
 _MAX_WAIT: Final = 30.0
+_STOP_SECONDS: Final = 3.0
 # So many spans are played together; the library remembers about twice as many that have ended.
 _GROUP: Final = 1000
 # Longer traces are cut: what lies beyond stands in no session.
@@ -54,7 +55,7 @@ class Worker:
             self._stopping = True
             self._wake.notify_all()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_STOP_SECONDS)
 
     def arrived(self, traces: Iterable[str]) -> None:
         """Take note that spans of these traces have been kept."""

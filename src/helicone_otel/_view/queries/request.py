@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
@@ -18,18 +17,13 @@ from ..content import Content, Event, content_of_span
 from ..logs import content_of_row
 from ..redact import shown, shown_attributes, shown_resource
 from .numbers import colour_of, milliseconds
+from .traces import Traces
 
 _PAGE: Final = "https://us.helicone.ai/requests?requestId="
-_MAX_SPANS: Final = 200
-_MAX_DEPTH: Final = 128
 _REQUEST: Final = """
-SELECT r.id, s.session_id, s.name, r.path, r.kind, r.name, r.model, r.provider, r.start, r."end", r.ttft, r.input_tokens,
-    r.output_tokens, r.error, r.trace, r.span, r.logged, r.session
+SELECT r.id, s.session_id, s.name, r.path, r.kind, r.name, r.model, r.provider, r.start, r."end", r.ttft,
+    r.input_tokens, r.output_tokens, r.error, r.trace, r.span, r.logged, r.session
 FROM requests r JOIN sessions s ON s.id = r.session WHERE r.id = ?
-"""
-_SPANS: Final = """
-SELECT s.id, s.span, s.parent, s.name, p.kind, p.path, s.start, s."end", s.error, p.request
-FROM spans s LEFT JOIN places p ON p.id = s.id WHERE s.trace = ? ORDER BY s.start LIMIT 20000
 """
 # Helicone's session headers, as they stand among captured ones. Its key is none of them.
 _HEADERS: Final = {
@@ -45,12 +39,13 @@ _HEADERS: Final = {
 _PROPERTY: Final = _wire.PROPERTY_HEADER_PREFIX.lower()
 
 
-def request(connection: sqlite3.Connection, id_: str) -> dict[str, Any] | None:
+def request(traces: Traces, id_: str) -> dict[str, Any] | None:
     """Return a request; `None` if there is none of that id."""
+    connection = traces.connection
     row = connection.execute(_REQUEST, (id_,)).fetchone()
     if row is None:
         return None
-    span = _Span(connection, row["trace"], row["span"]) if row["span"] is not None else None
+    span = _Span(traces, row["trace"], row["span"]) if row["span"] is not None else None
     logged = connection.execute("SELECT data FROM logs WHERE id = ?", (id_,)).fetchone() if row["logged"] else None
     content = _content(row["kind"], span, json.loads(logged[0]) if logged else None)
     return {
@@ -88,9 +83,9 @@ def _content(kind: str, span: _Span | None, row: Mapping[str, Any] | None) -> Co
     if row is None:
         return told
     logged = content_of_row(row)
-    return Content(
-        *(one if _says(one) else other if other is not None else one for one, other in zip(told, logged, strict=True))
-    )
+    silent = [field for field in Content._fields if not _says(getattr(told, field))]
+    better = {field: getattr(logged, field) for field in silent if getattr(logged, field) is not None}
+    return told._replace(**better)
 
 
 def _says(part: Any) -> bool:
@@ -109,73 +104,33 @@ def _beside(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, str |
 class _Span:
     """The span of a request, and those around it."""
 
-    def __init__(self, connection: sqlite3.Connection, trace: str, number: int) -> None:
+    def __init__(self, traces: Traces, trace: str, number: int) -> None:
         sql = "SELECT s.data, r.data, s.scope, s.span FROM spans s JOIN resources r ON r.id = s.resource WHERE s.id = ?"
-        data, resource, self._scope, self._id = connection.execute(sql, (number,)).fetchone()
+        data, resource, self._scope, self._id = traces.connection.execute(sql, (number,)).fetchone()
         span = Span.FromString(data)
-        self._connection = connection
+        self._traces = traces
         self._trace = trace
         self.attributes = attributes_of(span.attributes)
         self._resource = attributes_of(Resource.FromString(resource).attributes)
-        self.events = [
-            Event(event.name, event.time_unix_nano, attributes_of(event.attributes)) for event in span.events
-        ]
+        self.events = [Event(one.name, one.time_unix_nano, attributes_of(one.attributes)) for one in span.events]
 
     def data(self) -> dict[str, Any]:
         """Return what the span tells beside its content."""
-        around = self._around()
+        around = self._traces.around(self._trace, self._id)
         return {
             "headers": self._headers(around),
             "attributes": shown_attributes(self.attributes),
             "events": [
-                {
-                    "name": event.name,
-                    "at_ms": milliseconds(event.time),
-                    "attributes": shown_attributes(event.attributes),
-                }
-                for event in self.events
+                {"name": one.name, "at_ms": milliseconds(one.time), "attributes": shown_attributes(one.attributes)}
+                for one in self.events
             ],
             "resource": shown_resource(self._resource),
             "scope": self._scope,
             "trace": {
                 "trace_id": self._trace,
                 "span_id": self._id,
-                "spans": [self._span_data(row) for row in around],
+                "spans": [_span_data(row, self._id) for row in around],
             },
-        }
-
-    def _around(self) -> list[sqlite3.Row]:
-        """Return the spans above, beside and below, parents first."""
-        rows = self._connection.execute(_SPANS, (self._trace,)).fetchall()
-        by_id = {row["span"]: row for row in rows}
-        children: defaultdict[str, list[sqlite3.Row]] = defaultdict(list)
-        for row in rows:
-            children[row["parent"] if row["parent"] in by_id else ""].append(row)
-        line = _line(by_id, self._id)
-        wanted = set(line)
-        for parent in line[1:2] or [""]:
-            wanted.update(row["span"] for row in children[parent][:_MAX_SPANS])
-        below = [self._id]
-        while below and len(wanted) < _MAX_SPANS:
-            inner = [row["span"] for row in children[below.pop()]]
-            below += [one for one in inner if one not in wanted or one == self._id]
-            wanted.update(inner)
-        ordered = [by_id[one] for one in reversed(line)]
-        ordered += [row for row in rows if row["span"] in wanted and row["span"] not in line]
-        return ordered[:_MAX_SPANS]
-
-    def _span_data(self, row: sqlite3.Row) -> dict[str, Any]:
-        return {
-            "span_id": row["span"],
-            "parent_id": row["parent"] or None,
-            "name": row["name"],
-            "kind": row["kind"],
-            "path": row["path"],
-            "start_ms": milliseconds(row["start"]),
-            "end_ms": milliseconds(row["end"]),
-            "error": row["error"],
-            "request": row["request"],
-            "this": row["span"] == self._id,
         }
 
     def _headers(self, around: Sequence[sqlite3.Row]) -> list[list[str]]:
@@ -187,18 +142,23 @@ class _Span:
                 break
             if row["parent"] in inside:
                 inside.add(row["span"])
-                (data,) = self._connection.execute("SELECT data FROM spans WHERE id = ?", (row["id"],)).fetchone()
-                found = _captured(attributes_of(Span.FromString(data).attributes))
+                found = _captured(self._traces.attributes(row["id"]))
         return found
 
 
-def _line(by_id: Mapping[str, sqlite3.Row], span: str) -> list[str]:
-    """Return a span and what stands above it, from the inside out."""
-    line: list[str] = []
-    while span in by_id and span not in line and len(line) < _MAX_DEPTH:
-        line.append(span)
-        span = by_id[span]["parent"]
-    return line
+def _span_data(row: sqlite3.Row, this: str) -> dict[str, Any]:
+    return {
+        "span_id": row["span"],
+        "parent_id": row["parent"] or None,
+        "name": row["name"],
+        "kind": row["kind"],
+        "path": row["path"],
+        "start_ms": milliseconds(row["start"]),
+        "end_ms": milliseconds(row["end"]),
+        "error": row["error"],
+        "request": row["request"],
+        "this": row["span"] == this,
+    }
 
 
 def _captured(attributes: Mapping[str, Any]) -> list[list[str]]:

@@ -18,7 +18,8 @@ _REQUESTS: Final = """
 SELECT id, path, kind, name, model, start, "end", ttft, input_tokens, output_tokens, error
 FROM requests WHERE session = ? ORDER BY start, "end", id
 """
-# The steps of a session, and above which of them another step of the same path stands: a wrapper and what it wraps are one run.
+# The steps of a session, and above which of them another step of the same path stands: a wrapper and what it
+# wraps are one run.
 _STEPS: Final = """
 SELECT p.path, p.kind, p.start, p."end", p.error, p.request IS NOT NULL,
     EXISTS (SELECT 1 FROM spans s JOIN spans a ON a.trace = s.trace AND a.span = s.parent JOIN places o ON o.id = a.id

@@ -23,6 +23,7 @@ SORTS: Final = {
     "name": "name COLLATE NOCASE",
     "id": "session_id",
 }
+_NO_FACTS: Final[Mapping[str, Any]] = {"users": [], "properties": {}, "models": [], "services": []}
 _COLUMNS: Final = "id, session_id, name, start, last, requests, errors, input_tokens, output_tokens, kinds, facts"
 
 
@@ -61,7 +62,8 @@ def names(connection: sqlite3.Connection, chosen: Filter, contains: str) -> dict
     """Return the names of sessions with counts, last used first."""
     where, values = chosen.clause()
     rows = connection.execute(
-        f"SELECT name, count(*), sum(errors > 0), max(last) FROM sessions WHERE {where} GROUP BY name ORDER BY max(last) DESC",
+        f"SELECT name, count(*), sum(errors > 0), max(last) FROM sessions WHERE {where} "
+        "GROUP BY name ORDER BY max(last) DESC",
         values,
     ).fetchall()
     rows = [row for row in rows if contains.casefold() in row[0].casefold()]
@@ -119,7 +121,7 @@ def session_data(row: sqlite3.Row) -> dict[str, Any]:
         "input_tokens": input_tokens,
         "output_tokens": output_tokens,
         "tokens": input_tokens + output_tokens,
-        **{"users": [], "properties": {}, "models": [], "services": []},
+        **_NO_FACTS,
         **json.loads(facts),
     }
 

@@ -71,7 +71,7 @@ export function paintRows(context, view) {
       context.fillRect(0, top, size.width, ROW);
     }
     context.globalAlpha = 1;
-    if (row.isOpen) paintExtent(context, row.node, top, shown, scale, view.isDim(row.path));
+    if (row.isOpen || !row.bars.length) paintExtent(context, row.node, top, shown, scale, view.isDim(row.path));
     for (const [bar, ...box] of barsOf(row, top, shown, scale)) paintBar(context, bar, box, view, row, scale);
   }
   context.globalAlpha = 1;

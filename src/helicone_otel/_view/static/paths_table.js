@@ -34,14 +34,14 @@ export class PathsTable {
 
   #columns() {
     return [
-      { field: "path", title: "Path", minWidth: 240, widthGrow: 3, formatter: cell((value, row) => this.#opener(value, row)) },
-      { field: "kind", title: "Kind", width: 100, formatter: cell((value) => el("span.badge", {}, kind(value))) },
-      number("count", "Requests", count, { width: 104 }),
-      number("sessions", "Sessions", count, { width: 100 }),
-      number("p50", "Median", duration, { width: 100 }),
-      number("p95", "p95", duration, { width: 100 }),
-      number("change", "Change", change, { width: 104, headerTooltip: "The median of the newer half of the sessions against that of the older half" }),
-      number("error_rate", "Error rate", (value) => el(`span${value ? ".bad" : ""}`, {}, percent(value)), { width: 108 }),
+      { field: "path", title: "Path", minWidth: 180, widthGrow: 3, formatter: cell((value, row) => this.#opener(value, row)) },
+      { field: "kind", title: "Kind", width: 92, formatter: cell((value) => el("span.badge", {}, kind(value))) },
+      number("count", "Requests", count, { width: 92 }),
+      number("sessions", "Sessions", count, { width: 88 }),
+      number("p50", "Median", duration, { width: 88 }),
+      number("p95", "p95", duration, { width: 88 }),
+      number("change", "Change", change, { width: 92, headerTooltip: "The median of the newer half of the sessions against that of the older half" }),
+      number("error_rate", "Error rate", (value) => el(`span${value ? ".bad" : ""}`, {}, percent(value)), { width: 100 }),
       { field: "share", title: "Share of time", minWidth: 150, widthGrow: 1, formatter: cell(share) },
     ];
   }

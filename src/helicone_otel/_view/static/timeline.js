@@ -115,7 +115,7 @@ export class Timeline {
       chosen: request?.id,
       hueOf: (of) => this.model.hueOf(of),
       isDim: (of) => path !== null && !Model.isWithin(of, path),
-      isChosenRow: (row) => (request ? row.request?.id === request.id : Boolean(row.node) && row.path === path),
+      isChosenRow: (row) => (request ? row.request?.id === request.id : Boolean(row.node) && !row.node.isGroup && row.path === path),
     });
     if (this.#drag) this.#drawDrag(context, size, look);
   }

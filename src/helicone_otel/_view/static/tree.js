@@ -60,7 +60,7 @@ export class Tree {
   #mark() {
     for (const [place, element] of this.#elements) {
       const row = this.rows[place];
-      const isChosen = this.selection.request ? row.request?.id === this.selection.request.id : row.node && row.path === this.selection.path;
+      const isChosen = this.selection.request ? row.request?.id === this.selection.request.id : row.node && !row.node.isGroup && row.path === this.selection.path;
       element.setAttribute("aria-selected", String(Boolean(isChosen)));
       element.classList.toggle("active", place === this.#active);
     }
@@ -138,7 +138,7 @@ function rowElement(row, place) {
       title: node ? line(row.path, 400) : line(request.error ?? request.name, 400),
     },
     el("span.caret", {}, row.foldable ? "›" : ""),
-    swatch(node ? node.colour : null),
+    swatch(node && !node.isGroup ? node.colour : null),
     el("span.label", { dir: "auto" }, line(node ? node.segment || node.path : request.name)),
     node && request && request.name !== node.segment ? el("span.what", { dir: "auto" }, line(request.name)) : null,
     el("span.badge", {}, kind(request?.kind ?? node.kind)),
@@ -149,7 +149,7 @@ function rowElement(row, place) {
   );
   element.style.top = `${place * ROW}px`;
   element.style.paddingLeft = `${(row.level - 1) * 15 + 6}px`;
-  element.classList.toggle("leaf", !node);
+  element.classList.toggle("leaf", !node || Boolean(node.isGroup));
   return element;
 }
 

@@ -47,8 +47,8 @@ export class Waterfall {
 
   /** Takes a newer state of the same session. */
   update(model) {
-    const isNew = new Set(model.openAtFirst());
-    for (const path of isNew) if (!this.model.nodes.has(path)) this.open.add(path);
+    const known = new Set(this.model.foldable());
+    for (const fold of model.openAtFirst()) if (!known.has(fold)) this.open.add(fold);
     this.model = this.timeline.model = this.ruler.model = model;
     this.window.grow(model.length);
     this.#lay();
@@ -58,7 +58,7 @@ export class Waterfall {
     const rows = this.model.rows(this.open);
     this.timeline.rows = rows;
     this.tree.show(rows, this.selection);
-    byId("fold").textContent = this.model.foldable().some((path) => this.open.has(path)) ? "Collapse all" : "Expand all";
+    byId("fold").textContent = this.model.foldable().some((fold) => this.open.has(fold)) ? "Collapse all" : "Expand all";
     this.measure();
   }
 
@@ -76,15 +76,15 @@ export class Waterfall {
   // --- what is open -------------------------------------------------------------------------
 
   #toggle(row) {
-    if (!this.open.delete(row.path)) this.open.add(row.path);
+    if (!this.open.delete(row.fold)) this.open.add(row.fold);
     this.#lay();
-    announce(`${line(row.node.segment)} ${this.open.has(row.path) ? "expanded" : "collapsed"}`);
+    announce(`${line(row.node.segment)} ${this.open.has(row.fold) ? "expanded" : "collapsed"}`);
   }
 
   #foldAll() {
-    const paths = this.model.foldable();
-    const isOpen = paths.some((path) => this.open.has(path));
-    this.open = new Set(isOpen ? [] : paths);
+    const all = this.model.foldable();
+    const isOpen = all.some((fold) => this.open.has(fold));
+    this.open = new Set(isOpen ? [] : all);
     this.scroller.scrollTop = 0;
     this.#lay();
   }
@@ -114,9 +114,7 @@ export class Waterfall {
   }
 
   #openTo(path, request) {
-    const line_ = this.model.lineOf(path);
-    const needed = request ? line_ : line_.slice(1);
-    const closed = needed.filter((one) => !this.open.has(one));
+    const closed = this.model.foldsTo(path, request).filter((one) => !this.open.has(one));
     if (!closed.length) return;
     closed.forEach((one) => this.open.add(one));
     this.#lay();
@@ -155,7 +153,7 @@ export class Waterfall {
   }
 
   #stepRow(step) {
-    const rows = this.timeline.rows.filter((row) => row.node);
+    const rows = this.timeline.rows.filter((row) => row.node && !row.node.isGroup);
     const at = rows.findIndex((row) => row.path === this.selection.path);
     const next = rows[Math.min(rows.length - 1, Math.max(0, at + step))];
     if (!next) return;

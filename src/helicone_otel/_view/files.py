@@ -14,14 +14,13 @@ from .._explain.otlp import RESOURCE_SPANS
 from .._explain.recorded import NotReadable
 from .._settings import Settings
 from .arrived import MalformedError, from_document
-from .keeping import held_spans, keep_places, keep_spans, waiting_traces
-from .placing import Placing, groups_of
+from .keeping import keep_spans, waiting_traces
+from .placed import place_traces
+from .placing import Placing
 from .store import Store
 
 # One line: a request that the Collector took is no longer than this.
 _MAX_LINE: Final = 64 * 1024 * 1024
-_GROUP: Final = 1000
-_MAX_TRACE: Final = 50_000
 
 
 def fill(store: Store, settings: Settings, files: Sequence[Path]) -> int:
@@ -34,7 +33,8 @@ def fill(store: Store, settings: Settings, files: Sequence[Path]) -> int:
     skipped = 0
     for file in files:
         skipped += _fill_from(store, file)
-    _place_all(store, Placing(settings))
+    for _ in place_traces(store, Placing(settings), waiting_traces(store.reader)):
+        pass
     return skipped
 
 
@@ -82,12 +82,3 @@ def _read(text: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
-
-
-def _place_all(store: Store, placing: Placing) -> None:
-    waiting = waiting_traces(store.reader)
-    traces = (held_spans(store.reader, trace, _MAX_TRACE) for trace in waiting)
-    for group in groups_of(traces, _GROUP):
-        placed = placing.place(group)
-        seen = {span.trace: waiting[span.trace] for span in group}
-        store.write(lambda connection, s=seen, p=placed: keep_places(connection, s, p)).result()  # type: ignore[misc]

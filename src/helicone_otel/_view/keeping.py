@@ -32,6 +32,11 @@ _HELD: Final = """
 SELECT s.id, s.trace, s.span, s.parent, s.name, s.scope, s.start, s."end", s.error, r.data, s.data
 FROM spans s JOIN resources r ON r.id = s.resource WHERE s.trace = ? ORDER BY s.start LIMIT ?
 """
+_WITHIN: Final = """
+SELECT s.id, s.trace, s.span, s.parent, s.name, s.scope, s.start, s."end", s.error, r.data, s.data
+FROM resources r JOIN spans s ON s.resource = r.id AND s.parent = ''
+WHERE r.data = ? AND s.start BETWEEN ? AND ? AND s."end" <= ? AND s.trace != ? ORDER BY s.start LIMIT ?
+"""
 _PLACE: Final = """
 INSERT OR REPLACE INTO places (id, trace, session, path, kind, request, start, "end", error) VALUES (?,?,?,?,?,?,?,?,?)
 """
@@ -79,6 +84,12 @@ def waiting_traces(connection: sqlite3.Connection) -> dict[str, int]:
 def held_spans(connection: sqlite3.Connection, trace: str, limit: int) -> list[Held]:
     """Return the spans of a trace, the first `limit` of them."""
     return [Held(*row) for row in connection.execute(_HELD, (trace, limit))]
+
+
+def spans_within(connection: sqlite3.Connection, around: Held, limit: int) -> list[Held]:
+    """Return roots of other traces that the same process began and ended during a span."""
+    values = (around.resource, around.start, around.end, around.end, around.trace, limit)
+    return [Held(*row) for row in connection.execute(_WITHIN, values)]
 
 
 def keep_places(connection: sqlite3.Connection, seen: Mapping[str, int], placed: Sequence[Placed]) -> list[int]:

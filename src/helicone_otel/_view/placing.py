@@ -7,7 +7,7 @@ the library was at work in the app, its label stands on the span and holds, also
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +17,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from .. import _wire
 from .._explain.recorded import KINDS, NotReadable, RecordedSpan, Recording, in_order
 from .._explain.replay import Replay, Replayed
+from .._record import Record
 from .._registry import Registry
 from .._requests import request_id
 from .._settings import Settings
@@ -57,6 +58,7 @@ class Placed(NamedTuple):
         request: The id of the row that it is in Helicone; `None`: it is no request.
         call: What it tells of its call, if it is a request.
         facts: What its session is found by: (what, name, value).
+        alone: It may wrap a call that is in a trace of its own: with nothing above, neither is the other's parent.
     """
 
     held: Held
@@ -66,10 +68,14 @@ class Placed(NamedTuple):
     request: str | None
     call: Call | None
     facts: tuple[tuple[str, str, str], ...]
+    alone: bool = False
 
 
 class Placing:
-    """Places the spans of whole traces.
+    """Places the spans of a trace.
+
+    Each trace by itself, but for neighbours that are named: in the store are those of many processes, and
+    what they are must not depend on what arrived at the same time.
 
     Args:
         settings: The user's: which hosts are gateways, which attributes name sessions, dialects of their own.
@@ -80,14 +86,20 @@ class Placing:
         self._settings = replace(settings, session_id=None, session_name=None, session_path="/")
         self._resources: dict[bytes, dict[str, Any]] = {}
 
-    def place(self, spans: Sequence[Held]) -> list[Placed]:
-        """Return those spans that stand in a session. No two may have one span id."""
-        by_key = {(span.trace, span.span): span for span in spans}
-        recorded = [self._recorded(span) for span in spans]
+    def place(self, spans: Sequence[Held], beside: Sequence[Held] = ()) -> list[Placed]:
+        """Return those spans of a trace that stand in a session.
+
+        Args:
+            spans: The trace's.
+            beside: Spans of other traces that the same process made meanwhile.
+        """
+        by_id = {span.span: span for span in spans}
+        recorded = [self._recorded(span) for span in (*(one for one in beside if one.span not in by_id), *spans)]
         registry = Registry(self._settings)
         placed = []
         for replayed in Replay(Recording(_ordered(recorded)), registry).run():
-            found = self._placed(by_key[replayed.recorded.key], replayed)
+            held = by_id.get(replayed.recorded.span_id)
+            found = self._placed(held, replayed) if held is not None else None
             if found is not None:
                 placed.append(found)
         return placed
@@ -112,6 +124,7 @@ class Placing:
             str(request) if request else None,
             call_of(held.data, str(kind), segment or recorded.name, recorded.attributes) if request else None,
             tuple(_facts(replayed.final.attributes or {}, recorded, label)),
+            alone=request is not None and record is not None and _is_alone(record),
         )
 
     def _recorded(self, held: Held) -> RecordedSpan:
@@ -155,6 +168,10 @@ class Placing:
         return found
 
 
+def _is_alone(record: Record) -> bool:
+    return record.parent is None and record.reading.row is not None and record.reading.row.detached
+
+
 _LABEL: Final = (_wire.SESSION_ID, _wire.SESSION_PATH, _wire.SESSION_NAME, _wire.SPAN_KIND, _wire.REQUEST_ID)
 # Of a resource, only these name a session.
 _NAMING: Final = frozenset({_SERVICE, "service.namespace"})
@@ -190,18 +207,3 @@ def _facts(
         for key in source:
             if key.startswith(_wire.PROPERTY_PREFIX):
                 yield "property", key.removeprefix(_wire.PROPERTY_PREFIX)[:_MAX_FACT], str(source[key])[:_MAX_FACT]
-
-
-def groups_of(traces: Iterable[Sequence[Held]], size: int) -> Iterator[list[Held]]:
-    """Yield traces put together to be played at once: up to `size` spans, no two with the same id."""
-    group: list[Held] = []
-    ids: set[str] = set()
-    for trace in traces:
-        those = {span.span for span in trace}
-        if group and (len(group) + len(trace) > size or not ids.isdisjoint(those)):
-            yield group
-            group, ids = [], set()
-        group += trace
-        ids |= those
-    if group:
-        yield group

@@ -25,6 +25,8 @@ CREATE TABLE spans (
     UNIQUE (trace, span)
 );
 
+CREATE INDEX spans_at_roots ON spans (resource, start) WHERE parent = '';
+
 -- How many arrivals a trace has had, and how many of them are in sessions by now.
 CREATE TABLE traces (trace TEXT PRIMARY KEY, seen INTEGER NOT NULL, placed INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX traces_waiting ON traces (trace) WHERE placed < seen;

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from .._guard import swallow
-from .keeping import held_spans, keep_places, waiting_traces
-from .placing import Held, Placing, groups_of
+from .keeping import waiting_traces
+from .placed import place_traces
+from .placing import Placing
 from .store import BusyError, Store, StoreError
 
 # A trace is read again when nothing of it has come for so long, and while it grows only as often as
@@ -18,10 +19,8 @@ _QUIET: Final = 0.25
 _SHARE: Final = 10
 _MAX_WAIT: Final = 30.0
 _STOP_SECONDS: Final = 3.0
-# So many spans are played together; the library remembers about twice as many that have ended.
-_GROUP: Final = 1000
-# Longer traces are cut: what lies beyond stands in no session.
-MAX_TRACE: Final = 50_000
+# So many traces are taken up at a time.
+_TOGETHER: Final = 500
 
 
 class Worker:
@@ -86,7 +85,7 @@ class Worker:
             self._idle = True
             while not self._stopping:
                 now = time.monotonic()
-                due = [trace for trace, at in self._due.items() if at <= now][:_GROUP]
+                due = [trace for trace, at in self._due.items() if at <= now][:_TOGETHER]
                 if due:
                     for trace in due:
                         del self._due[trace]
@@ -102,30 +101,23 @@ class Worker:
                 self._due.setdefault(trace, time.monotonic() + 1)
 
     def _place(self, traces: list[str]) -> None:
-        for group in groups_of(self._read(traces), _GROUP):
+        began = time.monotonic()
+        for placed, changed in place_traces(self._store, self._placing, self._while_running(traces)):
+            self._changed(changed)
+            self._take_time(placed, time.monotonic() - began)
+            began = time.monotonic()
+
+    def _while_running(self, traces: Iterable[str]) -> Iterator[str]:
+        for trace in traces:
             if self._stopping:
                 return
-            began = time.monotonic()
-            placed = self._placing.place(group)
-            seen = {span.trace: self._seen[span.trace] for span in group}
-            done = self._store.write(lambda connection, s=seen, p=placed: keep_places(connection, s, p))  # type: ignore[misc]
-            self._changed(done.result())
-            self._take_time(group, time.monotonic() - began)
+            yield trace
 
-    def _read(self, traces: list[str]) -> Iterable[list[Held]]:
-        # How many have arrived is read first: what comes in between is read twice rather than never.
-        self._seen: dict[str, int] = {}
-        for trace in traces:
-            row = self._store.reader.execute("SELECT seen FROM traces WHERE trace = ?", (trace,)).fetchone()
-            if row is not None:
-                self._seen[trace] = row[0]
-                yield held_spans(self._store.reader, trace, MAX_TRACE)
-
-    def _take_time(self, group: list[Held], seconds: float) -> None:
+    def _take_time(self, traces: list[str], seconds: float) -> None:
+        """Leave traces alone for a while that what they cost is a small part of."""
         now = time.monotonic()
+        wait = min(seconds / len(traces) * _SHARE, _MAX_WAIT)
         with self._wake:
             self._not_before = {trace: at for trace, at in self._not_before.items() if at > now}
-            for trace in {span.trace for span in group}:
-                wait = min(seconds * len(group) / _GROUP * _SHARE, _MAX_WAIT)
-                if wait > _QUIET:
-                    self._not_before[trace] = now + wait
+            if wait > _QUIET:
+                self._not_before.update(dict.fromkeys(traces, now + wait))

@@ -4,6 +4,7 @@ import { echarts } from "/parts/echarts/index.js";
 
 import { isDark, token, whenSchemeChanges } from "./colour.js";
 
+const PAUSE = 40;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** A chart in an element; `option()` makes what it shows, anew when the colours change. */
@@ -14,7 +15,7 @@ export class Chart {
     element.setAttribute("role", "img");
     element.setAttribute("aria-label", label);
     this.chart = null;
-    new ResizeObserver(() => this.chart?.resize()).observe(element);
+    new ResizeObserver(() => (this.chart ? this.chart.resize() : this.#draw())).observe(element);
     whenSchemeChanges(() => this.#draw());
   }
 
@@ -28,11 +29,15 @@ export class Chart {
     this.chart.on(event, listener);
   }
 
+  /** Draws once what is asked for several times in a row, and not before what is more urgent. */
   #draw() {
-    if (!this.option) return;
-    this.chart ??= echarts.init(this.element, null, { renderer: "canvas" });
-    this.chart.resize();
-    this.chart.setOption({ ...base(), ...this.option() }, { notMerge: true });
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => {
+      if (!this.option || !this.element.clientWidth) return;
+      this.chart ??= echarts.init(this.element, null, { renderer: "canvas" });
+      this.chart.resize();
+      this.chart.setOption({ ...base(), ...this.option() }, { replaceMerge: ["series"] });
+    }, PAUSE);
   }
 }
 

@@ -7,11 +7,14 @@ const LIGHT = { lightness: [0.53, 0.44, 0.6], chroma: [0.13, 0.075] };
 const DARK = { lightness: [0.74, 0.65, 0.84], chroma: [0.125, 0.065] };
 // From here on dark text is easier to read on a colour than white.
 const PALE = 0.57;
-const dark = matchMedia("(prefers-color-scheme: dark)");
+const scheme = matchMedia("(prefers-color-scheme: dark)");
+// Asked for with every bar.
+let isDarkNow = scheme.matches;
+scheme.addEventListener("change", () => (isDarkNow = scheme.matches));
 const made = new Map();
 
-export const isDark = () => dark.matches;
-export const whenSchemeChanges = (listener) => dark.addEventListener("change", listener);
+export const isDark = () => isDarkNow;
+export const whenSchemeChanges = (listener) => scheme.addEventListener("change", listener);
 /** `#rrggbb` of a hue. */
 export function colour(hue) {
   const key = isDark() ? hue + 1000 : hue;

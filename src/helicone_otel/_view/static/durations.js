@@ -8,6 +8,7 @@ import { Model } from "./model.js";
 import { line } from "./text.js";
 
 const MOST = 40;
+const DOTS = 80;
 const ROW = 30;
 // Where the slowest takes this many times as long as the quickest, a linear axis shows only the slowest.
 const WIDE = 50;
@@ -40,7 +41,7 @@ export class Durations {
   draw() {
     if (!this.rows) return;
     this.chart.show(() => this.#option());
-    fill(this.table, this.#table());
+    if (!this.table.hidden) fill(this.table, this.#table());
   }
 
   #option() {
@@ -86,7 +87,7 @@ export class Durations {
 
   #dots() {
     const data = this.rows.flatMap((row, place) =>
-      row.values.map((value) => ({
+      picked(row.values).map((value) => ({
         value: [value, place],
         path: row.path,
         itemStyle: { color: colour(row.colour), opacity: 0.6 * this.#opacity(row.path) },
@@ -133,6 +134,12 @@ export class Durations {
     const numbers = [count(row.count), row.errors ? count(row.errors) : "", ...["min", "p50", "p95", "max", "total"].map((key) => duration(row[key])), percent(row.share)];
     return el("tr", {}, el("td", {}, button), numbers.map((text) => el("td.number", {}, text)));
   }
+}
+
+// Values are sorted: every so manieth of many shows their shape.
+function picked(values) {
+  const step = Math.max(1, values.length / DOTS);
+  return Array.from({ length: Math.min(values.length, DOTS) }, (_none, place) => values[Math.floor(place * step)]);
 }
 
 // The end of a path tells most.

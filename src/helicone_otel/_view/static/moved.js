@@ -41,7 +41,7 @@ export class Moved {
   draw() {
     if (!this.found) return;
     this.chart.show(() => this.#option());
-    fill(this.table, this.#table());
+    if (!this.table.hidden) fill(this.table, this.#table());
   }
 
   #paths() {

@@ -6,6 +6,9 @@ import { cell, number, pathCell, table } from "./table.js";
 import { line } from "./text.js";
 
 const HEIGHT = "min(60vh, 640px)";
+// Known, a height need not be measured.
+const ROW = 36;
+const BUFFER = 4 * ROW;
 
 export class RequestsTable {
   #table = null;
@@ -41,7 +44,7 @@ export class RequestsTable {
       number("output_tokens", "out", count, { width: 80 }),
       { field: "error", title: "Error", minWidth: 120, widthGrow: 1, formatter: cell((value) => (value === null ? "" : el("span.bad", {}, line(value, 80)))) },
     ];
-    this.#table = table(this.element, { height: HEIGHT, index: "id", columns, data: this.#rows(), initialSort: [{ column: "offset", dir: "asc" }] });
+    this.#table = table(this.element, { height: HEIGHT, rowHeight: ROW, renderVerticalBuffer: BUFFER, index: "id", columns, data: this.#rows(), initialSort: [{ column: "offset", dir: "asc" }] });
     this.#table.on("rowClick", (_event, row) => this.choose(this.model.byId.get(row.getData().id), this));
     this.#table.on("tableBuilt", () => {
       this.#isBuilt = true;

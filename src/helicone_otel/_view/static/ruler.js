@@ -108,5 +108,5 @@ function label(at, step) {
   if (at < step / 2) return "0";
   if (at < 1000 && step < 1000) return step < 1 ? `${at.toFixed(step < 0.1 ? 2 : 1)} ms` : `${Math.round(at)} ms`;
   if (at < 60000) return `${(at / 1000).toFixed(step < 10 ? 3 : step < 100 ? 2 : step < 1000 ? 1 : 0)} s`;
-  return duration(at);
+  return duration(at).replace(" 00 s", "");
 }

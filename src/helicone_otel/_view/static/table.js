@@ -4,7 +4,7 @@ import { TabulatorFull } from "/parts/tabulator/tabulator_esm.min.mjs";
 
 import { colour } from "./colour.js";
 import { el } from "./dom.js";
-import { line } from "./text.js";
+import { line, visible } from "./text.js";
 
 export function table(element, options) {
   return new TabulatorFull(element, {
@@ -19,7 +19,7 @@ export function table(element, options) {
 export function cell(make) {
   return (place) => {
     const made = make(place.getValue(), place.getData());
-    return made instanceof Node ? made : el("span", {}, made ?? "");
+    return made instanceof Node ? made : document.createTextNode(visible(made));
   };
 }
 

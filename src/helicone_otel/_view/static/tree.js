@@ -7,7 +7,7 @@ import { count, duration, kind, plural } from "./format.js";
 import { line } from "./text.js";
 
 export const ROW = 28;
-const BEYOND = 8;
+const BEYOND = 5;
 
 export class Tree {
   #elements = new Map();

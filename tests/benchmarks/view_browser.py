@@ -46,11 +46,11 @@ SCROLL = """async (selector) => {
 def main() -> int:
     """Measure, print, and return 1 if a budget is missed and that was asked for."""
     from chromium import browsing
-    from view_seed import fill, request_of, review, settle
 
     from helicone_otel import Settings
     from helicone_otel._view.arrived import of_request
     from helicone_otel._view.serve import Places, viewing
+    from view_seed import fill, request_of, review, settle
 
     with viewing(None, Settings(), Places(pages=0, grpc=0, http=0)) as view, browsing() as browser:
         fill(view)

@@ -4,7 +4,7 @@ import { echarts } from "/parts/echarts/index.js";
 
 import { isDark, token, whenSchemeChanges } from "./colour.js";
 
-const PAUSE = 40;
+const PAUSE = 80;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** A chart in an element; `option()` makes what it shows, anew when the colours change. */

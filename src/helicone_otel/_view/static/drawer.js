@@ -8,6 +8,8 @@ import { count, duration, exact, kind } from "./format.js";
 import { spans } from "./spans.js";
 import { line } from "./text.js";
 
+const MANY = 40;
+
 export class Drawer {
   #asked = null;
   #shown = null;
@@ -112,7 +114,12 @@ function sections(found) {
 }
 
 function traceOf({ trace }, go) {
-  return trace?.spans.length ? titled("Trace", spans(trace, go)) : null;
+  if (!trace?.spans.length) return null;
+  if (trace.spans.length <= MANY) return titled("Trace", spans(trace, go));
+  // Made when it is wanted.
+  const more = el("details", {}, el("summary", {}, `Trace (${count(trace.spans.length)} spans around it)`));
+  more.addEventListener("toggle", () => more.append(spans(trace, go)), { once: true });
+  return el("section", {}, more);
 }
 
 function known(found) {

@@ -8,7 +8,7 @@ import { Model } from "./model.js";
 import { line } from "./text.js";
 
 const MOST = 40;
-const DOTS = 80;
+const DOTS = 50;
 const ROW = 30;
 // Where the slowest takes this many times as long as the quickest, a linear axis shows only the slowest.
 const WIDE = 50;
@@ -40,7 +40,7 @@ export class Durations {
 
   draw() {
     if (!this.rows) return;
-    this.chart.show(() => this.#option());
+    if (!this.element.hidden) this.chart.show(() => this.#option());
     if (!this.table.hidden) fill(this.table, this.#table());
   }
 
@@ -49,6 +49,7 @@ export class Durations {
     const largest = Math.max(...this.rows.map((row) => row.max));
     const isWide = smallest > 0 && largest / smallest > WIDE;
     return {
+      animation: false,
       grid: { left: 8, right: 24, top: 8, bottom: 30, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
       tooltip: tooltip({ trigger: "item", formatter: (event) => this.#told(event) }),
       xAxis: axis({
@@ -93,7 +94,7 @@ export class Durations {
         itemStyle: { color: colour(row.colour), opacity: 0.6 * this.#opacity(row.path) },
       })),
     );
-    return { type: "scatter", symbolSize: 5, data };
+    return { type: "scatter", symbolSize: 5, data, emphasis: { disabled: true } };
   }
 
   #chosen() {

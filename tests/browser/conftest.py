@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from helicone_otel._view.serve import View
 
-DEMO_SECONDS = 90
+END_SECONDS = 20
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +60,9 @@ def demo() -> Iterator[str]:
     command = [sys.executable, "-m", "helicone_otel", "demo", "--view"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("HELICONE_", "OTEL_"))}
     environment["PYTHONUNBUFFERED"] = "1"
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as process:
         assert process.stdout is not None
         said = ""
         for line in process.stdout:
@@ -72,8 +74,8 @@ def demo() -> Iterator[str]:
             assert found, said
             yield found[1]
         finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(DEMO_SECONDS)
+            process.send_signal(signal.SIGTERM)
+            process.wait(END_SECONDS)
 
 
 @pytest.fixture

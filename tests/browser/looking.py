@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
 
 WIDE = {"width": 1440, "height": 900}
 # Told by the browser when the policy of a page forbids something.
@@ -25,10 +25,15 @@ class Looking:
         self.wrong: list[str] = []
         self.asked: list[str] = []
         page.add_init_script(_VIOLATIONS)
-        page.on("console", lambda message: message.type in ("error", "warning") and self.wrong.append(message.text))
+        page.on("console", self._hear)
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
         page.on("dialog", lambda dialog: self.wrong.append(f"dialog: {dialog.message}") or dialog.dismiss())
         page.on("request", lambda request: self.asked.append(request.url))
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        # That is about the tests, which read back what was drawn.
+        if message.type in ("error", "warning") and "willReadFrequently" not in message.text:
+            self.wrong.append(message.text)
 
     @classmethod
     @contextmanager

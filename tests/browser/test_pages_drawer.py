@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -67,19 +69,13 @@ def test_a_vector_query_and_its_matches_with_their_scores(running: View, look: L
         "providerResponse": {
             "json": {
                 "status": "success",
-                "metadata": {
-                    "destination_parsed": True,
-                    "matches": [{"id": "a", "score": 0.91, "metadata": {"page": 3}}, {"id": "b", "score": 0.5}],
-                },
+                "matches": [{"id": "a", "score": 0.91, "metadata": {"page": 3}}, {"id": "b", "score": 0.5}],
             },
             "status": 200,
             "headers": {},
         },
         "timing": {"startTime": {"seconds": 1760000000, "milliseconds": 0}, "endTime": {"seconds": 1760000000, "milliseconds": 90}},
     }
-    import json  # noqa: PLC0415
-    import urllib.request  # noqa: PLC0415
-
     post = urllib.request.Request(
         f"{running.http_url}/custom/v1/log", json.dumps(row).encode(), {"Content-Type": "application/json"}
     )

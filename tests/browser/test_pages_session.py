@@ -173,7 +173,7 @@ def test_choosing_a_path_in_one_view_chooses_it_in_all(demo: str, planned: Any, 
 
 def test_a_click_into_the_distribution_chooses_its_path(demo: str, planned: Any, look: Looking) -> None:
     page = opened(look, demo, planned)
-    page.locator("#durations canvas").wait_for()
+    page.locator("#durations canvas").scroll_into_view_if_needed()
     page.wait_for_timeout(500)
     box = page.locator("#durations").bounding_box()
     # The name of the first: what took the longest in sum.

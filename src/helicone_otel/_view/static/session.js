@@ -38,6 +38,7 @@ const drawer = new Drawer(byId("drawer"), {
 async function load(asked) {
   const data = await asked;
   problem(null);
+  byId("page").hidden = false;
   show(new Model(data), data.same_name);
 }
 
@@ -109,4 +110,5 @@ if (!isExported) {
   const isOurs = ({ id }) => id === address.read().get("id");
   whenChanged((changed) => (!changed || changed.more || changed.sessions.some(isOurs)) && refresh(), connected);
 }
-attempt(() => load(first)).then((isThere) => isThere && follow());
+if (await attempt(() => load(first))) follow();
+else byId("page").hidden = true;

@@ -23,11 +23,15 @@ export function connected(isConnected) {
   if (isConnected) checkStatus();
 }
 
-/** Shows what is wrong, or takes it away. */
-export function problem(text) {
+const problems = new Map();
+
+/** Shows what is wrong, or takes it away; what another cause has said stays. */
+export function problem(text, cause = "page") {
+  if (text) problems.set(cause, text);
+  else problems.delete(cause);
   const banner = byId("banner");
-  banner.hidden = !text;
-  fill(banner, text ?? "");
+  banner.hidden = problems.size === 0;
+  fill(banner, [...problems.values()].join(" "));
 }
 
 /** Does something that asks the server, and says so if it does not answer. */
@@ -47,7 +51,7 @@ export async function checkStatus() {
   let status = null;
   await attempt(async () => {
     status = await ask("/api/status", {});
-    problem(status.problem);
+    problem(status.problem, "view");
   });
   return status;
 }

@@ -26,6 +26,7 @@ export function cell(make) {
 export const number = (field, title, make, more = {}) => ({
   field,
   title,
+  sorter: "number",
   hozAlign: "right",
   headerHozAlign: "right",
   cssClass: "number",

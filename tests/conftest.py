@@ -18,7 +18,7 @@ from wire import Wire, listening
 hypothesis.settings.register_profile("helicone-otel", deadline=None)
 hypothesis.settings.load_profile("helicone-otel")
 
-pytest_plugins = ["pytester", "environments"]
+pytest_plugins = ["pytester", "environments", "otelcol", "load", "logs"]
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,8 @@ from pathlib import Path
 from helicone_otel._cli.loopback import serving
 from helicone_otel._cli.receiver import Inbox, receiving
 from helicone_otel._cli.spans import Span
-from helicone_otel._testing.gateway import Gateway, Request
+from helicone_otel._testing.fake.requests import Request
+from helicone_otel._testing.fake.server import FakeHelicone
 
 APPS = Path(__file__).parent / "apps"
 _ROOT = APPS.parent.parent
@@ -114,7 +115,7 @@ class Town:
         inbox: What the processes exported.
     """
 
-    def __init__(self, folder: Path, gateway: Gateway, inbox: Inbox, endpoint: str, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, gateway: FakeHelicone, inbox: Inbox, endpoint: str, stack: ExitStack) -> None:
         self.gateway = gateway
         self.inbox = inbox
         self.processes: list[Process] = []
@@ -163,8 +164,8 @@ class Town:
 
     def requests(self, count: int) -> list[Request]:
         """Return what arrived at the gateway, once it is so much."""
-        wait_until(lambda: len(self.gateway.requests) >= count)
-        return self.gateway.requests
+        wait_until(lambda: len(self.gateway.requests("gateway")) >= count)
+        return self.gateway.requests("gateway")
 
     def spans(self, *names: str) -> list[Span]:
         """Return all spans that were exported, once there are some of these names."""
@@ -177,7 +178,7 @@ def town(folder: Path) -> Iterator[Town]:
     """Run a gateway and a collector, and end all processes with them."""
     inbox = Inbox()
     with ExitStack() as stack:
-        gateway = stack.enter_context(serving(Gateway()))
+        gateway = stack.enter_context(serving(FakeHelicone()))
         endpoint = stack.enter_context(receiving(inbox))
         yield Town(folder, gateway, inbox, endpoint, stack)
 

@@ -1,8 +1,9 @@
 """A LangGraph agent with a tool, run in an environment of its own; see `test_langgraph`.
 
-    python langgraph_app.py INSTRUMENTATION[+genai] (sync | async | stream)
+    python langgraph_app.py (INSTRUMENTATION[+genai] | launched) (sync | async | stream)
 
-Prints what left: the headers that the stand-in for a gateway saw, and the labelled spans.
+Prints what left: the headers that the stand-in for a gateway saw, and the labelled spans. `launched`, it leaves
+all that to `opentelemetry-instrument`, and prints the headers.
 """
 
 from __future__ import annotations
@@ -15,13 +16,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from langchain.agents import create_agent
 from langchain_openai import ChatOpenAI
-from opentelemetry import trace
-from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-
-from helicone_otel import Settings, configure
 
 SEEN: list[dict[str, str]] = []
 ASKS = {"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Porto"}'}}
@@ -81,6 +75,8 @@ def instrument(names: str) -> None:
         from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor  # noqa: PLC0415
 
         OpenAIInstrumentor().instrument()
+    from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor  # noqa: PLC0415
+
     HTTPX2ClientInstrumentor().instrument()
 
 
@@ -98,11 +94,15 @@ def run(url: str, how: str) -> None:
         agent.invoke(question, config)
 
 
-def main(names: str, how: str) -> None:
-    """Run the agent, then print what left."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"127.0.0.1:{server.server_port}"
+def observed(address: str, names: str, how: str) -> list[dict[str, object]]:
+    """Run the agent in an app that sets OpenTelemetry up itself, and return its spans."""
+    from opentelemetry import trace  # noqa: PLC0415  # not in an app that has never heard of it
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter  # noqa: PLC0415
+
+    from helicone_otel import Settings, configure  # noqa: PLC0415
+
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     trace.set_tracer_provider(provider)
@@ -110,13 +110,25 @@ def main(names: str, how: str) -> None:
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     instrument(names)
     run(f"http://{address}/v1", how)
-    spans = [
+    return [
         {
             "name": span.name,
             **{key: value for key, value in (span.attributes or {}).items() if key.startswith("helicone.")},
         }
         for span in exporter.get_finished_spans()
     ]
+
+
+def main(names: str, how: str) -> None:
+    """Run the agent, then print what left."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"localhost:{server.server_port}"
+    spans: list[dict[str, object]] = []
+    if names == "launched":
+        run(f"http://{address}/v1", how)
+    else:
+        spans = observed(address, names, how)
     sys.stdout.write(json.dumps({"headers": SEEN, "spans": spans}) + "\n")
 
 

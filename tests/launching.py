@@ -10,12 +10,19 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import pytest
 
 from backend import Backend, Span, receiving
 from spans import ours
 from wire import Wire, listening
+
+needs_a_configurator = pytest.mark.skipif(
+    find_spec("opentelemetry.distro") is None, reason="the launcher's configurator is not installed"
+)
 
 SETUPS = Path(__file__).parent / "setups"
 LLM_SCOPE = "opentelemetry.instrumentation.genai.openai"

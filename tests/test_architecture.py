@@ -15,12 +15,14 @@ PACKAGE = Path(helicone_otel.__file__).parent
 
 # A module may import modules of lower layers, and those of its own layer that stand before it.
 LAYERS = (
-    ("_wire", "_guard", "_memory", "_content", "_matches"),
-    ("_session", "_names", "_spans", "_vocabulary", "_destinations"),
+    ("_wire", "_fractions", "_guard", "_memory", "_content", "_matches"),
+    ("_session", "_names", "_spans", "_vocabulary", "_destinations", "_endpoint", "_limits"),
     (
         "dialects._anthropic",
         "dialects._by_hand",
+        "dialects._contents",
         "dialects._databases",
+        "dialects._endpoints",
         "dialects._entrances",
         "dialects._gen_ai",
         "dialects._frameworks",
@@ -29,17 +31,41 @@ LAYERS = (
         "dialects._libraries",
         "dialects._llama_index",
         "dialects._mcp",
+        "dialects._operations",
         "dialects._openinference",
         "dialects._langchain",
         "dialects._openlit",
         "dialects._providers",
         "dialects._pydantic",
+        "dialects._scopes",
         "dialects._traceloop",
         "dialects",
         "_entrances",
+        "_ottl",
         "_own_dialects",
         "_settings",
         "_stands",
+        "_records._json",
+        "_records._pieces",
+        "_records._numbered",
+        "_records._parts",
+        "_records._messages",
+        "_records._types",
+        "_records._content",
+        "_records._forms",
+        "_records._shapes",
+        "_records._told",
+        "_records._usage",
+        "_records._call",
+        "_records._failure",
+        "_records._openai",
+        "_records._anthropic",
+        "_records._google",
+        "_records._steps",
+        "_records._meta",
+        "_records._row",
+        "_records._encode",
+        "_records",
     ),
     (
         "_visits",
@@ -48,6 +74,7 @@ LAYERS = (
         "_manual_calls",
         "_manual",
         "_shown",
+        "_scopes",
         "_context",
         "_record",
         "_requests",
@@ -55,10 +82,12 @@ LAYERS = (
         "_lineage",
         "_bridges",
         "_sessions",
+        "_around",
         "_strangers",
         "_resolver",
         "_labeller",
         "_arrivals",
+        "_foresight",
         "_registry",
     ),
     (
@@ -68,11 +97,23 @@ LAYERS = (
         "_messages",
         "_processor",
         "_propagator",
+        "_sampler",
         "_settled",
         "_transport",
         "_clients",
+        "_client.verdict",
+        "_client.parcel",
+        "_client.outbox",
+        "_client.watch",
+        "_client.pools",
+        "_client.post",
+        "_client",
+        "_api",
+        "_feedback",
+        "_exporter",
+        "_log",
     ),
-    ("_by_name", "_wraps", "_first", "_bootstrap"),
+    ("_by_name", "_exporter_by_name", "_wraps", "_first", "_bootstrap"),
 )
 ORDER = {module: place for place, module in enumerate(module for layer in LAYERS for module in layer)}
 PURE = {module for layer in LAYERS[:3] for module in layer}
@@ -158,7 +199,7 @@ def test_importing_the_package_loads_no_exporter_no_propagate_and_no_http_client
     code = (
         "import sys, helicone_otel\n"
         "for name in helicone_otel.__all__: getattr(helicone_otel, name)\n"
-        "heavy = ('opentelemetry.exporter', 'httpx', 'requests', 'grpc')\n"
+        "heavy = ('opentelemetry.exporter', 'httpx', 'requests', 'grpc', 'starlette', 'helicone_otel._view')\n"
         "loaded = [name for name in sys.modules if name.startswith(heavy)\n"
         "          or name == 'opentelemetry.propagate']\n"
         "print(sorted(loaded))"

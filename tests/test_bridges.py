@@ -45,11 +45,11 @@ def app() -> App:
 @pytest.fixture
 def framework(app: App, monkeypatch: pytest.MonkeyPatch) -> Framework:
     framework = Framework(app)
-    _put_in(monkeypatch, lambda: framework.current)
+    put_in(monkeypatch, lambda: framework.current)
     return framework
 
 
-def _put_in(monkeypatch: pytest.MonkeyPatch, get_current_span: Callable[[], object]) -> None:
+def put_in(monkeypatch: pytest.MonkeyPatch, get_current_span: Callable[[], object]) -> None:
     module = types.ModuleType(OI_LANGCHAIN)
     module.__dict__["get_current_span"] = get_current_span
     monkeypatch.setitem(sys.modules, OI_LANGCHAIN, module)
@@ -126,7 +126,7 @@ def test_a_run_that_is_over_encloses_nothing(app: App, framework: Framework) -> 
 
 @pytest.mark.parametrize("answer", [None, 7, trace.INVALID_SPAN], ids=repr)
 def test_an_answer_that_is_no_span_changes_nothing(app: App, monkeypatch: pytest.MonkeyPatch, answer: object) -> None:
-    _put_in(monkeypatch, lambda: answer)
+    put_in(monkeypatch, lambda: answer)
     with app.span("run", scope=OI_LANGCHAIN):
         pass
     with app.chat():
@@ -142,7 +142,7 @@ def test_a_framework_that_fails_when_asked_costs_nothing_but_the_answer(
     def fail() -> None:
         raise RuntimeError
 
-    _put_in(monkeypatch, fail)
+    put_in(monkeypatch, fail)
     with app.span("run", scope=OI_LANGCHAIN):
         pass
     with app.chat():

@@ -9,7 +9,9 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,11 @@ import pytest
 
 from helicone_otel import _demo
 from helicone_otel._cli.loopback import serving
-from helicone_otel._cli.tree import GatewayCall, Request, Session, Step
+from helicone_otel._cli.tree import GatewayCall, LoggedRow, Request, Session, Step
 from helicone_otel._demo.check import Expected, World, disagreements
-from helicone_otel._demo.gateway import Gateway, Row
+from helicone_otel._demo.models import demo_helicone
+from helicone_otel._testing.fake.rows import Row
+from helicone_otel._testing.fake.server import FakeHelicone
 
 pytest.importorskip("opentelemetry.distro", reason="`helicone-otel run` needs the launcher's configurator")
 
@@ -83,18 +87,35 @@ def call(status: int, **headers: str) -> GatewayCall:
 
 def a_session(*calls: GatewayCall, upserts: int = 1, session_id: str = "s1", name: str = "Trip") -> Session:
     llm = Request("llm", "m", "/a", 0, 1, None, calls or (call(429), call(200)))
-    upsert = Request("vector_db", "", "/a/upsert", 0, 1, None, ())
+    upsert = Request("vector_db", "", "/a/upsert", 0, 1, None, (), (LoggedRow("VectorDB", "vector_db", 200, ()),))
     leaf = Step("upsert", "/a/upsert", "vector_db", 1, 0, 1, None, (upsert,) * upserts, ())
     step = Step("a", "/a", "task", 1, 0, 1, None, (llm,), (leaf,))
     return Session(session_id, name, Step("", "/", None, 0, 0, 1, None, (), (step,)))
 
 
 def row(status: int, kind: str = "llm", **headers: str) -> Row:
-    return Row(kind, status, {name.lower(): value for name, value in {**HEADERS, **headers}.items()})
+    path = "/v1/embeddings" if kind == "embedding" else "/v1/chat/completions"
+    return Row("", "gateway", "OPENAI", "m", status, path, 0, 1, "", {**HEADERS, **headers}, {}, {})
 
 
-def a_world(*rows: Row, asked: Mapping[str, int] | None = None, leaked: frozenset[str] = frozenset()) -> World:
-    return World(rows or (row(429), row(200)), {"/witness/upsert": 1, "/weather": 1, **(asked or {})}, leaked)
+def logged(model: str = "vector_db", response: object = None, **headers: str) -> Row:
+    properties = {**HEADERS, "Helicone-Session-Path": "/a/upsert", **headers}
+    return Row("", "log", "CUSTOM", model, 200, "", 0, 1, "", properties, {}, response or {"_type": "vector_db"})
+
+
+def a_world(
+    *rows: Row,
+    log: tuple[Row, ...] = (logged(),),
+    asked: Mapping[str, int] | None = None,
+    leaked: frozenset[str] = frozenset(),
+) -> World:
+    seen = (*(rows or (row(429), row(200))), *log)
+    listed = Counter((seen.session_id or "", seen.session_name) for seen in seen)
+    return World(seen, {"/witness/upsert": 1, "/weather": 1, **(asked or {})}, leaked, listed)
+
+
+def replace_sends(world: World, sends: int) -> World:
+    return replace(world, rows=[replace(row, sends=sends) for row in world.rows])
 
 
 def test_a_world_in_which_all_agree_is_found_to_agree() -> None:
@@ -113,12 +134,12 @@ WRONG = {"Helicone-Session-Path": "/b"}
         (
             a_session(),
             a_world(row(429), row(200), row(200)),
-            "gateway request ('200', 's1', 'Trip', '/a'): seen 2 times",
+            "gateway request ('200', '', 's1', 'Trip', '/a'): seen 2 times",
         ),
         (
             a_session(),
             a_world(row(429), row(200, **OTHER)),
-            "gateway request ('200', 's2', 'Trip', '/a'): seen 1 times",
+            "gateway request ('200', '', 's2', 'Trip', '/a'): seen 1 times",
         ),
         (a_session(call(429), call(200, **WRONG)), a_world(row(429), row(200, **WRONG)), "/a: the span says"),
         (a_session(session_id="s3"), a_world(), "/a: the span says"),
@@ -134,6 +155,33 @@ WRONG = {"Helicone-Session-Path": "/b"}
             a_world(asked={"/departures": 1}),
             "operation that the store or tool counted search_trains: seen 1",
         ),
+        (
+            a_session(),
+            a_world(log=()),
+            "row of the log ('vector_db', 's1', 'Trip', '/a/upsert'): seen 0 times, drawn 1",
+        ),
+        (
+            a_session(),
+            a_world(log=(logged(), logged())),
+            "row of the log ('vector_db', 's1', 'Trip', '/a/upsert'): seen 2",
+        ),
+        (
+            a_session(),
+            a_world(log=(logged(**OTHER),)),
+            "row of the log ('vector_db', 's2', 'Trip', '/a/upsert'): seen 1",
+        ),
+        (
+            a_session(),
+            a_world(log=(logged("tool:upsert"),)),
+            "row of the log ('tool', 's1', 'Trip', '/a/upsert'): seen 1",
+        ),
+        (
+            a_session(),
+            a_world(log=(logged(response={"_type": "vector_db", "matches": [{"score": "high"}]}),)),
+            "the row of vector_db at /a/upsert: a score among the matches is no number",
+        ),
+        (a_session(), a_world(log=()), "row of session ('s1', 'Trip'): seen 2 times, drawn 3 times"),
+        (a_session(), replace_sends(a_world(), 2), "the row  was sent 2 times"),
         (a_session(), a_world(asked={"/weather": 0}), "the agent never asked a host that is no gateway"),
         (a_session(), a_world(leaked=frozenset({"Helicone-Session-Id"})), "Helicone-Session-Id left for a host"),
     ],
@@ -147,9 +195,8 @@ def test_a_session_more_or_less_is_named() -> None:
 
 
 @pytest.fixture(scope="module")
-def gateway() -> Iterator[Gateway]:
-    server = Gateway()
-    with serving(server):
+def gateway() -> Iterator[FakeHelicone]:
+    with serving(demo_helicone()) as server:
         yield server
 
 
@@ -158,7 +205,7 @@ MESSAGES = {"model": "claude-sonnet-5", "max_tokens": 9, "messages": [{"role": "
 EMBED = {"model": "text-embedding-3-small", "input": ["a"]}
 
 
-def ask(gateway: Gateway, path: str, body: object, **headers: str) -> tuple[int, Any]:
+def ask(gateway: FakeHelicone, path: str, body: object, **headers: str) -> tuple[int, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", gateway.server_port, timeout=5)
     given = {
         "Content-Type": "application/json",
@@ -175,7 +222,7 @@ def ask(gateway: Gateway, path: str, body: object, **headers: str) -> tuple[int,
         connection.close()
 
 
-def test_the_stand_in_is_overloaded_once_and_then_answers(gateway: Gateway) -> None:
+def test_the_stand_in_is_overloaded_once_and_then_answers(gateway: FakeHelicone) -> None:
     first, second = (ask(gateway, "/v1/chat/completions", CHAT) for _ in range(2))
 
     assert (first[0], first[1]["error"]["code"]) == (429, "rate_limit_exceeded")
@@ -209,7 +256,9 @@ def test_the_stand_in_is_overloaded_once_and_then_answers(gateway: Gateway) -> N
         ("/v1/responses", CHAT, 404),
     ],
 )
-def test_the_stand_in_refuses_what_the_providers_refuse(gateway: Gateway, path: str, body: object, status: int) -> None:
+def test_the_stand_in_refuses_what_the_providers_refuse(
+    gateway: FakeHelicone, path: str, body: object, status: int
+) -> None:
     answered, said = ask(gateway, path, body)
 
     assert answered == status
@@ -217,16 +266,15 @@ def test_the_stand_in_refuses_what_the_providers_refuse(gateway: Gateway, path: 
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings", "/v1/messages"])
-def test_the_stand_in_accepts_no_other_key_and_records_every_request(gateway: Gateway, path: str) -> None:
+def test_the_stand_in_accepts_no_other_key_and_records_every_request(gateway: FakeHelicone, path: str) -> None:
     before = len(gateway.rows)
 
     status, _ = ask(gateway, path, CHAT, Authorization="Bearer sk-other", Helicone_Session_Id="s")
 
     assert status == 401
-    assert [row.status for row in gateway.rows[before:]] == [401]
-    assert gateway.rows[-1].headers == {"helicone-session-id": "s"}
+    assert [(row.status, row.properties) for row in gateway.rows[before:]] == [(401, {"Helicone-Session-Id": "s"})]
 
 
-def test_the_stand_in_wants_to_know_the_version_of_anthropics_api(gateway: Gateway) -> None:
+def test_the_stand_in_wants_to_know_the_version_of_anthropics_api(gateway: FakeHelicone) -> None:
     assert ask(gateway, "/v1/messages", MESSAGES, anthropic_version="")[0] == 400
     assert ask(gateway, "/v1/messages", MESSAGES)[0] == 200

@@ -20,7 +20,9 @@ from helicone_otel._doctor.report import Check, Finding, Level, Line, Report, ok
 HEADERS = {"Helicone-Session-Id": "id", "Helicone-Session-Path": "/chat", "Helicone-Session-Name": "Shop"}
 NAMES = {
     "opentelemetry_propagator": frozenset({"tracecontext", "baggage", "helicone"}),
-    "opentelemetry_traces_sampler": frozenset({"always_on", "always_off", "traceidratio", "parentbased_traceidratio"}),
+    "opentelemetry_traces_sampler": frozenset(
+        {"always_on", "always_off", "traceidratio", "parentbased_traceidratio", "helicone_session"}
+    ),
     "opentelemetry_traces_exporter": frozenset({"otlp", "console"}),
     "opentelemetry_metrics_exporter": frozenset({"otlp"}),
     "opentelemetry_logs_exporter": frozenset({"otlp"}),
@@ -489,6 +491,7 @@ CODE_ONLY = "headers then carry only what code opened with session() and step(),
         ("traceidratio", "", Level.OK, "Every trace is sampled."),
         ("traceidratio", "0.1", Level.WARNING, f"Only 0.1 of all traces are sampled; {CODE_ONLY}, in the rest."),
         ("traceidratio", "ten", Level.WARNING, "OTEL_TRACES_SAMPLER_ARG is no number, so the ratio is 1."),
+        ("helicone_session", "0.1", Level.WARNING, f"Only 0.1 of all sessions are sampled; {CODE_ONLY}, in the rest."),
         ("always_off", "", Level.WARNING, f"OTEL_TRACES_SAMPLER=always_off keeps no span; {CODE_ONLY}."),
         ("mine", "", Level.WARNING, 'OTEL_TRACES_SAMPLER names "mine", which is not installed: it is ignored.'),
     ],

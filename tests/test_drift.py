@@ -27,6 +27,7 @@ from helicone_otel import _wire
 from helicone_otel._spans import URL_ATTRIBUTES, Dialect
 from helicone_otel._vocabulary import Vocabulary
 from helicone_otel.dialects import DIALECTS, ENTRANCES
+from helicone_otel.dialects._contents import SOURCES
 from record.changes import changes
 from record.families import FAMILIES
 
@@ -39,22 +40,39 @@ PACKAGE = Path(helicone_otel.__file__).parent
 OTEL = ("opentelemetry.semconv.attributes", "opentelemetry.semconv._incubating.attributes")
 # Names, exact or with a final `*`, that no convention package publishes, and why they stand in a table.
 UNPUBLISHED = {
+    "anthropic.*": "the Anthropic SDK's own spans",
     "helicone.*": "ours",
     "ai.*": "Vercel's AI SDK, a convention in JavaScript: https://ai-sdk.dev/docs/ai-sdk-core/telemetry",
     "celery.task_name": "opentelemetry-instrumentation-celery",
     "agent_name": "pydantic-ai before it took up OpenTelemetry's GenAI conventions",
+    "db.filter": "OpenLIT",
+    "db.vector.count": "OpenLIT",
     "executor.id": "Microsoft's agent-framework",
     "workflow.name": "Microsoft's agent-framework",
     "gcp.vertex.agent.session_id": "Google's ADK",
     "gen_ai.agent.source": "OpenLIT, under OpenTelemetry's prefix",
+    "gen_ai.client.operation.time_to_first_chunk": "pydantic-ai; the convention has it as a metric",
     "gen_ai.guardrail.triggered": "OpenLIT, under OpenTelemetry's prefix",
+    "gen_ai.moderation.flagged": "OpenLIT, under OpenTelemetry's prefix",
+    "gen_ai.request.reasoning.level": "the Anthropic SDK's own spans",
     "gen_ai.request.user": "OpenLIT, under OpenTelemetry's prefix",
+    "gen_ai.server.time_to_first_token": "OpenLIT; the convention has it as a metric",
+    "gen_ai.usage.cache_write.input_tokens": "the Anthropic SDK's own spans",
+    "gen_ai.usage.details.*": "pydantic-ai",
     "haystack.*": "Haystack",
     "langfuse.*": "Langfuse: https://langfuse.com/integrations/native/opentelemetry",
     "langsmith.*": "LangSmith",
     "llm.request.model": "older releases of OpenLLMetry, still in the field",
+    "llm.usage.completion_tokens": "older releases of OpenLLMetry, still in the field",
+    "llm.usage.prompt_tokens": "older releases of OpenLLMetry, still in the field",
     "llm.response.model": "older releases of OpenLLMetry, still in the field",
     "logfire.span_type": "Logfire",
+    "model_request_parameters": "pydantic-ai",
+    "qdrant.*": "OpenLLMetry, of which its package publishes a few",
+    "request_data": "Logfire",
+    "response_data": "Logfire",
+    "tool_arguments": "pydantic-ai before version 3 of its conventions",
+    "tool_response": "pydantic-ai before version 3 of its conventions",
     "traceloop.association.properties.*": "OpenLLMetry publishes the prefix; what follows is the user's word",
     # Published in https://github.com/open-telemetry/semantic-conventions-genai, which has no package yet.
     "gen_ai.retrieval.top_k": "OpenTelemetry's GenAI conventions 0.1, not yet in a package",
@@ -126,6 +144,7 @@ def _names() -> set[str]:
     for dialect in DIALECTS:
         names |= _names_of(dialect)
     names |= {name for entrance in ENTRANCES for name in entrance.named_by}
+    names |= {name.removesuffix(".") for source in SOURCES for name in source.keys}
     tree = ast.parse((PACKAGE / "_manual_calls.py").read_text())
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     return names | {text for text in texts if re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", text)}

@@ -1,4 +1,4 @@
-"""Families of which there is no recording: what their documentation says their spans look like.
+"""What the documentation of families says their spans look like; of most there is no recording.
 
 Each span is read as it starts, and again with what comes later; a segment is checked where there is one.
 """
@@ -12,6 +12,7 @@ import pytest
 
 from helicone_otel._vocabulary import Vocabulary
 from helicone_otel.dialects import DIALECTS, LIBRARIES
+from spans import App
 
 OPERATION = "gen_ai.operation.name"
 OI = "openinference.instrumentation."
@@ -219,3 +220,47 @@ def test_a_database_that_can_do_other_things_too_counts_where_vectors_are_search
     case = Case(scope, "x", {}, {}, (None, None), (None, None), "CLIENT")
 
     assert _read(vocabulary, case, {name: query})[0] == ("vector_db" if searches else None)
+
+
+def test_what_shows_late_is_told_though_what_encloses_it_has_moved_meanwhile() -> None:
+    app = App()
+    with app.span("invoke_agent a", {OPERATION: "invoke_agent"}) as agent:
+        look_up = app.provider.get_tracer("langsmith").start_span("look up")
+        agent.set_attribute("session.id", "s1")
+    look_up.set_attribute("langsmith.span.kind", "retriever")
+    look_up.end()
+
+    label = app.labels()["look up"]
+    assert (label["helicone.span.kind"], label["helicone.session.id"]) == ("vector_db", "s1")
+
+
+def test_what_encloses_a_span_that_shows_late_what_it_is_is_read_then() -> None:
+    app = App()
+    with app.span("haystack.pipeline.run") as pipeline, app.span("haystack.component.run") as component:
+        pipeline.set_attribute("haystack.pipeline.metadata", "{}")
+        component.set_attribute(COMPONENT, "OpenAIChatGenerator")
+
+    assert {name: label["helicone.session.path"] for name, label in app.labels().items()} == {
+        "haystack.component.run": "/pipeline",
+        "haystack.pipeline.run": "/pipeline",
+    }
+
+
+@pytest.mark.parametrize("around", ["litellm_request", "plan trip"])
+def test_a_call_told_of_twice_by_one_library_is_one_request(around: str) -> None:
+    app = App()
+    with app.span(around, scope="litellm" if around == "litellm_request" else "my.app"):
+        with app.span("raw_gen_ai_request", scope="litellm"):
+            pass
+
+    finished = app.exporter.get_finished_spans()
+    assert sum("helicone.request.id" in (span.attributes or {}) for span in finished) == 1
+
+
+def test_what_a_framework_made_up_for_a_name_is_no_name() -> None:
+    app = App()
+    name = "WorkflowBuilder-3bd70a8b-50de-4e30-ae4b-d7f300f3d170"
+    with app.span("workflow.run", {"workflow.name": name}, scope=FRAMEWORK):
+        pass
+
+    assert app.labels()["workflow.run"]["helicone.session.path"] == "/WorkflowBuilder"

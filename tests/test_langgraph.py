@@ -6,24 +6,36 @@ import json
 import subprocess
 import sys
 import venv
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
+from backend import receiving
+from launching import LAUNCHER
+
 HERE = Path(__file__).parent
-# Instrumentations pin releases of OpenTelemetry that contradict each other, so they come without what they ask for.
-PACKAGES = ("langchain", "langchain-openai", "opentelemetry-instrumentation-httpx", "wrapt")
-ALONE = (
-    "openinference-instrumentation",
-    "openinference-instrumentation-langchain",
-    "openinference-semantic-conventions",
-    "opentelemetry-instrumentation-genai-langchain",
-    "opentelemetry-instrumentation-genai-openai",
-    "opentelemetry-instrumentation-langchain",
-    "opentelemetry-semantic-conventions-ai",
-    "opentelemetry-util-genai",
+PACKAGES = (
+    "langchain",
+    "langchain-openai",
+    "opentelemetry-distro",
+    "opentelemetry-exporter-otlp",
+    "opentelemetry-instrumentation-httpx",
+    "wrapt",
 )
+# Instrumentations pin releases of OpenTelemetry that contradict each other, so they come without what they ask
+# for, each into a folder of its own: the launcher knows all three of LangChain by one name.
+INSTRUMENTATIONS = {
+    "openinference": (
+        "openinference-instrumentation",
+        "openinference-instrumentation-langchain",
+        "openinference-semantic-conventions",
+    ),
+    "traceloop": ("opentelemetry-instrumentation-langchain", "opentelemetry-semantic-conventions-ai"),
+    "otel": ("opentelemetry-instrumentation-genai-langchain", "opentelemetry-util-genai"),
+    "genai": ("opentelemetry-instrumentation-genai-openai", "opentelemetry-util-genai"),
+}
 # Where the model is called and where the tool runs. Under OpenTelemetry's own the graph's nodes make no spans.
 PATHS = {
     "openinference": ("/weather_agent/model", "/weather_agent/tools/get_weather"),
@@ -34,48 +46,96 @@ PATHS = {
 pytestmark = pytest.mark.slow
 
 
+class Environment(NamedTuple):
+    """An interpreter with LangGraph, and for each instrumentation the folder that has it."""
+
+    python: Path
+    folders: Mapping[str, Path]
+
+
+class Left(NamedTuple):
+    """What left a run of the agent: at the gateway, and at the user's own backend."""
+
+    headers: list[dict[str, str]]
+    spans: list[dict[str, Any]]
+
+    @property
+    def sessions(self) -> set[tuple[str | None, str | None]]:
+        """All that anybody was told of sessions: id and name."""
+        headers = {(said.get("Helicone-Session-Id"), said.get("Helicone-Session-Name")) for said in self.headers}
+        return headers | {(span["helicone.session.id"], span["helicone.session.name"]) for span in self.labelled}
+
+    @property
+    def labelled(self) -> list[dict[str, Any]]:
+        # To make the agent is work of its own, before there is a thread: a trace by itself, and no request.
+        return [one for one in self.spans if "helicone.session.id" in one and not one["name"].startswith("create_")]
+
+
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     folder = tmp_path_factory.mktemp("langgraph")
-    venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
+    venv.create(folder / "venv", with_pip=True)
+    python = folder / "venv" / "bin" / "python"
     install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*install, "-e", str(HERE.parent), *PACKAGES], check=True, timeout=400)
-    subprocess.run([*install, "--no-deps", *ALONE], check=True, timeout=200)
-    return python
+    for name, alone in INSTRUMENTATIONS.items():
+        subprocess.run([*install, "--no-deps", "--target", str(folder / name), *alone], check=True, timeout=200)
+    return Environment(python, {name: folder / name for name in INSTRUMENTATIONS})
 
 
-def _run(python: Path, names: str, how: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [python, "-W", "ignore", HERE / "langgraph_app.py", names, how],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        env={"PATH": str(Path(sys.executable).parent)},
-    )
+def _run(environment: Environment, names: str, how: str) -> Left:
+    command: list[str | Path] = [environment.python, "-W", "ignore", HERE / "langgraph_app.py", names, how]
+    return Left(**_printed(environment, command, names.split("+"), {}))
+
+
+def _launch(environment: Environment, names: str, how: str) -> Left:
+    """Run the agent as an app that has never heard of OpenTelemetry."""
+    command: list[str | Path] = [environment.python, "-W", "ignore", "-P", "-c", LAUNCHER, environment.python]
+    with receiving() as backend:
+        settings = {
+            "OTEL_SERVICE_NAME": "trips",
+            "OTEL_TRACES_EXPORTER": "otlp",
+            "OTEL_METRICS_EXPORTER": "none",
+            "OTEL_LOGS_EXPORTER": "none",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": backend.url,
+            "HELICONE_GATEWAY_HOSTS": "localhost",
+            "HELICONE_SESSION_NAME": "Trips",
+        }
+        app = [HERE / "langgraph_app.py", "launched", how]
+        printed = _printed(environment, [*command, *app], names.split("+"), settings)
+        return Left(printed["headers"], [{"name": span.name, **span.attributes} for span in backend.spans])
+
+
+def _printed(
+    environment: Environment, command: list[str | Path], names: list[str], settings: Mapping[str, str]
+) -> dict[str, Any]:
+    path = ":".join(str(environment.folders[name]) for name in names if name)
+    environ = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": path, **settings}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environ)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    printed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return printed
 
 
+@pytest.mark.parametrize("door", [_run, _launch], ids=["code", "zero code"])
 @pytest.mark.parametrize("how", ["sync", "async", "stream"])
 @pytest.mark.parametrize("client", ["", "+genai"])
 @pytest.mark.parametrize("framework", PATHS)
 def test_an_agent_is_one_session_with_one_row_for_each_call(
-    python: Path, framework: str, client: str, how: str
+    environment: Environment, framework: str, client: str, how: str, door: Any
 ) -> None:
-    left = _run(python, framework + client, how)
+    left: Left = door(environment, framework + client, how)
     step, tool = PATHS[framework]
 
-    # Only OpenLLMetry tells the thread's id before the trace's own has left.
-    (session_id,) = {headers["Helicone-Session-Id"] for headers in left["headers"]}
-    assert (session_id == "thread-7") == (framework == "traceloop")
-    header = {"Helicone-Session-Id": session_id, "Helicone-Session-Name": "Trips", "Helicone-Session-Path": step}
-    assert left["headers"] == [header, header]
-    labels = [span for span in left["spans"] if "helicone.span.kind" in span and not span["name"].startswith("create_")]
-    assert {label["helicone.session.id"] for label in labels} == {session_id}
-    # The gateway made the rows of the LLM calls; what nobody saw is the tool's run.
-    rows = [span for span in left["spans"] if "helicone.request.id" in span]
-    assert [(row["helicone.span.kind"], row["helicone.session.path"]) for row in rows] == [("tool", tool)]
-    calls = [label for label in labels if label["helicone.span.kind"] == "llm"]
+    # Two of the three tell the thread's id only when all is over; LangChain itself knows it before.
+    assert left.sessions == {("thread-7", "Trips")}
+    header = {"Helicone-Session-Id": "thread-7", "Helicone-Session-Name": "Trips", "Helicone-Session-Path": step}
+    ids = [said.pop("Helicone-Request-Id") for said in left.headers]
+    assert left.headers == [header, header]
+    # The gateway makes the rows of the LLM calls, which their spans name; what nobody saw is the tool's run.
+    rows = {span["helicone.request.id"]: span for span in left.spans if "helicone.request.id" in span}
+    assert {row_id: rows.pop(row_id)["helicone.span.kind"] for row_id in ids} == dict.fromkeys(ids, "llm")
+    assert [(row["helicone.span.kind"], row["helicone.session.path"]) for row in rows.values()] == [("tool", tool)]
+    calls = [label for label in left.labelled if label.get("helicone.span.kind") == "llm"]
     assert {call["helicone.session.path"] for call in calls} == {step}

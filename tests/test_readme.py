@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from helicone_otel import Session
+from helicone_otel._bootstrap import INSTALLATION
+from helicone_otel._records import Where
 from helicone_otel._settings import render_table
 from helicone_otel.testing import Helicone
 
@@ -42,6 +46,19 @@ def test_what_is_made_known_by_hand_stands_where_the_text_says(helicone: Helicon
 
     assert helicone.tree() == {"/get_weather": ["tool"], "/search": ["vector_db"], "/shorten": ["data"]}
     assert [span.name for span in helicone.spans] == ["execute_tool get_weather", "search guides", "shorten"]
+
+
+@pytest.mark.usefixtures("helicone")
+def test_the_hooks_of_the_log_do_what_the_text_says() -> None:
+    (block,) = [block for block in BLOCKS if "key_for" in block]
+    names: dict[str, Any] = {}
+    exec(compile(block, "README.md", "exec"), names)  # it is our own
+
+    assert names["key_for"](Session("s", user_id="ann")) == "sk-helicone-..."
+    assert names["key_for"](Session("s", user_id="eve")) is None
+    assert names["redact"]("1234", Where("tool", "inputs", "password")) == "[hidden]"
+    assert names["redact"]("Porto", Where("tool", "inputs", "city")) == "Porto"
+    assert INSTALLATION.exporter is not None
 
 
 @pytest.mark.parametrize("block", TESTS)

@@ -22,8 +22,12 @@ TARGETS = {
     "path at end": 0.99,
     "requests": 1.0,
 }
-# Recordings in which not every field is right, each with the reason: none.
-IMPERFECT: Mapping[str, str] = {}
+# Recordings in which not every field is right, each with the reason. Of a trace nothing is known while its only LLM
+# spans are still to be written, by another thread when all is over: the app's own span around them has left by then.
+IMPERFECT: Mapping[str, str] = {
+    "langsmith_otel": "the app's span has left before LangSmith's thread writes what was inside",
+    "native_litellm": "the same, and `raw_gen_ai_request` shows nothing by which an embedding would be one",
+}
 
 
 class Field(NamedTuple):
@@ -115,7 +119,16 @@ def test_every_span_of_a_recording_is_what_a_person_said_it_is(name: str, replay
     assert wrong == {title: {} for title in FIELDS}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", IMPERFECT)
+def test_what_is_wrong_of_a_recording_is_what_cannot_be_known(name: str, replayed: dict[str, Replayed]) -> None:
+    one = replayed[name]
+    wrong = {one.spans[key]["name"] for field in FIELDS.values() for key in one.wrong(field)}
+
+    assert wrong == {"plan trip"} | ({"raw_gen_ai_request", "POST"} if name == "native_litellm" else set())
+    assert one.wrong(FIELDS["requests"]) == {}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in IMPERFECT])
 def test_every_trace_of_a_recording_is_one_session_or_none(name: str, replayed: dict[str, Replayed]) -> None:
     assert {trace: ids for trace, ids in replayed[name].sessions("trace_id").items() if len(ids) != 1} == {}
 
@@ -123,6 +136,9 @@ def test_every_trace_of_a_recording_is_one_session_or_none(name: str, replayed: 
 # Which sessions the recorded programs named, by scenario, and when their library says so.
 CHOSEN = {
     "langfuse": {"propagate_attributes": "sess-1", "propagate_as_baggage": "sess-2", "langchain_callback": "sess-3"},
+    "logfire": {"baggage": "conv-1"},
+    "langsmith_otel": {"thread": "sess-1"},
+    "native_strands": {"session": "sess-1"},
     "native_pydantic_ai": {"run_conversation_metadata": "conv-1"},
     "oi_decorators": {"using_session": "sess-1"},
     "oi_langchain": {"langgraph_graph": "thread-8"},  # at the end of each run
@@ -143,11 +159,12 @@ def test_the_session_that_a_program_named_is_the_one_that_its_spans_are_in(
 
 
 def test_over_all_recordings_enough_is_right(replayed: dict[str, Replayed]) -> None:
-    scored = {title: sum(len(one.scored(field)) for one in replayed.values()) for title, field in FIELDS.items()}
-    wrong = {title: sum(len(one.wrong(field)) for one in replayed.values()) for title, field in FIELDS.items()}
+    counted = [one for name, one in replayed.items() if name not in IMPERFECT]
+    scored = {title: sum(len(one.scored(field)) for one in counted) for title, field in FIELDS.items()}
+    wrong = {title: sum(len(one.wrong(field)) for one in counted) for title, field in FIELDS.items()}
     print(_table(replayed))  # noqa: T201  # `pytest -s` shows it
 
-    assert len(replayed) == 42
+    assert len(replayed) == 52
     assert min(scored.values()) > 200
     assert {title for title in TARGETS if 1 - wrong[title] / scored[title] < TARGETS[title]} == set()
 

@@ -624,3 +624,16 @@ def test_a_value_that_cannot_be_hashed_costs_no_label() -> None:
 
     assert app.where() == {"first": ("s", "/first"), "second": ("s", "/second")}
     assert swallowed() == {}
+
+
+def test_an_id_written_over_ours_holds_for_headers_that_leave_from_that_very_span() -> None:
+    app = App()
+    with app.span("invoke_agent a", {"gen_ai.operation.name": "invoke_agent"}) as agent:
+        before = app.registry.locate()
+        agent.set_attribute("helicone.session.id", "mine")
+        after = app.registry.locate()
+
+    assert before is not None
+    assert before.session.provisional
+    assert after is not None
+    assert after.session.id == "mine"

@@ -25,7 +25,8 @@ from helicone_otel._cli.loopback import LoopbackServer, QuietHandler, serving
 from helicone_otel._cli.run import Run, observe
 from helicone_otel._cli.spans import Span, decode
 from helicone_otel._demo.check import steps_of
-from helicone_otel._demo.gateway import Gateway
+from helicone_otel._demo.models import demo_helicone
+from helicone_otel._testing.fake.server import FakeHelicone
 
 pytest.importorskip("opentelemetry.distro", reason="`helicone-otel run` needs the launcher's configurator")
 
@@ -50,14 +51,13 @@ TREE = {
 
 
 @pytest.fixture(scope="module")
-def gateway() -> Iterator[Gateway]:
-    server = Gateway()
-    with serving(server):
+def gateway() -> Iterator[FakeHelicone]:
+    with serving(demo_helicone()) as server:
         yield server
 
 
 @pytest.fixture
-def environ(gateway: Gateway) -> dict[str, str]:
+def environ(gateway: FakeHelicone) -> dict[str, str]:
     """A user's environment: quick to instrument, and pointing at the gateway."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "HELICONE_"))}
     slow = {point.name for point in entry_points(group="opentelemetry_instrumentor")} - {"helicone", "httpx"}
@@ -108,7 +108,7 @@ def test_the_session_is_drawn_on_standard_error_and_leaves_nothing_on_disk(
 
 
 def test_json_is_all_of_standard_output_and_says_what_the_drawing_says(
-    environ: dict[str, str], gateway: Gateway
+    environ: dict[str, str], gateway: FakeHelicone
 ) -> None:
     done = cli("run", "--json", "--", *python(CALL_ONCE + "    print('bought')\n"), environ=environ)
 
@@ -119,8 +119,44 @@ def test_json_is_all_of_standard_output_and_says_what_the_drawing_says(
     [call] = request["gateway_calls"]
     assert (data["exit_code"], data["notes"], done.stderr) == (0, [], "bought\n")
     assert (session["name"], step["path"], request["kind"], request["name"]) == ("Shop", "/checkout", "embedding", "m")
-    assert {name.lower(): value for name, value in call["headers"].items()} == gateway.rows[-1].headers
+    [row] = gateway.rows[-1:]
+    assert call["headers"] == {**row.properties, "Helicone-Request-Id": row.id}
     assert call["headers"]["Helicone-Session-Id"] == session["id"]
+
+
+def test_what_no_gateway_sees_is_shown_as_its_row(environ: dict[str, str], gateway: FakeHelicone) -> None:
+    code = """
+        import os
+        from helicone_otel import tool
+        with tool("get_weather"):
+            pass
+        print(*sorted(name for name in os.environ if name.startswith("HELICONE_LOG") or name == "HELICONE_API_KEY"))
+    """
+    before = len(gateway.rows)
+
+    done = cli("run", "--json", "--", *python(code), environ=environ)
+
+    [session] = json.loads(done.stdout)["sessions"]
+    [request] = session["tree"]["steps"][0]["requests"]
+    assert request["rows"] == [{"badge": "Tool", "model": "tool:get_weather", "status": 200, "flaws": []}]
+    # What the user sets for the log is the user's.
+    assert done.stderr.split() == []
+    assert len(gateway.rows) == before
+
+
+def test_rows_go_where_the_user_logs_as_well(environ: dict[str, str], gateway: FakeHelicone) -> None:
+    log = {"HELICONE_LOG": "true", "HELICONE_API_KEY": gateway.key, "HELICONE_LOG_ENDPOINT": gateway.url}
+    code = """
+        from helicone_otel import tool
+        with tool("get_weather"):
+            pass
+    """
+    before = len(gateway.rows)
+
+    done = cli("run", "--", *python(code), environ={**environ, **log})
+
+    assert "200 logged as Tool tool:get_weather" in done.stderr
+    assert [(row.model, row.sends) for row in gateway.rows[before:]] == [("tool:get_weather", 1)]
 
 
 class Collector(LoopbackServer):

@@ -82,7 +82,7 @@ def test_the_header_table_leaves_as_the_guide_prints_it(gateway: Wire, ask: Call
     with session("Course Plan", id="550e8400-e29b-41d4-a716-446655440000", path=path):
         ask()
 
-    lines = [line for line in gateway.heads[0].split(b"\r\n") if line.lower().startswith(b"helicone")]
+    lines = [line for line in gateway.heads[0].split(b"\r\n") if line.lower().startswith(b"helicone-session")]
     assert sorted(lines) == [
         b"Helicone-Session-Id: 550e8400-e29b-41d4-a716-446655440000",
         b"Helicone-Session-Name: Course Plan",

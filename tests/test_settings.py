@@ -9,7 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from helicone_otel import Settings, SettingsError
-from helicone_otel._settings import SETTINGS, Setting, render_table
+from helicone_otel._settings import SETTINGS, Setting, content_of, render_table
+from helicone_otel._spans import REQUEST_KINDS
 
 
 class Case(NamedTuple):
@@ -84,6 +85,12 @@ CASES = {
         {"session": "expected one of trace, none, got 'session'", "true": "got 'true'"},
         {"expected one of trace, none, got None": None, "got 'TRACE'": "TRACE", "got True": True},
     ),
+    "session_sampling_ratio": Case(
+        1.0,
+        {"0.25": 0.25, "0": 0.0, " 1 ": 1.0, "1e-3": 0.001},
+        {"a quarter": "'a quarter' is no number", "2": "expected a number from 0 to 1, got 2.0", "nan": "got nan"},
+        {"expected a number from 0 to 1, got True": True, "got '0.5'": "0.5", "got -0.5": -0.5, "got None": None},
+    ),
     "user_id_attributes": Case((), NAMES_GOOD, {}, NAMES_WRONG),
     "property_attributes": Case(
         (),
@@ -102,9 +109,9 @@ CASES = {
     "accept_inbound": Case(False, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
     "application_spans": Case(True, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
     "attributes": Case(
-        ("session", "gen_ai", "user"),
+        ("session", "gen_ai", "user", "sdk"),
         {"session": ("session",), "user, session": ("user", "session"), "none": ("none",)},
-        {"session,openinference": "expected some of session, gen_ai, user or none, got 'openinference'"},
+        {"session,openinference": "expected some of session, gen_ai, user, sdk or none, got 'openinference'"},
         {**NAMES_WRONG, "got 'all'": ("all",)},
     ),
     "capture_headers": Case(False, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
@@ -115,6 +122,57 @@ CASES = {
         {"/no/such.toml": "/no/such.toml: No such file or directory"},
         {"expected a tuple of Dialect, got 'a.toml'": "a.toml", "got ('a.toml',)": ("a.toml",), "got None": None},
     ),
+    "log": Case(False, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
+    # Whether it is a key of Helicone's is asked when rows are to be logged with it.
+    "api_key": Case(
+        None,
+        {"sk-helicone-x": "sk-helicone-x"},
+        {},
+        {"expected a text that is not blank": 5, "is not blank": " "},
+    ),
+    "log_kinds": Case(
+        (),
+        {"tool": ("tool",), "llm, vector_db": ("llm", "vector_db")},
+        {
+            "agent": "expected some of data, embedding, guardrail, llm, rerank, tool, vector_db, got 'agent'",
+            "tool,Tool": "got 'Tool'",
+        },
+        {**NAMES_WRONG, "got 'workflow'": ("workflow",)},
+    ),
+    "log_content": Case(
+        ("all",),
+        {"all": ("all",), "none": ("none",), "inputs, tool.outputs": ("inputs", "tool.outputs")},
+        {
+            "some": "expected all, none, inputs, outputs, or kinds such as tool or tool.inputs, got 'some'",
+            "agent": "got 'agent'",
+            "agent.inputs": "got 'agent.inputs'",
+            "tool.input": "got 'tool.input'",
+            "inputs.tool": "got 'inputs.tool'",
+        },
+        {**NAMES_WRONG, "got 'everything'": ("everything",)},
+    ),
+    "log_endpoint": Case(
+        None,
+        {"https://log.test": "https://log.test", "http://localhost:8788/": "http://localhost:8788/"},
+        {
+            "log.test": "'log.test' is not an address such as 'https://api.worker.helicone.ai'",
+            "ftp://log.test": "is not an address",
+            "https://": "is not an address",
+            "https://log.test:port": "is not an address",
+            "https://me:secret@log.test": "'https://…@log.test' may have no user",
+            "https://log.test/?a=b": "may have no user, query or fragment",
+            "https://log test": "expected an address",
+            "https://lög.test": "expected an address",
+        },
+        {"expected an address": 5, "is not an address": ""},
+    ),
+    "api_endpoint": Case(
+        None,
+        {"https://api.test": "https://api.test"},
+        {"api.test": "'api.test' is not an address"},
+        {"expected an address": 5},
+    ),
+    "log_http_hosts": Case((), HOSTS_GOOD, HOSTS_BAD, {**NAMES_WRONG, "'a b' is not a host": ("a b",)}),
 }
 
 by_field = {row.field: row for row in SETTINGS}
@@ -224,3 +282,27 @@ def test_the_table_is_rendered_as_markdown_with_a_line_for_each_setting() -> Non
     assert second == "|---|---|---|"
     assert lines == [f"| `{row.variable}` | {row.default} | {row.meaning} |" for row in SETTINGS]
     assert {line.count("|") for line in lines} == {4}
+
+
+def test_the_key_is_shown_nowhere_and_the_labels_need_none_of_the_logs_settings() -> None:
+    settings = Settings(
+        api_key="sk-helicone-secrets-arenice-tokeepp-forever", log=True, log_kinds=("tool",), session_name="Nightly"
+    )
+
+    assert "secret" not in repr(settings)
+    assert settings.without_log() == Settings(session_name="Nightly")
+
+
+@pytest.mark.parametrize(
+    ("entries", "inputs", "outputs"),
+    [
+        ("all", REQUEST_KINDS, REQUEST_KINDS),
+        ("none", frozenset(), frozenset()),
+        ("outputs", frozenset(), REQUEST_KINDS),
+        ("inputs,tool", REQUEST_KINDS, frozenset({"tool"})),
+        ("llm,tool.inputs", frozenset({"llm", "tool"}), frozenset({"llm"})),
+        ("vector_db.outputs", frozenset(), frozenset({"vector_db"})),
+    ],
+)
+def test_content_is_allowed_by_side_and_by_kind(entries: str, inputs: frozenset[str], outputs: frozenset[str]) -> None:
+    assert content_of(entries.split(",")) == {"inputs": inputs, "outputs": outputs}

@@ -63,9 +63,6 @@ def planned(name: str, session_id: str | None) -> list[tuple[str, dict[str, Any]
 LABELS = [*planned("shop", None), *planned("Trip Planning", "trip-42")]
 
 
-needs_a_configurator = pytest.mark.skipif(
-    find_spec("opentelemetry.distro") is None, reason="the launcher's configurator is not installed"
-)
 # The others take as long again, and run with the slow tests.
 FAST = {
     ("configurator", "instrument", ""),

@@ -12,8 +12,8 @@ import pytest
 
 import helicone_otel
 from environments import Environments
-from launching import labels, run, without_ours
-from test_setups import CASES, DOORS, LABELS, PROPAGATORS, bare, needs_a_configurator, planned
+from launching import labels, needs_a_configurator, run, without_ours
+from test_setups import CASES, DOORS, LABELS, PROPAGATORS, bare, planned
 from wire import expected
 
 CONFIGURED = CASES["configurator"]

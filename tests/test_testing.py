@@ -22,10 +22,20 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import SpanKind
 
 import helicone_otel
-from helicone_otel import Settings, SettingsError, configure, current_session, session, step, testing
+from helicone_otel import (
+    Settings,
+    SettingsError,
+    configure,
+    current_session,
+    session,
+    step,
+    testing,
+    tool,
+    vector_query,
+)
 from helicone_otel._bootstrap import INSTALLATION
 from helicone_otel._registry import REGISTRY
-from helicone_otel.testing import Helicone
+from helicone_otel.testing import FakeHelicone, Helicone, Trouble
 from wire import MODEL, QUESTION
 
 CHAT = {"model": MODEL, "messages": [QUESTION]}
@@ -305,7 +315,11 @@ def test_whatever_the_environment_says_a_test_starts_alike(request: pytest.Fixtu
         client.chat.completions.create(**CHAT)
 
     assert helicone.tree() == {"/plan": ["task", "llm"]}
-    assert sorted(name for name in os.environ if name.startswith("HELICONE_")) == ["HELICONE_GATEWAY_HOSTS"]
+    assert sorted(name for name in os.environ if name.startswith("HELICONE_")) == [
+        "HELICONE_API_KEY",
+        "HELICONE_GATEWAY_HOSTS",
+        "HELICONE_LOG_ENDPOINT",
+    ]
     assert os.environ["NO_PROXY"] == "127.0.0.1,intranet.test"
 
 
@@ -330,6 +344,78 @@ def test_an_app_that_configures_the_library_itself_changes_nothing(helicone: Hel
 
     assert REGISTRY.settings is settings
     assert list(helicone.sessions.values()) == ["Support"]
+
+
+# --- rows -----------------------------------------------------------------------------------------
+
+
+def test_rows_are_those_of_the_gateway_and_of_the_log(helicone: Helicone, client: OpenAI) -> None:
+    helicone.configure(log=True)
+    with session("Trip Planning", id="trip-42", user_id="u-17"), step("research"):
+        client.chat.completions.create(**CHAT)
+        with tool("get_weather", input={"city": "Porto"}) as call:
+            call.output("Sunny")
+    with session("Support", id="2"), vector_query("guides", system="faiss", query="visa rules") as query:
+        query.matches([{"id": "a", "score": 0.91}])
+
+    rows = helicone.rows("trip-42")
+    assert [(row.door, row.model, row.badge, row.session_path, row.user_id, row.sends) for row in rows] == [
+        ("gateway", MODEL, "LLM", "/research", "u-17", 1),
+        ("log", "tool:get_weather", "Tool", "/research/get_weather", "u-17", 1),
+    ]
+    assert [row.model for row in helicone.rows("Support")] == ["vector_db"]
+    assert len(helicone.rows()) == 3
+    assert [flaw for row in helicone.rows() for flaw in row.flaws] == []
+    assert helicone.requests == helicone.fake.requests("gateway")
+
+
+def test_a_row_has_the_id_that_its_span_bears(helicone: Helicone) -> None:
+    helicone.configure(log=True)
+    with session("Trip Planning", id="trip-42"), tool("get_weather"):
+        pass
+
+    assert [row.id for row in helicone.rows()] == [
+        (span.attributes or {})["helicone.request.id"] for span in helicone.spans
+    ]
+
+
+def test_nothing_is_logged_that_a_test_does_not_ask_for(helicone: Helicone) -> None:
+    with session("Trip Planning", id="trip-42"), tool("get_weather"):
+        pass
+    helicone.configure(log=True, log_kinds=("vector_db",))
+    with session("Trip Planning", id="trip-42"), tool("get_weather"):
+        pass
+    helicone.configure()
+    with session("Trip Planning", id="trip-42"), vector_query("guides", system="faiss", query="x"):
+        pass
+
+    assert helicone.rows() == []
+
+
+def test_an_app_that_logs_by_itself_logs_to_the_fixtures_helicone(helicone: Helicone) -> None:
+    configure(log=True)
+    with session("Trip Planning", id="trip-42"), tool("get_weather"):
+        pass
+
+    assert [row.model for row in helicone.rows()] == ["tool:get_weather"]
+
+
+@pytest.mark.failures  # of the log, which is what is tried
+def test_what_helicone_does_with_rows_can_go_wrong(helicone: Helicone) -> None:
+    helicone.configure(log=True)
+    helicone.fake.troubles.next(Trouble(error="queue down"))
+    with session("Trip Planning", id="trip-42"), tool("get_weather"):
+        pass
+
+    assert (helicone.rows(), len(helicone.fake.requests("log"))) == ([], 1)
+
+
+def test_the_server_alone_installs_nothing(fake_helicone: FakeHelicone) -> None:
+    with session("Trip Planning", id="trip-42"), tool("get_weather"):
+        pass
+
+    assert INSTALLATION.exporter is None
+    assert (fake_helicone.rows, fake_helicone.url[:17]) == ([], "http://127.0.0.1:")
 
 
 def test_a_setting_that_is_wrong_or_none_fails_at_once(helicone: Helicone) -> None:
@@ -558,11 +644,13 @@ def test_the_fixture_says_what_it_is_where_pytest_lists_fixtures(pytester: pytes
 
 
 def test_the_module_offers_the_fixture_and_its_type() -> None:
-    assert testing.__all__ == ["Helicone", "helicone"]
+    assert testing.__all__ == sorted(testing.__all__)
+    assert all(hasattr(testing, name) for name in testing.__all__)
     assert [name for name in dir(Helicone) if not name.startswith("_")] == [
         "answer_with",
         "configure",
         "requests",
+        "rows",
         "sessions",
         "spans",
         "tree",

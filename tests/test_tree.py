@@ -289,6 +289,7 @@ def test_data_of_a_session_have_times_from_its_start_and_no_secret() -> None:
                         "duration_ms": 40.0,
                         "error": None,
                         "gateway_calls": [],
+                        "rows": [],
                     }
                 ],
                 "steps": [],

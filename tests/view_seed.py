@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from helicone_otel import Settings
 from helicone_otel._view.arrived import of_request
-from helicone_otel._view.serve import Places, View, viewing
+from helicone_otel._view.listening import Places
+from helicone_otel._view.serve import View, viewing
 
 RECORDINGS = Path(__file__).parent / "recordings"
 KINDS = ("INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
@@ -68,10 +69,10 @@ def otlp_span(span: dict[str, Any]) -> Span:
     return made
 
 
-def recorded() -> Iterator[ExportTraceServiceRequest]:
-    """Yield what the apps of the recordings would have sent."""
-    for file in sorted(RECORDINGS.glob("*.json")):
-        yield request_of(file.stem, json.loads(file.read_text())["spans"])
+def recorded(names: Iterable[str] = ()) -> Iterator[ExportTraceServiceRequest]:
+    """Yield what the apps of recordings would have sent: of all, if no names are given."""
+    for name in names or sorted(file.stem for file in RECORDINGS.glob("*.json")):
+        yield request_of(name, json.loads((RECORDINGS / f"{name}.json").read_text())["spans"])
 
 
 def span(trace: int, number: int, parent: int = 0, **fields: Any) -> dict[str, Any]:

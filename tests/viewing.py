@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import http.client
 import json
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from unittest import mock
 from urllib.parse import quote, urlencode, urlsplit
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from helicone_otel import Settings
+from helicone_otel._view import worker
 from helicone_otel._view.arrived import of_request
-from helicone_otel._view.serve import Places, View, viewing
+from helicone_otel._view.listening import Places
+from helicone_otel._view.serve import View, viewing
 from view_seed import request_of, settle
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
@@ -49,6 +53,16 @@ class Asked:
     def __init__(self, view: View) -> None:
         self.view = view
 
+    def clear(self) -> None:
+        """Forget everything."""
+        settle(self.view)
+
+        def forget(connection: sqlite3.Connection) -> None:
+            for table in ("spans", "traces", "places", "logs", "requests", "sessions", "facts"):
+                connection.execute(f"DELETE FROM {table}")
+
+        self.view.store.write(forget).result()
+
     def send(self, *requests: ExportTraceServiceRequest) -> None:
         """Have it take export requests one after the other, and place what is in them."""
         for request in requests:
@@ -65,6 +79,14 @@ class Asked:
         assert answer.status == 200, answer.body
         return answer.data
 
+    def raw(self, query: str) -> bytes:
+        """Return the bytes of an answer."""
+        return ask(f"{self.view.url}/api/{query}").body
+
+    def log(self, row: Mapping[str, Any], route: str = "/custom/v1/log") -> Answer:
+        """Post a row to Helicone's log API."""
+        return ask(f"{self.view.http_url}{route}", "POST", json.dumps(row).encode(), JSON)
+
     def session(self, id_: str, name: str | None = None) -> Any:
         return self.get("session", id=id_, **({"name": name} if name is not None else {}))
 
@@ -76,7 +98,54 @@ class Asked:
         return [(one["path"], one["kind"], one["name"]) for one in self.session(id_)["requests"]]
 
 
+def posted_row(
+    session: str,
+    path: str,
+    name: str,
+    *,
+    request_id: str = "",
+    user: str = "",
+    properties: Mapping[str, str] | None = None,
+    asked_for: Any = None,
+    answered: Any = None,
+) -> dict[str, Any]:
+    """Return a row as Helicone's helpers post it: by default a small conversation."""
+    meta = {"Helicone-Session-Id": session, "Helicone-Session-Path": path, "Helicone-Session-Name": name}
+    if request_id:
+        meta["Helicone-Request-Id"] = request_id
+    if user:
+        meta["Helicone-User-Id"] = user
+    meta.update({f"Helicone-Property-{key}": value for key, value in (properties or {}).items()})
+    return {
+        "providerRequest": {
+            "url": "custom-model-nopath",
+            "json": asked_for or {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]},
+            "meta": meta,
+        },
+        "providerResponse": {
+            "json": answered
+            or {
+                "model": "gpt-4o-mini",
+                "choices": [
+                    {"index": 0, "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}
+                ],
+                "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
+            },
+            "status": 200,
+            "headers": {},
+        },
+        "timing": {
+            "startTime": {"seconds": 1760000000, "milliseconds": 125},
+            "endTime": {"seconds": 1760000001, "milliseconds": 640},
+        },
+    }
+
+
 @contextmanager
 def asked(settings: Settings | None = None) -> Iterator[Asked]:
-    with viewing(None, settings or Settings(), Places(pages=0, grpc=0, http=0)) as view:
+    """Run a view that places what arrives at once."""
+    with (
+        mock.patch.object(worker, "_QUIET", 0.0),
+        viewing(None, settings or Settings(), Places(pages=0, grpc=0, http=0)) as view,
+    ):
         yield Asked(view)

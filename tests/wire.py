@@ -36,6 +36,7 @@ HTTP = [
     ),
 ]
 
+_ROW_ID = b"helicone-request-id"
 _NO_TUNNEL = b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
 
@@ -69,8 +70,19 @@ class Wire:
         return [(line.partition(b": ")[0], line.partition(b": ")[2]) for line in lines]
 
     def helicone(self, index: int = -1) -> list[tuple[bytes, bytes]]:
-        """Return the lines that are Helicone's, sorted; one that was sent twice stands there twice."""
-        return sorted(line for line in self.headers(index) if line[0].lower().startswith(b"helicone"))
+        """Return the lines that tell a session, sorted; one that was sent twice stands there twice."""
+        return sorted(
+            (name, value)
+            for name, value in self.headers(index)
+            if name.lower().startswith(b"helicone") and name.lower() != _ROW_ID
+        )
+
+    def row_ids(self) -> list[list[str]]:
+        """Return which ids each request gives to its row: one, if all is well."""
+        return [
+            [value.decode() for name, value in self.headers(index) if name.lower() == _ROW_ID]
+            for index in range(len(self.heads))
+        ]
 
 
 def in_any_case(lines: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

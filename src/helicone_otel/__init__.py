@@ -12,16 +12,21 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._api import HeliconeError as HeliconeError
     from ._bootstrap import configure as configure
     from ._context import session as session
     from ._context import step as step
     from ._doctor import doctor as doctor
+    from ._exporter import HeliconeSpanExporter as HeliconeSpanExporter
+    from ._feedback import feedback as feedback
     from ._manual import data as data
     from ._manual import tool as tool
     from ._manual import vector_query as vector_query
     from ._processor import HeliconeSpanProcessor as HeliconeSpanProcessor
     from ._propagator import HeliconePropagator as HeliconePropagator
+    from ._records import Content as Content
     from ._registry import current_session as current_session
+    from ._sampler import SessionSampler as SessionSampler
     from ._session import Session as Session
     from ._session import SessionPath as SessionPath
     from ._settings import Settings as Settings
@@ -31,12 +36,16 @@ if TYPE_CHECKING:
     from ._spans import Row as Row
 
 _HOMES = {
+    "Content": "_records",
     "Dialect": "_spans",
+    "HeliconeError": "_api",
     "HeliconePropagator": "_propagator",
+    "HeliconeSpanExporter": "_exporter",
     "HeliconeSpanProcessor": "_processor",
     "Row": "_spans",
     "Session": "_session",
     "SessionPath": "_session",
+    "SessionSampler": "_sampler",
     "SessionSpanExporter": "_settled",
     "Settings": "_settings",
     "SettingsError": "_settings",
@@ -44,6 +53,7 @@ _HOMES = {
     "current_session": "_registry",
     "data": "_manual",
     "doctor": "_doctor",
+    "feedback": "_feedback",
     "session": "_context",
     "step": "_context",
     "tool": "_manual",
@@ -51,12 +61,16 @@ _HOMES = {
 }
 
 __all__ = [
+    "Content",
     "Dialect",
+    "HeliconeError",
     "HeliconePropagator",
+    "HeliconeSpanExporter",
     "HeliconeSpanProcessor",
     "Row",
     "Session",
     "SessionPath",
+    "SessionSampler",
     "SessionSpanExporter",
     "Settings",
     "SettingsError",
@@ -64,6 +78,7 @@ __all__ = [
     "current_session",
     "data",
     "doctor",
+    "feedback",
     "session",
     "step",
     "tool",

@@ -39,13 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         extra = f'pip install "helicone-otel[{",".join(extras)}]"'
         print(f"helicone-otel {given.command}: not installed: {', '.join(missing)}. {extra}", file=sys.stderr)
         return 2
+    command = [*given.program, *program] if given.command == "run" else []
+    if given.command == "run" and not command:
+        parser.error("run: what should be run? helicone-otel run -- python app.py")
+    return _run(given, command)
+
+
+def _run(given: argparse.Namespace, command: Sequence[str]) -> int:
     # Each subcommand imports what only it needs, so that one works without the extras of another.
     match given.command:
         case "run":
             from ._cli.run import run  # noqa: PLC0415
 
-            if not (command := [*given.program, *program]):
-                parser.error("run: what should be run? helicone-otel run -- python app.py")
             code = run(command, as_json=given.json, in_view=given.view)
         case "demo":
             from ._cli.demo import demo  # noqa: PLC0415
@@ -54,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         case "doctor":
             from ._cli.doctor import doctor  # noqa: PLC0415
 
-            code = doctor(as_json=given.json)
+            code = doctor(as_json=given.json, sends=given.send)
         case "view":
             from ._cli.view import view  # noqa: PLC0415
 
@@ -63,6 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from ._cli.explain import explain  # noqa: PLC0415
 
             code = explain(given.file, as_json=given.json)
+        case "collector-config":
+            from ._cli.collector_config import collector_config  # noqa: PLC0415
+
+            code = collector_config(processors_only=given.processors)
         case _:
             from ._settings import render_table  # noqa: PLC0415
 
@@ -106,11 +115,16 @@ def _parser() -> argparse.ArgumentParser:
         help="say why headers would or would not leave from this environment",
         description="Start a process as opentelemetry-instrument would start your app here, have the LLM SDKs that are "
         "installed call a stand-in for a gateway on loopback, and say what left, what did not, and what to do next. "
-        "Nothing is sent elsewhere.",
+        "Nothing is sent elsewhere, unless --send says so.",
         epilog="Exit code: 0 if all is well or there are only warnings, 1 if there are problems, 2 if something could "
         "not be looked at.",
     )
     doctor.add_argument("--json", action="store_true", help="print the report as JSON")
+    doctor.add_argument(
+        "--send",
+        action="store_true",
+        help="also log one tiny session to Helicone with HELICONE_API_KEY, and read it back",
+    )
     explain = commands.add_parser(
         "explain",
         help="say of each span in a file what it is, and which dialect and row decided",
@@ -123,6 +137,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     explain.add_argument("--json", action="store_true", help="print the answers as JSON")
     add_view(commands)
+    collector = commands.add_parser(
+        "collector-config",
+        help="print a configuration for an OpenTelemetry Collector that knows sessions of any language",
+        description="Print a configuration for the OpenTelemetry Collector (contrib distribution), with what our "
+        "dialects know as statements of its transform processor. Settings that name attributes or dialects of your own "
+        "add theirs.",
+    )
+    collector.add_argument(
+        "--processors", action="store_true", help="only the processors, for a collector that you run already"
+    )
     commands.add_parser("env", help="print the settings and their environment variables")
     return parser
 

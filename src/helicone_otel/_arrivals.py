@@ -14,6 +14,7 @@ from ._labeller import Labeller
 from ._record import MAX_DEPTH, Record
 from ._requests import kinds_of, may_be_request, tell_wrappers
 from ._resolver import Resolver, is_newer
+from ._scopes import LOADED, Said, look, said_by_run, said_in
 from ._shown import shown
 from ._stands import Alike
 from ._vocabulary import Scope
@@ -42,6 +43,7 @@ class Arrivals:
         self._live = resolver.lineage.live
         self._recent = resolver.lineage.recent
         self._vocabulary = resolver.vocabulary
+        self._around = resolver.around
         self._known_scope = resolver.vocabulary.known_scope
         self._traces = resolver.traces
         self._strangers = resolver.strangers
@@ -57,14 +59,18 @@ class Arrivals:
             parent_context: As the SDK hands it over: `None` stands for the current Context.
         """
         scope_name = span.instrumentation_scope.name  # type: ignore[union-attr]  # the SDK always sets one
-        scope = self._known_scope(scope_name) or self._vocabulary.scope(scope_name)
+        scope = self._known_scope(scope_name) or self._new_scope(scope_name)
         given, above, kind = shown(span), span.parent, span.kind
         if kind is _SERVER or kind is _CONSUMER:
             self._strangers.hear(span.get_span_context().trace_id, parent_context)
         place: Place | None = None
-        if PLACES:
-            place = (get_current() if parent_context is None else parent_context).get(PLACE_KEY)  # type: ignore[assignment]  # our own key
-        if place is None and (
+        said: Said | None = None
+        if PLACES or LOADED:
+            context = get_current() if parent_context is None else parent_context
+            place = context.get(PLACE_KEY)  # type: ignore[assignment]  # our own key
+            if LOADED:
+                said = said_in(context)
+        if (place is None and (said is None or not said.session_id)) and (
             not (scope.named or self._traces or given or self._live or self._recent.young)
             or self._is_ordinary(span, scope, given)
         ):
@@ -74,7 +80,9 @@ class Arrivals:
         attributes = _copy(given) if given else _NO_FACTS
         bridged = self._vocabulary.bridges and not scope.bridges
         parent = encloses = self._parent_of(above, parent_context, bridged) if above is not None or bridged else None
-        if place is not None and (parent is None or is_newer(place, parent)):
+        if LOADED:
+            parent = encloses = self._innermost(parent, place, said, span)
+        elif place is not None and (parent is None or is_newer(place, parent)):
             known = place.record
             if known is not None and known[0] is self._resolver and known[1].rooted and not place.left:
                 encloses = known[1]
@@ -102,6 +110,20 @@ class Arrivals:
         if len(recent.young) >= recent.limit:
             recent.turn()
         span.set_attributes(alike.stand.label)
+
+    def _new_scope(self, name: str) -> Scope:
+        look()  # whoever brings spans of its own may have brought more
+        return self._vocabulary.scope(name)
+
+    def _innermost(self, parent: Record | None, place: Place | None, said: Said | None, span: Span) -> Record | None:
+        """Return the record of what encloses a span, where other SDKs may have a say in it."""
+        trace_id = _trace_of(parent, span.get_span_context())
+        while place is not None and place.left:
+            place = place.outer
+        if place is not None and (parent is None or is_newer(place, parent)):
+            parent = self._resolver.record_of(place, trace_id, span)
+        is_chosen = parent is not None and parent.stand is not None and parent.stand.chosen
+        return self._around.innermost(parent, said, None if is_chosen else said_by_run(), trace_id, span)
 
     def _is_ordinary(self, span: Span, scope: Scope, attributes: Attributes) -> bool:
         """Tell whether a span outside of any place is none of our business."""
@@ -202,6 +224,8 @@ def _is_current(parent_context: Context | None) -> bool:
 
 def _trace_of(parent: Record | None, ids: trace.SpanContext) -> int:
     # Across a bridge a span belongs to the trace of what encloses it. Places may be shared by traces.
+    while parent is not None and parent.others:
+        parent = parent.parent
     return parent.trace_id if parent is not None and parent.scope is not None else ids.trace_id
 
 

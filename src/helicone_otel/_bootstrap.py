@@ -2,7 +2,7 @@
 
 Wrapped are the provider's constructor (so that every provider gets the processor, whenever and by
 whomever it is made), `set_global_textmap`, `on_end` of the two stock processors (so that the settled
-copy reaches the user's own exporter), three methods of the SDK's pipelines of processors (`_first`) and
+copy reaches the user's own exporter), the methods of the SDK's pipelines of processors (`_first`) and
 the send of HTTP clients (`_clients`). `uninstall` takes all of it out again; what a Python program has
 imported by name before is beyond anyone's reach.
 """
@@ -15,7 +15,8 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from opentelemetry.environment_variables import OTEL_PYTHON_TRACER_PROVIDER
@@ -26,7 +27,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 
 from . import _wire
 from ._first import PIPELINES, First
-from ._guard import stay_out, swallow, warn_once
+from ._guard import log_nothing, stay_out, swallow, warn_once
 from ._processor import HeliconeSpanProcessor
 from ._propagator import HeliconePropagator
 from ._registry import REGISTRY
@@ -34,6 +35,10 @@ from ._settings import Settings
 from ._settled import settled
 from ._wraps import Wraps
 from ._written import WRITTEN
+
+if TYPE_CHECKING:
+    from ._exporter import HeliconeSpanExporter
+    from ._log import Log
 
 _Maker = Callable[[], SpanProcessor]
 
@@ -48,6 +53,8 @@ class Installation:
         self._processor = HeliconeSpanProcessor()
         self._propagator = HeliconePropagator()
         self._first = First(self._processor, REGISTRY)
+        self._log: Log | None = None
+        self._flushes = False
         self._providers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._makers: list[_Maker] = []
         # The SDK takes no processor out again: what a provider was given once, it has for good.
@@ -66,8 +73,9 @@ class Installation:
         """
         with self._lock:
             try:
-                if REGISTRY.settings != settings:
-                    REGISTRY.configure(settings)
+                labelling = settings.without_log()
+                if REGISTRY.settings != labelling:
+                    REGISTRY.configure(labelling)
                 if not self._installed:
                     self._installed = True
                     self._processor.arm(REGISTRY)
@@ -88,6 +96,26 @@ class Installation:
         """Tell whether the spans of a provider come to our processor."""
         return self._installed and sdk_provider(provider) in self._providers
 
+    def log(self, exporter: HeliconeSpanExporter | None) -> None:
+        """Have an exporter log what no gateway saw, of every provider; with `None`, log nothing any more."""
+        if self._log is None:
+            if exporter is None:
+                return
+            from ._log import Log  # noqa: PLC0415  # an app that logs nothing should not load it
+
+            self._log = Log(REGISTRY)
+        self._log.switch(exporter)
+        if exporter is not None and not self._flushes:
+            self._flushes = True
+            for pipeline in PIPELINES:
+                self._wraps.wrap(pipeline, "force_flush", self._first.flushing)
+                self._wraps.wrap(pipeline, "shutdown", self._first.shutting)
+
+    @property
+    def exporter(self) -> HeliconeSpanExporter | None:
+        """The exporter that logs what no gateway saw, if one does."""
+        return self._log.exporter if self._log is not None else None
+
     def add_to_all(self, make: _Maker) -> None:
         """Give every provider, those to come included, one more processor of its own; only once the same."""
         with self._lock:
@@ -104,9 +132,11 @@ class Installation:
     def _take_out(self) -> None:
         self._installed = False
         self._wraps.undo()
+        self._flushes = False
         self._restore_global_textmap()
         self._propagator.enabled = REGISTRY.active = REGISTRY.thorough = False
         self._processor.disarm()
+        self.log(None)
         REGISTRY.configure(REGISTRY.settings)
         WRITTEN.clear()
         self._providers.clear()
@@ -150,6 +180,7 @@ class Installation:
             self._wraps.wrap(pipeline, "on_end", self._first.ending)
         self._first.look_again()
         self._wraps.hook_transports(REGISTRY)
+        self._wraps.watch_for_others()
 
     def _attaching(self, init: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(init)
@@ -219,7 +250,12 @@ def _settling(on_end: Callable[..., None]) -> Callable[..., None]:
 INSTALLATION = Installation()
 
 
-def configure(settings: Settings | None = None, *, provider: trace.TracerProvider | None = None) -> Installation:
+def configure(
+    settings: Settings | None = None,
+    *,
+    provider: trace.TracerProvider | None = None,
+    log: bool | HeliconeSpanExporter | None = None,
+) -> Installation:
     """Add Helicone Sessions to the app's tracer provider and propagator.
 
     May be called before or after the provider is made, and again with other settings; what is
@@ -229,15 +265,45 @@ def configure(settings: Settings | None = None, *, provider: trace.TracerProvide
         settings: What to do; read from the environment if not given.
         provider: The provider to add the processor to; the global one if not given. One that was made
             before and is not the global one needs a call of its own; all that are made later are found.
+        log: Whether what no gateway saw is logged to Helicone, or the exporter that does it, with hooks of your
+            own; as the settings say if not given.
 
     Returns:
         A handle whose `uninstall()` takes everything out again.
 
     Raises:
-        SettingsError: An environment variable has a value that cannot be used.
+        SettingsError: An environment variable has a value that cannot be used, or `log=True` and there is no key.
         TypeError: `provider` is no provider of the OpenTelemetry SDK.
     """
     if provider is not None and sdk_provider(provider) is None:
         raise TypeError(f"configure(provider=…) takes a TracerProvider of the SDK, not {type(provider).__name__}")
-    INSTALLATION.install(settings or Settings.from_environment(), provider)
+    settings = settings or Settings.from_environment()
+    exporter = log if log is not None and not isinstance(log, bool) else None
+    if log is True:
+        exporter = _exporter(replace(settings, log=True))
+    INSTALLATION.install(settings, provider)
+    if log is None:
+        log_as_set(settings)
+    elif INSTALLATION.installed:
+        INSTALLATION.log(exporter)
     return INSTALLATION
+
+
+def log_as_set(settings: Settings) -> None:
+    """Log what no gateway saw if the settings say so; where that cannot be, it is one line in the log."""
+    if not settings.log or not INSTALLATION.installed:
+        return
+    try:
+        INSTALLATION.log(_exporter(settings))
+    except Exception as error:  # noqa: BLE001  # the app must run as if nothing were to be logged
+        log_nothing(error)
+
+
+def _exporter(settings: Settings) -> HeliconeSpanExporter:
+    """Return an exporter that does what the settings say: the one that logs already, if it does."""
+    from ._exporter import HeliconeSpanExporter  # noqa: PLC0415  # it takes time to load
+
+    before = INSTALLATION.exporter
+    if before is not None and replace(before.settings, log=True) == replace(settings, log=True):
+        return before
+    return HeliconeSpanExporter(settings=settings)

@@ -10,22 +10,19 @@ import contextlib
 import re
 import time
 from collections import deque
-from collections.abc import Iterable
-from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ._record import Record
-from ._requests import kinds_made, may_be_request, tell_wrappers
+from ._requests import kinds_made, may_be_request, stands_alone, tell_wrappers
 from ._spans import CALL_KINDS, Reading
 from ._vocabulary import Vocabulary
-from .dialects import PROVIDERS
+from .dialects import providers_in
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
 _MAX_CALLS: Final = 256
 _MAX_TEXT: Final = 1024
-_MAX_NAME: Final = 64
 _RESPONSE, _PROVIDER, _MODEL, _STATEMENT = "response", "provider", "model", "statement"
 _NO_ATTRIBUTES: Final[dict[str, object]] = {}
 # What may follow a model's name in the name of one of its versions: `-2024-07-18`, `-001`, `@latest`, `:v2`.
@@ -61,22 +58,27 @@ class Calls:
 
     def settle(self, record: Record, span: ReadableSpan) -> None:
         """Decide, when a span ends, whether it is the one that stands for its call."""
-        if may_be_request(record.reading):
+        if may_be_request(record.reading) or stands_alone(record):
             row = record.reading.row
             if not record.wraps:
                 call = self._describe(record, span)
-                record.beside = row is not None and row.detached and self._claim(call)
-                if not record.beside:
+                claimed = self._claim(call) if row is not None and row.detached else None
+                if claimed is None:
                     self._recent.append(call)
+                elif claimed.scope is not None:
+                    record.beside = True
+                else:  # no other span tells of that call
+                    record.by_gateway, record.row_id = True, claimed.row_id
             record.request = not record.wraps
         made = kinds_made(record)
         if made:
             tell_wrappers(made, record.parent)
 
-    def note_without_span(self, above: Record) -> None:
+    def note_without_span(self, above: Record, row_id: str | None) -> None:
         """Note a call that left for a gateway from below a span, without one of its own."""
         call, now = Record(None, above, None, None, above.trace_id), time.time_ns()
         call.reading = Reading("llm", recognised=True)
+        call.by_gateway, call.row_id = True, row_id
         self._recent.append(_Call(call, now, now, None, (), ()))
 
     def _describe(self, record: Record, span: ReadableSpan) -> _Call:
@@ -92,14 +94,14 @@ class Calls:
             record, span.start_time or 0, span.end_time or 0, response_id, tuple(said.get(_PROVIDER, ())), tuple(texts)
         )
 
-    def _claim(self, wrapper: _Call) -> bool:
+    def _claim(self, wrapper: _Call) -> Record | None:
         for call in reversed(tuple(self._recent)):
             if _is_same(wrapper, call):
                 # Calls run in parallel under the same instrumentations: each wrapper takes one.
                 with contextlib.suppress(ValueError):
                     self._recent.remove(call)
-                return True
-        return False
+                return call.record
+        return None
 
 
 def _is_same(wrapper: _Call, call: _Call) -> bool:
@@ -121,7 +123,7 @@ def _encloses(wrapper: _Call, call: _Call) -> bool:
 def _says_the_same(wrapper: _Call, call: _Call) -> bool:
     if call.record.reading.row is None:
         return True  # the span of a request to a gateway: it knows nothing but where it goes
-    theirs, ours = _canonical(wrapper.providers), _canonical(call.providers)
+    theirs, ours = providers_in(wrapper.providers), providers_in(call.providers)
     if theirs and ours and theirs.isdisjoint(ours):
         return False
     return any(_agree(_bare(one), _bare(other)) for one in wrapper.texts for other in call.texts)
@@ -138,8 +140,3 @@ def _agree(one: str, other: str) -> bool:
 def _bare(text: str) -> str:
     # Routers put a provider before the model: `openai/gpt-4o`.
     return text.lower() if " " in text else text.lower().rpartition("/")[2]
-
-
-def _canonical(providers: Iterable[str]) -> frozenset[str]:
-    words = chain.from_iterable(re.split(r"[^a-z]+", provider[:_MAX_NAME].lower()) for provider in providers)
-    return frozenset(PROVIDERS[word] for word in words if word in PROVIDERS)

@@ -56,17 +56,25 @@ def write_headers(
     # An instrumentation may inject twice for one request: what we wrote is not the caller's.
     said = dict(wanted)
     theirs = {name: value for name, value in present.items() if said.get(name) != value}
+    if _wire.REQUEST_ID_HEADER in said and sender is not None and _is_of_attempt_before(sender, theirs):
+        del theirs[_wire.REQUEST_ID_HEADER]
     ours: Headers = ()
     if _wire.SESSION_ID_HEADER not in theirs:
         ours = tuple(header for header in wanted if header[0] not in theirs)
     for name, value in ours:
-        if name not in present:
+        if present.get(name) != value:
             write(name, value)
     if theirs.keys().isdisjoint(SESSION_HEADERS):
         registry.sent(sender, (*ours, *theirs.items()), destination, location.record)
     elif record is not None:
         registry.obey(record, {**theirs, **dict(ours)}, destination)
     return ours
+
+
+def _is_of_attempt_before(sender: Record, theirs: Mapping[str, str]) -> bool:
+    """Tell whether the id of the row is ours: urllib3 tries again with the headers of the attempt before."""
+    row_id = (_wire.REQUEST_ID_HEADER, theirs.get(_wire.REQUEST_ID_HEADER))
+    return any(row_id in above.sent for above in sender.line())
 
 
 def heed_caller(registry: Registry, record: Record, destination: Destination, carrier: object) -> None:
@@ -92,7 +100,7 @@ def _present(carrier: object, wanted: Headers) -> dict[str, str]:
     there = {text: value for name, value in lines if (text := text_of(name).lower()).startswith(PREFIX)}
     if not there:
         return {}
-    spelled = (*(name for name, _ in wanted), *SESSION_HEADERS)
+    spelled = (*(name for name, _ in wanted), *SESSION_HEADERS, _wire.REQUEST_ID_HEADER)
     return {name: text_of(there[lower]) for name in spelled if (lower := name.lower()) in there}
 
 

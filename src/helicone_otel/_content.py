@@ -26,9 +26,9 @@ _MAX_BYTES: Final = 1_048_576
 # What JSON makes of a control character.
 _LONGEST_ESCAPE: Final = 6
 _CUT: Final = "…"
-_REDACTED: Final = "[redacted]"
+REDACTED: Final = "[redacted]"
 # Keys of headers and configurations whose values are nobody's business.
-_SECRETS: Final = frozenset(
+SECRETS: Final = frozenset(
     {"authorization", "proxy_authorization", "helicone_auth", "x_api_key", "api_key", "apikey", "password", "secret"}
 )
 # How objects that hold data say what it is: pydantic's models, numpy's and torch's arrays and scalars.
@@ -169,6 +169,6 @@ class _Budget:
             if self.left <= 0:
                 return {**shown, _CUT: _CUT}
             name = self._text(key if isinstance(key, str) else str(self.plain(key, _MAX_DEPTH)))
-            secret = name.lower().replace("-", "_") in _SECRETS
-            shown[name] = _REDACTED if secret else self.plain(value, depth + 1)
+            secret = name.lower().replace("-", "_") in SECRETS
+            shown[name] = REDACTED if secret else self.plain(value, depth + 1)
         return shown

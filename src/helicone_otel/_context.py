@@ -11,6 +11,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context, create_key, get_current, set_value
 
 from ._openings import Opening
+from ._scopes import LOADED, Said, said_in
 from ._session import Session, SessionPath, path_segments
 
 PLACE_KEY = create_key("helicone-otel-place")
@@ -33,9 +34,10 @@ class Place:
         number: Grows with every place, so that of two the newer is known.
         left: It was left in a way that could not restore the Context.
         record: The registry's own record of it.
+        said: What other SDKs' scopes said around it.
     """
 
-    __slots__ = ("anchor", "depth", "detached", "left", "number", "outer", "record", "session", "steps")
+    __slots__ = ("anchor", "depth", "detached", "left", "number", "outer", "record", "said", "session", "steps")
 
     def __init__(
         self,
@@ -55,6 +57,7 @@ class Place:
         self.number = next(_numbers)
         self.left = False
         self.record: Any = None
+        self.said: Said | None = said_in(get_current() if context is None else context) if LOADED else None
         PLACES.append(None)
 
     def __del__(self) -> None:

@@ -10,6 +10,7 @@ span. Nothing stays behind once the wraps are out.
 from __future__ import annotations
 
 import functools
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any, Final
@@ -96,6 +97,34 @@ class First:
             end(pipeline, span)
 
         return on_end
+
+    def flushing(self, flush: Callable[..., bool]) -> Callable[..., bool]:
+        """Return a `force_flush` that lets ours do the same in the time that is left."""
+        members, first = self._members, self._processor.force_flush
+
+        @functools.wraps(flush)
+        def force_flush(pipeline: Any, timeout_millis: int = 30000) -> bool:
+            end = time.monotonic() + timeout_millis / 1000
+            done = flush(pipeline, timeout_millis)
+            if id(pipeline) in members:
+                done = first(int(max(end - time.monotonic(), 0) * 1000)) and done
+            return done
+
+        return force_flush
+
+    def shutting(self, shut: Callable[..., None]) -> Callable[..., None]:
+        """Return a `shutdown` that lets ours do the same."""
+        members, first = self._members, self._processor.shutdown
+
+        @functools.wraps(shut)
+        def shutdown(pipeline: Any) -> None:
+            try:
+                shut(pipeline)
+            finally:
+                if id(pipeline) in members:
+                    first()
+
+        return shutdown
 
 
 def _calls_us(pipeline: object) -> bool:

@@ -37,21 +37,35 @@ def swallow(where: str, error: Exception) -> None:
             )
 
 
-def warn_once(message: str) -> None:
-    """Count a drop or a refused input and log the first of its kind, in one line."""
+def warn_once(message: str, detail: str = "") -> None:
+    """Count a drop or a refused input and log the first of its kind, in one line.
+
+    Args:
+        message: The same for all of one kind.
+        detail: What is to be said of the first besides.
+    """
     if _count(message):
         with _HANDLERS_MAY_FAIL:
-            logger.warning("%s", message)
+            logger.warning("%s%s", message, f" ({detail})" if detail else "")
 
 
 def stay_out(error: Exception) -> None:
     """Say in one line that we are off in this app and why; where it failed is for those who debug."""
+    _say("helicone-otel is off", error)
+
+
+def log_nothing(error: Exception) -> None:
+    """Say in one line that nothing is logged to Helicone and why; all else goes on."""
+    _say("helicone-otel logs nothing to Helicone", error)
+
+
+def _say(what: str, error: Exception) -> None:
     # Messages of settings say it all, others mean little without the name of their kind.
     reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
     if _count(f"off: {reason}"):
         with _HANDLERS_MAY_FAIL:
-            logger.error("helicone-otel is off: %s", " ".join(reason.split()))
-            logger.debug("helicone-otel is off because of this:", exc_info=error)
+            logger.error("%s: %s", what, " ".join(reason.split()))
+            logger.debug("%s because of this:", what, exc_info=error)
 
 
 def swallowed() -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # it names no `__all__`
 
-from ._by_name import ENDPOINT, is_switched_off
+from ._by_name import ENDPOINT, LOG, is_switched_off
 from ._guard import stay_out
 
 
@@ -28,14 +28,16 @@ class HeliconeInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped a
         if is_switched_off():
             return
         try:
-            from ._bootstrap import INSTALLATION  # noqa: PLC0415  # see the class's docstring
+            from ._bootstrap import INSTALLATION, log_as_set  # noqa: PLC0415  # see the class's docstring
             from ._settings import Settings  # noqa: PLC0415
 
-            INSTALLATION.install(Settings.from_environment())
+            settings = Settings.from_environment()
+            INSTALLATION.install(settings)
+            log_as_set(settings)
             if endpoint := os.environ.get(ENDPOINT):
                 from ._cli.attach import attach  # noqa: PLC0415  # an exporter, which only `run` needs
 
-                attach(INSTALLATION, endpoint)
+                attach(INSTALLATION, endpoint, os.environ.get(LOG, ""))
         except Exception as error:  # noqa: BLE001  # the app must start as if we were not there
             stay_out(error)
 

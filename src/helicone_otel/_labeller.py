@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from . import _wire
+from ._destinations import Destination
 from ._record import MAX_DEPTH, Record
 from ._resolver import Resolver
 from ._session import Session
@@ -15,6 +16,8 @@ from ._stands import top
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span
+
+_UNKNOWN: Final = Destination.UNKNOWN
 
 
 class Labeller:
@@ -50,9 +53,12 @@ class Labeller:
     def ask_everything(self, record: Record) -> None:
         """Read a span and all that encloses it, wherever there is more to see or something has moved.
 
-        What was overwritten is seen when a child starts; headers must be quick to leave.
+        What was overwritten is seen when a child starts, and an HTTP client's span mostly is one; headers must
+        be quick to leave.
         """
         resolver = self._resolver
+        if record.destination is _UNKNOWN and resolver.has_changed(record):
+            return self._ask_line(record)
         above: Record | None = record
         for _ in range(MAX_DEPTH):
             if above is None:
@@ -90,6 +96,8 @@ class Labeller:
         if line[-1].parent is not None:
             line[-1].cut_off()  # of a longer line the outermost would wait for what nobody asks
         for above in reversed(line):
+            if above.size < 0:  # it ended before anybody asked
+                self._resolver.show(above)
             if above.stand is None:
                 self._resolver.find_stand(above)
                 self.write(above)

@@ -10,6 +10,7 @@ from ._content import content_text
 
 MAX_MATCHES: Final = 100
 _PAIR: Final = 2
+_SURELY_SHORT: Final = 256
 # Our name for a fact, and what clients of vector databases call it, the commonest first.
 _FACTS: Final = (
     ("id", ("id", "_id", "key")),
@@ -79,18 +80,24 @@ def _document(match: object) -> dict[str, Any]:
         return {"id": content_text(match)}
     facts: dict[str, Any] = {}
     for name, keys in _FACTS:
-        value = next((found for key in keys if (found := _get(match, key)) is not None), None)
-        if name in _NUMBERS:
-            value = _number(value)
-        elif name == "id" and value is not None:
-            value = content_text(value)
+        for key in keys:
+            value = _get(match, key)
+            if value is not None:
+                break
+        else:
+            continue
+        value = _number(value) if name in _NUMBERS else _id(value) if name == "id" else value
         if value is not None:
             facts[name] = value
     return facts
 
 
+def _id(value: object) -> str:
+    return value if isinstance(value, str) and len(value) <= _SURELY_SHORT and value.isascii() else content_text(value)
+
+
 def _get(match: object, key: str) -> Any:
-    return match.get(key) if isinstance(match, Mapping) else getattr(match, key, None)
+    return match.get(key) if isinstance(match, dict | Mapping) else getattr(match, key, None)
 
 
 def _number(value: Any) -> float | None:

@@ -16,6 +16,7 @@ from . import _wire
 #
 # None of these begins inside `%C3`, so that what has been cleaned and encoded can be cleaned again.
 _UUID = r"(?i)(?<!%)(?<!%[0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}"
+_UUID_LENGTH = 32
 # Eight hex digits or more that are no word and no number: at least one letter and one digit.
 _HEX_ID = r"(?i)(?<![0-9a-z%])(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}(?![0-9a-z])"
 # `2026-11-22`, `2026-11-22T10:00:00.5Z`
@@ -56,6 +57,11 @@ def clean_name(name: str) -> str:
     while (shorter := _without_occurrences(segment)) != segment:
         segment = shorter
     return segment
+
+
+def is_made_up(name: str) -> bool:
+    """Tell whether no person gave this name: there is a UUID in it."""
+    return len(name) >= _UUID_LENGTH and re.search(_UUID, name[:512]) is not None
 
 
 def _without_occurrences(name: str) -> str:

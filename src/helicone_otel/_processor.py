@@ -46,17 +46,22 @@ class HeliconeSpanProcessor(SpanProcessor):
         """Decide for good what a span that has ended bears."""
         try:
             registry = self._registry
-            if registry.live or registry.thorough:
+            if registry.log is not None:
+                registry.settle_and_log(span)
+            elif registry.live or registry.thorough:
                 registry.settle(span)
         except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
             swallow("on_end", error)
 
     def shutdown(self) -> None:
-        """Do nothing: there is nothing to release."""
+        """Send what is to be logged to Helicone; there is nothing to release."""
+        if self._registry.flush_log is not None:
+            self._registry.flush_log(None)
 
-    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002  # the SDK's signature
-        """Do nothing: nothing is held back."""
-        return True
+    def force_flush(self, timeout_millis: int | None = 30000) -> bool:
+        """Send what is to be logged to Helicone; nothing else is held back."""
+        flush = self._registry.flush_log
+        return flush is None or flush(30000 if timeout_millis is None else timeout_millis)
 
 
 class _Nobody:
@@ -64,9 +69,14 @@ class _Nobody:
 
     live = ()
     thorough = False
+    log = None
+    flush_log = None
 
     def attend(self, span: Span, parent_context: Context | None) -> None:
         """Take no note."""
 
     def settle(self, span: ReadableSpan) -> None:
+        """Decide nothing."""
+
+    def settle_and_log(self, span: ReadableSpan) -> None:
         """Decide nothing."""

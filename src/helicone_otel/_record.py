@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from ._context import Place
 from ._destinations import Destination
+from ._scopes import Said
 from ._session import Belongings, Session
 from ._spans import NOTHING, Reading
 from ._stands import Alike, Stand
@@ -45,6 +46,12 @@ class Record:
     """The segments that a place adds."""
     rooted: bool = False
     """A place inside of a session or span, and so the same for every trace that begins in it."""
+    heard: Said | None = None
+    """What another SDK's scope says that was opened here, or was open here already; see `_around`."""
+    others: bool = False
+    """It is the record of such a scope, and neither of a span nor of a place of ours."""
+    around: dict[Said, Record] | None = None
+    """The records of the scopes that others opened inside of it; see `_around`."""
     destination: Destination = Destination.UNKNOWN
     """Where the span's request goes, if it is the span of one."""
     entrance: str = ""
@@ -66,6 +73,8 @@ class Record:
     """The Helicone headers that left with its request."""
     by_gateway: bool = False
     """A gateway saw the call, so Helicone has a row of it."""
+    row_id: str | None = None
+    """The id of that row, if it is known: of the last attempt, if there were several."""
     inside: frozenset[str] = frozenset()
     """Which kinds of calls were made inside."""
     beside: bool = False

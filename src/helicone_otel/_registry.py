@@ -7,7 +7,7 @@ What spans are told to bear is written by `_labeller`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opentelemetry import trace
@@ -24,10 +24,12 @@ from ._lineage import Entry, Leaf
 from ._record import MAX_DEPTH, Record
 from ._requests import request_id
 from ._resolver import Resolver, is_newer
+from ._scopes import LOADED, Said, look, said_by_run, said_in
 from ._session import Session
 from ._settings import Settings
 from ._shown import shown, size_of
 from ._spans import CALL_KINDS, Dialect
+from ._stands import Alike
 from .dialects import DIALECTS
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 
 
 _NOTHING: Final[Mapping[str, object]] = {}
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/server/
+_SERVER_ADDRESS: Final = "server.address"
+_SERVER_PORT: Final = "server.port"
 
 
 class Location(NamedTuple):
@@ -62,11 +67,13 @@ class Outcome(NamedTuple):
         written: What was written on it while it lived.
         final: What it bears for good.
         said: What the user had put in the place of what was written, by the time it ended.
+        logged: It stands for a call that no gateway saw: a row of it is ours to make.
     """
 
     written: Mapping[str, str]
     final: Mapping[str, str | list[str]]
     said: Mapping[str, object] = _NOTHING
+    logged: bool = False
 
 
 class Registry:
@@ -82,12 +89,18 @@ class Registry:
             what a span is must be decided when it ends; else that can wait until an exporter asks.
         hooked: Where the transport hook writes instead of the propagator: scopes of instrumentations,
             and packages of carriers.
+        log: `log(entry, span)` takes a span that has ended and may become a row of Helicone's log, with what is
+            remembered of it; `None`: nobody logs.
+        flush_log: `flush_log(milliseconds)` sends what was taken so, and tells whether there was time for all;
+            `flush_log(None)` does so when the app, or a provider, ends.
         attend: `attend(span, parent_context)` takes note of a span that has started (see `_arrivals`).
     """
 
     def __init__(self, settings: Settings | None = None, dialects: Sequence[Dialect] = DIALECTS) -> None:
         self.active = True
         self.thorough = False
+        self.log: Callable[[Entry, ReadableSpan], None] | None = None
+        self.flush_log: Callable[[int | None], bool] | None = None
         self.hooked: set[str] = set()
         self._dialects = dialects
         self.configure(settings or Settings())
@@ -98,11 +111,13 @@ class Registry:
         self.resolver = Resolver(settings, self._dialects)
         self.lineage = self.resolver.lineage
         self.live = self.lineage.live
-        self._put_recent = self.lineage.recent.put
+        self._recent = self.lineage.recent
+        self._put_recent = self._recent.put
         self._vocabulary = self.resolver.vocabulary
         self._labeller = Labeller(self.resolver)
         self.attend = Arrivals(self.resolver, self._labeller).attend
         self._calls = Calls(self._vocabulary)
+        look()
 
     # --- headers leave ------------------------------------------------------------------------
 
@@ -119,18 +134,18 @@ class Registry:
         if context is None:
             context = get_current()
         place = current_place(context) if PLACES else None
-        if place is None and not (self.live or self.resolver.traces or self.lineage.recent.young):
+        if place is None and not (LOADED or self.live or self.resolver.traces or self.lineage.recent.young):
             return self._locate_process(call)
         span = trace.get_current_span(context)
         ids = span.get_span_context()
         record = sender = self.lineage.known(ids, span)
         if self._vocabulary.bridges:
             record = self.resolver.bridges.innermost(record)
-        if place is None and ids.trace_id not in self.resolver.traces and (record is None or record.stand is None):
-            return self._locate_process(call)
         if place is not None and (record is None or is_newer(place, record)):
             record = self.resolver.record_of(place, ids.trace_id, None)
-        if record is None:
+        if LOADED:
+            record = self._heard(record, span, said_in(context))
+        if record is None or (record.stand is None and place is None and ids.trace_id not in self.resolver.traces):
             return self._locate_process(call)
         self._labeller.ask_everything(record)
         stand = record.stand
@@ -140,6 +155,19 @@ class Registry:
             return Location(stand.session, stand.text, stand.headers, record, sender)
         return _located(stand.session, stand.text_of_call(call), record, sender)
 
+    def _heard(self, record: Record | None, span: trace.Span, said: Said | None) -> Record | None:
+        """Return the record of what encloses headers, where other SDKs may have a say in it.
+
+        Args:
+            record: The record of what does so as far as is remembered.
+            span: The current span.
+            said: What the Context says.
+        """
+        run = None if record is not None and record.stand is not None and record.stand.chosen else said_by_run()
+        if record is None and (said is not None or run is not None):
+            record = self.lineage.record_at(span)
+        return self.resolver.around.innermost(record, said, run, span.get_span_context().trace_id, None)
+
     def locate_gateway_call(self, kind: str) -> Location | None:
         """Tell whose session holds where a call leaves for a gateway without a span of its own.
 
@@ -148,9 +176,12 @@ class Registry:
         location = self.locate(call=kind)
         if location is not None and location.record is not None:
             return location
-        record = self.lineage.record_at(trace.get_current_span())
+        span = trace.get_current_span()
+        record = self.lineage.record_at(span)
         if record is None:
             return location
+        if LOADED:
+            record = self._heard(record, span, None) or record
         self._labeller.ask_everything(record)
         if record.stand is None and record.trace_id not in self.resolver.traces:
             self._labeller.begin_trace(record)
@@ -185,11 +216,12 @@ class Registry:
             return
         record.sent = headers
         if destination is Destination.GATEWAY:
+            row_id = _row_id_among(headers)
             call = _call_at(at or record)
             if call is not None:
-                call.by_gateway = True
+                call.by_gateway, call.row_id = True, row_id
             elif self._vocabulary.has_detached:
-                self._calls.note_without_span(record)
+                self._calls.note_without_span(record, row_id)
         if record.stand is not None and not record.stand.chosen:
             self.resolver.finalise(record)
 
@@ -210,7 +242,7 @@ class Registry:
                 break
         record.sent = tuple(headers.items())
         if destination is Destination.GATEWAY and call is not None:
-            call.by_gateway = True
+            call.by_gateway, call.row_id = True, _row_id_among(record.sent)
         stand = record.stand
         if stand is not None and headers.get(_wire.SESSION_ID_HEADER) == stand.session.wire_id:
             self.resolver.finalise(record)  # the caller set a path or name only, so the id that leaves is ours
@@ -231,6 +263,37 @@ class Registry:
         self._put_recent(span_id, entry)
         if isinstance(entry, Record):
             self._settle(entry, span)
+            self._offer(entry, span)
+        elif self.log is not None:
+            if entry[0].request:
+                self.log(entry, span)
+            elif _has_changed(entry[0], span):
+                self._offer(self._record_of_ended(span), span)
+
+    # --- and is to be logged: on the way of every span, so it is written out -------------------
+
+    def settle_and_log(self, span: ReadableSpan) -> None:
+        """Do the same, and hand the span to the log if it is to be a row there, as far as can be told by now."""
+        ids = span.get_span_context()
+        if ids is None:
+            return
+        span_id = ids.span_id
+        if (entry := self.live.pop(span_id, None)) is not None:
+            self._end(entry, span_id, span)
+            return
+        recent = self._recent
+        entry = recent.young.get(span_id) or recent.old.get(span_id)
+        if isinstance(entry, tuple):
+            if entry[0].request:
+                self.log(entry, span)  # type: ignore[misc]  # there is a log, or nobody would ask
+            elif _has_changed(entry[0], span):
+                self._offer(self._record_of_ended(span), span)
+        elif entry is None and (self.thorough or shown(span) or self.resolver.is_of_named_scope(span)):
+            self._offer(self._record_of_ended(span), span)
+
+    def _offer(self, record: Record | None, span: ReadableSpan) -> None:
+        if record is not None and self.log is not None and self._is_logged(record, span):
+            self.log(record, span)
 
     def _end_late(self, span_id: int, span: ReadableSpan) -> None:
         """Settle a span of which no record was kept, if it has shown something since it started."""
@@ -250,8 +313,9 @@ class Registry:
 
     def _settle(self, record: Record, span: ReadableSpan) -> None:
         # The live span, if there is one: what is handed over may be a copy that somebody redacted.
-        record.span = record.span or span
+        record.span = live = record.span or span
         self._labeller.follow(record)
+        record.span = live  # where it had to move, it was found to have ended
         record.ended = record.settled = True
         if self.resolver.has_changed(record):
             record.said = _said_instead(record)
@@ -264,14 +328,25 @@ class Registry:
     def outcome(self, span: ReadableSpan) -> Outcome | None:
         """Return the attributes that a span which has ended bears; `None`: it passes untouched."""
         ids = span.get_span_context()
-        if ids is None:
-            return None
-        if (entry := self.live.pop(ids.span_id, None)) is not None:
-            self._end(entry, ids.span_id, span)  # it came to an exporter before it came to our processor
-        entry = self.lineage.recent.get(ids.span_id)
+        return None if ids is None else self.outcome_of(self._entry_of(ids.span_id, span), span)
+
+    def _entry_of(self, span_id: int, span: ReadableSpan) -> Entry | None:
+        if (entry := self.live.pop(span_id, None)) is not None:
+            self._end(entry, span_id, span)  # it came to an exporter before it came to our processor
+        return self.lineage.recent.get(span_id)
+
+    def outcome_later(self, entry: Entry, span: ReadableSpan) -> Outcome | None:
+        """Return the outcome of a candidate, which may be forgotten by now, or have turned out a wrapper."""
+        ids = span.get_span_context()
+        return self.outcome_of((self.lineage.recent.get(ids.span_id) if ids is not None else None) or entry, span)
+
+    def outcome_of(self, entry: Entry | None, span: ReadableSpan) -> Outcome | None:
+        """Return the attributes that a span bears of which this is remembered."""
         if isinstance(entry, tuple) and (self.thorough or self._is_as_it_started(entry, span)):
             written = entry[0].stand.label
-            return Outcome(written, {**written, _wire.REQUEST_ID: request_id(span)} if entry[0].request else written)
+            if not entry[0].request:
+                return Outcome(written, written)
+            return Outcome(written, {**written, _wire.REQUEST_ID: request_id(span)}, logged=True)
         record = entry if isinstance(entry, Record) else None
         if record is None and not self.thorough:  # else what is unknown here is a copy that stands for something else
             record = self._record_of_ended(span)
@@ -279,11 +354,24 @@ class Registry:
         if record is None or label is None:
             return None
         extra: dict[str, str | list[str]] = {}
-        if record.request and not (record.wraps or record.by_gateway):
-            extra[_wire.REQUEST_ID] = request_id(span)
+        logged = self._is_logged(record, span)
+        if row_id := request_id(span) if logged else _gateways_row_id(record):
+            extra[_wire.REQUEST_ID] = row_id
         if record.sent and self.settings.capture_headers:
             extra |= {_wire.REQUEST_HEADER_PREFIX + name.lower(): [value] for name, value in record.sent}
-        return Outcome(record.label or {}, {**label, **extra} if extra else label, record.said or _NOTHING)
+        return Outcome(record.label or {}, {**label, **extra} if extra else label, record.said or _NOTHING, logged)
+
+    def _is_logged(self, record: Record, span: ReadableSpan) -> bool:
+        """Tell whether a row of a span that has ended is ours to make: it stands for a call that no gateway saw."""
+        if not record.request or record.wraps or record.by_gateway or record.destination is Destination.GATEWAY:
+            return False
+        # Where a client is not hooked no headers leave, but its span may say where the call went.
+        host = (shown(span) or _NOTHING).get(_SERVER_ADDRESS) if record.reading.kind in CALL_KINDS else None
+        if not isinstance(host, str):
+            return True
+        port = (shown(span) or _NOTHING).get(_SERVER_PORT)
+        destination = self.resolver.destinations.of_host(host, port if isinstance(port, int) else None, "https")
+        return destination is not Destination.GATEWAY
 
     def _record_of_ended(self, span: ReadableSpan) -> Record | None:
         """Make the record of a span that has ended, if only now it matters what it is."""
@@ -296,6 +384,19 @@ class Registry:
         return record
 
 
+def _has_changed(alike: Alike, span: ReadableSpan) -> bool:
+    """Tell, as cheaply as can be, whether a span has shown more than at its start, or another kind was set by hand."""
+    attributes = shown(span)
+    if attributes is None:
+        return False
+    if len(attributes) != alike.size or span.name != alike.name:
+        return True
+    try:
+        return alike.reading.kind is not None and attributes[_wire.SPAN_KIND] != alike.reading.kind
+    except KeyError:  # evicted by the SDK's limit
+        return False
+
+
 def _said_instead(record: Record) -> dict[str, object] | None:
     """Return what stands on a span in the place of what was written there."""
     attributes = (record.span.attributes if record.span is not None else None) or _NOTHING
@@ -305,6 +406,19 @@ def _said_instead(record: Record) -> dict[str, object] | None:
 
 def _located(session: Session, path: str, record: Record | None = None, sender: Record | None = None) -> Location:
     return Location(session, path, ((_wire.SESSION_PATH_HEADER, path), *session.headers), record, sender)
+
+
+def _row_id_among(headers: Iterable[tuple[str, str]]) -> str | None:
+    """Return the id that the row of a request with these headers gets, if they decide it."""
+    for name, value in headers:
+        if name == _wire.REQUEST_ID_HEADER:
+            return value.lower() if _wire.is_row_id(value) else None
+    return None
+
+
+def _gateways_row_id(record: Record) -> str | None:
+    """Return the id of the row that a gateway makes of a request, or `None`: it chose one itself, or makes none."""
+    return record.row_id if record.request and not record.wraps else None
 
 
 def _call_at(record: Record) -> Record | None:

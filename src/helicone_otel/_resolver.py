@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import INVALID_SPAN, SpanKind
 
 from . import _wire
+from ._around import Around
 from ._bridges import Bridges
 from ._context import Place
 from ._destinations import Destination, Destinations
@@ -85,12 +86,14 @@ class Resolver:
         self.bridges = Bridges(self.vocabulary, self.lineage)
         self.strangers = Strangers(self.vocabulary, settings.accept_inbound)
         self.sessions = Sessions(settings, self.vocabulary.session_ids, self.vocabulary.user_ids)
+        self.around = Around(self.sessions, self.find_stands)
         self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
         self.traces: Recent[int, Trace] = Recent(MAX_TRACES)
         self.families = frozenset(settings.attributes)
         self.value_limit: int | None = None
         self._session_ids = frozenset(self.vocabulary.session_ids)
         self._belongings = self.vocabulary.belongings
+        self._foreign = _FOREIGN.union(self.vocabulary.grouped_by.values())
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -114,6 +117,11 @@ class Resolver:
         except KeyError:  # evicted by the SDK's limit, not overwritten
             pass
         return False
+
+    def is_of_named_scope(self, span: ReadableSpan) -> bool:
+        """Tell whether some dialect names the scope of a span: it may be of interest though it shows nothing."""
+        scope = span.instrumentation_scope
+        return scope is not None and self.vocabulary.scope(scope.name).named
 
     def shows_itself(self, span: ReadableSpan) -> bool:
         """Tell whether a span of which nothing is known is part of an LLM app, or says whose it is."""
@@ -141,7 +149,7 @@ class Resolver:
         attributes = span.attributes
         facts = self._facts_of(record, attributes) if attributes else _NO_FACTS
         if record.size < 0:
-            record.foreign = _FOREIGN.intersection(attributes) if attributes else record.foreign
+            record.foreign = self._foreign.intersection(attributes) if attributes else record.foreign
             if record.place is not None:
                 self._enclose(record, record.place)
         name, span_kind = span.name, _KIND_NAMES[span.kind]
@@ -233,7 +241,7 @@ class Resolver:
         look = self.look_of(record)
         own = record.own
         if own is not None and (record.opened or ((base is None or not base.chosen) and self._may_name(record, own))):
-            above = base or top(self.families, own, True, _entrance_around(record))
+            above = base or self._top(record, own)
             record.stand = above.begin(own, True, record.begins, look)
         elif base is None:
             record.stand = None
@@ -243,6 +251,22 @@ class Resolver:
             record.stand = base.below(look)
         if record.stand is not None:
             self._complete(record, record.stand, look)
+
+    def _top(self, record: Record, own: Session) -> Stand:
+        """Return where a session begins that nothing else encloses."""
+        stand = top(self.families, own, True, _entrance_around(record))
+        if record.others:  # another SDK's, which says nothing of the path
+            for above in reversed(list(record.line())[1:]):
+                stand = stand.below(self.look_of(above))
+        return stand
+
+    def find_stands(self, record: Record) -> None:
+        """Find where a record stands, and whatever encloses it of which that is not known yet."""
+        for above in reversed(list(record.line())):
+            if above.size < 0:
+                self.show(above)
+            if above.stand is None or above is record:
+                self.find_stand(above)
 
     def _complete(self, record: Record, stand: Stand, look: Look) -> None:
         """Give the session the name, user and properties that a span's own attributes tell."""
@@ -262,7 +286,9 @@ class Resolver:
         if reading.segment is not None and record.begins is None:
             segments = (reading.segment,)
         gen_ai = reading.dialect not in _NOT_GEN_AI and reading.kind != "vector_db"
-        return Look(reading.kind, segments, gen_ai, record.entrance)
+        return Look(
+            reading.kind, segments, gen_ai, record.entrance, self.vocabulary.grouped_by.get(reading.dialect, "")
+        )
 
     def _may_name(self, record: Record, own: Session) -> bool:
         """Let the id that a framework put on a span hold, and replace one that was made up.
@@ -332,7 +358,10 @@ class Resolver:
         encloses = self.lineage.record_at(place.anchor)
         if place.outer is not None and (encloses is None or is_newer(place.outer, encloses)):
             encloses = outer
+        if place.said is not None and not place.detached:
+            encloses = self.around.scope(encloses, place.said, trace_id, span)
         record = Record(None, encloses, None, place, encloses.trace_id if encloses is not None else trace_id)
+        record.heard = place.said  # what is inside is newer
         record.rooted = encloses is not None and (encloses.rooted or encloses.scope is not None)
         record.size = 0
         record.steps = place.steps
@@ -342,11 +371,7 @@ class Resolver:
             record.begins = place.session.path.segments
         if record.rooted:
             place.anchor = INVALID_SPAN  # a place may be remembered longer than the span's content should be
-        for above in reversed(list(record.line())):
-            if above.size < 0:
-                self.show(above)
-            if above.stand is None or above is record:
-                self.find_stand(above)
+        self.find_stands(record)
         return record
 
 

@@ -52,14 +52,15 @@ class Sessions:
             return None
         return Belongings(_wire.valid_text(user_id) if user_id else None, properties)
 
-    def chosen(self, session_id: str, span: ReadableSpan, name: str | None = None) -> Session:
+    def chosen(self, session_id: str, span: ReadableSpan | None, name: str | None = None) -> Session:
         """Return the session with an id that a person or a framework chose."""
         session_id = _wire.valid_text(session_id)
         key = (session_id, name)
         session = self._known.get(key)
         if session is None:
             session = Session(session_id, name or self.name_for(span), self.path)
-            self._known.put(key, session)
+            if session.wire_name or span is not None:
+                self._known.put(key, session)
         return session
 
     def of_process(self, span: ReadableSpan | None) -> Session | None:

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ._destinations import HostList
 from ._session import SessionPath
-from ._spans import Dialect
+from ._spans import REQUEST_KINDS, Dialect
 from ._wire import MAX_PROPERTIES, is_property_name
 
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
 FALLBACKS: Final = ("trace", "none")
-FAMILIES: Final = ("session", "gen_ai", "user")
+FAMILIES: Final = ("session", "gen_ai", "user", "sdk")
+SIDES: Final[tuple[str, ...]] = ("inputs", "outputs")
 
 
 class SettingsError(ValueError):
@@ -42,6 +43,7 @@ class Settings:
     session_id_attributes: tuple[str, ...] = ()
     session_name_attributes: tuple[str, ...] = ()
     session_fallback: str = "trace"
+    session_sampling_ratio: float = 1.0
     user_id_attributes: tuple[str, ...] = ()
     property_attributes: tuple[str, ...] = ()
     gateway_hosts: tuple[str, ...] = ()
@@ -52,6 +54,13 @@ class Settings:
     attributes: tuple[str, ...] = FAMILIES
     capture_headers: bool = False
     dialects: tuple[Dialect, ...] = ()
+    log: bool = False
+    api_key: str | None = field(default=None, repr=False)
+    log_kinds: tuple[str, ...] = ()
+    log_content: tuple[str, ...] = ("all",)
+    log_endpoint: str | None = None
+    api_endpoint: str | None = None
+    log_http_hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for setting in SETTINGS:
@@ -82,6 +91,14 @@ class Settings:
                 raise SettingsError(f"{setting.variable}: {error}") from error
         return cls(**values)
 
+    def without_log(self) -> Settings:
+        """Return what concerns labels and headers alone: no key stands in it."""
+        defaults: dict[str, Any] = {each.name: each.default for each in fields(self) if each.name in _OF_THE_LOG}
+        return replace(self, **defaults)
+
+
+_OF_THE_LOG: Final = ("log", "api_key", "log_kinds", "log_content", "log_endpoint", "api_endpoint", "log_http_hosts")
+
 
 class Setting(NamedTuple):
     """One row of the table."""
@@ -110,6 +127,11 @@ def _listed(text: str) -> tuple[str, ...]:
 def _check_text(value: object) -> None:
     if value is not None and (not isinstance(value, str) or not value.strip()):
         raise ValueError(f"expected a text that is not blank, got {value!r:.60}")
+
+
+def _check_secret(value: object) -> None:
+    if value is not None and (not isinstance(value, str) or not value.strip()):
+        raise ValueError("expected a text that is not blank")
 
 
 def _check_boolean(value: object) -> None:
@@ -156,11 +178,73 @@ def _check_fallback(value: object) -> None:
         raise ValueError(f"expected one of {', '.join(FALLBACKS)}, got {value!r:.60}")
 
 
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r:.60} is no number") from None
+
+
+def _check_ratio(value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"expected a number from 0 to 1, got {value!r:.60}")
+    if not 0 <= value <= 1:
+        raise ValueError(f"expected a number from 0 to 1, got {value!r:.60}")
+
+
 def _check_families(value: tuple[str, ...]) -> None:
     _check_names(value)
     unknown = sorted(set(value) - set(FAMILIES) - {"none"})
     if unknown:
         raise ValueError(f"expected some of {', '.join(FAMILIES)} or none, got {unknown[0]!r:.60}")
+
+
+def _check_kinds(value: tuple[str, ...]) -> None:
+    _check_names(value)
+    unknown = sorted(set(value) - REQUEST_KINDS)
+    if unknown:
+        raise ValueError(f"expected some of {', '.join(sorted(REQUEST_KINDS))}, got {unknown[0]!r:.60}")
+
+
+def content_of(entries: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Return of which kinds inputs and outputs may leave.
+
+    Args:
+        entries: `all`, `none`, `inputs`, `outputs`, a kind, or one side of a kind, as in `tool.outputs`.
+
+    Raises:
+        ValueError: An entry is none of these.
+    """
+    allowed: dict[str, frozenset[str]] = {side: frozenset() for side in SIDES}
+    for entry in entries:
+        kinds, sides = _allowed_by(entry)
+        for side in sides:
+            allowed[side] |= kinds
+    return allowed
+
+
+def _allowed_by(entry: str) -> tuple[frozenset[str], tuple[str, ...]]:
+    kind, _, side = entry.rpartition(".")
+    if entry in {"all", "none"}:
+        return (REQUEST_KINDS if entry == "all" else frozenset()), SIDES
+    if side in SIDES and (not kind or kind in REQUEST_KINDS):
+        return (frozenset({kind}) if kind else REQUEST_KINDS), (side,)
+    if entry in REQUEST_KINDS:
+        return frozenset({entry}), SIDES
+    raise ValueError(f"expected all, none, inputs, outputs, or kinds such as tool or tool.inputs, got {entry!r:.60}")
+
+
+def _check_content(value: tuple[str, ...]) -> None:
+    _check_names(value)
+    content_of(value)
+
+
+def _check_endpoint(value: str | None) -> None:
+    if value is not None:
+        # Costs time, which an app that logs nothing should not spend.
+        from ._endpoint import checked_endpoint  # noqa: PLC0415
+
+        checked_endpoint(value)
 
 
 def _dialects(text: str) -> tuple[Dialect, ...]:
@@ -230,6 +314,15 @@ SETTINGS: Final = (
         "`trace`: a trace without an id of its own is a session. `none`: it is not.",
     ),
     Setting(
+        "session_sampling_ratio",
+        "HELICONE_SESSION_SAMPLING_RATIO",
+        _number,
+        _check_ratio,
+        "`1`",
+        "Share of sessions that `OTEL_TRACES_SAMPLER=helicone_session` keeps where `OTEL_TRACES_SAMPLER_ARG` does "
+        "not say; the Collector reads it too.",
+    ),
+    Setting(
         "user_id_attributes",
         "HELICONE_USER_ID_ATTRIBUTES",
         _listed,
@@ -292,9 +385,10 @@ SETTINGS: Final = (
         "HELICONE_ATTRIBUTES",
         _listed,
         _check_families,
-        "`session,gen_ai,user`",
+        "`session,gen_ai,user,sdk`",
         "Which attributes are filled in beside `helicone.*`, for other backends: `session.id`, "
-        "`gen_ai.conversation.id`, `user.id`; `none` for none.",
+        "`gen_ai.conversation.id`, `user.id`, and by which else an SDK's own backend groups the SDK's spans "
+        "(`langsmith.metadata.session_id`); `none` for none.",
     ),
     Setting(
         "capture_headers",
@@ -311,6 +405,62 @@ SETTINGS: Final = (
         _check_dialects,
         "",
         "Files (TOML or JSON) with dialects of your own, which are asked before ours.",
+    ),
+    Setting(
+        "log",
+        "HELICONE_LOG",
+        _boolean,
+        _check_boolean,
+        "`false`",
+        "Log to Helicone what no gateway saw: vector queries, tool calls, LLM calls that went elsewhere.",
+    ),
+    Setting(
+        "api_key",
+        "HELICONE_API_KEY",
+        str,
+        _check_secret,
+        "",
+        "The key with which rows are logged. By itself it sends nothing. It is shown nowhere.",
+    ),
+    Setting(
+        "log_kinds",
+        "HELICONE_LOG_KINDS",
+        _listed,
+        _check_kinds,
+        "all of them",
+        "Which kinds are logged: some of `llm`, `embedding`, `vector_db`, `tool`, `rerank`, `guardrail`, `data`.",
+    ),
+    Setting(
+        "log_content",
+        "HELICONE_LOG_CONTENT",
+        _listed,
+        _check_content,
+        "`all`",
+        "Which content stands in rows: `all`, `none`, `inputs`, `outputs`, or kinds: `llm,tool.inputs`.",
+    ),
+    Setting(
+        "log_endpoint",
+        "HELICONE_LOG_ENDPOINT",
+        str,
+        _check_endpoint,
+        "`https://api.worker.helicone.ai`; `https://api.eu.helicone.ai` for European keys",
+        "Where rows go, without `/custom/v1/log`.",
+    ),
+    Setting(
+        "api_endpoint",
+        "HELICONE_API_ENDPOINT",
+        str,
+        _check_endpoint,
+        "`https://api.helicone.ai`; `https://eu.api.helicone.ai` for European keys; the host of a log of your own",
+        "Where `feedback()` goes, and where `doctor --send` reads back.",
+    ),
+    Setting(
+        "log_http_hosts",
+        "HELICONE_LOG_HTTP_HOSTS",
+        _listed,
+        _check_hosts,
+        "",
+        "Hosts to which rows and the key may go by `http://`, beside this machine.",
     ),
 )
 

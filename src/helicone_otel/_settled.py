@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 
 
 class SettledSpan(ReadableSpan):
-    """A span with the label that was settled at its end; all else is the original's."""
+    """A span with the label that was settled at its end; all else is the original's.
 
-    def __init__(self, span: ReadableSpan, attributes: Mapping[str, object]) -> None:
+    Attributes:
+        logged: A row of it is ours to make.
+    """
+
+    def __init__(self, span: ReadableSpan, attributes: Mapping[str, object], logged: bool) -> None:
         super().__init__(
             name=span.name,
             context=span.get_span_context(),
@@ -39,6 +43,7 @@ class SettledSpan(ReadableSpan):
             instrumentation_scope=span.instrumentation_scope,
         )
         self._original = span
+        self.logged = logged
 
     @property
     def dropped_attributes(self) -> int:
@@ -70,16 +75,21 @@ def settled(span: ReadableSpan, registry: Registry | None = None) -> ReadableSpa
         outcome = None if isinstance(span, SettledSpan) else (registry or REGISTRY).outcome(span)
         if outcome is None:
             return span
-        attributes = span.attributes or {}
-        if outcome.written is outcome.final and not _differs(attributes, outcome.final):
+        if outcome.written is outcome.final and not _differs(span.attributes or {}, outcome.final):
             return span
-        stale = outcome.written.keys() - outcome.final.keys()
-        kept = {key: attributes[key] for key in attributes if key not in stale}
-        ours = {key: value for key, value in outcome.final.items() if not _is_redacted(span, key, outcome)}
-        return SettledSpan(span, {**kept, **ours})
+        return SettledSpan(span, settled_attributes(span, outcome), outcome.logged)
     except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
         swallow("settled", error)
         return span
+
+
+def settled_attributes(span: ReadableSpan, outcome: Outcome) -> dict[str, object]:
+    """Return a span's attributes with its settled label."""
+    attributes = span.attributes or {}
+    stale = outcome.written.keys() - outcome.final.keys()
+    kept = {key: attributes[key] for key in attributes if key not in stale}
+    ours = {key: value for key, value in outcome.final.items() if not _is_redacted(span, key, outcome)}
+    return {**kept, **ours}
 
 
 def _differs(attributes: Mapping[str, object], final: Mapping[str, object]) -> bool:

@@ -45,6 +45,8 @@ class Row(NamedTuple):
             fits (`execute_tool *`), else the cleaned span name.
         verb: Of a name taken from the span's name only the first word counts, in lower case (`GET docs`).
         request: A span of this row can be the one that stands for a real call.
+        echo: It tells once more of the call that the span of its scope right above it tells of; without that
+            one it stands for the call itself.
         detached: Such a span is never the current one, so the call that it wraps is not below it
             but beside it, under another scope.
     """
@@ -61,6 +63,7 @@ class Row(NamedTuple):
     templates: tuple[str, ...] = ()
     verb: bool = False
     request: bool = True
+    echo: bool = False
     detached: bool = False
 
     def fits(self, name: str, span_kind: str, value: object = None) -> bool:
@@ -84,6 +87,8 @@ class Dialect(NamedTuple):
         guesses: Rows for spans that have not shown yet what they are: any row of any dialect is better.
         session_ids: Attributes in which the family keeps a conversation's id, the best first.
         user_ids: Attributes in which the family keeps the end user's id.
+        grouped_by: The attribute by which the family's own backend groups spans, if neither `session.id` nor
+            `gen_ai.conversation.id` does.
         response_ids: Attributes that hold the id of the provider's answer: two spans that share it are one call.
         providers: Attributes that hold the provider's name.
         models: Attributes that hold the model's name.
@@ -102,6 +107,7 @@ class Dialect(NamedTuple):
     guesses: tuple[Row, ...] = ()
     session_ids: tuple[str, ...] = ()
     user_ids: tuple[str, ...] = ()
+    grouped_by: str = ""
     response_ids: tuple[str, ...] = ()
     providers: tuple[str, ...] = ()
     models: tuple[str, ...] = ()

@@ -30,6 +30,8 @@ class Look(NamedTuple):
     """OpenTelemetry's GenAI conventions describe the span, so it may name a conversation."""
     entrance: str = ""
     """The path of the route or task by which work came in here."""
+    grouped_by: str = ""
+    """The attribute by which the backend of whoever made the span groups."""
 
 
 class Alike(NamedTuple):
@@ -207,6 +209,8 @@ class Stand:
             label[_wire.OTEL_SESSION_ID] = _wire.valid_text(session.id)
         if not session.provisional and look.gen_ai and "gen_ai" in self._families:
             label[_wire.OTEL_CONVERSATION_ID] = _wire.valid_text(session.id)
+        if not session.provisional and look.grouped_by and "sdk" in self._families:
+            label[look.grouped_by] = _wire.valid_text(session.id)
         if session.user_id and "user" in self._families:
             label[_wire.OTEL_USER_ID] = _wire.valid_text(session.user_id)
         for name, value in session.properties.items():

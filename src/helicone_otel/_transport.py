@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 
+from . import _wire
 from ._carriers import Headers, heed_caller, write_headers
 from ._destinations import Destination
+from ._registry import Location, Registry
+from ._requests import new_row_id
 from ._resolver import call_kind
-
-if TYPE_CHECKING:
-    from ._registry import Registry
 
 
 def is_due(registry: Registry) -> bool:
@@ -46,6 +45,11 @@ def put_headers(
     """
     if destination is Destination.GATEWAY:
         location = registry.locate_gateway_call(call_kind(path))
+        if location is not None:
+            # Each attempt is a row of its own, and only here does a request leave exactly once.
+            row_id = (_wire.REQUEST_ID_HEADER, new_row_id())
+            session, path_there, headers, stands_at, sender = location
+            location = Location(session, path_there, (*headers, row_id), stands_at, sender)
     else:
         location = registry.locate()
     record = location.sender if location is not None else None

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Final, cast
 
 from . import _wire
-from ._names import clean_name, fit_template
+from ._names import clean_name, fit_template, is_made_up
 from ._spans import (
     APPLICATION,
     BY_HAND,
@@ -139,6 +139,7 @@ class Vocabulary:
         claims: What speaks of sessions and users without the user having said that it does.
         response_ids: Those that hold the id of a provider's answer; `providers`, `models` and `statements`
             likewise what else two spans of one call agree about.
+        grouped_by: By dialects' names, the attributes by which their backends group spans.
         has_detached: Spans are around whose calls are beside them, not below.
         bridges: Where to ask for the current spans of families whose spans are around.
     """
@@ -162,6 +163,7 @@ class Vocabulary:
         self.claims = frozenset((*self.session_ids, *self.user_ids, *_OURS)) - configured
         self.response_ids = _unique(*(dialect.response_ids for dialect in dialects))
         self.providers = _unique(*(dialect.providers for dialect in dialects))
+        self.grouped_by = {dialect.name: dialect.grouped_by for dialect in dialects if dialect.grouped_by}
         self.models = _unique(*(dialect.models for dialect in dialects))
         self.statements = _unique(*(dialect.statements for dialect in dialects))
         # Values of these tell one span from the next, so spans that bear them are not remembered alike.
@@ -230,7 +232,10 @@ def _own_name(row: Row, attributes: Mapping[str, object]) -> str:
     # Names that people gave stay as they are (`search_v2`, `question_1`).
     for key in row.named_by:
         value = attributes.get(key)
-        if isinstance(value, str) and (segment := _wire.wire_segment(value)):
+        if not isinstance(value, str):
+            continue
+        # Frameworks fill in what nobody named (`WorkflowBuilder-<uuid>`).
+        if segment := clean_name(value) if is_made_up(value) else _wire.wire_segment(value):
             return segment
     for key in row.operations:
         value = attributes.get(key)

@@ -16,6 +16,7 @@ SESSION_ID_HEADER: Final = "Helicone-Session-Id"
 SESSION_PATH_HEADER: Final = "Helicone-Session-Path"
 SESSION_NAME_HEADER: Final = "Helicone-Session-Name"
 USER_ID_HEADER: Final = "Helicone-User-Id"
+REQUEST_ID_HEADER: Final = "Helicone-Request-Id"
 PROPERTY_HEADER_PREFIX: Final = "Helicone-Property-"
 
 # Span attributes that this library writes.
@@ -50,6 +51,8 @@ _MAX_ORIGINAL: Final = 1024
 
 # A header name is a token: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2
 _HEADER_NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}\Z"
+# Helicone takes a caller's id for a row only if it looks like this, and else makes up one of its own.
+_ROW_ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z"
 
 
 def wire_text(text: str, limit: int = MAX_TEXT) -> str:
@@ -92,6 +95,11 @@ def valid_text(text: str) -> str:
 def is_property_name(name: str) -> bool:
     """Tell whether `Helicone-Property-<name>` is a header name that HTTP allows."""
     return re.match(_HEADER_NAME, name) is not None
+
+
+def is_row_id(text: str) -> bool:
+    """Tell whether Helicone takes `Helicone-Request-Id: <text>` for the id of the request's row."""
+    return re.match(_ROW_ID, text, re.IGNORECASE) is not None
 
 
 def _percent_encoded(character: str) -> str:

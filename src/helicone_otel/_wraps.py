@@ -10,6 +10,7 @@ from typing import Any
 from ._clients import HOOKS, Hook
 from ._guard import swallow
 from ._registry import Registry
+from ._scopes import MODULES, look
 
 
 class Wraps:
@@ -20,6 +21,7 @@ class Wraps:
         self._hooks_live = False
         self._waiting: set[Hook] = set()
         self._hooked: set[str] = set()
+        self._watching = False
 
     def wrap(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         """Replace a function of a class or module by `make(function)`.
@@ -72,6 +74,15 @@ class Wraps:
                 self._waiting.add(hook)
                 wrapt.register_post_import_hook(functools.partial(self._hook_late, registry, hook), hook.module)
 
+    def watch_for_others(self) -> None:
+        """Take note when other SDKs are imported that may say whose session it is."""
+        import wrapt  # noqa: PLC0415  # see `_proxies`
+
+        if not self._watching:
+            self._watching = True
+            for module in MODULES:
+                wrapt.register_post_import_hook(_look_again, module)
+
     def _hook_late(self, registry: Registry, hook: Hook, module: Any) -> None:
         if self._hooks_live:
             self._hook(registry, hook, module)
@@ -82,6 +93,10 @@ class Wraps:
             registry.hooked.update(hook.instead)
         except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's import
             swallow("transport hook", error)
+
+
+def _look_again(_: object) -> None:
+    look()
 
 
 def _proxies() -> Any:

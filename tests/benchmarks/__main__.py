@@ -41,7 +41,7 @@ def main() -> int:
             measured = _measure(options.part)
         print(json.dumps(measured))
         return 0
-    rows = [row for part in ("spans", "wire", "footprint") for row in _rows(sys.executable, part)]
+    rows = [row for part in ("spans", "wire", "rows", "footprint", "log") for row in _rows(sys.executable, part)]
     if not options.no_peers:
         rows += [row for name, peer in PEERS.items() for row in _rows_beside(name, peer)]
     rows.sort(key=lambda row: row.budget is None)
@@ -62,10 +62,18 @@ def _measure(part: str) -> list[Row]:
         from wire import headers
 
         return headers()
+    if part == "rows":
+        from rows import rows
+
+        return rows()
     if part == "footprint":
         from footprint import imports, memory, startup
 
         return [*imports(), *startup(), *memory()]
+    if part == "log":
+        from log import building, outage, steady, threads
+
+        return [*threads(), *building(), *steady(), *outage()]
     return PEERS[part].measure()
 
 

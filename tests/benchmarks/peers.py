@@ -65,6 +65,24 @@ def langfuse() -> list[Row]:
     return beside("langfuse", {"idle": spans(theirs), "propagate_attributes(session_id=…)": spans(theirs, inside)})
 
 
+def helicone_helpers() -> list[Row]:
+    """The manual logger of Helicone's own helpers, called in a loop as its documentation shows."""
+    from helicone_helpers import HeliconeManualLogger
+    from log import KEY, speed
+
+    def log(url: str, count: int) -> None:
+        logger = HeliconeManualLogger(api_key=KEY, logging_endpoint=url)
+        for number in range(count):
+            request = {"_type": "tool", "toolName": "search", "input": {"q": "Porto"}}
+            logger.log_request(
+                request,
+                lambda recorder: recorder.append_results({"_type": "tool", "toolName": "search", "status": "success"}),
+                {"Helicone-Session-Id": f"s-{number}", "Helicone-Session-Path": "/search"},
+            )
+
+    return speed(log)
+
+
 class Peer(NamedTuple):
     """Measures a peer; what to install, and what to install without its dependencies.
 
@@ -85,5 +103,8 @@ PEERS: Mapping[str, Peer] = {
     "baggage": Peer(baggage_processor, (), ("opentelemetry-processor-baggage",)),
     "openinference": Peer(openinference, ("openinference-instrumentation>=0.1.40",)),
     "traceloop": Peer(traceloop, _TRACELOOP_NEEDS, ("traceloop-sdk>=0.60", *_CONTRIB)),
+    "helicone-helpers": Peer(
+        helicone_helpers, ("helicone-helpers", "opentelemetry-instrumentation", "wrapt", "urllib3>=2", "certifi")
+    ),
     "langfuse": Peer(langfuse, ("langfuse>=5",)),
 }

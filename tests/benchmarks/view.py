@@ -189,13 +189,17 @@ def queries(sessions: int, requests: int) -> None:
         view = Running("--db", str(file))
         print(f"start to first page     {view.started:6.2f} s   with all of it in the file")
         first = json.loads(view.get("/api/sessions?name=long"))["sessions"][0]
+        long = f"/api/session?id={first['id']}&name=long"
+        request = json.loads(view.get(long))["requests"][requests // 2]["id"]
         for what, address in {
             "list": "/api/sessions",
             "list, a name": "/api/sessions?name=bench&sort=-duration",
             "list, a search": "/api/sessions?search=u-37&sort=-tokens",
             "list, a window": f"/api/sessions?from={EPOCH / 1e6 + 1e6}&to={EPOCH / 1e6 + 5e6}&page=3",
             "names": "/api/names",
-            f"session of {requests}": f"/api/session?id={first['id']}&name=long",
+            f"session of {requests}": long,
+            "a request of it": f"/api/request?id={request}",
+            "it as a file": f"/api/export?id={first['id']}&name=long",
             "comparison of 50": "/api/compare?name=bench",
         }.items():
             times = []

@@ -11,7 +11,7 @@ class Family(NamedTuple):
     Attributes:
         requires: What pip installs, at the newest versions that fit together.
         instrumentors: `module:class` of what instruments the client, beside the HTTP client's own.
-        scenarios: Which of the programs in `scenarios.py` runs: `openai` or `anthropic`.
+        scenarios: Which of the programs in `scenarios.py` and `frameworks.py` runs.
         environment: Variables that the instrumentation reads.
     """
 
@@ -48,5 +48,44 @@ FAMILIES = {
         instrumentors=("opentelemetry.instrumentation.genai.anthropic:AnthropicInstrumentor",),
         scenarios="anthropic",
         environment=_WITH_CONTENT,
+    ),
+    # Those that make spans themselves; DSPy has OpenInference's.
+    "native_litellm": Family(
+        requires=("litellm", "openai"),
+        instrumentors=(),
+        scenarios="litellm",
+        environment=(("LITELLM_LOCAL_MODEL_COST_MAP", "true"),),
+    ),
+    "native_strands": Family(requires=("strands-agents[openai]",), instrumentors=(), scenarios="strands"),
+    "native_agent_framework": Family(
+        requires=("agent-framework-openai",), instrumentors=(), scenarios="agent_framework"
+    ),
+    "langsmith_otel": Family(requires=("langsmith[otel]", "openai"), instrumentors=(), scenarios="langsmith"),
+    "logfire": Family(
+        requires=("logfire", "openai", "anthropic"),
+        instrumentors=(),
+        scenarios="logfire",
+        environment=(("LOGFIRE_SEND_TO_LOGFIRE", "false"), ("LOGFIRE_CONSOLE", "false")),
+    ),
+    "native_haystack": Family(
+        requires=("haystack-ai", "opentelemetry-haystack"), instrumentors=(), scenarios="haystack"
+    ),
+    "oi_dspy": Family(
+        requires=("dspy[numpy]", "openinference-instrumentation-dspy"),
+        instrumentors=("openinference.instrumentation.dspy:DSPyInstrumentor",),
+        scenarios="dspy",
+        environment=(("LITELLM_LOCAL_MODEL_COST_MAP", "true"),),
+    ),
+    "native_mistral": Family(requires=("mistralai",), instrumentors=(), scenarios="mistral"),
+    "otel_google_genai": Family(
+        requires=("google-genai<3", "opentelemetry-instrumentation-google-genai"),
+        instrumentors=("opentelemetry.instrumentation.google_genai:GoogleGenAiSdkInstrumentor",),
+        scenarios="google_genai",
+    ),
+    "native_google_adk": Family(
+        requires=("google-adk", "litellm"),
+        instrumentors=(),
+        scenarios="google_adk",
+        environment=(("LITELLM_LOCAL_MODEL_COST_MAP", "true"),),
     ),
 }

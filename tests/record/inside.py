@@ -6,6 +6,7 @@ import datetime as dt
 import importlib
 import itertools
 import json
+import re
 import sys
 import threading
 from importlib.metadata import version
@@ -83,9 +84,12 @@ class Recorder(SpanProcessor, TextMapPropagator):
         return set()
 
 
+RECORDER = Recorder()
+
+
 def main(name: str, url: str) -> None:
     """Record a family and print the recording."""
-    family, recorder = FAMILIES[name], Recorder()
+    family, recorder = FAMILIES[name], RECORDER
     provider = TracerProvider()
     provider.add_span_processor(recorder)
     trace.set_tracer_provider(provider)
@@ -102,7 +106,7 @@ def main(name: str, url: str) -> None:
         recorder.scenario = scenario
         if error := run(call):
             errors[scenario] = error
-    packages = (*EVERY, *family.requires)
+    packages = [re.match(r"[\w.-]+", package)[0] for package in (*EVERY, *family.requires)]
     recording = {
         "recording": name,
         "recorded_on": dt.datetime.now(dt.UTC).date().isoformat(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -34,12 +35,26 @@ _MESSAGE_USAGE = {
 }
 
 
+def _calls_a_tool(body: Body) -> bool:
+    """Tell whether a tool is to be called: once, or agents would go on for ever."""
+    return bool(body.get("tools")) and body["messages"][-1]["role"] != "tool"
+
+
+def _fields(body: Body) -> str:
+    """Fill in the fields that DSPy asks for in its last message."""
+    content = body["messages"][-1]["content"]
+    names = re.findall(r"`\[\[ ## (\w+) ## \]\]`", content) if isinstance(content, str) else ()
+    known = {"next_tool_name": TOOL["name"], "next_tool_args": TOOL["arguments"]}
+    return "\n\n".join(f"[[ ## {name} ## ]]\n{known.get(name, TEXT)}" for name in names)
+
+
 # https://platform.openai.com/docs/api-reference/chat
 def _chat(body: Body) -> Body:
-    message: Body = {"role": "assistant", "content": TEXT, "refusal": None}
-    if body.get("tools"):
+    message: Body = {"role": "assistant", "content": _fields(body) or TEXT, "refusal": None}
+    calls = _calls_a_tool(body)
+    if calls:
         message |= {"content": None, "tool_calls": [{"id": "call_1", "type": "function", "function": TOOL}]}
-    finish = "tool_calls" if body.get("tools") else "stop"
+    finish = "tool_calls" if calls else "stop"
     choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": None}
     return {**_CHAT, "object": "chat.completion", "choices": [choice], "usage": _CHAT_USAGE}
 
@@ -47,8 +62,12 @@ def _chat(body: Body) -> Body:
 def _chat_events(body: Body) -> Iterator[tuple[str, Any]]:
     head = {**_CHAT, "object": "chat.completion.chunk"}
     del head["service_tier"], head["system_fingerprint"]
-    for delta, finish in (({"role": "assistant", "content": ""}, None), ({"content": TEXT}, None), ({}, "stop")):
-        yield "", {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+    said: Body = {"content": TEXT}
+    if _calls_a_tool(body):
+        said = {"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": TOOL}]}
+    finish = "tool_calls" if "tool_calls" in said else "stop"
+    for delta, reason in (({"role": "assistant", "content": ""}, None), (said, None), ({}, finish)):
+        yield "", {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
     if (body.get("stream_options") or {}).get("include_usage"):
         yield "", {**head, "choices": [], "usage": _CHAT_USAGE}
     yield "", "[DONE]"
@@ -97,7 +116,13 @@ def _response_events(body: Body) -> Iterator[tuple[str, Any]]:
 
 def _embeddings(body: Body) -> Body:
     data = [{"object": "embedding", "index": 0, "embedding": [0.5, 0.5, 0.5, 0.5]}]
-    return {"object": "list", "data": data, "model": body["model"], "usage": {"prompt_tokens": 4, "total_tokens": 4}}
+    return {
+        "id": "emb-fake1",
+        "object": "list",
+        "data": data,
+        "model": body["model"],
+        "usage": {"prompt_tokens": 4, "total_tokens": 4},
+    }
 
 
 def _moderation(_: Body) -> Body:
@@ -134,12 +159,33 @@ def _message_events(body: Body) -> Iterator[tuple[str, Any]]:
         yield name, {"type": name, **data}
 
 
+# https://ai.google.dev/api/generate-content
+def _generated(body: Body) -> Body:
+    said: Body = {"text": TEXT}
+    if body.get("tools") and "functionResponse" not in body["contents"][-1]["parts"][-1]:
+        said = {"functionCall": {"name": TOOL["name"], "args": json.loads(TOOL["arguments"])}}
+    candidate = {"content": {"role": "model", "parts": [said]}, "finishReason": "STOP", "index": 0}
+    usage = {"promptTokenCount": 12, "candidatesTokenCount": 5, "totalTokenCount": 17}
+    return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "gemini-2.5-flash", "responseId": "g1"}
+
+
+def _generated_events(body: Body) -> Iterator[tuple[str, Any]]:
+    yield "", _generated(body)
+
+
+def _embedded(_: Body) -> Body:
+    return {"embeddings": [{"values": [0.5, 0.5, 0.5, 0.5]}]}
+
+
 _ANSWERS: dict[str, tuple[Callable[[Body], Body], Callable[[Body], Iterator[tuple[str, Any]]] | None]] = {
     "/chat/completions": (_chat, _chat_events),
     "/responses": (_response, _response_events),
     "/embeddings": (_embeddings, None),
     "/moderations": (_moderation, None),
     "/messages": (_message, _message_events),
+    ":generateContent": (_generated, None),
+    ":streamGenerateContent": (_generated, _generated_events),
+    ":batchEmbedContents": (_embedded, None),
 }
 
 
@@ -161,7 +207,7 @@ class _Handler(QuietHandler):
         if body.get("model") == "boom":
             error = {"type": "error", **openai_error("The model is broken.")}
             self._send(400, "application/json", json.dumps(error).encode())
-        elif events is not None and body.get("stream"):
+        elif events is not None and (body.get("stream") or path.startswith(":stream")):
             self._send(200, "text/event-stream", as_event_stream(events(body)))
         else:
             self._send(200, "application/json", json.dumps(answer(body)).encode())

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from frameworks import FRAMEWORKS
 from opentelemetry import trace
 
 _ASKED = [{"role": "system", "content": "You are terse."}, {"role": "user", "content": "Say hi"}]
@@ -84,7 +85,7 @@ def anthropic(url: str) -> dict[str, Callable[[], Any]]:
     }
 
 
-PROGRAMS = {"openai": openai, "anthropic": anthropic}
+PROGRAMS = {"openai": openai, "anthropic": anthropic, **FRAMEWORKS}
 
 
 def run(scenario: Callable[[], Any]) -> str | None:

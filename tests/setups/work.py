@@ -27,9 +27,10 @@ def come_in(moment: str, *providers: TracerProvider) -> None:
         return
     from helicone_otel import configure  # noqa: PLC0415  # not in the apps without us
 
+    log = True if os.environ.get("LOG_IN_CODE") else None
     for provider in providers:
-        configure(provider=provider)
-    configure()
+        configure(provider=provider, log=log)
+    configure(log=log)
 
 
 def work(app: Tracer, llm: Tracer) -> None:

@@ -16,6 +16,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from helicone_otel._bootstrap import Installation
+from helicone_otel._exporter import HeliconeSpanExporter
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -27,12 +28,22 @@ _BATCH: Final = 512
 _TIMEOUT: Final = 10.0
 
 
-def attach(installation: Installation, endpoint: str) -> None:
-    """Greet the receiver of a run, and send it what every provider of this process makes."""
+def attach(installation: Installation, endpoint: str, log: str) -> None:
+    """Greet the receiver of a run, and send it what every provider of this process makes.
+
+    Args:
+        installation: Knows the providers.
+        endpoint: The receiver's.
+        log: The address of the run's own Helicone, a blank and its key: rows go there, too. Nothing if not.
+    """
     exporter = _RunExporter(endpoint)
     exporter.post("/hello", b"")
     # All three in numbers: what the user sets for exporters by OTEL_BSP_* might not fit together with ours.
     installation.add_to_all(lambda: BatchSpanProcessor(exporter, _QUEUE, _DELAY_MILLIS, _BATCH))
+    if log:
+        address, _, key = log.partition(" ")
+        rows = HeliconeSpanExporter(key, endpoint=address)
+        installation.add_to_all(lambda: BatchSpanProcessor(rows, _QUEUE, _DELAY_MILLIS, _BATCH))
 
 
 class _RunExporter(SpanExporter):

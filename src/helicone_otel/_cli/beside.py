@@ -44,8 +44,10 @@ def beside(wanted: bool, settings: Callable[[], Settings]) -> Iterator[Beside]:
     for name in NOT_FOR_US:
         os.environ.pop(name, None)
     from helicone_otel._view.arrived import from_protobuf  # noqa: PLC0415  # an extra, loaded where it is asked for
-    from helicone_otel._view.serve import Places, viewing  # noqa: PLC0415
-    from helicone_otel._view.store import BusyError, StoreError  # noqa: PLC0415
+    from helicone_otel._view.listening import Places  # noqa: PLC0415
+    from helicone_otel._view.opening import StoreError  # noqa: PLC0415
+    from helicone_otel._view.serve import viewing  # noqa: PLC0415
+    from helicone_otel._view.store import BusyError  # noqa: PLC0415
 
     with viewing(None, settings(), Places(pages=0, grpc=None, http=None)) as view:
         print(f"The view: {view.url}", file=sys.stderr, flush=True)

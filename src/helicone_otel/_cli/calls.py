@@ -18,7 +18,13 @@ _PROPERTY_PREFIX: Final = _wire.PROPERTY_HEADER_PREFIX.lower()
 # Helicone-Auth is no session header: were it ever captured, it would not be drawn.
 _HEADER_NAMES: Final = {
     name.lower(): name
-    for name in (_wire.SESSION_ID_HEADER, _wire.SESSION_PATH_HEADER, _wire.SESSION_NAME_HEADER, _wire.USER_ID_HEADER)
+    for name in (
+        _wire.SESSION_ID_HEADER,
+        _wire.SESSION_PATH_HEADER,
+        _wire.SESSION_NAME_HEADER,
+        _wire.USER_ID_HEADER,
+        _wire.REQUEST_ID_HEADER,
+    )
 }
 
 
@@ -40,7 +46,7 @@ class Family:
 
 def carriers(spans: Sequence[Span], family: Family, destinations: Destinations) -> list[Span]:
     """Return the spans that are one HTTP request with Helicone headers to a gateway each."""
-    found = [span for span in spans if _headers(span) and _goes_to_gateway(span, destinations)]
+    found = [span for span in spans if sent_headers(span.attributes) and _goes_to_gateway(span, destinations)]
     # The Anthropic SDK writes headers on its own span and the HTTP client below writes them again: one request.
     outer = {(above.trace_id, above.span_id) for span in found for above in list(family.line(span))[1:]}
     return [span for span in found if (span.trace_id, span.span_id) not in outer]
@@ -55,7 +61,7 @@ def gateway_call(span: Span) -> GatewayCall:
         start=span.start,
         end=span.end,
         error=span.error,
-        headers=tuple(_headers(span)),
+        headers=tuple(sent_headers(span.attributes)),
     )
 
 
@@ -69,10 +75,10 @@ def _goes_to_gateway(span: Span, destinations: Destinations) -> bool:
     return not url or destinations.of_url(url) is not Destination.SERVICE
 
 
-def _headers(span: Span) -> list[tuple[str, str]]:
-    """Return the Helicone headers that were captured on a span, session headers first."""
+def sent_headers(attributes: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the Helicone headers that were captured among attributes, session headers first."""
     prefix = _wire.REQUEST_HEADER_PREFIX
-    captured = {key.removeprefix(prefix): value for key, value in span.attributes.items() if key.startswith(prefix)}
+    captured = {key.removeprefix(prefix): value for key, value in attributes.items() if key.startswith(prefix)}
     named = [(name, captured[key]) for key, name in _HEADER_NAMES.items() if key in captured]
     properties = sorted(key for key in captured if key.startswith(_PROPERTY_PREFIX))
     return named + [(_wire.PROPERTY_HEADER_PREFIX + key[len(_PROPERTY_PREFIX) :], captured[key]) for key in properties]

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from helicone_otel import _demo
+from helicone_otel._api import Api
 from helicone_otel._demo.check import World, disagreements
-from helicone_otel._demo.gateway import Gateway
+from helicone_otel._demo.models import demo_helicone
 from helicone_otel._demo.town import WITNESS_PATH, Town
 from helicone_otel._settings import Settings
+from helicone_otel._testing.fake.server import FakeHelicone
 
 from .beside import Beside, beside
 from .draw import draw, terminal
 from .loopback import serving
 from .run import Run, observe
 from .text import visible
-from .tree import as_data
+from .tree import Session, as_data
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,7 +71,7 @@ def _demo_beside(view: Beside, *, as_json: bool) -> int:
 
 def _observed(screen: Console, view: Beside) -> tuple[Run, World]:
     """Run the agent in its world, with a line that tells what it is doing."""
-    gateway, town = Gateway(), Town()
+    helicone, town = demo_helicone(), Town()
     command = [sys.executable, str(_HERE / "witness.py"), str(_HERE / "agent.py")]
     status = screen.status("Starting the agent; its libraries take a few seconds")
 
@@ -77,9 +79,16 @@ def _observed(screen: Console, view: Beside) -> tuple[Run, World]:
         screen.print(Text(visible(line), style="dim"))
         status.update(Text(visible(line)))
 
-    with serving(gateway), serving(town), status, _reading(tell) as output:
-        run = observe(command, _environment(os.environ, gateway, town), output, view.forward)
-    return run, World(gateway.rows, town.asked, town.leaked)
+    with serving(helicone), serving(town), status, _reading(tell) as output:
+        run = observe(command, _environment(os.environ, helicone, town), output, helicone, view.forward)
+        listed = _read_back(helicone, run.sessions)
+    return run, World(helicone.rows, town.asked, town.leaked, listed)
+
+
+def _read_back(helicone: FakeHelicone, sessions: Sequence[Session]) -> dict[tuple[str, str], int]:
+    api = Api(Settings(api_key=helicone.key, log_endpoint=helicone.url))
+    listed = [entry for session in sessions for entry in api.sessions(session.id)]
+    return {(entry["session_id"], entry["session_name"]): entry["total_requests"] for entry in listed}
 
 
 def _conclude(screen: Console, run: Run, world: World, problems: list[str]) -> None:
@@ -88,24 +97,30 @@ def _conclude(screen: Console, run: Run, world: World, problems: list[str]) -> N
         screen.print(Text(f"Disagreement: {visible(problem)}", style="bold red"))
     if not problems:
         requests = sum(len(session.requests) for session in run.sessions)
+        gateway, log = (len(world.at(door)) for door in ("gateway", "log"))
         screen.print(
-            f"All agree: the expected tree, its {requests} requests, the headers of the {len(world.rows)} HTTP "
-            "requests that the gateway saw, and what the vector store and the tool counted."
+            f"All agree: the expected tree, its {requests} requests, the headers of the {gateway} HTTP requests that "
+            f"the gateway saw, the {log} rows that were logged, and what the vector store and the tool counted."
         )
 
 
-def _environment(environ: Mapping[str, str], gateway: Gateway, town: Town) -> dict[str, str]:
+def _environment(environ: Mapping[str, str], helicone: FakeHelicone, town: Town) -> dict[str, str]:
     """Return the agent's environment: all that makes it one with Helicone Sessions."""
     kept = {name: value for name, value in environ.items() if not _is_left_out(name)}
     others = {point.name for point in entry_points(group="opentelemetry_instrumentor")} - _INSTRUMENTED
     return {
         **kept,
-        "OPENAI_BASE_URL": f"{gateway.url}/v1",
-        "OPENAI_API_KEY": gateway.key,
-        "ANTHROPIC_BASE_URL": gateway.url,
-        "ANTHROPIC_API_KEY": gateway.key,
-        "HELICONE_GATEWAY_HOSTS": f"127.0.0.1:{gateway.server_port}",
+        "OPENAI_BASE_URL": f"{helicone.url}/v1",
+        "OPENAI_API_KEY": helicone.key,
+        "ANTHROPIC_BASE_URL": helicone.url,
+        "ANTHROPIC_API_KEY": helicone.key,
+        "HELICONE_GATEWAY_HOSTS": f"127.0.0.1:{helicone.server_port}",
         "HELICONE_SESSION_NAME": "Trip Planner",
+        "HELICONE_LOG": "true",
+        "HELICONE_API_KEY": helicone.key,
+        "HELICONE_LOG_ENDPOINT": helicone.url,
+        # What is said stays on this machine, and a view shows it.
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "SPAN_ONLY",
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(sorted(others)),
         "TOWN_URL": town.url,
         "WITNESS_URL": f"{town.url}{WITNESS_PATH}",

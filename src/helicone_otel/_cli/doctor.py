@@ -7,12 +7,19 @@ import os
 import sys
 
 from helicone_otel._doctor.draw import draw
-from helicone_otel._doctor.examine import examine_environment
+from helicone_otel._doctor.examine import examine_environment, with_what_arrives
 
 
-def doctor(*, as_json: bool) -> int:
-    """Print a report; return 0 if there is no problem, 1 if there are some, 2 if something could not be looked at."""
+def doctor(*, as_json: bool, sends: bool = False) -> int:
+    """Print a report; return 0 if there is no problem, 1 if there are some, 2 if something could not be looked at.
+
+    Args:
+        as_json: As data.
+        sends: Log a session to Helicone, and read it back.
+    """
     report = examine_environment(os.environ)
+    if sends:
+        report = with_what_arrives(report, os.environ)
     if as_json:
         print(json.dumps(report.as_data(), indent=2))
     else:

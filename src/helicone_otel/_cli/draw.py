@@ -18,7 +18,7 @@ from rich.tree import Tree
 from helicone_otel import _wire
 
 from .text import counted, format_duration, visible
-from .tree import GatewayCall, Request, Session, Step
+from .tree import GatewayCall, LoggedRow, Request, Session, Step
 
 MAX_SESSIONS: Final = 50
 MAX_REQUESTS: Final = 50  # of one step
@@ -37,6 +37,7 @@ _STYLES: Final = {
 }
 _DURATION_WIDTH: Final = 9
 _PATH: Final = _wire.SESSION_PATH_HEADER
+_ROW_ID: Final = _wire.REQUEST_ID_HEADER
 
 
 def terminal(file: IO[str]) -> Console:
@@ -130,6 +131,7 @@ class _Drawing:
         if request.name:
             label.append(f"  {self._visible(request.name)}", style="not bold dim")
         lines = [line for call in request.calls for line in self._call(call)]
+        lines += [line for row in request.rows for line in self._logged(row)]
         return Group(self._row(label, request.end - request.start, request), *self._error(request.error), *lines)
 
     def _call(self, call: GatewayCall) -> Iterator[Text]:
@@ -138,10 +140,16 @@ class _Drawing:
             line.append(f"{call.status} ", style="red" if call.failed else "")
         if not self._host:
             line.append(f"{self._visible(call.host)} ")
-        own = [header for header in call.headers if header not in self._shared]
+        own = [header for header in call.headers if header not in self._shared and header[0] != _ROW_ID]
         yield self._header(line, own[0]) if own else line
         for header in own[1:]:
             yield self._header(Text("  ", style="dim", overflow="fold"), header)
+
+    def _logged(self, row: LoggedRow) -> Iterator[Text]:
+        line = Text(f"{self._glyphs.arrow} {row.status} logged as ", style="dim", overflow="fold")
+        yield line.append(self._visible(f"{row.badge} {row.model}".rstrip()), style="not dim")
+        for flaw in row.flaws:
+            yield Text(self._visible(f"  {flaw}"), style="yellow", overflow="fold")
 
     def _header(self, line: Text, header: tuple[str, str]) -> Text:
         name, value = header

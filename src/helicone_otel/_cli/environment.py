@@ -8,22 +8,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from .._by_name import ENDPOINT
+from .._by_name import ENDPOINT, LOG
 
 _CAPTURE: Final = "HELICONE_CAPTURE_HEADERS"
 _SIGNALS: Final = ("TRACES", "METRICS", "LOGS")
 
 
-def child_environment(environ: Mapping[str, str], endpoint: str) -> dict[str, str]:
+def child_environment(environ: Mapping[str, str], endpoint: str, log: str = "") -> dict[str, str]:
     """Return the environment for the application.
 
     Its spans reach us by an exporter of our own beside whatever it exports to already
     (`attach.py`). To forward what it sends instead would mean to speak its protocol (gRPC, files,
     vendors' exporters), with its certificates and retries, and could not cover what a
-    configuration file or the code sets up. So no `OTEL_*` variable of the user's is touched.
+    configuration file or the code sets up. So no `OTEL_*` variable of the user's is touched. The same
+    holds for rows, and for the variables of the log.
+
+    Args:
+        environ: The user's.
+        endpoint: Where spans are received.
+        log: Where rows are, and the key; nothing if they are not wanted.
     """
     child = dict(environ)
     child[ENDPOINT] = endpoint
+    if log:
+        child[LOG] = log
     child[_CAPTURE] = "true"
     # `python` means the interpreter that we and the instrumentations are installed for, activated or not.
     child["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])

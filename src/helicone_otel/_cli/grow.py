@@ -12,7 +12,7 @@ from helicone_otel._session import path_segments
 
 from .calls import Family, carriers, first, gateway_call
 from .spans import Span
-from .tree import GatewayCall, Request, Session, Step
+from .tree import GatewayCall, LoggedRow, Request, Session, Step
 
 _Path: TypeAlias = tuple[str, ...]
 
@@ -23,14 +23,18 @@ _LABEL_OF_HEADER: Final = {
     _wire.SESSION_PATH_HEADER: _wire.SESSION_PATH,
     _wire.SESSION_NAME_HEADER: _wire.SESSION_NAME,
 }
+_NO_ROWS: Final[Mapping[str, tuple[LoggedRow, ...]]] = {}
 
 
-def grow(spans: Sequence[Span], destinations: Destinations) -> list[Session]:
+def grow(
+    spans: Sequence[Span], destinations: Destinations, rows: Mapping[str, tuple[LoggedRow, ...]] = _NO_ROWS
+) -> list[Session]:
     """Return the sessions that labelled spans make, oldest first.
 
     Args:
         spans: Everything that arrived, in any order.
         destinations: Tells gateways from services of the user's own, which get headers as well.
+        rows: Those of Helicone's log, by their ids.
     """
     family = Family(spans)
     groups: defaultdict[tuple[str, str], _Group] = defaultdict(_Group)
@@ -40,7 +44,7 @@ def grow(spans: Sequence[Span], destinations: Destinations) -> list[Session]:
     for owner, calls in _requests(spans, family, destinations):
         label = owner.attributes if _wire.SESSION_ID in owner.attributes else _label_of(calls)
         if _wire.SESSION_ID in label:
-            groups[_session_key(label)].add_request(_request(owner, label, calls))
+            groups[_session_key(label)].add_request(_request(owner, label, calls, rows))
     sessions = [Session(id_, name, group.step(())) for (id_, name), group in groups.items()]
     return sorted(sessions, key=lambda session: session.root.start)
 
@@ -113,7 +117,9 @@ def _requests(
         yield owner, sorted(calls[key], key=lambda call: call.start)
 
 
-def _request(owner: Span, label: Mapping[str, str], calls: Sequence[GatewayCall]) -> Request:
+def _request(
+    owner: Span, label: Mapping[str, str], calls: Sequence[GatewayCall], rows: Mapping[str, tuple[LoggedRow, ...]]
+) -> Request:
     return Request(
         kind=owner.attributes.get(_wire.SPAN_KIND, "http"),
         name=first(owner.attributes, _MODEL_ATTRIBUTES),
@@ -122,6 +128,7 @@ def _request(owner: Span, label: Mapping[str, str], calls: Sequence[GatewayCall]
         end=owner.end,
         error=owner.error,
         calls=tuple(calls),
+        rows=() if calls else rows.get(owner.attributes.get(_wire.REQUEST_ID, ""), ()),
     )
 
 

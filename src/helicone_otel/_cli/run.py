@@ -7,11 +7,14 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO
 
 from helicone_otel._destinations import Destinations
 from helicone_otel._settings import Settings, SettingsError
+from helicone_otel._testing.fake.keys import new_key
+from helicone_otel._testing.fake.server import FakeHelicone
 
 from .advice import Facts, advise
 from .beside import beside
@@ -19,7 +22,9 @@ from .draw import draw, terminal
 from .environment import child_environment
 from .grow import grow
 from .launch import launch
+from .loopback import serving
 from .receiver import Inbox, receiving
+from .rows import logged
 from .spans import Span
 from .tree import Session, as_data
 
@@ -43,14 +48,16 @@ def observe(
     command: Sequence[str],
     environ: Mapping[str, str],
     stdout: IO[str] | int | None = None,
+    helicone: FakeHelicone | None = None,
     forward: Callable[[bytes], None] | None = None,
 ) -> Run:
     """Run a command to its end under OpenTelemetry, and return what it did.
 
     Args:
         command: The program and its arguments.
-        environ: The user's environment.
+        environ: Its environment.
         stdout: Where its standard output goes; by default where ours goes.
+        helicone: Where its environment has it log already; one of our own, beside wherever it logs, if not given.
         forward: Gets each export request of the application as well, in protobuf.
 
     Raises:
@@ -59,12 +66,24 @@ def observe(
     settings = Settings.from_environment(environ)
     destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
     inbox = Inbox(forward=forward)
-    with receiving(inbox) as endpoint:
-        exit_code = launch(command, child_environment(environ, endpoint), stdout)
+    with ExitStack() as servers:
+        endpoint = servers.enter_context(receiving(inbox))
+        if helicone is None:
+            helicone, log = _own_helicone(servers)
+        else:
+            log = ""
+        exit_code = launch(command, child_environment(environ, endpoint, log), stdout)
     spans = inbox.spans
-    sessions = grow(spans, destinations)
+    sessions = grow(spans, destinations, logged(helicone.rows))
     facts = Facts(environ, destinations, inbox.greetings, inbox.dropped, spans, sessions)
     return Run(exit_code, spans, sessions, advise(facts))
+
+
+def _own_helicone(servers: ExitStack) -> tuple[FakeHelicone, str]:
+    """Return a Helicone for one run, and what tells the app of it."""
+    key = new_key()
+    helicone = servers.enter_context(serving(FakeHelicone(key=key)))
+    return helicone, f"{helicone.url} {key}"
 
 
 def run(command: Sequence[str], *, as_json: bool, in_view: bool = False) -> int:
@@ -84,7 +103,7 @@ def run(command: Sequence[str], *, as_json: bool, in_view: bool = False) -> int:
         return 127
     try:
         with beside(in_view, Settings.from_environment) as view:
-            done = observe(command, environ, sys.stderr if as_json else None, view.forward)
+            done = observe(command, environ, sys.stderr if as_json else None, forward=view.forward)
             if as_json:
                 data = {"exit_code": done.exit_code, "sessions": as_data(done.sessions), "notes": done.notes}
                 print(json.dumps(data), flush=True)

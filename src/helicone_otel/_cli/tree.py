@@ -37,6 +37,21 @@ class GatewayCall:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedRow:
+    """What the log API made of a request that no gateway saw.
+
+    Attributes:
+        badge: What Helicone shows it as.
+        flaws: What it would draw otherwise than it was meant, as sentences.
+    """
+
+    badge: str
+    model: str
+    status: int
+    flaws: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One real LLM call, embedding, vector operation, tool run, rerank or guardrail.
 
@@ -44,6 +59,7 @@ class Request:
         kind: As on the span; `http` for a call to a gateway that no LLM instrumentation covers.
         name: The model, if the span tells.
         calls: The HTTP requests that carried it to a gateway; none if it went elsewhere.
+        rows: Its rows in Helicone's log; none if a gateway makes them.
     """
 
     kind: str
@@ -53,6 +69,7 @@ class Request:
     end: int
     error: str | None
     calls: tuple[GatewayCall, ...]
+    rows: tuple[LoggedRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +152,16 @@ def _request_data(request: Request, zero: int) -> Json:
         "path": request.path,
         **_times(request, zero),
         "gateway_calls": [_call_data(call, zero) for call in request.calls],
+        "rows": [_row_data(row) for row in request.rows],
     }
 
 
 def _call_data(call: GatewayCall, zero: int) -> Json:
     return {"host": call.host, "status": call.status, **_times(call, zero), "headers": dict(call.headers)}
+
+
+def _row_data(row: LoggedRow) -> Json:
+    return {"badge": row.badge, "model": row.model, "status": row.status, "flaws": list(row.flaws)}
 
 
 def _times(timed: Step | Request | GatewayCall, zero: int) -> dict[str, Json]:

@@ -11,8 +11,10 @@ from pathlib import Path
 from helicone_otel._explain.recorded import NotReadable
 from helicone_otel._settings import Settings, SettingsError
 from helicone_otel._view.files import fill
-from helicone_otel._view.serve import Places, UsageError, View, viewing
-from helicone_otel._view.store import Store, StoreError
+from helicone_otel._view.listening import Places, UsageError
+from helicone_otel._view.opening import StoreError
+from helicone_otel._view.serve import View, viewing
+from helicone_otel._view.store import Store
 from helicone_otel._view.take_along import write_html
 
 from .told import NOT_FOR_US, Told

@@ -9,8 +9,7 @@ from typing import Final, TypeAlias, TypedDict, TypeVar
 
 from helicone_otel import _wire
 from helicone_otel._cli.tree import GatewayCall, Session, Step
-
-from .gateway import Row
+from helicone_otel._testing.fake.rows import Row
 
 # Path -> what the step is, which requests it made, and what the gateway answered, in order.
 Steps: TypeAlias = Mapping[str, Mapping[str, object]]
@@ -32,7 +31,8 @@ class World:
     """What was seen from outside of the agent.
 
     Attributes:
-        rows: Every request that reached the gateway.
+        rows: What Helicone made a row of: every request that reached the gateway, and what was logged.
+        listed: How many rows a session of this id and name has, as Helicone's API says.
         asked: How often everything else was asked for, by path.
         leaked: Helicone headers that arrived where no gateway is.
     """
@@ -40,6 +40,11 @@ class World:
     rows: Sequence[Row]
     asked: Mapping[str, int]
     leaked: Iterable[str]
+    listed: Mapping[tuple[str, str], int]
+
+    def at(self, door: str) -> list[Row]:
+        """Return the rows that came in by a door of Helicone's."""
+        return [row for row in self.rows if row.door == door]
 
 
 class Expected(TypedDict):
@@ -53,7 +58,10 @@ def disagreements(expected: Sequence[Expected], sessions: Sequence[Session], wor
     """Return what does not agree, as sentences; nothing if all of it does."""
     return [
         *_tree(expected, sessions),
-        *_gateway(sessions, world.rows),
+        *_gateway(sessions, world.at("gateway")),
+        *_log(sessions, world.at("log")),
+        *_listed(sessions, world.listed),
+        *(f"the row {row.id} was sent {row.sends} times" for row in world.rows if row.sends > 1),
         *_witnesses(sessions, world.asked),
         *_attributes(sessions),
         *(f"{name} left for a host that is no gateway" for name in sorted(world.leaked)),
@@ -89,12 +97,36 @@ def _tree(expected: Sequence[Expected], sessions: Sequence[Session]) -> Iterator
 def _gateway(sessions: Sequence[Session], rows: Sequence[Row]) -> Iterator[str]:
     """Every request that the gateway saw is drawn, with the headers that it saw, and no other."""
     requests = [request for session in sessions for request in session.requests]
-    seen = Counter((str(row.status), *_values(row.headers)) for row in rows)
-    drawn = Counter((str(call.status), *_call_values(call)) for request in requests for call in request.calls)
+    seen: Counter[tuple[str, ...]] = Counter((str(row.status), row.id, *_place(row)) for row in rows)
+    drawn: Counter[tuple[str, ...]] = Counter(
+        (str(call.status), dict(call.headers).get(_wire.REQUEST_ID_HEADER, ""), *_call_values(call))
+        for request in requests
+        for call in request.calls
+    )
     yield from _difference("gateway request", seen, drawn)
-    answered = Counter(row.kind for row in rows if row.status != _TURNED_AWAY)
+    answered = Counter(_kind(row) for row in rows if row.status != _TURNED_AWAY)
     counted = Counter(request.kind for request in requests if request.calls)
     yield from _difference("request by the gateway's count", answered, counted)
+
+
+def _log(sessions: Sequence[Session], rows: Sequence[Row]) -> Iterator[str]:
+    """Every request that no gateway saw has one row in Helicone's log, at the same place, and no other has one."""
+    requests = [(session, request) for session in sessions for request in session.requests if not request.calls]
+    drawn: Counter[tuple[str, ...]] = Counter(
+        (request.kind, session.id, session.name, request.path) for session, request in requests
+    )
+    seen: Counter[tuple[str, ...]] = Counter((_kind(row), *_place(row)) for row in rows)
+    yield from _difference("row of the log", seen, drawn)
+    yield from (f"the row of {row.model} at {row.session_path}: {flaw}" for row in rows for flaw in row.flaws)
+
+
+def _listed(sessions: Sequence[Session], listed: Mapping[tuple[str, str], int]) -> Iterator[str]:
+    """Whoever asks Helicone for the sessions finds each, with its calls by the gateway and its rows of the log."""
+    rows = {
+        (session.id, session.name): sum(len(request.calls) or len(request.rows) for request in session.requests)
+        for session in sessions
+    }
+    yield from _difference("row of session", listed, rows)
 
 
 def _witnesses(sessions: Sequence[Session], asked: Mapping[str, int]) -> Iterator[str]:
@@ -123,6 +155,17 @@ def _call_values(call: GatewayCall) -> tuple[str, ...]:
 
 def _values(headers: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(headers.get(name.lower(), "") for name in _SESSION_HEADERS)
+
+
+def _kind(row: Row) -> str:
+    """Return the kind that a row's request has as a span."""
+    if row.badge != "LLM" and row.door == "log":
+        return row.model.partition(":")[0]
+    return "embedding" if row.path.endswith("/embeddings") else "llm"
+
+
+def _place(row: Row) -> tuple[str, ...]:
+    return row.session_id or "", row.session_name, row.session_path
 
 
 def _difference(what: str, seen: Mapping[_Key, int], drawn: Mapping[_Key, int]) -> Iterator[str]:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from helicone_otel import _wire
-from helicone_otel._by_name import ENDPOINT
+from helicone_otel._by_name import ENDPOINT, LOG
 from helicone_otel._cli.loopback import serving
-from helicone_otel._testing.gateway import Gateway, Request
+from helicone_otel._testing.fake.requests import Request
+from helicone_otel._testing.fake.server import FakeHelicone
 
 from .facts import Call, Probe, Process
 from .names import RATIOS, SAMPLER
@@ -26,7 +27,7 @@ _LAUNCH: Final = "from opentelemetry.instrumentation.auto_instrumentation import
 
 def probe(environ: Mapping[str, str]) -> Probe:
     """Start a process as `opentelemetry-instrument` starts an app, have it call, and return what came of it."""
-    gateway = Gateway()
+    gateway = FakeHelicone()
     with serving(gateway), tempfile.TemporaryDirectory() as folder:
         result = Path(folder, "result.json")
         # `-P`: a file of the user's that is named like a module of ours must not be imported.
@@ -46,14 +47,14 @@ def probe(environ: Mapping[str, str]) -> Probe:
         if not result.exists():
             return Probe(log=log, failure=f"it ended with exit code {done.returncode}")
         seen = json.loads(result.read_text())
-    arrived = {request.header(CALL_HEADER): request for request in gateway.requests}
+    arrived = {request.header(CALL_HEADER): request for request in gateway.requests("gateway")}
     calls = tuple(_call(call, arrived) for call in seen["calls"])
     return Probe(Process(**seen["process"]), calls, tuple(seen["recorded"]), log)
 
 
 def _child_environment(environ: Mapping[str, str], stand_in: str) -> dict[str, str]:
     """Return the user's environment, with the stand-in as a gateway and nothing that leaves the machine."""
-    child = {name: value for name, value in environ.items() if name != ENDPOINT}
+    child = {name: value for name, value in environ.items() if name not in (ENDPOINT, LOG)}
     child[_GATEWAYS] = ",".join(filter(None, [environ.get(_GATEWAYS, "").strip(), stand_in]))
     child["OTEL_METRICS_EXPORTER"] = child["OTEL_LOGS_EXPORTER"] = "none"
     for name in ("NO_PROXY", "no_proxy"):

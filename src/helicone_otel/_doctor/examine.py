@@ -54,6 +54,14 @@ def examine_environment(environ: Mapping[str, str]) -> Report:
     return _examined(gather, environ)
 
 
+def with_what_arrives(report: Report, environ: Mapping[str, str]) -> Report:
+    """Return a report to which is added what came of a session that was logged and read back."""
+    from .send import send  # noqa: PLC0415  # an exporter and a client, which few need
+
+    sent = examine(Facts(environ), (Check("send", "Log", lambda facts: send(facts.environ)),))
+    return replace(report, lines=(*report.lines, *sent.lines))
+
+
 def examine_process() -> Report:
     """Return what leaves, and would leave, from this process."""
     return _examined(lambda: Facts(os.environ, look(), process=look_inside()), os.environ)

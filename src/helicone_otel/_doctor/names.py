@@ -6,5 +6,6 @@ from typing import Final
 
 DISABLED: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 SAMPLER: Final = "OTEL_TRACES_SAMPLER"
-RATIOS: Final = ("traceidratio", "parentbased_traceidratio")
+BY_SESSION: Final = "helicone_session"
+RATIOS: Final = ("traceidratio", "parentbased_traceidratio", BY_SESSION)
 OFF: Final = ("always_off", "parentbased_always_off")

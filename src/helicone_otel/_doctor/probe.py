@@ -3,7 +3,7 @@
     python -m helicone_otel._doctor.probe URL RESULT
 
 `URL` is a stand-in for Helicone's gateway on loopback, which notes what arrives; what this process
-is like inside, and what its spans recorded, goes to the file `RESULT`. No span leaves the process:
+is like inside, and what its spans recorded, goes to the file `RESULT`. No span and no row leaves the process:
 what would be exported is kept here, and the process ends without a goodbye to its exporters.
 """
 
@@ -25,6 +25,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
 from helicone_otel import _wire
+from helicone_otel._bootstrap import INSTALLATION
 
 from .calls import CLIENT_CALLERS, SDK_CALLERS, Caller
 from .facts import Package
@@ -44,6 +45,7 @@ def main(url: str, result: str) -> None:
     spans: list[ReadableSpan] = []
     for stock in (BatchSpanProcessor, SimpleSpanProcessor):
         stock.on_end = lambda _, span: spans.append(span)  # type: ignore[method-assign]  # see the module's docstring
+    INSTALLATION.log(None)
     calls = [_call(sdk, package, url) for sdk in SDKS if (package := _package(sdk)) is not None]
     seen = {
         "process": dataclasses.asdict(look_inside()),

@@ -101,9 +101,9 @@ class Reasons:
             reading = self._vocabulary.read(scope, recorded.name, recorded.kind, facts)
         dialect = self._dialects.get(reading.dialect)
         path, session_id = label.get(_wire.SESSION_PATH), label.get(_wire.SESSION_ID)
-        # A span that never ended has the label that it would end with, but for the id of its row.
+        # The id of its row is on no span that never ended, and on none whose row a gateway named.
         would_be = record is not None and may_be_request(reading) and not record.wraps
-        request = _wire.REQUEST_ID in label or (recorded.ends is None and would_be)
+        request = _wire.REQUEST_ID in label or would_be
         because = [self._because(reading, scope, recorded, facts)]
         if not request and reading.kind in REQUEST_KINDS:
             because.append(_no_request(reading))
@@ -140,7 +140,7 @@ def _address(facts: Mapping[str, Any]) -> str:
 
 
 def _no_request(reading: Reading) -> str:
-    if reading.row is not None and not reading.row.request:
+    if reading.row is not None and (reading.row.echo or not reading.row.request):
         return "no request: another span of the same call stands for it"
     return "no request: it wraps the span that stands for the call"
 

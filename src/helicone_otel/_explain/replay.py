@@ -54,6 +54,7 @@ class Replay:
         self._ids = _RecordedIds()
         self._ended = _Ended(registry)
         self._providers: dict[int, TracerProvider] = {}
+        self._tracers: dict[tuple[int, str], trace.Tracer] = {}
         self._live: dict[str, Span] = {}
         self._at_start: dict[str, Reading] = {}
         self._injected: dict[str, str] = {}
@@ -88,8 +89,7 @@ class Replay:
 
     def _start(self, span: RecordedSpan) -> None:
         self._ids.trace_id, self._ids.span_id = int(span.trace_id, 16), int(span.span_id, 16)
-        tracer = self._provider(span).get_tracer(span.scope)
-        live = tracer.start_span(
+        live = self._tracer(span).start_span(
             span.name_at_start,
             context=self._context_above(span),
             kind=trace.SpanKind[span.kind],
@@ -121,8 +121,16 @@ class Replay:
     def _end(self, span: RecordedSpan) -> None:
         live = self._live[span.span_id]
         live.update_name(span.name)
-        live.set_attributes(dict(span.attributes))
+        if span.attributes is not span.attributes_at_start:
+            live.set_attributes(dict(span.attributes))
         live.end(span.end_time)
+
+    def _tracer(self, span: RecordedSpan) -> trace.Tracer:
+        key = id(span.resource), span.scope
+        tracer = self._tracers.get(key)
+        if tracer is None:
+            tracer = self._tracers[key] = self._provider(span).get_tracer(span.scope)
+        return tracer
 
     def _provider(self, span: RecordedSpan) -> TracerProvider:
         provider = self._providers.get(id(span.resource))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
@@ -16,18 +17,22 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from .._bootstrap import INSTALLATION
 from .._cli.loopback import serving
+from .._exporter import HeliconeSpanExporter
 from .._registry import REGISTRY
 from .._settings import SETTINGS, Settings
 from .._settled import settled
-from .gateway import Gateway
+from .fake.keys import KEY
+from .fake.server import FakeHelicone
+from .provider import ScriptedProvider
 
-_KEY: Final = "sk-helicone-testing"
+_FLUSH_MILLIS: Final = 5000
 
 
 class Bench(NamedTuple):
     """What the fixture works with."""
 
-    gateway: Gateway
+    server: FakeHelicone
+    script: deque[str | int | Mapping[str, object]]
     provider: TracerProvider
     spans: list[ReadableSpan]
     configure: Callable[[Mapping[str, object]], None]
@@ -58,32 +63,37 @@ def installed(environment: pytest.MonkeyPatch) -> Iterator[Bench]:
         environment.delenv(name)
     environment.delenv("OTEL_SDK_DISABLED", raising=False)
     spans: list[ReadableSpan] = []
-    gateway = Gateway()
-    with serving(gateway):
-        _direct_clients(environment, gateway)
-        with _put_in_place(environment, gateway, spans) as bench:
-            yield bench
+    models = ScriptedProvider()
+    with serving(FakeHelicone(models)) as server:
+        _direct_clients(environment, server)
+        with _put_in_place(environment, server, spans) as (provider, configure):
+            yield Bench(server, models.script, provider, spans, configure)
 
 
 @contextmanager
-def _put_in_place(environment: pytest.MonkeyPatch, gateway: Gateway, spans: list[ReadableSpan]) -> Iterator[Bench]:
+def _put_in_place(
+    environment: pytest.MonkeyPatch, server: FakeHelicone, spans: list[ReadableSpan]
+) -> Iterator[tuple[TracerProvider, Callable[[Mapping[str, object]], None]]]:
     was_installed, settings_before = INSTALLATION.installed, REGISTRY.settings
+    logged_before = INSTALLATION.exporter
     provider = _provider()
 
     def configure(changes: Mapping[str, Any]) -> None:
-        settings = _settings(gateway, changes)
+        settings = _settings(server, changes)
         _write(environment, settings)
         INSTALLATION.install(settings, provider)
+        _log_with(HeliconeSpanExporter(settings=settings) if settings.log else None)
 
     configure({})
     INSTALLATION.add_to_all(_listener)
     _LISTENER.spans = spans
     token = attach(Context())
     try:
-        yield Bench(gateway, provider, spans, configure)
+        yield provider, configure
     finally:
         detach(token)
         _LISTENER.spans = None
+        _log_with(logged_before)
         if not was_installed:
             INSTALLATION.uninstall()
         REGISTRY.configure(settings_before)
@@ -104,18 +114,27 @@ def _provider() -> TracerProvider:
     return made
 
 
-def _direct_clients(environment: pytest.MonkeyPatch, gateway: Gateway) -> None:
+def _log_with(exporter: HeliconeSpanExporter | None) -> None:
+    """Log with another exporter; the one before is not to look for a server that is gone when Python ends."""
+    before = INSTALLATION.exporter
+    INSTALLATION.log(exporter)
+    if before is not None and before is not exporter:
+        before.shutdown(_FLUSH_MILLIS)
+
+
+def _direct_clients(environment: pytest.MonkeyPatch, server: FakeHelicone) -> None:
     """Lead the providers' SDKs to the gateway, and past whatever proxy the machine has."""
-    for provider, base_url in (("OPENAI", f"{gateway.url}/v1"), ("ANTHROPIC", gateway.url)):
+    for provider, base_url in (("OPENAI", f"{server.url}/v1"), ("ANTHROPIC", server.url)):
         environment.setenv(f"{provider}_BASE_URL", base_url)
-        environment.setenv(f"{provider}_API_KEY", _KEY)
+        environment.setenv(f"{provider}_API_KEY", KEY)
     for name in ("NO_PROXY", "no_proxy"):
         environment.setenv(name, ",".join(filter(None, ("127.0.0.1", os.environ.get(name)))))
 
 
-def _settings(gateway: Gateway, changes: Mapping[str, Any]) -> Settings:
+def _settings(server: FakeHelicone, changes: Mapping[str, Any]) -> Settings:
     others = tuple(changes.get("gateway_hosts", ()))
-    return Settings(**{**changes, "gateway_hosts": (gateway.url.removeprefix("http://"), *others)})
+    log = {"api_key": server.key, "log_endpoint": server.url}
+    return Settings(**{**log, **changes, "gateway_hosts": (server.url.removeprefix("http://"), *others)})
 
 
 def _write(environment: pytest.MonkeyPatch, settings: Settings) -> None:

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from .. import _wire
 from .._spans import Kind
 from .answers import endpoint_of
-from .gateway import Request
+from .fake.requests import Request
 
 _ORDER: Final = {kind: place for place, kind in enumerate(get_args(Kind))}
 
@@ -48,7 +48,9 @@ def tree(spans: Iterable[ReadableSpan], requests: Iterable[Request], session: st
 
 
 def _sights(spans: Iterable[ReadableSpan], requests: Iterable[Request]) -> Iterator[_Sight]:
+    arrived: set[str | None] = set()
     for request in requests:
+        arrived.add(request.request_id)
         if session := request.header(_wire.SESSION_ID_HEADER):
             path = request.header(_wire.SESSION_PATH_HEADER) or "/"
             endpoint = endpoint_of(request.path)
@@ -63,6 +65,6 @@ def _sights(spans: Iterable[ReadableSpan], requests: Iterable[Request]) -> Itera
                 texts.get(_wire.SESSION_NAME),
                 texts.get(_wire.SESSION_PATH, "/"),
                 texts.get(_wire.SPAN_KIND),
-                # A call that a gateway saw has no id of its own: the request that arrived counts.
-                is_call=_wire.REQUEST_ID in attributes,
+                # Of a call that a gateway saw, the request that arrived counts.
+                is_call=_wire.REQUEST_ID in attributes and texts[_wire.REQUEST_ID] not in arrived,
             )

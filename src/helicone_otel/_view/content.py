@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from .messages import messages_of
+from .unpack import unpacked
 
 _MAX_MATCHES: Final = 500
 _CALLS: Final = frozenset({"llm", "embedding"})
@@ -111,16 +111,6 @@ def content_of_span(kind: str, attributes: Mapping[str, Any], events: Sequence[E
 def first(attributes: Mapping[str, Any], keys: Iterable[str]) -> Any:
     """Return the first of some attributes that is there, read where it is JSON, or `None`."""
     return next((unpacked(attributes[key]) for key in keys if attributes.get(key) not in (None, "")), None)
-
-
-def unpacked(value: Any) -> Any:
-    """Return what a text of JSON holds; anything else as it is."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        try:
-            return json.loads(value, parse_constant=str)
-        except (ValueError, RecursionError):
-            return value
-    return value
 
 
 def nested(attributes: Mapping[str, Any], prefix: str) -> list[dict[str, Any]]:

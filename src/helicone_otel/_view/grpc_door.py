@@ -18,7 +18,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 
 from .arrived import of_request
 from .intake import Intake
-from .store import BusyError, StoreError
+from .opening import StoreError
+from .store import BusyError
 
 _THREADS: Final = 4
 _MAX_CALLS: Final = 64

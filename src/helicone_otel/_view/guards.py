@@ -70,7 +70,8 @@ class Guard:
         if not self._is_ours(host):
             return False
         origin = headers.get("origin")
-        if origin is not None and origin != f"http://{host}":
+        # Whoever speaks TLS for us leaves host and port as they were.
+        if origin is not None and origin.partition("://")[2] != host:
             return False
         # A link from elsewhere may lead to a page, as may the address bar; nothing else may be asked for from there.
         site = headers.get("sec-fetch-site", "none")

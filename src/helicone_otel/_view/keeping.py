@@ -103,16 +103,7 @@ def keep_places(connection: sqlite3.Connection, seen: Mapping[str, int], placed:
     Returns:
         The sessions that have changed.
     """
-    changed: set[int] = set()
-    stale: set[str] = set()
-    for trace in seen:
-        for request, session in connection.execute("SELECT id, session FROM requests WHERE trace = ?", (trace,)):
-            stale.add(request)
-            changed.add(session)
-        changed.update(
-            row[0] for row in connection.execute("SELECT DISTINCT session FROM places WHERE trace = ?", (trace,))
-        )
-        connection.execute("DELETE FROM places WHERE trace = ?", (trace,))
+    changed, stale = _leave(connection, seen)
     sessions = {key: session_of(connection, key) for key in {one.session for one in placed}}
     connection.executemany(_PLACE, [_place(one, sessions[one.session]) for one in placed])
     requests = [_request(one, sessions[one.session]) for one in placed if one.request is not None]
@@ -125,6 +116,20 @@ def keep_places(connection: sqlite3.Connection, seen: Mapping[str, int], placed:
     for session in changed:
         sum_up(connection, session)
     return sorted(changed)
+
+
+def _leave(connection: sqlite3.Connection, traces: Iterable[str]) -> tuple[set[int], set[str]]:
+    """Take traces out of where they stood; return those sessions, and what their requests were."""
+    changed: set[int] = set()
+    stale: set[str] = set()
+    for trace in traces:
+        for request, session in connection.execute("SELECT id, session FROM requests WHERE trace = ?", (trace,)):
+            stale.add(request)
+            changed.add(session)
+        places = connection.execute("SELECT DISTINCT session FROM places WHERE trace = ?", (trace,))
+        changed.update(row[0] for row in places)
+        connection.execute("DELETE FROM places WHERE trace = ?", (trace,))
+    return changed, stale
 
 
 def _sessions_of(connection: sqlite3.Connection, requests: Sequence[str]) -> Iterator[int]:

@@ -15,9 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from .. import _wire
 from .._session import path_segments
-from .content import Content, match_of, unpacked
 from .keeping import keep_facts, session_of, sum_up
-from .messages import messages_from
 
 ROUTES: Final[Mapping[str, str]] = {
     "/custom/v1/log": "custom",
@@ -128,48 +126,6 @@ def keep_row(connection: sqlite3.Connection, row: Row) -> list[int]:
     return sorted(changed)
 
 
-def content_of_row(posted: Mapping[str, Any]) -> Content:
-    """Return what a row says and was answered."""
-    asked = posted["providerRequest"].get("json") or {}
-    response = posted["providerResponse"]
-    answered = unpacked(response["textBody"]) if response.get("textBody") else response.get("json") or {}
-    asked = asked if isinstance(asked, dict) else {"input": asked}
-    type_ = asked.get("_type")
-    got: Mapping[str, Any] = answered if isinstance(answered, dict) else {"result": answered}
-    result = next((got[key] for key in ("result", "data", "results") if key in got), None)
-    if type_ == "tool":
-        return Content(tool={"name": asked.get("toolName"), "input": asked.get("input"), "result": result})
-    if type_ == "vector_db":
-        found = got.get("matches", got.get("results"))
-        matches = [match_of(one) for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-        return Content(vector={**_vector(asked), "matches": matches})
-    if type_ is not None:
-        return Content(data={"input": {key: asked[key] for key in asked if key != "_type"}, "output": answered})
-    return Content(
-        messages=[*messages_from(asked, "user", "input"), *messages_from(_answer(answered), "assistant", "output")]
-    )
-
-
-def _vector(asked: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "operation": asked.get("operation"),
-        "database": asked.get("databaseName"),
-        "collection": asked.get("collection") or asked.get("collectionId"),
-        "query": asked.get("query") or asked.get("text"),
-        "top_k": asked.get("topK"),
-        "filter": asked.get("filter"),
-    }
-
-
-def _answer(answered: Any) -> Any:
-    """Return the messages of an answer: its vectors and counts are none."""
-    if isinstance(answered, dict) and answered.get("object") == "list":
-        return None
-    if isinstance(answered, dict) and not {"choices", "output", "content", "message", "messages"} & answered.keys():
-        return answered.get("error") or None
-    return answered
-
-
 def _checked(posted: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]:
     """Return the parts of a body; the checks are those of Helicone's worker."""
     held = posted if isinstance(posted, dict) else {}
@@ -201,7 +157,7 @@ def _need(condition: bool, message: str) -> None:
         raise RefusedError(message)
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and -_MAX_NUMBER < value < _MAX_NUMBER
 
 
@@ -224,7 +180,6 @@ def _request(
     answered = response["json"] if isinstance(response["json"], dict) else {}
     now = time.time_ns()
     start, end = (_time(timing[key]) for key in ("startTime", "endTime")) if timing else (now, now)
-    ttft = (timing or {}).get("timeToFirstToken")
     kind = _kind(asked, request["url"])
     model = meta.get("helicone-model-override") or answered.get("model") or asked.get("model")
     name = asked.get("toolName") or asked.get("name") or asked.get("collection") or asked.get("databaseName")
@@ -237,12 +192,16 @@ def _request(
         provider if provider != "custom" else None,
         start,
         end,
-        round(ttft * 1e6)
-        if isinstance(ttft, int | float) and _is_number(ttft) and 0 < ttft < _MAX_MILLISECONDS
-        else None,
+        _first_token(timing or {}),
         *_tokens(answered),
         _error(response, answered),
     )
+
+
+def _first_token(timing: Mapping[str, Any]) -> int | None:
+    """Return nanoseconds."""
+    value: Any = timing.get("timeToFirstToken")
+    return round(value * 1e6) if _is_number(value) and 0 < value < _MAX_MILLISECONDS else None
 
 
 def _kind(asked: Mapping[str, Any], url: str) -> str:

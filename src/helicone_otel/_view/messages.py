@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
+
+from .unpack import unpacked
 
 if TYPE_CHECKING:
     from .content import Event
@@ -60,7 +61,7 @@ def messages_of(
 
 def messages_from(value: Any, role: str, side: str) -> Iterator[dict[str, Any]]:
     """Yield the messages that a value holds in whatever shape: a list, one, or a text."""
-    value = _read(value)
+    value = unpacked(value)
     if isinstance(value, dict):
         for key in ("messages", "input", "choices", "output", "generations", "contents"):
             if isinstance(value.get(key), list):
@@ -101,7 +102,7 @@ def message_of(value: Any, role: str, side: str) -> dict[str, Any]:
 def _parts(held: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     identity = held.get("tool_call_id") or (held.get("id") if held.get("role") == "tool" else None)
     content = held.get("parts", held.get("content", held.get("contents")))
-    content = _read(content)
+    content = unpacked(content)
     if identity is not None:
         yield {"type": "tool_result", "id": str(identity), "result": content}
     elif isinstance(content, list):
@@ -109,7 +110,7 @@ def _parts(held: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield _part(part)
     elif content not in (None, ""):
         yield _part(content)
-    calls = _read(held.get("tool_calls"))
+    calls = unpacked(held.get("tool_calls"))
     for call in calls if isinstance(calls, list) else ():
         yield _part({"type": "tool_call", **call} if isinstance(call, dict) else call)
     if isinstance(held.get("refusal"), str) and held["refusal"]:
@@ -128,7 +129,7 @@ def _part(part: Any) -> dict[str, Any]:
     if type_ in _RESULTS:
         identity = part.get("id") or part.get("tool_use_id") or part.get("call_id")
         result = next((part[key] for key in ("response", "result", "content", "output") if key in part), None)
-        return {"type": "tool_result", "id": identity, "result": _read(result)}
+        return {"type": "tool_result", "id": identity, "result": unpacked(result)}
     if type_ in _TOOL_CALLS:
         function = part["function"] if isinstance(part.get("function"), dict) else part
         arguments = next((function[key] for key in ("arguments", "input", "args") if key in function), None)
@@ -136,14 +137,14 @@ def _part(part: Any) -> dict[str, Any]:
             "type": "tool_call",
             "id": part.get("id") or part.get("call_id"),
             "name": function.get("name"),
-            "arguments": _read(arguments),
+            "arguments": unpacked(arguments),
         }
     return {"type": "other", "value": part}
 
 
 def _listed(attributes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for key, role, side in _LISTS:
-        value = _read(attributes.get(key))
+        value = unpacked(attributes.get(key))
         if key == "gen_ai.system_instructions" and isinstance(value, list):
             yield message_of({"role": role, "parts": value}, role, side)
         else:
@@ -188,7 +189,7 @@ def _from_events(events: Iterable[Event]) -> Iterator[dict[str, Any]]:
     for event in events:
         if event.name in _EVENTS:
             role, side = _EVENTS[event.name]
-            held = {key.removeprefix("gen_ai."): _read(value) for key, value in event.attributes.items()}
+            held = {key.removeprefix("gen_ai."): unpacked(value) for key, value in event.attributes.items()}
             whole = held.get("event.content", held.get("prompt", held.get("completion", held)))
             yield from messages_from(whole, role, side)
 
@@ -196,12 +197,3 @@ def _from_events(events: Iterable[Event]) -> Iterator[dict[str, Any]]:
 def _from_any(attributes: Mapping[str, Any], keys: Iterable[str], role: str, side: str) -> list[dict[str, Any]]:
     key = next((key for key in keys if attributes.get(key) not in (None, "")), None)
     return list(messages_from(attributes[key], role, side)) if key is not None else []
-
-
-def _read(value: Any) -> Any:
-    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        try:
-            return json.loads(value, parse_constant=str)
-        except (ValueError, RecursionError):
-            return value
-    return value

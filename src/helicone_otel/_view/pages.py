@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import quote
@@ -169,6 +170,8 @@ def _answering(query: Callable[[Request], dict[str, Any]]) -> Callable[[Request]
             return Json({"error": str(error)}, 400)
         except _NotFound as error:
             return Json({"error": str(error)}, 404)
+        except sqlite3.Error:
+            return Json({"error": "the database fails; try again"}, 503)
 
     return answer
 

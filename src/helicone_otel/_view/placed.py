@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from .._guard import swallow
 from .keeping import held_spans, keep_places, spans_within
 from .placing import Held, Placed, Placing
 from .store import Store
@@ -29,7 +31,13 @@ def place_traces(store: Store, placing: Placing, traces: Iterable[str]) -> Itera
         # How many have arrived is read first: what comes in between is read twice rather than never.
         row = store.reader.execute("SELECT seen FROM traces WHERE trace = ?", (trace,)).fetchone()
         seen[trace] = row[0] if row is not None else 0
-        placed += _place(store, placing, held_spans(store.reader, trace, MAX_TRACE))
+        spans = held_spans(store.reader, trace, MAX_TRACE)
+        try:
+            placed += _place(store, placing, spans)
+        except sqlite3.Error:
+            raise
+        except Exception as error:  # noqa: BLE001  # a trace that cannot be read must not keep the others from being
+            swallow("the view's placing", error)
         if len(placed) >= _TOGETHER:
             yield list(seen), _keep(store, seen, placed)
             seen, placed = {}, []

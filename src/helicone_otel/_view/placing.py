@@ -130,7 +130,7 @@ class Placing:
     def _recorded(self, held: Held) -> RecordedSpan:
         span = Span.FromString(held.data)
         attributes = {key: _as_the_sdk_has_it(value) for key, value in attributes_of(span.attributes).items()}
-        attributes = {key: value for key, value in attributes.items() if value is not None}
+        attributes = {key: value for key, value in attributes.items() if key and value is not None}
         bears: dict[str, Any] = {}
         if attributes.get(_wire.SESSION_ID) and attributes.get(_wire.SESSION_PATH):
             bears = {key: attributes[key] for key in _LABEL if key in attributes}
@@ -175,6 +175,7 @@ def _is_alone(record: Record) -> bool:
 _LABEL: Final = (_wire.SESSION_ID, _wire.SESSION_PATH, _wire.SESSION_NAME, _wire.SPAN_KIND, _wire.REQUEST_ID)
 # Of a resource, only these name a session.
 _NAMING: Final = frozenset({_SERVICE, "service.namespace"})
+_PLAIN: Final = frozenset({str, bool, int, float})
 _MAX_RESOURCES: Final = 1024
 _MAX_FACT: Final = 256
 
@@ -190,8 +191,8 @@ def _as_the_sdk_has_it(value: Any) -> Any:
     if isinstance(value, str):
         return value[:_MAX_TEXT]
     if isinstance(value, list):
-        plain = len({type(item) for item in value}) == 1 and not isinstance(value[0], list | dict)
-        return value if plain else json.dumps(value)[:_MAX_TEXT]
+        types = {type(item) for item in value}
+        return value if len(types) == 1 and types <= _PLAIN else json.dumps(value)[:_MAX_TEXT]
     return json.dumps(value)[:_MAX_TEXT] if isinstance(value, dict) else value
 
 

@@ -22,7 +22,8 @@ from .bodies import Bodies, BodyError
 from .guards import Guard
 from .intake import Intake
 from .logs import MAX_UNITS, ROUTES, RefusedError, read_row
-from .store import BusyError, StoreError
+from .opening import StoreError
+from .store import BusyError
 
 _PROTOBUF: Final = "application/x-protobuf"
 _JSON: Final = "application/json"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +15,9 @@ import uvicorn
 
 from .._settings import Settings
 from .changes import Changes
+from .hasty import Hasty
 from .intake import Intake
+from .listening import Places, UsageError, bound, shown, taken
 from .pages import Pages
 from .placing import Placing
 from .receivers import Receivers
@@ -27,38 +27,10 @@ from .worker import Worker
 if TYPE_CHECKING:
     from .grpc_door import GrpcDoor
 
-PAGES_PORT: Final = 4316
-GRPC_PORT: Final = 4317
-HTTP_PORT: Final = 4318
 _GRACE: Final = 2.0
 _START_SECONDS: Final = 20.0
 _KEEP_ALIVE: Final = 30
 _MAX_CONNECTIONS: Final = 256
-_BACKLOG: Final = 128
-_ALL: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  # compared with, not bound to
-
-
-class UsageError(Exception):
-    """The view cannot begin; the message says why, for people."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
-    """Where a view listens.
-
-    Attributes:
-        host: The address of this machine.
-        pages: The port of the pages; 0: a free one, as for the others.
-        grpc: That of OTLP/gRPC; `None`: nothing is received there.
-        http: That of OTLP/HTTP and Helicone's log API; `None`: nothing is received there.
-        names: Host names by which others call this machine.
-    """
-
-    host: str = "127.0.0.1"
-    pages: int = PAGES_PORT
-    grpc: int | None = GRPC_PORT
-    http: int | None = HTTP_PORT
-    names: tuple[str, ...] = ()
 
 
 class View:
@@ -77,14 +49,14 @@ class View:
         self.worker = Worker(store, Placing(settings), self._changes.tell)
         self.intake = Intake(store, self.worker, self._changes.tell)
         with ExitStack() as stack:
-            sockets = [stack.enter_context(closing(_bound(places.host, places.pages, "the pages")))]
+            sockets = [stack.enter_context(closing(bound(places.host, places.pages, "the pages")))]
             if places.http is not None:
-                sockets.append(stack.enter_context(closing(_bound(places.host, places.http, "OTLP/HTTP"))))
+                sockets.append(stack.enter_context(closing(bound(places.host, places.http, "OTLP/HTTP"))))
             self._grpc = _grpc_door(self.intake, places)
             stack.pop_all()  # from here on they are the servers' to close
-        addresses = [f"http://{_shown(places.host)}:{one.getsockname()[1]}" for one in sockets]
+        addresses = [f"http://{shown(places.host)}:{one.getsockname()[1]}" for one in sockets]
         self.url, self.http_url = addresses[0], addresses[1] if len(addresses) > 1 else None
-        self.grpc_address = f"{_shown(places.host)}:{self._grpc.port}" if self._grpc is not None else None
+        self.grpc_address = f"{shown(places.host)}:{self._grpc.port}" if self._grpc is not None else None
         # The second, if there is one, belongs to the receivers.
         applications = self._applications(frozenset(places.names) | {places.host})
         self._servers = [_Server(application, one) for application, one in zip(applications, sockets, strict=False)]
@@ -151,8 +123,7 @@ class _Server(uvicorn.Server):
                 log_level="critical",
                 access_log=False,
                 lifespan="off",
-                # The strict one, in Python: it bounds what may come before a body.
-                http="h11",
+                http=Hasty,
                 ws="none",
                 server_header=False,
                 timeout_keep_alive=_KEEP_ALIVE,
@@ -196,43 +167,12 @@ def viewing(file: Path | None, settings: Settings, places: Places) -> Iterator[V
 def _grpc_door(intake: Intake, places: Places) -> GrpcDoor | None:
     if places.grpc is None:
         return None
+    # Asked first, because gRPC's own library writes to the terminal when it is taken.
+    bound(places.host, places.grpc, "OTLP/gRPC").close()
     # gRPC takes a second to load where it is not cached, and files are looked at without it.
     from .grpc_door import GrpcDoor, PortError  # noqa: PLC0415
 
     try:
         return GrpcDoor(intake, places.host, places.grpc)
     except PortError as error:
-        raise UsageError(_taken(places.grpc, "OTLP/gRPC")) from error
-
-
-def _bound(host: str, port: int, what: str) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen(_BACKLOG)
-    except (OSError, OverflowError) as error:
-        listening.close()
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            raise UsageError(_taken(port, what)) from error
-        raise UsageError(
-            f"cannot listen on {host}, port {port}: {getattr(error, 'strerror', None) or error}"
-        ) from error
-    return listening
-
-
-def _taken(port: int, what: str) -> str:
-    return (
-        f"port {port}, for {what}, is taken: stop what listens there (a collector?), or ask for free ports with "
-        "--free-ports"
-    )
-
-
-def _shown(host: str) -> str:
-    if host in _ALL:
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host
+        raise UsageError(taken(places.grpc, "OTLP/gRPC")) from error

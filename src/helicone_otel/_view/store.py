@@ -18,17 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from .schema import APPLICATION_ID, SCHEMA, VERSION
+from .opening import LOCK_SUFFIX, StoreError, connected, hold, opened, told
 
 # What waits to be written may be as large as this; whoever comes then is told to try again.
 MAX_WAITING: Final = 64 * 1024 * 1024
 _MAX_JOBS: Final = 64
-_BUSY_SECONDS: Final = 10.0
-_LOCK_SUFFIX: Final = ".lock"
-
-
-class StoreError(Exception):
-    """The database cannot be used; the message says why, for people, and names no folder."""
 
 
 class BusyError(Exception):
@@ -69,11 +63,11 @@ class Store:
         self._local = threading.local()
         self._closed = False
         try:
-            self._hold = _hold(self._file)
-            self._connection = _opened(self._file)
+            self._hold = hold(self._file)
+            self._connection = opened(self._file)
         except sqlite3.Error as error:
             self._remove()
-            raise StoreError(_told(error, self._file)) from error
+            raise StoreError(told(error, self._file)) from error
         except StoreError:
             self._remove()
             raise
@@ -123,7 +117,7 @@ class Store:
             self.problem = None
             self.revision += 1
         except sqlite3.Error as error:
-            self.problem = _told(error, self._file)
+            self.problem = told(error, self._file)
             failure = StoreError(self.problem)
             results = [(job, None, failure) for job in jobs]
         with self._lock:
@@ -159,7 +153,7 @@ class Store:
         """A connection of this thread's own, which can only read."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = _connected(self._file)
+            connection = connected(self._file)
             connection.execute("PRAGMA query_only = ON")
             connection.row_factory = sqlite3.Row
             self._local.connection = connection
@@ -197,53 +191,9 @@ class Store:
         else:
             with contextlib.suppress(OSError):
                 # On Windows it cannot be removed while another process has it, which is as well.
-                lock = self._file.with_name(self._file.name + _LOCK_SUFFIX)
+                lock = self._file.with_name(self._file.name + LOCK_SUFFIX)
                 if self._closed:
                     lock.unlink()
-
-
-def _hold(file: Path) -> sqlite3.Connection:
-    """Take a lock that ends with this process, however it ends.
-
-    SQLite's own lock on a database beside ours: it works on every system, and is no lock on ours, which
-    has many connections.
-    """
-    connection = sqlite3.connect(
-        file.with_name(file.name + _LOCK_SUFFIX), timeout=0, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        connection.close()
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
-            raise StoreError(
-                f"another helicone-otel view has {file.name} open; stop it, or name another file"
-            ) from error
-        raise
-    return connection
-
-
-def _connected(file: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(file, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    # In KiB; each thread that reads has a connection.
-    connection.execute("PRAGMA cache_size = -4000")
-    return connection
-
-
-def _opened(file: Path) -> sqlite3.Connection:
-    connection = _connected(file)
-    found, version = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if tables and found != APPLICATION_ID:
-        raise StoreError(f"{file.name} is a database of something else")
-    if tables and version != VERSION:
-        raise StoreError(f"{file.name} was made by another version of helicone-otel; name a new file")
-    # Once written to the log of the database, a transaction survives the death of the process.
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    if not tables:
-        connection.executescript(SCHEMA)
-    return connection
 
 
 @contextmanager
@@ -256,22 +206,3 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-# What SQLite says of a full disk and the like: https://www.sqlite.org/rescode.html
-_TOLD: Final = {
-    sqlite3.SQLITE_FULL: "the disk is full: nothing more can be kept",
-    sqlite3.SQLITE_IOERR: "the disk fails",
-    sqlite3.SQLITE_READONLY: "it cannot be written",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: is there such a folder, and may it be written?",
-    sqlite3.SQLITE_NOTADB: "it is no database",
-    sqlite3.SQLITE_CORRUPT: "the database is damaged",
-    sqlite3.SQLITE_BUSY: "another program has it open",
-    sqlite3.SQLITE_LOCKED: "another program has it open",
-}
-
-
-def _told(error: sqlite3.Error, file: Path) -> str:
-    # The low byte is the kind; the rest is detail.
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return f"{file.name}: {_TOLD.get(code, 'the database fails: ' + type(error).__name__)}"

@@ -7,8 +7,8 @@ from typing import Final
 
 from .._cli.text import visible
 from .export import exported
+from .listening import UsageError
 from .pages import templates
-from .serve import UsageError
 from .store import Store
 
 _SHOWN: Final = 10

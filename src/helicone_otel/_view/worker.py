@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -9,9 +10,10 @@ from typing import Final
 
 from .._guard import swallow
 from .keeping import waiting_traces
+from .opening import StoreError
 from .placed import place_traces
 from .placing import Placing
-from .store import BusyError, Store, StoreError
+from .store import BusyError, Store
 
 # A trace is read again when nothing of it has come for so long, and while it grows only as often as
 # costs a small part of the time.
@@ -74,7 +76,7 @@ class Worker:
         while (traces := self._next()) is not None:
             try:
                 self._place(traces)
-            except (StoreError, BusyError):
+            except (StoreError, BusyError, sqlite3.Error):
                 self._again(traces)
             except Exception as error:  # noqa: BLE001  # the view goes on with what comes next
                 swallow("the view's worker", error)

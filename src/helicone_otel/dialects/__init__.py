@@ -17,8 +17,9 @@ from ._langsmith import LANGSMITH
 from ._libraries import LIBRARIES
 from ._llama_index import OPENINFERENCE_LLAMA_INDEX, TRACELOOP_LLAMA_INDEX
 from ._mcp import MCP
-from ._providers import PROVIDERS
+from ._providers import providers_in
 from ._pydantic import LOGFIRE, PYDANTIC_AI
+from ._scopes import RUNS, SCOPES, Run, Scope, Way
 
 # In order of precedence: where two families describe one span, the first that fits decides.
 DIALECTS = (
@@ -33,6 +34,7 @@ DIALECTS = (
     _frameworks.GOOGLE_ADK,
     _frameworks.MISTRAL,
     _frameworks.LITELLM,
+    _frameworks.HAYSTACK_CONNECTOR,
     _openinference.OPENINFERENCE_OPENAI,
     _openinference.OPENINFERENCE_AGENTS,
     _openinference.OPENINFERENCE_ANTHROPIC,
@@ -68,4 +70,18 @@ DIALECTS = (
     _databases.VECTOR_STORES,
 )
 
-__all__ = ["CALLERS_BAGGAGE", "DIALECTS", "ENTRANCES", "GEN_AI", "LIBRARIES", "PROVIDERS", "Entrance"]
+# What is needed only where rows are made is not loaded here: `_contents`, `_endpoints`, `_operations`.
+__all__ = [
+    "CALLERS_BAGGAGE",
+    "DIALECTS",
+    "ENTRANCES",
+    "GEN_AI",
+    "LIBRARIES",
+    "RUNS",
+    "SCOPES",
+    "Entrance",
+    "Run",
+    "Scope",
+    "Way",
+    "providers_in",
+]

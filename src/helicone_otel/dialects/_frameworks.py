@@ -42,8 +42,23 @@ GOOGLE_ADK = Dialect(
     session_ids=("gcp.vertex.agent.session_id",),
 )
 
-# https://docs.mistral.ai: the SDK's own spans.
-MISTRAL = Dialect(name="mistral", scopes=("mistralai_sdk_tracer",), guesses=NAMED)
+# https://docs.mistral.ai: the SDK's own spans, named by operations of its API until the answer is there.
+MISTRAL = Dialect(
+    name="mistral",
+    scopes=("mistralai_sdk_tracer",),
+    guesses=(
+        Row(
+            kind="llm",
+            names=(
+                *("chat_completion_v1_*", "stream_chat", "fim_completion_v1_*", "stream_fim"),
+                *("agents_completion_v1_*", "stream_agents"),
+            ),
+        ),
+        Row(kind="embedding", names=("embeddings_v1_*",)),
+        Row(kind="guardrail", names=("moderations_v1_*", "chat_moderations_v1_*"), segment="moderation"),
+        *NAMED,
+    ),
+)
 
 # Written by another thread once the call is over; the operation is the name of LiteLLM's function.
 # https://docs.litellm.ai/docs/observability/opentelemetry_integration
@@ -51,8 +66,8 @@ LITELLM = Dialect(
     name="litellm",
     scopes=("litellm",),
     rows=(
-        # The same call once more, as the provider saw it.
-        Row(kind="llm", names=("raw_gen_ai_request",), request=False),
+        # The same call once more, as the provider saw it. Below a span of the app's own it is the only one.
+        Row(kind="llm", names=("raw_gen_ai_request",), echo=True, detached=True),
         *(
             Row(kind="embedding", attribute=key, values=frozenset({"embedding", "aembedding"}), detached=True)
             for key in (OPERATION, "llm.request.type")
@@ -66,6 +81,9 @@ LITELLM = Dialect(
 _TYPE = "haystack.component.type"
 _COMPONENT = ("haystack.component.name",)
 
+# What its connector calls its tracer. Spans show their attributes a moment after their start.
+HAYSTACK_CONNECTOR = Dialect(name="haystack.connector", scopes=("haystack",), guesses=(Row(kind="task"),))
+
 # https://docs.haystack.deepset.ai/docs/tracing: under whatever scope the app chose, by a component's class.
 HAYSTACK = Dialect(
     name="haystack",
@@ -77,6 +95,16 @@ HAYSTACK = Dialect(
         Row(kind="agent", attribute=_TYPE, matching=r"Agent\Z", named_by=_COMPONENT),
         Row(kind="task", attribute=_TYPE, named_by=_COMPONENT),
         Row(kind="workflow", attribute="haystack.pipeline.metadata", segment="pipeline"),
+        Row(kind="workflow", names=("haystack.pipeline.run", "haystack.async_pipeline.run"), segment="pipeline"),
+        Row(kind="agent", names=("haystack.agent.run",), segment="agent"),
+        Row(kind="llm", names=("haystack.agent.step.llm",)),
+        Row(
+            kind="tool",
+            names=("haystack.agent.step.tool",),
+            named_by=("haystack.tool.name",),
+            segment="tool",
+        ),
+        Row(kind="task", names=("haystack.agent.step",), segment="step"),
     ),
 )
 

@@ -24,4 +24,5 @@ LANGSMITH = Dialect(
         "langsmith.metadata.conversation_id",
     ),
     user_ids=("langsmith.metadata.user_id",),
+    grouped_by="langsmith.metadata.session_id",
 )

@@ -9,7 +9,7 @@ from helicone_otel import _wire
 
 from ..facts import Facts
 from ..installed import SAMPLERS
-from ..names import OFF, RATIOS, SAMPLER
+from ..names import BY_SESSION, OFF, RATIOS, SAMPLER
 from ..report import Finding, ok, problem, warning
 
 _KEEP_ALL: Final = f"export {SAMPLER}=parentbased_always_on (sample in the collector instead)"
@@ -36,12 +36,15 @@ def sampling(facts: Facts) -> Iterator[Finding]:
     elif name in OFF:
         yield warning(f"{SAMPLER}={name} keeps no span; {_CODE_ONLY}.", _KEEP_ALL)
     elif name in RATIOS:
-        yield from _ratio(facts.variable(f"{SAMPLER}_ARG"))
+        argument = facts.variable(f"{SAMPLER}_ARG")
+        if name == BY_SESSION:
+            argument = argument or facts.variable("HELICONE_SESSION_SAMPLING_RATIO")
+        yield from _ratio(argument, "sessions" if name == BY_SESSION else "traces")
     else:
         yield ok("Every trace is sampled." if not name else f"Sampler: {name}.")
 
 
-def _ratio(argument: str) -> Iterator[Finding]:
+def _ratio(argument: str, what: str) -> Iterator[Finding]:
     try:
         ratio = float(argument or "1")
     except ValueError:
@@ -50,7 +53,7 @@ def _ratio(argument: str) -> Iterator[Finding]:
     if ratio >= 1:
         yield ok("Every trace is sampled.")
     else:
-        yield warning(f"Only {ratio:.4g} of all traces are sampled; {_CODE_ONLY}, in the rest.", _KEEP_ALL)
+        yield warning(f"Only {ratio:.4g} of all {what} are sampled; {_CODE_ONLY}, in the rest.", _KEEP_ALL)
 
 
 def _described(sampler: str) -> Iterator[Finding]:

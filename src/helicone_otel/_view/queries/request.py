@@ -12,10 +12,11 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from ... import _wire
+from ..._cli.calls import sent_headers
 from ..attributes import attributes_of
 from ..content import Content, Event, content_of_span
-from ..logs import content_of_row
 from ..redact import shown, shown_attributes, shown_resource
+from ..row_content import content_of_row
 from .numbers import colour_of, milliseconds
 from .traces import Traces
 
@@ -25,18 +26,6 @@ SELECT r.id, s.session_id, s.name, r.path, r.kind, r.name, r.model, r.provider, 
     r.input_tokens, r.output_tokens, r.error, r.trace, r.span, r.logged, r.session
 FROM requests r JOIN sessions s ON s.id = r.session WHERE r.id = ?
 """
-# Helicone's session headers, as they stand among captured ones. Its key is none of them.
-_HEADERS: Final = {
-    name.lower(): name
-    for name in (
-        _wire.SESSION_ID_HEADER,
-        _wire.SESSION_PATH_HEADER,
-        _wire.SESSION_NAME_HEADER,
-        _wire.USER_ID_HEADER,
-        "Helicone-Request-Id",
-    )
-}
-_PROPERTY: Final = _wire.PROPERTY_HEADER_PREFIX.lower()
 
 
 def request(traces: Traces, id_: str) -> dict[str, Any] | None:
@@ -47,7 +36,7 @@ def request(traces: Traces, id_: str) -> dict[str, Any] | None:
         return None
     span = _Span(traces, row["trace"], row["span"]) if row["span"] is not None else None
     logged = connection.execute("SELECT data FROM logs WHERE id = ?", (id_,)).fetchone() if row["logged"] else None
-    content = _content(row["kind"], span, json.loads(logged[0]) if logged else None)
+    content = _named(_content(row["kind"], span, json.loads(logged[0]) if logged else None), row["name"])
     return {
         "id": row["id"],
         "session": {"id": row["session_id"], "name": row[2]},
@@ -86,6 +75,15 @@ def _content(kind: str, span: _Span | None, row: Mapping[str, Any] | None) -> Co
     silent = [field for field in Content._fields if not _says(getattr(told, field))]
     better = {field: getattr(logged, field) for field in silent if getattr(logged, field) is not None}
     return told._replace(**better)
+
+
+def _named(content: Content, name: str) -> Content:
+    """Call a tool and an operation what the session calls them, where the convention has no name for them."""
+    if content.tool is not None and content.tool["name"] is None:
+        return content._replace(tool={**content.tool, "name": name})
+    if content.vector is not None and content.vector["operation"] is None:
+        return content._replace(vector={**content.vector, "operation": name})
+    return content
 
 
 def _says(part: Any) -> bool:
@@ -162,11 +160,8 @@ def _span_data(row: sqlite3.Row, this: str) -> dict[str, Any]:
 
 
 def _captured(attributes: Mapping[str, Any]) -> list[list[str]]:
-    prefix = _wire.REQUEST_HEADER_PREFIX
-    captured = {key.removeprefix(prefix): _joined(value) for key, value in attributes.items() if key.startswith(prefix)}
-    named = [[name, captured[key]] for key, name in _HEADERS.items() if key in captured]
-    properties = sorted(key for key in captured if key.startswith(_PROPERTY))
-    return named + [[_wire.PROPERTY_HEADER_PREFIX + key[len(_PROPERTY) :], captured[key]] for key in properties]
+    texts = {key: _joined(value) for key, value in attributes.items() if key.startswith(_wire.REQUEST_HEADER_PREFIX)}
+    return [list(pair) for pair in sent_headers(texts)]
 
 
 def _joined(value: Any) -> str:

@@ -1,0 +1,218 @@
+"""The exporter to Helicone's log: spans of calls that no gateway saw become rows."""
+
+from __future__ import annotations
+
+import atexit
+import math
+import time
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.trace import StatusCode
+
+from . import _wire
+from ._client import Client, Parcel
+from ._endpoint import check_transport, checked_endpoint, checked_key, default_endpoint
+from ._guard import swallow, warn_once
+from ._limits import Limits
+from ._memory import Generations
+from ._records import Content, Event, Facts, encoded, row_of
+from ._registry import REGISTRY, Outcome, Registry
+from ._session import Session
+from ._settings import Settings, SettingsError, content_of
+from ._settled import SettledSpan, settled, settled_attributes
+from ._spans import REQUEST_KINDS
+
+_FULL: Final = "A row was not logged to Helicone: the queue is full (OTEL_BSP_MAX_QUEUE_SIZE, or 64 MiB)"
+# An app that ends does not wait longer than this for a server that does not answer.
+_AT_EXIT: Final = 10.0
+# Of so many rows it is remembered that they were logged.
+_MAX_LOGGED: Final = 16_384
+
+KeyFor = Callable[[Session], str | None]
+
+
+class HeliconeSpanExporter(SpanExporter):
+    """Logs to Helicone what no gateway saw: vector queries, tool calls, reranks, LLM calls that went elsewhere.
+
+    Spans that are no such calls are passed over, so it may be given all there are. Rows are sent by threads of
+    its own, again where that helps; at most `OTEL_BSP_MAX_QUEUE_SIZE` rows, and 64 MiB of them, wait. Whatever
+    is not given is read from the environment.
+
+    Args:
+        api_key: The key; not needed where `key_for` is given.
+        endpoint: Where rows go, without `/custom/v1/log`.
+        kinds: Which kinds are logged; all if not given.
+        content: Which content stands in rows, and what redacts it.
+        key_for: Returns the key for a session, for apps with tenants; `None` if it is not to be logged. It is
+            called in a thread of the exporter's own for each row.
+        http_hosts: Hosts to which rows may go unencrypted.
+        settings: Where to look for what is not given, instead of the environment.
+        registry: Where spans are remembered; the process's own if not given.
+
+    Raises:
+        SettingsError: There is no key, or it or something else cannot be used; no message shows a key.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        endpoint: str | None = None,
+        kinds: Iterable[str] | None = None,
+        content: Content | None = None,
+        key_for: KeyFor | None = None,
+        http_hosts: Iterable[str] | None = None,
+        settings: Settings | None = None,
+        registry: Registry | None = None,
+    ) -> None:
+        self.settings = settings = settings or Settings.from_environment()
+        self._key_for = key_for
+        self._registry = registry or REGISTRY
+        self.endpoint, self._key = _address(settings, api_key, endpoint, http_hosts, needs_key=key_for is None)
+        # Else each key says where its rows go.
+        self._is_fixed = bool(endpoint or settings.log_endpoint)
+        chosen = Settings(log_kinds=tuple(settings.log_kinds if kinds is None else kinds)).log_kinds
+        self._kinds = frozenset(chosen) or REQUEST_KINDS
+        self._content = content if content is not None else _content(settings)
+        self.limits = Limits.from_environment()
+        self._client = Client(self.endpoint, self.limits.queue, seconds=self.limits.timeout / 1000)
+        self._stopped = False
+        self._finishing = -math.inf
+        weak = weakref.WeakMethod(self.finish)
+        atexit.register(lambda: (leave := weak()) and leave())
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(sorted(self._kinds))
+        return f"HeliconeSpanExporter(endpoint={self.endpoint!r}, kinds={kinds!r}, waiting={self._client.rows})"
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Take the spans that are calls which no gateway saw; they are sent soon. Never raises."""
+        if self._stopped:
+            return SpanExportResult.FAILURE
+        for span in spans:
+            try:
+                ended = settled(span, self._registry)
+                if isinstance(ended, SettledSpan) and ended.logged:
+                    self._log(ended, dict(ended.attributes or {}))
+            except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same
+                swallow("log exporter", error)
+        return SpanExportResult.SUCCESS
+
+    def log(self, span: ReadableSpan, outcome: Outcome | None) -> None:
+        """Take a span of which it is known what became of it, if a row is to be made of it. Never raises."""
+        try:
+            if outcome is not None and outcome.logged and not self._stopped:
+                self._log(span, settled_attributes(span, outcome))
+        except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same
+            swallow("log exporter", error)
+
+    def _log(self, span: ReadableSpan, attributes: dict[str, object]) -> None:
+        if attributes.get(_wire.SPAN_KIND) not in self._kinds:
+            return
+        if self._client.is_full:  # before the work of making a row
+            warn_once(_FULL)
+            return
+        row = row_of(_facts(span, attributes), self._content)
+        if row is None:
+            warn_once("A span could not be made a row of Helicone's log.")
+            return
+        key = self._key_of(row.session)
+        if key is None:
+            return
+        url = (self.endpoint if self._is_fixed else default_endpoint(key)) + row.route
+        if _LOGGED.claim(f"{url} {key} {row.id}") and not self._client.put(
+            Parcel(row.id, key, url, encoded(row), row.headers)
+        ):
+            warn_once(_FULL)
+
+    def _key_of(self, session: Session) -> str | None:
+        if self._key_for is None:
+            return self._key
+        key = self._key_for(session)
+        if key is None:
+            return None
+        try:
+            return checked_key(key, self.endpoint)
+        except ValueError as error:
+            warn_once(f"A row was not logged to Helicone: key_for: {error}")
+            return None
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Send what is there; tell whether all of it was sent, or refused for good, within the time."""
+        return self._client.flush(timeout_millis / 1000)
+
+    def shutdown(self, timeout_millis: int | None = None) -> None:
+        """Send what is there within the time, ten seconds if none is given, and take nothing more."""
+        if not self._stopped:
+            self._stopped = True
+            self._client.shutdown(_AT_EXIT if timeout_millis is None else timeout_millis / 1000)
+
+    def finish(self) -> bool:
+        """Send what is there before the app ends, or a provider does; whoever asks, it takes ten seconds at most."""
+        now = time.monotonic()
+        if now - self._finishing > 2 * _AT_EXIT:
+            self._finishing = now
+        return self._stopped or self._client.flush(max(self._finishing + _AT_EXIT - now, 0))
+
+
+class _Logged:
+    """Remembers which rows were logged, so that two exporters in one process make one row."""
+
+    def __init__(self) -> None:
+        # Hashes, because what a row is claimed for contains the key.
+        self._claims: Generations[int, bool] = Generations(_MAX_LOGGED)
+
+    def claim(self, what: str) -> bool:
+        mark = hash(what)
+        if self._claims.get(mark):
+            return False
+        self._claims.put(mark, True)
+        return True
+
+
+_LOGGED: Final = _Logged()
+
+
+def _address(
+    settings: Settings,
+    key: str | None,
+    endpoint: str | None,
+    http_hosts: Iterable[str] | None,
+    needs_key: bool,
+) -> tuple[str, str]:
+    """Return where rows go, and with which key."""
+    key = key if key is not None else settings.api_key
+    if key is None and needs_key:
+        raise SettingsError("HELICONE_API_KEY is not set: rows cannot be logged to Helicone without a key")
+    try:
+        address = checked_endpoint(endpoint or settings.log_endpoint or default_endpoint(key))
+        check_transport(address, tuple(settings.log_http_hosts if http_hosts is None else http_hosts))
+    except ValueError as error:
+        raise SettingsError(f"endpoint (HELICONE_LOG_ENDPOINT): {error}") from error
+    try:
+        return address, checked_key(key, address) if key is not None else ""
+    except ValueError as error:
+        raise SettingsError(f"api_key (HELICONE_API_KEY): {error}") from None
+
+
+def _content(settings: Settings) -> Content:
+    allowed = content_of(settings.log_content)
+    return Content(inputs=allowed["inputs"], outputs=allowed["outputs"])
+
+
+def _facts(span: ReadableSpan, attributes: dict[str, object]) -> Facts:
+    scope = span.instrumentation_scope
+    return Facts(
+        name=span.name,
+        scope=scope.name if scope is not None else "",
+        attributes=attributes,
+        events=tuple(Event(event.name, event.timestamp, event.attributes or {}) for event in span.events),
+        start=span.start_time or 0,
+        end=span.end_time or 0,
+        failed=span.status.status_code is StatusCode.ERROR,
+        reason=span.status.description or "",
+    )

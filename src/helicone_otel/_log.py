@@ -1,0 +1,140 @@
+"""Collects what is to be logged to Helicone: what HELICONE_LOG switches on, for all providers of a process.
+
+OpenTelemetry's own processor queues every span. Here the registry, which decides what a span is when it ends,
+hands over those that may become rows, and all further work is a thread's.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING
+
+from ._guard import swallow, warn_once
+from ._lineage import Entry
+from ._registry import Registry
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from ._exporter import HeliconeSpanExporter
+
+_pid = os.getpid
+
+
+class Log:
+    """Collects the spans of which rows are to be made.
+
+    As many spans as rows wait at most; those that come then are counted and dropped.
+
+    Args:
+        registry: Hands them over.
+
+    Attributes:
+        exporter: Makes the rows; `None`: nothing is logged.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self.exporter: HeliconeSpanExporter | None = None
+        self._limit = self._batch = 0
+        self._delay = 0.0
+        self._waiting: deque[tuple[ReadableSpan, Entry]] = deque()
+        self._begin()
+        weak = weakref.WeakMethod(self._leave)
+        atexit.register(lambda: (leave := weak()) and leave())
+        if hasattr(os, "register_at_fork"):
+            begin = weakref.WeakMethod(self._begin)
+            os.register_at_fork(after_in_child=lambda: (anew := begin()) and anew())
+
+    def _begin(self) -> None:
+        """Begin with nothing: at first, and in a child that was forked, whose parent logs what it had."""
+        self._pid = _pid()
+        self._waiting.clear()
+        self._awake = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def switch(self, exporter: HeliconeSpanExporter | None) -> None:
+        """Log with another exporter from here on, or with none; what the one before has is sent in the background."""
+        before = self.exporter
+        if before is exporter:
+            return
+        if before is not None:
+            self._take_all(before)
+        if exporter is not None:
+            limits = exporter.limits
+            self._limit, self._batch, self._delay = limits.queue, limits.batch, limits.delay / 1000
+        self.exporter = exporter
+        self._registry.log = self._put if exporter is not None else None
+        self._registry.flush_log = self.flush if exporter is not None else None
+        if self._thread is not None:
+            self._awake.set()  # how long it waits may be another time now
+
+    def _put(self, entry: Entry, span: ReadableSpan) -> None:
+        if self._pid != _pid():
+            self._begin()  # forked by something that tells Python nothing of it, such as uWSGI
+        waiting = self._waiting
+        if len(waiting) >= self._limit:
+            warn_once("A span was not logged to Helicone: too many wait (OTEL_BSP_MAX_QUEUE_SIZE).")
+            return
+        waiting.append((span, entry))
+        if self._thread is None:
+            self._start()
+        if len(waiting) >= self._batch and not self._awake.is_set():
+            self._awake.set()
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                thread = threading.Thread(target=self._work, name="helicone-otel-rows", daemon=True)
+                self._thread = thread
+                thread.start()
+
+    def _work(self) -> None:
+        awake = self._awake
+        while awake is self._awake:
+            awake.wait(self._delay)
+            awake.clear()
+            if self.exporter is not None:
+                self._take_all(self.exporter)
+
+    def _take_all(self, exporter: HeliconeSpanExporter) -> None:
+        """Make rows of what waits now."""
+        for _ in range(len(self._waiting)):
+            try:
+                span, entry = self._waiting.popleft()
+            except IndexError:
+                return  # another thread is at it
+            try:
+                ids = span.get_span_context()
+                if ids is not None and ids.trace_flags.sampled:
+                    exporter.log(span, self._registry.outcome_later(entry, span))
+            except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same
+                swallow("log", error)
+
+    def flush(self, milliseconds: int | None) -> bool:
+        """Log what is there; tell whether all of it arrived, or was refused for good, within a time.
+
+        Args:
+            milliseconds: The time; that which is left to an app that ends if not given.
+        """
+        exporter = self.exporter
+        if exporter is None:
+            return True
+        if milliseconds is None:
+            self._take_all(exporter)
+            return exporter.finish()
+        end = time.monotonic() + milliseconds / 1000
+        self._take_all(exporter)
+        return exporter.force_flush(int(max(end - time.monotonic(), 0) * 1000))
+
+    def _leave(self) -> None:
+        """Log what is there as the interpreter ends, also where no provider is shut down."""
+        if self.exporter is not None and self._waiting:
+            self._take_all(self.exporter)
+            self.exporter.finish()

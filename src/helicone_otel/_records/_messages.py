@@ -1,0 +1,157 @@
+"""Messages in whatever form a family writes them, as one: roles and parts.
+
+OpenTelemetry's parts, OpenAI's chats and Responses, Anthropic's blocks, Gemini's contents, Bedrock's
+Converse, LangChain's serialised messages, Vercel's. What is none of these is shown as it is, as a text.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from ._json import read, text_of
+from ._parts import IDS, NAMES, Part, PartKind, call_of_tool, first_of, is_part, part_of, parts_of
+
+
+class Message(NamedTuple):
+    """One message.
+
+    Attributes:
+        role: `system`, `user`, `assistant`, `tool`, or the family's own word.
+        parts: What is said.
+        name: The speaker's name.
+        finish: Why an answer ended.
+    """
+
+    role: str
+    parts: list[Part]
+    name: str = ""
+    finish: str = ""
+
+
+_ROLES: Final = {
+    "human": "user",
+    "ai": "assistant",
+    "aimessagechunk": "assistant",
+    "model": "assistant",
+    "unknown": "assistant",
+    "function": "tool",
+}
+_FINISHES: Final = ("finish_reason", "stop_reason", "finishReason")
+_FINISHING: Final = frozenset(_FINISHES)
+_KNOWN_ROLES: Final = frozenset({"system", "user", "assistant", "tool", "developer"})
+_CONTENTS: Final = ("parts", "content", "contents")
+_MORE: Final = frozenset({"reasoning_content", "reasoning", "tool_calls", "function_call", "additional_kwargs"})
+_REASONINGS: Final = ("reasoning_content", "reasoning")
+# What holds the messages of a request or an answer, and what holds those to the system.
+_ENVELOPES: Final = (
+    *("messages", "contents", "input_messages", "choices", "candidates", "generations", "output", "input"),
+    *("inputs", "prompt", "prompts", "texts", "query", "outputs", "combined_chunk_content", "message"),
+)
+_SYSTEMS: Final = ("system", "instructions", "systemInstruction", "system_instruction")
+_WRAPPING: Final = frozenset({"lc", "message"})
+_SPEAKING: Final = frozenset({"role", "parts", "content", "tool_calls"})
+# A role for what in the Responses API is an item of its own.
+_SPEAKERS: Final[dict[PartKind, str]] = {"call": "assistant", "result": "tool", "reasoning": "assistant"}
+
+
+def messages_of(value: object, role: str) -> list[Message]:
+    """Return the messages that a value holds; texts without a speaker are said by `role`."""
+    value = read(value)
+    if isinstance(value, str):
+        return [Message(role, [Part("text", value)])] if value else []
+    if isinstance(value, list):
+        if value and all(map(is_part, value)) and not any(map(_is_item, value)):
+            return [Message(role, [part_of(item) for item in value])]
+        said: list[Message] = []
+        for item in value:
+            said += _of_object(item, role) if type(item) is dict else messages_of(item, role)
+        return said
+    if isinstance(value, dict):
+        return _of_object(value, role)
+    return [] if value is None else [Message(role, [Part("text", text_of(value))])]
+
+
+def text_in(messages: list[Message]) -> str:
+    """Return all that is said in messages as one text."""
+    said = [text_of(part.value) for message in messages for part in message.parts]
+    return "\n".join(text for text in said if text)
+
+
+def _of_object(value: dict[str, Any], role: str) -> list[Message]:  # a form each
+    if "role" in value and _WRAPPING.isdisjoint(value):
+        return [_message(value, role)]
+    if value.get("lc") and isinstance(value.get("kwargs"), dict):
+        return _of_object(_unpacked(value), role)
+    if isinstance(read(value.get("message")), dict | list):
+        return _chosen(value, role)
+    if isinstance(value.get("content"), dict) and "role" not in value:  # Gemini's candidates
+        return [_finished(message, value) for message in messages_of(value["content"], role)]
+    if is_part(value):
+        part = part_of(value)
+        return [Message(_SPEAKERS.get(part.kind, role), [part])]
+    return _enclosed(value, role) if _SPEAKING.isdisjoint(value) else [_message(value, role)]
+
+
+def _enclosed(value: dict[str, Any], role: str) -> list[Message]:
+    """Return the messages of a request or an answer; of an object that is none, the whole of it."""
+    key = next((key for key in _ENVELOPES if value.get(key) not in (None, "", [])), "")
+    system = next((messages_of(value[key], "system") for key in _SYSTEMS if value.get(key)), [])
+    if key:
+        return [*system, *messages_of(value[key], role)]
+    return system or ([Message(role, [Part("text", text_of(value))])] if value else [])
+
+
+def _unpacked(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a message that LangChain serialised: what made it, or only `{"messages": …}` around others."""
+    inside = value["kwargs"]
+    path = value.get("id")
+    kind = str(path[-1]).lower() if isinstance(path, list) and path else ""
+    return {"role": inside.get("type") or kind.removesuffix("chunk").removesuffix("message"), **inside}
+
+
+def _chosen(value: dict[str, Any], role: str) -> list[Message]:
+    """Return the message of one of an answer's choices."""
+    message = read(value["message"])
+    if isinstance(message, list):
+        message = {"content": message}
+    about = value["generation_info"] if isinstance(value.get("generation_info"), dict) else value
+    return [_finished(said, about) for said in messages_of(message, role)]
+
+
+def _finished(message: Message, about: dict[str, Any]) -> Message:
+    return message if message.finish else message._replace(finish=first_of(about, _FINISHES))
+
+
+def _message(value: dict[str, Any], role: str) -> Message:
+    said = value.get("role")
+    if isinstance(said, str) and said:
+        role = said if said in _KNOWN_ROLES else _ROLES.get(said.lower(), said.lower())
+    parts: list[Part] = []
+    for key in _CONTENTS:
+        if not parts and key in value:
+            parts = parts_of(value[key])
+    if not _MORE.isdisjoint(value):
+        parts = _with_more(value, parts)
+    if role == "tool" and not any(part.kind == "result" for part in parts):
+        told = "\n".join(text_of(part.value) for part in parts)
+        parts = [Part("result", told, first_of(value, IDS), first_of(value, NAMES))]
+    name = value.get("name")
+    finish = "" if _FINISHING.isdisjoint(value) else first_of(value, _FINISHES)
+    return Message(role, parts, name if isinstance(name, str) else "", finish)
+
+
+def _with_more(value: dict[str, Any], parts: list[Part]) -> list[Part]:
+    """Return the parts of a message with what stands beside its content."""
+    reasoning = next((value[key] for key in _REASONINGS if isinstance(value.get(key), str) and value[key]), None)
+    before = [] if reasoning is None else [Part("reasoning", reasoning)]
+    more = value.get("additional_kwargs")
+    calls = read(value.get("tool_calls")) or (more.get("tool_calls") if isinstance(more, dict) else None)
+    after = [call_of_tool(call) for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    if isinstance(legacy := read(value.get("function_call")), dict):
+        after.append(call_of_tool(legacy))
+    return [*before, *parts, *after]
+
+
+def _is_item(value: dict[str, Any]) -> bool:
+    """Tell whether a part is an item of the Responses API, which stands among messages."""
+    return value.get("type") in ("function_call", "function_call_output")

@@ -1,0 +1,191 @@
+"""What a span tells, fact by fact: the interpreter of the tables in `dialects`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from .._guard import swallow
+from ..dialects._contents import DETAILS, EVENTS, SIDES, Happening
+from ._content import Content, Where
+from ._forms import FORMS
+from ._json import number, read, text_of, whole
+from ._messages import Message, messages_of
+from ._numbered import gathered
+from ._pieces import NUMBERS
+from ._shapes import Place, shape_of
+from ._types import Event, Facts
+
+# Pydantic AI before version 2 of its conventions, and Logfire, keep events in an attribute.
+_EVENTS_IN: Final = ("events", "all_messages_events")
+_EVENT_NAME: Final = "event.name"
+_MAX_EVENTS: Final = 10_000
+
+
+# Of an event's attributes, those that are JSON; `content` is what was said, whatever it looks like.
+_STRUCTURED: Final = frozenset({"message", "tool_calls", "parts", "function_call", "gen_ai.event.content"})
+# What a redaction hook is told of content that has no name of its own.
+_KEY_OF: Final = {"messages": "content", "instructions": "content", "answers": "content", "calls": "arguments"}
+_ROLES: Final = {"messages": "user", "answers": "assistant", "instructions": "system"}
+
+
+class Told:
+    """The facts of one span, as far as they may leave.
+
+    Args:
+        facts: The span.
+        kind: Its kind.
+        content: Which content may leave.
+    """
+
+    def __init__(self, facts: Facts, kind: str, content: Content) -> None:
+        self.facts = facts
+        self.kind = kind
+        self._content = content
+        self._events: dict[str, list[tuple[Happening, Event]]] = {}
+        self.attributes = facts.attributes
+        self._note_events()
+        self._withheld = content.withheld(kind)
+        self._shape = shape_of(tuple(self.attributes))
+        self._places = self._shape.places
+
+    def knows(self, fact: str) -> bool:
+        """Tell whether a fact has a place on the span."""
+        return fact in self._places
+
+    def all(self, fact: str) -> Iterator[Any]:
+        """Yield what the places of a fact hold, the best first; nothing that is empty or may not leave."""
+        for place in self._places.get(fact, ()) if SIDES.get(fact) not in self._withheld else ():
+            value = self._value(fact, place)
+            if value or type(value) in NUMBERS:
+                yield value
+
+    def one(self, fact: str) -> Any:
+        """Return what the best place of a fact holds, or `None`."""
+        if fact in self._places and SIDES.get(fact) not in self._withheld:
+            for place in self._places[fact]:
+                value = self._value(fact, place)
+                if value or type(value) in NUMBERS:
+                    return value
+        return None
+
+    def text(self, fact: str) -> str:
+        """Return a fact as a text, empty if there is none."""
+        for value in self._given(fact):
+            if type(value) is str:
+                if text := value.strip():
+                    return text
+            elif isinstance(value, str | int | float) and not isinstance(value, bool):
+                return text_of(value)
+        return ""
+
+    def whole(self, fact: str) -> int | None:
+        """Return a fact as a number that is whole and not negative."""
+        return next((found for value in self._given(fact) if (found := whole(value)) is not None), None)
+
+    def number(self, fact: str) -> float | int | None:
+        """Return a fact as a finite number."""
+        return next((found for value in self._given(fact) if (found := number(value)) is not None), None)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters that have attributes of their own, as they stand there."""
+        scalars = self._shape.scalars
+        return {
+            name: self.attributes[scalars[fact][0]] if fact in scalars else self.one(fact)
+            for name, fact in self._shape.parameters
+        }
+
+    def tokens(self) -> dict[str, int | None]:
+        """Return how many tokens there were, by the fact, of those that have attributes of their own."""
+        return {fact: self.whole(fact) for fact in self._shape.tokens}
+
+    def _given(self, fact: str) -> Iterable[Any]:
+        """Return what the places of a fact hold; most are bare attributes that need no reading."""
+        keys = self._shape.scalars.get(fact)
+        if keys is not None:
+            return map(self.attributes.__getitem__, keys)
+        return self.all(fact) if fact in self._places else ()
+
+    def messages(self, fact: str) -> list[Message]:
+        """Return messages, from attributes or else from events."""
+        found: list[Message] | None = self.one(fact)
+        if not found and fact in self._events and SIDES[fact] not in self._withheld:
+            found = self._redacted(fact, self._from_events(fact))
+        return found or []
+
+    def happened(self, fact: str) -> list[dict[str, Any]]:
+        """Return what the attributes of events tell that stand for a fact."""
+        if fact not in self._events or SIDES.get(fact) in self._withheld:
+            return []
+        told = [_attributes_of(event, happening.prefix) for happening, event in self._events[fact]]
+        return self._redacted(fact, told) or []
+
+    def time_of(self, fact: str) -> int | None:
+        """Return when the first event was that stands for a fact."""
+        return min(event.time for _, event in self._events[fact]) if fact in self._events else None
+
+    def redacted(self, fact: str, value: Any) -> Any:
+        """Return what is told elsewhere of a fact, as far as it may leave."""
+        return None if SIDES.get(fact) in self._withheld else self._redacted(fact, value)
+
+    def _redacted(self, fact: str, value: Any) -> Any:
+        if not value or self._content.redact is None or (side := SIDES.get(fact)) is None:
+            return value
+        return self._content.redacted(value, Where(self.kind, side, _KEY_OF.get(fact, fact)))
+
+    def _note_events(self) -> None:
+        events = list(self.facts.events[:_MAX_EVENTS])
+        for key in _EVENTS_IN:
+            if key in self.attributes:
+                events += _events_in(self.attributes[key])
+        for event in events:
+            if event.name == DETAILS:
+                self.attributes = {**event.attributes, **self.attributes}
+            for happening in EVENTS.get(event.name, ()):
+                self._events.setdefault(happening.fact, []).append((happening, event))
+
+    def _value(self, fact: str, place: Place) -> Any:
+        try:
+            if place.keys:
+                value: Any = gathered(place.key, place.keys, self.attributes)
+            else:
+                value = self.attributes[place.key]
+            value = messages_of(value, _ROLES[fact]) if place.form == "messages" else FORMS[place.form](value)
+            return self._redacted(fact, value)
+        except Exception as error:  # noqa: BLE001  # one fact less, and not the row
+            swallow("row_of", error)
+            return None
+
+    def _from_events(self, fact: str) -> list[Message]:
+        told: list[Message] = []
+        for happening, event in self._events.get(fact, ()):
+            try:
+                told += _said(happening, event)
+            except Exception as error:  # noqa: BLE001  # one message less
+                swallow("row_of", error)
+        return told
+
+
+def _said(happening: Happening, event: Event) -> list[Message]:
+    """Return the messages of an event: those in one of its attributes, or what all of them make."""
+    if happening.key:
+        return messages_of(event.attributes.get(happening.key), happening.role)
+    told = {key: read(value) if key in _STRUCTURED else value for key, value in event.attributes.items()}
+    if "message" not in told:
+        told.setdefault("role", happening.role)
+    return messages_of(told, happening.role)
+
+
+def _attributes_of(event: Event, prefix: str) -> dict[str, Any]:
+    return {key.removeprefix(prefix): read(value) for key, value in event.attributes.items()}
+
+
+def _events_in(value: object) -> list[Event]:
+    """Return the events that an attribute holds."""
+    found = read(value)
+    listed = found[:_MAX_EVENTS] if isinstance(found, list) else ()
+    return [
+        Event(str(item.get(_EVENT_NAME, "")), 0, {key: part for key, part in item.items() if key != _EVENT_NAME})
+        for item in listed
+        if isinstance(item, Mapping)
+    ]

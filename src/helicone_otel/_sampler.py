@@ -1,0 +1,72 @@
+"""The sampler: keeps or drops all traces of a session together, and never fails."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult
+from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
+
+from ._foresight import foreseen_id
+from ._fractions import is_kept
+from ._guard import swallow
+from ._registry import REGISTRY, Registry
+
+if TYPE_CHECKING:
+    from opentelemetry.util.types import Attributes
+
+
+class SessionSampler(ParentBased):
+    """Keeps a share of all sessions, each with all of its traces.
+
+    A root span is kept if the session is in which it starts: one that `session()` opened, a caller's that
+    is accepted, one that its start attributes name, or `HELICONE_SESSION_ID`. Where no id is known when the
+    trace starts, the trace is decided by itself. Spans below another follow it, also across services.
+
+    Args:
+        ratio: Which share is kept, from 0 to 1.
+        registry: Where sessions are remembered; the process's own if not given.
+
+    Raises:
+        ValueError: The ratio is not between 0 and 1.
+    """
+
+    def __init__(self, ratio: float = 1.0, registry: Registry | None = None) -> None:
+        super().__init__(root=_RootSampler(ratio, registry or REGISTRY))
+
+
+class _RootSampler(Sampler):
+    def __init__(self, ratio: float, registry: Registry) -> None:
+        if not 0 <= ratio <= 1:
+            raise ValueError(f"expected a ratio from 0 to 1, got {ratio!r:.60}")
+        self._ratio = ratio
+        self._registry = registry
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,  # noqa: ARG002  # the SDK's signature
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,  # noqa: ARG002  # the same
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        """Keep a trace if its session is kept."""
+        try:
+            session_id = foreseen_id(self._registry.resolver, trace_id, kind, attributes, parent_context)
+        except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's start_span
+            swallow("should_sample", error)
+            session_id = str(uuid.UUID(int=trace_id))
+        # The SDK hands over no tracestate, and starts the span with what is returned here.
+        trace_state = trace_state or get_current_span(parent_context).get_span_context().trace_state
+        if is_kept(session_id, self._ratio):
+            return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, trace_state)
+        return SamplingResult(Decision.DROP, None, trace_state)
+
+    def get_description(self) -> str:
+        """Return what the sampler is, as OpenTelemetry's own describe themselves."""
+        return f"SessionSampler{{{self._ratio:g}}}"

@@ -1,0 +1,194 @@
+"""The API by which Helicone is read: sessions and requests, and what can be said of them afterwards."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+
+from .doors import parsed
+from .filters import FilterError, milliseconds, test_of
+from .requests import Outcome, Request, in_json
+from .rows import Row, Store
+from .sessions import as_date, grouped, summary
+
+STARTS: Final = ("/v1/session/", "/v1/request/")
+_DEFAULT_SESSIONS: Final = 50
+_MAX_NAMES: Final = 50
+_DEFAULT_REQUESTS: Final = 10
+_MAX_REQUESTS: Final = 1000
+_FEEDBACK: Final = "Helicone-Session-Feedback"
+_QUERY_FIELDS: Final = ("search", "timeFilter", "timezoneDifference", "filter")
+_NAME_FIELDS: Final = ("nameContains", "timezoneDifference")
+
+
+class QueryError(Exception):
+    """What a query answers in its envelope, with 500."""
+
+
+class InvalidError(Exception):
+    """A body that lacks a field."""
+
+
+def query(request: Request, organization: str, store: Store) -> Outcome:
+    """Answer a query. Whatever it answers stands in an envelope."""
+    path, _, parameters = request.path.partition("?")
+    body = parsed(request.body) if request.body else dict(parse_qsl(parameters))
+    for method, pattern, answer in _ROUTES:
+        if method == request.method and (match := pattern.fullmatch(path)):
+            arguments = [unquote(argument) for argument in match.groups()]
+            try:
+                data = answer(store, organization, body, *arguments)
+            except InvalidError as error:
+                return Outcome(in_json(400, {"message": "Validation Failed", "details": str(error)}))
+            except (QueryError, FilterError, ValueError, TypeError, LookupError, AttributeError) as error:
+                return Outcome(in_json(500, {"data": None, "error": str(error)}))
+            return Outcome(in_json(200, {"data": data, "error": None}))
+    return Outcome(in_json(404, {"error": f"there is no {request.method} {path}"}))
+
+
+def _sessions(store: Store, organization: str, body: Any) -> Any:
+    """`POST /v1/session/query`."""
+    return _summaries(store, organization, body)
+
+
+def _session_count(store: Store, organization: str, body: Any) -> Any:
+    """`POST /v1/session/count`."""
+    found = _summaries(store, organization, {**body, "offset": 0, "limit": None})
+    count = len(found) or 1
+    requests, latencies = (sum(entry[key] for entry in found) for key in ("total_requests", "avg_latency"))
+    averages = {"avg_cost": 0, "avg_latency": latencies / count, "avg_requests": requests / count}
+    return {"count": len(found), "total_cost": 0, **averages}
+
+
+def _summaries(store: Store, organization: str, body: Any) -> list[Any]:
+    _require(body, _QUERY_FIELDS)
+    window = body["timeFilter"]
+    first, last = (milliseconds(window[key]) for key in ("startTimeUnixMs", "endTimeUnixMs"))
+    passes, search = test_of(body["filter"]), str(body["search"]).lower()
+    rows = [row for row in store.ingested(organization) if first < row.started < last and passes(row)]
+    sessions = {
+        session: entries
+        for session, entries in grouped(rows).items()
+        if any(search in text.lower() for text in session) and body.get("nameEquals") in (None, "", session[1])
+    }
+    newest_first = sorted(sessions.items(), key=lambda entry: entry[1][0].started, reverse=True)
+    start, limit = body.get("offset", 0), body.get("limit", _DEFAULT_SESSIONS)
+    chosen = newest_first[start:] if limit is None else newest_first[start : start + limit]
+    return [summary(session, entries, int(body["timezoneDifference"])) for session, entries in chosen]
+
+
+def _session_names(store: Store, organization: str, body: Any) -> Any:
+    """`POST /v1/session/name/query`. Despite its name, `nameContains` must be the whole name."""
+    _require(body, _NAME_FIELDS)
+    wanted, minutes = body["nameContains"], -abs(int(body["timezoneDifference"]))
+    names: dict[str, list[Row]] = {}
+    ids: dict[str, set[str]] = {}
+    for (session_id, name), rows in grouped(store.ingested(organization)).items():
+        if wanted in ("", name):
+            names.setdefault(name, []).extend(rows)
+            ids.setdefault(name, set()).add(session_id)
+    return [_name(name, rows, len(ids[name]), minutes) for name, rows in list(names.items())[:_MAX_NAMES]]
+
+
+def _name(name: str, rows: list[Row], sessions: int, minutes: int) -> dict[str, Any]:
+    first, last = (as_date(end(row.started for row in rows), minutes) for end in (min, max))
+    latency = sum(row.ended - row.started for row in rows) / len(rows)
+    times = {"created_at": first, "first_used": first, "last_used": last}
+    return {"name": name, **times, "session_count": sessions, "avg_latency": latency}
+
+
+def _has_session(store: Store, organization: str, _: Any) -> Any:
+    """`GET /v1/session/has-session`."""
+    return any(row.session_id for row in store.ingested(organization))
+
+
+def _give_feedback(store: Store, organization: str, body: Any, session: str) -> Any:
+    """`POST /v1/session/{id}/feedback`: it is kept as a property of the session's earliest request."""
+    _require(body, ("rating",))
+    rows = [row for row in store.ingested(organization) if row.session_id == session]
+    if not rows:
+        raise QueryError("No request found")
+    earliest = min(rows, key=lambda row: row.started)
+    store.change(organization, earliest.id, _FEEDBACK, "1" if body["rating"] else "0")
+
+
+def _tag(store: Store, organization: str, _: Any, session: str) -> Any:
+    """`GET /v1/session/{id}/tag`."""
+    return store.tags.get((organization, session))
+
+
+def _set_tag(store: Store, organization: str, body: Any, session: str) -> Any:
+    """`POST /v1/session/{id}/tag`."""
+    _require(body, ("tag",))
+    store.tags[organization, session] = str(body["tag"])
+
+
+def _requests(store: Store, organization: str, body: Any) -> Any:
+    """`POST /v1/request/query-clickhouse`, the bodies of which are elsewhere."""
+    _require(body, ("filter",))
+    passes = test_of(body["filter"])
+    rows = [row for row in store.ingested(organization) if passes(row)]
+    order = body.get("sort", {}).get("created_at", "desc")
+    rows.sort(key=lambda row: row.started, reverse=order == "desc")
+    start, limit = body.get("offset", 0), min(body.get("limit", _DEFAULT_REQUESTS), _MAX_REQUESTS)
+    return [_request_data(row) for row in rows[start : start + limit]]
+
+
+def _request(store: Store, organization: str, parameters: Any, request_id: str) -> Any:
+    """`GET /v1/request/{id}`."""
+    rows = [row for row in store.ingested(organization) if row.id == request_id]
+    if not rows:
+        raise QueryError("Request not found")
+    row = rows[-1]
+    wants_bodies = parameters.get("includeBody") == "true"
+    bodies = {"request_body": row.request, "response_body": row.response} if wants_bodies else {}
+    return {**_request_data(row), **bodies}
+
+
+def _set_property(store: Store, organization: str, body: Any, request_id: str) -> Any:
+    """`PUT /v1/request/{id}/property`."""
+    _require(body, ("key", "value"))
+    if not store.change(organization, request_id, str(body["key"]), str(body["value"])):
+        raise QueryError("Request not found")
+
+
+def _request_data(row: Row) -> dict[str, Any]:
+    return {
+        "request_id": row.id,
+        "request_created_at": as_date(row.started),
+        "response_created_at": as_date(row.ended),
+        "delay_ms": row.ended - row.started,
+        "time_to_first_token": row.time_to_first_token,
+        "response_status": row.status,
+        "model": row.model,
+        "provider": row.provider,
+        "request_path": row.path,
+        "request_user_id": row.user_id,
+        "request_properties": dict(row.properties),
+        "properties": dict(row.properties),
+        "prompt_tokens": row.prompt_tokens,
+        "completion_tokens": row.completion_tokens,
+        "total_tokens": row.prompt_tokens + row.completion_tokens,
+        "cost": 0,
+    }
+
+
+def _require(body: Any, fields: Iterable[str]) -> None:
+    if missing := [name for name in fields if not isinstance(body, Mapping) or name not in body]:
+        raise InvalidError(f"'{missing[0]}' is required")
+
+
+_ROUTES: Final[tuple[tuple[str, re.Pattern[str], Callable[..., Any]], ...]] = (
+    ("POST", re.compile("/v1/session/query"), _sessions),
+    ("POST", re.compile("/v1/session/count"), _session_count),
+    ("POST", re.compile("/v1/session/name/query"), _session_names),
+    ("GET", re.compile("/v1/session/has-session"), _has_session),
+    ("POST", re.compile("/v1/session/([^/]+)/feedback"), _give_feedback),
+    ("GET", re.compile("/v1/session/([^/]+)/tag"), _tag),
+    ("POST", re.compile("/v1/session/([^/]+)/tag"), _set_tag),
+    ("POST", re.compile("/v1/request/query(?:-clickhouse)?"), _requests),
+    ("GET", re.compile("/v1/request/([^/]+)"), _request),
+    ("PUT", re.compile("/v1/request/([^/]+)/property"), _set_property),
+)

@@ -1,0 +1,345 @@
+"""What is recorded of frameworks and SDKs that make spans themselves: programs as their documentation has them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from opentelemetry import trace
+
+_GPT = "gpt-4o-mini"
+_QUESTION = "What is the weather in Paris?"
+_ASKED = [{"role": "user", "content": _QUESTION}]
+_EMBEDDING = "text-embedding-3-small"
+# So long after a call LiteLLM's thread has written its spans.
+_LATE = 1.0
+Scenarios = dict[str, Callable[[], Any]]
+
+
+def get_weather(city: str) -> str:
+    """Tell the weather in a city."""
+    return f"Sunny in {city}."
+
+
+def litellm(url: str) -> Scenarios:
+    """Return calls of LiteLLM with its own callback for OpenTelemetry."""
+    import litellm
+    from litellm.integrations.opentelemetry import OpenTelemetry, OpenTelemetryConfig
+
+    litellm.callbacks = [OpenTelemetry(config=OpenTelemetryConfig(exporter="in_memory"))]
+    told: dict[str, Any] = {"api_base": f"{url}/v1", "api_key": "none", "max_retries": 0}
+    model = f"openai/{_GPT}"
+
+    def under_user_span() -> None:
+        with trace.get_tracer("user.app").start_as_current_span("plan trip"):
+            litellm.completion(model=model, messages=_ASKED, metadata={"session_id": "sess-1"}, **told)
+
+    async def asynchronous() -> None:
+        await litellm.acompletion(model=model, messages=_ASKED, **told)
+        await asyncio.sleep(_LATE)
+
+    def late(work: Callable[[], Any]) -> Callable[[], None]:
+        def scenario() -> None:
+            try:
+                work()
+            finally:
+                time.sleep(_LATE)
+
+        return scenario
+
+    return {
+        "completion": late(lambda: litellm.completion(model=model, messages=_ASKED, **told)),
+        "under_user_span": late(under_user_span),
+        "stream": late(lambda: list(litellm.completion(model=model, messages=_ASKED, stream=True, **told))),
+        "embedding": late(lambda: litellm.embedding(model=f"openai/{_EMBEDDING}", input=["a trip"], **told)),
+        "error": late(lambda: litellm.completion(model="openai/boom", messages=_ASKED, **told)),
+        "async": asynchronous,
+    }
+
+
+def strands(url: str) -> Scenarios:
+    """Return runs of agents of Strands."""
+    from strands import Agent, tool
+    from strands.models.openai import OpenAIModel
+    from strands.multiagent import GraphBuilder
+
+    def agent(name: str, *tools: Any, **more: Any) -> Agent:
+        model = OpenAIModel(client_args={"base_url": f"{url}/v1", "api_key": "none"}, model_id=_GPT)
+        return Agent(name=name, model=model, tools=list(tools), callback_handler=None, **more)
+
+    def graph() -> None:
+        builder = GraphBuilder()
+        builder.add_node(agent("Researcher"), "research")
+        builder.add_node(agent("Writer"), "write")
+        builder.add_edge("research", "write")
+        builder.build()("Weather in Paris")
+
+    return {
+        "agent": lambda: agent("Weather Agent", tool(get_weather))(_QUESTION),
+        "session": lambda: agent("Chat Agent", trace_attributes={"session.id": "sess-1", "user.id": "ann"})("Say hi"),
+        "graph": graph,
+    }
+
+
+def agent_framework(url: str) -> Scenarios:
+    """Return runs of agents and workflows of Microsoft's agent framework."""
+    from agent_framework import Agent, WorkflowBuilder
+    from agent_framework.observability import enable_instrumentation
+    from agent_framework.openai import OpenAIChatCompletionClient
+
+    enable_instrumentation()
+
+    def agent(name: str, *tools: Any) -> Agent:
+        client = OpenAIChatCompletionClient(model=_GPT, base_url=f"{url}/v1", api_key="none")
+        return Agent(client=client, name=name, instructions="You are terse.", tools=list(tools))
+
+    async def run() -> None:
+        await agent("Weather Agent", get_weather).run(_QUESTION)
+
+    async def stream() -> None:
+        async for _ in agent("Chat Agent").run("Say hi", stream=True):
+            pass
+
+    async def workflow() -> None:
+        first, second = agent("Researcher"), agent("Writer")
+        await WorkflowBuilder(start_executor=first).add_edge(first, second).build().run("Weather in Paris")
+
+    return {"agent": run, "stream": stream, "workflow": workflow}
+
+
+def langsmith(url: str) -> Scenarios:
+    """Return runs of LangSmith's client, which are written as spans by a thread of its own when they are over."""
+    told = {"TRACING": "true", "API_KEY": "ls-1", "OTEL_ENABLED": "true", "OTEL_ONLY": "true"}
+    os.environ |= {f"LANGSMITH_{name}": value for name, value in told.items()}
+    from langsmith import traceable
+    from langsmith.run_trees import get_cached_client
+    from langsmith.wrappers import wrap_openai
+    from openai import OpenAI
+
+    client = wrap_openai(OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0))
+    weather = traceable(run_type="tool")(get_weather)
+
+    @traceable(run_type="retriever")
+    def look_up(query: str) -> list[dict[str, str]]:
+        return [{"page_content": query, "type": "Document"}]
+
+    @traceable(name="Trip planner")
+    def plan(question: str) -> str:
+        look_up(question)
+        weather("Paris")
+        client.chat.completions.create(model=_GPT, messages=_ASKED)
+        return "Done."
+
+    def flushed(work: Callable[[], Any]) -> Callable[[], None]:
+        def scenario() -> None:
+            try:
+                work()
+            finally:
+                get_cached_client().flush()
+
+        return scenario
+
+    def under_user_span() -> None:
+        with trace.get_tracer("user.app").start_as_current_span("plan trip"):
+            plan(_QUESTION)
+
+    return {
+        "traceable": flushed(lambda: plan(_QUESTION)),
+        "thread": flushed(lambda: plan(_QUESTION, langsmith_extra={"metadata": {"session_id": "sess-1"}})),
+        "under_user_span": flushed(under_user_span),
+        "chat": flushed(lambda: client.chat.completions.create(model=_GPT, messages=_ASKED)),
+        "error": flushed(lambda: client.chat.completions.create(model="boom", messages=_ASKED)),
+    }
+
+
+def logfire(url: str) -> Scenarios:
+    """Return calls under Logfire's own integrations."""
+    import logfire
+    from anthropic import Anthropic
+    from openai import OpenAI
+
+    from __main__ import RECORDER
+
+    # It makes a provider of its own, which hands on what it has scrubbed.
+    logfire.configure(send_to_logfire=False, console=False, additional_span_processors=[RECORDER])
+    openai = OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+    anthropic = Anthropic(base_url=url, api_key="none", max_retries=0)
+    logfire.instrument_openai(openai)
+    logfire.instrument_anthropic(anthropic)
+
+    @logfire.instrument("plan {question=}")
+    def plan(question: str) -> None:
+        with logfire.span("research"):
+            openai.chat.completions.create(model=_GPT, messages=[{"role": "user", "content": question}])
+
+    def in_conversation() -> None:
+        with logfire.set_baggage(**{"gen_ai.conversation.id": "conv-1"}):
+            plan(_QUESTION)
+
+    return {
+        "chat": lambda: openai.chat.completions.create(model=_GPT, messages=_ASKED),
+        "stream": lambda: list(openai.chat.completions.create(model=_GPT, messages=_ASKED, stream=True)),
+        "responses": lambda: openai.responses.create(model=_GPT, input=_QUESTION),
+        "embeddings": lambda: openai.embeddings.create(model=_EMBEDDING, input="a trip"),
+        "messages": lambda: anthropic.messages.create(model="claude-sonnet-4-5", max_tokens=64, messages=_ASKED),
+        "error": lambda: openai.chat.completions.create(model="boom", messages=_ASKED),
+        "spans": lambda: plan(_QUESTION),
+        "baggage": in_conversation,
+    }
+
+
+def haystack(url: str) -> Scenarios:
+    """Return runs of pipelines and agents of Haystack."""
+    from haystack import Document, Pipeline, tracing
+    from haystack.components.agents import Agent
+    from haystack.components.builders import PromptBuilder
+    from haystack.components.embedders import OpenAITextEmbedder
+    from haystack.components.generators.chat import OpenAIChatGenerator
+    from haystack.components.retrievers.in_memory import InMemoryEmbeddingRetriever
+    from haystack.dataclasses import ChatMessage
+    from haystack.document_stores.in_memory import InMemoryDocumentStore
+    from haystack.tools import tool
+    from haystack.utils import Secret
+    from haystack_integrations.tracing.opentelemetry import OpenTelemetryTracer
+
+    tracing.enable_tracing(OpenTelemetryTracer(trace.get_tracer("haystack")))
+    told: dict[str, Any] = {"api_base_url": f"{url}/v1", "api_key": Secret.from_token("none")}
+    weather = tool(get_weather)
+
+    def chat(**more: Any) -> OpenAIChatGenerator:
+        return OpenAIChatGenerator(model=_GPT, **told, **more)
+
+    def retrieve() -> None:
+        store = InMemoryDocumentStore()
+        store.write_documents([Document(content="Paris is sunny.", embedding=[0.5, 0.5, 0.5, 0.5])])
+        pipeline = Pipeline()
+        pipeline.add_component("embedder", OpenAITextEmbedder(model=_EMBEDDING, **told))
+        pipeline.add_component("retriever", InMemoryEmbeddingRetriever(document_store=store))
+        pipeline.add_component("prompt", PromptBuilder("{{ documents[0].content }}", required_variables=["documents"]))
+        pipeline.connect("embedder.embedding", "retriever.query_embedding")
+        pipeline.connect("retriever", "prompt.documents")
+        pipeline.run({"embedder": {"text": _QUESTION}})
+
+    def converse() -> None:
+        pipeline = Pipeline()
+        pipeline.add_component("llm", chat())
+        pipeline.run({"llm": {"messages": [ChatMessage.from_user(_QUESTION)]}})
+
+    def act() -> None:
+        agent = Agent(chat_generator=chat(), tools=[weather])
+        agent.run(messages=[ChatMessage.from_user(_QUESTION)])
+
+    return {"chat_pipeline": converse, "rag_pipeline": retrieve, "agent": act}
+
+
+def dspy(url: str) -> Scenarios:
+    """Return runs of DSPy's modules."""
+    import dspy
+
+    dspy.configure(lm=dspy.LM(f"openai/{_GPT}", api_base=f"{url}/v1", api_key="none", cache=False))
+
+    class Planner(dspy.Module):  # type: ignore[misc]  # DSPy ships no types here
+        """A program of one's own."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.think = dspy.ChainOfThought("question -> answer")
+
+        def forward(self, question: str) -> Any:
+            """Think."""
+            return self.think(question=question)
+
+    weather = dspy.Tool(get_weather)
+    return {
+        "predict": lambda: dspy.Predict("question -> answer")(question=_QUESTION),
+        "module": lambda: Planner()(question=_QUESTION),
+        "react": lambda: dspy.ReAct("question -> answer", tools=[weather], max_iters=1)(question=_QUESTION),
+        "tool": lambda: weather(city="Paris"),
+        "embedder": lambda: dspy.Embedder(f"openai/{_EMBEDDING}", api_base=f"{url}/v1", api_key="none", caching=False)(
+            ["a trip"]
+        ),
+    }
+
+
+def mistral(url: str) -> Scenarios:
+    """Return calls of Mistral's client, which makes spans of its own."""
+    from mistralai.client import Mistral
+    from mistralai.extra.observability import set_tracer_provider
+
+    client = Mistral(api_key="none", server_url=url)
+    set_tracer_provider(client, trace.get_tracer_provider())
+    told: dict[str, Any] = {"model": "mistral-small-latest", "messages": _ASKED}
+
+    async def asynchronous() -> None:
+        await client.chat.complete_async(**told)
+
+    return {
+        "chat": lambda: client.chat.complete(**told),
+        "stream": lambda: list(client.chat.stream(**told)),
+        "embeddings": lambda: client.embeddings.create(model="mistral-embed", inputs=["a trip"]),
+        "error": lambda: client.chat.complete(**{**told, "model": "boom"}),
+        "async": asynchronous,
+    }
+
+
+def google_genai(url: str) -> Scenarios:
+    """Return calls of Google's client."""
+    from google import genai
+    from google.genai.types import GenerateContentConfig, HttpOptions
+
+    client = genai.Client(api_key="none", http_options=HttpOptions(base_url=url))
+    told: dict[str, Any] = {"model": "gemini-2.5-flash", "contents": _QUESTION}
+
+    async def asynchronous() -> None:
+        await client.aio.models.generate_content(**told)
+
+    return {
+        "generate": lambda: client.models.generate_content(**told),
+        "stream": lambda: list(client.models.generate_content_stream(**told)),
+        "tools": lambda: client.models.generate_content(**told, config=GenerateContentConfig(tools=[get_weather])),
+        "embeddings": lambda: client.models.embed_content(model="gemini-embedding-001", contents="a trip"),
+        "async": asynchronous,
+    }
+
+
+def google_adk(url: str) -> Scenarios:
+    """Return runs of agents of Google's ADK."""
+    from google.adk.agents import LlmAgent, SequentialAgent
+    from google.adk.models.lite_llm import LiteLlm
+    from google.adk.runners import InMemoryRunner
+
+    def agent(name: str, *tools: Any) -> LlmAgent:
+        model = LiteLlm(f"openai/{_GPT}", api_base=f"{url}/v1", api_key="none")
+        return LlmAgent(name=name, model=model, instruction="You are terse.", tools=list(tools))
+
+    async def run(root: Any) -> None:
+        runner = InMemoryRunner(root, app_name="trips")
+        await runner.run_debug(_QUESTION, user_id="ann", session_id="sess-1", quiet=True)
+
+    async def weather() -> None:
+        await run(agent("weather_agent", get_weather))
+
+    async def pipeline() -> None:
+        await run(SequentialAgent(name="trip_planner", sub_agents=[agent("researcher"), agent("writer")]))
+
+    return {"agent": weather, "sequence": pipeline}
+
+
+FRAMEWORKS = {
+    program.__name__: program
+    for program in (
+        litellm,
+        strands,
+        agent_framework,
+        langsmith,
+        logfire,
+        haystack,
+        dspy,
+        mistral,
+        google_genai,
+        google_adk,
+    )
+}

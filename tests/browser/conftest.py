@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
-
 from chromium import MISSING, browsing, executable
-from helicone_otel import Settings
+from demo_view import demonstrated
 from looking import Looking
+
+from helicone_otel import Settings
 from view_seed import fill
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from helicone_otel._view.serve import View
-
-END_SECONDS = 20
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +39,15 @@ def running() -> Iterator[View]:
         yield view
 
 
+@pytest.fixture
+def empty() -> Iterator[View]:
+    """A view to which nothing has come."""
+    from helicone_otel._view.serve import Places, viewing  # noqa: PLC0415  # needs the extra "view"
+
+    with viewing(None, Settings(), Places(pages=0, grpc=0, http=0)) as view:
+        yield view
+
+
 @pytest.fixture(scope="session")
 def seeded() -> Iterator[View]:
     """A view of the recordings and of some code reviews."""
@@ -57,25 +61,8 @@ def seeded() -> Iterator[View]:
 @pytest.fixture(scope="session")
 def demo() -> Iterator[str]:
     """The address of a view into which the real demo has run."""
-    command = [sys.executable, "-m", "helicone_otel", "demo", "--view"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HELICONE_", "OTEL_"))}
-    environment["PYTHONUNBUFFERED"] = "1"
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    ) as process:
-        assert process.stdout is not None
-        said = ""
-        for line in process.stdout:
-            said += line
-            if "ends it" in line:
-                break
-        try:
-            found = re.search(r"The view: (\S+)", said)
-            assert found, said
-            yield found[1]
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(END_SECONDS)
+    with demonstrated() as url:
+        yield url
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 WIDE = {"width": 1440, "height": 900}
 # Told by the browser when the policy of a page forbids something.
 _VIOLATIONS = """
-addEventListener("securitypolicyviolation", (event) => console.error("policy", event.violatedDirective, event.blockedURI));
+addEventListener("securitypolicyviolation", (event) => {
+  console.error("policy", event.violatedDirective, event.blockedURI);
+});
 """
 
 
@@ -59,7 +61,11 @@ class Looking:
         """Open a page of a view, and wait until it shows something."""
         query = urlencode(parameters, doseq=True)
         self.page.goto(f"{url}{page}{f'?{query}' if query else ''}")
-        shown = {"/": "#sessions .tabulator-row, #empty:not([hidden])", "/session": "#row-0", "/compare": "#paths .tabulator-row"}
+        shown = {
+            "/": "#sessions .tabulator-row, #empty:not([hidden])",
+            "/session": "#row-0",
+            "/compare": "#paths .tabulator-row",
+        }
         self.page.wait_for_selector(shown[page])
         return self.page
 

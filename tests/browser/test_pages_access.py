@@ -6,9 +6,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
+from demo_view import NAME, ask
 from looking import Looking
-from test_pages_session import NAME, ask
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -85,7 +84,9 @@ def test_the_timeline_is_walked_with_arrows_and_each_step_is_said(seeded: View, 
 
 
 @pytest.mark.parametrize("address", PAGES)
-def test_tab_leads_through_the_page_in_order_and_a_link_skips_its_head(seeded: View, look: Looking, address: str) -> None:
+def test_tab_leads_through_the_page_in_order_and_a_link_skips_its_head(
+    seeded: View, look: Looking, address: str
+) -> None:
     page = look.page
     page.goto(seeded.url + address)
     page.wait_for_selector("#row-0, .tabulator-row")
@@ -109,7 +110,9 @@ def test_everything_that_can_be_used_has_a_name(seeded: View, look: Looking, add
     assert page.evaluate("document.documentElement.lang") == "en"
 
 
-def test_every_hue_can_be_told_from_the_background_and_texts_on_it_read(seeded: View, browser: Browser, scheme: Any) -> None:
+def test_every_hue_can_be_told_from_the_background_and_texts_on_it_read(
+    seeded: View, browser: Browser, scheme: Any
+) -> None:
     with Looking.at(browser, color_scheme=scheme) as look:
         page = look.session(seeded.url, "review/1", "reviewer")
         hues = page.evaluate(
@@ -135,7 +138,12 @@ def test_texts_can_be_read(seeded: View, browser: Browser, scheme: Any) -> None:
               return Object.fromEntries(names.map((name) => [name, token(`--${name}`)]));
             }"""
         )
-        on = {"text": ("page", "panel", "sunk", "accent-soft"), "muted": ("page", "panel", "sunk"), "accent": ("panel", "accent-soft"), "bad": ("panel", "bad-soft")}
+        on = {
+            "text": ("page", "panel", "sunk", "accent-soft"),
+            "muted": ("page", "panel", "sunk"),
+            "accent": ("panel", "accent-soft"),
+            "bad": ("panel", "bad-soft"),
+        }
         for text, grounds in on.items():
             for ground in grounds:
                 assert _contrast(tokens[text], tokens[ground]) >= CONTRAST_OF_TEXT, (text, ground)
@@ -147,7 +155,9 @@ def test_colours_follow_the_scheme_while_the_page_is_open(seeded: View, look: Lo
     page.emulate_media(color_scheme="dark")
     page.wait_for_timeout(300)
     assert page.locator(".row .swatch").first.evaluate("one => getComputedStyle(one).backgroundColor") != light
-    assert _contrast(page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--page')"), "#000000") < 2
+    assert (
+        _contrast(page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--page')"), "#000000") < 2
+    )
 
 
 def test_nothing_moves_where_motion_is_not_wanted(seeded: View, browser: Browser) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
-from test_pages_session import ask
+from demo_view import ask
 
 if TYPE_CHECKING:
-    from helicone_otel._view.serve import View
     from looking import Looking
+
+    from helicone_otel._view.serve import View
 
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
@@ -23,7 +23,10 @@ def test_each_path_has_its_numbers_over_the_chosen_sessions(seeded: View, look: 
     rows = dict(
         zip(
             look.column("path", "#paths"),
-            zip(*(look.column(field, "#paths") for field in ("kind", "count", "sessions", "p50", "p95", "error_rate")), strict=True),
+            zip(
+                *(look.column(field, "#paths") for field in ("kind", "count", "sessions", "p50", "p95", "error_rate")),
+                strict=True,
+            ),
             strict=True,
         )
     )
@@ -40,7 +43,9 @@ def test_how_a_measure_moved_is_drawn_and_stands_in_a_table(seeded: View, look: 
     page.get_by_role("button", name="Error rate", exact=True).click()
     page.locator("#moved-as").get_by_role("button", name="Table").click()
     table = page.get_by_role("table", name="Error rate of each path, by session")
-    row = table.get_by_role("row").filter(has=page.get_by_role("rowheader", name="/reviewer/security_check", exact=True))
+    row = table.get_by_role("row").filter(
+        has=page.get_by_role("rowheader", name="/reviewer/security_check", exact=True)
+    )
     assert row.get_by_role("cell").all_inner_texts() == ["100%", "0%", "0%"]  # the oldest first
     assert look.address["measure"] == ["errors"]
     page.goto(page.url)

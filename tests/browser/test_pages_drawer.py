@@ -7,12 +7,12 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from test_pages_session import NAME, ask
+from demo_view import NAME, ask
 
 if TYPE_CHECKING:
-    from helicone_otel._view.serve import View
     from looking import Looking
+
+    from helicone_otel._view.serve import View
 
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
@@ -46,7 +46,13 @@ def test_model_tokens_first_token_and_times_stand_at_the_top(seeded: View, look:
     stats = look.drawer.locator("dl.stats")
     facts = dict(zip(stats.locator("dt").all_inner_texts(), stats.locator("dd").all_inner_texts(), strict=True))
     started = facts.pop("Started")
-    assert facts == {"Duration": "30.0 ms", "First token": "12.0 ms", "Tokens": "100 in, 20 out", "Model": "gpt-4o-mini", "Provider": "openai"}
+    assert facts == {
+        "Duration": "30.0 ms",
+        "First token": "12.0 ms",
+        "Tokens": "100 in, 20 out",
+        "Model": "gpt-4o-mini",
+        "Provider": "openai",
+    }
     assert started.endswith("Z")
 
 
@@ -63,7 +69,13 @@ def test_a_vector_query_and_its_matches_with_their_scores(running: View, look: L
     row = {
         "providerRequest": {
             "url": "custom-model-nopath",
-            "json": {"_type": "vector_db", "operation": "search", "text": "visa rules", "topK": 2, "databaseName": "docs"},
+            "json": {
+                "_type": "vector_db",
+                "operation": "search",
+                "text": "visa rules",
+                "topK": 2,
+                "databaseName": "docs",
+            },
             "meta": {"Helicone-Session-Id": "v/1", "Helicone-Session-Path": "/find", "Helicone-Session-Name": "finder"},
         },
         "providerResponse": {
@@ -74,7 +86,10 @@ def test_a_vector_query_and_its_matches_with_their_scores(running: View, look: L
             "status": 200,
             "headers": {},
         },
-        "timing": {"startTime": {"seconds": 1760000000, "milliseconds": 0}, "endTime": {"seconds": 1760000000, "milliseconds": 90}},
+        "timing": {
+            "startTime": {"seconds": 1760000000, "milliseconds": 0},
+            "endTime": {"seconds": 1760000000, "milliseconds": 90},
+        },
     }
     post = urllib.request.Request(
         f"{running.http_url}/custom/v1/log", json.dumps(row).encode(), {"Content-Type": "application/json"}
@@ -94,14 +109,24 @@ def test_headers_that_left_ids_attributes_trace_and_the_way_to_helicone(demo: st
     page = look.session(demo, found["id"], NAME, request=chat["id"])
     lines = texts(look, "Headers sent").splitlines()[1:]
     headers = dict(zip(lines[::2], lines[1::2], strict=True))
-    assert headers.items() >= {"Helicone-Session-Id": found["id"], "Helicone-Session-Path": "/plan_trip/write", "Helicone-Session-Name": NAME}.items()
+    assert (
+        headers.items()
+        >= {
+            "Helicone-Session-Id": found["id"],
+            "Helicone-Session-Path": "/plan_trip/write",
+            "Helicone-Session-Name": NAME,
+        }.items()
+    )
     ids = texts(look, "Ids")
     full = ask(demo, "request", id=chat["id"])
     for id_ in (chat["id"], found["id"], full["trace"]["trace_id"], full["trace"]["span_id"]):
         assert id_ in ids
     look.drawer.get_by_text("Attributes (").click()
     expect(look.drawer.get_by_text("gen_ai.request.model")).to_be_visible()
-    assert [item.split("\n")[0] for item in look.drawer.locator("ol.spans li").all_inner_texts()][:2] == ["plan_trip", "write"]
+    assert [item.split("\n")[0] for item in look.drawer.locator("ol.spans li").all_inner_texts()][:2] == [
+        "plan_trip",
+        "write",
+    ]
     link = look.drawer.get_by_role("link", name="This request on Helicone")
     assert link.get_attribute("href") == full["helicone_url"]
     assert (link.get_attribute("rel"), link.get_attribute("target")) == ("noopener noreferrer", "_blank")

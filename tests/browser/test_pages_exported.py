@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
+from demo_view import NAME, ask
 from looking import Looking
-from test_pages_session import NAME, ask
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 import pytest
+from demo_view import NAME, ask
 
 if TYPE_CHECKING:
-    from helicone_otel._view.serve import View
     from looking import Looking
+
+    from helicone_otel._view.serve import View
 
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
 pytestmark = pytest.mark.browser
 
-NAME = "Trip Planner"
 # The colour at a place of a canvas, as `#rrggbb`.
 COLOUR_AT = """([id, x, y]) => {
   const canvas = document.getElementById(id);
@@ -26,11 +24,6 @@ COLOUR_AT = """([id, x, y]) => {
   return "#" + [r, g, b].map((part) => part.toString(16).padStart(2, "0")).join("");
 }"""
 ROW = 28
-
-
-def ask(url: str, query: str, **parameters: Any) -> Any:
-    with urllib.request.urlopen(f"{url}/api/{query}?{urlencode(parameters)}", timeout=20) as answer:
-        return json.load(answer)
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +37,10 @@ def opened(look: Looking, demo: str, planned: Any, **more: Any) -> Any:
     return look.session(demo, planned["session"]["id"], NAME, **more)
 
 
-def middle_of(planned: Any, request: Any, width: float) -> float:
-    """Return where the middle of a request's bar stands in the timeline."""
+def middle_of(planned: Any, request: Any, width: float, share: float = 0.5) -> float:
+    """Return where the middle of a request's bar, or another share of it, stands in the timeline."""
     start, length = planned["session"]["start_ms"], planned["session"]["duration_ms"]
-    return (request["start_ms"] + request["duration_ms"] / 2 - start) / length * width
+    return (request["start_ms"] + request["duration_ms"] * share - start) / length * width
 
 
 def test_the_tree_stands_by_path_with_kinds_counts_durations_and_errors(demo: str, planned: Any, look: Looking) -> None:
@@ -59,7 +52,12 @@ def test_the_tree_stands_by_path_with_kinds_counts_durations_and_errors(demo: st
     named = [row.split(", ")[0] for row in look.rows]
     assert {row["segment"] for row in planned["tree"]} <= set(named)
     kinds = {tuple(row.split(", ")[:2]) for row in look.rows}
-    assert {("text-embedding-3-small", "Embed"), ("query_points", "Vector DB"), ("search_trains", "Tool"), ("gpt-5.4-mini", "LLM")} <= kinds
+    assert {
+        ("text-embedding-3-small", "Embed"),
+        ("query_points", "Vector DB"),
+        ("search_trains", "Tool"),
+        ("gpt-5.4-mini", "LLM"),
+    } <= kinds
 
 
 def test_a_branch_folds_and_all_of_them_at_once(demo: str, planned: Any, look: Looking) -> None:
@@ -76,18 +74,17 @@ def test_a_branch_folds_and_all_of_them_at_once(demo: str, planned: Any, look: L
     assert look.rows == whole
 
 
-def test_each_request_is_a_bar_at_its_true_place_in_the_colour_of_its_path(demo: str, planned: Any, look: Looking) -> None:
+def test_each_request_is_a_bar_at_its_true_place_in_the_colour_of_its_path(
+    demo: str, planned: Any, look: Looking
+) -> None:
     page = opened(look, demo, planned)
     width = page.locator("#timeline").bounding_box()["width"]
     for request in planned["requests"]:
         if request["duration_ms"] < 20:
             continue
         swatch = _swatch(page, request["path"])
-        segment = request["path"].rpartition("/")[2]
-        own = [row for row in look.rows if row.startswith((f"{request['name']}, ", f"{segment}, "))]
-        assert own
         places = _rows_of(page, request)
-        x = middle_of(planned, request, width)
+        x = middle_of(planned, request, width, 0.97)  # before the first token it is lighter
         seen = {page.evaluate(COLOUR_AT, ["timeline", x, place * ROW + ROW / 2]) for place in places}
         assert swatch in seen, request
 
@@ -133,7 +130,9 @@ def test_work_that_overlaps_stands_on_lanes_in_the_overview(demo: str, planned: 
         assert page.evaluate(COLOUR_AT, ["minimap", x, 4 + request["lane"] * 7]) == _swatch(page, request["path"])
 
 
-def test_choosing_a_bar_chooses_the_row_and_opens_the_request_and_the_address_says_so(demo: str, planned: Any, look: Looking) -> None:
+def test_choosing_a_bar_chooses_the_row_and_opens_the_request_and_the_address_says_so(
+    demo: str, planned: Any, look: Looking
+) -> None:
     page = opened(look, demo, planned)
     box = page.locator("#timeline").bounding_box()
     slow = max(planned["requests"], key=lambda one: one["duration_ms"])

@@ -3,7 +3,7 @@
 // https://www.w3.org/TR/css-color-4/#ok-lab
 
 // Hues beside each other differ in lightness and strength as well, so that two paths whose hues are close can be told apart.
-const LIGHT = { lightness: [0.53, 0.44, 0.6], chroma: [0.13, 0.075] };
+const LIGHT = { lightness: [0.53, 0.44, 0.615], chroma: [0.13, 0.075] };
 const DARK = { lightness: [0.74, 0.65, 0.84], chroma: [0.125, 0.065] };
 // From here on dark text is easier to read on a colour than white.
 const PALE = 0.57;

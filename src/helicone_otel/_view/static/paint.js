@@ -7,7 +7,6 @@ import { ROW } from "./tree.js";
 import { ticks } from "./window.js";
 
 const lanes = new WeakMap();
-const DIM = 0.3;
 
 /** Fits a canvas to its place and to the pixels of the screen, and returns what draws on it. */
 export function prepared(canvas) {
@@ -71,7 +70,7 @@ export function paintRows(context, view) {
       context.fillRect(0, top, size.width, ROW);
     }
     context.globalAlpha = 1;
-    if (row.isOpen || !row.bars.length) paintExtent(context, row.node, top, shown, scale, view.isDim(row.path));
+    if (row.isOpen || !row.bars.length) paintExtent(context, row.node, top, shown, scale, view.isDim(row.path) ? view.dim * 0.75 : 0.75);
     for (const [bar, ...box] of barsOf(row, top, shown, scale)) paintBar(context, bar, box, view, row, scale);
   }
   context.globalAlpha = 1;
@@ -79,7 +78,7 @@ export function paintRows(context, view) {
 
 function paintBar(context, bar, [x, y, width, height], view, row, scale) {
   const hue = view.hueOf(bar.path);
-  context.globalAlpha = view.isDim(bar.path) ? DIM : 1;
+  context.globalAlpha = view.isDim(bar.path) ? view.dim : 1;
   context.fillStyle = colour(hue);
   rounded(context, x, y, width, height);
   if (bar.ttft_ms && width > 8 && height > 6) {
@@ -87,7 +86,7 @@ function paintBar(context, bar, [x, y, width, height], view, row, scale) {
     context.fillStyle = view.look.panel;
     context.globalAlpha *= 0.4;
     context.fillRect(x + 1, y + 1, Math.max(0, Math.min(width - 2, bar.ttft_ms * scale - 1)), height - 2);
-    context.globalAlpha = view.isDim(bar.path) ? DIM : 1;
+    context.globalAlpha = view.isDim(bar.path) ? view.dim : 1;
   }
   if (bar.error !== null) paintFailure(context, x, y, width, height, view.look);
   if (view.chosen === bar.id) {
@@ -130,10 +129,10 @@ function paintLabel(context, bar, x, y, width, height, view) {
   }
 }
 
-function paintExtent(context, node, top, shown, scale, isDim) {
+function paintExtent(context, node, top, shown, scale, alpha) {
   const x = (node.start_ms - shown.start - shown.from) * scale;
   const width = Math.max(2, (node.end_ms - node.start_ms) * scale);
-  context.globalAlpha = isDim ? DIM : 0.75;
+  context.globalAlpha = alpha;
   context.fillStyle = colour(node.colour);
   const middle = top + ROW / 2;
   context.fillRect(x, middle - 1, width, 2);

@@ -31,8 +31,8 @@ export class SessionsTable {
     this.#table = table(this.element, {
       index: "key",
       columns: columns(),
-      selectableRows: true,
-      selectableRowsRangeMode: "click",
+      // By their boxes; a click elsewhere opens the session.
+      selectableRows: "highlight",
       selectableRowsPersistence: true,
       initialSort: [{ column: sort.replace("-", ""), dir: sort.startsWith("-") ? "desc" : "asc" }],
       sortMode: "remote",
@@ -46,7 +46,7 @@ export class SessionsTable {
       dataLoader: false,
     });
     this.#table.on("rowSelectionChanged", (rows) => this.actions.chosen(rows));
-    this.#table.on("rowDblClick", (_event, row) => location.assign(linkOf(row.getData())));
+    this.#table.on("rowClick", (event, row) => event.target.closest("a, input, .box") || location.assign(linkOf(row.getData())));
   }
 
   async #ask(url, { page, size, sort }) {
@@ -82,7 +82,7 @@ export class SessionsTable {
 
 function columns() {
   return [
-    { formatter: "rowSelection", titleFormatter: "rowSelection", headerSort: false, width: 44, hozAlign: "center", headerHozAlign: "center" },
+    { formatter: "rowSelection", titleFormatter: "rowSelection", headerSort: false, cssClass: "box", width: 44, hozAlign: "center", headerHozAlign: "center" },
     { field: "name", title: "Name", minWidth: 140, widthGrow: 2, formatter: cell((value, row) => el("a.name", { href: linkOf(row), title: line(value) }, el("bdi", {}, nameOf(value)))) },
     { field: "id", title: "Session", width: 112, formatter: cell((value) => el("span.mono", { title: line(value) }, line(value))) },
     { field: "start", title: "Started", width: 146, formatter: cell((value) => el("time", { title: exact(value) }, moment(value))) },

@@ -6,6 +6,9 @@ import { barsOf, paintRows, palette, prepared } from "./paint.js";
 import { ROW } from "./tree.js";
 
 const NEAR = 4;
+// What stands beside what is chosen: a path is looked at by itself, a request among the others.
+const BESIDE_PATH = 0.25;
+const BESIDE_REQUEST = 0.55;
 
 export class Timeline {
   #pointer = null;
@@ -114,6 +117,7 @@ export class Timeline {
       hovered: this.#pointer ? Math.floor((this.#pointer.y + offset) / ROW) : -1,
       chosen: request?.id,
       hueOf: (of) => this.model.hueOf(of),
+      dim: request ? BESIDE_REQUEST : BESIDE_PATH,
       isDim: (of) => path !== null && !Model.isWithin(of, path),
       isChosenRow: (row) => (request ? row.request?.id === request.id : Boolean(row.node) && !row.node.isGroup && row.path === path),
     });

@@ -92,7 +92,7 @@ def attack(text: str, number: int) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def attacked(browser: Browser) -> Any:
+def attacked() -> Any:
     from helicone_otel import Settings  # noqa: PLC0415
     from helicone_otel._view.arrived import of_request  # noqa: PLC0415  # needs the extra "view"
     from helicone_otel._view.serve import Places, viewing  # noqa: PLC0415

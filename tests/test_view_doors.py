@@ -8,6 +8,7 @@ import json
 import socket
 import sqlite3
 import threading
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 
+from helicone_otel._records import Content, Event, Facts, row_of
 from helicone_otel._view import bodies, hasty, store
 from helicone_otel._view.arrived import MalformedError, from_json, from_protobuf
-from helicone_otel._view.content import Event, content_of_span
+from helicone_otel._view.content import content_of
 from helicone_otel._view.logs import RefusedError, read_row
 from helicone_otel._view.opening import StoreError
 from helicone_otel._view.parts import find_part
 from helicone_otel._view.redact import shown
-from helicone_otel._view.row_content import content_of_row
 from helicone_otel._view.store import BusyError, Store
 from test_explain import _with_hex_ids
 from view_seed import request_of, settle, span
@@ -361,8 +362,8 @@ def test_any_row_is_read_or_refused(asked_for: Any, answered: Any, meta: Any, ti
         read = read_row(json.dumps(row).encode(), {}, "custom")
     except RefusedError:
         return
-    content_of_row(json.loads(read.data))
-    json.dumps(shown(content_of_row(json.loads(read.data))._asdict()), allow_nan=False)
+    content_of(json.loads(read.data))
+    json.dumps(shown(content_of(json.loads(read.data))._asdict()), allow_nan=False)
 
 
 KEYS = st.sampled_from(
@@ -384,10 +385,12 @@ KEYS = st.sampled_from(
     st.sampled_from(["llm", "tool", "vector_db", "rerank"]), st.dictionaries(KEYS, JSONS | JSONS.map(json.dumps)), JSONS
 )
 def test_any_content_is_shown(kind: str, attributes: dict[str, Any], said: Any) -> None:
+    label = {"helicone.request.id": str(uuid.uuid4()), "helicone.span.kind": kind, "helicone.session.id": "s"}
     events = [Event("gen_ai.choice", 1, {"message": said}), Event("db.query.result", 2, attributes)]
-    content = content_of_span(kind, attributes, events)
+    row = row_of(Facts("x", "app", attributes | label, events, 1, 2, failed=False, reason=""), Content())
 
-    json.dumps(shown(content._asdict()), allow_nan=False)
+    assert row is not None
+    json.dumps(shown(content_of(row.body)._asdict()), allow_nan=False)
 
 
 # --- the store --------------------------------------------------------------------------------------------------------

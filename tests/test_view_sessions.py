@@ -31,7 +31,6 @@ KNOWN_BETTER = {
 }
 ALL = tuple(sorted(file.stem for file in replay.RECORDINGS.glob("*.json")))
 SOME = ("genai_smolagents", "oi_anthropic", "tl_chroma", "otel_db_semconv_new")
-KNOWN_BETTER = {("oi_llamaindex", "GET"), ("otel_db_semconv_new", "SELECT"), ("otel_db_semconv_old", "SELECT")}
 
 
 @pytest.fixture(scope="module")
@@ -272,10 +271,7 @@ def test_a_row_without_a_span_is_a_request_of_its_own(view: Asked) -> None:
             {"_type": "data", "name": "rerank", "candidates": 12},
             {"_type": "data", "name": "rerank", "result": {"kept": 5}},
             "data",
-            {
-                "input": {"name": "rerank", "candidates": 12},
-                "output": {"_type": "data", "name": "rerank", "result": {"kept": 5}},
-            },
+            {"input": {"candidates": 12}, "output": {"result": {"kept": 5}}},
         ),
     ],
 )
@@ -284,6 +280,64 @@ def test_helicones_own_shapes_are_shown(view: Asked, asked_for: Any, answered: A
 
     (one,) = view.session("s")["requests"]
     assert view.request(one["id"])[field] == shown
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "answered"),
+    [
+        (
+            {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]},
+            {
+                "choices": [
+                    {
+                        "message": {
+                            "content": "a",
+                            "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{}"}}],
+                        }
+                    }
+                ]
+            },
+        ),
+        (
+            {"instructions": "s", "input": [{"role": "user", "content": [{"type": "input_text", "text": "u"}]}]},
+            {
+                "output": [
+                    {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "a"}]},
+                    {"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}"},
+                ]
+            },
+        ),
+        (
+            {"system": "s", "messages": [{"role": "user", "content": [{"type": "text", "text": "u"}]}]},
+            {"content": [{"type": "text", "text": "a"}, {"type": "tool_use", "id": "1", "name": "f", "input": {}}]},
+        ),
+        (
+            {"systemInstruction": {"parts": [{"text": "s"}]}, "contents": [{"role": "user", "parts": [{"text": "u"}]}]},
+            {
+                "candidates": [
+                    {
+                        "content": {
+                            "role": "model",
+                            "parts": [{"text": "a"}, {"functionCall": {"id": "1", "name": "f", "args": {}}}],
+                        }
+                    }
+                ]
+            },
+        ),
+    ],
+    ids=["chat", "responses", "anthropic", "google"],
+)
+def test_conversations_of_all_providers_read_alike(view: Asked, asked_for: Any, answered: Any) -> None:
+    view.log(posted_row("s", "/x", "Rows", asked_for=asked_for, answered=answered))
+    (one,) = view.session("s")["requests"]
+
+    messages = view.request(one["id"])["messages"]
+    assert [(message["role"], part) for message in messages for part in message["parts"]] == [
+        ("system", {"type": "text", "text": "s"}),
+        ("user", {"type": "text", "text": "u"}),
+        ("assistant", {"type": "text", "text": "a"}),
+        ("assistant", {"type": "tool_call", "id": "1", "name": "f", "arguments": {}}),
+    ]
 
 
 # --- lists ------------------------------------------------------------------------------------------------------------

@@ -1,16 +1,25 @@
-"""What a request said and was answered, in one form, whatever wrote it down."""
+"""What a request said and was answered, in one form.
+
+Read from a row of Helicone's log: the one that arrived, or the one that the library would make of the span.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from .messages import messages_of
+from .messages import messages_from
 from .unpack import unpacked
 
 _MAX_MATCHES: Final = 500
-_CALLS: Final = frozenset({"llm", "embedding"})
+_TEXTS: Final = ("text", "content", "document", "page_content", "payload")
+_RESULTS: Final = ("result", "data", "results")
+# Of the bodies of other work, what says only of which kind they are.
+_FRAME: Final = frozenset({"_type", "name", "toolName"})
+# Where providers' bodies hold messages: OpenAI's two interfaces and Anthropic's, Google's.
+_ASKED: Final = ("messages", "input", "contents")
+_ANSWERED: Final = ("choices", "output", "content", "message", "messages", "candidates")
 
 
 class Content(NamedTuple):
@@ -22,142 +31,72 @@ class Content(NamedTuple):
     data: dict[str, Any] | None = None
 
 
-class Event(NamedTuple):
-    """An event of a span; `time` is in nanoseconds since the epoch."""
+def content_of(body: Mapping[str, Any]) -> Content:
+    """Return what a row says and was answered.
 
-    name: str
-    time: int
-    attributes: Mapping[str, Any]
-
-
-# Where the conventions keep what went in and what came out: OpenInference's, OpenLLMetry's, Langfuse's, others'.
-_INPUTS: Final = (
-    "input.value",
-    "traceloop.entity.input",
-    "langfuse.observation.input",
-    "gen_ai.task.input",
-    "input",
-    "helicone.data.input",
-)
-_OUTPUTS: Final = (
-    "output.value",
-    "traceloop.entity.output",
-    "langfuse.observation.output",
-    "gen_ai.task.output",
-    "output",
-    "helicone.data.output",
-)
-_TOOL_NAMES: Final = ("gen_ai.tool.name", "tool.name", "traceloop.entity.name", "mcp.tool.name")
-_TOOL_INPUTS: Final = (
-    "gen_ai.tool.call.arguments",
-    "tool.arguments",
-    "tool_arguments",
-    "gen_ai.tool.args",
-    *_INPUTS,
-)
-_TOOL_RESULTS: Final = ("gen_ai.tool.call.result", "tool_response", "tool.result", *_OUTPUTS)
-_OPERATIONS: Final = ("db.operation.name", "db.operation")
-_DATABASES: Final = ("db.system.name", "db.system")
-_COLLECTIONS: Final = ("db.collection.name", "db.vector.collection", "db.namespace", "db.name")
-_QUERIES: Final = ("db.query.text", "db.statement", "gen_ai.retrieval.query.text", "db.query.summary", *_INPUTS)
-_COUNTS: Final = (
-    "db.vector.query.top_k",
-    "db.chroma.query.n_results",
-    "db.milvus.search.limit",
-    "gen_ai.request.top_k",
-)
-_FILTERS: Final = ("db.vector.query.filter", "db.filter", "db.chroma.query.where", "db.milvus.query.filter")
-_COLLECTION: Final = re.compile(r"\w+\.\w+\.collection_name\Z")
-# Matches stand in a list of documents, in one attribute each, or in an event each.
-_DOCUMENTS: Final = ("retrieval.documents", "reranker.output_documents")
-_DOCUMENT_LISTS: Final = ("gen_ai.retrieval.documents", "db.query.result")
-_RESULT_EVENTS: Final = ("db.query.result", "db.search.result", "vector.query.result")
-_IDS: Final = ("id", "document.id", "db.query.result.id", "db.search.result.id")
-_SCORES: Final = (
-    "score",
-    "document.score",
-    "db.query.result.score",
-    "db.query.result.distance",
-    "db.search.result.score",
-    "db.search.result.distance",
-)
-_TEXTS: Final = (
-    "text",
-    "content",
-    "document.content",
-    "document",
-    "page_content",
-    "payload",
-    "db.query.result.document",
-    "db.search.result.entity",
-)
-_METADATA: Final = ("metadata", "document.metadata", "db.query.result.metadata")
+    Args:
+        body: What is posted: https://docs.helicone.ai/getting-started/integration-method/custom
+    """
+    asked = body["providerRequest"].get("json") or {}
+    response = body["providerResponse"]
+    answered = unpacked(response["textBody"]) if response.get("textBody") else response.get("json") or {}
+    asked = asked if isinstance(asked, dict) else {"input": asked}
+    got: Mapping[str, Any] = answered if isinstance(answered, dict) else {"result": answered}
+    match asked.get("_type"):
+        case None:
+            return Content(messages=[one for one in _messages(asked, answered) if one["parts"]])
+        case "tool":
+            result = next((got[key] for key in _RESULTS if key in got), None)
+            return Content(tool={"name": asked.get("toolName"), "input": asked.get("input"), "result": result})
+        case "vector_db":
+            return Content(vector=_vector(asked, got))
+        case _:
+            return Content(data={"input": _without_frame(asked), "output": _without_frame(got)})
 
 
-def content_of_span(kind: str, attributes: Mapping[str, Any], events: Sequence[Event]) -> Content:
-    """Return what a span tells."""
-    if kind in _CALLS:
-        return Content(messages=messages_of(attributes, events, _INPUTS, _OUTPUTS))
-    if kind == "tool":
-        name = first(attributes, _TOOL_NAMES)
-        return Content(
-            tool={"name": name, "input": first(attributes, _TOOL_INPUTS), "result": first(attributes, _TOOL_RESULTS)}
-        )
-    if kind == "vector_db":
-        return Content(vector=_vector(attributes, events))
-    return Content(data={"input": first(attributes, _INPUTS), "output": first(attributes, _OUTPUTS)})
+def _messages(asked: Mapping[str, Any], answered: Any) -> list[dict[str, Any]]:
+    system = asked.get("system") or asked.get("instructions") or asked.get("systemInstruction")
+    said = next((asked[key] for key in _ASKED if asked.get(key)), None)
+    if isinstance(answered, dict):
+        answered = next((answered[key] for key in _ANSWERED if answered.get(key)), None)
+    return [
+        *messages_from(system, "system", "input"),
+        *messages_from(said, "user", "input"),
+        *messages_from(answered, "assistant", "output"),
+    ]
 
 
-def first(attributes: Mapping[str, Any], keys: Iterable[str]) -> Any:
-    """Return the first of some attributes that is there, read where it is JSON, or `None`."""
-    return next((unpacked(attributes[key]) for key in keys if attributes.get(key) not in (None, "")), None)
+def _without_frame(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in body.items() if key not in _FRAME}
 
 
-def nested(attributes: Mapping[str, Any], prefix: str) -> list[dict[str, Any]]:
-    """Return what stands under `prefix.0.…`, `prefix.1.…` as a list of mappings, by the rest of their names."""
-    found: dict[int, dict[str, Any]] = {}
-    for key, value in attributes.items():
-        if key.startswith(f"{prefix}."):
-            number, _, rest = key[len(prefix) + 1 :].partition(".")
-            if number.isascii() and number.isdigit() and rest:
-                found.setdefault(int(number), {})[rest] = value
-    return [found[number] for number in sorted(found)]
-
-
-def _vector(attributes: Mapping[str, Any], events: Sequence[Event]) -> dict[str, Any]:
-    collection = first(attributes, _COLLECTIONS) or next(
-        (value for key, value in attributes.items() if _COLLECTION.match(key)), None
-    )
+def _vector(asked: Mapping[str, Any], got: Mapping[str, Any]) -> dict[str, Any]:
+    found = got.get("matches", got.get("results"))
+    matches = [_match(one) for one in found if isinstance(one, dict)] if isinstance(found, list) else []
     return {
-        "operation": first(attributes, _OPERATIONS),
-        "database": first(attributes, _DATABASES),
-        "collection": collection,
-        "query": first(attributes, _QUERIES),
-        "top_k": first(attributes, _COUNTS),
-        "filter": first(attributes, _FILTERS),
-        "matches": [match_of(one) for one in _documents(attributes, events)][:_MAX_MATCHES],
+        "operation": asked.get("operation"),
+        "database": asked.get("databaseName"),
+        "collection": asked.get("collection") or asked.get("collectionId"),
+        "query": unpacked(asked.get("query") or asked.get("text")),
+        "top_k": asked.get("topK"),
+        "filter": asked.get("filter"),
+        "matches": matches[:_MAX_MATCHES],
     }
 
 
-def _documents(attributes: Mapping[str, Any], events: Sequence[Event]) -> Iterator[Mapping[str, Any]]:
-    for prefix in _DOCUMENTS:
-        yield from nested(attributes, prefix)
-    for key in _DOCUMENT_LISTS:
-        value = unpacked(attributes.get(key))
-        yield from (one for one in value if isinstance(one, dict)) if isinstance(value, list) else ()
-    yield from (event.attributes for event in events if event.name in _RESULT_EVENTS)
-
-
-def match_of(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one match of a query in the one form."""
-    identity, score = first(document, _IDS), first(document, _SCORES)
+def _match(document: Mapping[str, Any]) -> dict[str, Any]:
+    identity, score = document.get("id"), document.get("score")
     try:
         number = float(score) if score is not None and not isinstance(score, bool) else None
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = None
     return {
         "id": str(identity) if identity is not None else None,
-        "score": number if number is not None and abs(number) != float("inf") and number == number else None,  # noqa: PLR0124  # NaN
-        "text": first(document, _TEXTS),
-        "metadata": first(document, _METADATA),
+        "score": number if number is not None and math.isfinite(number) else None,
+        "text": _first(document, _TEXTS),
+        "metadata": unpacked(document.get("metadata")),
     }
+
+
+def _first(held: Mapping[str, Any], keys: Iterable[str]) -> Any:
+    return next((unpacked(held[key]) for key in keys if held.get(key) not in (None, "")), None)

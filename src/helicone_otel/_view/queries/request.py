@@ -9,14 +9,15 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from ... import _wire
 from ..._cli.calls import sent_headers
+from ..._records import Content as Everything
+from ..._records import Event, Facts, row_of
 from ..attributes import attributes_of
-from ..content import Content, Event, content_of_span
+from ..content import Content, content_of
 from ..redact import shown, shown_attributes, shown_resource
-from ..row_content import content_of_row
 from .numbers import colour_of, milliseconds
 from .traces import Traces
 
@@ -36,7 +37,7 @@ def request(traces: Traces, id_: str) -> dict[str, Any] | None:
         return None
     span = _Span(traces, row["trace"], row["span"]) if row["span"] is not None else None
     logged = connection.execute("SELECT data FROM logs WHERE id = ?", (id_,)).fetchone() if row["logged"] else None
-    content = _named(_content(row["kind"], span, json.loads(logged[0]) if logged else None), row["name"])
+    content = _named(_content(row, span, json.loads(logged[0]) if logged else None), row["name"])
     return {
         "id": row["id"],
         "session": {"id": row["session_id"], "name": row[2]},
@@ -66,14 +67,15 @@ _NO_SPAN: Final[Mapping[str, Any]] = {
 }
 
 
-def _content(kind: str, span: _Span | None, row: Mapping[str, Any] | None) -> Content:
-    """Return what the span tells, and where it tells nothing, the row."""
-    told = content_of_span(kind, span.attributes, span.events) if span is not None else Content()
-    if row is None:
+def _content(row: sqlite3.Row, span: _Span | None, logged: Mapping[str, Any] | None) -> Content:
+    """Return what the span tells, and where it tells nothing, the row that arrived."""
+    made = row_of(span.facts(row), Everything()) if span is not None else None
+    told = content_of(made.body) if made is not None else Content()
+    if logged is None:
         return told
-    logged = content_of_row(row)
+    other = content_of(logged)
     silent = [field for field in Content._fields if not _says(getattr(told, field))]
-    better = {field: getattr(logged, field) for field in silent if getattr(logged, field) is not None}
+    better = {field: getattr(other, field) for field in silent if getattr(other, field) is not None}
     return told._replace(**better)
 
 
@@ -108,9 +110,23 @@ class _Span:
         span = Span.FromString(data)
         self._traces = traces
         self._trace = trace
+        self._span = span
         self.attributes = attributes_of(span.attributes)
         self._resource = attributes_of(Resource.FromString(resource).attributes)
         self.events = [Event(one.name, one.time_unix_nano, attributes_of(one.attributes)) for one in span.events]
+
+    def facts(self, row: sqlite3.Row) -> Facts:
+        """Return the span with the label of its request, as rows are made from it."""
+        label = {
+            _wire.REQUEST_ID: row["id"],
+            _wire.SPAN_KIND: row["kind"],
+            _wire.SESSION_ID: row["session_id"],
+            _wire.SESSION_PATH: row["path"],
+        }
+        span = self._span
+        failed = span.status.code == Status.STATUS_CODE_ERROR
+        times = span.start_time_unix_nano, span.end_time_unix_nano
+        return Facts(span.name, self._scope, self.attributes | label, self.events, *times, failed, span.status.message)
 
     def data(self) -> dict[str, Any]:
         """Return what the span tells beside its content."""

@@ -51,7 +51,7 @@ class Looking:
 
     def check(self) -> None:
         """See that nothing went wrong, and that nobody else was asked for anything."""
-        assert self.wrong == []
+        assert self.wrong == [], self.wrong
         hosts = {urlsplit(url).hostname for url in self.asked if urlsplit(url).scheme in ("http", "https", "ws", "wss")}
         assert hosts <= {"127.0.0.1"}
 

@@ -56,6 +56,8 @@ def test_the_tree_is_walked_with_arrows(seeded: View, look: Looking) -> None:
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     expect(look.drawer).to_be_visible()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "drawer"
     page.keyboard.press("Escape")
     expect(look.drawer).to_be_hidden()
     assert page.evaluate("document.activeElement.id") == "tree"

@@ -3,6 +3,7 @@
 import { echarts } from "/parts/echarts/index.js";
 
 import { isDark, token, whenSchemeChanges } from "./colour.js";
+import { perFrame } from "./dom.js";
 
 const PAUSE = 80;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -15,7 +16,7 @@ export class Chart {
     element.setAttribute("role", "img");
     element.setAttribute("aria-label", label);
     this.chart = null;
-    new ResizeObserver(() => (this.chart ? this.chart.resize() : this.#draw())).observe(element);
+    new ResizeObserver(perFrame(() => (this.chart ? this.chart.resize() : this.#draw()))).observe(element);
     whenSchemeChanges(() => this.#draw());
   }
 

@@ -30,7 +30,7 @@ export class Drawer {
     return !this.element.hidden;
   }
 
-  async open(id, { focus = false } = {}) {
+  async open(id) {
     if (id === this.#shown && this.isOpen) return;
     this.#asked?.abort();
     this.#asked = new AbortController();
@@ -46,7 +46,6 @@ export class Drawer {
       if (error.name === "AbortError") return;
       this.#fillWith("Request", el("p.failure", {}, error.message));
     }
-    if (focus) this.element.focus();
   }
 
   close() {

@@ -15,7 +15,8 @@ const linkOf = ({ id, name }) => address.linkTo("/session", { id, name });
 
 export class SessionsTable {
   #table = null;
-  #isQuiet = false;
+  #next = null;
+  #running = null;
 
   /** @param {{loaded: Function, chosen: Function}} actions - called with the server's answer; with the rows that are ticked */
   constructor(element, actions) {
@@ -26,6 +27,7 @@ export class SessionsTable {
   /** Makes the table as the address says. */
   build() {
     this.#table?.destroy();
+    this.#next = this.#running = null;
     const parameters = address.read();
     const sort = parameters.get("sort") ?? SORTED;
     this.#table = table(this.element, {
@@ -45,6 +47,10 @@ export class SessionsTable {
       ajaxRequestFunc: (url, _config, request) => this.#ask(url, request),
       dataLoader: false,
     });
+    const { promise, resolve } = Promise.withResolvers();
+    this.#table.on("dataProcessed", resolve);
+    this.#table.on("dataLoadError", resolve);
+    this.#inTurn(() => promise);
     this.#table.on("rowSelectionChanged", (rows) => this.actions.chosen(rows));
     this.#table.on("rowClick", (event, row) => event.target.closest("a, input, .box") || location.assign(linkOf(row.getData())));
   }
@@ -62,20 +68,31 @@ export class SessionsTable {
   }
 
   /** Asks anew, from the first page. */
-  async restart() {
-    await this.#table.setPage(1);
+  restart() {
+    return this.#inTurn(() => this.#table.setPage(1));
   }
 
   /** Asks anew for what is shown. */
-  async refresh() {
-    if (this.#isQuiet) return;
-    this.#isQuiet = true;
-    const chosen = this.#table.getSelectedData().map((row) => row.key);
-    try {
+  refresh() {
+    return this.#inTurn(async () => {
+      const chosen = new Set(this.#table.getSelectedData().map((row) => row.key));
       await this.#table.replaceData();
-      this.#table.selectRow(chosen.filter((key) => this.#table.getRow(key)));
-    } finally {
-      this.#isQuiet = false;
+      this.#table.selectRow(this.#table.getRows().filter((row) => chosen.has(row.getData().key)));
+    });
+  }
+
+  /** Loads one after the other, and of what is asked for meanwhile only the last. */
+  #inTurn(load) {
+    this.#next = load;
+    this.#running ??= this.#run().finally(() => (this.#running = null));
+    return this.#running;
+  }
+
+  async #run() {
+    while (this.#next) {
+      const load = this.#next;
+      this.#next = null;
+      await load();
     }
   }
 }

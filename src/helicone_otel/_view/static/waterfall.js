@@ -35,7 +35,7 @@ export class Waterfall {
       draw();
       this.timeline.draw();
     });
-    new ResizeObserver(() => this.measure()).observe(this.scroller);
+    new ResizeObserver(perFrame(() => this.measure())).observe(this.scroller);
     this.selection.whenChanged((_chosen, cause) => this.#reveal(cause));
     this.window.whenChanged(() => this.#keep());
     byId("zoom-in").addEventListener("click", () => this.window.zoom(ZOOM));
@@ -92,7 +92,9 @@ export class Waterfall {
   // --- what is chosen -----------------------------------------------------------------------
 
   #chooseRow(row) {
-    if (row.request) this.actions.choose(row.request, this.tree);
+    // Chosen once more, it is gone to.
+    if (row.request && row.request.id === this.selection.request?.id) byId("drawer").focus();
+    else if (row.request) this.actions.choose(row.request, this.tree);
     else this.actions.choosePath(row.path, this.tree);
   }
 

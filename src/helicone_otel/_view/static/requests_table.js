@@ -5,7 +5,7 @@ import { count, duration, kind } from "./format.js";
 import { cell, number, pathCell, table } from "./table.js";
 import { line } from "./text.js";
 
-const HEIGHT = "min(60vh, 640px)";
+const HEIGHT = "min(56vh, 540px)";
 // Known, a height need not be measured.
 const ROW = 36;
 const BUFFER = 4 * ROW;
@@ -29,7 +29,8 @@ export class RequestsTable {
   }
 
   #rows() {
-    return this.model.requests.map((one) => ({ ...one, offset: one.start_ms - this.model.start, colour: this.model.hueOf(one.path) }));
+    const { start } = this.model;
+    return this.model.requests.map((one) => ({ ...one, offset: one.start_ms - start, colour: this.model.hueOf(one.path), tokens: tokensOf(one) }));
   }
 
   #build() {
@@ -40,8 +41,7 @@ export class RequestsTable {
       { field: "name", title: "Name", minWidth: 140, widthGrow: 2, formatter: cell((value, row) => this.#opener(value, row)) },
       number("duration_ms", "Duration", duration, { width: 104 }),
       number("ttft_ms", "First token", duration, { width: 104 }),
-      number("input_tokens", "Tokens in", count, { width: 100 }),
-      number("output_tokens", "out", count, { width: 80 }),
+      number("tokens", "Tokens", (value, row) => (value === null ? "" : `${count(row.input_tokens)} + ${count(row.output_tokens)}`), { width: 116, headerTooltip: "in + out" }),
       { field: "error", title: "Error", minWidth: 120, widthGrow: 1, formatter: cell((value) => (value === null ? "" : el("span.bad", {}, line(value, 80)))) },
     ];
     this.#table = table(this.element, { height: HEIGHT, rowHeight: ROW, renderVerticalBuffer: BUFFER, index: "id", columns, data: this.#rows(), initialSort: [{ column: "offset", dir: "asc" }] });
@@ -69,4 +69,8 @@ export class RequestsTable {
     }
     if (request && isElsewhere) this.#table.scrollToRow(request.id, "center", false).catch(() => {});
   }
+}
+
+function tokensOf({ input_tokens: input, output_tokens: output }) {
+  return input === null && output === null ? null : (input ?? 0) + (output ?? 0);
 }

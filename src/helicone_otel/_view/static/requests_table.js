@@ -1,6 +1,6 @@
 // The requests of a session as a table: what the timeline draws, in words and numbers.
 
-import { el } from "./dom.js";
+import { el, perFrame } from "./dom.js";
 import { count, duration, kind } from "./format.js";
 import { cell, number, pathCell, table } from "./table.js";
 import { line } from "./text.js";
@@ -35,21 +35,33 @@ export class RequestsTable {
 
   #build() {
     const columns = [
-      number("offset", "Start", (value) => `+${duration(value)}`, { width: 104 }),
-      { field: "path", title: "Path", minWidth: 220, widthGrow: 3, formatter: cell((value, row) => pathCell(value, row.colour)) },
+      number("offset", "Start", (value) => `+${duration(value)}`, { width: 92 }),
+      { field: "path", title: "Path", minWidth: 150, widthGrow: 3, formatter: cell((value, row) => pathCell(value, row.colour)) },
       { field: "kind", title: "Kind", width: 96, formatter: cell((value) => el("span.badge", {}, kind(value))) },
-      { field: "name", title: "Name", minWidth: 140, widthGrow: 2, formatter: cell((value, row) => this.#opener(value, row)) },
-      number("duration_ms", "Duration", duration, { width: 104 }),
-      number("ttft_ms", "First token", duration, { width: 104 }),
-      number("tokens", "Tokens", (value, row) => (value === null ? "" : `${count(row.input_tokens)} + ${count(row.output_tokens)}`), { width: 116, headerTooltip: "in + out" }),
-      { field: "error", title: "Error", minWidth: 120, widthGrow: 1, formatter: cell((value) => (value === null ? "" : el("span.bad", {}, line(value, 80)))) },
+      { field: "name", title: "Name", minWidth: 110, widthGrow: 2, formatter: cell((value, row) => this.#opener(value, row)) },
+      number("duration_ms", "Duration", duration, { width: 94 }),
+      number("ttft_ms", "First token", duration, { width: 94 }),
+      number("tokens", "Tokens", (value, row) => (value === null ? "" : `${count(row.input_tokens)} + ${count(row.output_tokens)}`), { width: 104, headerTooltip: "in + out" }),
+      { field: "error", title: "Error", minWidth: 90, widthGrow: 1, formatter: cell((value) => (value === null ? "" : el("span.bad", {}, line(value, 80)))) },
     ];
     this.#table = table(this.element, { height: HEIGHT, rowHeight: ROW, renderVerticalBuffer: BUFFER, index: "id", columns, data: this.#rows(), initialSort: [{ column: "offset", dir: "asc" }] });
     this.#table.on("rowClick", (_event, row) => this.choose(this.model.byId.get(row.getData().id), this));
     this.#table.on("tableBuilt", () => {
       this.#isBuilt = true;
+      this.#fit();
       this.#mark(true);
     });
+  }
+
+  /** Has the columns share the width anew when there is more or less of it, such as beside the drawer. */
+  #fit() {
+    let width = this.element.clientWidth;
+    const fitted = perFrame(() => {
+      if (!this.element.clientWidth || this.element.clientWidth === width) return;
+      width = this.element.clientWidth;
+      this.#table.redraw(true);
+    });
+    new ResizeObserver(fitted).observe(this.element);
   }
 
   #opener(value, row) {

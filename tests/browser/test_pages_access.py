@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from demo_view import NAME, ask
 from looking import Looking
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
     from helicone_otel._view.serve import View
 
-sync_api = pytest.importorskip("playwright.sync_api")
-expect = sync_api.expect
 pytestmark = pytest.mark.browser
 
 CONTRAST_OF_THINGS, CONTRAST_OF_TEXT = 3.0, 4.5

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from demo_view import NAME, ask
 from looking import Looking
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-sync_api = pytest.importorskip("playwright.sync_api")
-expect = sync_api.expect
 pytestmark = pytest.mark.browser
 
 

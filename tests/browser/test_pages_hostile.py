@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import pytest
 from demo_view import ask
 from looking import Looking
+from playwright.sync_api import expect
 
 from view_seed import request_of, settle, span
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from helicone_otel._view.serve import View
 
-sync_api = pytest.importorskip("playwright.sync_api")
-expect = sync_api.expect
 pytestmark = pytest.mark.browser
 
 ATTACKS = {

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from view_seed import request_of, review, settle
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
     from helicone_otel._view.serve import View
 
-sync_api = pytest.importorskip("playwright.sync_api")
-expect = sync_api.expect
 pytestmark = pytest.mark.browser
 
 

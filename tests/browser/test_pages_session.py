@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from demo_view import NAME, ask
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from looking import Looking
 
     from helicone_otel._view.serve import View
 
-sync_api = pytest.importorskip("playwright.sync_api")
-expect = sync_api.expect
 pytestmark = pytest.mark.browser
 
 # The colour at a place of a canvas, as `#rrggbb`.

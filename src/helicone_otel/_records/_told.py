@@ -36,6 +36,9 @@ class Told:
         facts: The span.
         kind: Its kind.
         content: Which content may leave.
+
+    Attributes:
+        attributes: The span's.
     """
 
     def __init__(self, facts: Facts, kind: str, content: Content) -> None:
@@ -48,6 +51,11 @@ class Told:
         self._withheld = content.withheld(kind)
         self._shape = shape_of(tuple(self.attributes))
         self._places = self._shape.places
+
+    @property
+    def each(self) -> tuple[Told, ...]:
+        """What each span of the call tells; the one that stands for it comes first."""
+        return (self,)
 
     def knows(self, fact: str) -> bool:
         """Tell whether a fact has a place on the span."""

@@ -107,7 +107,8 @@ def call_of(told: Told, failure: Failure | None) -> Call:
 def _provider(told: Told, model: str) -> tuple[str, Endpoint]:
     """Return who was called: as the span says, or if it says nothing, whose model it is."""
     return _endpoint(
-        tuple(name[:_MAX_NAME] for name in told.all("provider") if isinstance(name, str)), model[:_MAX_NAME]
+        tuple([name[:_MAX_NAME] for name in told.given("provider") if name and isinstance(name, str)]),
+        model[:_MAX_NAME],
     )
 
 

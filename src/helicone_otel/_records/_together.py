@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from typing import Any, Final
 
 from ._content import Content
@@ -59,8 +58,21 @@ class Together(Told):
         """Return when the first event was that stands for a fact, on the first span that has one."""
         return next((time for told in self.each if (time := told.time_of(fact)) is not None), None)
 
-    def _given(self, fact: str) -> Iterable[Any]:
-        return chain.from_iterable(told._given(fact) for told in self._tellers(fact))  # noqa: SLF001  # its own class
+    def given(self, fact: str) -> Iterable[Any]:
+        """Return what the places of a fact hold on the first span that tells it."""
+        return self.all(fact)
+
+    def text(self, fact: str) -> str:
+        """Return a fact as a text, empty if there is none."""
+        return next(filter(None, (told.text(fact) for told in self._tellers(fact))), "")
+
+    def whole(self, fact: str) -> int | None:
+        """Return a fact as a number that is whole and not negative."""
+        return next((found for told in self._tellers(fact) if (found := told.whole(fact)) is not None), None)
+
+    def number(self, fact: str) -> float | int | None:
+        """Return a fact as a finite number."""
+        return next((found for told in self._tellers(fact) if (found := told.number(fact)) is not None), None)
 
     def _tellers(self, fact: str) -> tuple[Told, ...]:
         return self.each[:1] if fact in _OWN else self.each

@@ -46,9 +46,10 @@ class Usage(NamedTuple):
 
 def usage_of(told: Told) -> Usage:
     """Return the tokens of a call, all by one count: not everybody counts those of the cache among the input's."""
-    counted = [_counted(one) for one in told.each]
+    if len(told.each) == 1:
+        return _counted(told)
     # The first of those that know most.
-    return counted[0] if len(counted) == 1 else max(counted, key=lambda usage: _is_known(usage.input, usage.output))
+    return max(map(_counted, told.each), key=lambda usage: _is_known(usage.input, usage.output))
 
 
 def _is_known(*counts: int | None) -> int:

@@ -57,11 +57,12 @@ def _is_known(*counts: int | None) -> int:
 
 
 def _counted(told: Told) -> Usage:
-    objects = [_inside(value) for value in told.all("usage") if isinstance(value, dict)]
     known = told.tokens()
-    for fact, names in _USAGE.items() if objects else ():
-        if known.get(fact) is None:
-            known[fact] = _in_objects(objects, *names)
+    if told.knows("usage"):
+        objects = [_inside(value) for value in told.all("usage") if isinstance(value, dict)]
+        for fact, names in _USAGE.items() if objects else ():
+            if known.get(fact) is None:
+                known[fact] = _in_objects(objects, *names)
     given, said, total, *more = map(known.get, _USAGE)
     if total is None and given is not None:
         total = given + (said or 0)

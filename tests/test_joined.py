@@ -116,7 +116,8 @@ def test_rows_of_the_anthropic_sdks_spans_say_what_its_instrumentation_recorded(
     of_the_sdk = [rows[row_id] for row_id, span in ids.items() if span.scope == SDK]
     assert [_messages(row) for row in of_the_sdk] == [HI] * 7
     calls = [row for row in of_the_sdk if row.request.get("tools")]
-    assert [row.response["content"][-1]["input"] for row in calls] == [{"city": "Paris"}]
+    use = {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {"city": "Paris"}}
+    assert [row.response["content"] for row in calls] == [[use]]
     others = [row for row in of_the_sdk if not row.failed and row not in calls]
     assert [_answers(row) for row in others] == [["Hello from fake"]] * 5
 

@@ -172,7 +172,8 @@ def _with_more(value: dict[str, Any], parts: list[Part]) -> list[Part]:
     after = [call_of_tool(call) for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
     if isinstance(legacy := read(value.get("function_call")), dict):
         after.append(call_of_tool(legacy))
-    return [*before, *parts, *after]
+    told = {part.id for part in parts if part.kind == "call" and part.id}
+    return [*before, *parts, *(call for call in after if call.id not in told)]
 
 
 def _is_item(value: dict[str, Any]) -> bool:

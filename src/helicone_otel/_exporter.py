@@ -6,7 +6,7 @@ import atexit
 import math
 import time
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -17,6 +17,7 @@ from . import _wire
 from ._client import Client, Parcel
 from ._endpoint import check_transport, checked_endpoint, checked_key, default_endpoint
 from ._guard import swallow, warn_once
+from ._joined import wrappers_among
 from ._limits import Limits
 from ._memory import Generations
 from ._records import Content, Event, Facts, encoded, row_of
@@ -31,6 +32,8 @@ _FULL: Final = "A row was not logged to Helicone: the queue is full (OTEL_BSP_MA
 _AT_EXIT: Final = 10.0
 # Of so many rows it is remembered that they were logged.
 _MAX_LOGGED: Final = 16_384
+# No framework has so many layers that tell of one call.
+_MAX_WRAPPERS: Final = 8
 
 KeyFor = Callable[[Session], str | None]
 
@@ -93,30 +96,37 @@ class HeliconeSpanExporter(SpanExporter):
         """Take the spans that are calls which no gateway saw; they are sent soon. Never raises."""
         if self._stopped:
             return SpanExportResult.FAILURE
-        for span in spans:
+        ended = [settled(span, self._registry) for span in spans]
+        logged = [span for span in ended if isinstance(span, SettledSpan) and span.logged]
+        wrappers = wrappers_among(self._registry, ended) if logged else {}
+        for span in logged:
             try:
-                ended = settled(span, self._registry)
-                if isinstance(ended, SettledSpan) and ended.logged:
-                    self._log(ended, dict(ended.attributes or {}))
+                self._log(span, dict(span.attributes or {}), wrappers.get(span.context.span_id, ()))
             except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same
                 swallow("log exporter", error)
         return SpanExportResult.SUCCESS
 
-    def log(self, span: ReadableSpan, outcome: Outcome | None) -> None:
-        """Take a span of which it is known what became of it, if a row is to be made of it. Never raises."""
+    def log(self, span: ReadableSpan, outcome: Outcome | None, wrappers: Sequence[ReadableSpan] = ()) -> None:
+        """Take a span of which it is known what became of it, if a row is to be made of it. Never raises.
+
+        Args:
+            span: The span.
+            outcome: What became of it.
+            wrappers: Spans that tell of the same call; what the span lacks is taken from them.
+        """
         try:
             if outcome is not None and outcome.logged and not self._stopped:
-                self._log(span, settled_attributes(span, outcome))
+                self._log(span, settled_attributes(span, outcome), wrappers)
         except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same
             swallow("log exporter", error)
 
-    def _log(self, span: ReadableSpan, attributes: dict[str, object]) -> None:
+    def _log(self, span: ReadableSpan, attributes: dict[str, object], wrappers: Sequence[ReadableSpan]) -> None:
         if attributes.get(_wire.SPAN_KIND) not in self._kinds:
             return
         if self._client.is_full:  # before the work of making a row
             warn_once(_FULL)
             return
-        row = row_of(_facts(span, attributes), self._content)
+        row = row_of(_facts(span, attributes, wrappers), self._content)
         if row is None:
             warn_once("A span could not be made a row of Helicone's log.")
             return
@@ -204,7 +214,7 @@ def _content(settings: Settings) -> Content:
     return Content(inputs=allowed["inputs"], outputs=allowed["outputs"])
 
 
-def _facts(span: ReadableSpan, attributes: dict[str, object]) -> Facts:
+def _facts(span: ReadableSpan, attributes: Mapping[str, object], wrappers: Sequence[ReadableSpan] = ()) -> Facts:
     scope = span.instrumentation_scope
     return Facts(
         name=span.name,
@@ -215,4 +225,5 @@ def _facts(span: ReadableSpan, attributes: dict[str, object]) -> Facts:
         end=span.end_time or 0,
         failed=span.status.status_code is StatusCode.ERROR,
         reason=span.status.description or "",
+        wrappers=tuple(_facts(wrapper, wrapper.attributes or {}) for wrapper in wrappers[:_MAX_WRAPPERS]),
     )

@@ -12,9 +12,11 @@ import threading
 import time
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 from ._guard import swallow, warn_once
+from ._joined import Joined, Joining
 from ._lineage import Entry
 from ._registry import Registry
 
@@ -23,13 +25,15 @@ if TYPE_CHECKING:
 
     from ._exporter import HeliconeSpanExporter
 
+_T = TypeVar("_T")
 _pid = os.getpid
 
 
 class Log:
     """Collects the spans of which rows are to be made.
 
-    As many spans as rows wait at most; those that come then are counted and dropped.
+    As many spans as rows wait at most; those that come then are counted and dropped. One whose wrapper has not
+    ended is held back, for as long as spans wait anyway.
 
     Args:
         registry: Hands them over.
@@ -44,6 +48,7 @@ class Log:
         self._limit = self._batch = 0
         self._delay = 0.0
         self._waiting: deque[tuple[ReadableSpan, Entry]] = deque()
+        self._ready: deque[Joined] = deque()
         self._begin()
         weak = weakref.WeakMethod(self._leave)
         atexit.register(lambda: (leave := weak()) and leave())
@@ -55,6 +60,8 @@ class Log:
         """Begin with nothing: at first, and in a child that was forked, whose parent logs what it had."""
         self._pid = _pid()
         self._waiting.clear()
+        self._ready.clear()
+        self._joining = Joining(self._registry, self._batch)
         self._awake = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -69,6 +76,7 @@ class Log:
         if exporter is not None:
             limits = exporter.limits
             self._limit, self._batch, self._delay = limits.queue, limits.batch, limits.delay / 1000
+            self._joining.limit = self._batch
         self.exporter = exporter
         self._registry.log = self._put if exporter is not None else None
         self._registry.flush_log = self.flush if exporter is not None else None
@@ -98,22 +106,22 @@ class Log:
     def _work(self) -> None:
         awake = self._awake
         while awake is self._awake:
-            awake.wait(self._delay)
+            awake.wait(self._joining.wait(self._delay))
             awake.clear()
             if self.exporter is not None:
-                self._take_all(self.exporter)
+                self._take(self.exporter, self._delay)
 
     def _take_all(self, exporter: HeliconeSpanExporter) -> None:
-        """Make rows of what waits now."""
-        for _ in range(len(self._waiting)):
+        """Make rows of all that is there now."""
+        self._take(exporter, 0)
+
+    def _take(self, exporter: HeliconeSpanExporter, patience: float) -> None:
+        """Make rows of what waits now, but for what has wrappers and has not been held so long (in seconds)."""
+        with self._lock:
+            self._ready.extend(self._joining.take(_popped(self._waiting), patience))
+        for span, entry, wrappers in _popped(self._ready):
             try:
-                span, entry = self._waiting.popleft()
-            except IndexError:
-                return  # another thread is at it
-            try:
-                ids = span.get_span_context()
-                if ids is not None and ids.trace_flags.sampled:
-                    exporter.log(span, self._registry.outcome_later(entry, span))
+                exporter.log(span, self._registry.outcome_later(entry, span), wrappers)
             except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same
                 swallow("log", error)
 
@@ -135,6 +143,15 @@ class Log:
 
     def _leave(self) -> None:
         """Log what is there as the interpreter ends, also where no provider is shut down."""
-        if self.exporter is not None and self._waiting:
+        if self.exporter is not None and (self._waiting or self._joining):
             self._take_all(self.exporter)
             self.exporter.finish()
+
+
+def _popped(waiting: deque[_T]) -> Iterator[_T]:
+    """Yield what is there now; another thread may be at it as well."""
+    for _ in range(len(waiting)):
+        try:
+            yield waiting.popleft()
+        except IndexError:
+            return

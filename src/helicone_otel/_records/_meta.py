@@ -89,6 +89,8 @@ def _session(
 
 def _text(value: object) -> str:
     """Return an attribute of a label as a text, no more of it than leaves."""
+    if type(value) is str:  # most are
+        return value[: 4 * _wire.MAX_PATH]
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value) if isinstance(value, float) or abs(value) < _LATEST else ""
     return value[: 4 * _wire.MAX_PATH] if isinstance(value, str) else ""

@@ -115,13 +115,13 @@ class Outbox:
         with self._changed:
             while not self._closed:
                 now = time.monotonic()
+                if until is not None and (now >= until or not self._rows):
+                    return None
                 lane = self._open_lane(now)
                 if lane is not None:
                     lane.tries = lane.failed > 0
                     self._queued -= 1
                     return lane.waiting.popleft()
-                if until is not None and (now >= until or not self._rows):
-                    return None
                 self._wait(now, until)
             return None
 

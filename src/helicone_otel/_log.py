@@ -7,6 +7,7 @@ hands over those that may become rows, and all further work is a thread's.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
 import time
@@ -14,6 +15,7 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING
 
+from ._client import out_of_sight
 from ._guard import swallow, warn_once
 from ._lineage import Entry
 from ._registry import Registry
@@ -44,6 +46,8 @@ class Log:
         self._limit = self._batch = 0
         self._delay = 0.0
         self._waiting: deque[tuple[ReadableSpan, Entry]] = deque()
+        # Those that were replaced and still have rows: kept, because as the app ends theirs are sent, too.
+        self._leaving: list[HeliconeSpanExporter] = []
         self._begin()
         weak = weakref.WeakMethod(self._leave)
         atexit.register(lambda: (leave := weak()) and leave())
@@ -56,7 +60,8 @@ class Log:
         self._pid = _pid()
         self._waiting.clear()
         self._awake = threading.Event()
-        self._lock = threading.Lock()
+        # An object that is collected meanwhile may end a span.
+        self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
 
     def switch(self, exporter: HeliconeSpanExporter | None) -> None:
@@ -66,6 +71,7 @@ class Log:
             return
         if before is not None:
             self._take_all(before)
+            self._leaving = [*self._still_leaving(), before]
         if exporter is not None:
             limits = exporter.limits
             self._limit, self._batch, self._delay = limits.queue, limits.batch, limits.delay / 1000
@@ -88,34 +94,51 @@ class Log:
         if len(waiting) >= self._batch and not self._awake.is_set():
             self._awake.set()
 
+    def _still_leaving(self) -> list[HeliconeSpanExporter]:
+        return [exporter for exporter in self._leaving if exporter.waiting]
+
     def _start(self) -> None:
-        with self._lock:
+        # Where the interpreter ends no thread can be started, and where there are too many not now.
+        with self._lock, contextlib.suppress(RuntimeError):
             if self._thread is None:
                 thread = threading.Thread(target=self._work, name="helicone-otel-rows", daemon=True)
-                self._thread = thread
                 thread.start()
+                self._thread = thread
 
     def _work(self) -> None:
         awake = self._awake
-        while awake is self._awake:
-            awake.wait(self._delay)
-            awake.clear()
-            if self.exporter is not None:
-                self._take_all(self.exporter)
+        try:
+            while awake is self._awake:
+                awake.wait(self._delay)
+                awake.clear()
+                if (exporter := self.exporter) is None:
+                    break
+                self._take_all(exporter)
+        finally:  # a hook of the user's may end a thread
+            with self._lock:
+                if awake is self._awake:
+                    self._thread = None
+        if self.exporter is not None and self._waiting:  # something is logged again, just now
+            self._start()
 
     def _take_all(self, exporter: HeliconeSpanExporter) -> None:
         """Make rows of what waits now."""
-        for _ in range(len(self._waiting)):
-            try:
-                span, entry = self._waiting.popleft()
-            except IndexError:
-                return  # another thread is at it
-            try:
-                ids = span.get_span_context()
-                if ids is not None and ids.trace_flags.sampled:
-                    exporter.log(span, self._registry.outcome_later(entry, span))
-            except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same
-                swallow("log", error)
+        if self._waiting:
+            with out_of_sight():  # or what hooks call would become rows, for which they are called again
+                for _ in range(len(self._waiting)):
+                    self._take_one(exporter)
+
+    def _take_one(self, exporter: HeliconeSpanExporter) -> None:
+        try:
+            span, entry = self._waiting.popleft()
+        except IndexError:
+            return  # another thread is at it
+        try:
+            ids = span.get_span_context()
+            if ids is not None and ids.trace_flags.sampled:
+                exporter.log(span, self._registry.outcome_later(entry, span))
+        except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same
+            swallow("log", error)
 
     def flush(self, milliseconds: int | None) -> bool:
         """Log what is there; tell whether all of it arrived, or was refused for good, within a time.
@@ -126,12 +149,13 @@ class Log:
         exporter = self.exporter
         if exporter is None:
             return True
-        if milliseconds is None:
-            self._take_all(exporter)
-            return exporter.finish()
-        end = time.monotonic() + milliseconds / 1000
+        end = time.monotonic() + (milliseconds or 0) / 1000
         self._take_all(exporter)
-        return exporter.force_flush(int(max(end - time.monotonic(), 0) * 1000))
+        done = True
+        for each in (exporter, *self._still_leaving()):
+            left = int(max(end - time.monotonic(), 0) * 1000)
+            done = (each.finish() if milliseconds is None else each.force_flush(left)) and done
+        return done
 
     def _leave(self) -> None:
         """Log what is there as the interpreter ends, also where no provider is shut down."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -566,6 +568,40 @@ def test_keys_and_folders_are_not_shown(view: Asked) -> None:
     for secret in ("abcdefghijk", "sk-helicone", "password123", "secret-project"):
         assert secret not in shown
     assert "app.py" in shown
+
+
+def test_keys_in_errors_headers_and_texts_of_json_are_not_shown(view: Asked) -> None:
+    secrets = {
+        "llm.headers": "{'anything': 'hidden-by-its-name'}",
+        "llm.invocation_parameters": json.dumps(
+            {"extra_headers": {"api-key": "hidden-in-json-1", "X-Api-Key": ["hidden-in-json-2"], "Accept": "seen-1"}}
+        ),
+        "gen_ai.tool.call.arguments": json.dumps(
+            json.dumps({"Authorization": "Basic hidden-in-json-3", "q": "seen-2"})
+        ),
+        "helicone.property.api_key": "hidden-in-properties",
+        "gen_ai.conversation.id": "c",
+    }
+    secrets["error.type"] = "Incorrect API key: sk-hidden-in-the-status"
+    view.take(span(1, 1, attributes={**TOOL, **secrets}))
+    view.log(
+        posted_row("c", "/row", "shop", answered={"error": {"message": "Incorrect API key: sk-hidden-in-the-row"}})
+    )
+    requests = [view.request(one["id"]) for one in view.session("c")["requests"]]
+    shown = json.dumps([requests, view.session("c"), view.get("sessions")])
+
+    assert "hidden-" not in shown
+    assert [len(requests), *("seen-1" in shown, "seen-2" in shown)] == [2, True, True]
+
+
+def test_no_text_makes_the_search_for_keys_take_longer_than_it_is_long() -> None:
+    # Quadratic, each of these would keep the whole process busy for minutes.
+    program = """
+from helicone_otel._view.redact import shown_attributes
+for text in ("//" + "a:" * 100_000, "/" * 200_000, "/a:" * 66_000, "'a" * 99_000, "'" + "a." * 99_000):
+    shown_attributes({"exception.stacktrace": text, "'api_key'" + text: "x", "q": "'api_key'" + " " * 190_000})
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
 
 
 def test_answers_can_stand_in_a_page_as_they_are(view: Asked) -> None:

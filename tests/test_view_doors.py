@@ -430,6 +430,35 @@ def test_who_comes_when_too_much_waits_is_told_to_try_again(view: Asked, monkeyp
     assert post(view, BODY).status == 200
 
 
+def test_who_no_longer_waits_for_what_was_written_keeps_nobody_else_waiting() -> None:
+    kept = Store()
+    gate = threading.Event()
+    kept.write(lambda _: gate.wait(10))
+    gone, other = kept.write(lambda _: 1), kept.write(lambda _: 2)
+    assert gone.cancel()
+    gate.set()
+
+    assert (other.result(10), kept.write(lambda _: 3).result(10)) == (2, 3)
+    kept.close()
+
+
+def test_threads_that_come_and_go_leave_no_connection_open() -> None:
+    kept = Store()
+    found = set()
+
+    def look() -> None:
+        with kept.reading() as connection:
+            found.add(id(connection))
+
+    for _ in range(10):
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+
+    assert len(found) == 1
+    kept.close()
+
+
 def test_a_second_view_of_the_same_file_says_what_is_wrong(tmp_path: Path) -> None:
     first = Store(tmp_path / "view.db")
     with pytest.raises(StoreError) as raised:

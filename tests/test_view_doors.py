@@ -8,6 +8,7 @@ import json
 import socket
 import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -101,12 +102,17 @@ def test_the_sdks_own_exporters_are_understood(view: Asked, protocol: str) -> No
         (gzip.compress(BODY), PROTOBUF | GZIP, 200),
         (HEX_JSON, JSON, 200),
         (gzip.compress(HEX_JSON), {"Content-Type": "application/json; charset=utf-8"} | GZIP, 200),
+        (gzip.compress(BODY[:40]) + gzip.compress(BODY[40:]), PROTOBUF | GZIP, 200),
+        (gzip.compress(BODY) + b"no gzip", PROTOBUF | GZIP, 400),
+        (gzip.compress(BODY) + gzip.compress(b"") * 16, PROTOBUF | GZIP, 400),
+        (b"", PROTOBUF | GZIP, 400),
         (b"", PROTOBUF, 200),
         (b"\xff\xff", PROTOBUF, 400),
         (b"{", JSON, 400),
         (b"[]", JSON, 400),
         (b'{"resourceSpans": [{"scopeSpans": 7}]}', JSON, 400),
         (b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "xyz"}]}]}]}', JSON, 400),
+        (b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"kind": 1e400}]}]}]}', JSON, 400),
         (b"[" * 100_000, JSON, 400),
         (BODY, PROTOBUF | GZIP, 400),
         (gzip.compress(BODY)[:-9], PROTOBUF | GZIP, 400),
@@ -166,6 +172,16 @@ def test_a_head_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
         with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as client:
             client.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000)
             assert client.recv(1024).startswith(b"HTTP/1.1 400")
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as client:
+            whole = f"GET /api/status HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode()
+            # The rest of a second head comes in time, that of a third does not.
+            for piece in (whole, whole[:9], whole[9:]):
+                client.sendall(piece)
+                time.sleep(0.05)
+            time.sleep(0.3)
+            assert client.recv(1 << 16).count(b"HTTP/1.1 200") == 2
+            client.sendall(whole[:9])
+            assert client.recv(1024) == b""
         assert ask(one.view.url).status == 200
 
 
@@ -300,6 +316,8 @@ def test_every_answer_forbids_inline_and_foreign_scripts(view: Asked, path: str)
         "/parts/echarts/../echart.py",
         "/parts/os/x.js",
         "/static/",
+        "/static/%00.js",
+        "/parts/echarts/%00.js",
     ],
 )
 def test_no_other_file_can_be_had(view: Asked, path: str) -> None:

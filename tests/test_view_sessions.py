@@ -570,6 +570,13 @@ def test_keys_and_folders_are_not_shown(view: Asked) -> None:
     assert "app.py" in shown
 
 
+def test_a_path_by_hand_is_as_long_as_a_path_may_be(view: Asked) -> None:
+    label = {"helicone.session.id": "c", "helicone.session.path": "a/" * 3000, "helicone.span.kind": "llm"}
+    view.take(span(1, 1, attributes={**CHAT, **label}))
+
+    assert view.requests("c") == [("/a" * 16, "llm", "m")]
+
+
 def test_keys_in_errors_headers_and_texts_of_json_are_not_shown(view: Asked) -> None:
     secrets = {
         "llm.headers": "{'anything': 'hidden-by-its-name'}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
@@ -97,7 +96,7 @@ def from_document(document: object) -> Batch:
         # https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
         _recode_ids(document)
         ParseDict(document, request, ignore_unknown_fields=True)
-    except (ParseError, ValueError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
+    except (ParseError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise MalformedError("no ExportTraceServiceRequest of OTLP in JSON") from error
     return of_request(request)
 

@@ -570,6 +570,24 @@ def test_keys_and_folders_are_not_shown(view: Asked) -> None:
     assert "app.py" in shown
 
 
+def test_of_very_many_properties_some_are_shown_and_nothing_else_is_pushed_out(view: Asked) -> None:
+    properties = [{f"helicone.property.{number}-{key}": "v" for key in range(300)} for number in range(5)]
+    label = {"gen_ai.conversation.id": "c", "user.id": "ann"}
+    view.take(*(span(1, 1 + number, attributes={**CHAT, **label, **held}) for number, held in enumerate(properties)))
+    (one,) = view.get("sessions")["sessions"]
+
+    assert (one["users"], one["services"]) == (["ann"], ["shop"])
+    assert list(one["properties"].values()) == [["v"]] * 64
+
+
+def test_a_span_that_does_not_know_when_it_began_does_not_begin_in_1970(view: Asked) -> None:
+    label = {"gen_ai.conversation.id": "c"}
+    unknown = span(1, 2, attributes={**CHAT, **label}, epoch=0, length=0) | {"end_time_unix_nano": EPOCH + 5_000_000}
+    view.take(span(1, 1, attributes={**CHAT, **label}, epoch=EPOCH, length=9), unknown)
+
+    assert view.session("c")["session"]["duration_ms"] == 9.0
+
+
 def test_a_path_by_hand_is_as_long_as_a_path_may_be(view: Asked) -> None:
     label = {"helicone.session.id": "c", "helicone.session.path": "a/" * 3000, "helicone.span.kind": "llm"}
     view.take(span(1, 1, attributes={**CHAT, **label}))

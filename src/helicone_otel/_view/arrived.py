@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
@@ -128,7 +129,8 @@ def _has_ids(span: Span) -> bool:
 
 
 def _arrived(span: Span, scope: str, resource: bytes) -> Arrived:
-    start = min(span.start_time_unix_nano, _MAX_TIME)
+    # 0 says that nobody knows: https://github.com/open-telemetry/opentelemetry-proto (trace.proto)
+    start = min(span.start_time_unix_nano or span.end_time_unix_nano or time.time_ns(), _MAX_TIME)
     return Arrived(
         trace=span.trace_id.hex(),
         span=span.span_id.hex(),

@@ -588,6 +588,12 @@ def test_a_span_that_does_not_know_when_it_began_does_not_begin_in_1970(view: As
     assert view.session("c")["session"]["duration_ms"] == 9.0
 
 
+def test_scopes_without_a_name_are_nothing_to_complain_of(view: Asked, caplog: pytest.LogCaptureFixture) -> None:
+    view.take(span(1, 1, attributes={**CHAT, "gen_ai.conversation.id": "c"}, scope=""))
+
+    assert (view.requests("c"), caplog.messages) == ([("/chat", "llm", "m")], [])
+
+
 def test_a_path_by_hand_is_as_long_as_a_path_may_be(view: Asked) -> None:
     label = {"helicone.session.id": "c", "helicone.session.path": "a/" * 3000, "helicone.span.kind": "llm"}
     view.take(span(1, 1, attributes={**CHAT, **label}))

@@ -68,9 +68,13 @@ VARIABLES: Final = (
     Variable("OTEL_COLLECTOR_MEMORY_PERCENT", "75", "Of the memory that there is; above it clients must wait."),
     Variable("OTEL_COLLECTOR_MAX_SERIES", "2000", "Series of one metric of one service, at most."),
     Variable("OTEL_COLLECTOR_METRICS_INTERVAL", "15s", "Between two states of the metrics."),
-    Variable("HELICONE_SESSION_NAME", "", "Name of sessions that have none, before `service.namespace` and `.name`."),
+    Variable(
+        "HELICONE_SESSION_NAME",
+        "",
+        "Name of sessions that have none, before `service.namespace` and `.name`. Without quotes and backslashes.",
+    ),
     Variable("HELICONE_SESSION_FALLBACK", "none", "`trace`: calls without a session get their trace's id as one."),
-    Variable("HELICONE_SESSION_SAMPLING_RATIO", "1", "Share of sessions that is sent on, whole: `0.25`."),
+    Variable("HELICONE_SESSION_SAMPLING_RATIO", "1", "Share of sessions that is sent on, whole: `0.25`, no `1e-3`."),
     Variable("HELICONE_OTLP", "off", "`on`: requests go to Helicone's OTLP door as well."),
     Variable("HELICONE_API_KEY", "", "For that."),
     Variable(

@@ -114,6 +114,7 @@ def test_the_sdks_own_exporters_are_understood(view: Asked, protocol: str) -> No
         (b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "xyz"}]}]}]}', JSON, 400),
         (b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"kind": 1e400}]}]}]}', JSON, 400),
         (b"[" * 100_000, JSON, 400),
+        (gzip.compress(b'{"resourceSpans":[%s{}]}' % (b"{}," * 2_000_000)), JSON | GZIP, 400),
         (BODY, PROTOBUF | GZIP, 400),
         (gzip.compress(BODY)[:-9], PROTOBUF | GZIP, 400),
         (gzip.compress(bytes(bodies.MAX_BODY + 1)), PROTOBUF | GZIP, 413),

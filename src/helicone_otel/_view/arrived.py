@@ -19,6 +19,9 @@ _SPAN_BYTES: Final = 8
 _MAX_NAME: Final = 1024
 # SQLite's whole numbers have a sign; that is the year 2262.
 _MAX_TIME: Final = 2**63 - 1
+# An empty one takes three bytes here, and in memory a hundred times that. Of spans that say something, a body of the
+# size that is taken holds fewer.
+MAX_OBJECTS: Final = 2_000_000
 
 
 class MalformedError(ValueError):
@@ -76,6 +79,8 @@ def from_json(body: bytes) -> Batch:
     Raises:
         MalformedError: It is none.
     """
+    if body.count(b"{") + body.count(b"[") > MAX_OBJECTS:
+        raise MalformedError(f"more than {MAX_OBJECTS} objects and lists")
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:

@@ -319,8 +319,8 @@ def test_a_tenant_that_is_to_wait_holds_up_no_other(
         client.put(parcel(number, fake.url))
         client.put(parcel(100 + number, fake.url, key=OTHER_KEY))
 
-    wait_for(lambda: ids(fake) == list(range(1, 21)))
-    assert client.rows == 21
+    wait_for(lambda: client.rows == 21)
+    assert ids(fake) == list(range(1, 21))
     shown = [value for request in fake.requests("log") for name, value in request.headers if name == "Authorization"]
     assert shown.count(f"Bearer {OTHER_KEY}") == 1
 

@@ -106,7 +106,9 @@ class Log:
     def _work(self) -> None:
         awake = self._awake
         while awake is self._awake:
-            awake.wait(self._joining.wait(self._delay))
+            with self._lock:
+                patience = self._joining.wait(self._delay)
+            awake.wait(patience)
             awake.clear()
             if self.exporter is not None:
                 self._take(self.exporter, self._delay)
@@ -117,8 +119,11 @@ class Log:
 
     def _take(self, exporter: HeliconeSpanExporter, patience: float) -> None:
         """Make rows of what waits now, but for what has wrappers and has not been held so long (in seconds)."""
-        with self._lock:
-            self._ready.extend(self._joining.take(_popped(self._waiting), patience))
+        try:
+            with self._lock:
+                self._ready.extend(self._joining.take(_popped(self._waiting), patience))
+        except Exception as error:  # noqa: BLE001  # the thread must live on
+            swallow("log", error)
         for span, entry, wrappers in _popped(self._ready):
             try:
                 exporter.log(span, self._registry.outcome_later(entry, span), wrappers)

@@ -108,6 +108,7 @@ def test_without_an_instrumentation_the_call_that_carries_nothing_names_the_reas
     assert [level for level, text in checks(done)["requests"] if text.startswith("anthropic")] == ["ok"]
 
 
+@pytest.mark.slow
 def test_under_the_launcher_it_sees_the_launchers_options() -> None:
     launcher = (
         str(SCRIPTS / "opentelemetry-instrument"),

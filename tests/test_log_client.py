@@ -205,6 +205,7 @@ def test_a_redirect_is_not_followed(fake: FakeHelicone, client: Client, caplog: 
         ("-1", None),
         ("soon", None),
         ("", None),
+        ("Fri, 27 Nov 2026 10:00:07 +99999999999999999999", None),
         (None, None),
     ],
 )
@@ -247,7 +248,7 @@ def test_what_is_in_stays_in_and_what_does_not_fit_is_not_taken() -> None:
 
     assert [box.put(parcel(number)) for number in range(5)] == [True, True, True, False, False]
     assert (len(box), box.is_full) == (3, True)
-    first = box.take(0)
+    first = box.take()
     assert first is not None
     assert first.id == parcel(0).id
     assert not box.put(parcel(5))  # one on its way still counts
@@ -319,8 +320,8 @@ def test_a_tenant_that_is_to_wait_holds_up_no_other(
         client.put(parcel(number, fake.url))
         client.put(parcel(100 + number, fake.url, key=OTHER_KEY))
 
-    wait_for(lambda: ids(fake) == list(range(1, 21)))
-    assert client.rows == 21
+    wait_for(lambda: client.rows == 21)
+    assert ids(fake) == list(range(1, 21))
     shown = [value for request in fake.requests("log") for name, value in request.headers if name == "Authorization"]
     assert shown.count(f"Bearer {OTHER_KEY}") == 1
 
@@ -341,7 +342,7 @@ def test_a_lane_is_forgotten_with_its_last_row() -> None:
     for number in range(5):
         box.put(parcel(number, key=f"tenant-{number}"))
 
-    while (taken := box.take(0)) is not None:
+    while (taken := box.take(time.monotonic() + 5)) is not None:
         box.refused(taken)
 
     assert box._lanes == {}
@@ -364,6 +365,29 @@ def test_a_flush_ends_in_its_time_and_a_shutdown_says_what_is_left(
     assert time.monotonic() - began < 2
     assert "there was no time left to send them (2 rows)" in caplog.text
     assert not client.put(parcel(3, fake.url))
+
+
+def test_a_flush_ends_in_its_time_though_each_row_gets_through_before_the_end_of_it(fake: FakeHelicone) -> None:
+    fake.troubles.from_now_on(Trouble(seconds=0.03))
+    client = Client(fake.url, 1000, connections=2)
+    for number in range(300):
+        client.put(parcel(number, fake.url))
+    began = time.monotonic()
+
+    assert not client.flush(0.2)
+    assert time.monotonic() - began < 1
+    assert 0 < client.rows < 300
+    client.shutdown(0)
+
+
+def test_a_row_whose_flush_has_no_more_time_is_not_blamed_for_it(fake: FakeHelicone) -> None:
+    fake.troubles.from_now_on(Trouble(seconds=5))
+    sender = post.Post(fake.url, 1, 0.2)
+
+    blamed = [sender.send(parcel(1, fake.url), seconds).answered for seconds in (None, 0.1)]
+    sender.close()
+
+    assert blamed == [True, False]
 
 
 def test_rows_leave_though_no_thread_can_be_started(

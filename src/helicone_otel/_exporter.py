@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import math
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -60,6 +59,9 @@ class HeliconeSpanExporter(SpanExporter):
         SettingsError: There is no key, or it or something else cannot be used; no message shows a key.
     """
 
+    _waited: ClassVar[float] = 0.0
+    """How many seconds have been waited in vain while things ended."""
+
     def __init__(
         self,
         api_key: str | None = None,
@@ -84,13 +86,17 @@ class HeliconeSpanExporter(SpanExporter):
         self.limits = Limits.from_environment()
         self._client = Client(self.endpoint, self.limits.queue, seconds=self.limits.timeout / 1000)
         self._stopped = False
-        self._finishing = -math.inf
         weak = weakref.WeakMethod(self.finish)
         atexit.register(lambda: (leave := weak()) and leave())
 
     def __repr__(self) -> str:
         kinds = ", ".join(sorted(self._kinds))
-        return f"HeliconeSpanExporter(endpoint={self.endpoint!r}, kinds={kinds!r}, waiting={self._client.rows})"
+        return f"HeliconeSpanExporter(endpoint={self.endpoint!r}, kinds={kinds!r}, waiting={self.waiting})"
+
+    @property
+    def waiting(self) -> int:
+        """How many rows are to be sent yet."""
+        return self._client.rows
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Take the spans that are calls which no gateway saw; they are sent soon. Never raises."""
@@ -142,11 +148,14 @@ class HeliconeSpanExporter(SpanExporter):
     def _key_of(self, session: Session) -> str | None:
         if self._key_for is None:
             return self._key
-        key = self._key_for(session)
-        if key is None:
+        try:
+            key = self._key_for(session)
+        except Exception as error:  # noqa: BLE001  # the user's function may do anything
+            # Without its traceback: what it says may quote a key.
+            warn_once(f"A row was not logged to Helicone: key_for failed ({type(error).__name__})")
             return None
         try:
-            return checked_key(key, self.endpoint)
+            return checked_key(key, self.endpoint) if key is not None else None
         except ValueError as error:
             warn_once(f"A row was not logged to Helicone: key_for: {error}")
             return None
@@ -162,11 +171,14 @@ class HeliconeSpanExporter(SpanExporter):
             self._client.shutdown(_AT_EXIT if timeout_millis is None else timeout_millis / 1000)
 
     def finish(self) -> bool:
-        """Send what is there before the app ends, or a provider does; whoever asks, it takes ten seconds at most."""
-        now = time.monotonic()
-        if now - self._finishing > 2 * _AT_EXIT:
-            self._finishing = now
-        return self._stopped or self._client.flush(max(self._finishing + _AT_EXIT - now, 0))
+        """Send what is there before the app ends, or a provider does.
+
+        Whoever asks, and of however many exporters, a server that does not answer is waited for ten seconds at most.
+        """
+        began = time.monotonic()
+        done = self._stopped or self._client.flush(max(_AT_EXIT - HeliconeSpanExporter._waited, 0))
+        HeliconeSpanExporter._waited = 0.0 if done else HeliconeSpanExporter._waited + time.monotonic() - began
+        return done
 
 
 class _Logged:

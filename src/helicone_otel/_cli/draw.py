@@ -38,6 +38,8 @@ _STYLES: Final = {
 _DURATION_WIDTH: Final = 9
 _PATH: Final = _wire.SESSION_PATH_HEADER
 _ROW_ID: Final = _wire.REQUEST_ID_HEADER
+# What each request has of its own, even if there is only one.
+_OWN: Final = frozenset({_PATH, _ROW_ID})
 
 
 def terminal(file: IO[str]) -> Console:
@@ -188,7 +190,7 @@ def _is_its_own_request(step: Step) -> bool:
 def _shared_headers(calls: Sequence[GatewayCall]) -> list[tuple[str, str]]:
     """Return the headers that every gateway call of a session bears; each keeps its own path."""
     common = set.intersection(*(set(call.headers) for call in calls)) if calls else set[tuple[str, str]]()
-    return [header for call in calls[:1] for header in call.headers if header in common and header[0] != _PATH]
+    return [header for call in calls[:1] for header in call.headers if header in common and header[0] not in _OWN]
 
 
 def _style(kind: str) -> str:

@@ -9,15 +9,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from pathlib import Path
-from posixpath import dirname, join, normpath
 from typing import Any, Final, NamedTuple
 
 from jinja2 import Environment
 from markupsafe import Markup
 
 from .answers import safe_json
-from .parts import find_part, find_static
+from .modules import IMPORT, SCRIPT, absolute, file_of
 from .queries.request import request as find_request
 from .queries.session import session as find_session
 from .queries.traces import Traces
@@ -27,11 +25,8 @@ from .store import Store
 MAX_CONTENT: Final = 48 * 1024 * 1024
 # So many spans around each request: they are the same ones, time and again.
 _AROUND: Final = 20
-_IMPORT: Final = re.compile(
-    r"""((?:^|[;}\s])(?:import|export)\s*(?:[\w*$\s{},]*?\bfrom\s*)?)(["'])((?:\.{1,2})?/[^"']+)\2"""
-)
-_SCRIPT: Final = re.compile(r"""<script type="module" src="(/[^"]+)"></script>""")
 _STYLE: Final = re.compile(r"""<link rel="stylesheet" href="(/[^"]+)">""")
+_INSIDE: Final = "inside"
 _SOURCE_MAP: Final = re.compile(r"^(?://|/\*)# sourceMappingURL=.*$", re.MULTILINE)
 _HEAD: Final = re.compile(r"""(<meta charset="utf-8">)""")
 
@@ -65,12 +60,12 @@ def exported(store: Store, templates: Environment, id_: str, name: str | None) -
 
 def _enclosed(html: str, data: str) -> str:
     inside = _Inside({}, [])
-    scripts = ["inside" + address for address in _SCRIPT.findall(html)]
+    scripts = SCRIPT.findall(html)
     for address in scripts:
         _gather(address, inside.modules)
     imports = {address: _data_url(code) for address, code in inside.modules.items()}
     map_text = safe_json({"imports": imports})
-    start = "\n".join(f'import "{address}";' for address in scripts)
+    start = "\n".join(f'import "{_INSIDE}{address}";' for address in scripts)
     styles = [_style(address) for address in _STYLE.findall(html)]
     policy = _policy([map_text, start], styles)
     head = "".join(
@@ -81,7 +76,7 @@ def _enclosed(html: str, data: str) -> str:
         ]
     )
     tail = f'<script type="application/json" id="exported">{data}</script><script type="module">{start}</script>'
-    html = _STYLE.sub("", _SCRIPT.sub("", html))
+    html = _STYLE.sub("", SCRIPT.sub("", html))
     html = _HEAD.sub(lambda found: found[1] + head, html, count=1)
     before, _, after = html.rpartition("</body>")
     return f"{before}{tail}</body>{after}"
@@ -100,30 +95,20 @@ def _hash(text: str) -> str:
 
 
 def _gather(address: str, modules: dict[str, str]) -> None:
-    """Add a module and all that it imports, with addresses that the import map knows."""
+    """Add a module and all that it imports, with names for the import map: in a `data:` URL, an address is none."""
     waiting = [address]
     while waiting:
         at = waiting.pop()
-        path = _file(at)
-        if at in modules or path is None:
+        path = file_of(at)
+        if _INSIDE + at in modules or path is None:
             continue
         code = _SOURCE_MAP.sub("", path.read_text(encoding="utf-8"))
-        modules[at] = _IMPORT.sub(lambda found, at=at: found[1] + found[2] + _absolute(at, found[3]) + found[2], code)  # type: ignore[misc]
-        waiting += [_absolute(at, found[2]) for found in _IMPORT.findall(code)]
+        modules[_INSIDE + at] = _renamed(code, at)
+        waiting += [absolute(at, found[2]) for found in IMPORT.findall(code)]
 
 
-def _absolute(at: str, to: str) -> str:
-    """Return a name for the import map: in a `data:` URL, an address is none."""
-    return f"inside{to}" if to.startswith("/") else normpath(join(dirname(at), to))
-
-
-def _file(name: str) -> Path | None:
-    """Return the file behind an address of the server, or its name in the import map."""
-    _, first, rest = [*name.removeprefix("inside").split("/", 2), "", ""][:3]
-    if first == "parts":
-        part, _, inner = rest.partition("/")
-        return find_part(part, inner)
-    return find_static(rest) if first == "static" else None
+def _renamed(code: str, at: str) -> str:
+    return IMPORT.sub(lambda found: f"{found[1]}{found[2]}{_INSIDE}{absolute(at, found[3])}{found[2]}", code)
 
 
 def _data_url(code: str) -> str:
@@ -131,7 +116,7 @@ def _data_url(code: str) -> str:
 
 
 def _style(address: str) -> str:
-    path = _file(address)
+    path = file_of(address)
     text = _SOURCE_MAP.sub("", path.read_text(encoding="utf-8")) if path is not None else ""
     # What would end the element early is no CSS.
     return text.replace("</", "<\\/")

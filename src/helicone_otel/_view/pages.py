@@ -19,6 +19,7 @@ from .answers import Json
 from .changes import Changes, EventStream
 from .export import exported
 from .guards import Guard
+from .modules import with_preloads
 from .parts import TEMPLATES, TYPES, find_part, find_static
 from .queries.compare import compare
 from .queries.request import request as find_request
@@ -93,7 +94,7 @@ class Pages:
                 html = self._templates.get_template(f"{template}.html").render(query=request.query_params)
             except TemplateNotFound:
                 return PlainTextResponse("There is no such page.\n", 404)
-            return HTMLResponse(html, headers={"Cache-Control": "no-store"})
+            return HTMLResponse(with_preloads(html), headers={"Cache-Control": "no-store"})
 
         return page
 

@@ -1,3 +1,114 @@
-import { show } from "./show.js";
+// The page of one session: asks for it, and has its views agree on what is chosen, open and in sight.
+// Tree, timeline and drawer are here; what needs larger parts comes later, in session_charts.js.
 
-show("/api/session");
+import * as address from "./address.js";
+import { isExported, session, whenChanged } from "./api.js";
+import { whenSchemeChanges } from "./colour.js";
+import { byId } from "./dom.js";
+import { Drawer } from "./drawer.js";
+import { first } from "./early.js";
+import { head } from "./head.js";
+import { Model } from "./model.js";
+import { Selection } from "./selection.js";
+import { attempt, connected, problem } from "./shell.js";
+import { pressed, switchable } from "./switch.js";
+import { Waterfall } from "./waterfall.js";
+
+export const selection = new Selection();
+const others = [];
+let model = null;
+let waterfall = null;
+
+const find = (id) => (id ? (model.byId.get(id) ?? null) : null);
+export const choose = (request, cause = null) => selection.choose(request ? { path: request.path, request } : { path: null }, cause);
+// What is chosen again is let go.
+export const choosePath = (path, cause = null) => selection.choose({ path: path === selection.path && !selection.request ? null : path }, cause);
+
+/** Adds a view: `show(model)` is called now and whenever the session has changed. */
+export function add(view) {
+  others.push(view);
+  if (model) view.show(model);
+}
+
+const drawer = new Drawer(byId("drawer"), {
+  close: () => selection.choose({ path: selection.path }),
+  go: (id) => (find(id) ? choose(find(id)) : drawer.open(id)),
+});
+
+async function load(asked) {
+  const data = await asked;
+  problem(null);
+  byId("page").hidden = false;
+  show(new Model(data), data.same_name);
+}
+
+function show(next, siblings) {
+  model = next;
+  head(model.session, siblings);
+  if (selection.request) selection.request = find(selection.request.id) ?? selection.request;
+  if (waterfall) waterfall.update(model);
+  else waterfall = new Waterfall(model, selection, { choose, choosePath });
+  for (const view of others) view.show(model);
+}
+
+/** Shows what the address says. */
+function follow() {
+  const parameters = address.read();
+  const request = find(parameters.get("request"));
+  for (const [view, name] of SWITCHES) showAs(view, parameters.get(name) ?? "");
+  waterfall.showPart(parameters.get("part"));
+  if (request) choose(request);
+  else selection.choose({ path: parameters.get("path") });
+}
+
+const SWITCHES = [
+  ["timeline", "as"],
+  ["durations", "durations"],
+];
+const SHOWN = { timeline: ["waterfall", "requests-table"], durations: ["durations", "durations-table"] };
+
+function showAs(view, as) {
+  const [drawing, table] = SHOWN[view].map(byId);
+  pressed(byId(`${view}-as`), as);
+  drawing.hidden = as === "table";
+  table.hidden = as !== "table";
+  if (view === "timeline") waterfall.measure();
+  for (const other of others) other.show(model);
+}
+
+selection.whenChanged(({ path, request }) => {
+  address.write({ request: request?.id ?? null, path: request ? null : path });
+  if (request) drawer.open(request.id);
+  else drawer.close();
+});
+for (const [view, name] of SWITCHES) {
+  switchable(byId(`${view}-as`), (as) => {
+    address.write({ [name]: as || null }, { replace: true });
+    if (model) showAs(view, as);
+  });
+}
+address.whenMoved(() => model && follow());
+whenSchemeChanges(() => model && show(model));
+
+// A session that runs is asked for again, once at a time.
+let isAsking = false;
+let isStale = false;
+async function refresh() {
+  isStale = true;
+  if (isAsking) return;
+  isAsking = true;
+  while (isStale) {
+    isStale = false;
+    const isFirst = model === null;
+    const parameters = address.read();
+    if ((await attempt(() => load(session(parameters.get("id"), parameters.get("name"))))) && isFirst) follow();
+  }
+  isAsking = false;
+}
+
+if (!isExported) {
+  const isOurs = ({ id }) => id === address.read().get("id");
+  whenChanged((changed) => (!changed || changed.more || changed.sessions.some(isOurs)) && refresh(), connected);
+}
+if (await attempt(() => load(first))) follow();
+else byId("page").hidden = true;

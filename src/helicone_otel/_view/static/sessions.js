@@ -1,3 +1,78 @@
-import { show } from "./show.js";
+// The page with the list of sessions.
 
-show("/api/sessions");
+import * as address from "./address.js";
+import { whenChanged } from "./api.js";
+import { announce, byId, el, fill } from "./dom.js";
+import { follow, isFiltered, listen } from "./filters.js";
+import { plural } from "./format.js";
+import { names } from "./names.js";
+import { SessionsTable } from "./sessions_table.js";
+import { attempt, checkStatus, connected, problem } from "./shell.js";
+import { totals } from "./totals.js";
+
+const PAUSE = 800;
+
+const set = listen(() => ask());
+const showNames = names((name) => set({ name }));
+const list = new SessionsTable(byId("sessions"), { loaded, chosen });
+let last = null;
+
+function loaded(found) {
+  problem(null);
+  totals(found);
+  if (last !== null && last !== found.total) announce(plural(found.total, "session"));
+  last = found.total;
+  byId("sessions").hidden = found.total === 0;
+  byId("empty").hidden = found.total > 0;
+  if (found.total === 0) empty();
+}
+
+/** Asks for what the address says, from the first page. */
+async function ask() {
+  follow();
+  await Promise.all([attempt(showNames), attempt(() => list.restart())]);
+}
+
+async function empty() {
+  if (isFiltered()) {
+    const clear = el("button", { type: "button", onclick: () => set({ name: null, search: null, errors: null, period: null, from: null, to: null }) }, "Show all");
+    fill(byId("empty"), el("p", {}, "No session is like that."), el("p", {}, clear));
+    return;
+  }
+  const status = await checkStatus();
+  if (!status) return;
+  const { http, grpc } = status.receivers;
+  fill(
+    byId("empty"),
+    el("p", {}, "No session yet. Point an app here, and its sessions appear as they run:"),
+    el("pre", {}, `export OTEL_EXPORTER_OTLP_ENDPOINT=${http}\nexport OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`),
+    el("p.hint", {}, `OTLP/gRPC is taken at ${grpc}, Helicone's log API beside OTLP/HTTP.`),
+  );
+}
+
+function chosen(rows) {
+  const of = new Set(rows.map((row) => row.name));
+  const button = byId("compare");
+  button.disabled = rows.length < 2 || of.size !== 1;
+  button.textContent = rows.length ? `Compare ${rows.length}` : "Compare";
+  button.onclick = () => location.assign(address.linkTo("/compare", { name: rows[0].name, id: rows.map((row) => row.id) }));
+}
+
+address.whenMoved(() => {
+  follow();
+  list.build();
+  attempt(showNames);
+});
+
+follow();
+list.build();
+await attempt(showNames);
+
+// While sessions run, what is shown is asked for again, with a pause in between.
+let waiting = null;
+whenChanged(() => {
+  waiting ??= setTimeout(async () => {
+    await attempt(() => Promise.all([showNames(), list.refresh()]));
+    waiting = null;
+  }, PAUSE);
+}, connected);

@@ -1,0 +1,52 @@
+// Where the data comes from: the server, or the page itself if it was exported.
+
+const element = document.getElementById("exported");
+const exported = element ? JSON.parse(element.textContent) : null;
+
+export const isExported = exported !== null;
+
+/** Why there is no answer, in words for people. */
+export class Unanswered extends Error {}
+
+/** Asks the server; an answer that was overtaken by a newer question of the same `signal` is dropped. */
+export async function ask(address, parameters, signal) {
+  const query = parameters instanceof URLSearchParams ? parameters : new URLSearchParams(parameters);
+  let answer;
+  try {
+    answer = await fetch(`${address}?${query}`, { signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Unanswered("The view does not answer. Is it still running?");
+  }
+  const data = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Unanswered(data.error ?? `The view answers with status ${answer.status}.`);
+  return data;
+}
+
+export async function session(id, name) {
+  if (exported) return exported.session;
+  return ask("/api/session", name === null ? { id } : { id, name });
+}
+
+export async function request(id, signal) {
+  if (!exported) return ask("/api/request", { id }, signal);
+  if (!exported.requests[id]) throw new Unanswered("This request's content is not in the file: it was too large.");
+  return exported.requests[id];
+}
+
+/** Calls back with `{sessions, more}` when sessions have changed, and with `null` after a time without connection. */
+export function whenChanged(listener, connected = () => {}) {
+  if (exported) return;
+  const events = new EventSource("/api/events");
+  let wasLost = false;
+  events.addEventListener("changed", (event) => listener(JSON.parse(event.data)));
+  events.addEventListener("open", () => {
+    if (wasLost) listener(null);
+    wasLost = false;
+    connected(true);
+  });
+  events.addEventListener("error", () => {
+    wasLost = true;
+    connected(false);
+  });
+}

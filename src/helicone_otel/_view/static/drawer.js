@@ -1,0 +1,151 @@
+// The drawer: one request with all that is known of it.
+
+import { request as find } from "./api.js";
+import { colour } from "./colour.js";
+import { conversation, data, pairs, titled, tool, vector } from "./content.js";
+import { announce, el, fill, outside } from "./dom.js";
+import { count, duration, exact, kind } from "./format.js";
+import { spans } from "./spans.js";
+import { line } from "./text.js";
+
+const MANY = 40;
+
+export class Drawer {
+  #asked = null;
+  #shown = null;
+  #opener = null;
+
+  /** @param {{close: Function, go: Function}} actions - `go` is called with the id of another request of the session */
+  constructor(element, actions) {
+    this.element = element;
+    this.actions = actions;
+    addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || this.element.hidden) return;
+      event.preventDefault();
+      actions.close();
+    });
+  }
+
+  get isOpen() {
+    return !this.element.hidden;
+  }
+
+  async open(id) {
+    if (id === this.#shown && this.isOpen) return;
+    this.#asked?.abort();
+    this.#asked = new AbortController();
+    const { signal } = this.#asked;
+    if (!this.isOpen) this.#opener = document.activeElement;
+    this.#shown = id;
+    try {
+      const found = await find(id, signal);
+      if (signal.aborted) return;
+      this.#show(found);
+      announce(`Request ${line(found.name)}, ${duration(found.duration_ms)}${found.error === null ? "" : ", failed"}`);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      this.#fillWith("Request", el("p.failure", {}, error.message));
+    }
+  }
+
+  close() {
+    if (!this.isOpen) return;
+    this.#asked?.abort();
+    this.#shown = null;
+    const hadFocus = this.element.contains(document.activeElement);
+    this.element.hidden = true;
+    if (hadFocus) this.#opener?.focus();
+  }
+
+  #show(found) {
+    const title = [el("span.badge", {}, kind(found.kind)), " ", el("bdi", {}, line(found.name))];
+    this.#fillWith(title, [this.#about(found), sections(found), traceOf(found, this.actions.go), known(found)], found);
+  }
+
+  #fillWith(title, body, found = {}) {
+    const step = (text, name, id) => el("button.quiet.icon", { type: "button", "aria-label": name, title: name, disabled: !id, onclick: () => this.actions.go(id) }, text);
+    fill(
+      this.element,
+      el(
+        "header.drawer-head",
+        {},
+        el("h2", {}, title),
+        step("‹", "The request before", found.previous),
+        step("›", "The request after", found.next),
+        el("button.quiet.icon", { type: "button", "aria-label": "Close", title: "Close (Esc)", onclick: () => this.actions.close() }, "×"),
+      ),
+      el("div.drawer-body", {}, body),
+    );
+    this.element.hidden = false;
+    this.element.scrollTop = 0;
+  }
+
+  #about(found) {
+    const swatch = el("span.swatch");
+    swatch.style.backgroundColor = colour(found.colour);
+    const tokens = found.input_tokens === null && found.output_tokens === null ? null : `${count(found.input_tokens)} in, ${count(found.output_tokens)} out`;
+    const facts = [
+      ["Duration", duration(found.duration_ms)],
+      ["First token", found.ttft_ms === null ? null : duration(found.ttft_ms)],
+      ["Tokens", tokens],
+      ["Model", found.model],
+      ["Provider", found.provider],
+      ["Started", exact(found.start_ms)],
+    ];
+    return el(
+      "section",
+      {},
+      el("p.drawer-path", {}, swatch, el("bdi", {}, line(found.path, 1000))),
+      found.error === null ? null : el("p.failure", {}, found.error || "failed"),
+      el("dl.stats", {}, facts.filter(([, value]) => value !== null).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, line(value))))),
+    );
+  }
+}
+
+function sections(found) {
+  return [
+    found.messages ? titled("Conversation", conversation(found.messages)) : null,
+    found.tool ? titled("Tool", tool(found.tool)) : null,
+    found.vector ? titled("Vector query", vector(found.vector)) : null,
+    found.data ? titled("Content", data(found.data)) : null,
+    found.headers.length ? titled("Headers sent", pairs(found.headers)) : null,
+  ];
+}
+
+function traceOf({ trace }, go) {
+  if (!trace?.spans.length) return null;
+  if (trace.spans.length <= MANY) return titled("Trace", spans(trace, go));
+  // Made when it is wanted.
+  const more = el("details", {}, el("summary", {}, `Trace (${count(trace.spans.length)} spans around it)`));
+  more.addEventListener("toggle", () => more.append(spans(trace, go)), { once: true });
+  return el("section", {}, more);
+}
+
+function known(found) {
+  const ids = [["Request", found.id], ["Session", found.session.id], ["Trace", found.trace?.trace_id], ["Span", found.trace?.span_id]];
+  return [
+    folded("Attributes", found.attributes),
+    found.events.length ? el("section", {}, el("details", {}, el("summary", {}, `Events (${found.events.length})`), found.events.map((event) => event_(event, found.start_ms)))) : null,
+    folded("Resource", found.resource.concat(found.scope ? [["scope", found.scope]] : [])),
+    titled("Ids", el("dl.pairs", {}, ids.filter(([, id]) => id).map(([name, id]) => [el("dt", {}, name), el("dd.id", {}, line(id, 400), copy(id, name))]))),
+    found.helicone_url ? el("p", {}, outside(found.helicone_url, "This request on Helicone ↗")) : null,
+  ];
+}
+
+function event_({ name, at_ms: at, attributes }, start) {
+  return titled(`${line(name)} +${duration(at - start)}`, pairs(attributes));
+}
+
+function folded(title, list) {
+  return list.length ? el("section", {}, el("details", {}, el("summary", {}, `${title} (${list.length})`), pairs(list))) : null;
+}
+
+function copy(text, name) {
+  if (!navigator.clipboard) return null;
+  const button = el("button.quiet", { type: "button", "aria-label": `Copy the id: ${name}`, onclick: async () => {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+    announce("Copied");
+  } }, "Copy");
+  return button;
+}

@@ -1,0 +1,68 @@
+// What the list is filtered by: fields of the page, parameters of its address, questions to the server.
+
+import * as address from "./address.js";
+import { byId } from "./dom.js";
+
+const TYPING = 200;
+const FILTERS = ["name", "search", "errors", "period", "from", "to"];
+const ASKED = ["name", "search", "errors", "from", "to"];
+
+/** Parameters for the server: a period becomes the moment since when. */
+export function asked() {
+  const parameters = address.read();
+  const query = new URLSearchParams();
+  for (const key of ASKED) if (parameters.has(key)) query.set(key, parameters.get(key));
+  const period = Number(parameters.get("period"));
+  if (period > 0) query.set("from", Date.now() - period * 1000);
+  return query;
+}
+
+export function isFiltered() {
+  const parameters = address.read();
+  return FILTERS.some((name) => parameters.has(name));
+}
+
+/** Listens to the fields; `changed()` is called when something else is to be shown. */
+export function listen(changed) {
+  const set = (changes, options) => {
+    address.write({ ...changes, page: null }, options);
+    changed();
+  };
+  let typing = 0;
+  byId("filters").addEventListener("submit", (event) => event.preventDefault());
+  byId("search").addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(() => set({ search: byId("search").value.trim() || null }, { replace: true }), TYPING);
+  });
+  byId("errors").addEventListener("change", () => set({ errors: byId("errors").checked ? "1" : null }));
+  byId("period").addEventListener("change", () => {
+    const { value } = byId("period");
+    byId("between").hidden = value !== "between";
+    if (value === "between") byId("from").focus();
+    else set({ period: value || null, from: null, to: null });
+  });
+  for (const end of ["from", "to"]) {
+    byId(end).addEventListener("change", () => {
+      const at = new Date(byId(end).value).getTime();
+      set({ [end]: Number.isFinite(at) ? at : null, period: null });
+    });
+  }
+  return set;
+}
+
+/** Has the fields say what the address says. */
+export function follow() {
+  const parameters = address.read();
+  const isBetween = parameters.has("from") || parameters.has("to");
+  if (document.activeElement !== byId("search")) byId("search").value = parameters.get("search") ?? "";
+  byId("errors").checked = parameters.get("errors") === "1";
+  byId("period").value = isBetween ? "between" : (parameters.get("period") ?? "");
+  byId("between").hidden = !isBetween;
+  for (const end of ["from", "to"]) byId(end).value = parameters.has(end) ? local(Number(parameters.get(end))) : "";
+}
+
+// As a field for local times wants it.
+function local(ms) {
+  const shifted = new Date(ms - new Date(ms).getTimezoneOffset() * 60000);
+  return Number.isNaN(shifted.getTime()) ? "" : shifted.toISOString().slice(0, 19);
+}

@@ -1,0 +1,107 @@
+// How a measure of each path moved from session to session.
+
+import { axis, Chart, tooltip } from "./charts.js";
+import { colour, token } from "./colour.js";
+import { el, fill } from "./dom.js";
+import { count, duration, exact, moment, percent, roundDuration } from "./format.js";
+import { Model } from "./model.js";
+import { line } from "./text.js";
+
+// Lines that can still be told apart; beyond them, what takes most of the time is drawn, and what is chosen.
+const MOST = 16;
+
+export const MEASURES = [
+  { key: "p50", title: "Median", of: (at) => at.p50, told: duration, axis: roundDuration },
+  { key: "p95", title: "p95", of: (at) => at.p95, told: duration, axis: roundDuration },
+  { key: "share", title: "Share", of: (at) => at.share, told: percent, axis: percent },
+  { key: "errors", title: "Error rate", of: (at) => at.errors / at.count, told: percent, axis: percent },
+  { key: "count", title: "Requests", of: (at) => at.count, told: count, axis: count },
+];
+
+export class Moved {
+  constructor(element, table, selection, choose) {
+    this.table = table;
+    this.selection = selection;
+    this.chosen = MEASURES[0];
+    this.chart = new Chart(element, "How each path moved from session to session; the button “Table” shows the same as numbers");
+    this.chart.on("click", (event) => event.seriesId !== undefined && choose(event.seriesId));
+    selection.whenChanged(() => this.draw());
+  }
+
+  show(found) {
+    this.found = found;
+    this.draw();
+  }
+
+  measure(key) {
+    this.chosen = MEASURES.find((one) => one.key === key) ?? MEASURES[0];
+    this.draw();
+  }
+
+  draw() {
+    if (!this.found) return;
+    this.chart.show(() => this.#option());
+    if (!this.table.hidden) fill(this.table, this.#table());
+  }
+
+  #paths() {
+    const ranked = [...this.found.paths].sort((a, b) => b.share - a.share);
+    return ranked.filter((one, place) => place < MOST || this.#isChosen(one.path));
+  }
+
+  #isChosen(path) {
+    return this.selection.path !== null && Model.isWithin(path, this.selection.path);
+  }
+
+  #option() {
+    const { sessions } = this.found;
+    const { told } = this.chosen;
+    return {
+      grid: { left: 14, right: 24, top: 18, bottom: 12, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
+      tooltip: tooltip({
+        trigger: "item",
+        formatter: ({ seriesId, value: [session, value] }) => `${line(seriesId, 80).replaceAll("{", "(")}\n${told(value)}\n${moment(sessions[session].start_ms)}`,
+      }),
+      xAxis: axis({
+        type: "category",
+        data: sessions.map((_one, place) => String(place)),
+        axisLabel: { formatter: (place) => (sessions[place] ? moment(sessions[place].start_ms) : "") },
+      }),
+      yAxis: axis({ type: "value", min: 0, axisLabel: { formatter: this.chosen.axis } }),
+      series: this.#paths().map((path) => this.#line(path)),
+    };
+  }
+
+  #line({ path, colour: hue, moved }) {
+    const isDim = this.selection.path !== null && !this.#isChosen(path);
+    return {
+      id: path,
+      type: "line",
+      triggerLineEvent: true,
+      symbol: "circle",
+      symbolSize: 6,
+      data: moved.map((at) => [at.session, this.chosen.of(at)]),
+      z: isDim ? 2 : 3,
+      lineStyle: { color: colour(hue), width: this.#isChosen(path) ? 3 : 2, opacity: isDim ? 0.18 : 1 },
+      itemStyle: { color: colour(hue), opacity: isDim ? 0.18 : 1, borderColor: token("--panel"), borderWidth: 1 },
+    };
+  }
+
+  #table() {
+    const { sessions } = this.found;
+    const heads = sessions.map((one) => el("th.number", { scope: "col", title: exact(one.start_ms) }, moment(one.start_ms)));
+    return el(
+      "table.plain-table",
+      {},
+      el("caption.heard", {}, `${this.chosen.title} of each path, by session`),
+      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Path"), heads)),
+      el("tbody", {}, this.#paths().map((path) => this.#tableRow(path, sessions.length))),
+    );
+  }
+
+  #tableRow({ path, moved }, length) {
+    const values = Array.from({ length }, () => "");
+    for (const at of moved) values[at.session] = this.chosen.told(this.chosen.of(at));
+    return el("tr", {}, el("th", { scope: "row" }, line(path)), values.map((value) => el("td.number", {}, value)));
+  }
+}

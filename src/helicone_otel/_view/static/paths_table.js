@@ -1,0 +1,82 @@
+// For each path: how often, how long, how often it failed, and how much of the sessions' time.
+
+import { el } from "./dom.js";
+import { count, duration, kind, percent } from "./format.js";
+import { cell, number, pathCell, table } from "./table.js";
+import { line } from "./text.js";
+
+const NOTABLE = 0.1;
+
+export class PathsTable {
+  #table = null;
+  #built = null;
+
+  constructor(element, selection, choose) {
+    this.element = element;
+    this.selection = selection;
+    this.choose = choose;
+    selection.whenChanged(() => this.#mark());
+  }
+
+  async show({ paths, sessions }) {
+    const data = paths.map((one) => ({ ...one, change: changeOf(one.moved, sessions.length) }));
+    if (this.#table) {
+      await this.#built;
+      await this.#table.replaceData(data);
+    } else {
+      this.#table = table(this.element, { index: "path", columns: this.#columns(), data, initialSort: [{ column: "share", dir: "desc" }] });
+      this.#table.on("rowClick", (_event, row) => this.choose(row.getData().path));
+      this.#built = new Promise((resolve) => this.#table.on("tableBuilt", resolve));
+      await this.#built;
+    }
+    this.#mark();
+  }
+
+  #columns() {
+    return [
+      { field: "path", title: "Path", minWidth: 180, widthGrow: 3, formatter: cell((value, row) => this.#opener(value, row)) },
+      { field: "kind", title: "Kind", width: 92, formatter: cell((value) => el("span.badge", {}, kind(value))) },
+      number("count", "Requests", count, { width: 92 }),
+      number("sessions", "Sessions", count, { width: 88 }),
+      number("p50", "Median", duration, { width: 88 }),
+      number("p95", "p95", duration, { width: 88 }),
+      number("change", "Change", change, { width: 92, headerTooltip: "The median of the newer half of the sessions against that of the older half" }),
+      number("error_rate", "Error rate", (value) => el(`span${value ? ".bad" : ""}`, {}, percent(value)), { width: 100 }),
+      { field: "share", title: "Share of time", minWidth: 150, widthGrow: 1, formatter: cell(share) },
+    ];
+  }
+
+  #opener(value, row) {
+    return el("button.cell-button", { type: "button", "aria-label": line(value), onclick: (event) => {
+      event.stopPropagation();
+      this.choose(row.path);
+    } }, pathCell(value, row.colour));
+  }
+
+  #mark() {
+    for (const row of this.#table?.getRows() ?? []) row.getElement().classList.toggle("chosen", row.getData().path === this.selection.path);
+  }
+}
+
+function share(value) {
+  return el("span.share", {}, el("meter", { value: Math.min(1, value), min: 0, max: 1, "aria-hidden": "true" }), el("span.number", {}, percent(value)));
+}
+
+/** By how much the median of the newer half differs from that of the older; `null` if one has none. */
+function changeOf(moved, sessions) {
+  const older = moved.filter((at) => at.session < sessions / 2).map((at) => at.p50);
+  const newer = moved.filter((at) => at.session >= sessions / 2).map((at) => at.p50);
+  const before = median(older);
+  return older.length && newer.length && before > 0 ? median(newer) / before - 1 : null;
+}
+
+function median(values) {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+}
+
+function change(value) {
+  if (value === null) return "–";
+  const text = `${value > 0 ? "+" : ""}${percent(value)}`;
+  if (Math.abs(value) < NOTABLE) return text;
+  return el(value > 0 ? "span.worse" : "span.better", {}, text);
+}

@@ -1,0 +1,88 @@
+// The requests of a session as a table: what the timeline draws, in words and numbers.
+
+import { el, perFrame } from "./dom.js";
+import { count, duration, kind } from "./format.js";
+import { cell, number, pathCell, table } from "./table.js";
+import { line } from "./text.js";
+
+const HEIGHT = "min(56vh, 540px)";
+// Known, a height need not be measured.
+const ROW = 36;
+const BUFFER = 4 * ROW;
+
+export class RequestsTable {
+  #table = null;
+  #isBuilt = false;
+
+  constructor(element, selection, choose) {
+    this.element = element;
+    this.selection = selection;
+    this.choose = choose;
+    selection.whenChanged((_chosen, cause) => this.#mark(cause !== this));
+  }
+
+  show(model) {
+    this.model = model;
+    if (this.element.hidden) return;
+    if (this.#table) this.#table.replaceData(this.#rows()).then(() => this.#mark(false));
+    else this.#build();
+  }
+
+  #rows() {
+    const { start } = this.model;
+    return this.model.requests.map((one) => ({ ...one, offset: one.start_ms - start, colour: this.model.hueOf(one.path), tokens: tokensOf(one) }));
+  }
+
+  #build() {
+    const columns = [
+      number("offset", "Start", (value) => `+${duration(value)}`, { width: 92 }),
+      { field: "path", title: "Path", minWidth: 150, widthGrow: 3, formatter: cell((value, row) => pathCell(value, row.colour)) },
+      { field: "kind", title: "Kind", width: 96, formatter: cell((value) => el("span.badge", {}, kind(value))) },
+      { field: "name", title: "Name", minWidth: 110, widthGrow: 2, formatter: cell((value, row) => this.#opener(value, row)) },
+      number("duration_ms", "Duration", duration, { width: 94 }),
+      number("ttft_ms", "First token", duration, { width: 94 }),
+      number("tokens", "Tokens", (value, row) => (value === null ? "" : `${count(row.input_tokens)} + ${count(row.output_tokens)}`), { width: 104, headerTooltip: "in + out" }),
+      { field: "error", title: "Error", minWidth: 90, widthGrow: 1, formatter: cell((value) => (value === null ? "" : el("span.bad", {}, line(value, 80)))) },
+    ];
+    this.#table = table(this.element, { height: HEIGHT, rowHeight: ROW, renderVerticalBuffer: BUFFER, index: "id", columns, data: this.#rows(), initialSort: [{ column: "offset", dir: "asc" }] });
+    this.#table.on("rowClick", (_event, row) => this.choose(this.model.byId.get(row.getData().id), this));
+    this.#table.on("tableBuilt", () => {
+      this.#isBuilt = true;
+      this.#fit();
+      this.#mark(true);
+    });
+  }
+
+  /** Has the columns share the width anew when there is more or less of it, such as beside the drawer. */
+  #fit() {
+    let width = this.element.clientWidth;
+    const fitted = perFrame(() => {
+      if (!this.element.clientWidth || this.element.clientWidth === width) return;
+      width = this.element.clientWidth;
+      this.#table.redraw(true);
+    });
+    new ResizeObserver(fitted).observe(this.element);
+  }
+
+  #opener(value, row) {
+    return el("button.cell-button", { type: "button", onclick: (event) => {
+      event.stopPropagation();
+      this.choose(this.model.byId.get(row.id), this);
+    } }, line(value));
+  }
+
+  #mark(isElsewhere) {
+    if (!this.#isBuilt || this.element.hidden) return;
+    const { request, path } = this.selection;
+    for (const row of this.#table.getRows("active")) {
+      const data = row.getData();
+      const isChosen = request ? data.id === request.id : path !== null && data.path === path;
+      if (row.getElement().classList.contains("chosen") !== isChosen) row.getElement().classList.toggle("chosen", isChosen);
+    }
+    if (request && isElsewhere) this.#table.scrollToRow(request.id, "center", false).catch(() => {});
+  }
+}
+
+function tokensOf({ input_tokens: input, output_tokens: output }) {
+  return input === null && output === null ? null : (input ?? 0) + (output ?? 0);
+}

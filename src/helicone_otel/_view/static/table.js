@@ -1,0 +1,41 @@
+// Tabulator as the pages use it: every cell a text or an element, never markup.
+
+import { TabulatorFull } from "/parts/tabulator/tabulator_esm.min.mjs";
+
+import { colour } from "./colour.js";
+import { el } from "./dom.js";
+import { line, visible } from "./text.js";
+
+export function table(element, options) {
+  return new TabulatorFull(element, {
+    layout: "fitColumns",
+    placeholder: () => el("span", {}, "Nothing to show."),
+    columnDefaults: { resizable: false, headerSortTristate: false, headerTooltip: false, formatter: cell((value) => line(value)), ...options.columnDefaults },
+    ...Object.fromEntries(Object.entries(options).filter(([key]) => key !== "columnDefaults")),
+  });
+}
+
+/** A formatter of Tabulator from a function that makes a text or an element of a value and its row. */
+export function cell(make) {
+  return (place) => {
+    const made = make(place.getValue(), place.getData());
+    return made instanceof Node ? made : document.createTextNode(visible(made));
+  };
+}
+
+export const number = (field, title, make, more = {}) => ({
+  field,
+  title,
+  sorter: "number",
+  hozAlign: "right",
+  headerHozAlign: "right",
+  cssClass: "number",
+  formatter: cell(make),
+  ...more,
+});
+
+export function pathCell(path, hue) {
+  const swatch = el("span.swatch");
+  swatch.style.backgroundColor = colour(hue);
+  return el("span.path-cell", { title: line(path, 400) }, swatch, el("bdi", {}, line(path)));
+}

@@ -1,0 +1,86 @@
+"""A browser, views for it to look at, and a page that must not complain."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import pytest
+from chromium import MISSING, browsing, executable
+from demo_view import demonstrated
+from looking import Looking
+
+from helicone_otel import Settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from helicone_otel._view.serve import View
+
+
+# Where one of them is missing, as at the floor versions, there is nothing to collect; `pytest -m browser` then fails.
+NEEDED = ("playwright", "starlette", "uvicorn", "jinja2")
+ABSENT = [one for one in NEEDED if find_spec(one) is None]
+collect_ignore_glob = ["test_*.py"] if ABSENT else []
+
+
+def pytest_report_header() -> str | None:
+    return f"browser tests: left out, without {', '.join(ABSENT)}" if ABSENT else None
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if executable() is None:
+        pytest.fail(MISSING) if os.environ.get("CI") else pytest.skip(MISSING)
+    with browsing() as browser:
+        yield browser
+
+
+@contextmanager
+def opened() -> Iterator[View]:
+    """Yield a view on free ports."""
+    from helicone_otel._view.serve import Places, viewing  # noqa: PLC0415  # needs the extra "view"
+
+    with viewing(None, Settings(), Places(pages=0, grpc=0, http=0)) as view:
+        yield view
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[View]:
+    """A view that several tests fill."""
+    with opened() as view:
+        yield view
+
+
+@pytest.fixture
+def empty() -> Iterator[View]:
+    """A view to which nothing has come."""
+    with opened() as view:
+        yield view
+
+
+@pytest.fixture(scope="session")
+def seeded() -> Iterator[View]:
+    """A view of the recordings and of some code reviews."""
+    from view_seed import fill  # noqa: PLC0415  # needs the extra "view"
+
+    with opened() as view:
+        fill(view)
+        yield view
+
+
+@pytest.fixture(scope="session")
+def demo() -> Iterator[str]:
+    """The address of a view into which the real demo has run."""
+    with demonstrated() as url:
+        yield url
+
+
+@pytest.fixture
+def look(browser: Browser) -> Iterator[Looking]:
+    """Opens pages, and fails the test that leaves behind an error, a blocked script or a request to elsewhere."""
+    with Looking.at(browser) as looking:
+        yield looking

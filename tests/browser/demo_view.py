@@ -1,0 +1,51 @@
+"""The real demo, run into a view."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.parse import urlencode
+
+NAME: Final = "Trip Planner"
+_END_SECONDS: Final = 20
+
+
+@contextmanager
+def demonstrated() -> Iterator[str]:
+    """Yield the address of a view into which the demo has run."""
+    command = [sys.executable, "-m", "helicone_otel", "demo", "--view"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HELICONE_", "OTEL_"))}
+    environment["PYTHONUNBUFFERED"] = "1"
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if "ends it" in line:
+                break
+        try:
+            found = re.search(r"The view: (\S+)", said)
+            assert found, said
+            yield found[1]
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def ask(url: str, query: str, **parameters: Any) -> Any:
+    """Return what the API of a view answers."""
+    with urllib.request.urlopen(f"{url}/api/{query}?{urlencode(parameters)}", timeout=20) as answer:
+        return json.load(answer)

@@ -1,0 +1,98 @@
+"""Pages as somebody looks at them, and what they must never do while they are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
+
+WIDE = {"width": 1440, "height": 900}
+# Told by the browser when the policy of a page forbids something.
+_VIOLATIONS = """
+addEventListener("securitypolicyviolation", (event) => {
+  console.error("policy", event.violatedDirective, event.blockedURI);
+});
+"""
+
+
+class Looking:
+    """One window of a browser, which writes down what goes wrong in it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.wrong: list[str] = []
+        self.asked: list[str] = []
+        page.add_init_script(_VIOLATIONS)
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("dialog", lambda dialog: self.wrong.append(f"dialog: {dialog.message}") or dialog.dismiss())
+        page.on("request", lambda request: self.asked.append(request.url))
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        # That is about the tests, which read back what was drawn.
+        if message.type in ("error", "warning") and "willReadFrequently" not in message.text:
+            self.wrong.append(message.text)
+
+    @classmethod
+    @contextmanager
+    def at(cls, browser: Browser, **settings: Any) -> Iterator[Looking]:
+        context = browser.new_context(**{"viewport": WIDE, "accept_downloads": True, **settings})
+        context.set_default_timeout(15_000)
+        looking = cls(context.new_page())
+        try:
+            yield looking
+            looking.check()
+        finally:
+            context.close()
+
+    def check(self) -> None:
+        """See that nothing went wrong, and that nobody else was asked for anything."""
+        assert self.wrong == [], self.wrong
+        hosts = {urlsplit(url).hostname for url in self.asked if urlsplit(url).scheme in ("http", "https", "ws", "wss")}
+        assert hosts <= {"127.0.0.1"}
+
+    # --- going somewhere ------------------------------------------------------------------------
+
+    def go(self, url: str, page: str = "/", **parameters: Any) -> Page:
+        """Open a page of a view, and wait until it shows something."""
+        query = urlencode(parameters, doseq=True)
+        self.page.goto(f"{url}{page}{f'?{query}' if query else ''}")
+        shown = {
+            "/": "#sessions .tabulator-row, #empty:not([hidden])",
+            "/session": "#row-0",
+            "/compare": "#paths .tabulator-row",
+        }
+        self.page.wait_for_selector(shown[page])
+        return self.page
+
+    def session(self, url: str, id_: str, name: str, **more: Any) -> Page:
+        return self.go(url, "/session", id=id_, name=name, **more)
+
+    # --- what there is --------------------------------------------------------------------------
+
+    @property
+    def address(self) -> dict[str, list[str]]:
+        """The parameters in the address of the page."""
+        parts = urlsplit(self.page.url)
+        return parse_qs(parts.query or parts.fragment, keep_blank_values=True)
+
+    @property
+    def rows(self) -> list[str]:
+        """What the rows of the tree say to those who hear them."""
+        return self.page.get_by_role("treeitem").evaluate_all("rows => rows.map(row => row.ariaLabel)")
+
+    def row(self, name: str) -> Locator:
+        """The row of the tree that begins with a name."""
+        return self.page.locator(f'[role="treeitem"][aria-label^="{name},"]').first
+
+    @property
+    def drawer(self) -> Locator:
+        return self.page.get_by_role("complementary", name="Request")
+
+    def column(self, field: str, table: str = "#sessions") -> list[str]:
+        """The texts of a column of a table."""
+        return self.page.locator(f'{table} .tabulator-row .tabulator-cell[tabulator-field="{field}"]').all_inner_texts()

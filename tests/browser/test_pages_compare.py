@@ -1,0 +1,75 @@
+"""The sessions of one name, compared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from demo_view import ask
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from looking import Looking
+
+    from helicone_otel._view.serve import View
+
+pytestmark = pytest.mark.browser
+
+
+def test_each_path_has_its_numbers_over_the_chosen_sessions(seeded: View, look: Looking) -> None:
+    ids = ["review/1", "review/2", "review/3"]
+    look.go(seeded.url, "/compare", name="reviewer", id=ids)
+    rows = dict(
+        zip(
+            look.column("path", "#paths"),
+            zip(
+                *(look.column(field, "#paths") for field in ("kind", "count", "sessions", "p50", "p95", "error_rate")),
+                strict=True,
+            ),
+            strict=True,
+        )
+    )
+    assert rows["/reviewer"] == ("LLM", "24", "3", "33.0 ms", "37.0 ms", "0%")
+    assert rows["/reviewer/security_check"][:3] == ("Tool", "6", "3")
+    assert rows["/reviewer/security_check"][5] == "33.3%"
+    shares = [float(text.split()[-1].rstrip("%")) for text in look.column("share", "#paths")]
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_how_a_measure_moved_is_drawn_and_stands_in_a_table(seeded: View, look: Looking) -> None:
+    page = look.go(seeded.url, "/compare", name="reviewer", id=["review/1", "review/2", "review/3"])
+    page.locator("#moved canvas").wait_for()
+    page.get_by_role("button", name="Error rate", exact=True).click()
+    page.locator("#moved-as").get_by_role("button", name="Table").click()
+    table = page.get_by_role("table", name="Error rate of each path, by session")
+    row = table.get_by_role("row").filter(
+        has=page.get_by_role("rowheader", name="/reviewer/security_check", exact=True)
+    )
+    assert row.get_by_role("cell").all_inner_texts() == ["100%", "0%", "0%"]  # the oldest first
+    assert look.address["measure"] == ["errors"]
+    page.goto(page.url)
+    expect(table).to_be_visible()
+
+
+def test_a_path_is_chosen_in_the_table_and_said_in_the_address(seeded: View, look: Looking) -> None:
+    page = look.go(seeded.url, "/compare", name="reviewer")
+    page.get_by_role("button", name="/reviewer/security_check", exact=True).click()
+    page.wait_for_url("**path=*")
+    expect(page.locator("#paths .tabulator-row.chosen")).to_have_count(1)
+    expect(page.locator("#chosen")).to_contain_text("/reviewer/security_check")
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#paths .tabulator-row.chosen")).to_have_count(0)
+
+
+def test_sessions_can_be_left_out_and_taken_back(seeded: View, look: Looking) -> None:
+    page = look.go(seeded.url, "/compare", name="reviewer", id=["review/1", "review/2", "review/3"])
+    expect(page.locator("#about")).to_contain_text("3 sessions")
+    page.locator("#sessions input[type=checkbox]").first.click()
+    expect(page.locator("#about")).to_contain_text("2 sessions")
+    assert look.address["id"] == ["review/3", "review/2"]
+    page.get_by_role("button", name="The latest of this name").click()
+    expect(page.locator("#about")).to_contain_text("13 sessions")
+    found = ask(seeded.url, "compare", name="reviewer")
+    expect(page.locator("#paths .tabulator-row")).to_have_count(len(found["paths"]))
+    page.locator("#sessions").get_by_role("link").first.click()
+    page.wait_for_selector("#row-0")

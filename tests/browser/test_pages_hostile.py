@@ -1,0 +1,197 @@
+"""What strangers and models write is shown, and does nothing: in the pages and in the exported file."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import pytest
+from demo_view import ask
+from looking import Looking
+from playwright.sync_api import expect
+
+from view_seed import request_of, settle, span
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from helicone_otel._view.serve import View
+
+pytestmark = pytest.mark.browser
+
+ATTACKS = {
+    "script": "</script><script>window.hacked=1</script>",
+    "handler": '"><img src=x onerror="window.hacked=1">',
+    "svg": "<svg onload=window.hacked=1><animate onbegin=window.hacked=1 attributeName=x dur=1s></svg>",
+    "link": "javascript:window.hacked=1",
+    "template": "{{7*7}}${window.hacked=1}{a|b}<!--<script>",
+    "turned": "safe\u202egnp.exe\u2066\u200b\u200f end",
+    "controls": "a\x07b\x1b[31mc\u0085d",
+}
+# How the invisible is shown.
+SHOWN = {
+    "turned": "safe⟨U+202E⟩gnp.exe⟨U+2066⟩⟨U+200B⟩⟨U+200F⟩ end",
+    "controls": "a⟨U+0007⟩b⟨U+001B⟩[31mc⟨U+0085⟩d",
+}
+INVISIBLE = "\u202e\u2066\u200b\u200f\x07\x1b\u0085"
+
+
+def attack(text: str, number: int) -> list[dict[str, Any]]:
+    """Return the spans of a session in which every field says this."""
+    base = number << 12
+    session = {"session.id": f"{number}{text}", "helicone.session.name": f"n{text}", "user.id": f"u{text}"}
+    messages = [{"role": text, "parts": [{"type": "text", "content": text}, {"type": text, "url": text, text: text}]}]
+    answer = [
+        {
+            "role": "assistant",
+            "finish_reason": text,
+            "parts": [
+                {"type": "text", "content": text},
+                {"type": "tool_call", "id": text, "name": text, "arguments": {text: text}},
+            ],
+        }
+    ]
+    chat = {
+        **session,
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": text,
+        "gen_ai.request.model": text,
+        "gen_ai.input.messages": json.dumps(messages),
+        "gen_ai.output.messages": json.dumps(answer),
+        "error.type": text,
+        "http.request.header.helicone-property-x": [text],
+        f"key{text}": text,
+    }
+    tool = {
+        **session,
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": text,
+        "gen_ai.tool.call.arguments": json.dumps({text: text}),
+        "gen_ai.tool.call.result": text,
+    }
+    search = {
+        **session,
+        "db.system.name": "qdrant",
+        "db.operation.name": text,
+        "db.collection.name": text,
+        "db.query.text": text,
+    }
+    agent = {**session, "gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": text}
+    common = {"epoch": time.time_ns() - 10**10, "scope": "opentelemetry.instrumentation.qdrant"}
+    return [
+        span(number, base + 1, name=text, attributes=agent, length=100, **common),
+        span(number, base + 2, base + 1, name=text, attributes=chat, start=1, length=20, kind="CLIENT", **common),
+        span(number, base + 3, base + 1, name=text, attributes=tool, start=30, length=20, **common),
+        span(number, base + 4, base + 1, name=text, attributes=search, start=60, length=20, kind="CLIENT", **common),
+    ]
+
+
+@pytest.fixture(scope="module")
+def attacked() -> Any:
+    from helicone_otel import Settings  # noqa: PLC0415
+    from helicone_otel._view.arrived import of_request  # noqa: PLC0415  # needs the extra "view"
+    from helicone_otel._view.serve import Places, viewing  # noqa: PLC0415
+
+    with viewing(None, Settings(), Places(pages=0, grpc=0, http=0)) as view:
+        for number, text in enumerate(ATTACKS.values(), 1):
+            view.intake.spans(of_request(request_of(f"service{text}", attack(text, number)))).result()
+        settle(view)
+        yield view
+
+
+def harmless(look: Looking) -> None:
+    """See that nothing ran, nothing was made of it, and nothing invisible stands in the page."""
+    page = look.page
+    assert page.evaluate("window.hacked") is None
+    assert (
+        page.locator("#main img, #main iframe, #main object, #main [onerror], #main [onload], #main svg").count() == 0
+    )
+    links = page.locator("a").evaluate_all("links => links.map(link => link.href)")
+    assert [link for link in links if not link.startswith(("http:", "https:", "file:"))] == []
+    spoken = page.evaluate(
+        "[document.title, document.body.innerText, ...[...document.querySelectorAll('*')].flatMap("
+        "(one) => [one.title, one.ariaLabel, one.alt])].join(' ')"
+    )
+    assert [character for character in INVISIBLE if character in spoken] == []
+    look.check()
+
+
+def session_of(view: View, what: str) -> Any:
+    """Return the session of an attack. What no header may hold has been encoded in its id and its name on the way."""
+    number = str(list(ATTACKS).index(what) + 1)
+    return next(one for one in ask(view.url, "sessions", size=100)["sessions"] if one["id"].startswith(number))
+
+
+def test_the_list_shows_it_and_nothing_happens(attacked: View, look: Looking) -> None:
+    page = look.go(attacked.url)
+    expect(page.locator("#sessions .tabulator-row")).to_have_count(len(ATTACKS))
+    names = look.column("name")
+    for what, text in ATTACKS.items():
+        assert session_of(attacked, what)["name"] in names
+        page.get_by_label("Search", exact=True).fill(text)
+        page.wait_for_timeout(300)
+    harmless(look)
+
+
+@pytest.mark.parametrize("what", ATTACKS)
+def test_a_session_and_its_requests_show_it_and_nothing_happens(attacked: View, look: Looking, what: str) -> None:
+    shown = SHOWN.get(what, ATTACKS[what])
+    found = session_of(attacked, what)
+    page = look.session(attacked.url, found["id"], found["name"])
+    expect(page.get_by_role("heading", level=1)).to_contain_text(found["name"])
+    assert page.locator("#facts").inner_text().count(shown) >= 2
+    requests = ask(attacked.url, "session", id=found["id"], name=found["name"])["requests"]
+    assert {one["kind"] for one in requests} == {"llm", "tool", "vector_db"}
+    for request in requests:
+        look.session(attacked.url, found["id"], found["name"], request=request["id"])
+        expect(look.drawer).to_contain_text(shown)
+        for folded in look.drawer.locator("details").all():
+            folded.locator("summary").click()
+        harmless(look)
+    page.locator("#timeline-as").get_by_role("button", name="Table").click()
+    page.locator("#durations-as").get_by_role("button", name="Table").click()
+    page.locator("#requests-table .tabulator-row").first.wait_for()
+    harmless(look)
+    page.locator("#timeline-as").get_by_role("button", name="Timeline").click()
+    box = page.locator("#timeline").bounding_box()
+    page.mouse.move(box["x"] + 20, box["y"] + 14)
+    harmless(look)
+
+
+@pytest.mark.parametrize("what", ATTACKS)
+def test_the_comparison_shows_it_and_nothing_happens(attacked: View, look: Looking, what: str) -> None:
+    page = look.go(attacked.url, "/compare", name=session_of(attacked, what)["name"])
+    expect(page.get_by_role("heading", level=1)).to_have_text(session_of(attacked, what)["name"])
+    page.locator("#moved-as").get_by_role("button", name="Table").click()
+    harmless(look)
+
+
+@pytest.mark.parametrize("what", ATTACKS)
+def test_the_exported_file_shows_it_and_nothing_happens(
+    attacked: View, browser: Browser, tmp_path: Path, what: str
+) -> None:
+    found = session_of(attacked, what)
+    file = tmp_path / "session.html"
+    address = f"{attacked.url}/api/export?{urlencode({'id': found['id'], 'name': found['name']})}"
+    with urllib.request.urlopen(address, timeout=30) as answer:
+        file.write_bytes(answer.read())
+    with Looking.at(browser, offline=True) as look:
+        look.page.goto(file.as_uri())
+        look.page.wait_for_selector("#row-0")
+        look.page.get_by_role("treeitem").nth(1).locator(".label").click()
+        expect(look.page.get_by_role("heading", level=1)).to_contain_text(found["name"])
+        harmless(look)
+
+
+def test_an_address_made_by_a_stranger_does_nothing(attacked: View, look: Looking) -> None:
+    evil = ATTACKS["handler"]
+    look.page.goto(f"{attacked.url}/?{urlencode({'name': evil, 'search': evil, 'sort': evil, 'page': evil})}")
+    look.page.wait_for_selector("#names button")
+    look.page.goto(f"{attacked.url}/compare?{urlencode({'name': evil, 'path': evil, 'measure': evil})}")
+    expect(look.page.get_by_role("heading", level=1)).to_have_text(evil)
+    assert look.page.evaluate("window.hacked") is None
+    look.wrong.clear()  # the browser itself tells of what the server refuses

@@ -1,0 +1,270 @@
+"""One session, as somebody uses it who asks what happened, when, and how long it took: the real demo's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from demo_view import NAME, ask
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from looking import Looking
+
+    from helicone_otel._view.serve import View
+
+pytestmark = pytest.mark.browser
+
+# The colour at a place of a canvas, as `#rrggbb`.
+COLOUR_AT = """([id, x, y]) => {
+  const canvas = document.getElementById(id);
+  const ratio = devicePixelRatio;
+  const [r, g, b] = canvas.getContext("2d").getImageData(x * ratio, y * ratio, 1, 1).data;
+  return "#" + [r, g, b].map((part) => part.toString(16).padStart(2, "0")).join("");
+}"""
+ROW = 28
+
+
+@pytest.fixture(scope="module")
+def planned(demo: str) -> Any:
+    """The demo's long session, as the API has it."""
+    found = ask(demo, "sessions", name=NAME, sort="-requests")
+    return ask(demo, "session", id=found["sessions"][0]["id"], name=NAME)
+
+
+def opened(look: Looking, demo: str, planned: Any, **more: Any) -> Any:
+    return look.session(demo, planned["session"]["id"], NAME, **more)
+
+
+def middle_of(planned: Any, request: Any, width: float, share: float = 0.5) -> float:
+    """Return where the middle of a request's bar, or another share of it, stands in the timeline."""
+    start, length = planned["session"]["start_ms"], planned["session"]["duration_ms"]
+    return (request["start_ms"] + request["duration_ms"] * share - start) / length * width
+
+
+def test_the_tree_stands_by_path_with_kinds_counts_durations_and_errors(demo: str, planned: Any, look: Looking) -> None:
+    opened(look, demo, planned)
+    paths = {row["path"] for row in planned["tree"]}
+    assert look.rows[0].startswith("plan_trip, Task, 12 requests, ")
+    assert look.rows[0].endswith(" s, 1 failed")
+    assert {"/plan_trip/research/guide", "/plan_trip/research/trains/search_trains"} <= paths
+    named = [row.split(", ")[0] for row in look.rows]
+    assert {row["segment"] for row in planned["tree"]} <= set(named)
+    kinds = {tuple(row.split(", ")[:2]) for row in look.rows}
+    assert {
+        ("text-embedding-3-small", "Embed"),
+        ("query_points", "Vector DB"),
+        ("search_trains", "Tool"),
+        ("gpt-5.4-mini", "LLM"),
+    } <= kinds
+
+
+def test_a_branch_folds_and_all_of_them_at_once(demo: str, planned: Any, look: Looking) -> None:
+    page = opened(look, demo, planned)
+    whole = look.rows
+    research = look.row("research")
+    expect(research).to_have_attribute("aria-expanded", "true")
+    research.locator(".caret").click()
+    expect(research).to_have_attribute("aria-expanded", "false")
+    assert not any(row.startswith("guide,") for row in look.rows)
+    page.get_by_role("button", name="Collapse all").click()
+    expect(page.get_by_role("treeitem")).to_have_count(1)
+    page.get_by_role("button", name="Expand all").click()
+    assert look.rows == whole
+
+
+def test_each_request_is_a_bar_at_its_true_place_in_the_colour_of_its_path(
+    demo: str, planned: Any, look: Looking
+) -> None:
+    page = opened(look, demo, planned)
+    width = page.locator("#timeline").bounding_box()["width"]
+    for request in planned["requests"]:
+        if request["duration_ms"] < 20:
+            continue
+        swatch = _swatch(page, request["path"])
+        places = _rows_of(page, request)
+        # Before the first token it is lighter.
+        share = (1 + (request["ttft_ms"] or 0) / request["duration_ms"]) / 2
+        x = middle_of(planned, request, width, share)
+        seen = {page.evaluate(COLOUR_AT, ["timeline", x, place * ROW + ROW / 2]) for place in places}
+        assert any(alike(swatch, one) for one in seen), (request, swatch, seen)
+
+
+def alike(one: str, other: str) -> bool:
+    """Tell whether two colours `#rrggbb` are one, but for the rounding of what is drawn over each other."""
+    parts = [[int(colour[place : place + 2], 16) for place in (1, 3, 5)] for colour in (one, other)]
+    return all(abs(first - second) <= 3 for first, second in zip(*parts, strict=True))
+
+
+def _rows_of(page: Any, request: Any) -> list[int]:
+    """Return the rows on which a request may stand: its own, or that of its path."""
+    names = (request["name"], request["path"].rpartition("/")[2])
+    rows = page.get_by_role("treeitem").evaluate_all("rows => rows.map(row => row.ariaLabel)")
+    return [place for place, row in enumerate(rows) if row.split(", ")[0] in names]
+
+
+def _swatch(page: Any, path: str) -> str:
+    """Return the colour of a path in the tree, as `#rrggbb`."""
+    row = page.locator(f'[role="treeitem"][title="{path}"]').first
+    found: str = row.locator(".swatch").evaluate("swatch => getComputedStyle(swatch).backgroundColor")
+    red, green, blue = (int(part) for part in found.removeprefix("rgb(").removesuffix(")").split(","))
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def test_the_same_path_has_the_same_colour_in_every_view_and_session(seeded: View, look: Looking) -> None:
+    page = look.session(seeded.url, "review/1", "reviewer")
+    first = _swatch(page, "/reviewer/security_check")
+    page.locator("#durations-as").get_by_role("button", name="Table").click()
+    in_table = page.get_by_role("button", name="/reviewer/security_check", exact=True).locator(".swatch")
+    page = look.session(seeded.url, "review/2", "reviewer")
+    assert _swatch(page, "/reviewer/security_check") == first
+    page = look.go(seeded.url, "/compare", name="reviewer")
+    compared = page.locator("#paths .path-cell", has_text="/reviewer/security_check").first.locator(".swatch")
+    told = compared.evaluate("swatch => getComputedStyle(swatch).backgroundColor")
+    page = look.session(seeded.url, "review/2", "reviewer", durations="table")
+    assert in_table.evaluate("swatch => getComputedStyle(swatch).backgroundColor") == told
+    assert _swatch(page, "/reviewer/security_check") == first
+
+
+def test_work_that_overlaps_stands_on_lanes_in_the_overview(demo: str, planned: Any, look: Looking) -> None:
+    page = opened(look, demo, planned)
+    assert max(request["lane"] for request in planned["requests"]) >= 1
+    width = page.locator("#minimap").bounding_box()["width"]
+    for request in planned["requests"]:
+        if request["duration_ms"] < 20:
+            continue
+        x = middle_of(planned, request, width)
+        assert alike(page.evaluate(COLOUR_AT, ["minimap", x, 4 + request["lane"] * 7]), _swatch(page, request["path"]))
+
+
+def test_choosing_a_bar_chooses_the_row_and_opens_the_request_and_the_address_says_so(
+    demo: str, planned: Any, look: Looking
+) -> None:
+    page = opened(look, demo, planned)
+    box = page.locator("#timeline").bounding_box()
+    slow = max(planned["requests"], key=lambda one: one["duration_ms"])
+    (place,) = [place for place, row in enumerate(look.rows) if row.startswith("write,")]
+    page.mouse.click(box["x"] + middle_of(planned, slow, box["width"]), box["y"] + place * ROW + ROW / 2)
+    expect(look.drawer).to_be_visible()
+    expect(look.drawer).to_contain_text(slow["path"])
+    expect(look.row("write")).to_have_attribute("aria-selected", "true")
+    assert look.address["request"] == [slow["id"]]
+    page.goto(page.url)
+    expect(look.drawer).to_contain_text(slow["path"])
+    page.get_by_role("button", name="Close").click()
+    expect(look.drawer).to_be_hidden()
+    assert "request" not in look.address
+
+
+def test_choosing_a_path_in_one_view_chooses_it_in_all(demo: str, planned: Any, look: Looking) -> None:
+    page = opened(look, demo, planned)
+    width = page.locator("#timeline").bounding_box()["width"]
+    slow = max(planned["requests"], key=lambda one: one["duration_ms"])
+    (place,) = [place for place, row in enumerate(look.rows) if row.startswith("write,")]
+    at = ["timeline", middle_of(planned, slow, width), place * ROW + ROW / 2]
+    before = page.evaluate(COLOUR_AT, at)
+    look.row("research").locator(".label").click()
+    assert look.address["path"] == ["/plan_trip/research"]
+    page.wait_for_timeout(100)
+    assert page.evaluate(COLOUR_AT, at) != before  # what is not below it steps back
+    page.locator("#durations-as").get_by_role("button", name="Table").click()
+    page.get_by_role("button", name="/plan_trip/write", exact=True).click()
+    expect(look.row("write")).to_have_attribute("aria-selected", "true")
+    expect(look.row("research")).to_have_attribute("aria-selected", "false")
+    expect(page.get_by_role("button", name="/plan_trip/write", exact=True)).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Clear").click()
+    expect(look.row("write")).to_have_attribute("aria-selected", "false")
+    assert "path" not in look.address
+
+
+def test_a_click_into_the_distribution_chooses_its_path(demo: str, planned: Any, look: Looking) -> None:
+    page = opened(look, demo, planned)
+    page.locator("#durations canvas").scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    box = page.locator("#durations").bounding_box()
+    # The name of the first: what took the longest in sum.
+    page.mouse.click(box["x"] + 60, box["y"] + 8 + 15)
+    page.wait_for_url("**path=*")
+    assert look.address["path"] == [planned["durations"][0]["path"]]
+
+
+def test_the_timeline_zooms_and_the_part_stands_in_the_address(demo: str, planned: Any, look: Looking) -> None:
+    page = opened(look, demo, planned)
+    box = page.locator("#timeline").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 60, steps=4)
+    page.mouse.up()
+    page.wait_for_url("**part=*")
+    start, end = (float(part) for part in look.address["part"][0].split("-"))
+    length = planned["session"]["duration_ms"]
+    assert start == pytest.approx(length * 0.2, rel=0.02)
+    assert end == pytest.approx(length * 0.4, rel=0.02)
+    page.get_by_role("button", name="Zoom in").click()
+    page.wait_for_timeout(400)
+    closer = [float(part) for part in look.address["part"][0].split("-")]
+    assert closer[1] - closer[0] == pytest.approx((end - start) * 0.6, rel=0.01)
+    page.keyboard.down("Control")
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
+    page.mouse.wheel(0, 40)
+    page.keyboard.up("Control")
+    page.wait_for_timeout(400)
+    wider = [float(part) for part in look.address["part"][0].split("-")]
+    assert wider[1] - wider[0] > closer[1] - closer[0]
+    page.get_by_role("button", name="Fit").click()
+    page.wait_for_timeout(400)
+    assert "part" not in look.address
+
+
+def test_the_pointer_is_told_what_it_points_at(demo: str, planned: Any, look: Looking) -> None:
+    page = opened(look, demo, planned)
+    box = page.locator("#timeline").bounding_box()
+    slow = max(planned["requests"], key=lambda one: one["duration_ms"])
+    (place,) = [place for place, row in enumerate(look.rows) if row.startswith("write,")]
+    page.mouse.move(box["x"] + middle_of(planned, slow, box["width"]), box["y"] + place * ROW + ROW / 2)
+    expect(page.locator("#tip")).to_contain_text("/plan_trip/write")
+    expect(page.locator("#tip")).to_contain_text("first token after")
+
+
+def test_the_table_says_what_the_timeline_draws(demo: str, planned: Any, look: Looking) -> None:
+    page = opened(look, demo, planned)
+    page.locator("#timeline-as").get_by_role("button", name="Table").click()
+    expect(page.locator("#requests-table .tabulator-row")).to_have_count(12)
+    assert look.column("path", "#requests-table") == [one["path"] for one in planned["requests"]]
+    page.locator("#requests-table .tabulator-row").nth(3).click()
+    expect(look.drawer).to_be_visible()
+    assert look.address["request"] == [planned["requests"][3]["id"]]
+    assert look.address["as"] == ["table"]
+
+
+def test_a_session_that_runs_grows_before_ones_eyes(running: View, look: Looking) -> None:
+    from helicone_otel._view.arrived import of_request  # noqa: PLC0415  # needs the extra "view"
+    from view_seed import request_of, review, settle  # noqa: PLC0415
+
+    spans = review(78, "live/2", 4, 1_760_000_000_000_000_000)
+    for part, requests in ((spans[:4], 3), (spans[4:], 12)):
+        running.intake.spans(of_request(request_of("reviewer", part))).result()
+        settle(running)
+        if requests == 3:
+            look.session(running.url, "live/2", "reviewer")
+            look.row("reviewer").locator(".label").click()
+        expect(look.page.locator("#stats")).to_contain_text(f"{requests} ", use_inner_text=True)
+    # What was chosen stays so.
+    expect(look.row("reviewer")).to_have_attribute("aria-selected", "true")
+    assert look.rows[0].startswith("reviewer, Agent, 12 requests")
+
+
+def test_other_sessions_of_the_name_are_one_step_away(seeded: View, look: Looking) -> None:
+    page = look.session(seeded.url, "review/1", "reviewer")
+    page.get_by_label("Another session of this name").select_option(index=2)
+    page.wait_for_url("**review%2F2*")
+    page.wait_for_selector("#row-0")
+    page.get_by_role("link", name="Compare").click()
+    page.wait_for_selector("#paths .tabulator-row")
+    assert look.address == {"name": ["reviewer"]}
+
+
+def test_a_session_that_is_not_there_is_said_to_be_so(seeded: View, look: Looking) -> None:
+    look.page.goto(f"{seeded.url}/session?id=nobody&name=")
+    expect(look.page.get_by_role("alert")).to_have_text("there is no such session")
+    look.wrong.clear()  # the browser itself tells of the 404

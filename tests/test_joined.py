@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import anthropic
 import pytest
 from anthropic import Anthropic
-from openinference.instrumentation.anthropic import AnthropicInstrumentor
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 import replay
+from environments import Environments
 from helicone_otel import HeliconeSpanExporter, Settings, session
 from helicone_otel._cli.loopback import serving
 from helicone_otel._destinations import Destination
@@ -31,9 +33,10 @@ from helicone_otel._testing.fake.rows import Row
 from helicone_otel._testing.fake.server import FakeHelicone
 from spans import GENAI, HTTP, App
 from test_one_call import Beside
-from wire import MODEL, QUESTION, TLS, listening
+from wire import QUESTION, TLS, listening
 
 CLIENT = trace.SpanKind.CLIENT
+WRAPPED = Path(__file__).parent / "apps" / "wrapped.py"
 SDK = "com.anthropic.sdk.python"
 LANGCHAIN = "opentelemetry.instrumentation.langchain"
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "anthropic", "gen_ai.request.model": "claude-x"}
@@ -122,36 +125,45 @@ def test_rows_of_the_anthropic_sdks_spans_say_what_its_instrumentation_recorded(
     assert [_answers(row) for row in others] == [["Hello from fake"]] * 5
 
 
-def test_the_row_of_a_real_call_by_the_anthropic_sdk_has_what_openinference_captured(app: Logging) -> None:
-    instrumentor = AnthropicInstrumentor()
-    instrumentor.instrument(tracer_provider=app.provider)
-    try:
-        with (
-            listening() as provider,
-            Anthropic(
-                base_url=provider.url,
-                api_key="sk-1",
-                open_telemetry={"tracer_provider": app.provider},
-                http_client=anthropic.DefaultHttpxClient(verify=TLS),
-            ) as client,
-        ):
-            answer = client.messages.create(model=MODEL, max_tokens=8, messages=[QUESTION], system="Be brief.")
-    finally:
-        instrumentor.uninstrument()
+def test_the_row_of_a_call_by_the_anthropic_sdk_says_what_stands_on_the_span_around_it(app: Logging) -> None:
+    http = anthropic.DefaultHttpxClient(verify=TLS)
+    options = {"tracer_provider": app.provider}
+    with (
+        listening() as provider,
+        Anthropic(base_url=provider.url, api_key="sk-1", open_telemetry=options, http_client=http) as client,
+        app.span("chat claude-x", CHAT | SAID, scope=GENAI, kind=CLIENT) as wrapper,
+    ):
+        answer = client.messages.create(model="claude-x", max_tokens=8, messages=[QUESTION])
+        wrapper.set_attributes(ANSWERED)
 
     (row,) = app.rows()
-    request_ids = {
-        span.instrumentation_scope.name: (span.attributes or {}).get("helicone.request.id")
-        for span in app.exporter.get_finished_spans()
-        if span.instrumentation_scope is not None
-    }
-    assert request_ids == {SDK: row.id, "openinference.instrumentation.anthropic": None}
-    assert (row.request["messages"], row.request["system"], row.response["content"], row.response["id"]) == (
-        [QUESTION],
-        "Be brief.",
-        [{"type": "text", "text": answer.content[0].text}],
-        answer.id,
-    )
+    assert (_messages(row), _answers(row), row.response["id"]) == (HI, ["Hi"], answer.id)
+
+
+@pytest.mark.slow
+def test_the_row_of_a_real_call_by_the_anthropic_sdk_has_what_openinference_captured(
+    fake: FakeHelicone, environments: Environments
+) -> None:
+    python = environments.python("oi_anthropic", ["anthropic>=2,<3", "openinference-instrumentation-anthropic>=3.1"])
+    with listening() as provider:
+        done = subprocess.run(
+            [python, WRAPPED],
+            env={
+                "PROVIDER": provider.url,
+                "HELICONE_LOG": "true",
+                "HELICONE_API_KEY": fake.key,
+                "HELICONE_LOG_ENDPOINT": fake.url,
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert done.returncode == 0, done.stderr
+    (row,) = fake.rows
+    assert json.loads(done.stdout) == {SDK: row.id, "openinference.instrumentation.anthropic": None}
+    assert (_messages(row), row.request["system"], len(_answers(row))) == ([QUESTION], "Be brief.", 1)
 
 
 # --- inside each other --------------------------------------------------------------------------------
@@ -342,6 +354,17 @@ def test_what_is_held_back_is_bounded_and_what_no_call_comes_for_is_forgotten(ap
     outer.end()
     assert [len(ended), joining.take(ended, 60), len(joining._wrappers)] == [1, [], 1]
     assert [joining.take((), 0), len(joining._wrappers)] == [[], 0]
+
+
+def test_wrappers_whose_calls_do_not_come_are_bounded(app: Logging) -> None:
+    joining = Joining(app.registry, 10)
+    ended: list[tuple[ReadableSpan, Entry]] = []
+    app.registry.log = lambda entry, span: ended.append((span, entry))
+    for _ in range(30):
+        with app.span("chat", CHAT, scope=GENAI, kind=CLIENT), _sdk(app):
+            pass
+
+    assert [joining.take(ended[1::2], 60), len(joining._wrappers)] == [[], 10]
 
 
 def test_an_exporter_that_the_app_adds_joins_what_comes_in_one_batch(fake: FakeHelicone) -> None:

@@ -49,7 +49,7 @@ class Joining:
 
     Args:
         registry: Knows which spans those are.
-        limit: So many spans are held at most; then the oldest go as they are.
+        limit: So many calls, and wrappers whose calls have not come, are held at most; then the oldest go.
     """
 
     def __init__(self, registry: Registry, limit: int) -> None:
@@ -126,8 +126,9 @@ class Joining:
 
     def _forget_wrappers(self, now: float, patience: float) -> None:
         """Forget wrappers whose calls do not come."""
-        for call in [call for call, held in self._wrappers.items() if call not in self._calls]:
-            if now - self._wrappers[call][-1].since >= patience:
+        alone = [call for call in self._wrappers if call not in self._calls]
+        for place, call in enumerate(alone, self.limit - len(alone)):
+            if place < 0 or now - self._wrappers[call][-1].since >= patience:
                 del self._wrappers[call]
 
 

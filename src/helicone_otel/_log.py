@@ -117,7 +117,9 @@ class Log:
         awake = self._awake
         try:
             while awake is self._awake:
-                awake.wait(self._joining.wait(self._delay))
+                with self._lock:
+                    patience = self._joining.wait(self._delay)
+                awake.wait(patience)
                 awake.clear()
                 if (exporter := self.exporter) is None:
                     break
@@ -135,8 +137,11 @@ class Log:
 
     def _take(self, exporter: HeliconeSpanExporter, patience: float) -> None:
         """Make rows of what waits now, but for what has wrappers and has not been held so long (in seconds)."""
-        with self._lock:
-            self._ready.extend(self._joining.take(_popped(self._waiting), patience))
+        try:
+            with self._lock:
+                self._ready.extend(self._joining.take(_popped(self._waiting), patience))
+        except Exception as error:  # noqa: BLE001  # the thread must live on
+            swallow("log", error)
         if self._ready:
             with out_of_sight():  # or what hooks call would become rows, for which they are called again
                 for joined in _popped(self._ready):
@@ -145,9 +150,7 @@ class Log:
     def _make_row(self, exporter: HeliconeSpanExporter, joined: Joined) -> None:
         span, entry, wrappers = joined
         try:
-            ids = span.get_span_context()
-            if ids is not None and ids.trace_flags.sampled:
-                exporter.log(span, self._registry.outcome_later(entry, span), wrappers)
+            exporter.log(span, self._registry.outcome_later(entry, span), wrappers)
         except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same
             swallow("log", error)
 

@@ -46,6 +46,8 @@ export class SessionsTable {
       ajaxURL: "/api/sessions",
       ajaxRequestFunc: (url, _config, request) => this.#ask(url, request),
       dataLoader: false,
+      // Tabulator calls the box of every row the same.
+      rowFormatter: (row) => row.getElement().querySelector(".box input").setAttribute("aria-label", `Choose ${row.getData().id}`),
     });
     const { promise, resolve } = Promise.withResolvers();
     this.#table.on("dataProcessed", resolve);

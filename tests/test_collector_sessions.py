@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import uuid
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from helicone_otel import _wire
 from helicone_otel._spans import Dialect, first_text
@@ -247,6 +249,20 @@ def test_a_path_by_hand_is_no_reason_to_leave_a_span_of_another_language_alone(p
     }
 
 
+def test_a_path_by_hand_alone_is_no_label_of_this_library(pipe: Pipe) -> None:
+    attributes = {"session.id": "s-1", "helicone.session.path": "/plan", "gen_ai.operation.name": "chat"}
+    resource = {"service.name": "shop", "telemetry.sdk.language": "python"}
+
+    (one,) = pipe.through([attributes], resource)
+
+    assert one == attributes | {
+        "helicone.session.id": "s-1",
+        "helicone.session.name": "shop",
+        "helicone.span.kind": "llm",
+        "gen_ai.conversation.id": "s-1",
+    }
+
+
 def test_a_span_of_nothing_comes_out_as_it_went_in(pipe: Pipe) -> None:
     attributes = {"http.request.method": "GET", "server.address": "example.org", "http.response.status_code": 200}
 
@@ -279,6 +295,31 @@ def test_secrets_are_masked_wherever_instrumentations_leave_them(pipe: Pipe) -> 
         "error.message": "the key **** is wrong",
         "list": '["ok","****"]',
     }
+
+
+def test_secrets_inside_a_status_a_url_and_the_parameters_of_a_call_are_masked(pipe: Pipe) -> None:
+    headers = {"api-key": "0123456789abcdef", "Authorization": "Basic dXNlcjpwYXNz", "Accept": "*/*"}
+    made = span(
+        "secrets",
+        {
+            "gen_ai.request.extra_headers": "{'api-key': '0123'}",
+            "url.full": "https://user:password@example.org/a:b@c",
+            "llm.invocation_parameters": json.dumps({"extra_headers": headers, "temperature": 0}),
+        },
+    )
+    made.status.code = Status.STATUS_CODE_ERROR
+    made.status.message = "the key sk-proj-abcdefghijklmnop0123 is wrong, Bearer of news"
+    before = len(pipe.sink.arrivals.spans)
+    pipe.collector.send(request([made]))
+    one = pipe.sink.arrivals.wait_for(before + 1)[-1]
+
+    assert one.status.message == "the key **** is wrong, Bearer of news"
+    attributes = pipe.sink.arrivals.attributes()["secrets"]
+    assert json.loads(attributes.pop("llm.invocation_parameters")) == {
+        "extra_headers": {"api-key": "****", "Authorization": "****", "Accept": "*/*"},
+        "temperature": 0,
+    }
+    assert attributes == {"gen_ai.request.extra_headers": "****", "url.full": "https:****example.org/a:b@c"}
 
 
 def test_what_names_sessions_is_never_masked_nor_are_words(pipe: Pipe) -> None:

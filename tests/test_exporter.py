@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExportResult
 
@@ -19,6 +23,7 @@ from helicone_otel import (
     Session,
     Settings,
     SettingsError,
+    _client,
     _exporter,
     _guard,
     configure,
@@ -27,6 +32,7 @@ from helicone_otel import (
 )
 from helicone_otel._bootstrap import INSTALLATION, log_as_set
 from helicone_otel._cli.loopback import serving
+from helicone_otel._client import watch
 from helicone_otel._endpoint import DEFAULT, EUROPE, check_transport, checked_endpoint, checked_key
 from helicone_otel._exporter_by_name import NamedExporter
 from helicone_otel._limits import Limits
@@ -170,8 +176,39 @@ def test_a_key_that_is_none_or_a_hook_that_fails_is_said_and_costs_that_row_only
     assert [row.session_id for row in fake.rows] == ["s-3"]
     assert "key_for: expected a key such as sk-helicone-…" in caplog.text
     assert "Evil" not in caplog.text
-    assert _guard.swallowed()["log exporter: LookupError"] == 1
-    _guard._counts.clear()
+    assert "key_for failed (LookupError)" in caplog.text
+    assert "no such tenant" not in caplog.text  # what it says may quote a key
+
+
+@pytest.mark.usefixtures("uninstalled")
+def test_calls_that_a_hook_makes_are_no_rows_for_which_it_is_called_again(
+    fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
+    provider = TracerProvider(shutdown_on_exit=False)
+    asked: list[str] = []
+
+    def redact(text: str, _: object) -> str:
+        asked.append(text)
+        if is_instrumentation_enabled():  # as instrumentations ask
+            search()
+        return text
+
+    def search() -> None:
+        attributes = {**GENAI_TOOL, "gen_ai.tool.call.arguments": "a city"}
+        with provider.get_tracer("x").start_as_current_span("execute_tool search", attributes=attributes):
+            pass
+
+    exporter = HeliconeSpanExporter(KEY, endpoint=fake.url, content=Content(redact=redact))
+    configure(provider=provider, log=exporter)
+    with session("Shop"):
+        search()
+    wait_for(lambda: asked)
+    for _ in range(3):
+        provider.force_flush()
+
+    assert asked == ["a city"]
+    assert len(fake.rows) == 1
 
 
 # --- where rows go --------------------------------------------------------------------------------
@@ -470,6 +507,89 @@ def test_it_takes_spans_from_the_stock_processor_and_passes_others_over(fake: Fa
 
 
 @pytest.mark.usefixtures("uninstalled")
+def test_what_a_replaced_exporter_has_is_sent_by_a_flush_too(fake: FakeHelicone) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    fake.troubles.from_now_on(Trouble(status=503, headers={"Retry-After": "1"}))
+    configure(provider=provider, log=HeliconeSpanExporter(KEY, endpoint=fake.url))
+    with session("Shop"), provider.get_tracer("x").start_as_current_span("execute_tool search", attributes=GENAI_TOOL):
+        pass
+    assert not provider.force_flush(100)
+    fake.troubles.end()
+
+    configure(provider=provider, log=HeliconeSpanExporter(KEY, endpoint=fake.url))
+
+    assert provider.force_flush()
+    assert [row.model for row in fake.rows] == ["tool:search"]
+
+
+@pytest.mark.usefixtures("uninstalled")
+@pytest.mark.parametrize("milliseconds", [sys.maxsize, math.inf, -1])
+def test_a_flush_takes_whatever_time_opentelemetrys_own_does(fake: FakeHelicone, milliseconds: Any) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    configure(provider=provider, log=HeliconeSpanExporter(KEY, endpoint=fake.url))
+    with session("Shop"), provider.get_tracer("x").start_as_current_span("execute_tool x", attributes=GENAI_TOOL):
+        pass
+
+    provider.force_flush(milliseconds)
+    assert provider.force_flush()
+    assert len(fake.rows) == 1
+
+
+@pytest.mark.usefixtures("uninstalled")
+def test_exporters_that_come_and_go_leave_no_thread_behind(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_client, "_LINGER", 0.05)
+    monkeypatch.setattr(watch, "_LINGER", 0.05)
+    monkeypatch.setenv("OTEL_BSP_EXPORT_TIMEOUT", "1000")
+    provider = TracerProvider(shutdown_on_exit=False)
+    before = set(threading.enumerate())
+    for number in range(5):
+        configure(
+            Settings(session_name=f"Shop {number}", api_key=KEY, log_endpoint=fake.url), provider=provider, log=True
+        )
+        with session("Shop"), provider.get_tracer("x").start_as_current_span("execute_tool x", attributes=GENAI_TOOL):
+            pass
+        assert provider.force_flush()
+    INSTALLATION.uninstall()
+
+    wait_for(lambda: not [one for one in set(threading.enumerate()) - before if one.name.startswith("helicone-otel")])
+    assert len(fake.rows) == 5
+
+
+@pytest.mark.usefixtures("uninstalled")
+@pytest.mark.parametrize("how", ["no thread can be started", "a hook ends the thread"])
+def test_logging_goes_on_after_a_thread_was_lost(
+    fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    start, failing = threading.Thread.start, [True]
+
+    def start_or_refuse(thread: threading.Thread) -> None:
+        if how.startswith("no thread") and thread.name == "helicone-otel-rows" and failing:
+            failing.clear()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    def key_for(_: Session) -> str:
+        if how.startswith("a hook") and failing:
+            failing.clear()
+            raise SystemExit
+        return KEY
+
+    monkeypatch.setattr(threading.Thread, "start", start_or_refuse)
+    provider = TracerProvider(shutdown_on_exit=False)
+    configure(provider=provider, log=HeliconeSpanExporter(endpoint=fake.url, key_for=key_for))
+    for _ in range(2):
+        with session("Shop"), provider.get_tracer("x").start_as_current_span("execute_tool x", attributes=GENAI_TOOL):
+            pass
+        wait_for(lambda: not failing)
+        time.sleep(0.05)
+
+    wait_for(lambda: len(fake.rows) == (2 if how.startswith("no thread") else 1))
+    assert caplog.messages == []
+
+
+@pytest.mark.usefixtures("uninstalled")
 def test_an_app_that_ends_waits_once_for_a_server_that_does_not_answer(
     fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -489,3 +609,10 @@ def test_an_app_that_ends_waits_once_for_a_server_that_does_not_answer(
     assert not exporter.finish()  # as when the interpreter ends
     assert time.monotonic() - began < 5
     exporter.shutdown(0)
+
+
+def wait_for(condition: Any) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

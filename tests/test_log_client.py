@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from helicone_otel._bootstrap import INSTALLATION
 from helicone_otel._cli.loopback import serving
 from helicone_otel._client import Client, Parcel, outbox, post
 from helicone_otel._client.outbox import Outbox
+from helicone_otel._client.pools import pools
 from helicone_otel._client.verdict import MAX_WAIT, Fate, judge, retry_after, said
 from helicone_otel._testing.fake.keys import KEY
 from helicone_otel._testing.fake.server import FakeHelicone
@@ -205,6 +207,7 @@ def test_a_redirect_is_not_followed(fake: FakeHelicone, client: Client, caplog: 
         ("-1", None),
         ("soon", None),
         ("", None),
+        ("Fri, 27 Nov 2026 10:00:07 +99999999999999999999", None),
         (None, None),
     ],
 )
@@ -247,7 +250,7 @@ def test_what_is_in_stays_in_and_what_does_not_fit_is_not_taken() -> None:
 
     assert [box.put(parcel(number)) for number in range(5)] == [True, True, True, False, False]
     assert (len(box), box.is_full) == (3, True)
-    first = box.take(0)
+    first = box.take()
     assert first is not None
     assert first.id == parcel(0).id
     assert not box.put(parcel(5))  # one on its way still counts
@@ -314,7 +317,7 @@ def test_a_tenant_that_is_to_wait_holds_up_no_other(
 
     monkeypatch.setattr(fake, "answer", unless_other)
     client.put(parcel(0, fake.url, key=OTHER_KEY))
-    wait_for(lambda: len(fake.requests("log")) == 1)
+    wait_for(lambda: client._outbox._lanes[OTHER_KEY].failed)  # the answer has been read
     for number in range(1, 21):
         client.put(parcel(number, fake.url))
         client.put(parcel(100 + number, fake.url, key=OTHER_KEY))
@@ -336,12 +339,32 @@ def test_a_burst_of_rows_is_sent_side_by_side(fake: FakeHelicone, client: Client
     wait_for(lambda: len(fake.requests("log")) == 1 + 4)
 
 
+def test_a_row_that_comes_while_another_is_put_in_is_taken(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(fake.url, 100)
+
+    class Lane(outbox.Lane):
+        def __init__(self) -> None:
+            super().__init__()
+            if coming:  # as when an object is collected just then, at whose end a span ends
+                client.put(coming.pop())
+
+    coming = [parcel(2, fake.url, key=OTHER_KEY)]
+    monkeypatch.setattr(outbox, "Lane", Lane)
+    putting = threading.Thread(target=lambda: client.put(parcel(1, fake.url)), daemon=True)
+    putting.start()
+    putting.join(5)
+
+    assert not putting.is_alive()
+    client.shutdown(5)
+    assert len(fake.requests("log")) == 2
+
+
 def test_a_lane_is_forgotten_with_its_last_row() -> None:
     box = Outbox(max_rows=10, max_bytes=100_000)
     for number in range(5):
         box.put(parcel(number, key=f"tenant-{number}"))
 
-    while (taken := box.take(0)) is not None:
+    while (taken := box.take(time.monotonic() + 5)) is not None:
         box.refused(taken)
 
     assert box._lanes == {}
@@ -364,6 +387,29 @@ def test_a_flush_ends_in_its_time_and_a_shutdown_says_what_is_left(
     assert time.monotonic() - began < 2
     assert "there was no time left to send them (2 rows)" in caplog.text
     assert not client.put(parcel(3, fake.url))
+
+
+def test_a_flush_ends_in_its_time_though_each_row_gets_through_before_the_end_of_it(fake: FakeHelicone) -> None:
+    fake.troubles.from_now_on(Trouble(seconds=0.03))
+    client = Client(fake.url, 1000, connections=2)
+    for number in range(300):
+        client.put(parcel(number, fake.url))
+    began = time.monotonic()
+
+    assert not client.flush(0.2)
+    assert time.monotonic() - began < 1
+    assert 0 < client.rows < 300
+    client.shutdown(0)
+
+
+def test_a_row_whose_flush_has_no_more_time_is_not_blamed_for_it(fake: FakeHelicone) -> None:
+    fake.troubles.from_now_on(Trouble(seconds=5))
+    sender = post.Post(fake.url, 1, 0.2)
+
+    blamed = [sender.send(parcel(1, fake.url), seconds).answered for seconds in (None, 0.1)]
+    sender.close()
+
+    assert blamed == [True, False]
 
 
 def test_rows_leave_though_no_thread_can_be_started(
@@ -471,6 +517,39 @@ def test_the_environments_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None
         ours.flush(2)
         ours.shutdown(0)
     assert proxy.heads[0].startswith(b"POST http://log.test/custom/v1/log HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_a_proxy_is_told_who_asks_and_needs_no_scheme(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    with listening() as proxy:
+        monkeypatch.setenv("http_proxy", f"{scheme}ann%40shop:pass%3Aword@{proxy.netloc}")
+        monkeypatch.setenv("no_proxy", "")
+        ours = Client("http://log.test", 10)
+        ours.put(parcel(1, "http://log.test"))
+        ours.flush(2)
+        ours.shutdown(0)
+
+    assert proxy.heads[0].startswith(b"POST http://log.test/custom/v1/log HTTP/1.1\r\n")
+    assert b"\r\nproxy-authorization: Basic " + b64encode(b"ann@shop:pass:word") in proxy.heads[0]
+
+
+@pytest.mark.parametrize("proxy", ["socks5://ann:secret@proxy.test:1080", "http://ann:secret@[::1"])
+def test_a_proxy_that_cannot_be_used_is_said_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, proxy: str
+) -> None:
+    monkeypatch.setenv("https_proxy", proxy)
+    monkeypatch.setenv("no_proxy", "")
+
+    Client("https://log.test", 10).shutdown(0)
+
+    assert ["without the proxy that the environment names" in message for message in caplog.messages] == [True]
+    assert "secret" not in caplog.text
+
+
+def test_certificates_may_stand_in_a_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
+
+    assert pools("https://log.test", 1).connection_pool_kw["ca_cert_dir"] == str(tmp_path)
 
 
 def wait_for(condition: Any) -> None:

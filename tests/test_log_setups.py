@@ -17,6 +17,7 @@ from environments import Environments
 from helicone_otel._cli.loopback import serving
 from helicone_otel._testing.fake.rows import Row
 from helicone_otel._testing.fake.server import FakeHelicone
+from helicone_otel._testing.fake.troubles import Trouble
 from launching import base_environ
 from launching import run as run_setup
 from test_setups import CASES, NAMED
@@ -161,10 +162,10 @@ LEAVING = """
 import os, sys
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
-from helicone_otel import configure, session, tool
+from helicone_otel import HeliconeSpanExporter, Settings, configure, session, tool
 provider = TracerProvider(shutdown_on_exit=sys.argv[1] == "shut down")
 trace.set_tracer_provider(provider)
-configure(log=True)
+installation = configure(log=True)
 
 @tool
 def greet(who):
@@ -172,6 +173,13 @@ def greet(who):
 
 with session("Shop", id="before"):
     greet("Ann")
+    if sys.argv[1] in {"configured again", "uninstalled"}:
+        for _ in range(63):
+            greet("Ann")
+if sys.argv[1] == "configured again":
+    configure(Settings(session_name="Other"), log=HeliconeSpanExporter())
+if sys.argv[1] == "uninstalled":
+    installation.uninstall()
 if sys.argv[1] == "forked":
     child = os.fork()
     with session("Shop", id="child" if child == 0 else "parent"):
@@ -185,13 +193,20 @@ if sys.argv[1] == "forked":
 
 @pytest.mark.parametrize(
     ("how", "sessions"),
-    [("shut down", ["before"]), ("left alone", ["before"]), ("forked", ["before", "child", "parent"])],
+    [
+        ("shut down", ["before"]),
+        ("left alone", ["before"]),
+        ("forked", ["before", "child", "parent"]),
+        ("configured again", ["before"] * 64),
+        ("uninstalled", ["before"] * 64),
+    ],
 )
 def test_rows_leave_as_the_interpreter_ends_and_a_fork_doubles_none(
     how: str, sessions: list[str], fake: FakeHelicone, tmp_path: Path
 ) -> None:
     script = tmp_path / "app.py"
     script.write_text(LEAVING)
+    fake.troubles.from_now_on(Trouble(seconds=0.1))
 
     done = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", script, how],

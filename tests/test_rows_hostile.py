@@ -114,8 +114,9 @@ HOOKS = st.sampled_from((None, None, _shouting, _raising, _silent))
     failed=st.booleans(),
     reason=TEXTS,
     hook=HOOKS,
+    wrappers=st.lists(ATTRIBUTES, max_size=2),
 )
-@example("llm", {"gen_ai.input.messages": '[{"role": "user", "content": "\\ud800"}]'}, [], 5, 3, False, "", None)
+@example("llm", {"gen_ai.input.messages": '[{"role": "user", "content": "\\ud800"}]'}, [], 5, 3, False, "", None, [])
 @example(
     "tool",
     {"gen_ai.tool.call.result": '{"a": NaN, "b": 1e999, "c": ' + "9" * 400 + "}"},
@@ -125,8 +126,9 @@ HOOKS = st.sampled_from((None, None, _shouting, _raising, _silent))
     True,
     "\ud800",
     None,
+    [{"exception.message": "\ud800"}],
 )
-@example("vector_db", {"retrieval.documents.0.document.score": float("nan")}, [], -1, 2**80, False, "", None)
+@example("vector_db", {"retrieval.documents.0.document.score": float("nan")}, [], -1, 2**80, False, "", None, [])
 def test_any_span_makes_a_row_that_helicone_takes(
     kind: str,
     attributes: Mapping[str, Any],
@@ -136,8 +138,12 @@ def test_any_span_makes_a_row_that_helicone_takes(
     failed: bool,
     reason: str,
     hook: Any,
+    wrappers: list[Mapping[str, Any]],
 ) -> None:
-    span = logged.facts(kind, attributes, events=events, start=start, end=end, failed=failed, reason=reason)
+    around = [logged.facts(kind, told, events=events, failed=failed, reason=reason) for told in wrappers]
+    span = logged.facts(
+        kind, attributes, events=events, start=start, end=end, failed=failed, reason=reason, wrappers=around
+    )
 
     row = row_of(span, Content(redact=hook))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
+import types
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -30,6 +32,9 @@ from helicone_otel._sampler import _RootSampler
 from launching import Case, needs_a_configurator, run
 from spans import CHAT, GENAI, App
 from test_bridges import Framework, put_in
+from test_scopes import OI, langgraph, load, running, saying
+
+__all__ = ["langgraph", "load"]  # fixtures
 
 SESSION_ID = "helicone.session.id"
 
@@ -311,6 +316,65 @@ def test_a_trace_that_begins_inside_of_a_frameworks_run_is_foreseen_to_be_in_the
     (run, call) = watching.foreseen.values()
     assert run == call
     assert set(borne(app).values()) == {call}
+
+
+def in_a_scope(session_id: str) -> Any:
+    return saying(session__id=session_id)
+
+
+def in_a_session(session_id: str | None) -> Any:
+    return session("Trips", id=session_id) if session_id else session(None)
+
+
+def in_a_run(session_id: str) -> Any:
+    return running(session_id)
+
+
+@pytest.mark.usefixtures("langgraph")
+@pytest.mark.parametrize(
+    ("around", "own"),
+    [
+        ([(in_a_scope, "ü 1")], None),
+        ([(in_a_scope, "a")], "own"),
+        ([(in_a_session, "b"), (in_a_scope, "a")], None),
+        ([(in_a_scope, "a"), (in_a_session, "b")], None),
+        ([(in_a_scope, "a"), (in_a_session, "b"), (in_a_scope, "c")], None),
+        ([(in_a_scope, "a"), (in_a_session, None)], None),
+        ([(in_a_run, "r")], None),
+        ([(in_a_run, "r")], "own"),
+        ([(in_a_scope, "a"), (in_a_run, "r")], None),
+        ([(in_a_session, "b"), (in_a_run, "r")], None),
+        ([(lambda _: step("research"), ""), (in_a_scope, "a")], None),
+        ([(in_a_scope, "a"), (lambda _: step("research"), "")], None),
+    ],
+)
+def test_a_trace_that_begins_in_another_sdks_scope_or_run_is_foreseen_to_be_in_its_session(
+    load: Any, around: list[tuple[Any, str | None]], own: str | None
+) -> None:
+    load(OI)
+    app = App(Settings(session_id="process"))
+    watching = Watching(app)
+
+    with ExitStack() as stack:
+        for enter, session_id in around:
+            stack.enter_context(enter(session_id))
+        with app.span("chat gpt-4o", {**CHAT, "session.id": own} if own else CHAT, scope=GENAI):
+            pass
+
+    assert watching.foreseen == borne(app)
+
+
+@pytest.mark.usefixtures("load")
+def test_an_sdk_that_was_imported_before_the_first_span_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = App()
+    watching = Watching(app)
+    monkeypatch.setitem(sys.modules, OI, types.ModuleType(OI))
+
+    with in_a_scope("a"), app.chat():
+        pass
+
+    assert set(watching.foreseen.values()) == {"a"}
+    assert watching.foreseen == borne(app)
 
 
 @pytest.mark.failures

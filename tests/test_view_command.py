@@ -177,6 +177,14 @@ def test_a_file_of_several_sessions_asks_which(tmp_path: Path, capsys: pytest.Ca
     assert main(["view", str(file), "--session", "review/2", "--html", str(tmp_path / "x.html")]) == 0
 
 
+def test_a_first_line_that_was_cut_is_left_out_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, line = tmp_path / "spans.json", json.dumps(_with_hex_ids(MessageToDict(REQUEST)))
+    file.write_text(f"{line[:50]}\n{line}\n")
+
+    assert main(["view", str(file), "--html", str(tmp_path / "x.html")]) == 0
+    assert capsys.readouterr().err == "helicone-otel view: left out, being no spans of OTLP: 1\n"
+
+
 @pytest.mark.slow
 def test_files_are_shown_without_taking_the_ports_of_a_collector(otlp_file: Path) -> None:
     with running("view", "--port", "0", str(otlp_file)) as view:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -566,6 +568,71 @@ def test_keys_and_folders_are_not_shown(view: Asked) -> None:
     for secret in ("abcdefghijk", "sk-helicone", "password123", "secret-project"):
         assert secret not in shown
     assert "app.py" in shown
+
+
+def test_of_very_many_properties_some_are_shown_and_nothing_else_is_pushed_out(view: Asked) -> None:
+    properties = [{f"helicone.property.{number}-{key}": "v" for key in range(300)} for number in range(5)]
+    label = {"gen_ai.conversation.id": "c", "user.id": "ann"}
+    view.take(*(span(1, 1 + number, attributes={**CHAT, **label, **held}) for number, held in enumerate(properties)))
+    (one,) = view.get("sessions")["sessions"]
+
+    assert (one["users"], one["services"]) == (["ann"], ["shop"])
+    assert list(one["properties"].values()) == [["v"]] * 64
+
+
+def test_a_span_that_does_not_know_when_it_began_does_not_begin_in_1970(view: Asked) -> None:
+    label = {"gen_ai.conversation.id": "c"}
+    unknown = span(1, 2, attributes={**CHAT, **label}, epoch=0, length=0) | {"end_time_unix_nano": EPOCH + 5_000_000}
+    view.take(span(1, 1, attributes={**CHAT, **label}, epoch=EPOCH, length=9), unknown)
+
+    assert view.session("c")["session"]["duration_ms"] == 9.0
+
+
+def test_scopes_without_a_name_are_nothing_to_complain_of(view: Asked, caplog: pytest.LogCaptureFixture) -> None:
+    view.take(span(1, 1, attributes={**CHAT, "gen_ai.conversation.id": "c"}, scope=""))
+
+    assert (view.requests("c"), caplog.messages) == ([("/chat", "llm", "m")], [])
+
+
+def test_a_path_by_hand_is_as_long_as_a_path_may_be(view: Asked) -> None:
+    label = {"helicone.session.id": "c", "helicone.session.path": "a/" * 3000, "helicone.span.kind": "llm"}
+    view.take(span(1, 1, attributes={**CHAT, **label}))
+
+    assert view.requests("c") == [("/a" * 16, "llm", "m")]
+
+
+def test_keys_in_errors_headers_and_texts_of_json_are_not_shown(view: Asked) -> None:
+    secrets = {
+        "llm.headers": "{'anything': 'hidden-by-its-name'}",
+        "llm.invocation_parameters": json.dumps(
+            {"extra_headers": {"api-key": "hidden-in-json-1", "X-Api-Key": ["hidden-in-json-2"], "Accept": "seen-1"}}
+        ),
+        "gen_ai.tool.call.arguments": json.dumps(
+            json.dumps({"Authorization": "Basic hidden-in-json-3", "q": "seen-2"})
+        ),
+        "helicone.property.api_key": "hidden-in-properties",
+        "gen_ai.conversation.id": "c",
+    }
+    secrets["error.type"] = "Incorrect API key: sk-hidden-in-the-status"
+    view.take(span(1, 1, attributes={**TOOL, **secrets}))
+    view.log(
+        posted_row("c", "/row", "shop", answered={"error": {"message": "Incorrect API key: sk-hidden-in-the-row"}})
+    )
+    requests = [view.request(one["id"]) for one in view.session("c")["requests"]]
+    shown = json.dumps([requests, view.session("c"), view.get("sessions")])
+
+    assert "hidden-" not in shown
+    assert [len(requests), *("seen-1" in shown, "seen-2" in shown)] == [2, True, True]
+
+
+def test_no_text_makes_the_search_for_keys_take_longer_than_it_is_long() -> None:
+    # Quadratic, each of these would keep the whole process busy for minutes.
+    program = """
+from helicone_otel._view.redact import shown_attributes
+for text in ("//" + "a:" * 100_000, "/" * 200_000, "/a:" * 66_000, "'a" * 99_000, "'" + "a." * 99_000):
+    shown_attributes({"exception.stacktrace": text, "'api_key'" + text: "x", "q": "'api_key'" + " " * 190_000})
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
 
 
 def test_answers_can_stand_in_a_page_as_they_are(view: Asked) -> None:

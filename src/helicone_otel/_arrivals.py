@@ -12,7 +12,7 @@ from opentelemetry.context import Context, get_current
 from ._context import PLACE_KEY, PLACES, Place
 from ._labeller import Labeller
 from ._record import MAX_DEPTH, Record
-from ._requests import kinds_of, may_be_request, tell_wrappers
+from ._requests import call_of, may_be_request, tell_wrappers
 from ._resolver import Resolver, is_newer
 from ._scopes import LOADED, Said, look, said_by_run, said_in
 from ._shown import shown
@@ -99,14 +99,15 @@ class Arrivals:
         ):
             self._take_in(span, scope, attributes, parent, place)
             return
-        if alike.kinds or not alike.leaf:
+        span_id = span.get_span_context().span_id
+        if (call := alike.call) or not alike.leaf:
             if not alike.leaf or self._vocabulary.has_detached:
                 self._take_in_alike(span, encloses, place, alike)
                 return
-            if parent is not None:
-                tell_wrappers(alike.kinds, encloses)
+            if parent is not None and call is not None and encloses.inside.get(call) != 0:
+                tell_wrappers({call: span_id}, span_id, encloses)
         recent = self._recent
-        recent.young[span.get_span_context().span_id] = (alike, place, encloses)
+        recent.young[span_id] = (alike, place, encloses)
         if len(recent.young) >= recent.limit:
             recent.turn()
         span.set_attributes(alike.stand.label)
@@ -171,8 +172,8 @@ class Arrivals:
             record.cut_off()
         self._live.put(ids.span_id, record)
         self._labeller.read(record, [record])
-        if record.parent is not None and (kinds := kinds_of(record.reading)):
-            tell_wrappers(kinds, record.parent)
+        if record.parent is not None and (call := call_of(record.reading)):
+            tell_wrappers({call: ids.span_id}, ids.span_id, record.parent)
         if (
             len(key) <= _MAX_KEY
             and span.kind not in _ENTRANCES
@@ -203,7 +204,7 @@ class Arrivals:
                 record.size,
                 leaf,
                 may_be_request(reading),
-                kinds_of(reading),
+                call_of(reading),
             ),
         )
 

@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ._record import Record
-from ._requests import kinds_made, may_be_request, stands_alone, tell_wrappers
+from ._requests import calls_made, may_be_request, stands_alone, tell_wrappers
 from ._spans import CALL_KINDS, Reading
 from ._vocabulary import Vocabulary
 from .dialects import providers_in
@@ -35,6 +35,7 @@ class _Call(NamedTuple):
     """A call of the recent past, and what its span says about it."""
 
     record: Record
+    span_id: int
     begin: int
     end: int
     response_id: str | None
@@ -58,30 +59,32 @@ class Calls:
 
     def settle(self, record: Record, span: ReadableSpan) -> None:
         """Decide, when a span ends, whether it is the one that stands for its call."""
+        ids = span.get_span_context()
+        span_id = ids.span_id if ids is not None else 0
         if may_be_request(record.reading) or stands_alone(record):
             row = record.reading.row
             if not record.wraps:
-                call = self._describe(record, span)
+                call = self._describe(record, span_id, span)
                 claimed = self._claim(call) if row is not None and row.detached else None
                 if claimed is None:
                     self._recent.append(call)
-                elif claimed.scope is not None:
-                    record.beside = True
+                elif claimed.record.scope is not None:
+                    record.beside = claimed.span_id
                 else:  # no other span tells of that call
-                    record.by_gateway, record.row_id = True, claimed.row_id
+                    record.by_gateway, record.row_id = True, claimed.record.row_id
             record.request = not record.wraps
-        made = kinds_made(record)
+        made = calls_made(record, span_id)
         if made:
-            tell_wrappers(made, record.parent)
+            tell_wrappers(made, span_id, record.parent)
 
     def note_without_span(self, above: Record, row_id: str | None) -> None:
         """Note a call that left for a gateway from below a span, without one of its own."""
         call, now = Record(None, above, None, None, above.trace_id), time.time_ns()
         call.reading = Reading("llm", recognised=True)
         call.by_gateway, call.row_id = True, row_id
-        self._recent.append(_Call(call, now, now, None, (), ()))
+        self._recent.append(_Call(call, 0, now, now, None, (), ()))
 
-    def _describe(self, record: Record, span: ReadableSpan) -> _Call:
+    def _describe(self, record: Record, span_id: int, span: ReadableSpan) -> _Call:
         attributes = span.attributes or _NO_ATTRIBUTES
         said: dict[str, list[str]] = {}
         for key in self._telling.intersection(attributes):
@@ -90,18 +93,34 @@ class Calls:
                 said.setdefault(self._roles[key], []).append(value[:_MAX_TEXT].strip())
         texts = said.get(_MODEL if record.reading.kind in CALL_KINDS else _STATEMENT, ())
         (response_id,) = said.get(_RESPONSE, (None,))[:1]
-        return _Call(
-            record, span.start_time or 0, span.end_time or 0, response_id, tuple(said.get(_PROVIDER, ())), tuple(texts)
-        )
+        begin, end = span.start_time or 0, span.end_time or 0
+        return _Call(record, span_id, begin, end, response_id, tuple(said.get(_PROVIDER, ())), tuple(texts))
 
-    def _claim(self, wrapper: _Call) -> Record | None:
+    def _claim(self, wrapper: _Call) -> _Call | None:
+        fitting = self._fitting(wrapper)
+        if not fitting:
+            return None
+        # Calls run in parallel under the same instrumentations: each wrapper takes one, if not its own.
+        call = fitting[0]
+        with contextlib.suppress(ValueError):
+            self._recent.remove(call)
+        if len(fitting) > 1:
+            for one in fitting:
+                one.record.doubtful = True
+        wrapper.record.doubtful = call.record.doubtful and not _share_an_answer(wrapper, call)
+        return call
+
+    def _fitting(self, wrapper: _Call) -> list[_Call]:
+        """Return the calls that a wrapper may tell of, the last first; only one where the answer's id says which."""
+        found: list[_Call] = []
         for call in reversed(tuple(self._recent)):
+            if found and call.end < wrapper.begin:
+                break  # and so did those before it
             if _is_same(wrapper, call):
-                # Calls run in parallel under the same instrumentations: each wrapper takes one.
-                with contextlib.suppress(ValueError):
-                    self._recent.remove(call)
-                return call.record
-        return None
+                if _share_an_answer(wrapper, call):
+                    return [call]
+                found.append(call)
+        return found
 
 
 def _is_same(wrapper: _Call, call: _Call) -> bool:
@@ -110,6 +129,10 @@ def _is_same(wrapper: _Call, call: _Call) -> bool:
     if wrapper.response_id is not None and call.response_id is not None:
         return wrapper.response_id == call.response_id
     return _encloses(wrapper, call) and _says_the_same(wrapper, call)
+
+
+def _share_an_answer(wrapper: _Call, call: _Call) -> bool:
+    return wrapper.response_id is not None and wrapper.response_id == call.response_id
 
 
 def _encloses(wrapper: _Call, call: _Call) -> bool:

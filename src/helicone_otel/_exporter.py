@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import math
 import time
 import weakref
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import ClassVar, Final
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -17,6 +16,7 @@ from . import _wire
 from ._client import Client, Parcel
 from ._endpoint import check_transport, checked_endpoint, checked_key, default_endpoint
 from ._guard import swallow, warn_once
+from ._joined import wrappers_among
 from ._limits import Limits
 from ._memory import Generations
 from ._records import Content, Event, Facts, encoded, row_of
@@ -31,6 +31,8 @@ _FULL: Final = "A row was not logged to Helicone: the queue is full (OTEL_BSP_MA
 _AT_EXIT: Final = 10.0
 # Of so many rows it is remembered that they were logged.
 _MAX_LOGGED: Final = 16_384
+# No framework has so many layers that tell of one call.
+_MAX_WRAPPERS: Final = 8
 
 KeyFor = Callable[[Session], str | None]
 
@@ -57,6 +59,9 @@ class HeliconeSpanExporter(SpanExporter):
         SettingsError: There is no key, or it or something else cannot be used; no message shows a key.
     """
 
+    _waited: ClassVar[float] = 0.0
+    """How many seconds have been waited in vain while things ended."""
+
     def __init__(
         self,
         api_key: str | None = None,
@@ -81,42 +86,53 @@ class HeliconeSpanExporter(SpanExporter):
         self.limits = Limits.from_environment()
         self._client = Client(self.endpoint, self.limits.queue, seconds=self.limits.timeout / 1000)
         self._stopped = False
-        self._finishing = -math.inf
         weak = weakref.WeakMethod(self.finish)
         atexit.register(lambda: (leave := weak()) and leave())
 
     def __repr__(self) -> str:
         kinds = ", ".join(sorted(self._kinds))
-        return f"HeliconeSpanExporter(endpoint={self.endpoint!r}, kinds={kinds!r}, waiting={self._client.rows})"
+        return f"HeliconeSpanExporter(endpoint={self.endpoint!r}, kinds={kinds!r}, waiting={self.waiting})"
+
+    @property
+    def waiting(self) -> int:
+        """How many rows are to be sent yet."""
+        return self._client.rows
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Take the spans that are calls which no gateway saw; they are sent soon. Never raises."""
         if self._stopped:
             return SpanExportResult.FAILURE
-        for span in spans:
+        ended = [settled(span, self._registry) for span in spans]
+        logged = [span for span in ended if isinstance(span, SettledSpan) and span.logged]
+        wrappers = wrappers_among(self._registry, ended) if logged else {}
+        for span in logged:
             try:
-                ended = settled(span, self._registry)
-                if isinstance(ended, SettledSpan) and ended.logged:
-                    self._log(ended, dict(ended.attributes or {}))
+                self._log(span, dict(span.attributes or {}), wrappers.get(span.context.span_id, ()))
             except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same
                 swallow("log exporter", error)
         return SpanExportResult.SUCCESS
 
-    def log(self, span: ReadableSpan, outcome: Outcome | None) -> None:
-        """Take a span of which it is known what became of it, if a row is to be made of it. Never raises."""
+    def log(self, span: ReadableSpan, outcome: Outcome | None, wrappers: Sequence[ReadableSpan] = ()) -> None:
+        """Take a span of which it is known what became of it, if a row is to be made of it. Never raises.
+
+        Args:
+            span: The span.
+            outcome: What became of it.
+            wrappers: Spans that tell of the same call; what the span lacks is taken from them.
+        """
         try:
             if outcome is not None and outcome.logged and not self._stopped:
-                self._log(span, settled_attributes(span, outcome))
+                self._log(span, settled_attributes(span, outcome), wrappers)
         except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same
             swallow("log exporter", error)
 
-    def _log(self, span: ReadableSpan, attributes: dict[str, object]) -> None:
+    def _log(self, span: ReadableSpan, attributes: dict[str, object], wrappers: Sequence[ReadableSpan]) -> None:
         if attributes.get(_wire.SPAN_KIND) not in self._kinds:
             return
         if self._client.is_full:  # before the work of making a row
             warn_once(_FULL)
             return
-        row = row_of(_facts(span, attributes), self._content)
+        row = row_of(_facts(span, attributes, wrappers), self._content)
         if row is None:
             warn_once("A span could not be made a row of Helicone's log.")
             return
@@ -132,11 +148,14 @@ class HeliconeSpanExporter(SpanExporter):
     def _key_of(self, session: Session) -> str | None:
         if self._key_for is None:
             return self._key
-        key = self._key_for(session)
-        if key is None:
+        try:
+            key = self._key_for(session)
+        except Exception as error:  # noqa: BLE001  # the user's function may do anything
+            # Without its traceback: what it says may quote a key.
+            warn_once(f"A row was not logged to Helicone: key_for failed ({type(error).__name__})")
             return None
         try:
-            return checked_key(key, self.endpoint)
+            return checked_key(key, self.endpoint) if key is not None else None
         except ValueError as error:
             warn_once(f"A row was not logged to Helicone: key_for: {error}")
             return None
@@ -152,11 +171,14 @@ class HeliconeSpanExporter(SpanExporter):
             self._client.shutdown(_AT_EXIT if timeout_millis is None else timeout_millis / 1000)
 
     def finish(self) -> bool:
-        """Send what is there before the app ends, or a provider does; whoever asks, it takes ten seconds at most."""
-        now = time.monotonic()
-        if now - self._finishing > 2 * _AT_EXIT:
-            self._finishing = now
-        return self._stopped or self._client.flush(max(self._finishing + _AT_EXIT - now, 0))
+        """Send what is there before the app ends, or a provider does.
+
+        Whoever asks, and of however many exporters, a server that does not answer is waited for ten seconds at most.
+        """
+        began = time.monotonic()
+        done = self._stopped or self._client.flush(max(_AT_EXIT - HeliconeSpanExporter._waited, 0))
+        HeliconeSpanExporter._waited = 0.0 if done else HeliconeSpanExporter._waited + time.monotonic() - began
+        return done
 
 
 class _Logged:
@@ -204,7 +226,7 @@ def _content(settings: Settings) -> Content:
     return Content(inputs=allowed["inputs"], outputs=allowed["outputs"])
 
 
-def _facts(span: ReadableSpan, attributes: dict[str, object]) -> Facts:
+def _facts(span: ReadableSpan, attributes: Mapping[str, object], wrappers: Sequence[ReadableSpan] = ()) -> Facts:
     scope = span.instrumentation_scope
     return Facts(
         name=span.name,
@@ -215,4 +237,5 @@ def _facts(span: ReadableSpan, attributes: dict[str, object]) -> Facts:
         end=span.end_time or 0,
         failed=span.status.status_code is StatusCode.ERROR,
         reason=span.status.description or "",
+        wrappers=tuple(_facts(wrapper, wrapper.attributes or {}) for wrapper in wrappers[:_MAX_WRAPPERS]),
     )

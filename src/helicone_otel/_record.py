@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from ._context import Place
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Nothing is looked for further out than this; a path has at most 16 segments anyway.
 MAX_DEPTH: Final = 128
+_NO_CALLS: Final[Mapping[str, int]] = {}
 
 
 class Record:
@@ -75,10 +76,12 @@ class Record:
     """A gateway saw the call, so Helicone has a row of it."""
     row_id: str | None = None
     """The id of that row, if it is known: of the last attempt, if there were several."""
-    inside: frozenset[str] = frozenset()
-    """Which kinds of calls were made inside."""
-    beside: bool = False
-    """The call that it wraps was found beside it."""
+    inside: Mapping[str, int] = _NO_CALLS
+    """By the kinds of calls that were made inside, the id of the one call's span; 0: there were several."""
+    beside: int = 0
+    """The id of the span of the call that it wraps, which was found beside it."""
+    doubtful: bool = False
+    """What it was matched with beside it may be another call, at the same time and alike."""
     request: bool = False
     ended: bool = False
     settled: bool = False
@@ -103,7 +106,32 @@ class Record:
     @property
     def wraps(self) -> bool:
         """Tell whether another span stands for the call that this one tells of."""
-        return self.beside or self.reading.kind in self.inside
+        return self.beside != 0 or self.reading.kind in self.inside
+
+    @property
+    def tells_of(self) -> int:
+        """Return the id of the span of the one call that this span wraps; 0: it wraps none, or several."""
+        if self.beside:
+            return 0 if self.doubtful else self.beside
+        return self.inside.get(self.reading.kind or "", 0)
+
+    def hear(self, made: Mapping[str, int], teller: int) -> bool:
+        """Take note of calls that were made inside; return whether that is news.
+
+        Args:
+            made: As `inside`.
+            teller: The id of the span that tells; what was said of itself when it started holds no more.
+        """
+        # In one step: calls run in parallel.
+        inside: dict[str, int] = vars(self).setdefault("inside", {})
+        is_news = False
+        for kind, call in made.items():
+            is_news |= kind not in inside
+            known = inside.setdefault(kind, call)
+            if known not in (call, 0):
+                inside[kind] = call if known == teller else 0
+                is_news = True
+        return is_news
 
     def cut_off(self) -> None:
         """Forget what stands above, of a line of spans too long to be remembered, but for where it stood."""

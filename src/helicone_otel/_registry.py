@@ -121,6 +121,11 @@ class Registry:
 
     # --- headers leave ------------------------------------------------------------------------
 
+    @property
+    def has_detached(self) -> bool:
+        """Whether there are spans that tell of calls beside which they stand."""
+        return self._vocabulary.has_detached
+
     def locate(self, context: Context | None = None, call: str | None = None) -> Location | None:
         """Tell whose session and which path hold in a Context.
 
@@ -292,8 +297,15 @@ class Registry:
             self._offer(self._record_of_ended(span), span)
 
     def _offer(self, record: Record | None, span: ReadableSpan) -> None:
-        if record is not None and self.log is not None and self._is_logged(record, span):
+        if record is None or self.log is None:
+            return
+        if self._is_logged(record, span) or ((call := record.tells_of) and self._may_lack_content(call)):
             self.log(record, span)
+
+    def _may_lack_content(self, span_id: int) -> bool:
+        """Tell whether the row of a span may be made from what its wrappers tell: no gateway makes it."""
+        entry = self.live.get(span_id) or self._recent.get(span_id)
+        return not (isinstance(entry, Record) and entry.by_gateway)
 
     def _end_late(self, span_id: int, span: ReadableSpan) -> None:
         """Settle a span of which no record was kept, if it has shown something since it started."""

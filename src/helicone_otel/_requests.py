@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from ._record import MAX_DEPTH, Record
@@ -17,36 +18,45 @@ if TYPE_CHECKING:
 NAMESPACE: Final = uuid.UUID("c48d0953-a864-57a6-8a83-c99d75b28a03")
 # A tool that runs an agent whose tools run is a run of its own.
 _BOUNDARIES: Final = frozenset({"agent", "workflow"})
-_NOTHING: Final[frozenset[str]] = frozenset()
+_NOTHING: Final[Mapping[str, int]] = {}
 
 
-def tell_wrappers(kinds: frozenset[str], above: Record | None) -> None:
-    """Tell what encloses a span which kinds of calls were made in it.
+def tell_wrappers(made: Mapping[str, int], teller: int, above: Record | None) -> None:
+    """Tell what encloses a span which calls were made in it.
 
     A span hands on what it was told when it ends: only then is it known for sure what it is.
+
+    Args:
+        made: By kind, the id of the one call's span; 0: there were several.
+        teller: The span's id.
+        above: What encloses it.
     """
     for _ in range(MAX_DEPTH):
-        if above is None or kinds <= above.inside:
+        if above is None or not above.hear(made, teller):
             return
-        above.inside |= kinds
         if above.scope is not None and not above.ended:
             return
         # Its end is past, or it is a place, which has none.
-        if above.reading.kind in _BOUNDARIES:
+        if is_boundary(above):
             return
         above = above.parent
 
 
-def kinds_made(record: Record) -> frozenset[str]:
-    """Return which kinds of calls a span that has ended stands for or encloses."""
-    inside = _NOTHING if record.reading.kind in _BOUNDARIES else record.inside
-    return inside | kinds_of(record.reading)
+def calls_made(record: Record, span_id: int) -> Mapping[str, int]:
+    """Return which calls a span that has ended stands for or encloses."""
+    inside = _NOTHING if is_boundary(record) else record.inside
+    kind = call_of(record.reading)
+    return inside if kind is None or kind in inside else {**inside, kind: record.beside or span_id}
 
 
-def kinds_of(reading: Reading) -> frozenset[str]:
-    """Return the kind of call that a span which is read like this can stand for, as a set of one or none."""
-    kind = reading.kind
-    return frozenset({kind}) if kind is not None and may_be_request(reading) else _NOTHING
+def call_of(reading: Reading) -> str | None:
+    """Return the kind of call that a span which is read like this can stand for."""
+    return reading.kind if may_be_request(reading) else None
+
+
+def is_boundary(record: Record) -> bool:
+    """Tell whether calls inside of a span are no calls of what encloses it."""
+    return record.reading.kind in _BOUNDARIES
 
 
 def may_be_request(reading: Reading) -> bool:

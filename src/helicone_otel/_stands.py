@@ -49,7 +49,7 @@ class Alike(NamedTuple):
         size: How many attributes they have, our label included.
         leaf: They need no record of their own while nothing is below them.
         request: Without anything below it, each stands for a real call.
-        kinds: Of which kind that is, as a set of one or none.
+        call: Of which kind that is.
     """
 
     reading: Reading
@@ -63,7 +63,7 @@ class Alike(NamedTuple):
     size: int
     leaf: bool
     request: bool
-    kinds: frozenset[str]
+    call: str | None
 
 
 class _Nodes:

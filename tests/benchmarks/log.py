@@ -39,7 +39,7 @@ _DOCUMENT = "All about Porto. " * 40
 class _Idle(HeliconeSpanExporter):
     """Takes what it gets and does nothing: what is measured is the app's thread."""
 
-    def log(self, span: ReadableSpan, outcome: object) -> None:
+    def log(self, span: ReadableSpan, outcome: object, wrappers: object = ()) -> None:
         """Do nothing."""
 
 

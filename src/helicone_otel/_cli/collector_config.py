@@ -14,9 +14,10 @@ from .._requests import NAMESPACE
 from .._settings import Settings, SettingsError
 from ..dialects import DIALECTS
 
-# That helicone-otel has labelled a span shows by the path; without it a path is one by hand.
+# That helicone-otel has labelled a span shows by path and id together; without it a path is one by hand.
 _LABELLED: Final = (
-    f'({_ottl.key(_wire.SESSION_PATH)} != nil and resource.attributes["telemetry.sdk.language"] == "python")'
+    f"({_ottl.key(_wire.SESSION_PATH)} != nil and {_ottl.key(_wire.SESSION_ID)} != nil "
+    'and resource.attributes["telemetry.sdk.language"] == "python")'
 )
 _ROW_ID: Final = _ottl.key(_wire.REQUEST_ID)
 # Of a call through a gateway the span names the gateway's row. An id of the span's own is a UUIDv5, which begins
@@ -45,7 +46,11 @@ class Variable(NamedTuple):
 
 VARIABLES: Final = (
     Variable("OTEL_BACKEND_ENDPOINT", "http://localhost:6006", "Where spans go, as OTLP over HTTP: `otlp_http`."),
-    Variable("OTEL_BACKEND_GRPC_ENDPOINT", "http://localhost:14317", "Where spans go, as OTLP over gRPC: `otlp_grpc`."),
+    Variable(
+        "OTEL_BACKEND_GRPC_ENDPOINT",
+        "http://localhost:14317",
+        "Where spans go, as OTLP over gRPC: `otlp_grpc`. `https://` for TLS; `host:port` alone is clear text.",
+    ),
     Variable("OTEL_BACKEND_HEADERS", "null", "Headers for either: `{authorization: Bearer …}`."),
     Variable("OTEL_BACKEND_COMPRESSION", "gzip", "`gzip`, `zstd`, `snappy` or `none`."),
     Variable("OTEL_BACKEND_CA_FILE", "", "Who signed the backend's certificate, if not a public authority."),
@@ -63,9 +68,13 @@ VARIABLES: Final = (
     Variable("OTEL_COLLECTOR_MEMORY_PERCENT", "75", "Of the memory that there is; above it clients must wait."),
     Variable("OTEL_COLLECTOR_MAX_SERIES", "2000", "Series of one metric of one service, at most."),
     Variable("OTEL_COLLECTOR_METRICS_INTERVAL", "15s", "Between two states of the metrics."),
-    Variable("HELICONE_SESSION_NAME", "", "Name of sessions that have none, before `service.namespace` and `.name`."),
+    Variable(
+        "HELICONE_SESSION_NAME",
+        "",
+        "Name of sessions that have none, before `service.namespace` and `.name`. Without quotes and backslashes.",
+    ),
     Variable("HELICONE_SESSION_FALLBACK", "none", "`trace`: calls without a session get their trace's id as one."),
-    Variable("HELICONE_SESSION_SAMPLING_RATIO", "1", "Share of sessions that is sent on, whole: `0.25`."),
+    Variable("HELICONE_SESSION_SAMPLING_RATIO", "1", "Share of sessions that is sent on, whole: `0.25`, no `1e-3`."),
     Variable("HELICONE_OTLP", "off", "`on`: requests go to Helicone's OTLP door as well."),
     Variable("HELICONE_API_KEY", "", "For that."),
     Variable(

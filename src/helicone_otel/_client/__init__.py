@@ -28,6 +28,8 @@ __all__ = ["CONNECTIONS", "MAX_BYTES", "Client", "Parcel", "out_of_sight"]
 MAX_BYTES: Final = 64 * 2**20
 # Helicone takes one row a request: so many at a time.
 CONNECTIONS: Final = 32
+# A thread ends that has had nothing to do for so many seconds: exporters come and go.
+_LINGER: Final = 30.0
 # A request of ten megabytes over a slow line takes its time.
 _SECONDS: Final = 30.0
 
@@ -66,7 +68,7 @@ class Client:
     def _begin(self) -> None:
         """Begin with nothing: at first, and in a child that was forked, whose parent sends what it had."""
         self._pid = os.getpid()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # see `Outbox`
         self._helps = threading.Lock()
         self._threads = 0
         self._outbox = Outbox(self._max_rows, self._max_bytes)
@@ -130,11 +132,15 @@ class Client:
 
     def _work(self, outbox: Outbox) -> None:
         with out_of_sight():
-            while (parcel := outbox.take()) is not None:
+            while (parcel := outbox.take(linger=_LINGER)) is not None:
                 try:
                     self._deliver(parcel)
                 except Exception as error:  # noqa: BLE001  # the rows after it are to be sent all the same
                     swallow("log client", error)
+        with self._lock:
+            self._threads -= 1
+        if outbox.wants_hands:  # a row came just now, when all threads there may be were there
+            self._start_one()
 
     def _deliver(self, parcel: Parcel, seconds: float | None = None) -> None:
         verdict = self._post.send(parcel, seconds)

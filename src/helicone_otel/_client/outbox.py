@@ -6,6 +6,7 @@ goes ahead and tries, and the others follow if it gets through.
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -66,7 +67,8 @@ class Outbox:
 
     def __init__(self, max_rows: int, max_bytes: int) -> None:
         self._max_rows, self._max_bytes = max_rows, max_bytes
-        self._changed = threading.Condition(threading.Lock())
+        # An object that is collected, or a signal that comes, while it is held may end a span.
+        self._changed = threading.Condition(threading.RLock())
         self._lanes: dict[str, Lane] = {}
         self._rows = self._bytes = self._queued = self._idle = 0
         self._closed = False
@@ -87,7 +89,7 @@ class Outbox:
     @property
     def wants_hands(self) -> bool:
         """Whether more rows wait than threads do."""
-        return self._queued > self._idle
+        return self._queued > self._idle and not self._closed
 
     def put(self, parcel: Parcel) -> bool:
         """Take a row; false if there is no room for it. What is in stays in."""
@@ -103,26 +105,30 @@ class Outbox:
             self._changed.notify()
             return True
 
-    def take(self, until: float | None = None) -> Parcel | None:
+    def take(self, until: float | None = None, linger: float = math.inf) -> Parcel | None:
         """Wait for a row that may leave, and take it.
 
         Args:
             until: How long to wait, by the monotonic clock; for ever if not given.
+            linger: For how many seconds to wait where there is none.
 
         Returns:
             The row; `None` if the time is over, the outbox is closed, or, with a time given, nothing is in it.
         """
         with self._changed:
+            leaves = time.monotonic() + linger
             while not self._closed:
                 now = time.monotonic()
+                if until is not None and (now >= until or not self._rows):
+                    return None
+                if now >= leaves and not self._queued:
+                    return None
                 lane = self._open_lane(now)
                 if lane is not None:
                     lane.tries = lane.failed > 0
                     self._queued -= 1
                     return lane.waiting.popleft()
-                if until is not None and (now >= until or not self._rows):
-                    return None
-                self._wait(now, until)
+                self._wait(now, until, leaves)
             return None
 
     def _open_lane(self, now: float) -> Lane | None:
@@ -133,10 +139,12 @@ class Outbox:
                 return lane
         return None
 
-    def _wait(self, now: float, until: float | None) -> None:
+    def _wait(self, now: float, until: float | None, leaves: float) -> None:
         moments = [lane.opens for lane in self._lanes.values() if lane.waiting and lane.opens > now]
         if until is not None:
             moments.append(until)
+        if now < leaves < math.inf:
+            moments.append(leaves)
         self._idle += 1
         try:
             self._changed.wait(max(min(moments) - now, 0.001) if moments else None)

@@ -57,7 +57,9 @@ class Post:
             try:
                 return self._answer(parcel, within)
             except Exception as error:  # noqa: BLE001  # whatever it is, this row has failed and the next may not
-                return _judge_error(error, limit)
+                verdict = _judge_error(error, limit)
+                # Cut short by whoever has no more time: that is no fault of the row's.
+                return verdict if within >= self._seconds else verdict._replace(answered=False)
 
     def _answer(self, parcel: Parcel, within: float) -> Verdict:
         headers = {

@@ -98,7 +98,7 @@ def retry_after(text: str | None, now: datetime | None = None) -> float | None:
         return min(float(text), MAX_WAIT)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

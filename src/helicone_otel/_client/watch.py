@@ -12,7 +12,10 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
+
+# The thread ends where no request has been made for so many seconds.
+_LINGER: Final = 30.0
 
 
 class Watch:
@@ -63,7 +66,10 @@ class Watch:
                     if limit.end <= now and not limit.passed:
                         limit.cut()
                 self._until = min((limit.end for limit in self._limits.values() if not limit.passed), default=math.inf)
-                self._changed.wait(max(self._until - now, 0.01) if self._until < math.inf else None)
+                left = max(self._until - now, 0.01) if self._until < math.inf else _LINGER
+                if not self._changed.wait(left) and not self._limits:
+                    self._runs = False
+                    return
 
 
 class Limit:

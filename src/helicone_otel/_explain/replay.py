@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -20,6 +20,8 @@ from .._registry import Registry
 from .._settled import settled
 from .._spans import Reading
 from .recorded import Injection, RecordedSpan, Recording
+
+_NAMELESS: Final = " "
 
 
 class Replayed(NamedTuple):
@@ -129,7 +131,8 @@ class Replay:
         key = id(span.resource), span.scope
         tracer = self._tracers.get(key)
         if tracer is None:
-            tracer = self._tracers[key] = self._provider(span).get_tracer(span.scope)
+            # Other SDKs may leave a scope without a name, of which this one would complain in the log.
+            tracer = self._tracers[key] = self._provider(span).get_tracer(span.scope or _NAMELESS)
         return tracer
 
     def _provider(self, span: RecordedSpan) -> TracerProvider:

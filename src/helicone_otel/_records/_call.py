@@ -107,7 +107,8 @@ def call_of(told: Told, failure: Failure | None) -> Call:
 def _provider(told: Told, model: str) -> tuple[str, Endpoint]:
     """Return who was called: as the span says, or if it says nothing, whose model it is."""
     return _endpoint(
-        tuple(name[:_MAX_NAME] for name in told.all("provider") if isinstance(name, str)), model[:_MAX_NAME]
+        tuple([name[:_MAX_NAME] for name in told.given("provider") if name and isinstance(name, str)]),
+        model[:_MAX_NAME],
     )
 
 
@@ -178,8 +179,8 @@ def _parameters(told: Told) -> dict[str, Any]:
     known = told.parameters()
     if told.knows("parameters"):
         known = {**_parameters_in_objects(told), **known}
-    if isinstance(formats := known.get("encoding_format"), list | tuple):
-        known["encoding_format"] = formats[0] if formats else None
+    if (formats := known.get("encoding_format")) and not isinstance(formats, str):
+        known["encoding_format"] = formats[0] if isinstance(formats, list | tuple) else None
     return {name: value for name, value in known.items() if value not in _UNSET and _fits(name, value)}
 
 

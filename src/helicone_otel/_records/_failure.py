@@ -24,7 +24,7 @@ def failure_of(told: Told) -> Failure | None:
     last = exceptions[-1] if exceptions else {}
     kind = told.text("error.type") or str(last.get("type") or "")
     message = _message(told, last)
-    status = status or _status(kind) or _told_status(told.facts.reason) or _told_status(str(last.get("message") or ""))
+    status = status or _status(kind) or _told_status(_reason(told)) or _told_status(str(last.get("message") or ""))
     return Failure(kind, message or kind or "error", status or _UNKNOWN)
 
 
@@ -33,8 +33,12 @@ def _message(told: Told, exception: dict[str, Any]) -> str:
     given = told.text("error.message")
     if given:
         return given
-    said = told.facts.reason or str(exception.get("message") or "")
+    said = _reason(told) or str(exception.get("message") or "")
     return str(told.redacted("error.message", said) or "")
+
+
+def _reason(told: Told) -> str:
+    return next((one.facts.reason for one in told.each if one.facts.failed and one.facts.reason), told.facts.reason)
 
 
 def _status(value: object) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from .._content import REDACTED, SECRETS
@@ -13,9 +13,24 @@ from .._content import REDACTED, SECRETS
 _MAX_DEPTH: Final = 48
 _MAX_INT: Final = 2**63
 _CUT: Final = "…"
-# `json.dumps` would make one for each text, and `json.loads` looks at more than is needed.
+# `json.loads` looks at more than is needed.
 _DECODER: Final = json.JSONDecoder()
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False)
+
+
+def _writer() -> Callable[[object, int], Iterable[str]]:
+    """Return what writes compact JSON in pieces, given a value and how deep it stands.
+
+    `JSONEncoder` makes a writer in C anew for each value, which takes as long as writing a short one.
+    """
+    try:
+        how = (None, _ENCODER.default, json.encoder.encode_basestring, None, ":", ",", False, False, False)
+        return json.encoder.c_make_encoder(*how)  # type: ignore[attr-defined, no-any-return]  # typeshed lacks it
+    except (AttributeError, TypeError):  # another Python
+        return lambda value, _: (_ENCODER.encode(value),)
+
+
+_write: Final = _writer()
 # What a JSON text of a compound value begins with.
 _OPENINGS: Final = ("{", "[")
 # What reading JSON gives. That of strangers is tidied where it is taken into a body.
@@ -63,11 +78,15 @@ def text_of(value: object) -> str:
 
 def dump(value: object) -> str:
     """Return a value of JSON's own types as compact JSON."""
-    return _ENCODER.encode(value)
+    return "".join(_write(value, 0))
 
 
 def number(value: object) -> float | int | None:
     """Return a finite number, also if it comes as a text, or none."""
+    if type(value) is int:  # unions are made anew each time they are asked for
+        return value if -_MAX_INT <= value < _MAX_INT else None
+    if type(value) is float:
+        return value if math.isfinite(value) else None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, int):

@@ -39,6 +39,8 @@ _ROLES: Final = {
 _FINISHES: Final = ("finish_reason", "stop_reason", "finishReason")
 _FINISHING: Final = frozenset(_FINISHES)
 _KNOWN_ROLES: Final = frozenset({"system", "user", "assistant", "tool", "developer"})
+_TALKING: Final = _KNOWN_ROLES - {"tool"}
+_PLAIN: Final = frozenset({"role", "parts", "content", "finish_reason", "name"})
 _CONTENTS: Final = ("parts", "content", "contents")
 _MORE: Final = frozenset({"reasoning_content", "reasoning", "tool_calls", "function_call", "additional_kwargs"})
 _REASONINGS: Final = ("reasoning_content", "reasoning")
@@ -64,7 +66,12 @@ def messages_of(value: object, role: str) -> list[Message]:
             return [Message(role, [part_of(item) for item in value])]
         said: list[Message] = []
         for item in value:
-            said += _of_object(item, role) if type(item) is dict else messages_of(item, role)
+            if type(item) is not dict:
+                said += messages_of(item, role)
+            elif (message := _of_one_text(item)) is not None:
+                said.append(message)
+            else:
+                said += _of_object(item, role)
         return said
     if isinstance(value, dict):
         return _of_object(value, role)
@@ -75,6 +82,22 @@ def text_in(messages: list[Message]) -> str:
     """Return all that is said in messages as one text."""
     said = [text_of(part.value) for message in messages for part in message.parts]
     return "\n".join(text for text in said if text)
+
+
+def _of_one_text(value: dict[str, Any]) -> Message | None:
+    """Return a message of one text as OpenTelemetry and OpenAI write it, which most are; `None`: it is another."""
+    role, text, finish = value.get("role"), value.get("content"), value.get("finish_reason", "")
+    if type(role) is not str or role not in _TALKING or type(finish) is not str or not value.keys() <= _PLAIN:
+        return None
+    if "parts" in value:
+        parts = value["parts"]
+        if text is not None or type(parts) is not list or len(parts) != 1 or type(part := parts[0]) is not dict:
+            return None
+        text = part.get("content") if part.get("type") == "text" else None
+    elif not text or type(text) is not str or text[0] == "[":  # may be a list of parts
+        return None
+    name = value.get("name")
+    return Message(role, [Part("text", text)], name if type(name) is str else "", finish) if type(text) is str else None
 
 
 def _of_object(value: dict[str, Any], role: str) -> list[Message]:  # a form each
@@ -149,7 +172,8 @@ def _with_more(value: dict[str, Any], parts: list[Part]) -> list[Part]:
     after = [call_of_tool(call) for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
     if isinstance(legacy := read(value.get("function_call")), dict):
         after.append(call_of_tool(legacy))
-    return [*before, *parts, *after]
+    told = {part.id for part in parts if part.kind == "call" and part.id}
+    return [*before, *parts, *(call for call in after if call.id not in told)]
 
 
 def _is_item(value: dict[str, Any]) -> bool:

@@ -13,6 +13,8 @@ _MAX_DIGITS: Final = 9
 _NAMED_ONCE_MORE: Final = frozenset(
     {"message", "message_content", "tool_call", "document", "embedding", "tool", "image", "prompt", "completion"}
 )
+# Its instrumentation of Anthropic says with the one that a part is a call, and with the other which.
+_PART_AND_CALL: Final = {"message_content", "tool_call"}
 
 
 def gathered(prefix: str, keys: Iterable[str], attributes: Mapping[str, object]) -> list[Any]:
@@ -39,7 +41,10 @@ def _plain(node: Any) -> Any:
         (name,) = node
         if name in _NAMED_ONCE_MORE:
             return _plain(node[name])
-    return {name: _plain(item) for name, item in node.items()}
+    told = {name: _plain(item) for name, item in node.items()}
+    if told.keys() == _PART_AND_CALL and all(isinstance(item, dict) for item in told.values()):
+        return {**told["message_content"], **told["tool_call"]}
+    return told
 
 
 def _is_number(level: str) -> bool:

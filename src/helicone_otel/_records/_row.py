@@ -17,6 +17,7 @@ from ._google import embed, generate_content
 from ._meta import REQUEST_ID_HEADER, request_id, session_of, timing_of
 from ._openai import chat, embeddings, responses
 from ._steps import data, tool, vector_query
+from ._together import Together
 from ._told import Told
 from ._types import Exchange, Facts, Row
 
@@ -58,7 +59,7 @@ def _row(facts: Facts, content: Content) -> Row | None:
     if not row_id or not isinstance(kind, str) or kind not in REQUEST_KINDS:
         warn_once("A span was not logged to Helicone: it has no id or is of no kind that has rows.")
         return None
-    told = Told(facts, kind, content)
+    told = Together(facts, kind, content) if facts.wrappers else Told(facts, kind, content)
     failure = failure_of(told)
     exchange = _call(told, failure) if kind in _CALLS else _STEPS.get(kind, data)(told, failure)
     session, headers = session_of(facts.attributes)

@@ -33,7 +33,7 @@ def tool(told: Told, failure: Failure | None) -> Exchange:
         "toolCallId": told.text("call.id"),
         "description": told.text("description"),
     }
-    response = {**named, **_outcome(failure), "result": None if failure else _given(told, "output", "answers")}
+    response = {**named, **_outcome(failure), "result": _given(told, "output", "answers")}
     return Exchange(known(request), known(response))
 
 
@@ -90,7 +90,7 @@ def data(told: Told, failure: Failure | None) -> Exchange:
     response = {
         **named,
         **_outcome(failure),
-        "result": None if failure else result,
+        "result": result,
         "flagged": flagged if isinstance(flagged, bool) else None,
     }
     return Exchange(known(request), known(response))

@@ -36,6 +36,9 @@ class Told:
         facts: The span.
         kind: Its kind.
         content: Which content may leave.
+
+    Attributes:
+        attributes: The span's.
     """
 
     def __init__(self, facts: Facts, kind: str, content: Content) -> None:
@@ -48,6 +51,11 @@ class Told:
         self._withheld = content.withheld(kind)
         self._shape = shape_of(tuple(self.attributes))
         self._places = self._shape.places
+
+    @property
+    def each(self) -> tuple[Told, ...]:
+        """What each span of the call tells; the one that stands for it comes first."""
+        return (self,)
 
     def knows(self, fact: str) -> bool:
         """Tell whether a fact has a place on the span."""
@@ -71,7 +79,7 @@ class Told:
 
     def text(self, fact: str) -> str:
         """Return a fact as a text, empty if there is none."""
-        for value in self._given(fact):
+        for value in self.given(fact) if fact in self._places else ():
             if type(value) is str:
                 if text := value.strip():
                     return text
@@ -81,11 +89,17 @@ class Told:
 
     def whole(self, fact: str) -> int | None:
         """Return a fact as a number that is whole and not negative."""
-        return next((found for value in self._given(fact) if (found := whole(value)) is not None), None)
+        for value in self.given(fact) if fact in self._places else ():
+            if (found := whole(value)) is not None:
+                return found
+        return None
 
     def number(self, fact: str) -> float | int | None:
         """Return a fact as a finite number."""
-        return next((found for value in self._given(fact) if (found := number(value)) is not None), None)
+        for value in self.given(fact) if fact in self._places else ():
+            if (found := number(value)) is not None:
+                return found
+        return None
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters that have attributes of their own, as they stand there."""
@@ -99,7 +113,7 @@ class Told:
         """Return how many tokens there were, by the fact, of those that have attributes of their own."""
         return {fact: self.whole(fact) for fact in self._shape.tokens}
 
-    def _given(self, fact: str) -> Iterable[Any]:
+    def given(self, fact: str) -> Iterable[Any]:
         """Return what the places of a fact hold; most are bare attributes that need no reading."""
         keys = self._shape.scalars.get(fact)
         if keys is not None:

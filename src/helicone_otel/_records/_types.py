@@ -28,6 +28,7 @@ class Facts(NamedTuple):
         end: The same.
         failed: Its status is ERROR.
         reason: The status' description, empty if there is none.
+        wrappers: What other spans tell of the same call, the innermost first: for what this one lacks.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Facts(NamedTuple):
     end: int
     failed: bool
     reason: str
+    wrappers: Sequence[Facts] = ()
 
 
 class Row(NamedTuple):

@@ -15,6 +15,7 @@ MAX_BODY: Final = 32 * 1024 * 1024
 MAX_TOGETHER: Final = 128 * 1024 * 1024
 _SECONDS: Final = 30.0
 _MAX_DIGITS: Final = 12
+_MAX_MEMBERS: Final = 16
 
 
 class BodyError(Exception):
@@ -103,13 +104,21 @@ class _Held:
 
 def _unzipped(body: bytes, most: int) -> bytes:
     # A few kilobytes of gzip can unfold to gigabytes, so it unfolds only as far as a body may be long.
-    unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    try:
-        plain = unzip.decompress(body, most + 1)
-    except zlib.error:
-        raise BodyError(400, "no gzip") from None
-    if len(plain) > most:
-        raise BodyError(413, f"more than {most} bytes")
-    if not unzip.eof:
-        raise BodyError(400, "the gzip ends early")
-    return plain
+    parts: list[bytes] = []
+    size = 0
+    # Of one member or several: https://www.rfc-editor.org/rfc/rfc1952#page-5
+    while body or not parts:
+        if len(parts) == _MAX_MEMBERS:  # what is left is copied with each
+            raise BodyError(400, "gzip in too many pieces")
+        unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        try:
+            parts.append(unzip.decompress(body, most - size + 1))
+        except zlib.error:
+            raise BodyError(400, "no gzip") from None
+        size += len(parts[-1])
+        if size > most:
+            raise BodyError(413, f"more than {most} bytes")
+        if not unzip.eof:
+            raise BodyError(400, "the gzip ends early")
+        body = unzip.unused_data
+    return b"".join(parts)

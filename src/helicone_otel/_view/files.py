@@ -62,8 +62,12 @@ def _documents(file: Path) -> Iterator[Any]:
     with file.open("rb") as lines:
         first = lines.readline(_MAX_LINE)
         if (document := _read(first)) is None:
-            yield _read(first + lines.read(_MAX_LINE))
-            return
+            whole = _read(first + lines.read(_MAX_LINE))
+            if whole is not None:
+                yield whole
+                return
+            # A line that was cut is no reason to leave out the others.
+            lines.seek(len(first))
         yield from _of_spans(document)
         while line := lines.readline(_MAX_LINE):
             if line.strip():

@@ -59,13 +59,13 @@ class Guard:
                     answer.setdefault(name, value)
             await send(message)
 
-        if self._is_welcome(headers):
+        if self._is_welcome(scope["method"], headers):
             await self._app(scope, receive, with_headers)
         else:
             refusal = PlainTextResponse("Another host or origin than this server's own.\n", status_code=403)
             await refusal(scope, receive, with_headers)
 
-    def _is_welcome(self, headers: Headers) -> bool:
+    def _is_welcome(self, method: str, headers: Headers) -> bool:
         host = headers.get("host", "")
         if not self._is_ours(host):
             return False
@@ -75,7 +75,7 @@ class Guard:
             return False
         # A link from elsewhere may lead to a page, as may the address bar; nothing else may be asked for from there.
         site = headers.get("sec-fetch-site", "none")
-        return site in _SAME or headers.get("sec-fetch-mode") == "navigate"
+        return site in _SAME or (method == "GET" and headers.get("sec-fetch-mode") == "navigate")
 
     def _is_ours(self, host: str) -> bool:
         try:

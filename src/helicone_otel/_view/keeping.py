@@ -208,10 +208,14 @@ def sum_up(connection: sqlite3.Connection, session: int) -> None:
 
 def _facts_of(connection: sqlite3.Connection, session: int) -> dict[str, Any]:
     facts: dict[str, Any] = {"users": [], "properties": {}, "models": [], "services": []}
-    rows = connection.execute("SELECT what, name, value FROM facts WHERE session = ? LIMIT 1024", (session,))
-    for what, name, value in rows:
-        values = facts["properties"].setdefault(name, []) if what == "property" else facts[f"{what}s"]
-        if len(values) < _MAX_FACTS and len(facts["properties"]) <= _MAX_FACTS:
+    # Properties last: of them there can be very many.
+    sql = "SELECT what, name, value FROM facts WHERE session = ? ORDER BY what DESC, name, value LIMIT 1024"
+    for what, name, value in connection.execute(sql, (session,)):
+        properties = facts["properties"]
+        if what == "property" and name not in properties and len(properties) == _MAX_FACTS:
+            continue
+        values = properties.setdefault(name, []) if what == "property" else facts[f"{what}s"]
+        if len(values) < _MAX_FACTS:
             values.append(value)
     models = connection.execute(
         "SELECT DISTINCT model FROM requests WHERE session = ? AND model IS NOT NULL", (session,)

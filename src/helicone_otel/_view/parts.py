@@ -50,7 +50,10 @@ def _folders(part: str) -> list[Path]:
 
 
 def _inside(folder: Path, name: str) -> Path | None:
-    path = (folder / name).resolve()
+    try:
+        path = (folder / name).resolve()
+    except (OSError, ValueError):  # no file can have that name
+        return None
     if path.suffix in TYPES and path.is_relative_to(folder.resolve()) and path.is_file():
         return path
     return None

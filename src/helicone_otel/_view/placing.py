@@ -20,6 +20,7 @@ from .._explain.replay import Replay, Replayed
 from .._record import Record
 from .._registry import Registry
 from .._requests import request_id
+from .._session import path_segments
 from .._settings import Settings
 from .attributes import attributes_of
 from .calls import Call, call_of
@@ -119,7 +120,8 @@ class Placing:
         return Placed(
             held,
             (str(session_id), str(label.get(_wire.SESSION_NAME) or "")),
-            str(path),
+            # One that was set by hand may have any form and length.
+            "/" + "/".join(path_segments(str(path))),
             str(kind) if kind else None,
             str(request) if request else None,
             call_of(held.data, str(kind), segment or recorded.name, recorded.attributes) if request else None,

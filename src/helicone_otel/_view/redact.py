@@ -9,16 +9,23 @@ from typing import Any, Final
 _SECRET_NAMES: Final = re.compile(
     r"(?i)(?:^|[._-])(?:authorization|helicone-auth|cookie|set-cookie|api[_-]?key|secret|password|credentials?|token)\Z"
 )
-# `user:password@` in a URL, keys of providers, bearer tokens, Helicone's keys in the paths of URLs.
+# `user:password@` in a URL, keys of providers, bearer tokens, Helicone's keys in the paths of URLs. What repeats is
+# possessive here and below: strangers' texts must not make a search take longer than they are long.
 _SECRETS: Final = re.compile(
-    r"(?<=//)[^\s/@'\"]+:[^\s/@'\"]+@"
-    r"|\b[sp]k-[\w-]{8,}"
-    r"|(?i:\bbearer\s+)[\w.~+/=-]{8,}"
+    r"(?<=//)[^\s/@'\":]*+:[^\s/@'\"]++@"
+    r"|\b[sp]k-[\w-]{8,}+"
+    r"|(?i:\bbearer\s++)[\w.~+/=-]{8,}+"
     r"|\bAKIA[A-Z0-9]{16}\b"
-    r"|\bgh[pousr]_\w{20,}"
+    r"|\bgh[pousr]_\w{20,}+"
 )
+# In a text that holds JSON, or a dictionary as Python prints it: what stands beside the name of a secret.
+_PAIRS: Final = re.compile(
+    r"""(?i)(["'](?:[\w.-]*[._-])?(?:authorization|helicone-auth|cookie|set-cookie|api[_-]?key|secret|password)"""
+    r"""\\*+["']\s*+:\s*+(?:\[\s*+)?\\*+["'])[^"'\\]++"""
+)
+_HEADERS: Final = re.compile(r"(?:gen_ai|llm)\.(?:request\.)?headers\Z")
 # Of a file only its name is shown: where it lies tells of a machine.
-_FOLDERS: Final = re.compile(r"(?:[A-Za-z]:)?(?:[/\\]+[^\s/\\:'\"<>|,]+)+[/\\]+(?=[^\s/\\])")
+_FOLDERS: Final = re.compile(r"(?<![/\\])(?:[A-Za-z]:)?(?:[/\\]++[^\s/\\:'\"<>|,]++)+[/\\]++(?=[^\s/\\])")
 _FILES: Final = frozenset({"code.filepath", "code.file.path", "exception.stacktrace"})
 # Of what made a span, its services are shown; hosts, processes and their arguments are not.
 _RESOURCES: Final = (
@@ -46,7 +53,7 @@ def shown_resource(attributes: Mapping[str, Any]) -> list[list[Any]]:
 
 
 def _of(key: str, value: Any) -> Any:
-    if _SECRET_NAMES.search(key):
+    if _SECRET_NAMES.search(key) or _HEADERS.match(key):
         return _HIDDEN
     shown_value = shown(value)
     return _FOLDERS.sub("…/", shown_value) if key in _FILES and isinstance(shown_value, str) else shown_value
@@ -62,7 +69,7 @@ def shown(value: Any, depth: int = 0) -> Any:
         return "…"
     if isinstance(value, Mapping):
         return {
-            shown_key: _HIDDEN if isinstance(item, str) and _SECRET_NAMES.search(str(key)) else shown(item, depth + 1)
+            shown_key: _HIDDEN if _is_secret(str(key), item) else shown(item, depth + 1)
             for key, item in value.items()
             for shown_key in (str(key)[:1024],)
         }
@@ -71,7 +78,12 @@ def shown(value: Any, depth: int = 0) -> Any:
     return value
 
 
+def _is_secret(key: str, value: Any) -> bool:
+    texts = value if isinstance(value, list) else [value]
+    return bool(_SECRET_NAMES.search(key)) and all(isinstance(text, str) for text in texts)
+
+
 def _text(text: str) -> str:
     if len(text) > MAX_TEXT:
         text = f"{text[:MAX_TEXT]}… ({len(text)} characters)"
-    return _SECRETS.sub(_HIDDEN, text)
+    return _PAIRS.sub(rf"\1{_HIDDEN}", _SECRETS.sub(_HIDDEN, text))

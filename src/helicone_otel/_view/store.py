@@ -60,6 +60,7 @@ class Store:
         self._waiting = 0
         self._lock = threading.Lock()
         self._readers: list[sqlite3.Connection] = []
+        self._idle: list[sqlite3.Connection] = []
         self._local = threading.local()
         self._closed = False
         try:
@@ -123,6 +124,9 @@ class Store:
         with self._lock:
             self._waiting -= sum(job.size for job in jobs)
         for job, result, error_of_job in results:
+            # Who has gone meanwhile, as when the server ends, hears nothing; the others still do.
+            if not job.done.set_running_or_notify_cancel():
+                continue
             if error_of_job is not None:
                 job.done.set_exception(error_of_job)
             else:
@@ -150,26 +154,34 @@ class Store:
 
     @property
     def reader(self) -> sqlite3.Connection:
-        """A connection of this thread's own, which can only read."""
+        """A connection of this thread's own, which can only read; for threads that live as long as the store."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = connected(self._file)
-            connection.execute("PRAGMA query_only = ON")
-            connection.row_factory = sqlite3.Row
-            self._local.connection = connection
-            with self._lock:
-                self._readers.append(connection)
+            connection = self._local.connection = self._new_reader()
+        return connection
+
+    def _new_reader(self) -> sqlite3.Connection:
+        connection = connected(self._file)
+        connection.execute("PRAGMA query_only = ON")
+        connection.row_factory = sqlite3.Row
+        with self._lock:
+            self._readers.append(connection)
         return connection
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Yield a connection for which nothing changes while the block runs."""
-        connection = self.reader
+        # Servers' threads come and go, and a connection would be left open for each.
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
+        connection = connection or self._new_reader()
         connection.execute("BEGIN")
         try:
             yield connection
         finally:
             connection.execute("COMMIT")
+            with self._lock:
+                self._idle.append(connection)
 
     def close(self) -> None:
         """Write what waits, and close."""

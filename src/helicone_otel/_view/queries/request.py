@@ -48,7 +48,8 @@ def request(traces: Traces, id_: str) -> dict[str, Any] | None:
         "end_ms": milliseconds(row["end"]),
         "duration_ms": milliseconds(row["end"] - row["start"]),
         "ttft_ms": milliseconds(row["ttft"]) if row["ttft"] is not None else None,
-        **{key: row[key] for key in ("input_tokens", "output_tokens", "error")},
+        **{key: row[key] for key in ("input_tokens", "output_tokens")},
+        "error": shown(row["error"]),
         **_beside(connection, row),
         **shown(content._asdict()),
         **(span.data() if span is not None else _NO_SPAN),
@@ -169,7 +170,7 @@ def _span_data(row: sqlite3.Row, this: str) -> dict[str, Any]:
         "path": row["path"],
         "start_ms": milliseconds(row["start"]),
         "end_ms": milliseconds(row["end"]),
-        "error": row["error"],
+        "error": shown(row["error"]),
         "request": row["request"],
         "this": row["span"] == this,
     }

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from ..redact import shown
 from .numbers import histogram, milliseconds, spread
 
 MAX_NAMES: Final = 500
@@ -122,7 +123,7 @@ def session_data(row: sqlite3.Row) -> dict[str, Any]:
         "output_tokens": output_tokens,
         "tokens": input_tokens + output_tokens,
         **_NO_FACTS,
-        **json.loads(facts),
+        **shown(json.loads(facts)),
     }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -330,3 +332,15 @@ def test_a_wrong_setting_is_told_before_the_file_is_read(
     assert main(["explain", "nothing.json"]) == 2
     assert "session_path (HELICONE_SESSION_PATH)" in capsys.readouterr().err
     assert Settings().session_path == "/"
+
+
+def test_a_reader_who_has_seen_enough_ends_it_without_a_traceback() -> None:
+    file = Path(__file__).parent / "recordings" / "genai_openai_agents_plus_openai.json"
+    command = [sys.executable, "-m", "helicone_otel", "explain", str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+
+        assert process.stderr.read() == b""
+    assert process.returncode == 1

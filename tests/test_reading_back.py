@@ -17,6 +17,7 @@ from helicone_otel import HeliconeError, Session, Settings, SettingsError, feedb
 from helicone_otel.__main__ import main
 from helicone_otel._api import Api
 from helicone_otel._cli.loopback import serving
+from helicone_otel._doctor.redact import Redaction
 from helicone_otel._doctor.report import Finding, Level, Report
 from helicone_otel._doctor.send import send
 from helicone_otel._endpoint import default_api
@@ -239,6 +240,7 @@ def test_what_goes_wrong_is_said(
     *_, last = sent(fake, **environ)
 
     assert (last.level, text in last.text, remedy in last.remedy) == (level, True, True), last
+    assert Redaction({})(last.remedy) == last.remedy
 
 
 def test_what_succeeds_at_the_second_try_has_arrived(fake: FakeHelicone) -> None:

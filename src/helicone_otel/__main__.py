@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -42,7 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = [*given.program, *program] if given.command == "run" else []
     if given.command == "run" and not command:
         parser.error("run: what should be run? helicone-otel run -- python app.py")
-    return _run(given, command)
+    try:
+        code = _run(given, command)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has seen enough (`| head`), and what is left is not to be tried again at the end:
+        # https://docs.python.org/3/library/signal.html#note-on-sigpipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
 
 
 def _run(given: argparse.Namespace, command: Sequence[str]) -> int:
@@ -87,7 +96,9 @@ def _split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="helicone-otel", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="helicone-otel", description="Helicone Sessions for apps that are instrumented with OpenTelemetry."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     run = commands.add_parser(
         "run",

@@ -161,3 +161,18 @@ def _send(view: View, spans: list[dict[str, object]]) -> None:
 
     view.intake.spans(of_request(request_of("reviewer", spans))).result()
     settle(view)
+
+
+def test_the_errors_stand_in_view_without_scrolling(seeded: View, look: Looking) -> None:
+    page = look.go(seeded.url)
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+    expect(page.locator("#sessions .tabulator-row").first).to_be_visible()
+    expect(page.locator("#sessions .tabulator-col[tabulator-field=errors]")).to_be_in_viewport(ratio=1)
+
+
+def test_each_box_says_which_session_it_chooses(seeded: View, look: Looking) -> None:
+    page = look.go(seeded.url, name="reviewer")
+
+    boxes = page.locator("#sessions .tabulator-row input")
+    expect(boxes.nth(1)).to_have_accessible_name("Choose review/1")

@@ -75,7 +75,7 @@ def _nothing_seen(facts: Facts) -> Iterator[str]:
         if facts.environ.get("HELICONE_SESSION_FALLBACK", "").strip().lower() == "none":
             yield "HELICONE_SESSION_FALLBACK=none: a trace that names no session is none."
     elif facts.greetings:
-        yield "The application was instrumented but made no span: no instrumented library was used."
+        yield "The application was instrumented but made no span: it ended before it used an instrumented library."
     else:
         yield (
             "No process of the application loaded helicone-otel. It works for Python programs of this environment "

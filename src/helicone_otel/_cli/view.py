@@ -77,18 +77,20 @@ def _tell(skipped: int) -> None:
 
 
 def _lines(running: View, file: Path | None) -> list[str]:
-    lines = [f"The view: {running.url}"]
-    if running.http_url is not None:
-        lines += [
-            f"  OTLP/gRPC           {running.grpc_address}",
-            f"  OTLP/HTTP           {running.http_url}",
-            f"  Helicone's log API  {running.http_url}/custom/v1/log",
-            "",
-            "For an app:",
-            f"  export OTEL_EXPORTER_OTLP_ENDPOINT={running.http_url}",
-            "  export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
-            f"  export HELICONE_LOG_ENDPOINT={running.http_url}",
-            "",
-        ]
+    shown = f"The view: {running.url}"
+    if running.http_url is None:
+        return [f"{shown} (Ctrl-C ends it)"]
     kept = f"kept in {file.name}" if file is not None else "gone when it ends"
-    return [*lines, f"What arrives is {kept}. Ctrl-C ends it."]
+    return [
+        shown,
+        f"  OTLP/gRPC           {running.grpc_address}",
+        f"  OTLP/HTTP           {running.http_url}",
+        f"  Helicone's log API  {running.http_url}/custom/v1/log",
+        "",
+        "For an app:",
+        f"  export OTEL_EXPORTER_OTLP_ENDPOINT={running.http_url}",
+        "  export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+        f"  export HELICONE_LOG_ENDPOINT={running.http_url}",
+        "",
+        f"What arrives is {kept}. Ctrl-C ends it.",
+    ]

@@ -63,8 +63,9 @@ def send(environ: Mapping[str, str], seconds: float = 30.0) -> Iterator[Finding]
     try:
         settings = Settings.from_environment(environ)
         if settings.api_key is None:
+            # A sample that looks like a key would be masked like one.
             yield problem(
-                "HELICONE_API_KEY is not set: nothing can be logged.", f"export HELICONE_API_KEY=sk-helicone-…; {_KEYS}"
+                "HELICONE_API_KEY is not set: nothing can be logged.", f"export HELICONE_API_KEY=…, a key from {_KEYS}"
             )
             return
         # All else is as it would be in the app; but what is sent here is sent.

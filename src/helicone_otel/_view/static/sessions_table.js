@@ -46,6 +46,8 @@ export class SessionsTable {
       ajaxURL: "/api/sessions",
       ajaxRequestFunc: (url, _config, request) => this.#ask(url, request),
       dataLoader: false,
+      // Tabulator calls the box of every row the same.
+      rowFormatter: (row) => row.getElement().querySelector(".box input").setAttribute("aria-label", `Choose ${row.getData().id}`),
     });
     const { promise, resolve } = Promise.withResolvers();
     this.#table.on("dataProcessed", resolve);
@@ -102,10 +104,10 @@ function columns() {
     { formatter: "rowSelection", titleFormatter: "rowSelection", headerSort: false, cssClass: "box", width: 44, hozAlign: "center", headerHozAlign: "center" },
     { field: "name", title: "Name", minWidth: 140, widthGrow: 2, formatter: cell((value, row) => el("a.name", { href: linkOf(row), title: line(value) }, el("bdi", {}, nameOf(value)))) },
     { field: "id", title: "Session", width: 112, formatter: cell((value) => el("span.mono", { title: line(value) }, line(value))) },
-    { field: "start", title: "Started", width: 146, formatter: cell((value) => el("time", { title: exact(value) }, moment(value))) },
+    { field: "start", title: "Started", width: 136, formatter: cell((value) => el("time", { title: exact(value) }, moment(value))) },
     { field: "last", title: "Last activity", width: 112, formatter: cell((value) => el("time", { title: exact(value) }, ago(value))) },
     number("duration", "Duration", duration, { width: 106 }),
-    { field: "requests", title: "Requests", minWidth: 230, widthGrow: 4, formatter: cell((value, row) => el("span", { title: kinds(row) }, count(value), el("span.kinds", {}, kinds(row)))) },
+    { field: "requests", title: "Requests", minWidth: 150, widthGrow: 4, formatter: cell((value, row) => el("span", { title: kinds(row) }, count(value), el("span.kinds", {}, kinds(row)))) },
     number("tokens", "Tokens", (value, row) => el("span", { title: `${count(row.input_tokens)} in, ${count(row.output_tokens)} out` }, compact(value)), { width: 92 }),
     number("errors", "Errors", (value) => (value ? el("span.badge.error", {}, count(value)) : ""), { width: 84 }),
   ];

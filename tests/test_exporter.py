@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -518,6 +520,19 @@ def test_what_a_replaced_exporter_has_is_sent_by_a_flush_too(fake: FakeHelicone)
 
     assert provider.force_flush()
     assert [row.model for row in fake.rows] == ["tool:search"]
+
+
+@pytest.mark.usefixtures("uninstalled")
+@pytest.mark.parametrize("milliseconds", [sys.maxsize, math.inf, -1])
+def test_a_flush_takes_whatever_time_opentelemetrys_own_does(fake: FakeHelicone, milliseconds: Any) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    configure(provider=provider, log=HeliconeSpanExporter(KEY, endpoint=fake.url))
+    with session("Shop"), provider.get_tracer("x").start_as_current_span("execute_tool x", attributes=GENAI_TOOL):
+        pass
+
+    provider.force_flush(milliseconds)
+    assert provider.force_flush()
+    assert len(fake.rows) == 1
 
 
 @pytest.mark.usefixtures("uninstalled")

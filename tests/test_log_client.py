@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from helicone_otel._bootstrap import INSTALLATION
 from helicone_otel._cli.loopback import serving
 from helicone_otel._client import Client, Parcel, outbox, post
 from helicone_otel._client.outbox import Outbox
+from helicone_otel._client.pools import pools
 from helicone_otel._client.verdict import MAX_WAIT, Fate, judge, retry_after, said
 from helicone_otel._testing.fake.keys import KEY
 from helicone_otel._testing.fake.server import FakeHelicone
@@ -315,7 +317,7 @@ def test_a_tenant_that_is_to_wait_holds_up_no_other(
 
     monkeypatch.setattr(fake, "answer", unless_other)
     client.put(parcel(0, fake.url, key=OTHER_KEY))
-    wait_for(lambda: len(fake.requests("log")) == 1)
+    wait_for(lambda: client._outbox._lanes[OTHER_KEY].failed)  # the answer has been read
     for number in range(1, 21):
         client.put(parcel(number, fake.url))
         client.put(parcel(100 + number, fake.url, key=OTHER_KEY))
@@ -335,6 +337,26 @@ def test_a_burst_of_rows_is_sent_side_by_side(fake: FakeHelicone, client: Client
         client.put(parcel(number, fake.url))
 
     wait_for(lambda: len(fake.requests("log")) == 1 + 4)
+
+
+def test_a_row_that_comes_while_another_is_put_in_is_taken(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(fake.url, 100)
+
+    class Lane(outbox.Lane):
+        def __init__(self) -> None:
+            super().__init__()
+            if coming:  # as when an object is collected just then, at whose end a span ends
+                client.put(coming.pop())
+
+    coming = [parcel(2, fake.url, key=OTHER_KEY)]
+    monkeypatch.setattr(outbox, "Lane", Lane)
+    putting = threading.Thread(target=lambda: client.put(parcel(1, fake.url)), daemon=True)
+    putting.start()
+    putting.join(5)
+
+    assert not putting.is_alive()
+    client.shutdown(5)
+    assert len(fake.requests("log")) == 2
 
 
 def test_a_lane_is_forgotten_with_its_last_row() -> None:
@@ -495,6 +517,39 @@ def test_the_environments_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None
         ours.flush(2)
         ours.shutdown(0)
     assert proxy.heads[0].startswith(b"POST http://log.test/custom/v1/log HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_a_proxy_is_told_who_asks_and_needs_no_scheme(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    with listening() as proxy:
+        monkeypatch.setenv("http_proxy", f"{scheme}ann%40shop:pass%3Aword@{proxy.netloc}")
+        monkeypatch.setenv("no_proxy", "")
+        ours = Client("http://log.test", 10)
+        ours.put(parcel(1, "http://log.test"))
+        ours.flush(2)
+        ours.shutdown(0)
+
+    assert proxy.heads[0].startswith(b"POST http://log.test/custom/v1/log HTTP/1.1\r\n")
+    assert b"\r\nproxy-authorization: Basic " + b64encode(b"ann@shop:pass:word") in proxy.heads[0]
+
+
+@pytest.mark.parametrize("proxy", ["socks5://ann:secret@proxy.test:1080", "http://ann:secret@[::1"])
+def test_a_proxy_that_cannot_be_used_is_said_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, proxy: str
+) -> None:
+    monkeypatch.setenv("https_proxy", proxy)
+    monkeypatch.setenv("no_proxy", "")
+
+    Client("https://log.test", 10).shutdown(0)
+
+    assert ["without the proxy that the environment names" in message for message in caplog.messages] == [True]
+    assert "secret" not in caplog.text
+
+
+def test_certificates_may_stand_in_a_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
+
+    assert pools("https://log.test", 1).connection_pool_kw["ca_cert_dir"] == str(tmp_path)
 
 
 def wait_for(condition: Any) -> None:

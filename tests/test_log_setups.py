@@ -188,6 +188,14 @@ if sys.argv[1] == "forked":
         provider.force_flush()
         os._exit(0)
     os.waitpid(child, 0)
+if sys.argv[1] == "multiprocessing":
+    import multiprocessing
+    def work():
+        with session("Shop", id="worker"):
+            greet("Bob")
+    worker = multiprocessing.get_context("fork").Process(target=work)
+    worker.start()
+    worker.join()
 """
 
 
@@ -197,6 +205,7 @@ if sys.argv[1] == "forked":
         ("shut down", ["before"]),
         ("left alone", ["before"]),
         ("forked", ["before", "child", "parent"]),
+        ("multiprocessing", ["before", "worker"]),
         ("configured again", ["before"] * 64),
         ("uninstalled", ["before"] * 64),
     ],

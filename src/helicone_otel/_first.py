@@ -30,6 +30,8 @@ from ._registry import Registry
 
 # These hand on what they get.
 _STOCK: Final = (BatchSpanProcessor, SimpleSpanProcessor, HeliconeSpanProcessor)
+# Clocks and locks take no longer times, in milliseconds; apps may mean "for ever".
+_FOR_EVER: Final = 10**9
 PIPELINES: Final = (SynchronousMultiSpanProcessor, ConcurrentMultiSpanProcessor)
 
 
@@ -104,7 +106,7 @@ class First:
 
         @functools.wraps(flush)
         def force_flush(pipeline: Any, timeout_millis: int = 30000) -> bool:
-            end = time.monotonic() + timeout_millis / 1000
+            end = time.monotonic() + min(timeout_millis, _FOR_EVER) / 1000
             done = flush(pipeline, timeout_millis)
             if id(pipeline) in members:
                 done = first(int(max(end - time.monotonic(), 0) * 1000)) and done

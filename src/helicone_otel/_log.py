@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import sys
 import threading
 import time
 import weakref
@@ -53,6 +54,8 @@ class Log:
         self._ready: deque[Joined] = deque()
         # Those that were replaced and still have rows: kept, because as the app ends theirs are sent, too.
         self._leaving: list[HeliconeSpanExporter] = []
+        # In which process `multiprocessing` knows of us.
+        self._worker: int | None = None
         self._begin()
         weak = weakref.WeakMethod(self._leave)
         atexit.register(lambda: (leave := weak()) and leave())
@@ -112,6 +115,16 @@ class Log:
                 thread = threading.Thread(target=self._work, name="helicone-otel-rows", daemon=True)
                 thread.start()
                 self._thread = thread
+                self._heed_end_of_worker()
+
+    def _heed_end_of_worker(self) -> None:
+        """Have what is there sent where a child of `multiprocessing` ends: it does so without calling `atexit`."""
+        util = sys.modules.get("multiprocessing.util")
+        if util is not None and self._worker != self._pid:
+            self._worker = self._pid
+            leave = weakref.WeakMethod(self._leave)
+            # A priority is what makes it run at all as the process ends.
+            util.Finalize(None, lambda: (last := leave()) and last(), exitpriority=0)
 
     def _work(self) -> None:
         awake = self._awake
@@ -172,10 +185,11 @@ class Log:
         return done
 
     def _leave(self) -> None:
-        """Log what is there as the interpreter ends, also where no provider is shut down."""
-        if self.exporter is not None and (self._waiting or self._joining):
-            self._take_all(self.exporter)
-            self.exporter.finish()
+        """Log what is there as the interpreter or a worker ends, also where no provider is shut down."""
+        if (exporter := self.exporter) is not None:
+            self._take_all(exporter)
+            if exporter.waiting:
+                exporter.finish()
 
 
 def _popped(waiting: deque[_T]) -> Iterator[_T]:

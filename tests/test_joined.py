@@ -300,7 +300,11 @@ def test_a_wrapper_beside_a_call_tells_of_it_if_it_can_be_no_other(
     with app.span("plan"):
         _beside(app, answer_ids)
 
-    assert sorted([next((said["content"] for said in _messages(row)), None) for row in app.rows()], key=str) == told
+    rows = app.rows()
+    assert sorted([next((said["content"] for said in _messages(row)), None) for row in rows], key=str) == told
+    for row in rows:
+        if answer_id := row.response.get("id"):
+            assert _messages(row)[0]["content"] == f"Number {answer_ids.index(answer_id)}"
 
 
 # --- how long a row is held back ------------------------------------------------------------------------

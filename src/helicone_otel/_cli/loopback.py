@@ -16,6 +16,8 @@ class LoopbackServer(ThreadingHTTPServer):
     daemon_threads = True
     # A client that is still alive holds its connection open; closing must not wait for it.
     block_on_close = False
+    # Clients may all connect at once; at the default of 5 the kernel lets some wait for a second, or resets them.
+    request_queue_size = 128
 
     def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
         super().__init__(("127.0.0.1", 0), handler)

@@ -347,11 +347,13 @@ def test_ctrl_c_in_a_terminal_reaches_the_application_once(environ: dict[str, st
 
 
 def test_no_thread_and_no_signal_handler_stays_behind(environ: dict[str, str]) -> None:
-    before = threading.active_count(), signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    threads = set(threading.enumerate())
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
 
     observe(["true"], environ)
 
-    assert (threading.active_count(), signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+    assert set(threading.enumerate()) <= threads
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
 @pytest.mark.parametrize(

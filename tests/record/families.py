@@ -83,7 +83,7 @@ FAMILIES = {
         scenarios="google_genai",
     ),
     "native_google_adk": Family(
-        requires=("google-adk", "litellm"),
+        requires=("google-adk>=2", "litellm"),  # else pip prefers the newest OpenTelemetry to it
         instrumentors=(),
         scenarios="google_adk",
         environment=(("LITELLM_LOCAL_MODEL_COST_MAP", "true"),),

@@ -9,7 +9,7 @@ from typing import Final
 from . import _wire
 from ._destinations import Destination
 from ._record import Record
-from ._registry import Location, Registry
+from ._registry import Location, Registry, row_id_said
 
 SESSION_HEADERS: Final = (_wire.SESSION_ID_HEADER, _wire.SESSION_PATH_HEADER, _wire.SESSION_NAME_HEADER)
 
@@ -51,7 +51,7 @@ def write_headers(
     if not present:
         for name, value in wanted:
             write(name, value)
-        registry.sent(sender, wanted, destination, location.record)
+        registry.sent(sender, wanted, destination, location.record, location.row_id)
         return wanted
     # An instrumentation may inject twice for one request: what we wrote is not the caller's.
     said = dict(wanted)
@@ -64,10 +64,11 @@ def write_headers(
     for name, value in ours:
         if present.get(name) != value:
             write(name, value)
+    leaving = {**theirs, **dict(ours)}
     if theirs.keys().isdisjoint(SESSION_HEADERS):
-        registry.sent(sender, (*ours, *theirs.items()), destination, location.record)
+        registry.sent(sender, tuple(leaving.items()), destination, location.record, row_id_said(leaving))
     elif record is not None:
-        registry.obey(record, {**theirs, **dict(ours)}, destination)
+        registry.obey(record, leaving, destination)
     return ours
 
 

@@ -7,7 +7,7 @@ What spans are told to bear is written by `_labeller`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opentelemetry import trace
@@ -51,6 +51,7 @@ class Location(NamedTuple):
         headers: Those headers.
         record: The record of the span or place that it stands at, if there is one.
         sender: The record of the current span, if it is remembered.
+        row_id: The id among those headers that the request's row is to have, if there is one.
     """
 
     session: Session
@@ -58,6 +59,7 @@ class Location(NamedTuple):
     headers: tuple[tuple[str, str], ...]
     record: Record | None = None
     sender: Record | None = None
+    row_id: str | None = None
 
 
 class Outcome(NamedTuple):
@@ -208,6 +210,7 @@ class Registry:
         headers: tuple[tuple[str, str], ...],
         destination: Destination,
         at: Record | None = None,
+        row_id: str | None = None,
     ) -> None:
         """Note that headers have left from a span: what they say about a session is final now.
 
@@ -216,12 +219,12 @@ class Registry:
             headers: What left.
             destination: Where to.
             at: Where the request was made, if that is a place inside of the span.
+            row_id: The id that its row gets, if the headers decide it.
         """
         if record is None:
             return
         record.sent = headers
         if destination is Destination.GATEWAY:
-            row_id = _row_id_among(headers)
             call = _call_at(at or record)
             if call is not None:
                 call.by_gateway, call.row_id = True, row_id
@@ -247,7 +250,7 @@ class Registry:
                 break
         record.sent = tuple(headers.items())
         if destination is Destination.GATEWAY and call is not None:
-            call.by_gateway, call.row_id = True, _row_id_among(record.sent)
+            call.by_gateway, call.row_id = True, row_id_said(headers)
         stand = record.stand
         if stand is not None and headers.get(_wire.SESSION_ID_HEADER) == stand.session.wire_id:
             self.resolver.finalise(record)  # the caller set a path or name only, so the id that leaves is ours
@@ -420,12 +423,10 @@ def _located(session: Session, path: str, record: Record | None = None, sender: 
     return Location(session, path, ((_wire.SESSION_PATH_HEADER, path), *session.headers), record, sender)
 
 
-def _row_id_among(headers: Iterable[tuple[str, str]]) -> str | None:
+def row_id_said(headers: Mapping[str, str]) -> str | None:
     """Return the id that the row of a request with these headers gets, if they decide it."""
-    for name, value in headers:
-        if name == _wire.REQUEST_ID_HEADER:
-            return value.lower() if _wire.is_row_id(value) else None
-    return None
+    row_id = headers.get(_wire.REQUEST_ID_HEADER)
+    return row_id.lower() if row_id is not None and _wire.is_row_id(row_id) else None
 
 
 def _gateways_row_id(record: Record) -> str | None:

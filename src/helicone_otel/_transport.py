@@ -47,9 +47,10 @@ def put_headers(
         location = registry.locate_gateway_call(call_kind(path))
         if location is not None:
             # Each attempt is a row of its own, and only here does a request leave exactly once.
-            row_id = (_wire.REQUEST_ID_HEADER, new_row_id())
-            session, path_there, headers, stands_at, sender = location
-            location = Location(session, path_there, (*headers, row_id), stands_at, sender)
+            session, path_there, headers, stands_at, sender, _ = location
+            row_id = new_row_id()
+            headers = (*headers, (_wire.REQUEST_ID_HEADER, row_id))
+            location = Location(session, path_there, headers, stands_at, sender, row_id)
     else:
         location = registry.locate()
     record = location.sender if location is not None else None

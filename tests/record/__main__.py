@@ -71,9 +71,13 @@ def record(name: str) -> dict[str, Any]:
             [python, HERE / "inside.py", name, provider.url],
             env={**environment, **dict(family.environment), "NO_PROXY": "127.0.0.1"},
             stdout=subprocess.PIPE,
+            text=True,
             check=True,
         )
-    recording: dict[str, Any] = json.loads(ran.stdout)
+    said = ran.stdout
+    for root in (HERE.parent.parent, folder):  # where it was recorded says nothing of the library
+        said = said.replace(f"{root}{os.sep}", "")
+    recording: dict[str, Any] = json.loads(said)
     return recording
 
 

@@ -245,7 +245,7 @@ def test_a_user_alone_joins_whatever_session_there_will_be(load: Any, app: App) 
     for name in ("first", "second"):
         with saying(user__id="ann"), app.chat() as chat:
             chat.update_name(name)
-    with app.span("root"), saying(user__id="ann"):
+    with app.span("worker"), saying(user__id="ann"):
         with app.span("before"):
             pass
         with app.span("invoke_agent a", AGENT), app.chat():
@@ -256,28 +256,28 @@ def test_a_user_alone_joins_whatever_session_there_will_be(load: Any, app: App) 
         *("first", "second", "invoke_agent a", "chat gpt-4o")
     }
     assert len({label["helicone.session.id"] for label in labels.values() if label}) == 3
-    assert labels["chat gpt-4o"]["helicone.session.path"] == "/root/a"
+    assert labels["chat gpt-4o"]["helicone.session.path"] == "/worker/a"
 
 
 def test_a_scope_older_than_the_parents_label_does_not_win(load: Any, app: App) -> None:
     load(OI)
-    with using_session("outer"), app.span("root"):
+    with using_session("outer"), app.span("worker"):
         with using_session("inner"):
             inner = app.provider.get_tracer("my.app").start_span("inner step")
         with trace.use_span(inner, end_on_exit=True), app.chat():
             pass
 
-    assert app.where()["chat gpt-4o"] == ("inner", "/root/inner_step")
+    assert app.where()["chat gpt-4o"] == ("inner", "/worker/inner_step")
 
 
 def test_one_id_in_another_order_is_as_new_as_it_is(load: Any, app: App) -> None:
     load(OI)
     with using_session("judge"), app.chat():
         pass
-    with using_session("c1"), app.span("root"), using_session("judge"), app.span("rate"):
+    with using_session("c1"), app.span("worker"), using_session("judge"), app.span("rate"):
         pass
 
-    assert app.where()["rate"] == ("judge", "/root/rate")
+    assert app.where()["rate"] == ("judge", "/worker/rate")
 
 
 def test_a_worker_that_serves_two_conversations_under_one_long_span_keeps_them_apart(load: Any, app: App) -> None:

@@ -9,16 +9,22 @@ import hypothesis
 import pytest
 from opentelemetry.context import attach, get_current
 
-from helicone_otel import Settings, _guard
-from helicone_otel._registry import REGISTRY
-from helicone_otel._written import WRITTEN
-from wire import Wire, listening
+from helicone_otel import Settings, failures
+from helicone_otel.http.headers import WRITTEN
+from helicone_otel.tracking.registry import REGISTRY
+from tests.support.raw_http import Wire, listening
 
 # No test is about time, and shared machines have slow moments.
 hypothesis.settings.register_profile("helicone-otel", deadline=None)
 hypothesis.settings.load_profile("helicone-otel")
 
-pytest_plugins = ["pytester", "environments", "otelcol", "load", "logs"]
+pytest_plugins = [
+    "pytester",
+    "tests.support.environments",
+    "tests.support.otelcol",
+    "tests.support.load",
+    "tests.support.logs",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +36,7 @@ def _clean_process(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReque
     WRITTEN.clear()
     REGISTRY.thorough = False
     REGISTRY.active = True  # a test before may have taken everything out
-    _guard._counts.clear()
+    failures._counts.clear()
     before = get_current()
     yield
     after = get_current()
@@ -39,7 +45,7 @@ def _clean_process(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReque
     assert after == before
     if request.node.get_closest_marker("failures") is None:
         # Of our failures the count says `where: class`; of what was dropped, a sentence.
-        assert [kind for kind in _guard.swallowed() if kind.endswith(("Error", "Exception"))] == []
+        assert [kind for kind in failures.swallowed() if kind.endswith(("Error", "Exception"))] == []
 
 
 @pytest.fixture

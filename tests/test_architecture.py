@@ -1,10 +1,11 @@
-"""Imports go down only, and importing the package does not reach what it must not reach."""
+"""Packages import in one direction, no files import each other in a circle, and imports stay light."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,125 +14,14 @@ import helicone_otel
 
 PACKAGE = Path(helicone_otel.__file__).parent
 
-# A module may import modules of lower layers, and those of its own layer that stand before it.
-LAYERS = (
-    ("_wire", "_fractions", "_guard", "_memory", "_content", "_matches"),
-    ("_session", "_names", "_spans", "_vocabulary", "_destinations", "_endpoint", "_limits"),
-    (
-        "dialects._anthropic",
-        "dialects._by_hand",
-        "dialects._contents",
-        "dialects._databases",
-        "dialects._endpoints",
-        "dialects._entrances",
-        "dialects._gen_ai",
-        "dialects._frameworks",
-        "dialects._langfuse",
-        "dialects._langsmith",
-        "dialects._libraries",
-        "dialects._llama_index",
-        "dialects._mcp",
-        "dialects._operations",
-        "dialects._openinference",
-        "dialects._langchain",
-        "dialects._openlit",
-        "dialects._providers",
-        "dialects._pydantic",
-        "dialects._scopes",
-        "dialects._traceloop",
-        "dialects",
-        "_entrances",
-        "_ottl",
-        "_own_dialects",
-        "_settings",
-        "_stands",
-        "_records._json",
-        "_records._pieces",
-        "_records._numbered",
-        "_records._parts",
-        "_records._messages",
-        "_records._types",
-        "_records._content",
-        "_records._forms",
-        "_records._shapes",
-        "_records._told",
-        "_records._together",
-        "_records._usage",
-        "_records._call",
-        "_records._failure",
-        "_records._openai",
-        "_records._anthropic",
-        "_records._google",
-        "_records._steps",
-        "_records._meta",
-        "_records._row",
-        "_records._encode",
-        "_records",
-    ),
-    (
-        "_visits",
-        "_openings",
-        "_by_hand",
-        "_manual_calls",
-        "_manual",
-        "_shown",
-        "_scopes",
-        "_context",
-        "_record",
-        "_requests",
-        "_calls",
-        "_lineage",
-        "_bridges",
-        "_sessions",
-        "_around",
-        "_strangers",
-        "_resolver",
-        "_labeller",
-        "_arrivals",
-        "_foresight",
-        "_registry",
-    ),
-    (
-        "_carriers",
-        "_written",
-        "_inbound",
-        "_messages",
-        "_processor",
-        "_propagator",
-        "_sampler",
-        "_settled",
-        "_transport",
-        "_clients",
-        "_client.verdict",
-        "_client.parcel",
-        "_client.outbox",
-        "_client.watch",
-        "_client.pools",
-        "_client.post",
-        "_client",
-        "_api",
-        "_feedback",
-        "_joined",
-        "_exporter",
-        "_log",
-    ),
-    ("_by_name", "_exporter_by_name", "_wraps", "_first", "_bootstrap"),
-)
-ORDER = {module: place for place, module in enumerate(module for layer in LAYERS for module in layer)}
-PURE = {module for layer in LAYERS[:3] for module in layer}
-# The doors stand on top of everything: each may use the others, and nothing below uses them.
-DOORS = (
-    "__init__",
-    "__main__",
-    "_cli",
-    "_demo",
-    "_doctor",
-    "_explain",
-    "_instrumentor",
-    "_testing",
-    "_view",
-    "testing",
-)
+# A package imports only what stands to its left. `base` is the modules beside the packages.
+ORDER = ("base", "spans", "sessions", "settings", "tracking", "http", "otel", "log", "install")
+# These two stand beside the others: they import up to `settings`, and only the faces and the tools import them.
+BESIDE = ("manual", "collector")
+TOOLS = (("terminal", "redaction"), ("replay", "fakes"), ("view", "diagnostics"), ("cli",))
+# What users import or run. Each loads what it needs when it is used.
+FACES = ("__init__", "__main__", "testing")
+PURE = ("base", "spans")
 
 
 def _modules() -> dict[str, Path]:
@@ -139,41 +29,112 @@ def _modules() -> dict[str, Path]:
     return {name.removesuffix(".__init__"): path for name, path in named.items()}
 
 
-def _is_door(name: str) -> bool:
-    return name.split(".", maxsplit=1)[0] in DOORS
+MODULES = _modules()
 
 
-def _imports(name: str, path: Path) -> set[str]:
-    """Return the modules of this package that a module imports, by their names below it."""
-    package = name.split(".") if path.name == "__init__.py" and name != "__init__" else name.split(".")[:-1]
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if not isinstance(node, ast.ImportFrom) or not node.level:
-            continue
-        base = package[: len(package) - node.level + 1]
-        inside = [*base, *(node.module.split(".") if node.module else [])]
-        found |= {".".join(inside)} if node.module else {".".join([*inside, alias.name]) for alias in node.names}
-    return found
+def _package(module: str) -> str:
+    first = module.split(".", maxsplit=1)[0]
+    if (PACKAGE / first).is_dir():
+        return first
+    return first if first in {*FACES, "settings"} else "base"
 
 
-def test_every_module_has_its_layer() -> None:
-    assert sorted(name for name in _modules() if not _is_door(name)) == sorted(ORDER)
+def _imported(module: str) -> Iterator[tuple[str, bool]]:
+    """Yield the modules of this package that a module imports, and whether it does so as it is loaded."""
+    path = MODULES[module]
+    package = module.split(".") if path.name == "__init__.py" and module != "__init__" else module.split(".")[:-1]
+    tree = ast.parse(path.read_text())
+    at_load = {id(node) for statement in tree.body if not _is_lazy(statement) for node in ast.walk(statement)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").startswith("helicone_otel")):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            inside = [*base, *(part for part in (node.module or "").split(".") if part and part != "helicone_otel")]
+            for alias in node.names:
+                whole = ".".join([*inside, alias.name])
+                yield (whole if whole in MODULES else ".".join(inside) or "__init__"), id(node) in at_load
 
 
-@pytest.mark.parametrize("name", sorted(ORDER))
-def test_a_module_imports_only_what_stands_below_it(name: str) -> None:
-    wrong = {module for module in _imports(name, _modules()[name]) if _is_door(module) or ORDER[module] >= ORDER[name]}
+def _is_lazy(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) or (
+        isinstance(statement, ast.If) and isinstance(statement.test, ast.Name) and statement.test.id == "TYPE_CHECKING"
+    )
+
+
+IMPORTS: Mapping[str, list[tuple[str, bool]]] = {module: list(_imported(module)) for module in MODULES}
+
+
+def _may_import(importer: str, imported: str) -> bool:
+    if importer == imported:
+        return True
+    if importer in BESIDE:
+        return imported in ORDER[: ORDER.index("settings") + 1]
+    if importer == "tools":
+        return imported in {*ORDER, *BESIDE}
+    return imported in ORDER[: ORDER.index(importer)]
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if _package(name) not in FACES))
+def test_a_module_imports_only_packages_to_its_left(module: str) -> None:
+    importer = _package(module)
+    wrong = {name for name, _ in IMPORTS[module] if not _may_import(importer, _package(name))}
 
     assert wrong == set()
 
 
-@pytest.mark.parametrize("name", sorted(PURE))
-def test_the_pure_layers_know_nothing_of_opentelemetry(name: str) -> None:
-    tree = ast.parse(_modules()[name].read_text())
+def test_the_library_never_imports_its_tools_but_for_two_faces_that_do_so_when_used() -> None:
+    importers = {
+        (module, at_load)
+        for module, imports in IMPORTS.items()
+        for name, at_load in imports
+        if _package(name) == "tools" and _package(module) not in {"tools", "__main__"}
+    }
+
+    assert importers == {("__init__", False), ("testing", False)}
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if name.startswith("tools.")))
+def test_a_tool_imports_only_tools_that_stand_below_it(module: str) -> None:
+    rank = {name: level for level, names in enumerate(TOOLS) for name in names}
+    own = module.split(".")[1]
+    others = {name.split(".")[1] for name, _ in IMPORTS[module] if name.startswith("tools.")} - {own}
+
+    assert {name for name in others if rank[name] >= rank[own]} == set()
+
+
+def test_no_file_imports_another_in_a_circle() -> None:
+    finished: set[str] = set()
+    circles: list[list[str]] = []
+
+    def visit(module: str, line: list[str]) -> None:
+        if module in line:
+            circles.append([*line[line.index(module) :], module])
+        elif module not in finished:
+            for name in sorted({name for name, _ in IMPORTS[module]} - {module}):
+                visit(name, [*line, module])
+            finished.add(module)
+
+    for module in sorted(MODULES):
+        visit(module, [])
+
+    assert circles == []
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if _package(name) in PURE))
+def test_base_and_spans_know_nothing_of_opentelemetry(module: str) -> None:
+    tree = ast.parse(MODULES[module].read_text())
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level}
 
-    assert {module for module in imported if module.startswith("opentelemetry")} == set()
+    assert {name for name in imported if name.startswith("opentelemetry")} == set()
+
+
+def test_the_house_has_few_rooms_at_its_root_and_no_more_files_than_a_reader_can_know() -> None:
+    assert len([name for name in MODULES if "." not in name and not (PACKAGE / name).is_dir()]) <= 16
+    assert len(MODULES) <= 180
+
+
+def test_no_package_or_module_is_named_like_a_public_name() -> None:
+    assert {name for name in MODULES if "." not in name} & set(helicone_otel.__all__) == set()
 
 
 @pytest.mark.parametrize(
@@ -201,7 +162,7 @@ def test_importing_the_package_loads_no_exporter_no_propagate_and_no_http_client
     code = (
         "import sys, helicone_otel\n"
         "for name in helicone_otel.__all__: getattr(helicone_otel, name)\n"
-        "heavy = ('opentelemetry.exporter', 'httpx', 'requests', 'grpc', 'starlette', 'helicone_otel._view')\n"
+        "heavy = ('opentelemetry.exporter', 'httpx', 'requests', 'grpc', 'starlette', 'helicone_otel.tools.view')\n"
         "loaded = [name for name in sys.modules if name.startswith(heavy)\n"
         "          or name == 'opentelemetry.propagate']\n"
         "print(sorted(loaded))"

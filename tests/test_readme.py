@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from helicone_otel import Session
-from helicone_otel._bootstrap import INSTALLATION
-from helicone_otel._records import Where
-from helicone_otel._settings import render_table
+from helicone_otel.install.configure import INSTALLATION
+from helicone_otel.log.rows.content import Where
+from helicone_otel.settings import render_table
 from helicone_otel.testing import Helicone
+from tests.support.paths import REPOSITORY
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+README = (REPOSITORY / "README.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
 TESTS = re.findall(r"^```python test\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
 

@@ -12,52 +12,52 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._api import HeliconeError as HeliconeError
-    from ._bootstrap import configure as configure
-    from ._context import session as session
-    from ._context import step as step
-    from ._doctor import doctor as doctor
-    from ._exporter import HeliconeSpanExporter as HeliconeSpanExporter
-    from ._feedback import feedback as feedback
-    from ._manual import data as data
-    from ._manual import tool as tool
-    from ._manual import vector_query as vector_query
-    from ._processor import HeliconeSpanProcessor as HeliconeSpanProcessor
-    from ._propagator import HeliconePropagator as HeliconePropagator
-    from ._records import Content as Content
-    from ._registry import current_session as current_session
-    from ._sampler import SessionSampler as SessionSampler
-    from ._session import Session as Session
-    from ._session import SessionPath as SessionPath
-    from ._settings import Settings as Settings
-    from ._settings import SettingsError as SettingsError
-    from ._settled import SessionSpanExporter as SessionSpanExporter
-    from ._spans import Dialect as Dialect
-    from ._spans import Row as Row
+    from .install.configure import configure as configure
+    from .log.exporter import HeliconeSpanExporter as HeliconeSpanExporter
+    from .log.rest import HeliconeError as HeliconeError
+    from .log.rest import feedback as feedback
+    from .log.rows.content import Content as Content
+    from .manual.decorators import data as data
+    from .manual.decorators import tool as tool
+    from .manual.decorators import vector_query as vector_query
+    from .otel.exporter import SessionSpanExporter as SessionSpanExporter
+    from .otel.processor import HeliconeSpanProcessor as HeliconeSpanProcessor
+    from .otel.propagator import HeliconePropagator as HeliconePropagator
+    from .otel.sampler import SessionSampler as SessionSampler
+    from .sessions.context import session as session
+    from .sessions.context import step as step
+    from .sessions.model import Session as Session
+    from .sessions.model import SessionPath as SessionPath
+    from .settings import Settings as Settings
+    from .settings import SettingsError as SettingsError
+    from .spans.schema import Dialect as Dialect
+    from .spans.schema import Row as Row
+    from .tools.diagnostics import doctor as doctor
+    from .tracking.registry import current_session as current_session
 
 _HOMES = {
-    "Content": "_records",
-    "Dialect": "_spans",
-    "HeliconeError": "_api",
-    "HeliconePropagator": "_propagator",
-    "HeliconeSpanExporter": "_exporter",
-    "HeliconeSpanProcessor": "_processor",
-    "Row": "_spans",
-    "Session": "_session",
-    "SessionPath": "_session",
-    "SessionSampler": "_sampler",
-    "SessionSpanExporter": "_settled",
-    "Settings": "_settings",
-    "SettingsError": "_settings",
-    "configure": "_bootstrap",
-    "current_session": "_registry",
-    "data": "_manual",
-    "doctor": "_doctor",
-    "feedback": "_feedback",
-    "session": "_context",
-    "step": "_context",
-    "tool": "_manual",
-    "vector_query": "_manual",
+    "Content": "log.rows",
+    "Dialect": "spans.schema",
+    "HeliconeError": "log.rest",
+    "HeliconePropagator": "otel.propagator",
+    "HeliconeSpanExporter": "log.exporter",
+    "HeliconeSpanProcessor": "otel.processor",
+    "Row": "spans.schema",
+    "Session": "sessions.model",
+    "SessionPath": "sessions.model",
+    "SessionSampler": "otel.sampler",
+    "SessionSpanExporter": "otel.exporter",
+    "Settings": "settings",
+    "SettingsError": "settings",
+    "configure": "install.configure",
+    "current_session": "tracking.registry",
+    "data": "manual.decorators",
+    "doctor": "tools.diagnostics",
+    "feedback": "log.rest",
+    "session": "sessions.context",
+    "step": "sessions.context",
+    "tool": "manual.decorators",
+    "vector_query": "manual.decorators",
 }
 
 __all__ = [

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from ._cli.view_options import add_view
+from .tools.cli.view import add_view
 
 _VIEW: Final = ("starlette", "uvicorn", "jinja2", "nicegui", "js_lib_tabulator")
 _NEEDED: Final = {
@@ -58,31 +58,31 @@ def _run(given: argparse.Namespace, command: Sequence[str]) -> int:
     # Each subcommand imports what only it needs, so that one works without the extras of another.
     match given.command:
         case "run":
-            from ._cli.run import run  # noqa: PLC0415
+            from .tools.cli.run import run  # noqa: PLC0415
 
             code = run(command, as_json=given.json, in_view=given.view)
         case "demo":
-            from ._cli.demo import demo  # noqa: PLC0415
+            from .tools.cli.demo import demo  # noqa: PLC0415
 
             code = demo(as_json=given.json, in_view=given.view)
         case "doctor":
-            from ._cli.doctor import doctor  # noqa: PLC0415
+            from .tools.cli.doctor import doctor  # noqa: PLC0415
 
             code = doctor(as_json=given.json, sends=given.send)
         case "view":
-            from ._cli.view import view  # noqa: PLC0415
+            from .tools.cli.view import view  # noqa: PLC0415
 
             code = view(given)
         case "explain":
-            from ._cli.explain import explain  # noqa: PLC0415
+            from .tools.cli.explain import explain  # noqa: PLC0415
 
             code = explain(given.file, as_json=given.json)
         case "collector-config":
-            from ._cli.collector_config import collector_config  # noqa: PLC0415
+            from .collector.config import collector_config  # noqa: PLC0415
 
             code = collector_config(processors_only=given.processors)
         case _:
-            from ._settings import render_table  # noqa: PLC0415
+            from .settings import render_table  # noqa: PLC0415
 
             print(render_table())
             code = 0

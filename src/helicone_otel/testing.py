@@ -42,21 +42,20 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
     from opentelemetry.trace import Tracer
 
-    from ._testing.fake.requests import Request
-    from ._testing.fake.rows import Row
-    from ._testing.fake.server import FakeHelicone
-    from ._testing.fake.troubles import Trouble
+    from .tools.fakes.requests import Request, Trouble
+    from .tools.fakes.rows import Row
+    from .tools.fakes.server import FakeHelicone
 
 __all__ = ["FakeHelicone", "Helicone", "Request", "Row", "Trouble", "fake_helicone", "helicone"]
 
-_HOMES: Final = {"FakeHelicone": "server", "Request": "requests", "Row": "rows", "Trouble": "troubles"}
+_HOMES: Final = {"FakeHelicone": "server", "Request": "requests", "Row": "rows", "Trouble": "requests"}
 _FLUSH_MILLIS: Final = 5000
 
 
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"._testing.fake.{_HOMES[name]}", __package__), name)
+    return getattr(importlib.import_module(f".tools.fakes.{_HOMES[name]}", __package__), name)
 
 
 class Helicone:
@@ -113,7 +112,7 @@ class Helicone:
     @property
     def sessions(self) -> dict[str, str | None]:
         """The name of each session by its id, from the spans and from the requests."""
-        from ._testing.tree import sessions  # noqa: PLC0415  # see the module's docstring
+        from .tools.fakes.fixture import sessions  # noqa: PLC0415  # see the module's docstring
 
         return sessions(self._spans, self.requests)
 
@@ -130,7 +129,7 @@ class Helicone:
         Raises:
             AssertionError: There is more than one session, or none of that id or name.
         """
-        from ._testing.tree import tree  # noqa: PLC0415  # see the module's docstring
+        from .tools.fakes.fixture import tree  # noqa: PLC0415  # see the module's docstring
 
         return tree(self._spans, self.requests, session)
 
@@ -159,7 +158,7 @@ class Helicone:
 @pytest.fixture
 def helicone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Helicone]:
     """Helicone Sessions switched on for one test, with a stand-in for the gateway that remembers requests."""
-    from ._testing.bench import installed  # noqa: PLC0415  # see the module's docstring
+    from .tools.fakes.fixture import installed  # noqa: PLC0415  # see the module's docstring
 
     with installed(monkeypatch) as bench:
         yield Helicone(*bench)
@@ -168,8 +167,8 @@ def helicone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Helicone]:
 @pytest.fixture
 def fake_helicone() -> Iterator[FakeHelicone]:
     """A fake Helicone on loopback, for clients and exporters of whatever kind; nothing is installed."""
-    from ._cli.loopback import serving  # noqa: PLC0415  # see the module's docstring
-    from ._testing.fake.server import FakeHelicone  # noqa: PLC0415
+    from .tools.fakes.loopback import serving  # noqa: PLC0415  # see the module's docstring
+    from .tools.fakes.server import FakeHelicone  # noqa: PLC0415
 
     with serving(FakeHelicone()) as server:
         yield server

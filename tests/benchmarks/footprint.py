@@ -17,9 +17,9 @@ from opentelemetry.context import Context
 from timing import Row, Sample, difference
 
 from helicone_otel import HeliconeSpanProcessor
-from helicone_otel._lineage import MAX_ENDED, MAX_LINKS, MAX_LIVE
-from helicone_otel._registry import Registry
-from helicone_otel._resolver import MAX_TRACES
+from helicone_otel.tracking.records import MAX_ENDED, MAX_LINKS, MAX_LIVE
+from helicone_otel.tracking.registry import Registry
+from helicone_otel.tracking.resolver import MAX_TRACES
 from spans import LLM, LLM_SCOPE, context_of_session, tracer
 
 SPANS = 100_000

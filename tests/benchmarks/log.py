@@ -15,10 +15,10 @@ from opentelemetry.trace import SpanKind
 from timing import ROUNDS, Row, Sample, difference, take_turns
 
 from helicone_otel import HeliconeSpanExporter, HeliconeSpanProcessor, Settings, configure, session
-from helicone_otel._client import Client
-from helicone_otel._lineage import Entry
-from helicone_otel._log import Log
-from helicone_otel._registry import Registry
+from helicone_otel.log.delivery.client import Client
+from helicone_otel.log.worker import Log
+from helicone_otel.tracking.records import Entry
+from helicone_otel.tracking.registry import Registry
 from spans import LLM, LLM_SCOPE, NullExporter, context_of_session, llm, spans, tracer
 
 KEY = "sk-helicone-testing-fixture-nothing-private"

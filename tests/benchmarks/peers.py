@@ -68,6 +68,7 @@ def langfuse() -> list[Row]:
 def helicone_helpers() -> list[Row]:
     """The manual logger of Helicone's own helpers, called in a loop as its documentation shows."""
     from helicone_helpers import HeliconeManualLogger
+
     from log import KEY, speed
 
     def log(url: str, count: int) -> None:

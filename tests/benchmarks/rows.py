@@ -8,7 +8,10 @@ from typing import Final
 
 from timing import Row, Sample, Variant, take_turns
 
-from helicone_otel._records import Content, Facts, encoded, row_of
+from helicone_otel.log.rows.content import Content
+from helicone_otel.log.rows.encode import encoded
+from helicone_otel.log.rows.row import row_of
+from helicone_otel.log.rows.types import Facts
 
 # A few messages of the length that agents write.
 _SYSTEM: Final = "You plan trips for families. Answer in short paragraphs, and never invent a price. " * 4

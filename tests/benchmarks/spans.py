@@ -12,9 +12,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, Sp
 from timing import Row, Sample, Variant, difference, take_turns
 
 from helicone_otel import HeliconeSpanProcessor, SessionSpanExporter, session
-from helicone_otel._registry import Registry
-from helicone_otel._spans import Dialect
-from helicone_otel.dialects import DIALECTS, GEN_AI
+from helicone_otel.spans.dialects import DIALECTS
+from helicone_otel.spans.dialects.semconv import GEN_AI
+from helicone_otel.spans.schema import Dialect
+from helicone_otel.tracking.registry import Registry
 
 Attributes = Mapping[str, str | int | float]
 

@@ -21,7 +21,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 RATE = 2000
 TRACE = 20
@@ -111,8 +111,7 @@ def send(http: str, grpc_address: str, seconds: int) -> None:
     """Send spans at a steady rate, one half by each protocol."""
     import grpc
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
-
-    from view_seed import request_of
+    from tests.support.view_seed import request_of
 
     stub = TraceServiceStub(grpc.insecure_channel(grpc_address))
     began = time.perf_counter()
@@ -137,7 +136,7 @@ def send(http: str, grpc_address: str, seconds: int) -> None:
 
 def session_of(trace: int, requests: int = TRACE - 2) -> list[dict[str, object]]:
     """Return the spans of one session: an agent, a step, and calls with content below them."""
-    from view_seed import span
+    from tests.support.view_seed import span
 
     base = trace << 24
     agent = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner", "user.id": f"u-{trace % 100}"}
@@ -173,7 +172,7 @@ def session_of(trace: int, requests: int = TRACE - 2) -> list[dict[str, object]]
 
 def queries(sessions: int, requests: int) -> None:
     """Measure what the pages ask."""
-    from view_seed import request_of
+    from tests.support.view_seed import request_of
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "view.db")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 TESTS = Path(__file__).parent.parent
-sys.path[:0] = [str(TESTS), str(TESTS / "browser")]
+sys.path[:0] = [str(TESTS.parent)]
 
 QUESTIONS = 1667  # of three requests each
 ROUNDS = 5
@@ -45,12 +45,12 @@ SCROLL = """async (selector) => {
 
 def main() -> int:
     """Measure, print, and return 1 if a budget is missed and that was asked for."""
-    from chromium import browsing
+    from tests.browser.chromium import browsing
+    from tests.support.view_seed import fill, request_of, review, settle
 
     from helicone_otel import Settings
-    from helicone_otel._view.arrived import of_request
-    from helicone_otel._view.serve import Places, viewing
-    from view_seed import fill, request_of, review, settle
+    from helicone_otel.tools.replay.otlp import of_request
+    from helicone_otel.tools.view.server import Places, viewing
 
     with viewing(None, Settings(), Places(pages=0, grpc=0, http=0)) as view, browsing() as browser:
         fill(view)

@@ -16,8 +16,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from timing import Row, Sample, Variant, take_turns
 
 from helicone_otel import HeliconePropagator, HeliconeSpanProcessor
-from helicone_otel._clients import HOOKS
-from helicone_otel._registry import Registry
+from helicone_otel.http.clients import HOOKS
+from helicone_otel.tracking.registry import Registry
 from spans import LLM, LLM_SCOPE, Attributes, context_of_session, tracer
 
 GATEWAY: Final = "https://oai.helicone.ai/v1/chat/completions"

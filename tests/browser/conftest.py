@@ -9,16 +9,16 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
-from chromium import MISSING, browsing, executable
-from demo_view import demonstrated
-from looking import Looking
 
 from helicone_otel import Settings
+from tests.browser.chromium import MISSING, browsing, executable
+from tests.browser.demo_view import demonstrated
+from tests.browser.looking import Looking
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from helicone_otel._view.serve import View
+    from helicone_otel.tools.view.server import View
 
 
 # Where one of them is missing, as at the floor versions, there is nothing to collect; `pytest -m browser` then fails.
@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
 @contextmanager
 def opened() -> Iterator[View]:
     """Yield a view on free ports."""
-    from helicone_otel._view.serve import Places, viewing  # noqa: PLC0415  # needs the extra "view"
+    from helicone_otel.tools.view.server import Places, viewing  # noqa: PLC0415  # needs the extra "view"
 
     with viewing(None, Settings(), Places(pages=0, grpc=0, http=0)) as view:
         yield view
@@ -65,7 +65,7 @@ def empty() -> Iterator[View]:
 @pytest.fixture(scope="session")
 def seeded() -> Iterator[View]:
     """A view of the recordings and of some code reviews."""
-    from view_seed import fill  # noqa: PLC0415  # needs the extra "view"
+    from tests.support.view_seed import fill  # noqa: PLC0415  # needs the extra "view"
 
     with opened() as view:
         fill(view)

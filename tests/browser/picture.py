@@ -10,7 +10,7 @@ import urllib.parse
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path[:0] = [str(HERE.parents[1])]
 
 # The head of a session, its tree and its timeline.
 SIZE = {"width": 1200, "height": 940}
@@ -19,8 +19,8 @@ SCHEMES = ("light", "dark")
 
 def main() -> None:
     """Run the demo into a view, open its session, and save what is to be seen, in light and in dark."""
-    from chromium import browsing  # noqa: PLC0415  # found by the path above
-    from demo_view import NAME, ask, demonstrated  # noqa: PLC0415
+    from tests.browser.chromium import browsing  # noqa: PLC0415  # found by the path above
+    from tests.browser.demo_view import NAME, ask, demonstrated  # noqa: PLC0415
 
     with demonstrated() as url, browsing() as browser:
         found = ask(url, "sessions", name=NAME, sort="-requests")["sessions"][0]

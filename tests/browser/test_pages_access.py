@@ -6,14 +6,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from demo_view import NAME, ask
-from looking import Looking
 from playwright.sync_api import expect
+
+from tests.browser.demo_view import NAME, ask
+from tests.browser.looking import Looking
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-    from helicone_otel._view.serve import View
+    from helicone_otel.tools.view.server import View
 
 pytestmark = pytest.mark.browser
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from demo_view import ask
 from playwright.sync_api import expect
 
-if TYPE_CHECKING:
-    from looking import Looking
+from tests.browser.demo_view import ask
 
-    from helicone_otel._view.serve import View
+if TYPE_CHECKING:
+    from helicone_otel.tools.view.server import View
+    from tests.browser.looking import Looking
 
 pytestmark = pytest.mark.browser
 

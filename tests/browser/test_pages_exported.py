@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from demo_view import NAME, ask
-from looking import Looking
 from playwright.sync_api import expect
+
+from tests.browser.demo_view import NAME, ask
+from tests.browser.looking import Looking
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

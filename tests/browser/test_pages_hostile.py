@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
-from demo_view import ask
-from looking import Looking
 from playwright.sync_api import expect
 
-from view_seed import request_of, settle, span
+from tests.browser.demo_view import ask
+from tests.browser.looking import Looking
+from tests.support.view_seed import request_of, settle, span
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from helicone_otel._view.serve import View
+    from helicone_otel.tools.view.server import View
 
 pytestmark = pytest.mark.browser
 
@@ -93,8 +93,8 @@ def attack(text: str, number: int) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def attacked() -> Any:
     from helicone_otel import Settings  # noqa: PLC0415
-    from helicone_otel._view.arrived import of_request  # noqa: PLC0415  # needs the extra "view"
-    from helicone_otel._view.serve import Places, viewing  # noqa: PLC0415
+    from helicone_otel.tools.replay.otlp import of_request  # noqa: PLC0415  # needs the extra "view"
+    from helicone_otel.tools.view.server import Places, viewing  # noqa: PLC0415
 
     with viewing(None, Settings(), Places(pages=0, grpc=0, http=0)) as view:
         for number, text in enumerate(ATTACKS.values(), 1):

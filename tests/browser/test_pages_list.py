@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from view_seed import request_of, review, settle
+from tests.support.view_seed import request_of, review, settle
 
 if TYPE_CHECKING:
-    from looking import Looking
-
-    from helicone_otel._view.serve import View
+    from helicone_otel.tools.view.server import View
+    from tests.browser.looking import Looking
 
 pytestmark = pytest.mark.browser
 
@@ -157,7 +156,7 @@ def _listed(look: Looking) -> list[tuple[str, str]]:
 
 
 def _send(view: View, spans: list[dict[str, object]]) -> None:
-    from helicone_otel._view.arrived import of_request  # noqa: PLC0415  # needs the extra "view"
+    from helicone_otel.tools.replay.otlp import of_request  # noqa: PLC0415  # needs the extra "view"
 
     view.intake.spans(of_request(request_of("reviewer", spans))).result()
     settle(view)

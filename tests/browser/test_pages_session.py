@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from demo_view import NAME, ask
 from playwright.sync_api import expect
 
-if TYPE_CHECKING:
-    from looking import Looking
+from tests.browser.demo_view import NAME, ask
 
-    from helicone_otel._view.serve import View
+if TYPE_CHECKING:
+    from helicone_otel.tools.view.server import View
+    from tests.browser.looking import Looking
 
 pytestmark = pytest.mark.browser
 
@@ -238,8 +238,8 @@ def test_the_table_says_what_the_timeline_draws(demo: str, planned: Any, look: L
 
 
 def test_a_session_that_runs_grows_before_ones_eyes(running: View, look: Looking) -> None:
-    from helicone_otel._view.arrived import of_request  # noqa: PLC0415  # needs the extra "view"
-    from view_seed import request_of, review, settle  # noqa: PLC0415
+    from helicone_otel.tools.replay.otlp import of_request  # noqa: PLC0415  # needs the extra "view"
+    from tests.support.view_seed import request_of, review, settle  # noqa: PLC0415
 
     spans = review(78, "live/2", 4, 1_760_000_000_000_000_000)
     for part, requests in ((spans[:4], 3), (spans[4:], 12)):

@@ -4,7 +4,7 @@
     python tests/record --save /tmp/new oi_openai   # keep the new recording
 
 Each is recorded in a virtual environment of its own, against a stand-in for the provider on loopback, and
-compared with the one in `tests/recordings`. Exit code: 0 if nothing but versions changed, 1 if something did.
+compared with the one in `tests/data/recordings`. Exit code: 0 if nothing but versions changed, 1 if something did.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))  # what the tests use: `replay`
+sys.path.insert(0, str(HERE.parents[1]))  # what the tests use: `replay`
 
 from changes import changes  # noqa: E402
 from families import EVERY, FAMILIES  # noqa: E402
 from provider import Provider  # noqa: E402
 
-from helicone_otel._cli.loopback import serving  # noqa: E402
+from helicone_otel.tools.fakes.loopback import serving  # noqa: E402
 
-RECORDINGS = HERE.parent / "recordings"
+RECORDINGS = HERE.parent / "data" / "recordings"
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import replay
+from tests.support import replay
 
 # What stands above a span as well as its own name: between two runs no ids are the same.
 _Key = tuple[str, str, str, int]

@@ -1,1 +1,0 @@
-"""What stands behind the fixture of `helicone_otel.testing`, imported when a test asks for it."""

@@ -1,0 +1,1 @@
+"""The OpenTelemetry Collector configuration, made from the dialects."""

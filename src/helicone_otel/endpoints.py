@@ -1,0 +1,110 @@
+"""Where rows go, and which keys may go there.
+
+Rows hold what users and models say, and each goes with a key: so they leave encrypted, and to one address.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from .destinations import HostList
+
+# https://docs.helicone.ai/getting-started/integration-method/custom
+DEFAULT: Final = "https://api.worker.helicone.ai"
+# Helicone's worker takes any host that begins with `api` for its log, and one with the label `eu` for Europe's.
+EUROPE: Final = "https://api.eu.helicone.ai"
+# Where sessions are read back. Other than the log's, these hosts know the keys of their own region only.
+# https://docs.helicone.ai/rest/session/post-v1sessionquery
+API: Final = "https://api.helicone.ai"
+EUROPEAN_API: Final = "https://eu.api.helicone.ai"
+# What Helicone's worker tells by whose key it is.
+_EUROPEAN: Final = "helicone-eu"
+
+_HELICONE: Final = (".helicone.ai", ".hconeai.com")
+# People copy the address of the route from the documentation; the route depends on the row.
+_ROUTES: Final = re.compile(r"/(?:custom|oai|anthropic|googleapis)/v1/log\Z")
+_LOOPBACK: Final = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|::1")
+# Helicone's worker refuses what does not look like this.
+_KEY: Final = re.compile(r"[sp]k(?:-[a-z]+)*(?:-\w{7}){4}", re.ASCII)
+# What a header can carry, as one word: anything else would come back in the error of an HTTP library.
+_WORD: Final = re.compile(r"[!-~]{8,256}")
+
+
+def default_endpoint(key: str | None) -> str:
+    """Return where rows go if nobody says so: a European key's stay in Europe."""
+    return EUROPE if key is not None and _EUROPEAN in key else DEFAULT
+
+
+def default_api(key: str | None, log_endpoint: str | None) -> str:
+    """Return where sessions are read back if nobody says so: in the region of the log, or beside a log of one's own."""
+    url = urlsplit(log_endpoint or default_endpoint(key))
+    host = url.hostname or ""
+    if not host.endswith(_HELICONE):
+        return f"{url.scheme}://{url.netloc}"
+    is_european = "eu" in host.split(".") or _EUROPEAN in (key or "")
+    return EUROPEAN_API if is_european else API
+
+
+def checked_endpoint(text: object) -> str:
+    """Return the address of a log, without the route.
+
+    Raises:
+        ValueError: It is no such address.
+    """
+    if not isinstance(text, str) or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("expected an address such as 'https://api.worker.helicone.ai'")
+    shown = re.sub(r"//[^/]*@", "//…@", text)[:80]  # what stands before an "@" may be a password
+    url = urlsplit(text)
+    try:
+        complete = url.scheme in {"http", "https"} and bool(url.hostname) and (url.port is None or url.port > 0)
+    except ValueError:  # a port that is none
+        complete = False
+    if not complete:
+        raise ValueError(f"{shown!r} is not an address such as 'https://api.worker.helicone.ai'")
+    if "@" in url.netloc or url.query or url.fragment:
+        raise ValueError(f"{shown!r} may have no user, query or fragment; the key is HELICONE_API_KEY")
+    return _ROUTES.sub("", text.rstrip("/")).rstrip("/")
+
+
+def check_transport(endpoint: str, http_hosts: tuple[str, ...]) -> None:
+    """Refuse an address to which a key would go in the clear.
+
+    Args:
+        endpoint: The address.
+        http_hosts: Hosts for which the user allows it.
+
+    Raises:
+        ValueError: It is neither encrypted nor on this machine nor allowed.
+    """
+    url = urlsplit(endpoint)
+    host = url.hostname or ""
+    if url.scheme == "https" or is_loopback(host):
+        return
+    bracketed = f"[{host}]" if ":" in host else host
+    if (bracketed, str(url.port or 80)) not in HostList(http_hosts):
+        raise ValueError(
+            f"key and content would go to {host!r:.80} unencrypted: use https://, or name the host in "
+            "HELICONE_LOG_HTTP_HOSTS if the network is your own"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine."""
+    return _LOOPBACK.fullmatch(host) is not None
+
+
+def checked_key(key: object, endpoint: str) -> str:
+    """Return a key that can be sent to an address.
+
+    Raises:
+        ValueError: It cannot; the message does not show it.
+    """
+    if not isinstance(key, str) or not _WORD.fullmatch(key):
+        raise ValueError("expected a key such as sk-helicone-…: one word of ASCII, without 'Bearer'")
+    host = urlsplit(endpoint).hostname or ""
+    if host.endswith(_HELICONE) and not _KEY.fullmatch(key):
+        # It may be a key of somebody else's, which must not leave for Helicone.
+        raise ValueError("this is no key of Helicone's: those look like sk-helicone-xxxxxxx-xxxxxxx-xxxxxxx-xxxxxxx")
+    return key

@@ -1,0 +1,1 @@
+"""Session headers on outgoing HTTP requests."""

@@ -1,0 +1,236 @@
+"""The HTTP clients that LLM SDKs use, and the innermost method of each at which headers can still be added.
+
+Further clients are rows of `HOOKS`. Clients carry headers along a redirect, and callers use theirs again;
+so ours are put onto a copy, for the one hop to the one host. What the propagator wrote is not so bound: on a
+hop to a host that is on no list, it is left out.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NamedTuple
+
+from ..destinations import Destination
+from ..failures import swallow
+from ..tracking.registry import Registry
+from .headers import ID_SPELLINGS, WRITTEN
+from .hooks import is_due, put_headers
+
+_Function = Callable[..., Any]
+_Coroutine = Callable[..., Awaitable[Any]]
+
+_WHERE: Final = "transport hook"
+
+
+# --- httpcore and httpcore2, and so httpx and httpx2 ------------------------------------------------
+
+
+def _httpcore(registry: Registry, send: _Function) -> _Function:
+    @functools.wraps(send)
+    def handle_request(pool: Any, request: Any) -> Any:
+        before = request.headers
+        request.headers = _httpcore_headers(registry, request, before)
+        try:
+            return send(pool, request)
+        finally:
+            request.headers = before
+
+    return handle_request
+
+
+def _httpcore_async(registry: Registry, send: _Coroutine) -> _Coroutine:
+    @functools.wraps(send)
+    async def handle_async_request(pool: Any, request: Any) -> Any:
+        before = request.headers
+        request.headers = _httpcore_headers(registry, request, before)
+        try:
+            return await send(pool, request)
+        finally:
+            request.headers = before
+
+    return handle_async_request
+
+
+def _httpcore_headers(
+    registry: Registry, request: Any, headers: list[tuple[bytes, bytes]]
+) -> list[tuple[bytes, bytes]]:
+    """Return the headers with which a request is to leave: others, if any of ours are due. Never raises."""
+    try:
+        url = request.url
+        destination = registry.resolver.destinations.of_raw_host(url.host, url.port, url.scheme)
+        if destination is Destination.UNKNOWN:
+            return _httpcore_without_ours(headers) if WRITTEN else headers
+        if not is_due(registry):
+            return headers
+        carrier = headers.copy()
+        put_headers(registry, destination, url.target.decode("ascii"), carrier, _appending(carrier))
+    except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
+        swallow(_WHERE, error)
+        return headers
+    return carrier
+
+
+def _httpcore_without_ours(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    for name, _ in headers:
+        if name in ID_SPELLINGS:
+            ours = WRITTEN.among(headers)
+            return [line for line in headers if line[0] not in ours] if ours else headers
+    return headers
+
+
+def _appending(carrier: list[tuple[bytes, bytes]]) -> Callable[[str, str], None]:
+    return lambda name, value: carrier.append((name.encode(), value.encode()))
+
+
+# --- urllib3, and so requests and botocore --------------------------------------------------------
+
+
+def _urllib3(registry: Registry, send: _Function) -> _Function:
+    @functools.wraps(send)
+    def urlopen(
+        pool: Any, method: str, url: str, body: Any = None, headers: Any = None, *rest: Any, **more: Any
+    ) -> Any:
+        return send(pool, method, url, body, _urllib3_headers(registry, pool, url, headers), *rest, **more)
+
+    return urlopen
+
+
+def _urllib3_headers(registry: Registry, pool: Any, url: str, headers: Any) -> Any:
+    """Return the headers with which a pool is to send: others, if any of ours are due. Never raises."""
+    try:
+        destinations = registry.resolver.destinations
+        if pool.proxy is not None and not url.startswith("/"):
+            destination = destinations.of_url(url)  # the pool's own host is the proxy
+        else:
+            destination = destinations.of_host(pool.host, pool.port, pool.scheme)
+        if destination is Destination.UNKNOWN:
+            return _without_ours(pool.headers if headers is None else headers) if WRITTEN else headers
+        if not is_due(registry):
+            return headers
+        carrier = (pool.headers if headers is None else headers).copy()
+        put_headers(registry, destination, url, carrier, carrier.__setitem__)
+    except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
+        swallow(_WHERE, error)
+        return headers
+    return carrier
+
+
+# --- aiohttp --------------------------------------------------------------------------------------
+
+
+def _aiohttp(registry: Registry, send: _Coroutine) -> _Coroutine:
+    @functools.wraps(send)
+    async def send_with_headers(request: Any, connection: Any) -> Any:
+        before = request.headers
+        request.headers = _aiohttp_headers(registry, request, before)
+        try:
+            return await send(request, connection)
+        finally:
+            request.headers = before  # a middleware may send it again, to another host
+
+    return send_with_headers
+
+
+def _aiohttp_headers(registry: Registry, request: Any, headers: Any) -> Any:
+    """Return the headers with which a request is to leave: others, if any of ours are due. Never raises."""
+    try:
+        url = request.url
+        destination = registry.resolver.destinations.of_host(url.raw_host, url.port, url.scheme)
+        if destination is Destination.UNKNOWN:
+            return _without_ours(headers) if WRITTEN else headers
+        # What opens a tunnel goes to the proxy, though it says the host behind it.
+        if not is_due(registry) or request.method == "CONNECT":
+            return headers
+        carrier = headers.copy()
+        put_headers(registry, destination, url.raw_path, carrier, carrier.__setitem__)
+    except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
+        swallow(_WHERE, error)
+        return headers
+    return carrier
+
+
+# --- urllib ---------------------------------------------------------------------------------------
+
+
+def _urllib(registry: Registry, send: _Function) -> _Function:
+    @functools.wraps(send)
+    def do_open(handler: Any, http_class: Any, req: Any, **http_conn_args: Any) -> Any:
+        return send(handler, http_class, _urllib_request(registry, req), **http_conn_args)
+
+    return do_open
+
+
+def _urllib_request(registry: Registry, request: Any) -> Any:
+    """Return the request that is to leave: another, if any of our headers are due. Never raises."""
+    try:
+        url = request.full_url  # its host is the proxy's, if there is one
+        destination = registry.resolver.destinations.of_url(url)
+        if destination is Destination.UNKNOWN:
+            return _urllib_without_ours(request) if WRITTEN else request
+        if not is_due(registry):
+            return request
+        carrier = {**request.headers, **request.unredirected_hdrs}
+        changed = copy.copy(request)
+        changed.unredirected_hdrs = dict(request.unredirected_hdrs)
+        put_headers(registry, destination, url, carrier, changed.add_unredirected_header)
+    except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
+        swallow(_WHERE, error)
+        return request
+    return changed
+
+
+def _urllib_without_ours(request: Any) -> Any:
+    headers = _without_ours(request.headers)
+    if headers is request.headers:
+        return request
+    changed = copy.copy(request)
+    changed.headers = headers
+    return changed
+
+
+def _without_ours(headers: Any) -> Any:
+    """Return headers without those that the propagator wrote: others, if there are any of them."""
+    ours = WRITTEN.among(headers.items())
+    if not ours:
+        return headers
+    changed = headers.copy()
+    for name in ours:
+        del changed[name]
+    return changed
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+class Hook(NamedTuple):
+    """Where the requests of a client leave.
+
+    Attributes:
+        module: Is hooked when it is imported.
+        owner: The class in it.
+        method: The method that sends one request, once, to one host.
+        make: Makes the function that takes the place of the method.
+        instead: Whose injections the hook makes needless: scopes of instrumentations, and packages of
+            carriers. They would travel along redirects, and overwrite what the caller set.
+    """
+
+    module: str
+    owner: str
+    method: str
+    make: Callable[[Registry, _Function], _Function]
+    instead: tuple[str, ...] = ()
+
+
+_CONTRIB: Final = "opentelemetry.instrumentation."
+
+HOOKS: Final = (
+    Hook("httpcore", "ConnectionPool", "handle_request", _httpcore, ("httpx",)),
+    Hook("httpcore", "AsyncConnectionPool", "handle_async_request", _httpcore_async, ("httpx",)),
+    Hook("httpcore2", "ConnectionPool", "handle_request", _httpcore, ("httpx2",)),
+    Hook("httpcore2", "AsyncConnectionPool", "handle_async_request", _httpcore_async, ("httpx2",)),
+    Hook("urllib3", "HTTPConnectionPool", "urlopen", _urllib3, (_CONTRIB + "urllib3", _CONTRIB + "requests")),
+    Hook("aiohttp", "ClientRequest", "send", _aiohttp, (_CONTRIB + "aiohttp_client",)),
+    Hook("urllib.request", "AbstractHTTPHandler", "do_open", _urllib, (_CONTRIB + "urllib",)),
+)

@@ -1,0 +1,1 @@
+"""Adds the library to an app: configure(), entry points and the patches they need."""

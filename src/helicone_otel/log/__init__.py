@@ -1,0 +1,1 @@
+"""Rows for Helicone's log: calls that no gateway saw."""

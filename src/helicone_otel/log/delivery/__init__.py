@@ -1,0 +1,1 @@
+"""Sends rows to Helicone's log API."""

@@ -1,0 +1,219 @@
+"""The API by which Helicone is read: what stands in a session, and what is said of it afterwards.
+
+https://docs.helicone.ai/rest/session/post-v1sessionquery
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+import urllib3
+
+from .. import wire
+from ..endpoints import check_transport, checked_endpoint, checked_key, default_api
+from ..sessions.model import Session
+from ..settings import Settings, SettingsError
+from .delivery.client import out_of_sight
+from .delivery.connections import pools
+from .delivery.verdict import said
+
+_MAX_ANSWER: Final = 16 * 2**20
+_MAX_REQUESTS: Final = 500
+# Clocks differ, and a query finds nothing outside of its window.
+_AROUND: Final = 86_400_000
+_REFUSED: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_LATER: Final = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+
+
+class HeliconeError(Exception):
+    """Helicone could not be asked, or said no. The message says why; no message shows a key."""
+
+
+class KeyRefusedError(HeliconeError):
+    """The key is unknown there, or may not read."""
+
+
+class LaterError(HeliconeError):
+    """It may succeed later: Helicone could not be reached, had no time, or does not know the session yet."""
+
+
+class Api:
+    """Asks Helicone.
+
+    Args:
+        settings: Key and addresses.
+
+    Raises:
+        SettingsError: There is no key, or it or an address cannot be used; no message shows the key.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.api_key is None:
+            raise SettingsError("HELICONE_API_KEY is not set: Helicone cannot be asked without a key")
+        address = settings.api_endpoint or default_api(settings.api_key, settings.log_endpoint)
+        try:
+            self.address = checked_endpoint(address)
+            check_transport(self.address, settings.log_http_hosts)
+        except ValueError as error:
+            raise SettingsError(f"api_endpoint (HELICONE_API_ENDPOINT): {error}") from error
+        try:
+            self._key = checked_key(settings.api_key, self.address)
+        except ValueError as error:
+            raise SettingsError(f"api_key (HELICONE_API_KEY): {error}") from None
+        self._pools = pools(self.address, connections=1)
+
+    def __repr__(self) -> str:
+        return f"Api({self.address!r})"
+
+    def sessions(self, session_id: str, seconds: float = 10.0) -> list[Mapping[str, Any]]:
+        """Return the sessions of an id, one for each name, as Helicone lists them.
+
+        Args:
+            session_id: In wire form.
+            seconds: How long it may take.
+
+        Raises:
+            HeliconeError: Helicone could not be asked, or said no.
+        """
+        now = int(time.time() * 1000)
+        query = {
+            "search": session_id,
+            "timeFilter": {"startTimeUnixMs": now - _AROUND, "endTimeUnixMs": now + _AROUND},
+            "timezoneDifference": 0,
+            "filter": "all",
+        }
+        # The search finds parts of ids and names, too.
+        return [
+            entry for entry in self._post("/v1/session/query", query, seconds) if entry.get("session_id") == session_id
+        ]
+
+    def requests(self, session_id: str, seconds: float = 10.0) -> list[Mapping[str, Any]]:
+        """Return the rows of a session, the oldest first.
+
+        Args:
+            session_id: In wire form.
+            seconds: How long it may take.
+
+        Raises:
+            HeliconeError: Helicone could not be asked, or said no.
+        """
+        is_in_session = {"properties": {"Helicone-Session-Id": {"equals": session_id}}}
+        query = {
+            "filter": {"request_response_rmt": is_in_session},
+            "sort": {"created_at": "asc"},
+            "limit": _MAX_REQUESTS,
+            "offset": 0,
+        }
+        return list(self._post("/v1/request/query-clickhouse", query, seconds))
+
+    def rate(self, session_id: str, *, good: bool, seconds: float = 10.0) -> None:
+        """Record what became of a session.
+
+        Args:
+            session_id: In wire form.
+            good: Whether it was what it should be.
+            seconds: How long it may take.
+
+        Raises:
+            HeliconeError: Helicone could not be asked, or said no.
+        """
+        self._post(f"/v1/session/{quote(session_id, safe='')}/feedback", {"rating": good}, seconds)
+
+    def _post(self, path: str, body: Mapping[str, Any], seconds: float) -> Any:
+        try:
+            with out_of_sight():
+                response = self._pools.urlopen(
+                    "POST",
+                    self.address + path,
+                    body=json.dumps(body).encode(),
+                    headers={
+                        "Authorization": f"Bearer {self._key}",
+                        "Content-Type": "application/json",
+                        "User-Agent": "helicone-otel",
+                    },
+                    timeout=urllib3.Timeout(total=seconds),
+                    retries=False,
+                    redirect=False,
+                    preload_content=False,
+                )
+                answer = response.read(_MAX_ANSWER)
+                response.release_conn()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._unreachable(error) from error
+        return self._data(response.status, answer)
+
+    def _unreachable(self, error: Exception) -> HeliconeError:
+        host = urlsplit(self.address).netloc
+        if isinstance(error, urllib3.exceptions.SSLError):
+            return HeliconeError(f"no encrypted connection to {host} can be trusted")
+        if isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(
+            error, urllib3.exceptions.NewConnectionError
+        ):
+            return LaterError(f"{host} did not answer in time")
+        return LaterError(f"{host} cannot be reached")
+
+    def _data(self, status: int, answer: bytes) -> Any:
+        """Return what stands in the envelope of an answer."""
+        host = urlsplit(self.address).netloc
+        if status in _REFUSED:
+            raise KeyRefusedError(f"{host} refuses the key ({status}): it is unknown there, or may not read")
+        try:
+            envelope = json.loads(answer)
+        except ValueError:
+            envelope = None
+        if status == HTTPStatus.OK and isinstance(envelope, dict) and "data" in envelope and not envelope.get("error"):
+            return envelope["data"]
+        kind = LaterError if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR else HeliconeError
+        raise kind(f"{host} answered {status}: {said(answer) or 'nothing'}")
+
+
+_FIRST_PAUSE: Final = 0.25
+_LONGEST_PAUSE: Final = 2.0
+
+
+def feedback(session_id: str | Session, *, good: bool, seconds: float = 10.0, settings: Settings | None = None) -> None:
+    """Record in Helicone whether a session was what it should be.
+
+    It is sent at once, with `HELICONE_API_KEY`, and again while Helicone does not know the session yet: rows take a
+    few seconds to get there. So this blocks; in a coroutine, `await asyncio.to_thread(feedback, id, good=True)`.
+    What is recorded last counts.
+
+    Args:
+        session_id: The id as it was given to `session()`, or the session itself.
+        good: Thumbs up or down.
+        seconds: How long it may take, all in all.
+        settings: Key and addresses; read from the environment if not given.
+
+    Raises:
+        HeliconeError: Helicone could not be reached, refused the key, or did not know the session in time.
+        SettingsError: There is no key, or a setting cannot be used.
+        TypeError: `good` is neither `True` nor `False`, or `session_id` is no id.
+    """
+    if not isinstance(good, bool):
+        raise TypeError(f"feedback(good=…) takes True or False, not {type(good).__name__}")
+    wire_id, api = _wire_id(session_id), Api(settings or Settings.from_environment())
+    until, pause = time.monotonic() + seconds, _FIRST_PAUSE
+    while True:
+        left = until - time.monotonic()
+        try:
+            api.rate(wire_id, good=good, seconds=max(left, _FIRST_PAUSE))
+        except LaterError as error:
+            if time.monotonic() + pause > until:
+                raise HeliconeError(f"no feedback on session {wire_id!r} within {seconds:g} s: {error}") from error
+        else:
+            return
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _wire_id(session_id: object) -> str:
+    if isinstance(session_id, Session):
+        return session_id.wire_id
+    if not isinstance(session_id, str) or not session_id.strip():
+        raise TypeError(f"feedback() takes the id of a session, not {session_id!r:.60}")
+    return wire.wire_text(session_id)

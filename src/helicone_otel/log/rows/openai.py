@@ -1,0 +1,214 @@
+"""OpenAI's bodies: chats, responses and embeddings.
+
+https://platform.openai.com/docs/api-reference
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ...jsontext import dump, text_of
+from .call import Call, Failure, Usage
+from .forms import data_url, known
+from .messages import Message, Part, text_in
+
+# Words of other families for why an answer ended.
+_FINISHES: Final = {
+    "tool_call": "tool_calls",
+    "tool-calls": "tool_calls",
+    "tool_use": "tool_calls",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "completed": "stop",
+    "max_tokens": "length",
+    "error": "error",
+}
+
+_LIMITS: Final = frozenset({"length", "max_tokens", "max_output_tokens", "incomplete"})
+
+
+def chat(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the bodies of a chat completion."""
+    spoken = [*call.system, *call.messages]
+    request = {
+        "model": call.model,
+        "messages": [said for message in spoken for said in _chat_messages(message)],
+        "tools": [{"type": "function", "function": tool} for tool in call.tools],
+        **call.parameters,
+    }
+    if call.failure:
+        return known(request, "messages"), error(call.failure)
+    response = {
+        "id": call.id,
+        "object": "chat.completion",
+        "model": call.answered,
+        "choices": _choices(call),
+        "usage": _chat_usage(call.usage),
+        "system_fingerprint": call.fingerprint,
+    }
+    return known(request, "messages"), known(response, "choices")
+
+
+def responses(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the bodies of a call to the Responses API."""
+    parameters = dict(call.parameters)
+    request = {
+        "model": call.model,
+        "instructions": text_in(call.system),
+        "input": [item for message in call.messages for item in _items(message, "input_text")],
+        "tools": [{"type": "function", **tool} for tool in call.tools],
+        "max_output_tokens": parameters.pop("max_tokens", None),
+        **parameters,
+    }
+    if call.failure:
+        return known(request, "input"), error(call.failure)
+    response = {
+        "id": call.id,
+        "object": "response",
+        # Never `queued` or `in_progress`, which are taken for an assistant's polling.
+        "status": "incomplete" if _LIMITS.intersection(call.finishes) else "completed",
+        "model": call.answered,
+        "output": [item for message in call.answers for item in _items(message, "output_text")],
+        "usage": _response_usage(call.usage),
+    }
+    return known(request, "input"), known(response, "output")
+
+
+def embeddings(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the bodies of a request for embeddings."""
+    request = {
+        "model": call.model,
+        "input": [text for message in call.messages if (text := text_in([message]))],
+        **call.parameters,
+    }
+    if call.failure:
+        return known(request, "input"), error(call.failure)
+    response = {
+        "object": "list",
+        "model": call.answered,
+        "data": [
+            {"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(call.vectors)
+        ],
+        "usage": known({"prompt_tokens": call.usage.input, "total_tokens": call.usage.total}),
+    }
+    return known(request, "input"), known(response, "data")
+
+
+def error(failure: Failure) -> dict[str, Any]:
+    """Return the body of an error."""
+    return {"error": known({"message": failure.message, "type": failure.type}, "message")}
+
+
+def _chat_usage(usage: Usage) -> dict[str, Any]:
+    return known(
+        {
+            "prompt_tokens": usage.input,
+            "completion_tokens": usage.output,
+            "total_tokens": usage.total,
+            "prompt_tokens_details": _details({"cached_tokens": usage.cached, "cache_write_tokens": usage.written}),
+            "completion_tokens_details": _details({"reasoning_tokens": usage.reasoning}),
+        }
+    )
+
+
+def _details(told: dict[str, int | None]) -> dict[str, int]:
+    return {name: number for name, number in told.items() if number is not None}
+
+
+def _response_usage(usage: Usage) -> dict[str, Any]:
+    return known(
+        {
+            "input_tokens": usage.input,
+            "output_tokens": usage.output,
+            "total_tokens": usage.total,
+            "input_tokens_details": _details({"cached_tokens": usage.cached}),
+            "output_tokens_details": _details({"reasoning_tokens": usage.reasoning}),
+        }
+    )
+
+
+def _choices(call: Call) -> list[dict[str, Any]]:
+    answers = [said for message in call.answers for said in _chat_messages(message)]
+    # That it ended is known also where nobody recorded what was said.
+    answers = answers or [{"role": "assistant", "content": None} for said in call.finishes if said]
+    choices: list[dict[str, Any]] = []
+    for index, answer in enumerate(answers):
+        finish = _finish(call, index)
+        choices.append({"index": index, "message": answer, **({"finish_reason": finish} if finish else {})})
+    return choices
+
+
+def _finish(call: Call, index: int) -> str:
+    said = call.finishes[index] if index < len(call.finishes) else next(iter(call.finishes), "")
+    return _FINISHES.get(said, said)
+
+
+def _chat_messages(message: Message) -> list[dict[str, Any]]:
+    """Return a message; results of tools are messages of their own."""
+    if len(message.parts) == 1 and message.parts[0].kind == "text" and not message.name:  # most are
+        return [{"role": message.role, "content": text_of(message.parts[0].value)}]
+    results = [_chat_result(part) for part in message.parts if part.kind == "result"]
+    said = [part for part in message.parts if part.kind in ("text", "other")]
+    calls = [_chat_call(part) for part in message.parts if part.kind == "call"]
+    reasoning = "\n".join(text_of(part.value) for part in message.parts if part.kind == "reasoning")
+    if results and not said and not calls:
+        return results
+    whole = {
+        "role": message.role,
+        "name": message.name,
+        "content": _chat_content(said) if said else None if calls else "",
+        "reasoning": reasoning,
+        "tool_calls": calls,
+    }
+    return [known(whole, "content"), *results]
+
+
+def _chat_content(parts: list[Part]) -> str | list[dict[str, Any]]:
+    if all(part.kind == "text" for part in parts):
+        if len(parts) == 1:
+            return text_of(parts[0].value)
+        return [{"type": "text", "text": text_of(part.value)} for part in parts]
+    return [
+        {"type": "text", "text": text_of(part.value)} if part.kind == "text" else _chat_other(part.value)
+        for part in parts
+    ]
+
+
+def _chat_other(value: Any) -> dict[str, Any]:
+    if url := data_url(value):
+        return {"type": "image_url", "image_url": {"url": url}}
+    return value if isinstance(value, dict) else {"type": "text", "text": text_of(value)}
+
+
+def _chat_call(part: Part) -> dict[str, Any]:
+    arguments = part.value if isinstance(part.value, str) else dump(part.value)
+    return known({"id": part.id, "type": "function", "function": {"name": part.name, "arguments": arguments}})
+
+
+def _chat_result(part: Part) -> dict[str, Any]:
+    return known(
+        {"role": "tool", "tool_call_id": part.id, "name": part.name, "content": text_of(part.value)}, "content"
+    )
+
+
+def _items(message: Message, text: str) -> list[dict[str, Any]]:
+    """Return the items of the Responses API that a message makes."""
+    said = [part for part in message.parts if part.kind in ("text", "other")]
+    items: list[dict[str, Any]] = [
+        {"type": "reasoning", "summary": [{"type": "summary_text", "text": text_of(part.value)}]}
+        for part in message.parts
+        if part.kind == "reasoning"
+    ]
+    if said:
+        content = [
+            {"type": text, "text": text_of(part.value)} if part.kind == "text" else _chat_other(part.value)
+            for part in said
+        ]
+        items.append({"type": "message", "role": message.role, "content": content})
+    for part in message.parts:
+        if part.kind == "call":
+            arguments = part.value if isinstance(part.value, str) else dump(part.value)
+            items.append({"type": "function_call", "call_id": part.id, "name": part.name, "arguments": arguments})
+        elif part.kind == "result":
+            items.append({"type": "function_call_output", "call_id": part.id, "output": text_of(part.value)})
+    return items

@@ -1,0 +1,1 @@
+"""tool(), vector_query() and data(): spans for what nobody instruments."""

@@ -1,0 +1,250 @@
+"""A call made by hand: a span of its own, and what went in and came out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from traceback import TracebackException
+from typing import Any, Final, TypeVar
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanKind, Status, StatusCode
+
+from .. import wire
+from ..failures import swallow
+from ..jsontext import Collected, content_text
+from ..spans.retrieval import Matches, dimension, found_in
+
+_T = TypeVar("_T")
+_MAX_MESSAGE: Final = 1024
+
+
+class Call:
+    """A call made by hand: a span, and what went in and came out of it.
+
+    What is recorded is text or JSON, of bounded size. Recording never raises.
+
+    Attributes:
+        span: The OpenTelemetry span, for attributes of your own.
+        left: See `Scene`.
+    """
+
+    left = False
+
+    def __init__(self, name: str, kind: SpanKind, attributes: Mapping[str, Any]) -> None:
+        self._keeps_content = False
+        self._collected: Collected | None = None
+        self.span: trace.Span = trace.INVALID_SPAN
+        try:
+            self.span = _tracer().start_span(wire.valid_text(name), kind=kind, attributes=dict(attributes))
+        except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's work
+            swallow("call by hand", error)
+
+    def input(self, value: _T) -> _T:
+        """Record what went in, and return it."""
+        self._record(self._input, value)
+        return value
+
+    def output(self, value: _T) -> _T:
+        """Record what came out, and return it."""
+        self._record(self._output, value)
+        return value
+
+    def _record(self, write: Callable[[Any], None], value: object) -> None:
+        try:
+            if self.span.is_recording():
+                write(value)
+        except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's work
+            swallow("recording by hand", error)
+
+    def _input(self, value: object) -> None:
+        raise NotImplementedError
+
+    def _output(self, value: object) -> None:
+        raise NotImplementedError
+
+    # --- what a decorated function shows of itself ----------------------------------------------
+
+    def called(self, arguments: Mapping[str, object], keeps_content: bool) -> None:
+        """Take note of what a decorated function was called with, if content is to be kept."""
+        self._keeps_content = keeps_content
+        if keeps_content:
+            self.input(arguments)
+
+    def returned(self, value: object) -> None:
+        """Take note of what a decorated function returned."""
+        if self._keeps_content:
+            self.output(value)
+
+    def yielded(self, item: object) -> None:
+        """Take note of an item of a decorated generator."""
+        if self._keeps_content:
+            self._collected = self._collected or Collected()
+            self._collected.add(item)
+
+    # --- a scene --------------------------------------------------------------------------------
+
+    def within(self, context: Context) -> Context:
+        """Return a Context in which the call's span is current."""
+        return context if self.span is trace.INVALID_SPAN else trace.set_span_in_context(self.span, context)
+
+    def holds(self, context: Context) -> bool:
+        """Tell whether the call's span is current in a Context."""
+        return trace.get_current_span(context) is self.span
+
+    def close(self, error: BaseException | None) -> None:
+        """End the span, with what came out of it."""
+        if self._collected is not None:
+            self.output(self._collected.items())
+        if error is not None:
+            self._record(lambda raised: _record_error(self.span, raised), error)
+        try:
+            self.span.end()
+        except Exception as failure:  # noqa: BLE001  # an exception here would hide the user's own
+            swallow("call by hand", failure)
+
+
+def _tracer() -> trace.Tracer:
+    return trace.get_tracer(wire.SCOPE, _version())
+
+
+@cache
+def _version() -> str | None:
+    try:
+        return version("helicone-otel")
+    except PackageNotFoundError:  # run from a copy that was not installed
+        return None
+
+
+def _record_error(span: trace.Span, error: BaseException) -> None:
+    # What the SDK records of an exception is of any size, and fails where its text does.
+    told = TracebackException.from_exception(error)
+    kind, message = type(error).__qualname__, content_text(str(told), _MAX_MESSAGE)
+    span.set_attribute("error.type", kind)
+    span.set_status(Status(StatusCode.ERROR, message))
+    stack = content_text("".join(told.format()))
+    span.add_event("exception", {"exception.type": kind, "exception.message": message, "exception.stacktrace": stack})
+
+
+_T = TypeVar("_T")
+# What the parameters of a search are called in the clients of vector databases.
+_QUERIES: Final = ("query", "text", "question", "query_text", "vector", "embedding", "query_vector", "query_embedding")
+_MAX_INT: Final = 2**63
+_LIMITS: Final = ("top_k", "k", "limit", "n_results")
+
+
+class ToolCall(Call):
+    """The run of a tool: `gen_ai.operation.name` is `execute_tool`."""
+
+    def __init__(self, name: str) -> None:
+        attributes = {
+            "gen_ai.operation.name": "execute_tool",
+            "gen_ai.tool.name": wire.valid_text(name),
+            "gen_ai.tool.type": "function",
+        }
+        super().__init__(f"execute_tool {name}", SpanKind.INTERNAL, attributes)
+
+    def _input(self, value: object) -> None:
+        self.span.set_attribute("gen_ai.tool.call.arguments", content_text(value))
+
+    def _output(self, value: object) -> None:
+        self.span.set_attribute("gen_ai.tool.call.result", content_text(value))
+
+
+class DataCall(Call):
+    """Any other call worth a row in Helicone: a reranking, a check, a computation."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        attributes = {wire.DATA_NAME: wire.valid_text(name)}
+        if kind != "data":
+            attributes[wire.SPAN_KIND] = kind
+        super().__init__(name, SpanKind.INTERNAL, attributes)
+
+    def _input(self, value: object) -> None:
+        self._write("input", value)
+
+    def _output(self, value: object) -> None:
+        self._write("output", value)
+
+    def _write(self, side: str, value: object) -> None:
+        self.span.set_attribute(f"{side}.value", content_text(value))
+        mime_type = "text/plain" if isinstance(value, str) else "application/json"
+        self.span.set_attribute(f"{side}.mime_type", mime_type)
+
+
+class VectorQuery(Call):
+    """An operation of a vector database or index."""
+
+    def __init__(self, collection: str | None, system: str | None, operation: str) -> None:
+        attributes = {
+            "db.operation.name": operation,
+            "db.system.name": system,
+            "db.collection.name": collection,
+            # Backends that know GenAI show a search as a retrieval.
+            "gen_ai.operation.name": "retrieval" if operation == "search" else None,
+        }
+        given = {key: wire.valid_text(value) for key, value in attributes.items() if value}
+        super().__init__(f"{operation} {collection}" if collection else operation, SpanKind.CLIENT, given)
+        self._found: Matches | None = None
+
+    def matches(self, found: _T) -> _T:
+        """Record what was found, and return it.
+
+        Args:
+            found: Matches with an id and a score: mappings, objects, or pairs of the two; a text,
+                metadata and a distance are kept where they are given. An iterator comes back empty.
+        """
+        return self.output(found)
+
+    def top_k(self, number: int) -> int:
+        """Record how many matches are asked for, and return it."""
+        self._record(self._top_k, number)
+        return number
+
+    def _top_k(self, number: object) -> None:
+        # OTLP has 64 bits for it; a number beyond them would lose the whole batch.
+        if isinstance(number, int) and 0 <= number < _MAX_INT:
+            self.span.set_attribute("gen_ai.retrieval.top_k", number)
+
+    def _input(self, value: object) -> None:
+        """Record the text that is looked for, or of an embedding its size."""
+        if isinstance(value, str):
+            text = content_text(value)
+            self.span.set_attributes({"db.query.text": text, "gen_ai.retrieval.query.text": text})
+        elif (size := dimension(value)) is not None:
+            self.span.set_attribute("gen_ai.embeddings.dimension.count", size)
+
+    def _output(self, value: object) -> None:
+        if (matches := found_in(value)) is not None:
+            self._write(matches, with_documents=True)
+
+    def _write(self, matches: Matches, with_documents: bool) -> None:
+        self.span.set_attribute("db.response.returned_rows", matches.count)
+        if with_documents:
+            self.span.set_attribute("gen_ai.retrieval.documents", content_text(matches.shown))
+
+    def called(self, arguments: Mapping[str, object], keeps_content: bool) -> None:
+        """Take note of the query and of how many matches a decorated function was asked for."""
+        self._keeps_content = keeps_content
+        query = next((arguments[name] for name in _QUERIES if name in arguments), None)
+        if keeps_content or not isinstance(query, str):
+            self.input(query)
+        self.top_k(next((arguments[name] for name in _LIMITS if name in arguments), None))  # type: ignore[arg-type]  # checked there
+
+    def returned(self, value: object) -> None:
+        """Take note of what a decorated function found; what can be read only once is left alone."""
+        if not isinstance(value, Iterator) and (matches := found_in(value)) is not None:
+            self._record(lambda found: self._write(found, self._keeps_content), matches)
+
+    def yielded(self, item: object) -> None:
+        """Take note of a match that a decorated generator found."""
+        self._found = self._found or Matches()
+        self._found.add(item)
+
+    def close(self, error: BaseException | None) -> None:
+        """End the span, with what was found."""
+        if self._found is not None:
+            self._record(lambda found: self._write(found, self._keeps_content), self._found)
+        super().close(error)

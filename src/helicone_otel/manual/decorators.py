@@ -1,0 +1,224 @@
+"""The door for what nobody instruments: `tool()`, `vector_query()` and `data()`.
+
+Each is a context manager and a decorator, for functions, coroutines, generators and async
+generators, and makes an ordinary span: the session's path, the labels and the rows in Helicone
+come about as for any instrumentation's.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, TypeVar, get_args, overload
+
+from ..sessions.scoped import Opening, Scene, decorated
+from .calls import Call, DataCall, ToolCall, VectorQuery
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_C = TypeVar("_C", bound=Call)
+_DataKind = Literal["data", "rerank", "guardrail"]
+
+_CAPTURE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+_CAPTURES: Final = frozenset({"true", "span_only", "span_and_event"})
+_RECEIVERS: Final = frozenset({"self", "cls"})
+
+
+class Door(Opening[_C]):
+    """A call that is made anew for each `with` block and each call of a decorated function.
+
+    Args:
+        begin: Begins the call, given its name.
+        name: The call's name; a decorated function may lend its own.
+        content: See `tool`.
+    """
+
+    def __init__(self, begin: Callable[[str], _C], name: str | None, content: bool | None) -> None:
+        super().__init__(self._begin_block, _itself)
+        self._begin = begin
+        self._name = name
+        self._content = content
+
+    def _begin_block(self) -> _C:
+        if self._name is None:
+            raise TypeError('a `with` block needs a name, for instance tool("get_weather")')
+        return self._begin(self._name)
+
+    def __call__(self, function: _F) -> _F:
+        """Decorate a function, coroutine function, generator function or async generator function."""
+        name = self._name or str(getattr(function, "__name__", type(function).__name__))
+        signature = _signature_of(function)
+
+        def make(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Scene:
+            call = self._begin(name)
+            if call.span.is_recording():
+                call.called(_arguments(signature, args, kwargs), self._keeps_content())
+            return call
+
+        return decorated(function, make)
+
+    def _keeps_content(self) -> bool:
+        if self._content is not None:
+            return self._content
+        return os.environ.get(_CAPTURE, "").strip().lower() in _CAPTURES
+
+
+@overload
+def tool(name: _F) -> _F: ...
+@overload
+def tool(name: str | None = None, *, input: object = ..., content: bool | None = None) -> Door[ToolCall]: ...
+def tool(
+    name: _F | str | None = None,
+    *,
+    input: object = None,  # noqa: A002  # the word users know
+    content: bool | None = None,
+) -> _F | Door[ToolCall]:
+    """Make the run of a tool known: in a `with` block, or of a decorated function.
+
+    Args:
+        name: The tool's name, a step of the path as it stands; a decorated function's own if not given.
+        input: What goes in, if it is to be recorded.
+        content: Whether arguments and result of a decorated function are recorded. If not given,
+            `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` decides, whose default is no. What
+            is handed to `input` and `output` is recorded in any case.
+
+    Returns:
+        A context manager (`with`, `async with`) that gives a `ToolCall`, and a decorator.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: The name is blank.
+    """
+    return _door(lambda called: _with_input(ToolCall(called), input), name, content)
+
+
+@overload
+def vector_query(collection: _F) -> _F: ...
+@overload
+def vector_query(
+    collection: str | None = None,
+    *,
+    system: str | None = None,
+    operation: str = "search",
+    query: object = None,
+    top_k: int | None = None,
+    content: bool | None = None,
+) -> Door[VectorQuery]: ...
+def vector_query(
+    collection: _F | str | None = None,
+    *,
+    system: str | None = None,
+    operation: str = "search",
+    query: object = None,
+    top_k: int | None = None,
+    content: bool | None = None,
+) -> _F | Door[VectorQuery]:
+    """Make an operation of a vector index known: in a `with` block, or of a decorated function.
+
+    Args:
+        collection: The collection, index or table.
+        system: What keeps it, for instance `faiss`.
+        operation: A step of the path: `search`, `insert`, `update`, `delete` or a word of your own.
+        query: The text that is looked for, or the embedding, of which only the size is recorded.
+        top_k: How many matches are asked for.
+        content: As for `tool`; of a decorated function the parameters `query` (or `text`, `vector`, …)
+            and `top_k` (or `k`, `limit`, …) are understood, and a result that is a list of matches.
+
+    Returns:
+        A context manager (`with`, `async with`) that gives a `VectorQuery`, and a decorator.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: The collection, system or operation is blank.
+    """
+    if callable(collection):
+        return vector_query()(collection)
+    for argument, value in (("collection", collection), ("system", system), ("operation", operation)):
+        _check_name(f"vector_query({argument}=…)", value)
+
+    def begin(_: str) -> VectorQuery:
+        call = VectorQuery(collection, system, operation)
+        if top_k is not None:
+            call.top_k(top_k)
+        return _with_input(call, query)
+
+    return Door(begin, operation, content)
+
+
+@overload
+def data(name: _F) -> _F: ...
+@overload
+def data(
+    name: str | None = None, *, kind: _DataKind = "data", input: object = ..., content: bool | None = None
+) -> Door[DataCall]: ...
+def data(
+    name: _F | str | None = None,
+    *,
+    kind: _DataKind = "data",
+    input: object = None,  # noqa: A002  # the word users know
+    content: bool | None = None,
+) -> _F | Door[DataCall]:
+    """Make any other piece of work known that is worth a row in Helicone.
+
+    Args:
+        name: Its name, a step of the path as it stands; a decorated function's own if not given.
+        kind: `rerank` or `guardrail`, where it is one of those.
+        input: What goes in, if it is to be recorded.
+        content: As for `tool`.
+
+    Returns:
+        A context manager (`with`, `async with`) that gives a `DataCall`, and a decorator.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: The name is blank, or there is no such kind.
+    """
+    if kind not in get_args(_DataKind):
+        raise ValueError(f"data(kind=…) is one of {', '.join(get_args(_DataKind))}, not {kind!r:.60}")
+    return _door(lambda called: _with_input(DataCall(called, kind), input), name, content)
+
+
+def _door(begin: Callable[[str], _C], name: _F | str | None, content: bool | None) -> _F | Door[_C]:
+    if callable(name):
+        return Door(begin, None, content)(name)
+    _check_name("name", name)
+    return Door(begin, name, content)
+
+
+def _check_name(what: str, name: object) -> None:
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"{what} is a str, not {type(name).__name__}")
+    if name is not None and not name.strip():
+        raise ValueError(f"{what} is blank")
+
+
+def _with_input(call: _C, value: object) -> _C:
+    if value is not None:
+        call.input(value)
+    return call
+
+
+def _itself(call: _C) -> _C:
+    return call
+
+
+def _signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):  # some functions written in C have none
+        return None
+
+
+def _arguments(
+    signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Mapping[str, object]:
+    """Return the arguments of a call by their names, without the object whose method is called."""
+    if signature is None:
+        return kwargs
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError:  # the call itself will say so
+        return kwargs
+    bound.apply_defaults()
+    first = next(iter(bound.arguments), "")
+    return {name: value for name, value in bound.arguments.items() if name != first or name not in _RECEIVERS}

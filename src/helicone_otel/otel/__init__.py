@@ -1,0 +1,1 @@
+"""Adapters to OpenTelemetry: span processor, propagator, sampler, span exporter."""

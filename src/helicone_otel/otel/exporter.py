@@ -1,0 +1,138 @@
+"""What was settled when a span ended, handed to exporters on a copy.
+
+The SDK freezes a span's attributes before any hook at its end
+(https://github.com/open-telemetry/opentelemetry-python/issues/5614), and its private fields are not
+ours to write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from ..failures import swallow
+from ..tracking.registry import REGISTRY, Outcome, Registry
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.util.instrumentation import InstrumentationInfo
+
+
+class SettledSpan(ReadableSpan):
+    """A span with the label that was settled at its end; all else is the original's.
+
+    Attributes:
+        logged: A row of it is ours to make.
+    """
+
+    def __init__(self, span: ReadableSpan, attributes: Mapping[str, object], logged: bool) -> None:
+        super().__init__(
+            name=span.name,
+            context=span.get_span_context(),
+            parent=span.parent,
+            resource=span.resource,
+            attributes=attributes,  # type: ignore[arg-type]  # attribute values, as the original had them
+            events=span.events,
+            links=span.links,
+            kind=span.kind,
+            status=span.status,
+            start_time=span.start_time,
+            end_time=span.end_time,
+            instrumentation_scope=span.instrumentation_scope,
+        )
+        self._original = span
+        self.logged = logged
+
+    @property
+    def dropped_attributes(self) -> int:
+        """How many attributes the SDK's limits cost the original."""
+        return self._original.dropped_attributes
+
+    @property
+    def dropped_events(self) -> int:
+        """How many events the SDK's limits cost the original."""
+        return self._original.dropped_events
+
+    @property
+    def dropped_links(self) -> int:
+        """How many links the SDK's limits cost the original."""
+        return self._original.dropped_links
+
+    @property
+    def instrumentation_info(self) -> InstrumentationInfo | None:
+        """The deprecated twin of `instrumentation_scope`, which old exporters still read."""
+        return self._original.instrumentation_info
+
+
+def settled(span: ReadableSpan, registry: Registry | None = None) -> ReadableSpan:
+    """Return a span as it is to leave the process: itself, or a copy with its settled label.
+
+    Never raises; a span that cannot be settled leaves as it is.
+    """
+    try:
+        outcome = None if isinstance(span, SettledSpan) else (registry or REGISTRY).outcome(span)
+        if outcome is None:
+            return span
+        if outcome.written is outcome.final and not _differs(span.attributes or {}, outcome.final):
+            return span
+        return SettledSpan(span, settled_attributes(span, outcome), outcome.logged)
+    except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
+        swallow("settled", error)
+        return span
+
+
+def settled_attributes(span: ReadableSpan, outcome: Outcome) -> dict[str, object]:
+    """Return a span's attributes with its settled label."""
+    attributes = span.attributes or {}
+    stale = outcome.written.keys() - outcome.final.keys()
+    kept = {key: attributes[key] for key in attributes if key not in stale}
+    ours = {key: value for key, value in outcome.final.items() if not _is_redacted(span, key, outcome)}
+    return {**kept, **ours}
+
+
+def _differs(attributes: Mapping[str, object], final: Mapping[str, object]) -> bool:
+    try:
+        return any(attributes[key] != value for key, value in final.items())
+    except KeyError:  # never written, or evicted by the SDK's limit
+        return True
+
+
+def _is_redacted(span: ReadableSpan, key: str, outcome: Outcome) -> bool:
+    """Tell whether somebody on the way here changed or took out what stood on the span, as scrubbers do.
+
+    That is for them to decide. What the SDK's limits evicted or cut is brought back.
+    """
+    attributes, written = span.attributes or {}, outcome.written.get(key)
+    if key not in attributes:
+        return written is not None and not span.dropped_attributes
+    value = attributes[key]
+    if value in (written, outcome.said.get(key), outcome.final[key]):
+        return False
+    return written is None or not (isinstance(value, str) and written.startswith(value))
+
+
+class SessionSpanExporter(SpanExporter):
+    """Wraps any exporter (OTLP, console, …) and hands it spans with their settled labels.
+
+    Args:
+        exporter: What sends the spans.
+        registry: Where spans are remembered; the process's own if not given.
+    """
+
+    def __init__(self, exporter: SpanExporter, registry: Registry | None = None) -> None:
+        self._exporter = exporter
+        self._registry = registry
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Export spans, copies taking the place of those whose label changed."""
+        return self._exporter.export([settled(span, self._registry) for span in spans])
+
+    def shutdown(self) -> None:
+        """Shut the wrapped exporter down."""
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Flush the wrapped exporter."""
+        return self._exporter.force_flush(timeout_millis)

@@ -1,0 +1,147 @@
+"""The propagator: writes the session's headers onto requests to listed hosts, and onto nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import (
+    CarrierT,
+    Getter,
+    Setter,
+    TextMapPropagator,
+    default_getter,
+    default_setter,
+)
+from opentelemetry.sdk.trace import ReadableSpan
+
+from .. import wire
+from ..destinations import Destination
+from ..failures import swallow
+from ..http.headers import SESSION_HEADERS, WRITTEN, write_headers
+from ..sessions.context import with_place
+from ..sessions.inbound import inbound_place
+from ..tracking.registry import REGISTRY, Location, Registry
+from .messaging import Messages
+
+if TYPE_CHECKING:
+    from ..tracking.records import Record
+
+
+class HeliconePropagator(TextMapPropagator):
+    """Writes `Helicone-Session-Id`, `-Path` and `-Name` where the request goes to a listed host.
+
+    The destination is that of the HTTP client span that is current, or the carrier's `Host` where
+    that span does not record. A gRPC client's span names no host, but its service. An unknown
+    destination gets nothing, and messages only where the settings say so.
+
+    Args:
+        registry: Where spans are remembered; the process's own if not given.
+    """
+
+    def __init__(self, registry: Registry | None = None) -> None:
+        self._registry = registry or REGISTRY
+        self._messages = Messages()
+        self.enabled = True
+
+    @property
+    def fields(self) -> set[str]:
+        """The headers that may be written; users' properties come on top."""
+        return {*SESSION_HEADERS, wire.USER_ID_HEADER}
+
+    def inject(
+        self,
+        carrier: CarrierT,
+        context: Context | None = None,
+        setter: Setter[CarrierT] = default_setter,
+    ) -> None:
+        """Write the session's headers into a carrier, if its request goes to a listed host.
+
+        What the caller set itself stays: with a session id of its own the set is the caller's;
+        with only a path or name the rest is filled in.
+        """
+        try:
+            registry = self._registry
+            if not (self.enabled and registry.active):
+                return
+            messaging = registry.settings.propagate_messaging
+            if messaging:
+                self._messages.take_back(carrier, context)  # also where nothing is to be written
+            location = registry.locate(context)
+            if location is None:
+                return
+            if messaging and _kind_of_current(context) is trace.SpanKind.PRODUCER:
+                self._messages.write(registry, location, carrier, setter)
+            else:
+                self._write_request(location, carrier, context, setter)
+        except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
+            swallow("inject", error)
+
+    def _write_request(
+        self, location: Location, carrier: CarrierT, context: Context | None, setter: Setter[CarrierT]
+    ) -> None:
+        registry, sender = self._registry, location.sender
+        destination = self._destination(sender, carrier)
+        if destination is Destination.UNKNOWN and registry.settings.propagate_hosts:
+            destination = self._rpc_destination(context)
+        if destination is Destination.UNKNOWN:
+            return
+        if sender is None and destination is Destination.GATEWAY:
+            # The span does not record, so the path of the URL is unknown; nearly all such calls are chats.
+            location = registry.locate(context, call="llm") or location
+        # The default setter does no more than this.
+        set_item = getattr(carrier, "__setitem__", None) if setter is default_setter else None
+        ours = write_headers(registry, location, sender, destination, carrier, set_item or partial(setter.set, carrier))
+        if ours and registry.hooked:
+            WRITTEN.note(ours)
+
+    def _destination(self, record: Record | None, carrier: object) -> Destination:
+        hooked = self._registry.hooked
+        if hooked and type(carrier).__module__ in hooked:
+            return Destination.UNKNOWN  # the transport hook writes
+        if record is None or record.span is None:
+            host = _text_in(carrier, "host")
+            return self._registry.resolver.destinations.of_authority(host) if host else Destination.UNKNOWN
+        scope = record.scope
+        if scope is not None and (scope.bare_carriers or (hooked and scope.name in hooked)):
+            return Destination.UNKNOWN
+        return record.destination
+
+    def _rpc_destination(self, context: Context | None) -> Destination:
+        span = trace.get_current_span(context)
+        attributes = span.attributes if isinstance(span, ReadableSpan) else None
+        return self._registry.resolver.destinations.of_rpc(attributes or {})
+
+    def extract(
+        self,
+        carrier: CarrierT,
+        context: Context | None = None,
+        getter: Getter[CarrierT] = default_getter,
+    ) -> Context:
+        """Continue a caller's session, if the settings accept it; else return the Context as it is.
+
+        What a caller says is text written by a stranger: it is bounded and brought into wire form.
+        """
+        context = Context() if context is None else context
+        registry = self._registry
+        if not (self.enabled and registry.active and registry.settings.accept_inbound):
+            return context
+        try:
+            place = inbound_place(carrier, context, getter, registry.resolver.sessions.path)
+            return context if place is None else with_place(place, context)
+        except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
+            swallow("extract", error)
+            return context
+
+
+def _kind_of_current(context: Context | None) -> trace.SpanKind | None:
+    span = trace.get_current_span(context)
+    return span.kind if isinstance(span, ReadableSpan) else None
+
+
+def _text_in(carrier: object, name: str) -> str:
+    value = carrier.get(name) if isinstance(carrier, Mapping) else None
+    return value if isinstance(value, str) else ""

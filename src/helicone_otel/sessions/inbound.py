@@ -1,0 +1,166 @@
+"""What a caller says of its session, in headers or in baggage: text written by a stranger."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import CarrierT, Getter
+
+from .. import wire
+from ..caches import Recent
+from ..spans.dialects.semconv import CALLERS_BAGGAGE
+from ..spans.reader import Vocabulary
+from ..spans.schema import first_text
+from ..wire import SESSION_HEADERS
+from .context import Place, current_place
+from .model import Session, SessionPath, path_segments
+
+_HEADERS: Final = (*SESSION_HEADERS, wire.USER_ID_HEADER)
+_PROPERTY_PREFIX: Final = wire.PROPERTY_HEADER_PREFIX.lower()
+
+
+class CallersPlace(Place):
+    """Where a caller's session goes on."""
+
+    __slots__ = ()
+
+
+def inbound_place(carrier: CarrierT, context: Context, getter: Getter[CarrierT], path: SessionPath) -> Place | None:
+    """Return the place at which a caller's session goes on here, or `None` if it names no session.
+
+    The caller's `Helicone-Session-*` headers count before its baggage. All of it is bounded and brought
+    into wire form.
+
+    Args:
+        carrier: What came in.
+        context: What has been made of it so far.
+        getter: Reads the carrier.
+        path: Where a session begins of which the caller names no path.
+    """
+    session = _session_in_headers(carrier, getter) or _session_in_baggage(carrier, getter, path)
+    return None if session is None else CallersPlace(session, context=context)
+
+
+def is_callers_place(session_id: str, path: str, context: Context | None) -> bool:
+    """Tell whether a Context lies inside of a caller's session that began here with this id and path."""
+    place = current_place(context)
+    while place is not None:
+        session = place.session if isinstance(place, CallersPlace) else None
+        if session is not None and (session.wire_id, str(session.path)) == (session_id, path):
+            return True
+        place = place.outer
+    return False
+
+
+def _session_in_headers(carrier: CarrierT, getter: Getter[CarrierT]) -> Session | None:
+    said = {name: _first(carrier, getter, name) for name in _HEADERS}
+    if not (session_id := wire.wire_text(said[wire.SESSION_ID_HEADER])):
+        return None
+    return Session(
+        session_id,
+        wire.wire_text(said[wire.SESSION_NAME_HEADER]) or None,
+        SessionPath.of(path_segments(said[wire.SESSION_PATH_HEADER])),
+        wire.wire_text(said[wire.USER_ID_HEADER]) or None,
+        _properties(carrier, getter),
+    )
+
+
+def _first(carrier: CarrierT, getter: Getter[CarrierT], name: str) -> str:
+    # gRPC's metadata is a dict of lower-case names.
+    values = getter.get(carrier, name) or getter.get(carrier, name.lower())
+    return values[0] if values else ""
+
+
+def _properties(carrier: CarrierT, getter: Getter[CarrierT]) -> dict[str, str]:
+    # Celery's getter tells no names; its carrier has them as attributes.
+    names = getter.keys(carrier) or list(getattr(carrier, "__dict__", ()))
+    # HTTP headers have no case, and servers hand them on in lower case.
+    named = ((key, key[len(_PROPERTY_PREFIX) :]) for key in names if key.lower().startswith(_PROPERTY_PREFIX))
+    return {name: got[0] for key, name in named if (got := getter.get(carrier, key))}
+
+
+def _session_in_baggage(carrier: CarrierT, getter: Getter[CarrierT], path: SessionPath) -> Session | None:
+    if not getter.get(carrier, "baggage"):
+        return None
+    # Read from the carrier, because the app's own baggage propagator may come after this one.
+    from opentelemetry import baggage  # noqa: PLC0415  # it takes a millisecond to load, and few apps come here
+    from opentelemetry.baggage.propagation import W3CBaggagePropagator  # noqa: PLC0415  # the same
+
+    said = baggage.get_all(W3CBaggagePropagator().extract(carrier, Context(), getter))
+    session_id = wire.valid_text(first_text(said, CALLERS_BAGGAGE.session_ids) or "")
+    if not wire.wire_text(session_id):
+        return None
+    user_id = wire.valid_text(first_text(said, CALLERS_BAGGAGE.user_ids) or "")
+    return Session(session_id, path=path, user_id=user_id or None)
+
+
+_MAX_TRACES: Final = 1024
+# In one trace a stranger may come in again and again, each time with another text.
+_MAX_TEXTS: Final = 64
+# A MiB of them, once there are any.
+_MARKS: Final = 2**23
+
+
+class Strangers:
+    """Remembers what came in as baggage with a SERVER or CONSUMER span, and takes it off what spans show.
+
+    Attributes the user configured are believed all the same: that is what configuring them means.
+
+    Memory is bounded, so what a stranger said long ago is forgotten, but not that it was there: in such a
+    trace nothing unconfigured is believed any more. Of each only a mark is left, which other traces may
+    happen to share: one in eighty after 100,000.
+
+    Args:
+        vocabulary: Tells which attributes speak of sessions and users.
+        trusted: Callers are believed, so there is nothing to remember.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, trusted: bool) -> None:
+        self._trusted = trusted
+        self._claims = vocabulary.claims
+        self._keys = self._claims.union(*CALLERS_BAGGAGE)
+        # Hashes, because a stranger may send long texts, and many.
+        self._said: Recent[int, frozenset[int]] = Recent(_MAX_TRACES)
+        self._marks = bytearray()
+
+    def hear(self, trace_id: int, context: Context | None) -> None:
+        """Take note of the baggage in whose presence work came in."""
+        # Where nobody has loaded it yet, nobody has put any in. To load it takes a millisecond.
+        baggage = sys.modules.get("opentelemetry.baggage")
+        if self._trusted or baggage is None or not (entries := baggage.get_all(context)):
+            return
+        said = frozenset(hash(text) for key in self._keys if (text := first_text(entries, (key,))))
+        if not said:
+            return
+        said |= self._said.get(trace_id, frozenset())
+        if len(said) > _MAX_TEXTS:
+            self._said.pop(trace_id, None)
+            self._mark(trace_id)
+        elif (forgotten := self._said.put(trace_id, said)) is not None:
+            self._mark(forgotten)
+
+    def without(self, trace_id: int, facts: dict[str, object]) -> dict[str, object]:
+        """Return what a span shows without what is a stranger's word."""
+        if self._marks and self._is_marked(trace_id):
+            return {key: value for key, value in facts.items() if key not in self._claims}
+        said = self._said.get(trace_id) if self._said else None
+        if said is None:
+            return facts
+        return {key: value for key, value in facts.items() if key not in self._claims or not _is_said(facts, key, said)}
+
+    def _mark(self, trace_id: int) -> None:
+        if not self._marks:
+            self._marks.extend(bytes(_MARKS // 8))  # two threads that do it at once lose nothing
+        byte, bit = divmod(trace_id % _MARKS, 8)
+        self._marks[byte] |= 1 << bit
+
+    def _is_marked(self, trace_id: int) -> bool:
+        byte, bit = divmod(trace_id % _MARKS, 8)
+        return bool(self._marks[byte] & 1 << bit)
+
+
+def _is_said(facts: Mapping[str, object], key: str, said: frozenset[int]) -> bool:
+    return hash(first_text(facts, (key,))) in said

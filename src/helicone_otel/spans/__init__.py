@@ -1,0 +1,1 @@
+"""What is this span? Pure functions and tables, without OpenTelemetry."""

@@ -1,0 +1,155 @@
+"""Agent frameworks and SDKs that make spans themselves; from documentation only where not said otherwise."""
+
+from ..schema import Dialect, Row
+from .semconv import AGENT_NAME, NAMED, OPERATION
+
+# https://strandsagents.com: names from the start, attributes a moment later.
+STRANDS = Dialect(
+    name="strands",
+    scopes=("strands.telemetry.tracer",),
+    guesses=(
+        Row(kind="workflow", names=("invoke_graph", "invoke_swarm", "invoke_graph *", "invoke_swarm *")),
+        Row(kind="task", names=("execute_event_loop_cycle",)),
+        *NAMED,
+    ),
+)
+
+# https://learn.microsoft.com/agent-framework
+AGENT_FRAMEWORK = Dialect(
+    name="agent_framework",
+    scopes=("agent_framework*",),
+    guesses=(
+        Row(kind="workflow", names=("workflow.run", "workflow.run *"), named_by=("workflow.name",), segment="workflow"),
+        Row(
+            kind="task", names=("executor.process", "executor.process *"), named_by=("executor.id",), segment="executor"
+        ),
+        *NAMED,
+    ),
+)
+
+# https://google.github.io/adk-docs: `call_llm` wraps what instruments Google's client.
+GOOGLE_ADK = Dialect(
+    name="google_adk",
+    scopes=("gcp.vertex.agent",),
+    rows=(
+        Row(kind="workflow", names=("invocation",)),
+        Row(kind="agent", names=("agent_run [*]",), named_by=(AGENT_NAME,), templates=("agent_run [*]",)),
+        Row(kind="llm", names=("call_llm",)),
+        # Stands for several runs of tools that have spans of their own.
+        Row(kind=None, names=("execute_tool (merged)",)),
+    ),
+    guesses=NAMED,
+    session_ids=("gcp.vertex.agent.session_id",),
+)
+
+# https://docs.mistral.ai: the SDK's own spans, named by operations of its API until the answer is there.
+MISTRAL = Dialect(
+    name="mistral",
+    scopes=("mistralai_sdk_tracer",),
+    guesses=(
+        Row(
+            kind="llm",
+            names=(
+                *("chat_completion_v1_*", "stream_chat", "fim_completion_v1_*", "stream_fim"),
+                *("agents_completion_v1_*", "stream_agents"),
+            ),
+        ),
+        Row(kind="embedding", names=("embeddings_v1_*",)),
+        Row(kind="guardrail", names=("moderations_v1_*", "chat_moderations_v1_*"), segment="moderation"),
+        *NAMED,
+    ),
+)
+
+# Written by another thread once the call is over; the operation is the name of LiteLLM's function.
+# https://docs.litellm.ai/docs/observability/opentelemetry_integration
+LITELLM = Dialect(
+    name="litellm",
+    scopes=("litellm",),
+    rows=(
+        # The same call once more, as the provider saw it. Below a span of the app's own it is the only one.
+        Row(kind="llm", names=("raw_gen_ai_request",), echo=True, detached=True),
+        *(
+            Row(kind="embedding", attribute=key, values=frozenset({"embedding", "aembedding"}), detached=True)
+            for key in (OPERATION, "llm.request.type")
+        ),
+        Row(kind="llm", names=("litellm_request",), detached=True),
+    ),
+    # Its proxy's inner life: caches, keys, queues.
+    guesses=(Row(kind=None),),
+)
+
+_TYPE = "haystack.component.type"
+_COMPONENT = ("haystack.component.name",)
+
+# What its connector calls its tracer. Spans show their attributes a moment after their start.
+HAYSTACK_CONNECTOR = Dialect(name="haystack.connector", scopes=("haystack",), guesses=(Row(kind="task"),))
+
+# https://docs.haystack.deepset.ai/docs/tracing: under whatever scope the app chose, by a component's class.
+HAYSTACK = Dialect(
+    name="haystack",
+    rows=(
+        Row(kind="llm", attribute=_TYPE, matching=r"Generator\Z"),
+        Row(kind="embedding", attribute=_TYPE, matching=r"Embedder\Z"),
+        Row(kind="vector_db", attribute=_TYPE, matching=r"Retriever\Z", named_by=_COMPONENT),
+        Row(kind="rerank", attribute=_TYPE, matching=r"Ranker\Z", named_by=_COMPONENT),
+        Row(kind="agent", attribute=_TYPE, matching=r"Agent\Z", named_by=_COMPONENT),
+        Row(kind="task", attribute=_TYPE, named_by=_COMPONENT),
+        Row(kind="workflow", attribute="haystack.pipeline.metadata", segment="pipeline"),
+        Row(kind="workflow", names=("haystack.pipeline.run", "haystack.async_pipeline.run"), segment="pipeline"),
+        Row(kind="agent", names=("haystack.agent.run",), segment="agent"),
+        Row(kind="llm", names=("haystack.agent.step.llm",)),
+        Row(
+            kind="tool",
+            names=("haystack.agent.step.tool",),
+            named_by=("haystack.tool.name",),
+            segment="tool",
+        ),
+        Row(kind="task", names=("haystack.agent.step",), segment="step"),
+    ),
+)
+
+_AI = "ai.operationId"
+_FUNCTION = ("ai.telemetry.functionId",)
+
+# https://ai-sdk.dev/docs/ai-sdk-core/telemetry: the outer span is the loop, the inner ones are the calls.
+VERCEL = Dialect(
+    name="vercel",
+    rows=(
+        Row(
+            kind="llm",
+            attribute=_AI,
+            values=frozenset(
+                {
+                    "ai.generatetext.dogenerate",
+                    "ai.streamtext.dostream",
+                    "ai.generateobject.dogenerate",
+                    "ai.streamobject.dostream",
+                }
+            ),
+        ),
+        Row(
+            kind="embedding",
+            attribute=_AI,
+            values=frozenset({"ai.embed", "ai.embed.doembed", "ai.embedmany", "ai.embedmany.doembed"}),
+        ),
+        Row(kind="rerank", attribute=_AI, values=frozenset({"ai.rerank", "ai.rerank.dorerank"}), segment="rerank"),
+        Row(
+            kind="tool",
+            attribute=_AI,
+            values=frozenset({"ai.toolcall"}),
+            named_by=("ai.toolCall.name",),
+        ),
+        Row(
+            kind="workflow",
+            attribute=_AI,
+            values=frozenset({"ai.generatetext", "ai.streamtext", "ai.generateobject", "ai.streamobject"}),
+            named_by=_FUNCTION,
+            templates=("ai.*",),
+        ),
+    ),
+    session_ids=("ai.telemetry.metadata.sessionId", "ai.telemetry.metadata.threadId"),
+    user_ids=("ai.telemetry.metadata.userId",),
+    response_ids=("ai.response.id",),
+    providers=("ai.model.provider",),
+    models=("ai.model.id", "ai.response.model"),
+)

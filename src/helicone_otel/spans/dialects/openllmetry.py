@@ -1,0 +1,132 @@
+"""OpenLLMetry (Traceloop), now and before: https://github.com/traceloop/openllmetry."""
+
+from ..schema import Dialect, Row
+
+_KIND = "traceloop.span.kind"
+_NAME = "traceloop.entity.name"
+_REQUEST = "llm.request.type"
+
+TRACELOOP_OPENAI = Dialect(
+    name="traceloop.openai",
+    scopes=("opentelemetry.instrumentation.openai.*",),
+    rows=(
+        # Made once the call is over, with no attribute at its start.
+        Row(kind="llm", names=("openai.response",), detached=True),
+        Row(kind="llm", names=("openai.chat", "openai.completion")),
+        Row(kind="embedding", names=("openai.embeddings",)),
+    ),
+)
+
+TRACELOOP_ANTHROPIC = Dialect(
+    name="traceloop.anthropic",
+    scopes=("opentelemetry.instrumentation.anthropic",),
+    rows=(Row(kind="llm", names=("anthropic.chat", "anthropic.completion"), detached=True),),
+)
+
+# Other clients, from documentation only: `cohere.chat`, `bedrock.converse`, `gemini.generate_content`.
+TRACELOOP_CLIENTS = Dialect(
+    name="traceloop.clients",
+    scopes=(
+        "opentelemetry.instrumentation.alephalpha",
+        "opentelemetry.instrumentation.bedrock",
+        "opentelemetry.instrumentation.cohere",
+        "opentelemetry.instrumentation.google_generativeai",
+        "opentelemetry.instrumentation.groq",
+        "opentelemetry.instrumentation.mistralai",
+        "opentelemetry.instrumentation.ollama",
+        "opentelemetry.instrumentation.replicate",
+        "opentelemetry.instrumentation.sagemaker",
+        "opentelemetry.instrumentation.together",
+        "opentelemetry.instrumentation.vertexai",
+        "opentelemetry.instrumentation.watsonx",
+        "opentelemetry.instrumentation.writer",
+    ),
+    guesses=(
+        Row(
+            kind="llm",
+            names=("*.chat", "*.chat_stream", "*.completion", "*.completions", "*.converse", "*.converse_stream"),
+        ),
+        Row(kind="llm", names=("*.generate", "*.generate_content", "*.generate_content_async", "*.predict")),
+        Row(kind="embedding", names=("*.embeddings", "*.embed")),
+        Row(kind="rerank", names=("*.rerank",), segment="rerank"),
+    ),
+)
+
+TRACELOOP_SDK = Dialect(
+    name="traceloop.sdk",
+    scopes=("traceloop.tracer",),
+    # The SDK's decorators: the kind is in the name from the start, in attributes a moment later.
+    rows=(
+        Row(kind="workflow", names=("*.workflow",), named_by=(_NAME,), templates=("*.workflow",)),
+        Row(kind="agent", names=("*.agent",), named_by=(_NAME,), templates=("*.agent",)),
+        Row(kind="tool", names=("*.tool",), named_by=(_NAME,), templates=("*.tool",)),
+        Row(kind="task", names=("*.task",), named_by=(_NAME,), templates=("*.task",)),
+    ),
+)
+
+TRACELOOP_CREWAI = Dialect(
+    name="traceloop.crewai",
+    scopes=("opentelemetry.instrumentation.crewai*",),
+    # The crew's run says that it invokes an agent.
+    rows=(Row(kind="workflow", names=("*.workflow",), templates=("*.workflow",)),),
+    guesses=(
+        Row(kind="llm", names=("*.llm",)),
+        Row(kind="agent", names=("*.agent",), templates=("*.agent",)),
+        Row(kind="task", names=("*.task",), templates=("*.task",)),
+    ),
+)
+
+# Each names its spans by itself and what it does.
+_STORES = ("chroma", "qdrant", "pinecone", "milvus", "lancedb", "marqo", "db.weaviate")
+
+TRACELOOP_VECTORS = Dialect(
+    name="traceloop.vectors",
+    scopes=(
+        "opentelemetry.instrumentation.chromadb",
+        "opentelemetry.instrumentation.qdrant",
+        "opentelemetry.instrumentation.pinecone",
+        "opentelemetry.instrumentation.milvus",
+        "opentelemetry.instrumentation.lancedb",
+        "opentelemetry.instrumentation.marqo",
+        "opentelemetry.instrumentation.weaviate",
+    ),
+    rows=(
+        Row(
+            kind="vector_db",
+            names=tuple(f"{store}.*" for store in _STORES),
+            templates=("chroma.query.segment.*", *(f"{store}.*" for store in _STORES)),
+        ),
+    ),
+)
+
+TRACELOOP = Dialect(
+    name="traceloop",
+    rows=(
+        Row(kind="llm", attribute=_REQUEST, values=frozenset({"chat", "completion"})),
+        Row(kind="embedding", attribute=_REQUEST, values=frozenset({"embedding"})),
+        Row(kind="rerank", attribute=_REQUEST, values=frozenset({"rerank"}), segment="rerank"),
+        Row(
+            kind="workflow",
+            attribute=_KIND,
+            values=frozenset({"workflow"}),
+            named_by=(_NAME,),
+            templates=("*.workflow",),
+        ),
+        Row(kind="agent", attribute=_KIND, values=frozenset({"agent"}), named_by=(_NAME,), templates=("*.agent",)),
+        Row(kind="tool", attribute=_KIND, values=frozenset({"tool"}), named_by=(_NAME,), templates=("*.tool",)),
+        Row(
+            kind="task",
+            attribute=_KIND,
+            values=frozenset({"task", "handoff"}),
+            named_by=(_NAME,),
+            templates=("*.task", "*.handoff"),
+        ),
+    ),
+    session_ids=(
+        "traceloop.association.properties.session_id",
+        "traceloop.association.properties.thread_id",
+        "traceloop.association.properties.conversation_id",
+    ),
+    user_ids=("traceloop.association.properties.user_id",),
+    models=("llm.request.model", "llm.response.model"),
+)

@@ -1,0 +1,290 @@
+"""OpenTelemetry's GenAI conventions, now and before.
+
+https://github.com/open-telemetry/semantic-conventions-genai
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ... import wire
+from ..schema import Dialect, Row
+
+OPERATION = "gen_ai.operation.name"
+TOOL_NAME = "gen_ai.tool.name"
+AGENT_NAME = "gen_ai.agent.name"
+
+GEN_AI = Dialect(
+    name="gen_ai",
+    rows=(
+        Row(
+            kind="llm",
+            attribute=OPERATION,
+            values=frozenset({"chat", "generate_content", "text_completion", "realtime_inference"}),
+        ),
+        Row(kind="embedding", attribute=OPERATION, values=frozenset({"embeddings"})),
+        Row(
+            kind="tool",
+            attribute=OPERATION,
+            values=frozenset({"execute_tool"}),
+            named_by=(TOOL_NAME,),
+            templates=("execute_tool *",),
+        ),
+        Row(
+            kind="agent",
+            attribute=OPERATION,
+            values=frozenset({"invoke_agent", "create_agent"}),
+            named_by=(AGENT_NAME,),
+            templates=("invoke_agent *", "create_agent *"),
+        ),
+        Row(
+            kind="workflow",
+            attribute=OPERATION,
+            values=frozenset({"invoke_workflow"}),
+            named_by=("gen_ai.workflow.name",),
+            templates=("invoke_workflow *",),
+        ),
+        # The convention names the data source behind the operation; the step is the retrieving.
+        Row(kind="vector_db", attribute=OPERATION, values=frozenset({"retrieval"}), segment="retrieve"),
+        Row(kind="task", attribute=OPERATION, values=frozenset({"plan"}), templates=("plan *",)),
+    ),
+    session_ids=("gen_ai.conversation.id",),
+    user_ids=("user.id", "enduser.id"),
+    response_ids=("gen_ai.response.id",),
+    providers=("gen_ai.provider.name", "gen_ai.system"),
+    models=("gen_ai.request.model", "gen_ai.response.model"),
+)
+
+# What the conventions call spans, for families that set the attributes only once a span has started.
+NAMED = (
+    Row(kind="llm", names=("chat", "chat *", "text_completion *", "generate_content *")),
+    Row(kind="embedding", names=("embeddings", "embeddings *")),
+    Row(kind="tool", names=("execute_tool *",), named_by=(TOOL_NAME,), templates=("execute_tool *",)),
+    Row(
+        kind="agent",
+        names=("invoke_agent", "invoke_agent *", "create_agent *"),
+        named_by=(AGENT_NAME,),
+        templates=("invoke_agent *", "create_agent *"),
+    ),
+    Row(kind="workflow", names=("invoke_workflow", "invoke_workflow *"), templates=("invoke_workflow *",)),
+    Row(kind="vector_db", names=("retrieval", "retrieval *"), segment="retrieve"),
+)
+
+
+_SYSTEMS = ("db.system.name", "db.system")
+_STATEMENTS = ("db.query.text", "db.statement")
+_OPERATIONS = ("db.operation.name", "db.operation")
+
+_STORES = frozenset(
+    {
+        "astra",
+        "chroma",
+        "chromadb",
+        "lancedb",
+        "marqo",
+        "milvus",
+        "pinecone",
+        "qdrant",
+        "turbopuffer",
+        "vespa",
+        "weaviate",
+    }
+)
+
+VECTOR_STORES = Dialect(
+    name="vector_stores",
+    rows=tuple(
+        Row(kind="vector_db", attribute=system, values=_STORES, operations=_OPERATIONS, verb=True)
+        for system in _SYSTEMS
+    ),
+    statements=_STATEMENTS,
+)
+
+# pgvector's operators, where they order rows, and not inside a text (`to_tsquery('a <-> b')`); functions
+# of pgvector, MariaDB and Oracle.
+_SQL = (
+    r"(?is)\border\s+by\b[^']*?(?:<->|<=>|<#>|<\+>|<~>|<%>)"
+    r"|\b(?:cosine_distance|l1_distance|l2_distance|inner_product|vec_distance\w*|vector_distance)\s*\("
+)
+_CYPHER = r"(?i)\bdb\.index\.vector\.query"
+
+
+def _searches(matching: str, segment: str = "", detached: bool = False) -> tuple[Row, ...]:
+    return tuple(
+        Row(
+            kind="vector_db",
+            attribute=statement,
+            matching=matching,
+            segment=segment,
+            operations=_OPERATIONS,
+            verb=True,
+            detached=detached,
+        )
+        for statement in _STATEMENTS
+    )
+
+
+SQL = Dialect(
+    name="db.sql",
+    scopes=(
+        "opentelemetry.instrumentation.aiopg",
+        "opentelemetry.instrumentation.asyncpg",
+        "opentelemetry.instrumentation.dbapi",
+        "opentelemetry.instrumentation.mysql*",
+        "opentelemetry.instrumentation.psycopg*",
+        "opentelemetry.instrumentation.pymysql",
+        "opentelemetry.instrumentation.sqlite3",
+    ),
+    rows=_searches(_SQL),
+    everyday=True,
+)
+
+# Its span is never current: the driver's is beside it.
+SQLALCHEMY = Dialect(
+    name="db.sqlalchemy",
+    scopes=("opentelemetry.instrumentation.sqlalchemy",),
+    rows=_searches(_SQL, detached=True),
+    everyday=True,
+)
+
+# https://redis.io/docs/latest/commands/: vector sets by their commands, indexes by the query, if it is not masked.
+REDIS = Dialect(
+    name="db.redis",
+    scopes=("opentelemetry.instrumentation.redis",),
+    rows=(
+        Row(
+            kind="vector_db",
+            names=tuple(
+                f"V{command}"
+                for command in (
+                    *("ADD", "CARD", "DIM", "EMB", "GETATTR", "INFO", "ISMEMBER", "LINKS"),
+                    *("RANDMEMBER", "RANGE", "REM", "SETATTR", "SIM"),
+                )
+            ),
+            verb=True,
+        ),
+        *_searches(r"(?is)\bft\.(?:search|aggregate|hybrid)\b.*(?:\bknn\b|\bvector_range\b|\bvsim\b)", "search"),
+    ),
+    everyday=True,
+)
+
+ELASTICSEARCH = Dialect(
+    name="db.elasticsearch",
+    scopes=("elasticsearch-api", "opentelemetry.instrumentation.elasticsearch", "opensearch*"),
+    rows=(
+        Row(kind="vector_db", names=("knn_search",), segment="search"),
+        *_searches(r"(?i)[\"'](?:knn|text_expansion|sparse_vector|neural)[\"']\s*:", "search"),
+    ),
+    everyday=True,
+)
+
+MONGODB = Dialect(
+    name="db.mongodb",
+    scopes=("opentelemetry.instrumentation.pymongo",),
+    rows=_searches(r"\$(?:vectorSearch|rankFusion)\b", "aggregate"),
+    everyday=True,
+)
+
+NEO4J = Dialect(
+    name="db.neo4j",
+    scopes=("opentelemetry.instrumentation.neo4j", "neo4j*"),
+    rows=_searches(_CYPHER, "search"),
+    everyday=True,
+)
+
+
+MCP = Dialect(
+    name="mcp",
+    scopes=("mcp-python-sdk", "fastmcp"),
+    rows=(
+        # The client's span is the request; the server's is the same call seen from inside.
+        Row(
+            kind="tool",
+            attribute="mcp.method.name",
+            values=frozenset({"tools/call"}),
+            span_kinds=("SERVER",),
+            named_by=("gen_ai.tool.name",),
+            templates=("tools/call *",),
+            request=False,
+        ),
+        Row(
+            kind="tool",
+            attribute="mcp.method.name",
+            values=frozenset({"tools/call"}),
+            named_by=("gen_ai.tool.name",),
+            templates=("MCP send tools/call *", "tools/call *"),
+        ),
+        Row(kind=None, attribute="mcp.method.name"),
+        Row(kind="tool", span_kinds=("SERVER",), names=("tools/call *",), templates=("tools/call *",), request=False),
+        Row(kind="tool", names=("tools/call *",), templates=("tools/call *",)),
+    ),
+    # A propagator that writes into `_meta` tells every third-party server about the session.
+    takes_headers=False,
+)
+
+
+BY_HAND = Dialect(
+    name="helicone",
+    scopes=(wire.SCOPE,),
+    rows=(
+        # The collection is what is searched; the step is the searching.
+        Row(kind="vector_db", attribute="db.operation.name", operations=("db.operation.name",)),
+        Row(kind="data", attribute=wire.DATA_NAME, named_by=(wire.DATA_NAME,)),
+        Row(
+            kind="tool",
+            attribute="gen_ai.operation.name",
+            values=frozenset({"execute_tool"}),
+            named_by=("gen_ai.tool.name",),
+        ),
+    ),
+)
+
+
+class Entrance(NamedTuple):
+    """For a span kind: the attributes that name the work, and templates of span names."""
+
+    span_kind: str
+    named_by: tuple[str, ...]
+    templates: tuple[str, ...]
+
+
+class CallersBaggage(NamedTuple):
+    """Under which keys of W3C baggage a caller keeps the ids of its session and its user, the best first."""
+
+    session_ids: tuple[str, ...]
+    user_ids: tuple[str, ...]
+
+
+# https://opentelemetry.io/docs/specs/semconv/http/http-spans/, .../messaging/messaging-spans/
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+
+ENTRANCES = (
+    Entrance("SERVER", ("http.route", "rpc.method"), tuple(f"{method} /*" for method in _METHODS)),
+    # Celery's worker span is `run/<task>`; the convention's is `process <queue>` or `<queue> process`.
+    Entrance("CONSUMER", ("celery.task_name",), ("run/*", "process *", "* process", "receive *", "* receive", "*")),
+)
+
+# What OpenTelemetry, Logfire and Mistral, and Langfuse's `propagate_attributes(as_baggage=True)` write.
+CALLERS_BAGGAGE = CallersBaggage(
+    session_ids=("session.id", "gen_ai.conversation.id", "langfuse_session_id", "session_id"),
+    user_ids=("user.id", "enduser.id", "langfuse_user_id", "user_id"),
+)
+
+
+LIBRARIES = (
+    "opentelemetry.*",
+    "openinference.instrumentation.*",
+    "openlit.*",
+    "logfire.*",
+    "langsmith",
+    "litellm*",
+    "pydantic-ai",
+    "crewai.telemetry",
+    "elasticsearch-api",
+    "elastic-transport",
+    "@opentelemetry/*",
+    "io.opentelemetry.*",
+    "google.cloud.*",
+    "azure.*",
+    "helicone_otel",
+)

@@ -1,0 +1,134 @@
+"""Langfuse's own spans: https://langfuse.com/docs/observability/features/observation-types."""
+
+from __future__ import annotations
+
+from ..schema import Dialect, Row
+from .semconv import AGENT_NAME, NAMED, OPERATION, TOOL_NAME
+
+_TYPE = "langfuse.observation.type"
+
+LANGFUSE = Dialect(
+    name="langfuse",
+    scopes=("langfuse-sdk",),
+    rows=(
+        # Its wrapper of the OpenAI client makes no span current.
+        Row(kind="llm", attribute=_TYPE, values=frozenset({"generation"}), detached=True),
+        Row(kind="embedding", attribute=_TYPE, values=frozenset({"embedding"}), detached=True),
+        Row(kind="tool", attribute=_TYPE, values=frozenset({"tool"})),
+        Row(kind="vector_db", attribute=_TYPE, values=frozenset({"retriever"})),
+        Row(kind="agent", attribute=_TYPE, values=frozenset({"agent"})),
+        Row(kind="guardrail", attribute=_TYPE, values=frozenset({"guardrail", "evaluator"})),
+        Row(kind="task", attribute=_TYPE, values=frozenset({"span", "chain", "event"})),
+    ),
+    guesses=(Row(kind="llm", names=("OpenAI-generation",), detached=True), Row(kind="task")),
+    session_ids=("langfuse.session.id",),
+    user_ids=("langfuse.user.id",),
+    models=("langfuse.observation.model.name",),
+)
+
+
+_KIND = "langsmith.span.kind"
+
+LANGSMITH = Dialect(
+    name="langsmith",
+    scopes=("langsmith",),
+    rows=(
+        Row(kind="llm", attribute=_KIND, values=frozenset({"llm"}), detached=True),
+        Row(kind="embedding", attribute=_KIND, values=frozenset({"embedding"}), detached=True),
+        Row(kind="tool", attribute=_KIND, values=frozenset({"tool"})),
+        Row(kind="vector_db", attribute=_KIND, values=frozenset({"retriever"})),
+        Row(kind="task", attribute=_KIND, values=frozenset({"chain", "prompt", "parser"})),
+    ),
+    guesses=(Row(kind="task"),),
+    session_ids=(
+        "langsmith.metadata.session_id",
+        "langsmith.metadata.thread_id",
+        "langsmith.metadata.conversation_id",
+    ),
+    user_ids=("langsmith.metadata.user_id",),
+    grouped_by="langsmith.metadata.session_id",
+)
+
+
+OPENLIT_VECTORS = Dialect(
+    name="openlit.vectors",
+    scopes=(
+        "openlit.instrumentation.astra",
+        "openlit.instrumentation.chroma",
+        "openlit.instrumentation.milvus",
+        "openlit.instrumentation.pinecone",
+        "openlit.instrumentation.qdrant",
+    ),
+    # `GET docs`: what is done and the collection.
+    rows=(Row(kind="vector_db", operations=("db.operation.name",), verb=True),),
+)
+
+OPENLIT = Dialect(
+    name="openlit",
+    scopes=("openlit.instrumentation.*",),
+    rows=(
+        Row(kind="vector_db", attribute=OPERATION, values=frozenset({"vectordb"}), operations=("db.operation.name",)),
+        Row(kind="guardrail", attribute=OPERATION, values=frozenset({"moderation"}), segment="moderation"),
+        # Guardrails, handoffs and the runs around agents are all written as invocations of agents.
+        Row(
+            kind="guardrail",
+            attribute="gen_ai.guardrail.triggered",
+            named_by=(AGENT_NAME,),
+            templates=("invoke_agent *",),
+        ),
+        Row(kind="task", attribute="gen_ai.agent.source", named_by=(AGENT_NAME,), templates=("invoke_agent *",)),
+        Row(kind="task", names=("invoke_agent",)),
+    ),
+    guesses=(Row(kind="guardrail", names=("moderation *",), segment="moderation"), *NAMED),
+    user_ids=("gen_ai.request.user",),
+)
+
+
+_AGENT = (AGENT_NAME, "agent_name")
+
+PYDANTIC_AI = Dialect(
+    name="pydantic-ai",
+    scopes=("pydantic-ai",),
+    # OpenInference types these spans late, with no names of its own, so ours come first.
+    rows=(
+        Row(
+            kind="agent",
+            attribute=OPERATION,
+            values=frozenset({"invoke_agent"}),
+            named_by=_AGENT,
+            templates=("invoke_agent *",),
+        ),
+        Row(
+            kind="tool",
+            attribute=OPERATION,
+            values=frozenset({"execute_tool"}),
+            named_by=(TOOL_NAME,),
+            templates=("execute_tool *",),
+        ),
+        # Versions 1 and 2 of its conventions.
+        Row(kind="agent", names=("agent run",), named_by=_AGENT),
+        Row(kind="tool", names=("running tool",), named_by=(TOOL_NAME,)),
+        Row(kind="task", names=("running tools", "running * tools"), segment="tools"),
+    ),
+    guesses=NAMED,
+)
+
+# https://logfire.pydantic.dev: a log is a span without length, and a span is announced by one.
+LOGFIRE = Dialect(
+    name="logfire",
+    rows=(Row(kind=None, attribute="logfire.span_type", values=frozenset({"log", "pending_span"})),),
+)
+
+
+ANTHROPIC = Dialect(
+    name="anthropic",
+    scopes=("com.anthropic.sdk.python",),
+    rows=(
+        Row(
+            kind="llm", names=("anthropic.messages.create", "anthropic.messages.stream", "anthropic.completions.create")
+        ),
+        # What the SDK calls about sessions of managed agents is bookkeeping, not inference.
+        Row(kind=None, names=("anthropic.sessions.*",)),
+    ),
+    bare_carriers=True,
+)

@@ -1,0 +1,95 @@
+"""From a span's name to a segment: the same work has the same name, always.
+
+Span names hold what a path must not: ids, counters, model names. Names that people gave to tools,
+agents and steps do not come through here.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from .. import wire
+
+# Patterns are texts, which `re` compiles and remembers when they are first used: importing this package
+# must cost an app next to nothing.
+#
+# None of these begins inside `%C3`, so that what has been cleaned and encoded can be cleaned again.
+_UUID = r"(?i)(?<!%)(?<!%[0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}"
+_UUID_LENGTH = 32
+# Eight hex digits or more that are no word and no number: at least one letter and one digit.
+_HEX_ID = r"(?i)(?<![0-9a-z%])(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}(?![0-9a-z])"
+# `2026-11-22`, `2026-11-22T10:00:00.5Z`
+_TIMESTAMP = (
+    r"(?i)(?<![0-9a-z%])[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:[t _][0-9]{2}:?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]+)?)?(?:z|[+\-][0-9]{2}:?[0-9]{2})?)?(?![0-9a-z])"
+)
+# `Step 1`, `1. Search`, `batch 3/40`, `item_17`, `attempt #2`; not `search_v2`, `gpt4`.
+_COUNTER = r"(?<![^\s_#:./\-(\[])[0-9]+(?![^\s_:./\-)\]])|(?<=#)[0-9]+"
+# Vendors' models as they occur in span names (`chat gpt-4o-mini`, `plan claude-sonnet-4-5`): a
+# version's digit or a word for the size tells them from `gpt-researcher` and `command-line`.
+_MODEL = (
+    r"(?i)(?<![0-9a-z])(?:(?:gpt|claude|gemini|gemma|llama|mistral|mixtral|command|deepseek|qwen|grok|nova|titan|phi)-"
+    r"(?=[a-z.\-]*[0-9]|(?:[a-z]+-)*(?:large|medium|small|mini|nano|micro|lite|light|pro|premier|flash|max|plus|turbo|r"
+    r"|instruct|instant|reasoner|opus|sonnet|haiku|latest|beta)(?![0-9a-z])|(?<=deepseek-)(?:chat|coder))"
+    r"[0-9a-z][0-9a-z.\-]*(?:@[0-9a-z]+)?"
+    r"|o[134](?:-(?:mini|pro|preview))?|text-embedding-[0-9a-z\-]+)(?![0-9a-z])"
+)
+_OCCURRENCES = (_UUID, _MODEL, _HEX_ID, _TIMESTAMP, _COUNTER)
+_EMPTY_BRACKETS = r"[(\[][\s_#:./\-]*[)\]]"
+_LEFT_OVER = r"[\s_#:./\-]*[#:(\[][\s_#:./\-)\]]*\Z|[\s_#:./\-]+\Z|\A[\s_#:./\-]+"
+_REPEATED = r"([\s_#:./\-])[\s_#:./\-]+"
+# Django's routes may be regular expressions: `^trips/(?P<id>[^/]+)/plan$`.
+_GROUP = r"\([^()]*\)"
+# `{id}`, `:id`, `<int:id>`, `*` in a route.
+_PARAMETER = r"\{[^/]*\}|:[^/]+|<[^/]*>|\*[^/]*|\([^/]*\)"
+
+
+@lru_cache(maxsize=2048)
+def clean_name(name: str) -> str:
+    """Return the segment for a span's name, without UUIDs, hex ids, counters and model names.
+
+    Returns:
+        A segment in wire form; empty if nothing of the name is left.
+    """
+    segment = wire.wire_segment(_without_occurrences(name[:512]))
+    # What is taken out may join what was apart, and the cut may leave a number at the end.
+    while (shorter := _without_occurrences(segment)) != segment:
+        segment = shorter
+    return segment
+
+
+def is_made_up(name: str) -> bool:
+    """Tell whether no person gave this name: there is a UUID in it."""
+    return len(name) >= _UUID_LENGTH and re.search(_UUID, name[:512]) is not None
+
+
+def _without_occurrences(name: str) -> str:
+    shorter = name
+    for occurrence in _OCCURRENCES:
+        shorter = re.sub(occurrence, "", shorter)
+    if shorter == name:
+        return name
+    shorter = re.sub(_EMPTY_BRACKETS, "", shorter)
+    return re.sub(_LEFT_OVER, "", re.sub(_REPEATED, r"\1", shorter))
+
+
+@lru_cache(maxsize=1024)
+def clean_route(route: str) -> tuple[str, ...]:
+    """Return the segments of a route or task name: `/trips/{id}/plan` is trips, plan."""
+    route = re.sub(_GROUP, "", route[:512])
+    levels = (clean_name(re.sub(_PARAMETER, "", level).strip("^$")) for level in route.split("/"))
+    return tuple(level for level in levels if level)
+
+
+def fit_template(template: str, name: str) -> str | None:
+    """Return what stands for the `*` of a template in a name, or `None` if the name does not fit.
+
+    A template without `*` fits only itself; one with it fits at the start, the end or both.
+    """
+    before, star, after = template.partition("*")
+    if not star:
+        return "" if name == template else None
+    if len(name) >= len(before) + len(after) and name.startswith(before) and name.endswith(after):
+        return name[len(before) : len(name) - len(after)]
+    return None

@@ -1,0 +1,1 @@
+"""Tools for developers. The library never imports them, except doctor() and the pytest plugin."""

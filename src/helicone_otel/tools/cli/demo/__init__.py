@@ -1,0 +1,148 @@
+"""`helicone-otel demo`: `run` on a real agent, and a comparison with what the world around it saw."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rich.text import Text
+
+from ....log.rest import Api
+from ....settings import Settings
+from ...fakes.loopback import serving
+from ...fakes.server import FakeHelicone
+from ...terminal import visible
+from ..draw import draw, terminal
+from ..run import Run, observe
+from ..tree import Session, as_data
+from ..view import Beside, beside
+from .check import World, disagreements
+from .world import WITNESS_PATH, Town, demo_helicone
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_HERE: Final = Path(__file__).parent
+# The demo must be the same everywhere, and must not reach anybody: what would configure it, or
+# lead it to a proxy, is left out.
+_LEFT_OUT: Final = ("OTEL_", "HELICONE_", "OPENAI_", "ANTHROPIC_", "TRACELOOP_")
+_PROXIES: Final = frozenset({"http_proxy", "https_proxy", "all_proxy"})
+_INSTRUMENTED: Final = frozenset({"helicone", "httpx", "httpx2", "openai", "qdrant_client"})
+
+
+def demo(*, as_json: bool, in_view: bool = False) -> int:
+    """Run the agent, show its sessions, and return 1 if they are not what happened.
+
+    Args:
+        as_json: Print the sessions as JSON.
+        in_view: Show them in a view as well, while the agent runs and afterwards.
+    """
+    with beside(in_view, Settings) as view:
+        failed = _demo_beside(view, as_json=as_json)
+        view.wait()
+    return failed
+
+
+def _demo_beside(view: Beside, *, as_json: bool) -> int:
+    screen = terminal(sys.stderr if as_json else sys.stdout)
+    run, world = _observed(screen, view)
+    expected = json.loads((_HERE / "expected.json").read_text(encoding="utf-8"))
+    # A note would tell a user of a gap; here there is none.
+    problems = [*disagreements(expected, run.sessions, world), *run.notes]
+    if run.exit_code:
+        problems.insert(0, f"the agent failed with exit code {run.exit_code}")
+    if as_json:
+        print(json.dumps({"sessions": as_data(run.sessions), "disagreements": problems}), flush=True)
+    else:
+        draw(screen, run.sessions, notes=())
+        _conclude(screen, run, world, problems)
+    return 1 if problems else 0
+
+
+def _observed(screen: Console, view: Beside) -> tuple[Run, World]:
+    """Run the agent in its world, with a line that tells what it is doing."""
+    helicone, town = demo_helicone(), Town()
+    command = [sys.executable, str(_HERE / "witness.py"), str(_HERE / "agent.py")]
+    status = screen.status("Starting the agent; its libraries take a few seconds")
+
+    def tell(line: str) -> None:
+        screen.print(Text(visible(line), style="dim"))
+        status.update(Text(visible(line)))
+
+    with serving(helicone), serving(town), status, _reading(tell) as output:
+        run = observe(command, _environment(os.environ, helicone, town), output, helicone, view.forward)
+        listed = _read_back(helicone, run.sessions)
+    return run, World(helicone.rows, town.asked, town.leaked, listed)
+
+
+def _read_back(helicone: FakeHelicone, sessions: Sequence[Session]) -> dict[tuple[str, str], int]:
+    api = Api(Settings(api_key=helicone.key, log_endpoint=helicone.url))
+    listed = [entry for session in sessions for entry in api.sessions(session.id)]
+    return {(entry["session_id"], entry["session_name"]): entry["total_requests"] for entry in listed}
+
+
+def _conclude(screen: Console, run: Run, world: World, problems: list[str]) -> None:
+    screen.print()
+    for problem in problems:
+        screen.print(Text(f"Disagreement: {visible(problem)}", style="bold red"))
+    if not problems:
+        requests = sum(len(session.requests) for session in run.sessions)
+        gateway, log = (len(world.at(door)) for door in ("gateway", "log"))
+        screen.print(
+            f"All agree: the expected tree, its {requests} requests, the headers of the {gateway} HTTP requests that "
+            f"the gateway saw, the {log} rows that were logged, and what the vector store and the tool counted."
+        )
+
+
+def _environment(environ: Mapping[str, str], helicone: FakeHelicone, town: Town) -> dict[str, str]:
+    """Return the agent's environment: all that makes it one with Helicone Sessions."""
+    kept = {name: value for name, value in environ.items() if not _is_left_out(name)}
+    others = {point.name for point in entry_points(group="opentelemetry_instrumentor")} - _INSTRUMENTED
+    return {
+        **kept,
+        "OPENAI_BASE_URL": f"{helicone.url}/v1",
+        "OPENAI_API_KEY": helicone.key,
+        "ANTHROPIC_BASE_URL": helicone.url,
+        "ANTHROPIC_API_KEY": helicone.key,
+        "HELICONE_GATEWAY_HOSTS": f"127.0.0.1:{helicone.server_port}",
+        "HELICONE_SESSION_NAME": "Trip Planner",
+        "HELICONE_LOG": "true",
+        "HELICONE_API_KEY": helicone.key,
+        "HELICONE_LOG_ENDPOINT": helicone.url,
+        # What is said stays on this machine, and a view shows it.
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "SPAN_ONLY",
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(sorted(others)),
+        "TOWN_URL": town.url,
+        "WITNESS_URL": f"{town.url}{WITNESS_PATH}",
+    }
+
+
+def _is_left_out(name: str) -> bool:
+    return name.startswith(_LEFT_OUT) or name.lower() in _PROXIES
+
+
+@contextmanager
+def _reading(take: Callable[[str], None]) -> Iterator[int]:
+    """Yield a file descriptor to write to, and hand over each line that is not empty."""
+    reading, writing = os.pipe()
+
+    def read() -> None:
+        with os.fdopen(reading, encoding="utf-8", errors="backslashreplace") as lines:
+            for line in lines:
+                if text := line.strip():
+                    take(text)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        yield writing
+    finally:
+        os.close(writing)
+        thread.join()

@@ -1,0 +1,174 @@
+"""Compares what the demo drew with what its world saw, and both with what was expected. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias, TypedDict, TypeVar
+
+from .... import wire
+from ...fakes.rows import Row
+from ..tree import GatewayCall, Session, Step
+
+# Path -> what the step is, which requests it made, and what the gateway answered, in order.
+Steps: TypeAlias = Mapping[str, Mapping[str, object]]
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+_TURNED_AWAY: Final = 429
+_SESSION_HEADERS: Final = (wire.SESSION_ID_HEADER, wire.SESSION_NAME_HEADER, wire.SESSION_PATH_HEADER)
+# Who can tell, on the other side, that a step's request happened: the path that the town was asked for.
+_WITNESSES: Final = {
+    "upsert": "/witness/upsert",
+    "query_points": "/witness/query_points",
+    "search_trains": "/departures",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What was seen from outside of the agent.
+
+    Attributes:
+        rows: What Helicone made a row of: every request that reached the gateway, and what was logged.
+        listed: How many rows a session of this id and name has, as Helicone's API says.
+        asked: How often everything else was asked for, by path.
+        leaked: Helicone headers that arrived where no gateway is.
+    """
+
+    rows: Sequence[Row]
+    asked: Mapping[str, int]
+    leaked: Iterable[str]
+    listed: Mapping[tuple[str, str], int]
+
+    def at(self, door: str) -> list[Row]:
+        """Return the rows that came in by a door of Helicone's."""
+        return [row for row in self.rows if row.door == door]
+
+
+class Expected(TypedDict):
+    """A session as `expected.json` has it."""
+
+    name: str
+    steps: Steps
+
+
+def disagreements(expected: Sequence[Expected], sessions: Sequence[Session], world: World) -> list[str]:
+    """Return what does not agree, as sentences; nothing if all of it does."""
+    return [
+        *_tree(expected, sessions),
+        *_gateway(sessions, world.at("gateway")),
+        *_log(sessions, world.at("log")),
+        *_listed(sessions, world.listed),
+        *(f"the row {row.id} was sent {row.sends} times" for row in world.rows if row.sends > 1),
+        *_witnesses(sessions, world.asked),
+        *_attributes(sessions),
+        *(f"{name} left for a host that is no gateway" for name in sorted(world.leaked)),
+    ]
+
+
+def steps_of(session: Session) -> Steps:
+    """Return a session in the form of the expected tree."""
+    return {step.path: _step(step) for step in session.root.walk() if step.path != "/" or step.requests}
+
+
+def _step(step: Step) -> Mapping[str, object]:
+    facts: dict[str, object] = {"kind": step.kind}
+    if step.requests:
+        facts["requests"] = dict(Counter(request.kind for request in step.requests))
+    if statuses := [call.status for request in step.requests for call in request.calls]:
+        facts["gateway"] = statuses
+    return facts
+
+
+def _tree(expected: Sequence[Expected], sessions: Sequence[Session]) -> Iterator[str]:
+    if len(sessions) != len(expected):
+        yield f"{len(expected)} sessions were expected, {len(sessions)} were drawn"
+    for wanted, session in zip(expected, sessions, strict=False):
+        if wanted["name"] != session.name:
+            yield f"a session named {wanted['name']!r} was expected, one named {session.name!r} was drawn"
+        steps, found = wanted["steps"], steps_of(session)
+        for path in sorted({*steps, *found}):
+            if steps.get(path) != found.get(path):
+                yield f"{path}: expected {steps.get(path, 'nothing')}, drawn {found.get(path, 'nothing')}"
+
+
+def _gateway(sessions: Sequence[Session], rows: Sequence[Row]) -> Iterator[str]:
+    """Every request that the gateway saw is drawn, with the headers that it saw, and no other."""
+    requests = [request for session in sessions for request in session.requests]
+    seen: Counter[tuple[str, ...]] = Counter((str(row.status), row.id, *_place(row)) for row in rows)
+    drawn: Counter[tuple[str, ...]] = Counter(
+        (str(call.status), dict(call.headers).get(wire.REQUEST_ID_HEADER, ""), *_call_values(call))
+        for request in requests
+        for call in request.calls
+    )
+    yield from _difference("gateway request", seen, drawn)
+    answered = Counter(_kind(row) for row in rows if row.status != _TURNED_AWAY)
+    counted = Counter(request.kind for request in requests if request.calls)
+    yield from _difference("request by the gateway's count", answered, counted)
+
+
+def _log(sessions: Sequence[Session], rows: Sequence[Row]) -> Iterator[str]:
+    """Every request that no gateway saw has one row in Helicone's log, at the same place, and no other has one."""
+    requests = [(session, request) for session in sessions for request in session.requests if not request.calls]
+    drawn: Counter[tuple[str, ...]] = Counter(
+        (request.kind, session.id, session.name, request.path) for session, request in requests
+    )
+    seen: Counter[tuple[str, ...]] = Counter((_kind(row), *_place(row)) for row in rows)
+    yield from _difference("row of the log", seen, drawn)
+    yield from (f"the row of {row.model} at {row.session_path}: {flaw}" for row in rows for flaw in row.flaws)
+
+
+def _listed(sessions: Sequence[Session], listed: Mapping[tuple[str, str], int]) -> Iterator[str]:
+    """Whoever asks Helicone for the sessions finds each, with its calls by the gateway and its rows of the log."""
+    rows = {
+        (session.id, session.name): sum(len(request.calls) or len(request.rows) for request in session.requests)
+        for session in sessions
+    }
+    yield from _difference("row of session", listed, rows)
+
+
+def _witnesses(sessions: Sequence[Session], asked: Mapping[str, int]) -> Iterator[str]:
+    """What the vector store and the tool counted is what was drawn, and nothing happened behind our back."""
+    steps = [step for session in sessions for step in session.root.walk()]
+    drawn = Counter(step.segment for step in steps for _ in step.requests if step.segment in _WITNESSES)
+    told = Counter({segment: asked.get(path, 0) for segment, path in _WITNESSES.items()})
+    yield from _difference("operation that the store or tool counted", told, drawn)
+    if not asked.get("/weather"):
+        yield "the agent never asked a host that is no gateway, so nothing shows that such a host gets no headers"
+
+
+def _attributes(sessions: Sequence[Session]) -> Iterator[str]:
+    """The headers of a request say what the attributes of its span say."""
+    for session in sessions:
+        for request in session.requests:
+            label = (session.id, session.name, request.path)
+            for headers in map(_call_values, request.calls):
+                if headers != label:
+                    yield f"{request.path}: the span says {label}, the headers say {headers}"
+
+
+def _call_values(call: GatewayCall) -> tuple[str, ...]:
+    return _values({name.lower(): value for name, value in call.headers})
+
+
+def _values(headers: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(headers.get(name.lower(), "") for name in _SESSION_HEADERS)
+
+
+def _kind(row: Row) -> str:
+    """Return the kind that a row's request has as a span."""
+    if row.badge != "LLM" and row.door == "log":
+        return row.model.partition(":")[0]
+    return "embedding" if row.path.endswith("/embeddings") else "llm"
+
+
+def _place(row: Row) -> tuple[str, ...]:
+    return row.session_id or "", row.session_name, row.session_path
+
+
+def _difference(what: str, seen: Mapping[_Key, int], drawn: Mapping[_Key, int]) -> Iterator[str]:
+    for key in sorted({*seen, *drawn}, key=repr):
+        if seen.get(key, 0) != drawn.get(key, 0):
+            yield f"{what} {key}: seen {seen.get(key, 0)} times, drawn {drawn.get(key, 0)} times"

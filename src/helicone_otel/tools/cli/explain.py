@@ -1,0 +1,93 @@
+"""`helicone-otel explain FILE`: what each span of a file is, and which table said so."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from ...settings import Settings, SettingsError
+from ...tracking.registry import Registry
+from ..replay.files import read
+from ..replay.player import Replay
+from ..replay.reasons import Explained, Reasons
+from ..replay.spans import NotReadable
+from ..terminal import counted, visible
+from .view import NOT_FOR_US
+
+# Deeper than this a tree is wider than any terminal: the depth is told as a number then.
+_MAX_INDENT: Final = 24
+_Key = tuple[str, str]
+
+
+def draw(spans: Sequence[Explained], *, ascii_only: bool = False) -> Iterator[str]:
+    """Yield the lines of a drawing."""
+    children: defaultdict[_Key, list[Explained]] = defaultdict(list)
+    keys = {span.recorded.key for span in spans}
+    traces: defaultdict[str, list[Explained]] = defaultdict(list)
+    for span in spans:
+        if span.recorded.parent_key in keys:
+            children[span.recorded.parent_key].append(span)
+        else:
+            traces[span.recorded.trace_id].append(span)
+    for trace_id, roots in traces.items():
+        yield f"trace {trace_id}"
+        # Without recursion: a trace may be deeper than Python's stack.
+        waiting = [(span, 1) for span in reversed(roots)]
+        while waiting:
+            span, depth = waiting.pop()
+            yield from _lines(span, depth, ascii_only=ascii_only)
+            waiting += [(child, depth + 1) for child in reversed(children[span.recorded.key])]
+        yield ""
+    yield _summary(spans, len(traces))
+
+
+def _lines(span: Explained, depth: int, *, ascii_only: bool) -> Iterator[str]:
+    indent = "  " * min(depth, _MAX_INDENT) + (f"({depth}) " if depth > _MAX_INDENT else "")
+    head = [span.recorded.name or "(no name)", span.kind or "nothing to us"]
+    if span.path is not None:
+        head.append(span.path)
+    if span.request:
+        head.append("request")
+    yield indent + "  ".join(visible(part, ascii_only=ascii_only) for part in head)
+    decided = span.dialect + (f", row {span.row}" if span.row else "")
+    why = f"{decided}: {span.why}" if decided else span.why
+    yield f"{indent}    {visible(why, ascii_only=ascii_only)}"
+    written = span.recorded.bears.get("helicone.session.path")
+    if written is not None and written != span.path:
+        said = f"the file has it at {written}: a step() or a header said so"
+        yield f"{indent}    {visible(said, ascii_only=ascii_only)}"
+
+
+def _summary(spans: Sequence[Explained], traces: int) -> str:
+    known = sum(span.kind is not None for span in spans)
+    requests = counted(sum(span.request for span in spans), "request")
+    return f"{counted(len(spans), 'span')} in {counted(traces, 'trace')}: {known} with a kind, {requests}"
+
+
+def explain(file: Path, *, as_json: bool) -> int:
+    """Print what the spans of a file are; return 0, or 2 if the file or a setting cannot be used."""
+    for name in NOT_FOR_US:
+        os.environ.pop(name, None)
+    try:
+        registry = Registry(Settings.from_environment())
+        recording = read(file)
+    except SettingsError as error:
+        print(f"helicone-otel explain: {error}", file=sys.stderr)
+        return 2
+    except NotReadable as error:
+        print(f"helicone-otel explain: {file}: {error}", file=sys.stderr)
+        return 2
+    reasons = Reasons(registry.resolver.vocabulary)
+    spans = [reasons.explain(replayed) for replayed in Replay(recording, registry).run()]
+    if as_json:
+        print(json.dumps([span.as_data() for span in spans], indent=1, default=str))
+    else:
+        ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+        for line in draw(spans, ascii_only=ascii_only):
+            print(line)
+    return 0

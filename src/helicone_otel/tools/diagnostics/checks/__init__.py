@@ -1,0 +1,37 @@
+"""The checks: small functions from facts to findings, and the table that puts them in order."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..report import Check
+from . import requests, spans, startup
+from . import requests as instrumentation
+
+# Causes stand before what comes of them: the first of the worst findings is what one should see to first.
+CHECKS: Final = (
+    Check("propagators", "Start-up", startup.propagators),
+    Check("sdk", "Start-up", startup.sdk_disabled),
+    Check("settings", "Start-up", startup.settings),
+    Check("switched_off", "Start-up", startup.switched_off),
+    Check("exporters", "Start-up", startup.exporters),
+    Check("versions", "Start-up", startup.versions),
+    Check("copies", "Start-up", startup.copies),
+    Check("probe", "Start-up", startup.probe_ran),
+    Check("pieces", "Start-up", startup.pieces),
+    Check("log", "Start-up", startup.log),
+    Check("requests", "Requests", requests.calls),
+    Check("own_id", "Requests", requests.own_id),
+    Check("base_urls", "Requests", requests.base_urls),
+    Check("hosts", "Requests", requests.hosts),
+    Check("sdk_instrumentations", "Instrumentations", instrumentation.sdks),
+    Check("library_instrumentations", "Instrumentations", instrumentation.libraries),
+    Check("sampling", "Spans", spans.sampling),
+    Check("scrubbing", "Spans", spans.scrubbing),
+    Check("recorded_key", "Spans", spans.recorded_key),
+    Check("destination", "Spans", spans.destination),
+    Check("session_id", "Sessions", spans.fixed_id),
+    Check("session_name", "Sessions", spans.name),
+    Check("here", "Sessions", spans.here),
+    Check("swallowed", "Sessions", spans.swallowed),
+)

@@ -1,0 +1,172 @@
+"""Looks up what is installed. Imports none of it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import Distribution, distributions, entry_points
+from typing import Any, Final
+
+from opentelemetry import trace
+from opentelemetry.instrumentation.dependencies import get_dist_dependency_conflicts
+from opentelemetry.propagators.textmap import TextMapPropagator
+from opentelemetry.sdk.trace import TracerProvider
+from packaging.requirements import InvalidRequirement, Requirement
+
+from ... import failures, wire
+from ...install.configure import INSTALLATION, sdk_provider
+from ...otel.processor import HeliconeSpanProcessor
+from ...tracking.registry import REGISTRY
+from .facts import Installed, Instrumentation, Package, Process, normalised
+from .libraries import SERVING_MODULES
+
+INSTRUMENTORS: Final = "opentelemetry_instrumentor"
+PROPAGATORS: Final = "opentelemetry_propagator"
+SAMPLERS: Final = "opentelemetry_traces_sampler"
+EXPORTERS: Final = {signal: f"opentelemetry_{signal.lower()}_exporter" for signal in ("TRACES", "METRICS", "LOGS")}
+_GROUPS: Final = (PROPAGATORS, SAMPLERS, *EXPORTERS.values())
+# Whose requirements are looked at: ours, and those of the packages that pin each other.
+_PINNING: Final = ("helicone-otel", "opentelemetry-", "openinference-", "traceloop-sdk")
+
+
+def look() -> Installed:
+    """Return what is installed for this interpreter."""
+    found: dict[str, list[Distribution]] = {}
+    for distribution in distributions():
+        if name := name_of(distribution):
+            found.setdefault(name, []).append(distribution)
+    # Of several copies, Python imports the first on the path.
+    versions = {name: copies[0].version for name, copies in found.items()}
+    packages = {name: package_of(copies[0], versions, _count(copies)) for name, copies in found.items()}
+    instrumentations = (
+        _instrumentation(point.name, point.dist)
+        for point in entry_points(group=INSTRUMENTORS)
+        if point.dist is not None and name_of(point.dist)
+    )
+    names = {group: frozenset(entry_points(group=group).names) for group in _GROUPS}
+    return Installed(packages, tuple(instrumentations), names)
+
+
+def name_of(distribution: Distribution) -> str:
+    """Return a distribution's normalised name; empty if it has none, as what a broken installation left behind."""
+    return normalised(distribution.metadata["Name"] or "")
+
+
+def package_of(distribution: Distribution, versions: Mapping[str, str] | None = None, copies: int = 1) -> Package:
+    """Return what a distribution says of itself.
+
+    Args:
+        distribution: The one that Python imports.
+        versions: What is installed, to find requirements that are not met; they are not looked for if not given.
+        copies: How many versions of it are on the path.
+    """
+    name = name_of(distribution)
+    requirements = list(_requirements(distribution.requires or ()))
+    unmet: tuple[str, ...] = ()
+    if versions is not None and name.startswith(_PINNING):
+        unmet = tuple(text for each in requirements if (text := _shortfall(each, versions)))
+    requires = {normalised(each.name): str(each.specifier) for each in requirements}
+    return Package(name, distribution.version, requires, unmet, copies)
+
+
+def _count(copies: Iterable[Distribution]) -> int:
+    return len({copy.version for copy in copies})
+
+
+def _requirements(lines: Iterable[str]) -> Iterable[Requirement]:
+    for line in lines:
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement:  # old metadata; pip took it
+            continue
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield requirement
+
+
+def _shortfall(requirement: Requirement, versions: Mapping[str, str]) -> str:
+    version = versions.get(normalised(requirement.name))
+    if version is not None and requirement.specifier.contains(version, prereleases=True):
+        return ""
+    return f"{requirement.name}{requirement.specifier} (found {version or 'none'})"
+
+
+def _instrumentation(name: str, distribution: Distribution) -> Instrumentation:
+    conflict: Any = get_dist_dependency_conflicts(distribution)
+    found = conflict and (conflict.found or getattr(conflict, "found_any", None))
+    # With nothing found, the library is not installed, and its instrumentation idles: no conflict.
+    text = f"needs {conflict.required or ', '.join(conflict.required_any)}, found {found}" if found else ""
+    return Instrumentation(name, name_of(distribution), text)
+
+
+def look_inside() -> Process:
+    """Return what this process is like."""
+    # Not imported above: see the package's docstring.
+    from opentelemetry.propagate import get_global_textmap  # noqa: PLC0415
+
+    provider = trace.get_tracer_provider()
+    provider = sdk_provider(provider) or provider
+    processors = list(_processors(getattr(provider, "_active_span_processor", None)))
+    location = REGISTRY.locate()
+    return Process(
+        provider=_name_of(provider),
+        # With `OTEL_SDK_DISABLED=true` the SDK's provider hands out tracers that do nothing.
+        records=isinstance(provider, TracerProvider) and not getattr(provider, "_disabled", False),
+        labels=INSTALLATION.attends(provider) or any(isinstance(each, HeliconeSpanProcessor) for each in processors),
+        injects=_injects(get_global_textmap()),
+        installed=INSTALLATION.installed and REGISTRY.active,
+        exporters=tuple(_name_of(exporter) for each in processors if (exporter := _exporter_of(each)) is not None),
+        sampler=_described(getattr(provider, "sampler", None)),
+        active=tuple(_active_instrumentations()),
+        scrubs=_logfire_scrubs(),
+        serves=next((name.partition(".")[0] for name in SERVING_MODULES if name in sys.modules), ""),
+        swallowed=failures.swallowed(),
+        session=location.session.wire_id if location else "",
+        path=str(location.path) if location else "",
+    )
+
+
+def _injects(textmap: TextMapPropagator) -> bool:
+    with contextlib.suppress(Exception):  # the app's own may not know its fields
+        return wire.SESSION_ID_HEADER in textmap.fields
+    return False
+
+
+def _processors(processor: Any) -> Iterator[Any]:
+    if processor is None:
+        return
+    yield processor
+    # One that holds several; and vendors' wrappers around one.
+    held = getattr(processor, "_span_processors", None) or (getattr(processor, "processor", None),)
+    for each in held:
+        yield from _processors(each)
+
+
+def _exporter_of(processor: Any) -> Any:
+    batch = getattr(processor, "_batch_processor", None)
+    return getattr(processor, "span_exporter", None) or getattr(batch, "_exporter", None)
+
+
+def _described(sampler: Any) -> str:
+    return str(sampler.get_description()) if sampler is not None else ""
+
+
+def _active_instrumentations() -> Iterator[str]:
+    for point in entry_points(group=INSTRUMENTORS):
+        # One that is active has been imported; importing the others would change the app.
+        module = sys.modules.get(point.module)
+        instance = getattr(getattr(module, point.attr, None), "_instance", None)
+        if getattr(instance, "is_instrumented_by_opentelemetry", False):
+            yield point.name
+
+
+def _logfire_scrubs() -> bool:
+    logfire = sys.modules.get("logfire")
+    if logfire is None:
+        return False
+    config = getattr(getattr(logfire, "DEFAULT_LOGFIRE_INSTANCE", None), "config", None)
+    return bool(getattr(config, "_initialized", False)) and getattr(config, "scrubbing", None) is not False
+
+
+def _name_of(thing: object) -> str:
+    return f"{type(thing).__module__}.{type(thing).__qualname__}"

@@ -1,0 +1,175 @@
+"""The probe: runs in a process of its own that was started as `opentelemetry-instrument` starts an app.
+
+    python -m helicone_otel.tools.diagnostics.probe URL RESULT
+
+`URL` is a stand-in for Helicone's gateway on loopback, which notes what arrives; what this process
+is like inside, and what its spans recorded, goes to the file `RESULT`. No span and no row leaves the process:
+what would be exported is kept here, and the process ends without a goodbye to its exporters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from importlib.metadata import PackageNotFoundError, distribution, entry_points
+from pathlib import Path
+from typing import Any, Final
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+
+from ... import wire
+from ...install.configure import INSTALLATION
+from .facts import Package
+from .gather import INSTRUMENTORS, look_inside, name_of, package_of
+from .libraries import SDKS, Sdk
+
+KEY: Final = "sk-doctor"
+_MODEL: Final = "doctor"
+_MESSAGES: Final[Any] = [{"role": "user", "content": "Would my headers leave?"}]
+_PATH: Final = "/v1/chat/completions"
+_BODY: Final[Any] = {"model": _MODEL, "messages": _MESSAGES}
+_TIMEOUT: Final = 5.0
+
+Caller = Callable[[str, Mapping[str, str]], None]
+
+
+def _openai(url: str, headers: Mapping[str, str]) -> None:
+    from openai import OpenAI  # noqa: PLC0415
+
+    with OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0, timeout=_TIMEOUT) as client:
+        client.chat.completions.create(model=_MODEL, messages=_MESSAGES, extra_headers=headers)
+
+
+def _anthropic(url: str, headers: Mapping[str, str]) -> None:
+    from anthropic import Anthropic  # noqa: PLC0415
+
+    with Anthropic(base_url=url, api_key=KEY, max_retries=0, timeout=_TIMEOUT) as client:
+        client.messages.create(model=_MODEL, max_tokens=16, messages=_MESSAGES, extra_headers=headers)
+
+
+def _httpx(url: str, headers: Mapping[str, str]) -> None:
+    import httpx  # noqa: PLC0415
+
+    httpx.post(url + _PATH, json=_BODY, headers=headers, timeout=_TIMEOUT)
+
+
+def _httpx2(url: str, headers: Mapping[str, str]) -> None:
+    import httpx2  # noqa: PLC0415
+
+    httpx2.post(url + _PATH, json=_BODY, headers=headers, timeout=_TIMEOUT)
+
+
+def _requests(url: str, headers: Mapping[str, str]) -> None:
+    import requests  # noqa: PLC0415
+
+    requests.post(url + _PATH, json=_BODY, headers=headers, timeout=_TIMEOUT)
+
+
+def _aiohttp(url: str, headers: Mapping[str, str]) -> None:
+    import aiohttp  # noqa: PLC0415
+
+    async def post() -> None:
+        timeout = aiohttp.ClientTimeout(_TIMEOUT)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as client,
+            client.post(url + _PATH, json=_BODY, headers=headers),
+        ):
+            pass
+
+    asyncio.run(post())
+
+
+# By distribution; an SDK that is not listed is stood in for by its client.
+SDK_CALLERS: Final[Mapping[str, Caller]] = {"openai": _openai, "anthropic": _anthropic}
+CLIENT_CALLERS: Final[Mapping[str, Caller]] = {
+    "httpx": _httpx,
+    "httpx2": _httpx2,
+    "requests": _requests,
+    "aiohttp": _aiohttp,
+}
+
+
+# Tells the stand-in which call a request belongs to: `<sdk>/plain` or `<sdk>/own`.
+CALL_HEADER: Final = "X-Helicone-Otel-Doctor"
+OWN_ID: Final = "an-id-of-the-callers-own"
+_SECRET: Final = "helicone-otel-doctor-looks-for-this"  # noqa: S105  # it is none
+_AUTH: Final = "Helicone-Auth"
+
+
+def main(url: str, result: str) -> None:
+    """Make the calls, and write down what was seen inside."""
+    spans: list[ReadableSpan] = []
+    for stock in (BatchSpanProcessor, SimpleSpanProcessor):
+        stock.on_end = lambda _, span: spans.append(span)  # type: ignore[method-assign]  # see the module's docstring
+    INSTALLATION.log(None)
+    calls = [_call(sdk, package, url) for sdk in SDKS if (package := _package(sdk)) is not None]
+    seen = {
+        "process": dataclasses.asdict(look_inside()),
+        "calls": calls,
+        "recorded": sorted(set(_recorded(spans))),
+    }
+    Path(result).write_text(json.dumps(seen))
+
+
+def _package(sdk: Sdk) -> Package | None:
+    try:
+        found = distribution(sdk.library.distribution)
+    except PackageNotFoundError:
+        return None
+    return package_of(found) if name_of(found) else None
+
+
+def _call(sdk: Sdk, package: Package, url: str) -> dict[str, str | bool]:
+    """Call twice, without and with an id of the caller's own; say how, and what went wrong."""
+    name = sdk.library.distribution
+    via = next((client for client in sdk.transports if client in package.requires), sdk.transports[-1])
+    by_sdk = SDK_CALLERS.get(name)
+    plain = {CALL_HEADER: f"{name}/plain", _AUTH: f"Bearer {_SECRET}"}
+    own = {CALL_HEADER: f"{name}/own", wire.SESSION_ID_HEADER: OWN_ID}
+    with contextlib.nullcontext() if by_sdk else _stand_in(sdk):
+        call = by_sdk or CLIENT_CALLERS[via]
+        error = _tried(call, url, plain) or _tried(call, url, own)
+    return {"sdk": name, "via": via, "bare": by_sdk is None, "error": error}
+
+
+def _tried(call: Caller, url: str, headers: dict[str, str]) -> str:
+    try:
+        call(url, headers)
+    except Exception as error:  # noqa: BLE001  # a person is to read it
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _stand_in(sdk: Sdk) -> AbstractContextManager[object]:
+    """Return a span like that which an SDK's instrumentation would make around its request, if one is active."""
+    active = set(look_inside().active)
+    made_by = {point.name: name_of(point.dist) for point in entry_points(group=INSTRUMENTORS) if point.dist}
+    if {made_by[name] for name in active & made_by.keys()}.isdisjoint(sdk.library.instrumentations):
+        return contextlib.nullcontext()
+    tracer = trace.get_tracer("opentelemetry.util.genai")
+    return tracer.start_as_current_span(
+        "chat", kind=trace.SpanKind.CLIENT, attributes={"gen_ai.operation.name": "chat"}
+    )
+
+
+def _recorded(spans: list[ReadableSpan]) -> Iterator[str]:
+    for span in spans:
+        scope = span.instrumentation_scope.name if span.instrumentation_scope else ""
+        for name, value in (span.attributes or {}).items():
+            if _SECRET in str(value):
+                yield f"{name} ({scope})"
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
+    sys.stderr.flush()
+    # Exporters flush when a process ends in the usual way; this one has nothing to say to them.
+    os._exit(0)

@@ -1,0 +1,122 @@
+"""The log API of Helicone's other server, jawn: `POST /v1/trace/custom/log` and its siblings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from .headers import HeadersError, from_http, from_meta, said
+from .log_api import UNDEFINED, UncaughtError, is_number, is_object, member, parsed, row_of
+from .requests import Outcome, Reply, Request, in_json
+
+PATHS: Final = ("/v1/trace/custom/log", "/v1/trace/custom/v1/log")
+TYPED_PATH: Final = "/v1/trace/custom/log/typed"
+# Helicone's path for whatever its gateway did not see.
+UNKNOWN_PATH: Final = "async-unknown-path"
+# A number below this counts seconds, one above milliseconds.
+_YEAR_2100: Final = 4_102_444_800
+
+
+def log(request: Request, organization: str) -> Outcome:
+    """Answer a log, which nobody checks: what cannot be read is an error without a word."""
+    try:
+        return _logged(request, parsed(request.body), organization)
+    except (UncaughtError, HeadersError, ValueError, OverflowError):
+        return Outcome(Reply(500))
+
+
+def log_typed(request: Request, organization: str) -> Outcome:
+    """Answer a log whose fields are checked."""
+    body = parsed(request.body)
+    errors = [{"field": field, "message": message} for field, message in _faults(body)]
+    if errors:
+        return Outcome(in_json(400, {"isValid": False, "errors": errors}))
+    return log(request, organization)
+
+
+def _logged(request: Request, body: Any, organization: str) -> Outcome:
+    asked, answered = member(body, "providerRequest"), member(body, "providerResponse")
+    if not isinstance(asked, Mapping) or not isinstance(answered, Mapping):
+        raise UncaughtError("providerRequest or providerResponse is no object")
+    headers = from_meta(asked.get("meta", {})) | from_http(request.headers)
+    timing = body.get("timing")
+    started, ended = _times(timing)
+    provider = body.get("provider")
+    first_token = member(timing, "timeToFirstToken") if timing else None
+    row = row_of(
+        body,
+        said(headers),
+        provider=provider if isinstance(provider, str) and provider else "OPENAI",
+        path=UNKNOWN_PATH,
+        started=started,
+        ended=ended,
+        organization=organization,
+        time_to_first_token=first_token if is_number(first_token) else None,
+    )
+    return Outcome(Reply(200), (row,))
+
+
+def _times(timing: Any) -> tuple[int, int]:
+    if not timing:
+        now = time.time_ns() // 1_000_000
+        return now, now
+    return _moment(member(timing, "startTime")), _moment(member(timing, "endTime"))
+
+
+def _moment(value: Any) -> int:
+    """Return milliseconds; raise `ValueError` for what is no date."""
+    if isinstance(value, str):
+        if value.isascii() and value.isdigit():
+            return int(value) * 1000 if int(value) < _YEAR_2100 else int(value)
+        moment = datetime.fromisoformat(value)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    seconds, milliseconds = member(value, "seconds"), member(value, "milliseconds")
+    if not is_number(seconds) or not is_number(milliseconds):
+        raise ValueError("no date can be made of it")
+    return int(seconds * 1000 + milliseconds)
+
+
+def _faults(body: Any) -> Iterator[tuple[str, str]]:
+    body = body if isinstance(body, dict) else {}
+    asked, answered, timing = (body.get(name) for name in ("providerRequest", "providerResponse", "timing"))
+    if not asked:
+        yield "providerRequest", "is missing"
+    else:
+        yield from _faults_in_request(asked)
+    if not answered:
+        yield "providerResponse", "is missing"
+    else:
+        yield from _faults_in_response(answered)
+    if timing:
+        yield from ((f"timing.{end}", "is missing") for end in ("startTime", "endTime") if _of(timing, end) is None)
+        first_token = member(timing, "timeToFirstToken")
+        if first_token is not UNDEFINED and not is_number(first_token):
+            yield "timing.timeToFirstToken", "is no number"
+
+
+def _faults_in_request(asked: Any) -> Iterator[tuple[str, str]]:
+    if not isinstance(_of(asked, "url"), str) or not asked["url"]:
+        yield "providerRequest.url", "is no string, or empty"
+    for name in ("json", "meta"):
+        if not _is_there(_of(asked, name)):
+            yield f"providerRequest.{name}", "is no object"
+
+
+def _faults_in_response(answered: Any) -> Iterator[tuple[str, str]]:
+    if not is_number(_of(answered, "status")):
+        yield "providerResponse.status", "is no number"
+    if _of(answered, "json") in (None, "", 0, False) and not _of(answered, "textBody"):
+        yield "providerResponse", "needs json or textBody"
+    if not _is_there(_of(answered, "headers")):
+        yield "providerResponse.headers", "is no object"
+
+
+def _of(value: Any, name: str) -> Any:
+    found = member(value, name)
+    return None if found is UNDEFINED else found
+
+
+def _is_there(value: Any) -> bool:
+    return value is not None and is_object(value)

@@ -1,0 +1,89 @@
+"""The door over gRPC. https://opentelemetry.io/docs/specs/otlp/#otlpgrpc."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any, Final
+
+import grpc  # type: ignore[import-untyped]  # ships no types
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
+    TraceServiceServicer,
+    add_TraceServiceServicer_to_server,
+)
+
+from ..replay.otlp import of_request
+from .database import BusyError, StoreError
+from .intake import Intake
+
+_THREADS: Final = 4
+_MAX_CALLS: Final = 64
+# The Collector takes 4 MiB.
+_MAX_MESSAGE: Final = 16 * 1024 * 1024
+_SECONDS: Final = 30.0
+
+
+class PortError(OSError):
+    """The port is taken."""
+
+
+class GrpcDoor:
+    """Listens for OTLP/gRPC.
+
+    Args:
+        intake: Keeps what arrives.
+        host: The address.
+        port: 0: a free one.
+
+    Raises:
+        PortError: Somebody else listens there.
+    """
+
+    def __init__(self, intake: Intake, host: str, port: int) -> None:
+        self._server = grpc.server(
+            ThreadPoolExecutor(_THREADS, "view-grpc"),
+            maximum_concurrent_rpcs=_MAX_CALLS,
+            options=[("grpc.max_receive_message_length", _MAX_MESSAGE), ("grpc.so_reuseport", 0)],
+        )
+        add_TraceServiceServicer_to_server(_Traces(intake), self._server)  # type: ignore[no-untyped-call]
+        shown = f"[{host}]" if ":" in host else host
+        try:
+            self.port: int = self._server.add_insecure_port(f"{shown}:{port}")
+        except RuntimeError as error:
+            raise PortError(str(port)) from error
+        if not self.port:
+            raise PortError(str(port))
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._server.start()
+
+    def stop(self, seconds: float) -> None:
+        """End: what is being taken has so long."""
+        self._server.stop(seconds).wait(seconds + 1)
+
+
+class _Traces(TraceServiceServicer):
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+
+    def Export(self, request: ExportTraceServiceRequest, context: Any) -> ExportTraceServiceResponse:  # noqa: N802  # as the service calls it
+        batch = of_request(request)
+        try:
+            kept: Future[None] = self._intake.spans(batch)
+            kept.result(_SECONDS)
+        except BusyError:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "busy; try again")
+        except StoreError as error:
+            context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+        except FutureTimeoutError:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "it took too long; try again")
+        answer = ExportTraceServiceResponse()
+        if batch.refused:
+            answer.partial_success.rejected_spans = batch.refused
+            answer.partial_success.error_message = "spans without a valid trace id and span id"
+        return answer

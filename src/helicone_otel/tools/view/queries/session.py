@@ -1,0 +1,104 @@
+"""One session: its tree by path, its requests on their lanes, and how long things take at each path."""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from ...redaction import shown
+from .numbers import colour_of, milliseconds, percentile
+from .sessions import find_session, session_data
+from .tree import Request, steps_of, tree
+
+_MAX_SAME_NAME: Final = 100
+_MAX_VALUES: Final = 200
+_REQUESTS: Final = """
+SELECT id, path, kind, name, model, start, "end", ttft, input_tokens, output_tokens, error
+FROM requests WHERE session = ? ORDER BY start, "end", id
+"""
+
+
+def session(connection: sqlite3.Connection, id_: str, name: str | None) -> dict[str, Any] | None:
+    """Return a session with its tree, requests and distribution; `None` if there is no such session."""
+    row = find_session(connection, id_, name)
+    if row is None:
+        return None
+    requests = [Request(*values) for values in connection.execute(_REQUESTS, (row[0],))]
+    data = session_data(row)
+    return {
+        "session": data,
+        "same_name": _same_name(connection, data["name"]),
+        "tree": list(tree(requests, steps_of(connection, row[0]))),
+        "requests": [_data(request, lane) for request, lane in zip(requests, _lanes(requests), strict=True)],
+        "durations": _durations(requests, data["duration_ms"]),
+    }
+
+
+def _same_name(connection: sqlite3.Connection, name: str) -> list[dict[str, Any]]:
+    rows = connection.execute(
+        "SELECT session_id, name, start, requests, errors FROM sessions WHERE name = ? ORDER BY last DESC LIMIT ?",
+        (name, _MAX_SAME_NAME),
+    )
+    keys = ("id", "name", "start_ms", "requests", "errors")
+    return [dict(zip(keys, (row[0], row[1], milliseconds(row[2]), row[3], row[4]), strict=True)) for row in rows]
+
+
+def _data(request: Request, lane: int) -> dict[str, Any]:
+    return {
+        "id": request.id,
+        "path": request.path,
+        "kind": request.kind,
+        "name": request.name,
+        "model": request.model,
+        "start_ms": milliseconds(request.start),
+        "end_ms": milliseconds(request.end),
+        "duration_ms": milliseconds(request.end - request.start),
+        "ttft_ms": milliseconds(request.ttft) if request.ttft is not None else None,
+        "input_tokens": request.input_tokens,
+        "output_tokens": request.output_tokens,
+        "error": shown(request.error),
+        "lane": lane,
+    }
+
+
+def _lanes(requests: Iterable[Request]) -> Iterator[int]:
+    """Yield for each request, in the order of their starts, the first lane that is free by then."""
+    free: list[int] = []
+    busy: list[tuple[int, int]] = []
+    for request in requests:
+        while busy and busy[0][0] <= request.start:
+            heapq.heappush(free, heapq.heappop(busy)[1])
+        lane = heapq.heappop(free) if free else len(busy)
+        heapq.heappush(busy, (request.end, lane))
+        yield lane
+
+
+def _durations(requests: Iterable[Request], whole: float) -> list[dict[str, Any]]:
+    by_path: defaultdict[str, list[float]] = defaultdict(list)
+    errors: Counter[str] = Counter()
+    for request in requests:
+        by_path[request.path].append(milliseconds(request.end - request.start))
+        errors[request.path] += request.error is not None
+    rows = [_distribution(path, sorted(values), errors[path], whole) for path, values in by_path.items()]
+    return sorted(rows, key=lambda row: -row["total"])
+
+
+def _distribution(path: str, values: list[float], errors: int, whole: float) -> dict[str, Any]:
+    total = sum(values)
+    step = max(1.0, len(values) / _MAX_VALUES)
+    return {
+        "path": path,
+        "colour": colour_of(path),
+        "count": len(values),
+        "errors": errors,
+        "min": values[0],
+        **{f"p{round(share * 100)}": percentile(values, share) for share in (0.25, 0.5, 0.75, 0.95)},
+        "max": values[-1],
+        "mean": round(total / len(values), 3),
+        "total": round(total, 3),
+        "share": round(total / whole, 4) if whole else 0.0,
+        "values": [values[int(place * step)] for place in range(min(len(values), _MAX_VALUES))],
+    }

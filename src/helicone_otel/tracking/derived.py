@@ -1,0 +1,116 @@
+"""Whose session, as far as no code opened one: ids and names from spans, settings and traces."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry import trace
+
+from .. import wire
+from ..caches import Recent
+from ..sessions.model import Belongings, Session, SessionPath
+from ..settings import Settings, named_attributes
+from ..spans.schema import first_text
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+_MAX_SESSIONS: Final = 1024
+SET_BY_HAND: Final = (wire.SESSION_ID, wire.SESSION_PATH, wire.SESSION_NAME)
+# What the SDK calls a service that nobody named; it would put strangers' sessions in one list.
+# https://opentelemetry.io/docs/specs/semconv/resource/#service
+_UNNAMED: Final = "unknown_service"
+
+
+class Sessions:
+    """Makes sessions out of what spans and settings say.
+
+    A session's name never changes while it is remembered: Helicone would list it twice. One without a
+    name that no span has asked for yet is not remembered, because a span may know its name.
+    """
+
+    def __init__(self, settings: Settings, id_attributes: tuple[str, ...], user_attributes: tuple[str, ...]) -> None:
+        self._settings = settings
+        self._ids = id_attributes
+        self._users = user_attributes
+        self._properties = tuple(named_attributes(settings.property_attributes))
+        self.path = SessionPath(settings.session_path)
+        self._known: Recent[tuple[str, str | None], Session] = Recent(_MAX_SESSIONS)
+
+    def id_on(self, attributes: Mapping[str, object]) -> str | None:
+        """Return the conversation's id that a span carries, the configured names first."""
+        return first_text(attributes, self._ids)
+
+    def belongings_on(self, attributes: Mapping[str, object]) -> Belongings | None:
+        """Return the user and the properties that a span names, the configured names first."""
+        user_id = first_text(attributes, self._users)
+        properties = {name: text for name, key in self._properties if (text := first_text(attributes, (key,)))}
+        if user_id is None and not properties:
+            return None
+        return Belongings(wire.valid_text(user_id) if user_id else None, properties)
+
+    def chosen(self, session_id: str, span: ReadableSpan | None, name: str | None = None) -> Session:
+        """Return the session with an id that a person or a framework chose."""
+        session_id = wire.valid_text(session_id)
+        key = (session_id, name)
+        session = self._known.get(key)
+        if session is None:
+            session = Session(session_id, name or self.name_for(span), self.path)
+            if session.wire_name or span is not None:
+                self._known.put(key, session)
+        return session
+
+    def of_process(self, span: ReadableSpan | None) -> Session | None:
+        """Return the one session of the whole process, if the settings name it."""
+        if not self._settings.session_id:
+            return None
+        key = (self._settings.session_id, None)
+        session = self._known.get(key)
+        if session is None:
+            session = Session(self._settings.session_id, self.name_for(span), self.path)
+            if session.wire_name or span is not None:
+                self._known.put(key, session)
+        return session
+
+    def made_up(self, trace_id: int, span: ReadableSpan | None) -> Session | None:
+        """Return the session of a trace in which nobody has chosen one, unless that is switched off."""
+        if self._settings.session_fallback == "none":
+            return None
+        trace_uuid = str(uuid.UUID(int=trace_id))
+        return Session(trace_uuid, self.name_for(span), self.path, provisional=True)
+
+    def named(self, session: Session, span: ReadableSpan | None) -> Session:
+        """Return a session opened in code, with the settings' name if it has none."""
+        if session.wire_name:
+            return session
+        name = self.name_for(span)
+        return replace(session, name=name) if name else session
+
+    def name_for(self, span: ReadableSpan | None) -> str | None:
+        """Return the name that configured attributes, settings or the resource give, or `None`.
+
+        Headers may leave before there is any span; then the resource is that of the provider that most
+        spans come from.
+        """
+        attributes = (span.attributes or {}) if span else {}
+        resource = getattr(getattr(span or trace.get_tracer_provider(), "resource", None), "attributes", {})
+        service = first_text(resource, ("service.namespace", "service.name"))
+        return (
+            first_text(attributes, self._settings.session_name_attributes)
+            or self._settings.session_name
+            or (service if service and not service.startswith(_UNNAMED) else None)
+        )
+
+
+def is_ours(key: str, value: object, written: Mapping[str, str] | None, limit: int | None) -> bool:
+    """Tell whether an attribute is as we wrote it, or as the SDK's limit of values has cut it."""
+    ours = written.get(key) if written else None
+    return ours is not None and (value == ours or (limit is not None and value == ours[:limit]))
+
+
+def by_hand(facts: Mapping[str, object]) -> dict[str, str]:
+    """Return the session attributes among those that the user set on a span."""
+    return {key: text for key in SET_BY_HAND if key in facts and (text := first_text(facts, (key,)))}

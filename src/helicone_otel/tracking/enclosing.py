@@ -1,0 +1,165 @@
+"""Records of what other SDKs opened: they enclose what starts inside, as places that code opened do.
+
+A scope in the Context holds against whatever was opened before it; its path goes on, because it says
+whose the work is and not what it does. A run of a framework only replaces an id that was made up: a
+sub-agent with a conversation of its own stays in its caller's session.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from opentelemetry.sdk.trace import ReadableSpan
+
+from ..caches import Recent
+from ..failures import swallow
+from ..sessions.foreign import Said
+from ..sessions.model import Belongings, Session
+from ..spans.reader import Vocabulary
+from .derived import Sessions
+from .records import Lineage, Record
+
+_MAX_OUTERMOST: Final = 1024
+# A worker may open a scope for each conversation, in one span that lives as long as it does.
+_MAX_WITHIN: Final = 64
+
+
+class Around:
+    """Makes the records of scopes and runs, one for all that starts in them.
+
+    Args:
+        sessions: Knows sessions by their ids.
+        find_stand: Finds where a record stands.
+    """
+
+    def __init__(self, sessions: Sessions, find_stand: Callable[[Record], None]) -> None:
+        self._sessions = sessions
+        self._find_stand = find_stand
+        self._outermost: Recent[Said, Record] = Recent(_MAX_OUTERMOST)
+
+    def innermost(
+        self, encloses: Record | None, said: Said | None, run: Said | None, trace_id: int, span: ReadableSpan | None
+    ) -> Record | None:
+        """Return the record of what encloses a span that starts, or headers that leave.
+
+        Args:
+            encloses: The record of what does so as far as spans and our own places tell.
+            said: What the Context says.
+            run: What the run of a framework says.
+            trace_id: Of the trace in which that is.
+            span: The span that starts, if one does.
+        """
+        if said is not None:
+            encloses = self.scope(encloses, said, trace_id, span)
+        if run is None or (encloses is not None and encloses.stand is not None and encloses.stand.chosen):
+            return encloses
+        return self._run(encloses, run, trace_id, span)
+
+    def scope(self, encloses: Record | None, said: Said, trace_id: int, span: ReadableSpan | None) -> Record:
+        """Return the record of the scope that a Context tells of, or what encloses it if that is as new."""
+        known = self._outermost.get(said) if encloses is None else (encloses.around or {}).get(said)
+        if known is None:
+            known = self._opened(encloses, said, trace_id, span)
+            self._remember(encloses, said, known, span)
+        elif known.stand is None:
+            self._find_stand(known)
+        return known
+
+    def _opened(self, encloses: Record | None, said: Said, trace_id: int, span: ReadableSpan | None) -> Record:
+        before = [above.heard for above in encloses.line() if above.heard is not None] if encloses is not None else []
+        session_id = said.session_id if all(said.session_id != older.session_id for older in before) else None
+        user_id = said.user_id if all(said.user_id != older.user_id for older in before) else None
+        if encloses is not None and not session_id and not user_id:
+            return encloses
+        # A session is the same for all traces in it; a user alone belongs to whatever trace begins there.
+        record = _record(encloses, said, 0 if session_id else trace_id)
+        record.rooted = record.rooted or session_id is not None
+        record.belongings = Belongings(user_id, {}) if user_id else None
+        self._find_stand(record)
+        # In a session that has this id already it keeps its name.
+        if session_id and (record.stand is None or record.stand.session.id != session_id):
+            record.own, record.opened = self._session(said, span), True
+            self._find_stand(record)
+        return record
+
+    def _run(self, encloses: Record | None, run: Said, trace_id: int, span: ReadableSpan | None) -> Record:
+        known = (encloses.around or {}).get(run) if encloses is not None else None
+        if known is None:
+            if encloses is not None and any(above.heard == run for above in encloses.line()):
+                return encloses
+            known = _record(encloses, run, trace_id)
+            known.own = self._session(run, span)
+            # Where nothing is around it, there is nothing that it could tear apart.
+            known.opened = encloses is None and span is None
+            if encloses is not None:
+                self._remember(encloses, run, known, span)
+        if known.stand is None:  # nothing had been recognised in its trace
+            self._find_stand(known)
+        return known
+
+    def _session(self, said: Said, span: ReadableSpan | None) -> Session:
+        session = self._sessions.chosen(said.session_id or "", span)
+        return Belongings(said.user_id, {}).added_to(session)
+
+    def _remember(self, encloses: Record | None, said: Said, record: Record, span: ReadableSpan | None) -> None:
+        stand = record.stand
+        if span is None and stand is not None and not stand.session.wire_name:
+            return  # a span may know its name
+        if encloses is None:
+            if record.rooted:
+                self._outermost.put(said, record)
+            return
+        if encloses.around is None or len(encloses.around) >= _MAX_WITHIN:
+            encloses.around = {}
+        encloses.around[said] = record
+
+
+def _record(encloses: Record | None, said: Said, trace_id: int) -> Record:
+    place = encloses.place if encloses is not None else None
+    record = Record(None, encloses, None, place, encloses.trace_id if encloses is not None else trace_id)
+    record.heard, record.others, record.size = said, True, 0
+    record.rooted = encloses is not None
+    return record
+
+
+_SEPARATOR: Final = ":"
+
+
+class Bridges:
+    """Finds the span inside which something is going on, where the Context does not know."""
+
+    def __init__(self, vocabulary: Vocabulary, lineage: Lineage) -> None:
+        self._vocabulary = vocabulary
+        self._lineage = lineage
+
+    def innermost(self, record: Record | None) -> Record | None:
+        """Return the record of the span of a framework that is current to it, if the Context's is around that.
+
+        Args:
+            record: The record of the Context's current span, if it is remembered.
+
+        Returns:
+            Else what was given.
+        """
+        for place in self._vocabulary.bridges:
+            found = self._ask(place)
+            if found is not None and (record is None or any(above is record for above in found.line())):
+                return found
+        return record
+
+    def _ask(self, place: str) -> Record | None:
+        module, _, function = place.partition(_SEPARATOR)
+        ask = getattr(sys.modules.get(module), function, None)
+        if ask is None:
+            return None
+        try:
+            span = ask()
+        except Exception as error:  # noqa: BLE001  # theirs to fail, ours to go on without
+            swallow(place, error)
+            return None
+        # A run that is over encloses nothing.
+        if not isinstance(span, ReadableSpan) or span.end_time is not None:
+            return None
+        return self._lineage.record_at(span)  # type: ignore[arg-type]  # the SDK's spans are both

@@ -1,0 +1,227 @@
+"""Where a span stands: session, path and label in one immutable node.
+
+Nodes form a tree, and spans that stand alike share one: the second `web_search` below the same step
+of the same session costs a look-up. A node never changes; a span that shows itself late moves to
+another one, and what is below it follows when it is asked.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple
+
+from .. import wire
+from ..caches import Recent
+from ..sessions.model import Session
+from ..spans.reader import Scope
+from ..spans.schema import CALL_KINDS, Reading
+from ..wire import bounded
+
+_MAX_CHILDREN: Final = 256
+_MAX_NODES: Final = 4096
+
+
+class Look(NamedTuple):
+    """What distinguishes spans that stand below the same node."""
+
+    kind: str | None = None
+    segments: tuple[str, ...] = ()
+    gen_ai: bool = False
+    """OpenTelemetry's GenAI conventions describe the span, so it may name a conversation."""
+    entrance: str = ""
+    """The path of the route or task by which work came in here."""
+    grouped_by: str = ""
+    """The attribute by which the backend of whoever made the span groups."""
+
+
+class Alike(NamedTuple):
+    """What spans have in common that show the same and stand below the same node.
+
+    Attributes:
+        reading: What they are.
+        stand: Where they stand.
+        base: The node below which that is.
+        name: Their name.
+        scope: Their instrumentation scope.
+        kind: OpenTelemetry's word for their kind.
+        show: Returns what they show of themselves beyond which attributes they have; `None` for nothing.
+        shown: What that is.
+        size: How many attributes they have, our label included.
+        leaf: They need no record of their own while nothing is below them.
+        request: Without anything below it, each stands for a real call.
+        call: Of which kind that is.
+    """
+
+    reading: Reading
+    stand: Stand
+    base: Stand
+    name: str
+    scope: Scope
+    kind: object
+    show: Callable[[Mapping[str, object]], object] | None
+    shown: object
+    size: int
+    leaf: bool
+    request: bool
+    call: str | None
+
+
+class _Nodes:
+    """All nodes of one tree: a session that lives long may go through paths without number."""
+
+    __slots__ = ("_limit", "_nodes")
+
+    def __init__(self) -> None:
+        self._limit = _MAX_NODES
+        self._nodes: list[weakref.ref[Stand]] = []
+
+    def add(self, node: Stand) -> None:
+        """Count a node. When there are too many, all let go of what stands below that nobody else holds."""
+        if len(self._nodes) >= self._limit:
+            alive = [there for ref in self._nodes if (there := ref()) is not None]
+            for there in alive:
+                there.let_go()
+            self._nodes = [weakref.ref(there) for there in alive]
+            del alive, there
+            self._nodes = [ref for ref in self._nodes if ref() is not None]
+            # What spans hold cannot be let go, and must not be looked through each time.
+            self._limit = max(_MAX_NODES, 2 * len(self._nodes))
+        self._nodes.append(weakref.ref(node))
+
+
+class Stand:
+    """A place in the tree of a session.
+
+    Attributes:
+        session: The session that holds here.
+        chosen: Somebody chose that session; else the trace was given one.
+        path: The segments, outermost first.
+        call: The kind of the LLM call or embedding that encloses what stands here, without a step between.
+        entrance: The path of the route or task by which work came in.
+        text: The path on the wire.
+        headers: The headers of a request that is made here, in wire form.
+        label: The attributes of a span that stands here; shared, so it must not be changed.
+        alike: Of spans right below this node, by what they show, what they are; the registry's memory.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_below",
+        "_families",
+        "_look",
+        "_nodes",
+        "alike",
+        "call",
+        "chosen",
+        "entrance",
+        "headers",
+        "label",
+        "path",
+        "session",
+        "text",
+    )
+
+    def __init__(
+        self,
+        families: frozenset[str],
+        session: Session,
+        chosen: bool,
+        path: tuple[str, ...],
+        look: Look,
+        above: Stand | None = None,
+        nodes: _Nodes | None = None,
+    ) -> None:
+        self._families = families
+        self._look = look._replace(segments=())
+        self._below: dict[Look, Stand] = {}
+        self._nodes = nodes if nodes is not None else _Nodes()
+        self._nodes.add(self)
+        self.alike: Recent[tuple[object, ...], Alike] = Recent(_MAX_CHILDREN)
+        self.entrance: str = look.entrance or (above.entrance if above is not None else "")
+        self.call: str | None = look.kind if look.kind in CALL_KINDS else None
+        if self.call is None and above is not None and not path:
+            self.call = above.call
+        self.session = session
+        self.chosen = chosen
+        self.path = path
+        self.text = "/" + "/".join(path) if path else self._text_without_step()
+        self.label = self._make_label(look)
+        self.headers = ((wire.SESSION_PATH_HEADER, self.text), *session.headers)
+
+    def below(self, look: Look) -> Stand:
+        """Return where a span stands that looks like this, below this node."""
+        stand = self._below.get(look)
+        if stand is None:
+            if len(self._below) >= _MAX_CHILDREN:
+                self._below.clear()
+            stand = self._below[look] = self._descend(look)
+        return stand
+
+    def let_go(self) -> None:
+        """Forget what stands below."""
+        self._below.clear()
+        self.alike.clear()
+
+    def begin(self, session: Session, chosen: bool, path: tuple[str, ...] | None, look: Look) -> Stand:
+        """Return where a span stands with which a session or a path begins anew.
+
+        Args:
+            session: The session from here on.
+            chosen: Somebody chose it.
+            path: The path it begins at; `None`: it goes on at this node's.
+            look: What the span looks like.
+        """
+        path = self.path if path is None else path
+        return Stand(self._families, session, chosen, path, Look(entrance=self.entrance)).below(look)
+
+    def text_of_call(self, kind: str) -> str:
+        """Return the path of a call of this kind that has no span of its own, made here.
+
+        With no step at all it stands at the route or task name through which the work came in, else at
+        `/chat` or `/embeddings`: a request at a bare `/` draws an unnamed folder.
+        """
+        return self.text if self.path else self.entrance or "/" + CALL_KINDS[kind]
+
+    def _descend(self, look: Look) -> Stand:
+        path = self.path
+        for segment in look.segments:
+            # Adjacent equal segments are one step seen twice (`invoke_agent X` around `X.agent`).
+            if not path or path[-1] != segment:
+                path = (*path, segment)
+        path = bounded(path)
+        if path == self.path and look._replace(segments=()) == self._look:
+            return self  # the same step seen again: a line of such has one node
+        return Stand(self._families, self.session, self.chosen, path, look, self, self._nodes)
+
+    def _text_without_step(self) -> str:
+        # What is below a call stands where the call does.
+        return self.entrance or "/" + CALL_KINDS[self.call] if self.call else "/"
+
+    def _make_label(self, look: Look) -> dict[str, str]:
+        session = self.session
+        label = {wire.SESSION_ID: session.wire_id, wire.SESSION_PATH: self.text}
+        if session.wire_name:
+            label[wire.SESSION_NAME] = session.wire_name
+        if look.kind:
+            label[wire.SPAN_KIND] = look.kind
+        # The conventions forbid invented conversation ids, and other backends would group by them.
+        if not session.provisional and "session" in self._families:
+            label[wire.OTEL_SESSION_ID] = wire.valid_text(session.id)
+        if not session.provisional and look.gen_ai and "gen_ai" in self._families:
+            label[wire.OTEL_CONVERSATION_ID] = wire.valid_text(session.id)
+        if not session.provisional and look.grouped_by and "sdk" in self._families:
+            label[look.grouped_by] = wire.valid_text(session.id)
+        if session.user_id and "user" in self._families:
+            label[wire.OTEL_USER_ID] = wire.valid_text(session.user_id)
+        for name, value in session.properties.items():
+            label[wire.PROPERTY_PREFIX + name] = value
+        return label
+
+
+NO_LOOK: Final = Look()
+
+
+def top(families: Iterable[str], session: Session, chosen: bool, entrance: str = "") -> Stand:
+    """Return the node at which a session begins, by whichever route or task the work came in."""
+    return Stand(frozenset(families), session, chosen, session.path.segments, Look(entrance=entrance))

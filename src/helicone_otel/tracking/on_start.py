@@ -1,0 +1,243 @@
+"""A span has started: is it our business? The hot path, measured in `tests/benchmarks`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry import trace
+from opentelemetry.context import Context, get_current
+
+from ..sessions.context import PLACE_KEY, PLACES, Place
+from ..sessions.foreign import LOADED, Said, look, said_by_run, said_in
+from ..spans.reader import Scope
+from .labels import Labeller
+from .nodes import Alike
+from .records import MAX_DEPTH, Record, shown
+from .requests import call_of, may_be_request, tell_wrappers
+from .resolver import Resolver, is_newer
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+
+Attributes = Mapping[str, object] | None
+
+_NO_FACTS: Final[dict[str, object]] = {}
+_MAX_KEY: Final = 32
+# What spans show is remembered with what they are; whole prompts and documents are not.
+_MAX_SHOWN: Final = 256
+_SERVER: Final = trace.SpanKind.SERVER
+_CONSUMER: Final = trace.SpanKind.CONSUMER
+_ENTRANCES: Final = frozenset({_SERVER, _CONSUMER})
+
+
+class Arrivals:
+    """Takes note of spans that start."""
+
+    def __init__(self, resolver: Resolver, labeller: Labeller) -> None:
+        self._resolver = resolver
+        self._labeller = labeller
+        self._lineage = resolver.lineage
+        self._live = resolver.lineage.live
+        self._recent = resolver.lineage.recent
+        self._vocabulary = resolver.vocabulary
+        self._around = resolver.around
+        self._known_scope = resolver.vocabulary.known_scope
+        self._traces = resolver.traces
+        self._strangers = resolver.strangers
+
+    def attend(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: C901, PLR0912  # see below
+        """Take note of a span that has started, and label it if it belongs to a session.
+
+        Most spans of most apps are none of our business, which must cost next to nothing. Most others
+        are like one before them, so that way is the short one; a call less is worth a line more here.
+
+        Args:
+            span: The live span.
+            parent_context: As the SDK hands it over: `None` stands for the current Context.
+        """
+        scope_name = span.instrumentation_scope.name  # type: ignore[union-attr]  # the SDK always sets one
+        scope = self._known_scope(scope_name) or self._new_scope(scope_name)
+        given, above, kind = shown(span), span.parent, span.kind
+        if kind is _SERVER or kind is _CONSUMER:
+            self._strangers.hear(span.get_span_context().trace_id, parent_context)
+        place: Place | None = None
+        said: Said | None = None
+        if PLACES or LOADED:
+            context = get_current() if parent_context is None else parent_context
+            place = context.get(PLACE_KEY)  # type: ignore[assignment]  # our own key
+            if LOADED:
+                said = said_in(context)
+        if (place is None and (said is None or not said.session_id)) and (
+            not (scope.named or self._traces or given or self._live or self._recent.young)
+            or self._is_ordinary(span, scope, given)
+        ):
+            if above is not None:
+                self._lineage.note(span.get_span_context().span_id, trace.get_current_span(parent_context))
+            return
+        attributes = _copy(given) if given else _NO_FACTS
+        bridged = self._vocabulary.bridges and not scope.bridges
+        parent = encloses = self._parent_of(above, parent_context, bridged) if above is not None or bridged else None
+        if LOADED:
+            parent = encloses = self._innermost(parent, place, said, span)
+        elif place is not None and (parent is None or is_newer(place, parent)):
+            known = place.record
+            if known is not None and known[0] is self._resolver and known[1].rooted and not place.left:
+                encloses = known[1]
+            else:
+                encloses = self._record_of(place, span)
+        if encloses is None or (stand := encloses.stand) is None:
+            self._take_in(span, scope, attributes, parent, place)
+            return
+        alike = stand.alike.get((scope, span.name, *attributes) if attributes else (scope, span.name))
+        if (
+            alike is None
+            or alike.kind is not kind
+            or (attributes and alike.show and alike.show(attributes) != alike.shown)
+        ):
+            self._take_in(span, scope, attributes, parent, place)
+            return
+        span_id = span.get_span_context().span_id
+        if (call := alike.call) or not alike.leaf:
+            if not alike.leaf or self._vocabulary.has_detached:
+                self._take_in_alike(span, encloses, place, alike)
+                return
+            if parent is not None and call is not None and encloses.inside.get(call) != 0:
+                tell_wrappers({call: span_id}, span_id, encloses)
+        recent = self._recent
+        recent.young[span_id] = (alike, place, encloses)
+        if len(recent.young) >= recent.limit:
+            recent.turn()
+        span.set_attributes(alike.stand.label)
+
+    def _new_scope(self, name: str) -> Scope:
+        look()  # whoever brings spans of its own may have brought more
+        return self._vocabulary.scope(name)
+
+    def _innermost(self, parent: Record | None, place: Place | None, said: Said | None, span: Span) -> Record | None:
+        """Return the record of what encloses a span, where other SDKs may have a say in it."""
+        trace_id = _trace_of(parent, span.get_span_context())
+        while place is not None and place.left:
+            place = place.outer
+        if place is not None and (parent is None or is_newer(place, parent)):
+            parent = self._resolver.record_of(place, trace_id, span)
+        is_chosen = parent is not None and parent.stand is not None and parent.stand.chosen
+        return self._around.innermost(parent, said, None if is_chosen else said_by_run(), trace_id, span)
+
+    def _is_ordinary(self, span: Span, scope: Scope, attributes: Attributes) -> bool:
+        """Tell whether a span outside of any place is none of our business."""
+        if scope.known or span.get_span_context().trace_id in self._traces:
+            return False
+        if span.parent is not None and self._lineage.remembers(span.parent.span_id):
+            return False
+        if self._vocabulary.bridges and self._resolver.bridges.innermost(None) is not None:
+            return False
+        if not scope.named and (not attributes or scope.attributes.isdisjoint(attributes)):
+            return True
+        return not self._resolver.shows_itself(span)
+
+    def _record_of(self, place: Place, span: Span) -> Record | None:
+        """Return the record of a place, if it is known already and holds for a span's trace."""
+        return None if place.left else self._resolver.known_record(place, span.get_span_context().trace_id)
+
+    def _parent_of(
+        self, above: trace.SpanContext | None, parent_context: Context | None, bridged: object
+    ) -> Record | None:
+        parent: Record | None = None
+        if above is not None:
+            known = self._live.get(above.span_id)
+            parent = known if isinstance(known, Record) else self._record_above(above, parent_context)
+        if bridged and _is_current(parent_context):
+            parent = self._resolver.bridges.innermost(parent)
+        if parent is not None and self._resolver.has_changed(parent):
+            self._labeller.ask(parent)
+        return parent
+
+    def _record_above(self, above: trace.SpanContext, parent_context: Context | None) -> Record | None:
+        return self._lineage.record_at(trace.get_current_span(parent_context)) or self._lineage.known(above)
+
+    def _take_in(
+        self, span: Span, scope: Scope, attributes: dict[str, object], parent: Record | None, place: Place | None
+    ) -> None:
+        """Read and label a span that has started, and remember it for those that are like it."""
+        ids = span.get_span_context()
+        if self._lineage.remembers(ids.span_id):
+            return  # a second processor of ours, added by hand
+        facts = scope.facts(attributes)
+        key = (scope, span.name, *attributes)
+        record = Record(span, parent, scope, place, _trace_of(parent, ids))
+        if record.depth > MAX_DEPTH:
+            record.cut_off()
+        self._live.put(ids.span_id, record)
+        self._labeller.read(record, [record])
+        if record.parent is not None and (call := call_of(record.reading)):
+            tell_wrappers({call: ids.span_id}, ids.span_id, record.parent)
+        if (
+            len(key) <= _MAX_KEY
+            and span.kind not in _ENTRANCES
+            and record.parent is not None
+            and self._vocabulary.are_common(facts)
+            and _are_short((span.name, *facts.values()))
+        ):
+            self._remember(key, record, span, facts)
+
+    def _remember(self, key: tuple[object, ...], record: Record, span: Span, facts: Mapping[str, object]) -> None:
+        base, stand, scope, reading = record.base, record.stand, record.scope, record.reading
+        # What the SDK's limits cut does for no one else.
+        if base is None or stand is None or scope is None or not _bears(span, record.label):
+            return
+        # A made-up id may have to be replaced.
+        leaf = stand.chosen
+        base.alike.put(
+            key,
+            Alike(
+                reading,
+                stand,
+                base,
+                span.name,
+                scope,
+                span.kind,
+                itemgetter(*facts) if facts else None,
+                itemgetter(*facts)(facts) if facts else None,
+                record.size,
+                leaf,
+                may_be_request(reading),
+                call_of(reading),
+            ),
+        )
+
+    def _take_in_alike(self, span: Span, encloses: Record, place: Place | None, alike: Alike) -> None:
+        ids = span.get_span_context()
+        record = Record(span, encloses, alike.scope, place, _trace_of(encloses, ids))
+        record.be_like(alike)
+        if record.depth > MAX_DEPTH:
+            record.cut_off()
+        self._live.put(ids.span_id, record)
+        span.set_attributes(alike.stand.label)
+
+
+def _is_current(parent_context: Context | None) -> bool:
+    # Else it is started below something else on purpose.
+    return parent_context is None or trace.get_current_span(parent_context) is trace.get_current_span()
+
+
+def _trace_of(parent: Record | None, ids: trace.SpanContext) -> int:
+    # Across a bridge a span belongs to the trace of what encloses it. Places may be shared by traces.
+    while parent is not None and parent.others:
+        parent = parent.parent
+    return parent.trace_id if parent is not None and parent.scope is not None else ids.trace_id
+
+
+def _are_short(values: Iterable[object]) -> bool:
+    return not any(isinstance(value, str | tuple) and len(value) > _MAX_SHOWN for value in values)
+
+
+def _bears(span: ReadableSpan, label: Mapping[str, object] | None) -> bool:
+    attributes = shown(span) or _NO_FACTS
+    return label is not None and all(attributes.get(key) == value for key, value in label.items())
+
+
+def _copy(attributes: Mapping[str, object]) -> dict[str, object]:
+    # All but copying is slow on the SDK's mapping, which copies itself into a dict.
+    return dict(attributes) if (copy := getattr(attributes, "copy", None)) is None else copy()

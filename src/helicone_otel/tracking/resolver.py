@@ -1,0 +1,388 @@
+"""Reading spans and deciding whose they are: the product's rules, one function each.
+
+Whose session? The first that exists: a place that code opened and that is newer than the parent's
+label; the parent's label unless it is provisional; an id on the span itself; the parent's
+provisional label; the process's; the trace's, made up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final, cast
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import INVALID_SPAN, SpanKind
+
+from .. import wire
+from ..caches import Recent
+from ..destinations import Destination, Destinations
+from ..sessions.context import Place
+from ..sessions.inbound import Strangers
+from ..sessions.model import Session, path_segments
+from ..settings import Settings, named_attributes
+from ..spans.dialects import DIALECTS
+from ..spans.dialects.semconv import LIBRARIES
+from ..spans.reader import ENTRANCE_KINDS as _ENTRANCES
+from ..spans.reader import Vocabulary, entrance_of
+from ..spans.schema import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Dialect, Kind, Reading
+from .derived import SET_BY_HAND, Sessions, by_hand, is_ours
+from .enclosing import Around, Bridges
+from .nodes import Look, Stand, top
+from .records import Lineage, Record, shown, size_of
+
+MAX_TRACES: Final = 2048
+GATEWAY: Final = "gateway"
+# Spans that OpenTelemetry's GenAI conventions do not describe.
+_NOT_GEN_AI: Final = frozenset({"", APPLICATION, GATEWAY})
+_SET_BY_HAND: Final = frozenset(SET_BY_HAND)
+_OVERWRITTEN: Final = (wire.SESSION_PATH, wire.SESSION_ID, wire.SESSION_NAME, wire.SPAN_KIND)
+_NO_FACTS: Final[dict[str, object]] = {}
+_KIND_NAMES: Final = {kind: kind.name for kind in SpanKind}
+_FOREIGN: Final = frozenset({wire.OTEL_SESSION_ID, wire.OTEL_CONVERSATION_ID, wire.OTEL_USER_ID})
+
+
+class Trace:
+    """A trace that is part of an LLM app.
+
+    Attributes:
+        stand: Where its spans stand above which nobody chose a session; `None` where made-up
+            sessions are switched off and no span has named one yet.
+        final: The id of that session has left the process, so the trace keeps it.
+    """
+
+    __slots__ = ("final", "stand")
+
+    def __init__(self, stand: Stand | None, final: bool) -> None:
+        self.stand = stand
+        self.final = final
+
+
+class Resolver:
+    """Reads spans into their records, and finds where they stand.
+
+    Args:
+        settings: What to do.
+        dialects: The tables by which spans are read.
+
+    Attributes:
+        value_limit: The length to which the SDK cuts values, once it has cut one of ours.
+    """
+
+    def __init__(self, settings: Settings, dialects: Sequence[Dialect] = DIALECTS) -> None:
+        own = (dialect._replace(foremost=True) for dialect in settings.dialects)
+        self.vocabulary = Vocabulary(
+            (*own, *dialects),
+            libraries=LIBRARIES,
+            session_ids=settings.session_id_attributes,
+            user_ids=settings.user_id_attributes,
+            properties=[attribute for _, attribute in named_attributes(settings.property_attributes)],
+            application_spans=settings.application_spans,
+        )
+        self.lineage = Lineage(self.vocabulary)
+        self.bridges = Bridges(self.vocabulary, self.lineage)
+        self.strangers = Strangers(self.vocabulary, settings.accept_inbound)
+        self.sessions = Sessions(settings, self.vocabulary.session_ids, self.vocabulary.user_ids)
+        self.around = Around(self.sessions, self.find_stands)
+        self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
+        self.traces: Recent[int, Trace] = Recent(MAX_TRACES)
+        self.families = frozenset(settings.attributes)
+        self.value_limit: int | None = None
+        self._session_ids = frozenset(self.vocabulary.session_ids)
+        self._belongings = self.vocabulary.belongings
+        self._foreign = _FOREIGN.union(self.vocabulary.grouped_by.values())
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def has_changed(self, record: Record) -> bool:
+        """Tell whether a span shows anything else of itself than when it was read last."""
+        span, label = record.span, record.label
+        if span is None:
+            return False
+        if record.size != size_of(span) or record.name != span.name:
+            return True
+        return label is not None and self.is_overwritten(shown(span) or _NO_FACTS, label)
+
+    def is_overwritten(self, attributes: Mapping[str, object], label: Mapping[str, str]) -> bool:
+        """Tell whether the user has put values of their own in the place of ours: the number stays the same."""
+        try:
+            for key in _OVERWRITTEN:
+                if key in label:
+                    value = attributes[key]
+                    if value is not label[key] and not is_ours(key, value, label, self.value_limit):
+                        return True
+        except KeyError:  # evicted by the SDK's limit, not overwritten
+            pass
+        return False
+
+    def is_of_named_scope(self, span: ReadableSpan) -> bool:
+        """Tell whether some dialect names the scope of a span: it may be of interest though it shows nothing."""
+        scope = span.instrumentation_scope
+        return scope is not None and self.vocabulary.scope(scope.name).named
+
+    def shows_itself(self, span: ReadableSpan) -> bool:
+        """Tell whether a span of which nothing is known is part of an LLM app, or says whose it is."""
+        if span.instrumentation_scope is None:
+            return False
+        scope = self.vocabulary.scope(span.instrumentation_scope.name)
+        attributes = span.attributes
+        if not scope.named and (not attributes or scope.attributes.isdisjoint(attributes)):
+            return False
+        facts = scope.facts(attributes) if attributes else {}
+        for key in URL_ATTRIBUTES:
+            url = facts.get(key)
+            # Most requests go to hosts that are on no list.
+            if isinstance(url, str) and self.destinations.of_url(url) is Destination.UNKNOWN:
+                del facts[key]
+        if not self.vocabulary.are_common(facts):
+            return True
+        return self.vocabulary.read(scope, span.name, _KIND_NAMES[span.kind], facts).recognised
+
+    def show(self, record: Record) -> None:
+        """Read a span into its record: what it is, what encloses it, which session it names."""
+        span, scope = record.span, record.scope
+        if span is None or scope is None:
+            return
+        attributes = span.attributes
+        facts = self._facts_of(record, attributes) if attributes else _NO_FACTS
+        if record.size < 0:
+            record.foreign = self._foreign.intersection(attributes) if attributes else record.foreign
+            if record.place is not None:
+                self._enclose(record, record.place)
+        name, span_kind = span.name, _KIND_NAMES[span.kind]
+        reading = self.vocabulary.read(scope, name, span_kind, facts)
+        if facts:
+            if span_kind == "CLIENT" and scope.takes_headers:
+                reading = self._read_destination(record, facts) or reading
+            self._read_session(record, facts)
+        if span_kind in _ENTRANCES:
+            record.entrance = entrance_of(span_kind, name, attributes or _NO_FACTS)
+        if not self._is_poorer(reading, record.reading, span):
+            record.reading = reading
+        record.name = name
+        record.size = len(attributes) if attributes else 0
+
+    def _is_poorer(self, reading: Reading, before: Reading, span: ReadableSpan) -> bool:
+        """Tell whether a span only seems to be less than it was."""
+        if before.dialect == BY_HAND:
+            # The user's own word has our label's value by now, and so looks like ours.
+            return reading.dialect != BY_HAND
+        # What told what it is may have been evicted by the SDK's limit.
+        return before.recognised and not reading.recognised and span.dropped_attributes > 0
+
+    def _facts_of(self, record: Record, attributes: Mapping[str, object]) -> dict[str, object]:
+        """Return what a span shows of itself: what we wrote on it tells nothing new."""
+        facts = record.scope.facts(attributes) if record.scope is not None else {}
+        facts = self.strangers.without(record.trace_id, facts)
+        label = record.label
+        if label is None:
+            return facts
+        return {key: value for key, value in facts.items() if not is_ours(key, value, label, self.value_limit)}
+
+    def _enclose(self, record: Record, place: Place | None) -> None:
+        """Put a span into the place that code opened, where that is newer than its parent."""
+        while place is not None and place.left:
+            place = place.outer
+        record.place = place
+        if place is not None and (record.parent is None or is_newer(place, record.parent)):
+            record.parent = self.record_of(place, record.trace_id, record.span)
+
+    def _read_destination(self, record: Record, facts: dict[str, object]) -> Reading | None:
+        """Take note of where a client's request goes; to a gateway, it may itself be the call."""
+        url = next((url for key in URL_ATTRIBUTES if isinstance(url := facts.get(key), str)), None)
+        if url is None:
+            return None
+        record.destination = self.destinations.of_url(url)
+        if record.destination is not Destination.GATEWAY:
+            return None
+        # With no LLM span above it, the gateway makes a row of it all the same.
+        if any(above.reading.kind in CALL_KINDS for above in record.line() if above is not record):
+            return None
+        return Reading(call_kind(url), None, GATEWAY, recognised=True)
+
+    def _read_session(self, record: Record, facts: dict[str, object]) -> None:
+        """Take note of the session that a span's own attributes name, by hand or by convention."""
+        span = record.span
+        if span is None:
+            return
+        hand = {} if _SET_BY_HAND.isdisjoint(facts) else by_hand(facts)
+        name = hand.get(wire.SESSION_NAME)
+        if session_id := hand.get(wire.SESSION_ID):
+            record.own, record.opened = self.sessions.chosen(session_id, span, name), True
+        elif (
+            record.own is None
+            and not self._session_ids.isdisjoint(facts)
+            and (session_id := self.sessions.id_on(facts))
+        ):
+            record.own = self.sessions.chosen(session_id, span)
+        if not self._belongings.isdisjoint(facts) and (belongings := self.sessions.belongings_on(facts)):
+            record.belongings = belongings
+            record.own = belongings.added_to(record.own) if record.own is not None else None
+        if name:
+            record.named = name
+        if path := hand.get(wire.SESSION_PATH):
+            record.begins = path_segments(path)
+
+    # --- whose session, and where in it? ------------------------------------------------------
+
+    def base_of(self, record: Record) -> Stand | None:
+        """Return where that stands which encloses a record."""
+        if record.parent is not None:
+            return record.parent.stand
+        trace = self.traces.get(record.trace_id)
+        return trace.stand if trace is not None else None
+
+    def find_stand(self, record: Record) -> None:
+        """Find where a record stands, below what encloses it."""
+        record.base = base = self.base_of(record)
+        look = self.look_of(record)
+        own = record.own
+        if own is not None and (record.opened or ((base is None or not base.chosen) and self._may_name(record, own))):
+            above = base or self._top(record, own)
+            record.stand = above.begin(own, True, record.begins, look)
+        elif base is None:
+            record.stand = None
+        elif record.begins is not None:
+            record.stand = base.begin(base.session, base.chosen, record.begins, look)
+        else:
+            record.stand = base.below(look)
+        if record.stand is not None:
+            self._complete(record, record.stand, look)
+
+    def _top(self, record: Record, own: Session) -> Stand:
+        """Return where a session begins that nothing else encloses."""
+        stand = top(self.families, own, True, _entrance_around(record))
+        if record.others:  # another SDK's, which says nothing of the path
+            for above in reversed(list(record.line())[1:]):
+                stand = stand.below(self.look_of(above))
+        return stand
+
+    def find_stands(self, record: Record) -> None:
+        """Find where a record stands, and whatever encloses it of which that is not known yet."""
+        for above in reversed(list(record.line())):
+            if above.size < 0:
+                self.show(above)
+            if above.stand is None or above is record:
+                self.find_stand(above)
+
+    def _complete(self, record: Record, stand: Stand, look: Look) -> None:
+        """Give the session the name, user and properties that a span's own attributes tell."""
+        session, base = stand.session, record.base
+        if record.named and record.named != session.name:
+            session = replace(session, name=record.named)
+        if record.belongings is not None:
+            session = record.belongings.added_to(session)
+        if session is not stand.session:
+            begins = record.begins if record.begins is not None else (base.path if base is not None else None)
+            record.stand = (base or stand).begin(session, stand.chosen, begins, look)
+
+    def look_of(self, record: Record) -> Look:
+        """Return what distinguishes a record from others that stand below the same node."""
+        reading = record.reading
+        segments = record.steps
+        if reading.segment is not None and record.begins is None:
+            segments = (reading.segment,)
+        gen_ai = reading.dialect not in _NOT_GEN_AI and reading.kind != "vector_db"
+        return Look(
+            reading.kind, segments, gen_ai, record.entrance, self.vocabulary.grouped_by.get(reading.dialect, "")
+        )
+
+    def _may_name(self, record: Record, own: Session) -> bool:
+        """Let the id that a framework put on a span hold, and replace one that was made up.
+
+        In a trace in which nothing is recognised it does not hold, and not where the trace's own
+        id has left already.
+        """
+        trace = self.traces.get(record.trace_id)
+        if trace is None or trace.final:
+            return False
+        if trace.stand is None or trace.stand.session.provisional:
+            trace.stand = top(self.families, own, chosen=False)
+        return True
+
+    def begin_trace(self, record: Record) -> None:
+        """A trace has turned out to be part of an LLM app: from here on it has a session."""
+        span = record.span
+        named = next((above.own for above in reversed(list(record.line())) if above.own is not None), None)
+        process = self.sessions.of_process(span)
+        session = named or process or self.sessions.made_up(record.trace_id, span)
+        stand = top(self.families, session, chosen=False) if session is not None else None
+        self.traces.put(record.trace_id, Trace(stand, final=named is None and process is not None))
+
+    def finalise(self, record: Record) -> None:
+        """The id under which a record stands has left the process: its trace keeps it."""
+        if record.stand is not None and not record.stand.chosen and (trace := self.traces.get(record.trace_id)):
+            trace.final = trace.final or trace.stand is None or trace.stand.session.provisional
+
+    # --- places -------------------------------------------------------------------------------
+
+    def record_of(self, place: Place, trace_id: int, span: ReadableSpan | None) -> Record:
+        """Return the record of a place that code opened, and make those of the places around it.
+
+        A step outside of any session and span belongs to whatever trace begins in it, so it has a
+        record for each.
+
+        Args:
+            place: The place.
+            trace_id: The trace that asks.
+            span: The span that asks, whose service names a session that has no name; if none asks, that
+                of the span in which the place was opened does.
+        """
+        unknown: list[Place] = []
+        outer: Place | None = place
+        record: Record | None = None
+        while outer is not None and (record := self.known_record(outer, trace_id)) is None:
+            unknown.append(outer)
+            outer = outer.outer
+        for inner in reversed(unknown):
+            # Another trace may put its own record there at any time: this one is handed on as it is.
+            asks = span or (inner.anchor if isinstance(inner.anchor, ReadableSpan) else None)
+            record = self._make_record(inner, record, trace_id, asks)
+            # Without a name it is not kept until a span asks, which may know one.
+            if asks is not None or record.stand is None or record.stand.session.wire_name:
+                inner.record = (self, record)
+        return cast("Record", record)
+
+    def known_record(self, place: Place, trace_id: int) -> Record | None:
+        """Return the record of a place if it has been made and holds for this trace."""
+        known: tuple[Resolver, Record] | None = place.record
+        if known is None or known[0] is not self:
+            return None
+        record = known[1]
+        return record if record.rooted or record.trace_id == trace_id else None
+
+    def _make_record(self, place: Place, outer: Record | None, trace_id: int, span: ReadableSpan | None) -> Record:
+        encloses = self.lineage.record_at(place.anchor)
+        if place.outer is not None and (encloses is None or is_newer(place.outer, encloses)):
+            encloses = outer
+        if place.said is not None and not place.detached:
+            encloses = self.around.scope(encloses, place.said, trace_id, span)
+        record = Record(None, encloses, None, place, encloses.trace_id if encloses is not None else trace_id)
+        record.heard = place.said  # what is inside is newer
+        record.rooted = encloses is not None and (encloses.rooted or encloses.scope is not None)
+        record.size = 0
+        record.steps = place.steps
+        if place.session is not None:
+            record.own, record.opened = self.sessions.named(place.session, span), True
+            record.rooted = True
+            record.begins = place.session.path.segments
+        if record.rooted:
+            place.anchor = INVALID_SPAN  # a place may be remembered longer than the span's content should be
+        self.find_stands(record)
+        return record
+
+
+def _entrance_around(record: Record) -> str:
+    return next((above.entrance for above in record.line() if above.entrance), "")
+
+
+def is_newer(place: Place, record: Record) -> bool:
+    """Tell whether a place was opened after the one in which a span started."""
+    older = record.place
+    return older is not place and (older is None or place.number > older.number)
+
+
+def call_kind(url: str) -> Kind:
+    """Tell by its URL which kind of call a request to a gateway is."""
+    path = url.partition("?")[0].rstrip("/")
+    return "embedding" if path.endswith("/embeddings") else "llm"

@@ -1,0 +1,127 @@
+"""Every name and string that leaves the process, spelled once.
+
+Helicone never decodes what it receives (no URI decoding, no MIME words), so text travels as it
+is and only what HTTP cannot carry is percent-encoded. The result, the *wire form*, is canonical:
+the same in headers, span attributes and log rows. Encoding twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Final
+
+# Request headers, in the case in which Helicone's documentation writes them.
+# https://docs.helicone.ai/features/sessions
+SESSION_ID_HEADER: Final = "Helicone-Session-Id"
+SESSION_PATH_HEADER: Final = "Helicone-Session-Path"
+SESSION_NAME_HEADER: Final = "Helicone-Session-Name"
+SESSION_HEADERS: Final = (SESSION_ID_HEADER, SESSION_PATH_HEADER, SESSION_NAME_HEADER)
+USER_ID_HEADER: Final = "Helicone-User-Id"
+REQUEST_ID_HEADER: Final = "Helicone-Request-Id"
+PROPERTY_HEADER_PREFIX: Final = "Helicone-Property-"
+
+# Span attributes that this library writes.
+SESSION_ID: Final = "helicone.session.id"
+SESSION_PATH: Final = "helicone.session.path"
+SESSION_NAME: Final = "helicone.session.name"
+SPAN_KIND: Final = "helicone.span.kind"
+REQUEST_ID: Final = "helicone.request.id"
+PROPERTY_PREFIX: Final = "helicone.property."
+DATA_NAME: Final = "helicone.data.name"
+# The instrumentation scope of the spans that this library makes.
+SCOPE: Final = "helicone_otel"
+
+# Attributes of others that we fill in where they are missing, so that other backends group alike.
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/session/
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/user/
+OTEL_SESSION_ID: Final = "session.id"
+OTEL_CONVERSATION_ID: Final = "gen_ai.conversation.id"
+OTEL_USER_ID: Final = "user.id"
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/
+REQUEST_HEADER_PREFIX: Final = "http.request.header."
+
+# Helicone states no limits; Node's and Cloudflare's budget for *all* headers is 16 KiB.
+MAX_TEXT: Final = 256
+MAX_PATH: Final = 512
+MAX_SEGMENT: Final = 96
+MAX_DEPTH: Final = 16
+MAX_PROPERTIES: Final = 16
+
+_MAX_ORIGINAL: Final = 1024
+
+# So few segments of the longest kind are within the limit together with their slashes.
+_SURELY_SHORT = MAX_PATH // (MAX_SEGMENT + 1)
+
+# Ids of rows are UUIDv5, so that a row that is sent twice stays one row; Helicone replaces
+# ids of versions above 5.
+NAMESPACE: Final = uuid.UUID("c48d0953-a864-57a6-8a83-c99d75b28a03")
+
+# A header name is a token: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2
+_HEADER_NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}\Z"
+# Helicone takes a caller's id for a row only if it looks like this, and else makes up one of its own.
+_ROW_ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z"
+
+
+def wire_text(text: str, limit: int = MAX_TEXT) -> str:
+    """Return the wire form of a text: printable ASCII, no outer blanks, at most `limit` characters.
+
+    Blanks and `%` stay as they are. Control and non-ASCII characters become the percent-encoded
+    bytes of their UTF-8 form; a character is never cut in half.
+    """
+    text = text.strip()
+    if text.isascii() and text.isprintable():
+        return text if len(text) <= limit else text[:limit].rstrip()
+    parts: list[str] = []
+    length = 0
+    # Any character takes one place or more, so what lies beyond `limit` is not looked at.
+    for character in text[:limit]:
+        encoded = character if " " <= character <= "~" else _percent_encoded(character)
+        length += len(encoded)
+        if length > limit:
+            break
+        parts.append(encoded)
+    return "".join(parts).strip()
+
+
+def wire_segment(text: str) -> str:
+    """Return one segment of a path: `wire_text`, with blanks and `/` as `_`. May be empty.
+
+    Helicone splits a path at every `/` and decodes nothing, so a segment cannot contain one.
+    """
+    return wire_text(text, MAX_SEGMENT).replace(" ", "_").replace("/", "_")
+
+
+def valid_text(text: str) -> str:
+    """Return a text that UTF-8 can encode, at most 1,024 characters long.
+
+    One lone surrogate would make OTLP's encoder lose the whole batch.
+    """
+    return text[:_MAX_ORIGINAL].encode("utf-8", "replace").decode()
+
+
+def is_property_name(name: str) -> bool:
+    """Tell whether `Helicone-Property-<name>` is a header name that HTTP allows."""
+    return re.match(_HEADER_NAME, name) is not None
+
+
+def is_row_id(text: str) -> bool:
+    """Tell whether Helicone takes `Helicone-Request-Id: <text>` for the id of the request's row."""
+    return re.match(_ROW_ID, text, re.IGNORECASE) is not None
+
+
+def _percent_encoded(character: str) -> str:
+    if "\ud800" <= character <= "\udfff":
+        return "?"  # a lone surrogate has no UTF-8 form
+    return "".join(f"%{byte:02X}" for byte in character.encode())
+
+
+def bounded(segments: tuple[str, ...]) -> tuple[str, ...]:
+    """Cut a path to 16 levels and 512 characters, keeping the outermost."""
+    if len(segments) <= _SURELY_SHORT:
+        return segments
+    segments = segments[:MAX_DEPTH]
+    while sum(map(len, segments)) + len(segments) > MAX_PATH:
+        segments = segments[:-1]
+    return segments

@@ -1,0 +1,308 @@
+"""The settings: every row of the one table, from the environment and from code."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import NamedTuple
+
+import pytest
+
+from helicone_otel import Settings, SettingsError
+from helicone_otel.settings import SETTINGS, Setting, content_of, render_table
+from helicone_otel.spans.schema import REQUEST_KINDS
+
+
+class Case(NamedTuple):
+    """What a setting takes and refuses."""
+
+    default: object
+    good: dict[str, object]
+    """Texts in the environment, and what they mean."""
+    bad: dict[str, str]
+    """Texts in the environment, and what the error says of them."""
+    wrong: dict[str, object]
+    """Values in code, by what the error says of them."""
+
+
+FLAG_GOOD: dict[str, object] = {
+    "true": True,
+    "1": True,
+    "YES": True,
+    " on ": True,
+    "false": False,
+    "0": False,
+    "No": False,
+}
+FLAG_BAD = {"maybe": "'maybe' is neither true nor false", "2": "'2' is neither", "truefalse": "'truefalse' is neither"}
+FLAG_WRONG: dict[str, object] = {"expected True or False, got 1": 1, "got 'true'": "true", "got None": None}
+NAMES_GOOD: dict[str, object] = {"a": ("a",), "a.b, c_d ,, e": ("a.b", "c_d", "e"), ",": ()}
+NAMES_WRONG: dict[str, object] = {
+    "expected a tuple of names, got 'a'": "a",
+    "got ['a']": ["a"],
+    "got (5,)": (5,),
+    "got ('a', ' ')": ("a", " "),
+    "got None": None,
+}
+HOSTS_GOOD: dict[str, object] = {
+    "gw.test": ("gw.test",),
+    "gw.test:8080, .inside.test,*.wide.test": ("gw.test:8080", ".inside.test", "*.wide.test"),
+    "LOCALHOST": ("LOCALHOST",),
+    "[::1]:80": ("[::1]:80",),
+}
+HOSTS_BAD = {
+    "https://gw.test": "'https://gw.test' is not a host, host:port or .suffix (no scheme, no path)",
+    "gw.test/v1": "'gw.test/v1' is not a host",
+    "*": "'*' is not a host",
+    ".": "is not a host",
+    "gw.test, me@gw.test": "'…@gw.test' is not a host",
+    "gẃ.test": "'gẃ.test' is not a host",
+}
+TEXT_WRONG: dict[str, object] = {
+    "expected a text that is not blank, got 5": 5,
+    "got ''": "",
+    "got ' '": " ",
+    "got b'a'": b"a",
+}
+
+CASES = {
+    "session_name": Case(None, {"Trip Planning": "Trip Planning", " x ": "x", "é🚀": "é🚀"}, {}, TEXT_WRONG),
+    "session_id": Case(None, {"job-7": "job-7", "7": "7"}, {}, TEXT_WRONG),
+    "session_path": Case(
+        "/",
+        {"/": "/", "/jobs/nightly": "/jobs/nightly"},
+        {"jobs": "a session path starts with '/': write '/jobs', not 'jobs'"},
+        {
+            "a session path is a str such as '/review', not NoneType": None,
+            "a session path starts with '/': write '/', not ''": "",
+        },
+    ),
+    "session_id_attributes": Case((), NAMES_GOOD, {}, NAMES_WRONG),
+    "session_name_attributes": Case((), NAMES_GOOD, {}, NAMES_WRONG),
+    "session_fallback": Case(
+        "trace",
+        {"trace": "trace", "None": "none", " NONE ": "none"},
+        {"session": "expected one of trace, none, got 'session'", "true": "got 'true'"},
+        {"expected one of trace, none, got None": None, "got 'TRACE'": "TRACE", "got True": True},
+    ),
+    "session_sampling_ratio": Case(
+        1.0,
+        {"0.25": 0.25, "0": 0.0, " 1 ": 1.0, "1e-3": 0.001},
+        {"a quarter": "'a quarter' is no number", "2": "expected a number from 0 to 1, got 2.0", "nan": "got nan"},
+        {"expected a number from 0 to 1, got True": True, "got '0.5'": "0.5", "got -0.5": -0.5, "got None": None},
+    ),
+    "user_id_attributes": Case((), NAMES_GOOD, {}, NAMES_WRONG),
+    "property_attributes": Case(
+        (),
+        {"Plan=app.plan": ("Plan=app.plan",), "a=b, c = d": ("a=b", "c = d")},
+        {
+            "app.plan": "'app.plan' is not <property>=<attribute>, as in 'Plan=app.plan'",
+            "Plan=": "'Plan=' is not",
+            "My Plan=app.plan": "'My Plan=app.plan' is not",
+            ",".join(f"p{number}=a" for number in range(17)): "expected at most 16 properties, got 17",
+        },
+        {**NAMES_WRONG, "'plan' is not <property>=<attribute>": ("plan",)},
+    ),
+    "gateway_hosts": Case((), HOSTS_GOOD, HOSTS_BAD, {**NAMES_WRONG, "'a b' is not a host": ("a b",)}),
+    "propagate_hosts": Case((), HOSTS_GOOD, HOSTS_BAD, {**NAMES_WRONG, "'a b' is not a host": ("a b",)}),
+    "propagate_messaging": Case(False, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
+    "accept_inbound": Case(False, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
+    "application_spans": Case(True, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
+    "attributes": Case(
+        ("session", "gen_ai", "user", "sdk"),
+        {"session": ("session",), "user, session": ("user", "session"), "none": ("none",)},
+        {"session,openinference": "expected some of session, gen_ai, user, sdk or none, got 'openinference'"},
+        {**NAMES_WRONG, "got 'all'": ("all",)},
+    ),
+    "capture_headers": Case(False, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
+    # What a file may hold is tested in `test_own_dialects`.
+    "dialects": Case(
+        (),
+        {",": ()},
+        {"/no/such.toml": "/no/such.toml: No such file or directory"},
+        {"expected a tuple of Dialect, got 'a.toml'": "a.toml", "got ('a.toml',)": ("a.toml",), "got None": None},
+    ),
+    "log": Case(False, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
+    # Whether it is a key of Helicone's is asked when rows are to be logged with it.
+    "api_key": Case(
+        None,
+        {"sk-helicone-x": "sk-helicone-x"},
+        {},
+        {"expected a text that is not blank": 5, "is not blank": " "},
+    ),
+    "log_kinds": Case(
+        (),
+        {"tool": ("tool",), "llm, vector_db": ("llm", "vector_db")},
+        {
+            "agent": "expected some of data, embedding, guardrail, llm, rerank, tool, vector_db, got 'agent'",
+            "tool,Tool": "got 'Tool'",
+        },
+        {**NAMES_WRONG, "got 'workflow'": ("workflow",)},
+    ),
+    "log_content": Case(
+        ("all",),
+        {"all": ("all",), "none": ("none",), "inputs, tool.outputs": ("inputs", "tool.outputs")},
+        {
+            "some": "expected all, none, inputs, outputs, or kinds such as tool or tool.inputs, got 'some'",
+            "agent": "got 'agent'",
+            "agent.inputs": "got 'agent.inputs'",
+            "tool.input": "got 'tool.input'",
+            "inputs.tool": "got 'inputs.tool'",
+        },
+        {**NAMES_WRONG, "got 'everything'": ("everything",)},
+    ),
+    "log_endpoint": Case(
+        None,
+        {"https://log.test": "https://log.test", "http://localhost:8788/": "http://localhost:8788/"},
+        {
+            "log.test": "'log.test' is not an address such as 'https://api.worker.helicone.ai'",
+            "ftp://log.test": "is not an address",
+            "https://": "is not an address",
+            "https://log.test:port": "is not an address",
+            "https://me:secret@log.test": "'https://…@log.test' may have no user",
+            "https://log.test/?a=b": "may have no user, query or fragment",
+            "https://log test": "expected an address",
+            "https://lög.test": "expected an address",
+        },
+        {"expected an address": 5, "is not an address": ""},
+    ),
+    "api_endpoint": Case(
+        None,
+        {"https://api.test": "https://api.test"},
+        {"api.test": "'api.test' is not an address"},
+        {"expected an address": 5},
+    ),
+    "log_http_hosts": Case((), HOSTS_GOOD, HOSTS_BAD, {**NAMES_WRONG, "'a b' is not a host": ("a b",)}),
+}
+
+by_field = {row.field: row for row in SETTINGS}
+good = [(field, text, value) for field, case in CASES.items() for text, value in case.good.items()]
+bad = [(field, text, says) for field, case in CASES.items() for text, says in case.bad.items()]
+wrong = [(field, says, value) for field, case in CASES.items() for says, value in case.wrong.items()]
+
+
+def test_the_table_has_a_row_for_each_field_in_order_and_so_do_these_tests() -> None:
+    fields = [field.name for field in dataclasses.fields(Settings)]
+
+    assert [row.field for row in SETTINGS] == fields
+    assert list(CASES) == fields
+
+
+@pytest.mark.parametrize("row", SETTINGS, ids=lambda row: row.field)
+def test_a_variable_is_named_like_its_field_and_has_a_meaning(row: Setting) -> None:
+    assert row.variable == "HELICONE_" + row.field.upper()
+    assert row.meaning.endswith(".")
+
+
+def test_without_any_variable_everything_is_as_documented() -> None:
+    defaults = {field: case.default for field, case in CASES.items()}
+
+    assert dataclasses.asdict(Settings()) == defaults
+    assert Settings.from_environment({}) == Settings.from_environment() == Settings()
+    assert Settings.from_environment({row.variable: " " for row in SETTINGS}) == Settings()
+
+
+@pytest.mark.parametrize("row", SETTINGS, ids=lambda row: row.field)
+def test_the_default_that_is_documented_is_the_default(row: Setting) -> None:
+    default = CASES[row.field].default
+    code = re.fullmatch(r"`([^`]*)`", row.default)
+
+    if code is not None:
+        assert row.parse(code[1]) == default
+    else:
+        assert default in {None, ()}
+
+
+@pytest.mark.parametrize(("field", "text", "value"), good)
+def test_a_good_value_means_what_is_documented(field: str, text: str, value: object) -> None:
+    settings = Settings.from_environment({by_field[field].variable: text, "HELICONE_OTHER": "x"})
+
+    assert settings == Settings(**{field: value})  # type: ignore[arg-type]
+    assert getattr(settings, field) == value
+
+
+@pytest.mark.parametrize(("field", "text", "says"), bad)
+def test_a_bad_value_is_refused_by_the_name_of_its_variable_and_with_what_fits(
+    field: str, text: str, says: str
+) -> None:
+    variable = by_field[field].variable
+
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_environment({variable: text})
+
+    assert variable in str(refused.value)
+    assert says in str(refused.value)
+    assert isinstance(refused.value, ValueError)
+
+
+@pytest.mark.parametrize(("field", "says", "value"), wrong)
+def test_a_wrong_value_in_code_is_refused_by_the_name_of_its_field(field: str, says: str, value: object) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings(**{field: value})  # type: ignore[arg-type]
+
+    assert str(refused.value).startswith(f"{field} ({by_field[field].variable}): ")
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize("field", ["session_path", "session_fallback", "accept_inbound", "attributes"])
+def test_a_huge_wrong_value_does_not_flood_the_log(field: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_environment({by_field[field].variable: "x" * 100_000})
+
+    assert len(str(refused.value)) < 300
+
+
+def test_settings_are_read_from_the_process_when_nothing_else_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HELICONE_SESSION_NAME", "Nightly")
+
+    assert Settings.from_environment() == Settings(session_name="Nightly")
+
+
+def test_the_first_bad_value_of_several_is_named() -> None:
+    with pytest.raises(SettingsError, match="HELICONE_ACCEPT_INBOUND"):
+        Settings.from_environment({"HELICONE_CAPTURE_HEADERS": "perhaps", "HELICONE_ACCEPT_INBOUND": "perhaps"})
+
+
+def test_settings_are_a_value_and_are_given_by_name() -> None:
+    settings = Settings(session_name="Nightly")
+
+    assert settings == Settings(session_name="Nightly")
+    assert hash(settings) == hash(Settings(session_name="Nightly"))
+    assert dataclasses.replace(settings, session_name=None) == Settings()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.session_name = "Daily"  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        Settings("Nightly")  # type: ignore[misc]
+
+
+def test_the_table_is_rendered_as_markdown_with_a_line_for_each_setting() -> None:
+    first, second, *lines = render_table().splitlines()
+
+    assert first == "| variable | default | meaning |"
+    assert second == "|---|---|---|"
+    assert lines == [f"| `{row.variable}` | {row.default} | {row.meaning} |" for row in SETTINGS]
+    assert {line.count("|") for line in lines} == {4}
+
+
+def test_the_key_is_shown_nowhere_and_the_labels_need_none_of_the_logs_settings() -> None:
+    settings = Settings(
+        api_key="sk-helicone-secrets-arenice-tokeepp-forever", log=True, log_kinds=("tool",), session_name="Nightly"
+    )
+
+    assert "secret" not in repr(settings)
+    assert settings.without_log() == Settings(session_name="Nightly")
+
+
+@pytest.mark.parametrize(
+    ("entries", "inputs", "outputs"),
+    [
+        ("all", REQUEST_KINDS, REQUEST_KINDS),
+        ("none", frozenset(), frozenset()),
+        ("outputs", frozenset(), REQUEST_KINDS),
+        ("inputs,tool", REQUEST_KINDS, frozenset({"tool"})),
+        ("llm,tool.inputs", frozenset({"llm", "tool"}), frozenset({"llm"})),
+        ("vector_db.outputs", frozenset(), frozenset({"vector_db"})),
+    ],
+)
+def test_content_is_allowed_by_side_and_by_kind(entries: str, inputs: frozenset[str], outputs: frozenset[str]) -> None:
+    assert content_of(entries.split(",")) == {"inputs": inputs, "outputs": outputs}

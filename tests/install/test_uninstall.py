@@ -1,0 +1,268 @@
+"""Switched off, taken out, or among what is broken: the app starts and runs as if we were not there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import helicone_otel
+from tests.support.environments import Environments
+from tests.support.launching import labels, needs_a_configurator, run, without_ours
+from tests.support.raw_http import expected
+from tests.systems.test_setups import CASES, DOORS, LABELS, PROPAGATORS, bare, planned
+
+CONFIGURED = CASES["configurator"]
+IN_SESSION = expected(id="trip-42", path="/plan_trip", name="Trip Planning")
+
+
+# --- switches -------------------------------------------------------------------------------------
+
+
+@needs_a_configurator
+@pytest.mark.parametrize(
+    "named",
+    ["helicone", pytest.param("requests, helicone", marks=pytest.mark.slow), pytest.param("*", marks=pytest.mark.slow)],
+)
+def test_the_variable_that_disables_instrumentations_switches_us_off_by_whatever_name_we_are_loaded(named: str) -> None:
+    before = bare(CONFIGURED, launched=True)
+
+    after = run(CONFIGURED, "instrument", OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=named, OTEL_PROPAGATORS=PROPAGATORS)
+
+    assert (after.spans, after.headers, after.output) == (before.spans, [[], []], before.output)
+
+
+@pytest.mark.parametrize("door", ["configure first", "instrument"])
+@pytest.mark.parametrize("propagators", ["", pytest.param(PROPAGATORS, marks=pytest.mark.slow)])
+def test_a_disabled_sdk_makes_no_spans_and_leaves_the_headers_of_sessions_that_code_opened(
+    door: str, propagators: str
+) -> None:
+    told = {"OTEL_PROPAGATORS": propagators} if propagators else {}
+
+    # What the specification of the variable says of propagators, we hold to.
+    after = run(CASES["own provider"], door, OTEL_SDK_DISABLED="true", **told)
+
+    assert after.spans == []
+    assert after.headers == [[], expected(id="trip-42", path="/chat", name="Trip Planning")]
+
+
+@pytest.mark.parametrize("door", ["configure last", "instrument"])
+@pytest.mark.parametrize("name", ["own provider", pytest.param("processors in a pool", marks=pytest.mark.slow)])
+def test_what_was_taken_out_labels_nothing_sends_nothing_and_can_come_again(name: str, door: str) -> None:
+    after = run(CASES[name], door, script="undo.py")
+
+    inside, outside, again = after.spans[:4], after.spans[4:8], after.spans[8:]
+    wanted = planned("Trip Planning", "trip-42")
+    assert [labels(spans) for spans in (inside, outside, again)] == [
+        wanted,
+        [(label[0], {}) for label in wanted],
+        wanted,
+    ]
+    assert without_ours(inside) == without_ours(outside) == without_ours(again)
+    assert after.headers == [IN_SESSION, [], IN_SESSION]
+
+
+# --- what is broken -------------------------------------------------------------------------------
+
+
+def python(script: str, **environ: str) -> tuple[int, str, str]:
+    """Run a script in a fresh interpreter; return its exit code and what it wrote."""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PATH": os.environ["PATH"], **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def half_installed(folder: Path) -> str:
+    """Put a copy of the package that lacks a module where it is found first."""
+    shutil.copytree(Path(helicone_otel.__file__).parent, folder / "helicone_otel")
+    (folder / "helicone_otel" / "tracking" / "resolver.py").unlink()
+    return str(folder)
+
+
+@needs_a_configurator
+@pytest.mark.parametrize("propagators", [PROPAGATORS, pytest.param("", marks=pytest.mark.slow)])
+def test_a_package_that_is_there_by_half_is_one_line_in_the_log(propagators: str, tmp_path: Path) -> None:
+    told = {"OTEL_PROPAGATORS": propagators} if propagators else {}
+    before = bare(CONFIGURED, launched=True)
+
+    after = run(CONFIGURED, "instrument", DOOR="none", PYTHONPATH=half_installed(tmp_path), **told)
+
+    assert (after.spans, after.headers) == (before.spans, [[], []])
+    # The launcher, which loads propagators as well, is a process of its own and says it for itself.
+    assert set(after.output.splitlines()) == {
+        "helicone-otel is off: ModuleNotFoundError: No module named 'helicone_otel.tracking.resolver'"
+    }
+
+
+ENTRY_POINTS = """
+[opentelemetry_instrumentor]
+a_vendors = vendors_instrumentation:{name}
+"""
+VENDORS = """
+raise_at_import = {at_import}
+if raise_at_import:
+    raise ImportError("the vendor's own library is missing")
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+
+class Instrumentor(BaseInstrumentor):
+    def instrumentation_dependencies(self):
+        return ()
+    def _instrument(self, **_):
+        raise RuntimeError("the vendor's hook fails")
+    def _uninstrument(self, **_):
+        pass
+"""
+
+
+@needs_a_configurator
+@pytest.mark.slow
+@pytest.mark.parametrize("at_import", [True, False])
+def test_an_entry_point_of_somebody_else_that_fails_costs_no_more_than_without_us(
+    at_import: bool, tmp_path: Path
+) -> None:
+    info = tmp_path / "a_vendor-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: a-vendor\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS.format(name="Instrumentor"))
+    (tmp_path / "vendors_instrumentation.py").write_text(VENDORS.format(at_import=at_import))
+
+    before = run(CONFIGURED, "launched without", PYTHONPATH=str(tmp_path))
+    after = run(CONFIGURED, "instrument", PYTHONPATH=str(tmp_path))
+
+    assert without_ours(after.spans) == before.spans
+    assert after.output == before.output
+
+
+# As the operator for Kubernetes puts one before the app's own.
+OLDER_COPY = (
+    *("opentelemetry-distro==0.59b0", "opentelemetry-instrumentation-httpx==0.59b0"),
+    "opentelemetry-exporter-otlp-proto-http==1.38.0",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("name", ["configurator", "own provider"])
+def test_an_older_copy_of_opentelemetry_before_the_apps_own_is_worked_with(
+    name: str, door: str, environments: Environments
+) -> None:
+    copy = str(environments.copy("older-copy", OLDER_COPY))
+    launched = CASES[name].launched or door == "instrument"
+    before = run(CASES[name], "launched without" if launched else "none", PYTHONPATH=copy)
+
+    after = run(CASES[name], door, PYTHONPATH=copy)
+
+    assert without_ours(after.spans) == before.spans
+    assert labels(after.spans) == LABELS
+    assert after.headers == [expected(id=after.spans[0].trace, path="/plan_trip", name="shop"), IN_SESSION]
+    assert after.output == before.output
+
+
+HOSTILE = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+class Pipeline(SpanProcessor):
+    def add_span_processor(self, processor):
+        raise RuntimeError("this pipeline is closed")
+
+class Provider(TracerProvider):
+    def add_span_processor(self, processor):
+        raise RuntimeError("this provider is closed")
+
+class Raising(SpanProcessor):
+    def on_start(self, span, parent_context=None):
+        raise RuntimeError("at the start")
+
+"""
+CLOSED = (
+    "helicone-otel cannot add its processor to a TracerProvider, whose spans get no session: "
+    "RuntimeError: this pipeline is closed\n"
+)
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["configure first", "configure last"])
+@pytest.mark.parametrize(
+    ("make", "printed", "said"),
+    [
+        pytest.param("TracerProvider(active_span_processor=Pipeline())", "{}", CLOSED, id="a closed pipeline"),
+        pytest.param("Provider()", "{'session.id': 's1'}", "", id="a closed provider"),
+    ],
+)
+def test_a_provider_that_takes_no_processor_is_left_alone(make: str, printed: str, said: str, last: bool) -> None:
+    order = [f"trace.set_tracer_provider({make})", "configure()"]
+    script = (
+        f"{HOSTILE}\nfrom helicone_otel import configure, session\n"
+        + "\n".join(order if last else reversed(order))
+        + "\nwith session('Trips', id='s1'), trace.get_tracer('shop').start_as_current_span('plan') as span: pass\n"
+        "print({key: value for key, value in span.attributes.items() if key == 'session.id'})\n"
+    )
+
+    assert python(script) == (0, f"{printed}\n", said)
+
+
+@pytest.mark.parametrize("ours", ["", "from helicone_otel import configure; configure()"])
+def test_a_vendors_processor_that_raises_raises_as_without_us(ours: str) -> None:
+    script = (
+        f"{HOSTILE}\n{ours}\nprovider = TracerProvider()\nprovider.add_span_processor(Raising())\n"
+        "try:\n    provider.get_tracer('shop').start_span('plan')\nexcept RuntimeError as error:\n    print(error)\n"
+    )
+
+    assert python(script) == (0, "at the start\n", "")
+
+
+def test_a_provider_that_the_environment_names_does_not_take_the_place_of_the_apps() -> None:
+    script = (
+        "from opentelemetry import trace\nfrom opentelemetry.sdk.trace import TracerProvider\n"
+        "from helicone_otel import configure, session\n"
+        "configure()\nmine = TracerProvider()\ntrace.set_tracer_provider(mine)\n"
+        "print(trace.get_tracer_provider() is mine)\nconfigure()\n"
+        "with session('Trips', id='s1'), trace.get_tracer('shop').start_as_current_span('plan') as span:\n"
+        "    print(span.attributes['session.id'])\n"
+    )
+
+    assert python(script, OTEL_PYTHON_TRACER_PROVIDER="sdk_tracer_provider") == (0, "True\ns1\n", "")
+
+
+def test_propagators_that_cannot_be_loaded_are_no_reason_for_an_app_not_to_start() -> None:
+    script = (
+        "from opentelemetry.sdk.trace import TracerProvider\nfrom helicone_otel import configure, session\n"
+        "print(configure().installed)\nprovider = TracerProvider()\n"
+        "with session('Trips', id='s1'), provider.get_tracer('shop').start_as_current_span('plan') as span:\n"
+        "    print(dict(span.attributes))\n"
+    )
+
+    code, printed, said = python(script, OTEL_PROPAGATORS="carrier-pigeon")
+
+    assert (code, printed) == (0, "False\n{}\n")
+    assert said == (
+        "helicone-otel is off: Propagator carrier-pigeon not found. It is either misspelled or not installed.\n"
+    )
+
+
+def test_a_stand_in_that_holds_the_sdks_provider_as_logfires_does_is_looked_behind() -> None:
+    script = (
+        "from opentelemetry import trace\nfrom opentelemetry.sdk.trace import TracerProvider\n"
+        "from helicone_otel import configure, session\n"
+        "class StandIn(trace.TracerProvider):\n"
+        "    provider = TracerProvider()\n"
+        "    def get_tracer(self, *arguments, **named):\n"
+        "        return self.provider.get_tracer(*arguments, **named)\n"
+        "trace.set_tracer_provider(StandIn())\nconfigure()\nconfigure(provider=trace.get_tracer_provider())\n"
+        "with session('Trips', id='s1'), trace.get_tracer('shop').start_as_current_span('plan') as span:\n"
+        "    print(span.attributes['session.id'])\n"
+    )
+
+    assert python(script) == (0, "s1\n", "")

@@ -1,0 +1,385 @@
+"""Several spans tell of one call: its one row says what all of them know, and nothing of another call."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import anthropic
+import pytest
+from anthropic import Anthropic
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from helicone_otel import HeliconeSpanExporter, Settings, session
+from helicone_otel.destinations import Destination
+from helicone_otel.log.grouping import Joining
+from helicone_otel.log.worker import Log
+from helicone_otel.tools.fakes.headers import KEY
+from helicone_otel.tools.fakes.loopback import serving
+from helicone_otel.tools.fakes.rows import Row
+from helicone_otel.tools.fakes.server import FakeHelicone
+from helicone_otel.tools.replay.files import recording_of
+from helicone_otel.tools.replay.player import Replay
+from helicone_otel.tracking.records import Entry
+from helicone_otel.tracking.registry import Registry
+from tests.support import replay
+from tests.support.environments import Environments
+from tests.support.paths import TESTS
+from tests.support.raw_http import QUESTION, TLS, listening
+from tests.support.spans import GENAI, HTTP, App
+from tests.tracking.test_one_call import Beside
+
+CLIENT = trace.SpanKind.CLIENT
+WRAPPED = TESTS / "apps" / "wrapped.py"
+SDK = "com.anthropic.sdk.python"
+LANGCHAIN = "opentelemetry.instrumentation.langchain"
+CHAT = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "anthropic", "gen_ai.request.model": "claude-x"}
+SAID = {"gen_ai.input.messages": json.dumps([{"role": "user", "parts": [{"type": "text", "content": "Say hi"}]}])}
+ANSWERED = {"gen_ai.output.messages": json.dumps([{"role": "assistant", "parts": [{"type": "text", "content": "Hi"}]}])}
+TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
+HI = [{"role": "user", "content": "Say hi"}]
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeHelicone]:
+    with serving(FakeHelicone()) as server:
+        yield server
+
+
+class Logging(App):
+    """An app whose calls are logged as `HELICONE_LOG` does it."""
+
+    def __init__(self, fake: FakeHelicone) -> None:
+        super().__init__()
+        self.fake = fake
+        self.log = Log(self.registry)
+        self.log.switch(HeliconeSpanExporter(KEY, endpoint=fake.url, registry=self.registry))
+
+    def rows(self) -> list[Row]:
+        assert self.log.flush(10_000)
+        return sorted(self.fake.rows, key=lambda row: row.started)
+
+    def wait_for_rows(self, seconds: float) -> list[Row]:
+        """Return the rows that come by themselves within some time."""
+        end = time.monotonic() + seconds
+        while not self.fake.rows and time.monotonic() < end:
+            time.sleep(0.02)
+        return self.fake.rows
+
+
+@pytest.fixture
+def app(fake: FakeHelicone) -> Logging:
+    return Logging(fake)
+
+
+@pytest.fixture
+def hurried(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> Logging:
+    """Rows are made ten times a second."""
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+    return Logging(fake)
+
+
+def _sdk(app: App, **more: Any) -> Any:
+    return app.span("anthropic.messages.create", CHAT | more, scope=SDK, kind=CLIENT)
+
+
+def _messages(row: Row) -> Any:
+    return row.request.get("messages")
+
+
+def _answers(row: Row) -> Any:
+    return [part.get("text") for part in row.response.get("content", ())]
+
+
+# --- real libraries ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["genai_anthropic", "oi_anthropic", "tl_anthropic"])
+def test_rows_of_the_anthropic_sdks_spans_say_what_its_instrumentation_recorded(fake: FakeHelicone, name: str) -> None:
+    registry = Registry(Settings())
+    log = Log(registry)
+    log.switch(HeliconeSpanExporter(KEY, endpoint=fake.url, registry=registry))
+
+    replayed = list(Replay(recording_of(replay.load(name)), registry).run())
+    assert log.flush(10_000)
+
+    ids = {
+        str((span.final.attributes or {})["helicone.request.id"]): span.recorded
+        for span in replayed
+        if "helicone.request.id" in (span.final.attributes or {})
+    }
+    rows = {row.id: row for row in fake.rows}
+    assert rows.keys() == ids.keys()
+    of_the_sdk = [rows[row_id] for row_id, span in ids.items() if span.scope == SDK]
+    assert [_messages(row) for row in of_the_sdk] == [HI] * 7
+    calls = [row for row in of_the_sdk if row.request.get("tools")]
+    use = {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {"city": "Paris"}}
+    assert [row.response["content"] for row in calls] == [[use]]
+    others = [row for row in of_the_sdk if not row.failed and row not in calls]
+    assert [_answers(row) for row in others] == [["Hello from fake"]] * 5
+
+
+def test_the_row_of_a_call_by_the_anthropic_sdk_says_what_stands_on_the_span_around_it(app: Logging) -> None:
+    http = anthropic.DefaultHttpxClient(verify=TLS)
+    options = {"tracer_provider": app.provider}
+    with (
+        listening() as provider,
+        Anthropic(base_url=provider.url, api_key="sk-1", open_telemetry=options, http_client=http) as client,
+        app.span("chat claude-x", CHAT | SAID, scope=GENAI, kind=CLIENT) as wrapper,
+    ):
+        answer = client.messages.create(model="claude-x", max_tokens=8, messages=[QUESTION])
+        wrapper.set_attributes(ANSWERED)
+
+    (row,) = app.rows()
+    assert (_messages(row), _answers(row), row.response["id"]) == (HI, ["Hi"], answer.id)
+
+
+@pytest.mark.slow
+def test_the_row_of_a_real_call_by_the_anthropic_sdk_has_what_openinference_captured(
+    fake: FakeHelicone, environments: Environments
+) -> None:
+    python = environments.python("oi_anthropic", ["anthropic>=2,<3", "openinference-instrumentation-anthropic>=3.1"])
+    with listening() as provider:
+        done = subprocess.run(
+            [python, WRAPPED],
+            env={
+                "PROVIDER": provider.url,
+                "HELICONE_LOG": "true",
+                "HELICONE_API_KEY": fake.key,
+                "HELICONE_LOG_ENDPOINT": fake.url,
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert done.returncode == 0, done.stderr
+    (row,) = fake.rows
+    assert json.loads(done.stdout) == {SDK: row.id, "openinference.instrumentation.anthropic": None}
+    assert (_messages(row), row.request["system"], len(_answers(row))) == ([QUESTION], "Be brief.", 1)
+
+
+# --- inside each other --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("calls", [1, 2], ids=["first", "second, which is like the first"])
+@pytest.mark.parametrize("http", [False, True], ids=["no HTTP instrumentation", "HTTP instrumentation"])
+def test_what_the_request_lacks_is_taken_from_its_wrappers_and_what_it_says_stays(
+    app: Logging, calls: int, http: bool
+) -> None:
+    with session("Trip", id="s1"), app.span("plan"):
+        for _ in range(calls):
+            with app.span("ChatAnthropic", CHAT | SAID, scope="my.framework"):
+                with app.span("chat", CHAT | {"gen_ai.request.model": "another"}, scope=GENAI, kind=CLIENT) as wrapper:
+                    with _sdk(app, **{"gen_ai.usage.input_tokens": 3, "gen_ai.usage.output_tokens": 0}):
+                        if http:
+                            app.provider.get_tracer(HTTP).start_span("POST", kind=CLIENT).end()
+                    wrapper.set_attributes(ANSWERED)
+
+    rows = app.rows()
+    assert [(_messages(row), _answers(row)) for row in rows] == [(HI, ["Hi"])] * calls
+    assert {row.request["model"] for row in rows} == {"claude-x"}
+
+
+@pytest.mark.parametrize(
+    ("own", "used"),
+    [((3, 0), (3, 0)), ((3, None), (9, 8)), ((None, None), (9, 8))],
+    ids=["all", "some", "none"],
+)
+def test_tokens_are_taken_from_one_span_all_together(
+    app: Logging, own: tuple[int | None, ...], used: tuple[int, ...]
+) -> None:
+    names = ("input_tokens", "output_tokens")
+    counted = {f"gen_ai.usage.{name}": count for name, count in zip(names, own, strict=True) if count is not None}
+    more = {"gen_ai.usage.input_tokens": 9, "gen_ai.usage.output_tokens": 8}
+    with app.span("chat", CHAT | more, scope=GENAI, kind=CLIENT), _sdk(app, **counted):
+        pass
+
+    assert [row.response["usage"] for row in app.rows()] == [dict(zip(names, used, strict=True))]
+
+
+def test_a_wrapper_of_two_calls_tells_of_none_of_them(app: Logging) -> None:
+    with app.span("retry", CHAT | SAID, scope="my.framework"):
+        for _ in range(2):
+            with app.span("chat", CHAT | ANSWERED, scope=GENAI, kind=CLIENT), _sdk(app):
+                pass
+
+    assert [(_messages(row), _answers(row)) for row in app.rows()] == [([], ["Hi"])] * 2
+
+
+def test_a_wrapper_of_calls_that_run_in_parallel_tells_of_none_of_them(app: Logging) -> None:
+    with app.span("both", CHAT | SAID, scope="my.framework") as above:
+        context = trace.set_span_in_context(above)
+        tracer = app.provider.get_tracer(SDK)
+        calls = [tracer.start_span("anthropic.messages.create", context, CLIENT, CHAT) for _ in range(2)]
+        for call in calls:
+            call.end()
+
+    assert [_messages(row) for row in app.rows()] == [[], []]
+
+
+def test_a_call_after_one_to_a_gateway_inside_the_same_wrapper_is_not_told_of(app: Logging) -> None:
+    with app.span("fallback", CHAT | SAID, scope="my.framework"):
+        with app.span("chat", CHAT, scope=GENAI, kind=CLIENT) as first:
+            at = app.registry.locate()
+            assert at is not None
+            app.registry.sent(at.sender, at.headers, Destination.GATEWAY)
+            first.set_attributes(SAID)
+        with _sdk(app):
+            pass
+
+    assert [_messages(row) for row in app.rows()] == [[]]
+
+
+def test_that_a_framework_failed_with_an_answer_is_no_failure_of_the_call(app: Logging) -> None:
+    with app.span("parse", CHAT | SAID, scope="my.framework") as wrapper:
+        with _sdk(app):
+            pass
+        wrapper.record_exception(ValueError("no JSON"))
+        wrapper.set_status(trace.StatusCode.ERROR, "no JSON")
+
+    assert [(row.status, _messages(row)) for row in app.rows()] == [(200, HI)]
+
+
+def test_why_a_call_failed_is_taken_from_its_wrapper(app: Logging) -> None:
+    with app.span("chat", CHAT, scope=GENAI, kind=CLIENT) as wrapper:
+        with _sdk(app) as call:
+            call.set_status(trace.StatusCode.ERROR)
+        wrapper.set_status(trace.StatusCode.ERROR, "Error code: 429 - slow down")
+
+    (row,) = app.rows()
+    assert (row.status, row.response["error"]["message"]) == (429, "Error code: 429 - slow down")
+
+
+@pytest.mark.parametrize(("outer", "told"), [("search", {"q": "Oslo"}), ("delegate", None)])
+def test_a_tool_of_the_same_name_is_a_wrapper_and_one_of_another_name_is_another_tool(
+    app: Logging, outer: str, told: object
+) -> None:
+    arguments = {"gen_ai.tool.name": outer, "gen_ai.tool.call.arguments": json.dumps({"q": "Oslo"})}
+    with app.span(f"execute_tool {outer}", TOOL | arguments, scope="a"):
+        with app.span("execute_tool search", TOOL, scope="b"):
+            pass
+
+    assert [(row.model, row.request.get("input")) for row in app.rows()] == [("tool:search", told)]
+
+
+# --- beside each other --------------------------------------------------------------------------------
+
+
+def _beside(app: App, answer_ids: Sequence[str]) -> None:
+    """Run calls at the same time, each with a wrapper that is never current."""
+    wrappers = [Beside.begin(app, "ChatAnthropic.chat", LANGCHAIN) for _ in answer_ids]
+    calls = [Beside.begin(app, "anthropic.messages.create", SDK, attributes=CHAT) for _ in answer_ids]
+    for call, answer_id in zip(calls, answer_ids, strict=True):
+        call.end({"gen_ai.response.id": answer_id} if answer_id else {})
+    for number, (wrapper, answer_id) in enumerate(zip(wrappers, answer_ids, strict=True)):
+        said = {"gen_ai.input.messages": json.dumps([{"role": "user", "content": f"Number {number}"}])}
+        wrapper.end({**CHAT, **said, **({"gen_ai.response.id": answer_id} if answer_id else {})})
+
+
+@pytest.mark.parametrize(
+    ("answer_ids", "told"),
+    [
+        ([""], ["Number 0"]),
+        (["a", "b"], ["Number 0", "Number 1"]),
+        (["", ""], [None, None]),
+        (["", "", ""], [None, None, None]),
+    ],
+    ids=["one call", "answers with ids", "which is whose is unknown", "three"],
+)
+def test_a_wrapper_beside_a_call_tells_of_it_if_it_can_be_no_other(
+    app: Logging, answer_ids: list[str], told: list[str | None]
+) -> None:
+    with app.span("plan"):
+        _beside(app, answer_ids)
+
+    rows = app.rows()
+    assert sorted([next((said["content"] for said in _messages(row)), None) for row in rows], key=str) == told
+    for row in rows:
+        if answer_id := row.response.get("id"):
+            assert _messages(row)[0]["content"] == f"Number {answer_ids.index(answer_id)}"
+
+
+# --- how long a row is held back ------------------------------------------------------------------------
+
+
+def test_a_row_waits_for_its_wrapper_and_is_sent_once(hurried: Logging) -> None:
+    with hurried.span("chat", CHAT, scope=GENAI, kind=CLIENT) as wrapper:
+        with _sdk(hurried):
+            pass
+        hurried.log._awake.set()  # the thread looks now, and has the call before its wrapper
+        threading.Event().wait(0.03)
+        assert hurried.fake.rows == []
+        wrapper.set_attributes(SAID)
+
+    (row,) = hurried.wait_for_rows(5)
+    assert (_messages(row), row.sends) == (HI, 1)
+    assert hurried.rows() == [row]
+
+
+def test_a_wrapper_that_never_ends_holds_no_row_back_for_good(hurried: Logging) -> None:
+    with hurried.span("chat", CHAT | SAID, scope=GENAI, kind=CLIENT):
+        with _sdk(hurried):
+            pass
+        (row,) = hurried.wait_for_rows(5)
+
+    assert _messages(row) == []
+    assert hurried.rows() == [row]
+
+
+def test_a_flush_waits_for_no_wrapper(app: Logging) -> None:
+    with app.span("chat", CHAT | SAID, scope=GENAI, kind=CLIENT), _sdk(app):
+        pass
+    with app.span("chat", CHAT | SAID, scope=GENAI, kind=CLIENT):
+        with _sdk(app):
+            pass
+        assert sorted([_messages(row) for row in app.rows()], key=len) == [[], HI]
+
+
+def test_what_is_held_back_is_bounded_and_what_no_call_comes_for_is_forgotten(app: Logging) -> None:
+    joining = Joining(app.registry, 10)
+    ended: list[tuple[ReadableSpan, Entry]] = []
+    app.registry.log = lambda entry, span: ended.append((span, entry))
+    with app.span("plan"):
+        for _ in range(30):
+            outer = app.provider.get_tracer(GENAI).start_span("chat", attributes=CHAT)
+            with trace.use_span(outer), _sdk(app):
+                pass
+
+    assert [len(joining.take(ended, 60)), len(joining), len(joining.take((), 0)), len(joining)] == [20, 10, 10, 0]
+    ended.clear()
+    outer.end()
+    assert [len(ended), joining.take(ended, 60), len(joining._wrappers)] == [1, [], 1]
+    assert [joining.take((), 0), len(joining._wrappers)] == [[], 0]
+
+
+def test_wrappers_whose_calls_do_not_come_are_bounded(app: Logging) -> None:
+    joining = Joining(app.registry, 10)
+    ended: list[tuple[ReadableSpan, Entry]] = []
+    app.registry.log = lambda entry, span: ended.append((span, entry))
+    for _ in range(30):
+        with app.span("chat", CHAT, scope=GENAI, kind=CLIENT), _sdk(app):
+            pass
+
+    assert [joining.take(ended[1::2], 60), len(joining._wrappers)] == [[], 10]
+
+
+def test_an_exporter_that_the_app_adds_joins_what_comes_in_one_batch(fake: FakeHelicone) -> None:
+    app = App()
+    exporter = HeliconeSpanExporter(KEY, endpoint=fake.url, registry=app.registry)
+    app.provider.add_span_processor(BatchSpanProcessor(exporter))
+
+    with app.span("chat", CHAT | SAID, scope=GENAI, kind=CLIENT), _sdk(app):
+        pass
+    app.provider.force_flush()
+    assert exporter.force_flush()
+
+    assert [_messages(row) for row in fake.rows] == [HI]
+    app.provider.shutdown()

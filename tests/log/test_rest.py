@@ -1,0 +1,307 @@
+"""Reading back: the client of Helicone's API, `feedback()`, and what `doctor --send` says."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+
+import opentelemetry.instrumentation.utils  # noqa: F401  # the client loads it late, and here time is short
+import pytest
+
+from helicone_otel import HeliconeError, Session, Settings, SettingsError, feedback
+from helicone_otel.__main__ import main
+from helicone_otel.endpoints import default_api
+from helicone_otel.log.rest import Api
+from helicone_otel.testing import FakeHelicone, Trouble
+from helicone_otel.tools.diagnostics.report import Finding, Level, Report
+from helicone_otel.tools.diagnostics.send import send
+from helicone_otel.tools.fakes.loopback import serving
+from helicone_otel.tools.redaction import Redaction
+from tests.support.logs import CUSTOM, Client, a_log
+
+NOWHERE = "http://127.0.0.1:9"
+UNKNOWN_KEY = "sk-helicone-unknown-unknown-unknown-unknown"
+EUROPEAN_KEY = "sk-helicone-eu-unknown-unknown-unknown-unknown"
+
+
+@pytest.fixture(scope="module")
+def one_fake() -> Iterator[FakeHelicone]:
+    with serving(FakeHelicone()) as fake:
+        yield fake
+
+
+@pytest.fixture
+def fake(one_fake: FakeHelicone) -> Iterator[FakeHelicone]:
+    yield one_fake
+    one_fake.forget()
+
+
+def settings(fake: FakeHelicone, **changes: str | None) -> Settings:
+    given = {"api_key": fake.key, "log_endpoint": fake.url, **changes}
+    return Settings(**given)  # type: ignore[arg-type]
+
+
+def logged(fake: FakeHelicone, session: str) -> None:
+    client = Client(fake)
+    now = {"seconds": int(time.time()), "milliseconds": 0}
+    answer = client.post(
+        CUSTOM, a_log(meta={"Helicone-Session-Id": session}, timing={"startTime": now, "endTime": now})
+    )
+    client.connection.close()
+    assert answer.body == "ok"
+
+
+# --- the client -----------------------------------------------------------------------------------
+
+
+def test_sessions_and_their_requests_are_read_back(fake: FakeHelicone) -> None:
+    for session in ("s-1", "s-1", "s-12"):
+        logged(fake, session)
+    api = Api(settings(fake))
+
+    assert [(entry["session_id"], entry["total_requests"]) for entry in api.sessions("s-1")] == [("s-1", 2)]
+    assert [row["request_properties"]["Helicone-Session-Id"] for row in api.requests("s-1")] == ["s-1", "s-1"]
+    assert fake.key not in repr(api)
+
+
+@pytest.mark.parametrize(
+    ("key", "log", "address"),
+    [
+        ("sk-helicone-x", None, "https://api.helicone.ai"),
+        (EUROPEAN_KEY, None, "https://eu.api.helicone.ai"),
+        ("sk-helicone-x", "https://api.worker.helicone.ai", "https://api.helicone.ai"),
+        ("sk-helicone-x", "https://api.eu.helicone.ai", "https://eu.api.helicone.ai"),
+        (EUROPEAN_KEY, "https://api.hconeai.com", "https://eu.api.helicone.ai"),
+        ("sk-x", "http://localhost:8585/v1/trace", "http://localhost:8585"),
+    ],
+)
+def test_the_api_is_that_of_the_region_or_beside_the_log(key: str, log: str | None, address: str) -> None:
+    assert default_api(key, log) == address
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"api_key": None}, "HELICONE_API_KEY is not set"),
+        ({"api_endpoint": "http://helicone.example"}, "HELICONE_API_ENDPOINT.*unencrypted"),
+        ({"api_endpoint": "https://api.helicone.ai", "api_key": "sk-openai-abcdefgh"}, "HELICONE_API_KEY.*no key"),
+    ],
+)
+def test_what_cannot_be_asked_is_a_matter_of_settings(
+    fake: FakeHelicone, changes: Mapping[str, str | None], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message) as raised:
+        Api(settings(fake, **changes))
+
+    assert "abcdefgh" not in str(raised.value)
+
+
+def test_an_address_must_be_one() -> None:
+    with pytest.raises(SettingsError, match="HELICONE_API_ENDPOINT"):
+        Settings(api_endpoint="nowhere")
+
+
+# --- feedback -------------------------------------------------------------------------------------
+
+
+def test_feedback_is_recorded_on_the_session(fake: FakeHelicone) -> None:
+    for session in ("trip 42/%C3%A9", "plain"):
+        logged(fake, session)
+
+    feedback("trip 42/é", good=True, settings=settings(fake))
+    feedback(Session("plain"), good=False, settings=settings(fake))
+
+    assert [row.properties["Helicone-Session-Feedback"] for row in fake.rows] == ["1", "0"]
+
+
+def test_feedback_reads_its_settings_from_the_environment(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HELICONE_API_KEY", fake.key)
+    monkeypatch.setenv("HELICONE_API_ENDPOINT", fake.url)
+    logged(fake, "s-1")
+
+    feedback("s-1", good=True)
+
+    assert fake.rows[0].properties["Helicone-Session-Feedback"] == "1"
+
+
+def test_no_proxy_is_asked_for_what_is_on_this_machine(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", NOWHERE)
+    monkeypatch.setenv("http_proxy", NOWHERE)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    logged(fake, "s-1")
+
+    feedback("s-1", good=True, settings=settings(fake))
+
+    assert fake.rows[0].properties["Helicone-Session-Feedback"] == "1"
+
+
+def test_feedback_waits_until_the_session_is_there_and_helicone_well(fake: FakeHelicone) -> None:
+    fake.troubles.next(Trouble(status=429), Trouble(reset=True), door="api")
+    late = threading.Timer(0.4, logged, (fake, "s-1"))
+    late.start()
+
+    feedback("s-1", good=True, settings=settings(fake))
+
+    late.join()
+    assert len(fake.requests("api")) == 3
+    assert fake.rows[0].properties["Helicone-Session-Feedback"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "trouble", "message"),
+    [
+        ({}, None, "no feedback on session 's-9' within 0.1 s: .* answered 500: No request found"),
+        ({"api_key": UNKNOWN_KEY}, None, r"refuses the key \(401\)"),
+        ({"api_endpoint": NOWHERE}, None, "127.0.0.1:9 cannot be reached"),
+        ({}, Trouble(seconds=5), "did not answer in time"),
+        ({}, Trouble(status=404, text="<html>"), "answered 404: <html>"),
+        ({}, Trouble(text="ok"), "answered 200: ok"),
+        ({}, Trouble(status=302, headers={"Location": "https://example.com"}), "answered 302"),
+    ],
+)
+def test_feedback_that_is_not_recorded_says_why(
+    fake: FakeHelicone, changes: Mapping[str, str], trouble: Trouble | None, message: str
+) -> None:
+    if trouble:
+        fake.troubles.from_now_on(trouble, door="api")
+
+    with pytest.raises(HeliconeError, match=message) as raised:
+        feedback("s-9", good=True, seconds=0.1, settings=settings(fake, **changes))
+
+    assert UNKNOWN_KEY not in str(raised.value)
+
+
+def test_feedback_is_true_or_false_and_on_a_session() -> None:
+    with pytest.raises(TypeError, match="takes True or False, not int"):
+        feedback("s-1", good=1)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="takes the id of a session"):
+        feedback(" ", good=True, settings=Settings(api_key="sk-helicone"))
+
+
+# --- doctor --send --------------------------------------------------------------------------------
+
+
+def sent(fake: FakeHelicone, **environ: str) -> list[Finding]:
+    return list(send({"HELICONE_API_KEY": fake.key, "HELICONE_LOG_ENDPOINT": fake.url, **environ}, seconds=1))
+
+
+def test_what_is_sent_is_one_row_and_is_found(fake: FakeHelicone) -> None:
+    took, shows = sent(fake, HELICONE_LOG_KINDS="tool")
+
+    [row] = fake.rows
+    assert (took.level, took.text) == (Level.OK, f"{fake.url} took a row.")
+    assert (shows.level, shows.text) == (
+        Level.OK,
+        f"{fake.url} shows session {row.session_id} (helicone-otel doctor): one row, data:hello, at /hello.",
+    )
+    assert (row.model, row.session_name, row.session_path, row.flaws) == (
+        "data:hello",
+        "helicone-otel doctor",
+        "/hello",
+        [],
+    )
+
+
+def test_it_is_looked_for_until_it_is_there(fake: FakeHelicone) -> None:
+    fake.store.lag = 0.1
+    fake.troubles.next(Trouble(status=503), door="api")
+
+    environ = {"HELICONE_API_KEY": fake.key, "HELICONE_LOG_ENDPOINT": fake.url}
+    assert [finding.level for finding in send(environ, seconds=5)] == [Level.OK, Level.OK]
+
+
+@pytest.mark.parametrize(
+    ("environ", "trouble", "level", "text", "remedy"),
+    [
+        ({"HELICONE_API_KEY": ""}, None, Level.PROBLEM, "HELICONE_API_KEY is not set", "export HELICONE_API_KEY="),
+        ({"HELICONE_API_KEY": "nonsense"}, None, Level.PROBLEM, "refused the key (401)", "check HELICONE_API_KEY"),
+        ({"HELICONE_API_KEY": UNKNOWN_KEY}, None, Level.PROBLEM, "without saying ok", "does not know a key"),
+        ({"HELICONE_LOG_ENDPOINT": NOWHERE}, None, Level.PROBLEM, "cannot be reached", "HTTPS_PROXY"),
+        ({"HELICONE_LOG_ENDPOINT": "http://helicone.example"}, None, Level.PROBLEM, "unencrypted", "correct it"),
+        ({"HELICONE_LOG": "perhaps"}, None, Level.PROBLEM, "HELICONE_LOG: 'perhaps'", "correct it"),
+        ({}, Trouble(status=404), Level.PROBLEM, "there is no log at this address", "check HELICONE_LOG_ENDPOINT"),
+        ({}, Trouble(status=503), Level.PROBLEM, "answered 503", "check the network"),
+        ({}, Trouble(drop=True), Level.UNKNOWN, "does not show it within 1 s", "rate limit"),
+        ({"HELICONE_API_ENDPOINT": NOWHERE}, None, Level.UNKNOWN, "cannot be reached", "HELICONE_API_ENDPOINT"),
+    ],
+)
+def test_what_goes_wrong_is_said(
+    fake: FakeHelicone, environ: Mapping[str, str], trouble: Trouble | None, level: Level, text: str, remedy: str
+) -> None:
+    if trouble:
+        fake.troubles.from_now_on(trouble)
+
+    *_, last = sent(fake, **environ)
+
+    assert (last.level, text in last.text, remedy in last.remedy) == (level, True, True), last
+    assert Redaction({})(last.remedy) == last.remedy
+
+
+def test_what_succeeds_at_the_second_try_has_arrived(fake: FakeHelicone) -> None:
+    fake.troubles.next(Trouble(status=503, headers={"Retry-After": "0"}))
+    environ = {"HELICONE_API_KEY": fake.key, "HELICONE_LOG_ENDPOINT": fake.url}
+
+    assert [finding.level for finding in send(environ, seconds=5)] == [Level.OK, Level.OK]
+
+
+def test_what_opentelemetry_does_not_make_was_not_sent(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+
+    [finding] = sent(fake)
+
+    assert (finding.level, "switched off" in finding.text, finding.remedy) == (
+        Level.PROBLEM,
+        True,
+        "unset OTEL_SDK_DISABLED",
+    )
+
+
+def test_a_key_that_only_writes_and_one_of_another_region_are_told_apart(fake: FakeHelicone) -> None:
+    took, write_only = sent(fake, HELICONE_API_KEY=fake.write_only_key)
+    assert (took.level, write_only.level) == (Level.OK, Level.UNKNOWN)
+    assert "a key that begins with pk- only writes" in write_only.text
+
+    fake.troubles.from_now_on(Trouble(status=401), door="api")
+    _, elsewhere = sent(fake)
+    assert (elsewhere.level, "own region" in elsewhere.text) == (Level.UNKNOWN, True)
+    assert "https://eu.api.helicone.ai" in elsewhere.remedy
+
+
+def test_it_stands_in_the_report_without_a_secret(
+    fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # What is looked at besides is tested elsewhere, and takes its time.
+    monkeypatch.setattr("helicone_otel.tools.cli.doctor.examine_environment", lambda _: Report(()))
+    monkeypatch.setenv("HELICONE_API_KEY", fake.key)
+    monkeypatch.setenv("HELICONE_LOG_ENDPOINT", fake.url)
+
+    assert main(["doctor", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["checks"] == []
+    assert main(["doctor", "--send", "--json"]) == 0
+    shown = capsys.readouterr().out
+    assert [(check["check"], check["level"]) for check in json.loads(shown)["checks"]] == [("send", "ok")] * 2
+    fake.troubles.next(Trouble(status=400, text=f"no {fake.key}"))
+    assert main(["doctor", "--send"]) == 1
+    assert fake.key not in shown + capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_command_adds_it_to_its_report(fake: FakeHelicone) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "HELICONE_"))}
+    log = {"HELICONE_LOG": "true", "OTEL_BSP_SCHEDULE_DELAY": "1"}
+    environ = {**kept, **log, "HELICONE_API_KEY": fake.key, "HELICONE_LOG_ENDPOINT": fake.url}
+    command = [sys.executable, "-m", "helicone_otel", "doctor", "--send", "--json"]
+
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+
+    checks = [check for check in json.loads(done.stdout)["checks"] if check["check"] == "send"]
+    assert [(check["group"], check["level"]) for check in checks] == [("Log", "ok"), ("Log", "ok")]
+    assert fake.key not in done.stdout + done.stderr
+    # Of the trial calls that it makes besides, nothing is logged.
+    assert [row.model for row in fake.rows] == ["data:hello"]

@@ -1,0 +1,55 @@
+"""What real libraries recorded, as the rows that a person sees in Helicone."""
+
+from __future__ import annotations
+
+import pytest
+
+from helicone_otel.failures import swallowed
+from helicone_otel.log.rows.content import Content
+from helicone_otel.log.rows.row import row_of
+from tests.support import logged, replay
+
+NAMES = sorted(path.stem for path in replay.RECORDINGS.glob("*.json"))
+REVIEWED = sorted(path.stem for path in logged.EXPECTED.glob("*.json"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recorded_request_becomes_a_row_that_helicone_takes(name: str) -> None:
+    before = swallowed()
+    spans = list(logged.recorded(name))
+    rows = [row_of(span, Content()) for _, span in spans]
+
+    assert None not in rows
+    for row in rows:
+        logged.check(row)
+    assert len({row.id for row in rows}) == len(spans)
+    assert swallowed() == before
+
+
+@pytest.mark.parametrize("name", REVIEWED)
+def test_rows_of_recorded_requests_are_what_a_person_said_they_should_be(name: str) -> None:
+    expected = logged.expected(name)
+    rows = {span_id: row_of(span, Content()) for span_id, span in logged.recorded(name) if span_id in expected}
+
+    assert {span_id: logged.shown(row) for span_id, row in rows.items()} == {
+        span_id: {name: value for name, value in row.items() if name != "span"} for span_id, row in expected.items()
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_content_nothing_that_was_said_is_in_a_row(name: str) -> None:
+    nothing = Content(inputs=frozenset(), outputs=frozenset())
+    sent = "".join(str(row_of(span, nothing).body) for _, span in logged.recorded(name))
+
+    for said in (
+        "Say hi",
+        "terse",
+        "Hello from fake",
+        "Paris",
+        "beta doc",
+        "alpha",
+        "Weather.",
+        "a city",
+        "fake failure",
+    ):
+        assert said not in sent

@@ -1,0 +1,312 @@
+"""Sessions in messages: written where the settings say so, and taken up again by the worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.context import Context, attach, detach
+from opentelemetry.propagators.textmap import Getter, Setter, default_setter
+from opentelemetry.trace import SpanKind
+
+from helicone_otel import HeliconePropagator, Settings, session, step
+from helicone_otel.failures import swallowed
+from helicone_otel.otel.messaging import _MAX_WRITTEN
+from tests.support.spans import App
+
+SENDING = Settings(propagate_messaging=True)
+CELERY = "opentelemetry.instrumentation.celery"
+KAFKA = "opentelemetry.instrumentation.kafka"
+
+HEADERS = {
+    "Helicone-Session-Id": "s-1",
+    "Helicone-Session-Path": "/trip/plan",
+    "Helicone-Session-Name": "Trip",
+    "Helicone-User-Id": "ann",
+    "Helicone-Property-Plan": "pro",
+}
+Pairs = list[tuple[str, bytes]]
+
+
+# As the published instrumentations have them; the slow tests use theirs.
+class KafkaSetter(Setter[Pairs]):
+    def set(self, carrier: Pairs, key: str, value: str) -> None:
+        carrier.append((key, value.encode()))
+
+
+class KafkaGetter(Getter[Pairs]):
+    def get(self, carrier: Pairs, key: str) -> list[str] | None:
+        return next(([value.decode()] for name, value in carrier if name == key), None)
+
+    def keys(self, carrier: Pairs) -> list[str]:
+        return [name for name, _ in carrier]
+
+
+class SqsSetter(Setter[dict[str, Any]]):
+    def set(self, carrier: dict[str, Any], key: str, value: str) -> None:
+        if len(carrier) < 10:
+            carrier[key] = {"StringValue": value, "DataType": "String"}
+
+
+class CeleryGetter(Getter[Any]):
+    def get(self, carrier: Any, key: str) -> list[str] | None:
+        value = getattr(carrier, key, None)
+        return None if value is None else [value]
+
+    def keys(self, carrier: Any) -> list[str]:  # noqa: ARG002  # Celery's tells none
+        return []
+
+
+class Sender(App):
+    """An app with one propagator, which remembers what it wrote."""
+
+    def __init__(self, settings: Settings = SENDING) -> None:
+        super().__init__(settings)
+        self.propagator = HeliconePropagator(self.registry)
+
+    def send(
+        self, carrier: Any, setter: Setter[Any] = default_setter, session_id: str = "s-1", name: str = "plan"
+    ) -> Any:
+        """Send a message in a session, with a carrier that may hold something already."""
+        with session("Trip", id=session_id, path="/trip", user_id="ann", properties={"Plan": "pro"}), step(name):
+            self.write(carrier, setter)
+        return carrier
+
+    def write(self, carrier: Any, setter: Setter[Any] = default_setter) -> None:
+        """Send a message, as instrumentations do."""
+        with self.span("apply_async/plan", scope=CELERY, kind=SpanKind.PRODUCER):
+            self.propagator.inject(carrier, setter=setter)
+
+
+def pairs(headers: Mapping[str, str]) -> Pairs:
+    return [(name, value.encode()) for name, value in headers.items()]
+
+
+def test_a_message_carries_its_session() -> None:
+    app = Sender()
+
+    assert app.send({"task": "plan"}) == {"task": "plan", **HEADERS}
+    assert app.send([("key", b"v")], KafkaSetter()) == [("key", b"v"), *pairs(HEADERS)]
+    assert app.send({}, SqsSetter()) == {
+        name: {"StringValue": value, "DataType": "String"} for name, value in HEADERS.items()
+    }
+
+
+def test_nothing_is_written_into_messages_by_default() -> None:
+    app = Sender(Settings(propagate_hosts=("broker", ".example"), gateway_hosts=("broker",)))
+
+    assert app.send({"task": "plan", "host": "unlisted"}) == {"task": "plan", "host": "unlisted"}
+    assert app.send([], KafkaSetter()) == []
+
+
+@pytest.mark.parametrize("kind", [SpanKind.INTERNAL, SpanKind.CLIENT, SpanKind.CONSUMER, SpanKind.SERVER])
+def test_nothing_is_written_where_the_current_span_sends_no_message(kind: SpanKind) -> None:
+    app = Sender()
+    carrier: dict[str, str] = {}
+    with session("Trip"), app.span("plan", kind=kind):
+        HeliconePropagator(app.registry).inject(carrier)
+
+    assert carrier == {}
+
+
+def test_a_message_outside_of_any_session_carries_none() -> None:
+    app = Sender()
+    carrier: dict[str, str] = {}
+    app.write(carrier)
+
+    assert carrier == {}
+
+
+def test_a_made_up_session_is_final_once_a_message_carries_it() -> None:
+    app = Sender()
+    carrier: dict[str, str] = {}
+    with app.span("work"):
+        with app.chat():
+            pass
+        app.write(carrier)
+        with app.span("late", {"session.id": "late"}):
+            pass
+
+    ids = {label["helicone.session.id"] for label in app.labels().values()}
+    assert (len(ids), carrier["Helicone-Session-Id"], carrier["Helicone-Session-Path"]) == (1, ids.pop(), "/work")
+
+
+@pytest.mark.parametrize("name", ["Helicone-Session-Id", "helicone-session-id"])
+def test_a_message_that_names_a_session_is_left_as_it_is(name: str) -> None:
+    app = Sender()
+
+    assert app.send({name: "theirs"}) == {name: "theirs"}
+    assert app.send([(name, b"theirs")], KafkaSetter()) == [(name, b"theirs")]
+    sqs = {name: {"StringValue": "theirs", "DataType": "String"}}
+    assert app.send(dict(sqs), SqsSetter()) == sqs
+
+
+def test_a_task_that_is_tried_again_stays_where_it_was_also_in_the_process_that_sent_it() -> None:
+    app = Sender()
+    first, listed = app.send({}), app.send([], KafkaSetter())
+
+    assert app.send(json.loads(json.dumps(first)), name="run") == first
+    assert app.send(list(listed), KafkaSetter(), name="run") == listed
+
+
+def test_a_message_that_is_handed_on_as_the_same_object_stays_where_it_was() -> None:
+    app = Sender(Settings(propagate_messaging=True, accept_inbound=True))
+    message = app.send({})
+    first = dict(message)
+    for _ in range(3):
+        inbound = app.propagator.extract(message, Context())
+        with app.span("run/plan", scope=CELERY, kind=SpanKind.CONSUMER, context=inbound) as consumer:
+            token = attach(trace.set_span_in_context(consumer, inbound))
+            with step("fetch"), step("page"):
+                app.write(message)
+            detach(token)
+
+        assert message == first
+
+
+def test_what_a_worker_sends_with_one_carrier_stands_where_each_is_sent() -> None:
+    app = Sender(Settings(propagate_messaging=True, accept_inbound=True))
+    token = attach(app.propagator.extract(app.send({}), Context()))
+    headers: dict[str, str] = {}
+    paths = []
+    for name in ("fetch", "page"):
+        with step(name):
+            app.write(headers)
+        paths.append(headers["Helicone-Session-Path"])
+    detach(token)
+
+    assert paths == ["/trip/plan/fetch", "/trip/plan/page"]
+
+
+def test_a_carrier_that_the_app_passes_again_and_again_carries_the_session_of_each_message() -> None:
+    app = Sender()
+    headers: dict[str, Any] = {"app": "shop"}
+    listed: Pairs = [("app", b"shop")]
+    for number in range(3):
+        expected = {**HEADERS, "Helicone-Session-Id": f"s-{number}"}
+        app.send(headers, session_id=f"s-{number}")
+        app.send(listed, KafkaSetter(), session_id=f"s-{number}")
+
+        assert headers == {"app": "shop", **expected}
+        assert listed == [("app", b"shop"), *pairs(expected)]
+
+
+def test_what_a_message_of_another_session_had_more_does_not_stay() -> None:
+    app = Sender()
+    headers = app.send({})
+    with session("Other", id="s-2"):
+        app.write(headers)
+
+    assert headers == {
+        "Helicone-Session-Path": "/",
+        "Helicone-Session-Id": "s-2",
+        "Helicone-Session-Name": "Other",
+    }
+
+
+@pytest.mark.parametrize("setter", [default_setter, SqsSetter()])
+def test_a_carrier_of_an_earlier_message_carries_no_session_outside_of_any(setter: Setter[Any]) -> None:
+    app = Sender()
+    headers = app.send({"app": "shop"}, setter)
+    app.write(headers, setter)
+
+    assert headers == {"app": "shop"}
+
+
+def test_a_list_of_an_earlier_message_carries_no_session_outside_of_any() -> None:
+    app = Sender()
+    headers = app.send([("app", b"shop")], KafkaSetter())
+    app.write(headers, KafkaSetter())
+
+    assert headers == [("app", b"shop")]
+
+
+def test_a_carrier_of_an_earlier_message_takes_its_session_to_no_stranger() -> None:
+    app = Sender()
+    headers = app.send({})
+    with session("Trip"), app.span("GET", {"url.full": "https://example.com/"}, kind=SpanKind.CLIENT):
+        app.propagator.inject(headers)
+
+    assert headers == {}
+
+
+def test_what_the_caller_wrote_into_a_message_stays_and_the_rest_is_filled_in() -> None:
+    app = Sender()
+    theirs = {"helicone-session-path": "/mine", "Helicone-User-Id": "bob", "Helicone-Property-Team": "blue"}
+    headers = dict(theirs)
+    for _ in range(2):
+        app.send(headers)
+        rest = {
+            name: HEADERS[name] for name in ("Helicone-Session-Id", "Helicone-Session-Name", "Helicone-Property-Plan")
+        }
+
+        assert headers == {**theirs, **rest}
+    app.write(headers)
+
+    assert headers == theirs
+
+
+def test_where_there_is_room_for_few_the_id_comes_first() -> None:
+    app = Sender()
+    names = [list(app.send(dict.fromkeys(map(str, range(10 - room))), SqsSetter()))[-room:] for room in (1, 2, 3)]
+
+    assert names == [list(HEADERS)[:room] for room in (1, 2, 3)]
+
+
+def test_no_more_is_remembered_of_messages_than_the_limit_says() -> None:
+    app = Sender()
+    carriers: list[dict[str, str]] = [{} for _ in range(_MAX_WRITTEN + 5)]
+    for carrier in carriers:
+        app.send(carrier)
+
+    assert len(app.propagator._messages._written) == _MAX_WRITTEN
+
+
+@pytest.mark.parametrize("carrier", [None, 5, (), object(), [None], [()], {5: object()}, [(b"Helicone-Session-Id",)]])
+def test_a_carrier_nobody_understands_fails_no_message(carrier: object) -> None:
+    app = Sender()
+
+    class Deaf(Setter[Any]):
+        def set(self, carrier: Any, key: str, value: str) -> None:
+            """Take nothing."""
+
+    app.send(carrier, Deaf())
+
+    assert swallowed() == {}
+
+
+@pytest.mark.parametrize("accept", [True, False])
+def test_a_kafka_message_goes_on_below_its_senders_path_if_that_is_accepted(accept: bool) -> None:
+    message = Sender().send([], KafkaSetter())
+    worker = App(Settings(accept_inbound=accept, session_fallback="none"))
+    inbound = HeliconePropagator(worker.registry).extract(message, Context(), KafkaGetter())
+    with worker.span("trips process", scope=KAFKA, kind=SpanKind.CONSUMER, context=inbound):
+        with worker.span("book"), worker.chat():
+            pass
+
+    label = {
+        "helicone.session.id": "s-1",
+        "helicone.session.path": "/trip/plan/book",
+        "helicone.session.name": "Trip",
+        "helicone.span.kind": "llm",
+        "helicone.property.Plan": "pro",
+        "session.id": "s-1",
+        "gen_ai.conversation.id": "s-1",
+        "user.id": "ann",
+    }
+    assert worker.labels()["chat gpt-4o"] == (label if accept else {})
+
+
+def test_a_celery_tasks_properties_come_along_though_its_getter_tells_no_names() -> None:
+    request = SimpleNamespace(**Sender().send({"id": "7", "timelimit": (None, None)}))
+    worker = App(Settings(accept_inbound=True))
+    inbound = HeliconePropagator(worker.registry).extract(request, Context(), CeleryGetter())
+    with worker.span("run/plan", scope=CELERY, kind=SpanKind.CONSUMER, context=inbound):
+        pass
+
+    label = worker.labels()["run/plan"]
+    assert (label["helicone.session.path"], label["helicone.property.Plan"]) == ("/trip/plan", "pro")

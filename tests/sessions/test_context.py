@@ -1,0 +1,646 @@
+"""`session()` and `step()` as blocks: what holds inside, and that nothing does outside."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack
+
+import pytest
+from opentelemetry.context import Context, attach, detach, get_current, set_value
+
+from helicone_otel import Session, SessionPath, Settings, current_session, session, step
+from tests.support.small_app import (
+    GATEWAY_URL,
+    UNTOUCHED,
+    App,
+    Label,
+    helicone_attributes,
+    inside,
+    label_of,
+    trace_session,
+)
+
+
+@pytest.fixture
+def app() -> App:
+    return App(Settings(propagate_hosts=(SERVICE,)))
+
+
+SERVICE = "stock.shop.test"
+SERVICE_URL = f"https://{SERVICE}/items"
+
+
+def current_id() -> str | None:
+    """Return the id of the session that holds here."""
+    here = current_session()
+    return here.id if here else None
+
+
+# --- a session ------------------------------------------------------------------------------------
+
+
+def test_every_span_in_a_session_belongs_to_it(app: App) -> None:
+    with session("Trip Planning", id="trip-7"), app.work("plan"):
+        app.chat("ask")
+        with app.work("book"):
+            pass
+
+    assert app.labels() == {
+        "ask": Label("trip-7", "Trip Planning", "/plan", "llm"),
+        "book": Label("trip-7", "Trip Planning", "/plan/book", "task"),
+        "plan": Label("trip-7", "Trip Planning", "/plan", "task"),
+    }
+
+
+def test_nothing_before_and_after_a_session_belongs_to_it(app: App) -> None:
+    with app.work("before"):
+        pass
+    with session("Trips", id="s1"):
+        pass
+    with app.work("after"):
+        pass
+
+    assert app.labels() == {"before": UNTOUCHED, "after": UNTOUCHED}
+    assert current_session() is None
+
+
+def test_what_runs_around_a_session_does_not_belong_to_it(app: App) -> None:
+    with app.work("outside"):
+        with session("Trips", id="s1"), app.work("inside"):
+            pass
+        with app.work("beside"):
+            pass
+
+    assert app.labels() == {
+        "inside": Label("s1", "Trips", "/inside", "task"),
+        "beside": UNTOUCHED,
+        "outside": UNTOUCHED,
+    }
+
+
+def test_a_session_gives_its_record_and_is_the_current_one() -> None:
+    with session("Trips", id="s1", path="/plan", user_id="ann", properties={"Plan": "pro"}) as opened:
+        assert opened == Session("s1", "Trips", SessionPath("/plan"), "ann", {"Plan": "pro"})
+        assert current_session() == opened
+    assert current_session() is None
+
+
+def test_each_opening_without_an_id_has_a_fresh_one() -> None:
+    trips = session("Trips")
+    ids = []
+    for _ in range(2):
+        with trips as opened:
+            assert opened is not None
+            assert current_session() == opened
+            ids.append(opened.id)
+
+    assert ids[0] != ids[1]
+    assert {uuid.UUID(text).version for text in ids} == {4}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("trip-7", "trip-7"),
+        ("  trip-7\n", "trip-7"),
+        (7, "7"),
+        (0, "0"),
+        (-1, "-1"),
+        (uuid.UUID(int=7), "00000000-0000-0000-0000-000000000007"),
+    ],
+)
+def test_an_id_is_a_text_a_number_or_a_uuid(app: App, given: str | int | uuid.UUID, expected: str) -> None:
+    with session("Trips", id=given), app.work("plan"):
+        assert current_id() == expected
+
+    assert app.label("plan").id == expected
+
+
+@pytest.mark.parametrize("nothing", [None, "", "  \n"])
+def test_an_id_that_is_nothing_is_made_up(nothing: str | None) -> None:
+    with session("Trips", id=nothing) as opened:
+        assert opened is not None
+        assert uuid.UUID(opened.id).version == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "service", "expected"),
+    [
+        (Settings(session_name="Nightly"), None, "Nightly"),
+        (Settings(session_name="Nightly"), "shop", "Nightly"),
+        (Settings(), "shop", "shop"),
+        (Settings(), "unknown_service:python", None),
+        (Settings(), None, None),
+    ],
+)
+@pytest.mark.parametrize("nothing", ["", " \n"])
+def test_a_name_that_is_empty_falls_back_to_the_settings(
+    settings: Settings, service: str | None, expected: str | None, nothing: str
+) -> None:
+    app = App(settings, service=service)
+
+    with session(nothing, id="s1"), app.work("plan"):
+        pass
+
+    assert app.label("plan") == Label("s1", expected, "/plan", "task")
+
+
+def test_a_session_that_was_given_a_name_keeps_it_whatever_the_settings_say() -> None:
+    app = App(Settings(session_name="Nightly", session_id="job", session_path="/jobs"), service="shop")
+
+    with session("  Trips ", id="s1"), app.work("plan"):
+        pass
+
+    assert app.label("plan") == Label("s1", "Trips", "/plan", "task")
+
+
+def test_a_session_begins_at_its_path(app: App) -> None:
+    with session("Trips", id="s1", path="/abstract/outline"):
+        app.chat("ask")
+        with app.work("lesson"):
+            pass
+    with session("Trips", id="s2", path=SessionPath("/review") / "code"):
+        app.chat("review")
+
+    assert app.labels() == {
+        "ask": Label("s1", "Trips", "/abstract/outline", "llm"),
+        "lesson": Label("s1", "Trips", "/abstract/outline/lesson", "task"),
+        "review": Label("s2", "Trips", "/review/code", "llm"),
+    }
+
+
+def test_a_call_without_any_step_stands_at_chat(app: App) -> None:
+    with session("Trips", id="s1"):
+        app.chat("ask")
+
+    assert app.labels() == {"ask": Label("s1", "Trips", "/chat", "llm")}
+
+
+def test_the_user_and_the_properties_stand_on_every_span_and_in_the_headers(app: App) -> None:
+    with session("Trips", id="café", user_id="zoë", properties={"Plan": "pro", "Stadt": "Köln", "not a header": "x"}):
+        with app.work("plan"):
+            headers = app.headers()
+        app.chat("ask")
+
+    common = {
+        "helicone.session.id": "caf%C3%A9",
+        "helicone.session.name": "Trips",
+        "session.id": "café",
+        "user.id": "zoë",
+        "helicone.property.Plan": "pro",
+        "helicone.property.Stadt": "K%C3%B6ln",
+    }
+    ask = helicone_attributes(app.spans()["ask"])
+    assert helicone_attributes(app.spans()["plan"]) == {
+        **common,
+        "helicone.session.path": "/plan",
+        "helicone.span.kind": "task",
+    }
+    assert ask == {
+        **common,
+        "helicone.session.path": "/chat",
+        "helicone.span.kind": "llm",
+        "gen_ai.conversation.id": "café",
+        "helicone.request.id": ask["helicone.request.id"],
+    }
+    assert headers == {
+        "Helicone-Session-Id": "caf%C3%A9",
+        "Helicone-Session-Path": "/plan",
+        "Helicone-Session-Name": "Trips",
+        "Helicone-User-Id": "zo%C3%AB",
+        "Helicone-Property-Plan": "pro",
+        "Helicone-Property-Stadt": "K%C3%B6ln",
+    }
+
+
+def test_properties_are_taken_when_the_session_is_made_not_when_it_is_used(app: App) -> None:
+    properties = {"Plan": "pro"}
+    trips = session("Trips", id="s1", properties=properties)
+    properties["Plan"] = "free"
+
+    with trips:
+        properties["Plan"] = "none"
+        assert app.headers()["Helicone-Property-Plan"] == "pro"
+
+
+def test_the_headers_of_a_session_leave_also_where_there_is_no_span_above(app: App) -> None:
+    with session("Trips", id="s1", path="/plan"):
+        expected = {
+            "Helicone-Session-Id": "s1",
+            "Helicone-Session-Path": "/plan",
+            "Helicone-Session-Name": "Trips",
+        }
+        assert app.headers(GATEWAY_URL) == app.headers(SERVICE_URL) == expected
+        assert app.headers("https://api.openai.com/v1/chat/completions") == {}
+    assert app.headers(SERVICE_URL) == {}
+
+
+def test_an_error_goes_through_a_session_and_a_step_and_leaves_both() -> None:
+    error = KeyError("seat")
+
+    with pytest.raises(KeyError) as raised, session("Trips", id="s1"), step("book"):
+        raise error
+
+    assert raised.value is error
+    assert current_session() is None
+
+
+# --- sessions in sessions -------------------------------------------------------------------------
+
+
+def test_the_inner_session_holds_until_it_ends_then_the_outer_one_again(app: App) -> None:
+    with session("Trips", id="outer"), app.work("plan"):
+        with session("Reviews", id="inner", path="/review"), app.work("check"):
+            app.chat("first")
+        app.chat("second")
+
+    assert app.labels() == {
+        "first": Label("inner", "Reviews", "/review/check", "llm"),
+        "check": Label("inner", "Reviews", "/review/check", "task"),
+        "second": Label("outer", "Trips", "/plan", "llm"),
+        "plan": Label("outer", "Trips", "/plan", "task"),
+    }
+
+
+def test_a_session_in_a_session_inherits_nothing(app: App) -> None:
+    outer = session("Trips", id="outer", path="/plan", user_id="ann", properties={"Plan": "pro"})
+    with outer, step("book"), session("Reviews", id="inner") as inner:
+        assert current_session() == inner == Session("inner", "Reviews")
+        assert app.headers(SERVICE_URL) == {
+            "Helicone-Session-Id": "inner",
+            "Helicone-Session-Path": "/",
+            "Helicone-Session-Name": "Reviews",
+        }
+
+
+def test_the_same_session_may_be_opened_inside_itself(app: App) -> None:
+    trips = session("Trips", id="s1")
+
+    with trips, app.work("plan"):
+        with trips, app.work("book"):
+            pass
+        with app.work("pay"):
+            pass
+
+    assert app.labels() == {
+        "book": Label("s1", "Trips", "/book", "task"),
+        "pay": Label("s1", "Trips", "/plan/pay", "task"),
+        "plan": Label("s1", "Trips", "/plan", "task"),
+    }
+    assert current_session() is None
+
+
+def test_detached_work_belongs_to_no_session_from_outside(app: App) -> None:
+    with session("Trips", id="outer"), step("plan"), app.work("book"):
+        with session(None) as nothing:
+            assert nothing is None
+            assert current_session() is None
+            with app.work("clean up"):
+                assert current_session() is None
+                assert app.headers(SERVICE_URL) == {}
+            with session("Reviews", id="inner"), app.work("check"):
+                pass
+        assert current_id() == "outer"
+
+    assert app.labels() == {
+        "clean up": UNTOUCHED,
+        "check": Label("inner", "Reviews", "/check", "task"),
+        "book": Label("outer", "Trips", "/plan/book", "task"),
+    }
+
+
+def test_a_detached_call_belongs_to_its_trace_and_to_no_step_from_outside(app: App) -> None:
+    with session("Trips", id="outer"), step("plan"), app.work("book"), session(None), step("audit"):
+        app.chat("ask")
+
+    assert app.label("ask") == Label(trace_session(app.spans()["ask"]), None, "/audit", "llm")
+    assert app.label("book") == Label("outer", "Trips", "/plan/book", "task")
+
+
+# --- steps ----------------------------------------------------------------------------------------
+
+
+def test_steps_and_spans_are_levels_from_the_outside_in(app: App) -> None:
+    with session("Trips", id="s1"), step("research"), app.work("search"), step("web"):
+        app.chat("ask")
+        with app.work("fetch"):
+            pass
+
+    assert app.labels() == {
+        "ask": Label("s1", "Trips", "/research/search/web", "llm"),
+        "fetch": Label("s1", "Trips", "/research/search/web/fetch", "task"),
+        "search": Label("s1", "Trips", "/research/search", "task"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("research", "/research"),
+        ("research/web", "/research/web"),
+        ("/research/web/", "/research/web"),
+        ("deep research", "/deep_research"),
+        ("question_1", "/question_1"),
+        ("gpt-4o", "/gpt-4o"),
+        ("123e4567-e89b-12d3-a456-426614174000", "/123e4567-e89b-12d3-a456-426614174000"),
+        ("café", "/caf%C3%A9"),
+        ("", "/chat"),
+        ("/", "/chat"),
+        (" \n", "/chat"),
+    ],
+)
+def test_the_name_of_a_step_stays_as_people_gave_it_and_keeps_its_levels(app: App, name: str, path: str) -> None:
+    with session("Trips", id="s1"), step(name):
+        app.chat("ask")
+
+    assert app.label("ask") == Label("s1", "Trips", path, "llm")
+
+
+def test_a_step_gives_the_session_around_it_nothing_and_holds_no_longer_than_its_block(app: App) -> None:
+    with session("Trips", id="s1"):
+        with step("research") as given:
+            assert given is None
+            assert app.headers(SERVICE_URL)["Helicone-Session-Path"] == "/research"
+            assert current_id() == "s1"
+        assert app.headers(SERVICE_URL)["Helicone-Session-Path"] == "/"
+
+
+def test_a_step_and_a_span_of_the_same_name_are_one_level(app: App) -> None:
+    with session("Trips", id="s1"):
+        with step("research"), app.work("research"):
+            app.chat("span in step")
+        with app.work("research"), step("research"):
+            app.chat("step in span")
+        with step("research"), step("research"):
+            app.chat("step in step")
+        with app.work("research"), app.work("plan"), app.work("research"):
+            app.chat("not adjacent")
+
+    assert {name: label.path for name, label in app.labels().items() if label.kind == "llm"} == {
+        "span in step": "/research",
+        "step in span": "/research",
+        "step in step": "/research",
+        "not adjacent": "/research/plan/research",
+    }
+
+
+def test_a_path_has_at_most_sixteen_levels_the_outermost(app: App) -> None:
+    with session("Trips", id="s1", path="/a"), step("b/c/d/e/f/g/h"), step("i/j/k/l/m/n"), step("o/p/q/r"):
+        app.chat("ask")
+
+    assert app.label("ask").path == "/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p"
+
+
+def test_a_step_without_a_session_is_a_level_of_the_traces_in_it(app: App) -> None:
+    with step("research"):
+        assert current_session() is None
+        assert app.headers(SERVICE_URL) == {}
+        with app.work("plain"):
+            pass
+        app.chat("first")
+        app.chat("second")
+        with app.work("search"):
+            app.chat("third")
+
+    spans = app.spans()
+    assert app.labels() == {
+        "plain": UNTOUCHED,
+        "first": Label(trace_session(spans["first"]), None, "/research", "llm"),
+        "second": Label(trace_session(spans["second"]), None, "/research", "llm"),
+        "third": Label(trace_session(spans["third"]), None, "/research/search", "llm"),
+        "search": Label(trace_session(spans["third"]), None, "/research/search", "task"),
+    }
+    assert len({label.id for label in app.labels().values()}) == 4
+
+
+@pytest.mark.parametrize("detached", [False, True])
+def test_traces_in_a_step_without_a_session_do_not_share_a_session_however_alike_they_are(
+    app: App, detached: bool
+) -> None:
+    with ExitStack() as stack:
+        if detached:
+            stack.enter_context(session(None))
+        stack.enter_context(step("research"))
+        for _ in range(3):
+            app.chat("the same")
+
+    assert [label_of(span) for span in app.all_spans()] == [
+        Label(trace_session(span), None, "/research", "llm") for span in app.all_spans()
+    ]
+
+
+def test_a_call_in_a_detached_step_has_headers_whatever_trace_was_there_before(app: App) -> None:
+    with session(None), step("research"):
+        with app.work("plain"):
+            pass
+        with app.calling("ask") as span:
+            headers = app.headers()
+
+    assert headers == {"Helicone-Session-Id": trace_session(span), "Helicone-Session-Path": "/research"}
+
+
+def test_a_detached_call_inside_a_session_inside_a_span_is_nothing_to_complain_of(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    with app.work("outside"), session("Trips", id="s1"), session(None):
+        app.chat("ask")
+
+    assert caplog.record_tuples == []
+
+
+def test_a_session_within_a_step_begins_at_its_own_path(app: App) -> None:
+    with step("research"), session("Trips", id="s1"), step("plan"):
+        app.chat("ask")
+
+    assert app.label("ask") == Label("s1", "Trips", "/plan", "llm")
+
+
+# --- contexts given by hand -----------------------------------------------------------------------
+
+
+def test_a_span_started_in_an_empty_context_belongs_to_no_session(app: App) -> None:
+    with session("Trips", id="s1"):
+        app.tracer.start_span("alone", context=Context()).end()
+
+    assert app.labels() == {"alone": UNTOUCHED}
+
+
+def test_a_span_started_in_a_context_that_was_kept_belongs_to_the_session_in_it(app: App) -> None:
+    with session("Trips", id="s1"), step("plan"):
+        kept = get_current()
+
+    app.tracer.start_span("late", context=kept).end()
+
+    assert app.labels() == {"late": Label("s1", "Trips", "/plan/late", "task")}
+
+
+def test_a_span_that_outlives_its_session_keeps_it_and_so_do_the_calls_below_it(app: App) -> None:
+    with session("Trips", id="s1"), step("stream"):
+        streaming = app.tracer.start_span("answer")
+    with session("Others", id="s2"), app.work("other"):
+        streaming.set_attribute("tokens", 9)
+    token = attach(inside(streaming))
+    app.chat("ask")
+    detach(token)
+    streaming.end()
+
+    assert app.labels() == {
+        "other": Label("s2", "Others", "/other", "task"),
+        "ask": Label("s1", "Trips", "/stream/answer", "llm"),
+        "answer": Label("s1", "Trips", "/stream/answer", "task"),
+    }
+
+
+def test_a_plain_span_below_a_labelled_one_is_labelled_whatever_else_its_context_holds(app: App) -> None:
+    with session("Trips", id="s1"):
+        above = app.tracer.start_span("above")
+    app.tracer.start_span("below", context=inside(above)).end()
+    above.end()
+
+    assert app.label("below") == Label("s1", "Trips", "/above/below", "task")
+
+
+# --- leaving --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def _no_trace_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """See to it that nothing is logged, and clear away the Context that a test leaves on purpose."""
+    before = get_current()
+    yield
+    attach(before)
+    assert caplog.get_records("call") == []
+
+
+@pytest.mark.usefixtures("_no_trace_left")
+def test_sessions_left_in_the_wrong_order_leave_nothing_behind(app: App) -> None:
+    first, second = session("Trips", id="first"), session("Trips", id="second")
+    first.__enter__()
+    second.__enter__()
+
+    first.__exit__(None, None, None)
+    assert current_id() == "second"
+    second.__exit__(None, None, None)
+
+    assert current_session() is None
+    with app.work("after"):
+        app.chat("ask")
+    assert app.label("ask") == Label(trace_session(app.spans()["ask"]), None, "/after", "llm")
+
+
+@pytest.mark.usefixtures("_no_trace_left")
+def test_a_step_left_after_its_session_leaves_nothing_behind(app: App) -> None:
+    trips, plan = session("Trips", id="s1"), step("plan")
+    trips.__enter__()
+    plan.__enter__()
+
+    trips.__exit__(None, None, None)
+    plan.__exit__(None, None, None)
+
+    assert current_session() is None
+    app.chat("ask")
+    assert app.label("ask") == Label(trace_session(app.spans()["ask"]), None, "/chat", "llm")
+
+
+@pytest.mark.usefixtures("_no_trace_left")
+def test_a_context_that_is_detached_after_the_session_does_not_bring_it_back(app: App) -> None:
+    with session("Trips", id="s1"):
+        late = app.work("late")
+        late.__enter__()
+    late.__exit__(None, None, None)
+
+    assert current_session() is None
+    app.chat("ask")
+    with session("Others", id="s2"):
+        assert current_id() == "s2"
+    assert current_session() is None
+    assert app.labels() == {
+        "late": Label("s1", "Trips", "/late", "task"),
+        "ask": Label(trace_session(app.spans()["ask"]), None, "/chat", "llm"),
+    }
+
+
+@pytest.mark.usefixtures("_no_trace_left")
+def test_what_others_attached_in_a_session_and_never_detached_outlives_it() -> None:
+    with session("Outer", id="s0"):
+        with session("Trips", id="s1"):
+            attach(set_value("theirs", 5))
+            assert current_id() == "s1"
+        assert get_current().get("theirs") == 5
+        assert current_id() == "s0"
+    assert get_current().get("theirs") == 5
+    assert current_session() is None
+
+
+@pytest.mark.usefixtures("_no_trace_left")
+def test_a_context_that_others_took_away_is_not_put_back() -> None:
+    token = attach(set_value("theirs", 5))
+    with session("Trips", id="s1"):
+        attach(Context())
+        assert current_session() is None
+
+    assert current_session() is None
+    assert get_current().get("theirs") is None
+    detach(token)
+
+
+def test_a_stack_of_blocks_is_left_as_it_was_entered(app: App) -> None:
+    with ExitStack() as stack:
+        stack.enter_context(session("Trips", id="s1"))
+        stack.enter_context(step("plan"))
+        app.chat("ask")
+
+    assert app.label("ask") == Label("s1", "Trips", "/plan", "llm")
+    assert current_session() is None
+
+
+async def test_sessions_and_steps_are_asynchronous_blocks_too(app: App) -> None:
+    async with session("Trips", id="s1") as opened, step("plan") as nothing:
+        assert opened == current_session()
+        assert nothing is None
+        app.chat("ask")
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(session(None))
+
+    assert app.label("ask") == Label("s1", "Trips", "/plan", "llm")
+    assert current_session() is None
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": 5}, "session() takes a name, a str or None, not int"),
+        ({"name": b"Trips"}, "session() takes a name, a str or None, not bytes"),
+        ({"id": True}, "session(id=…) is a str, int or UUID, not bool"),
+        ({"id": 1.5}, "session(id=…) is a str, int or UUID, not float"),
+        ({"id": ["a"]}, "session(id=…) is a str, int or UUID, not list"),
+        ({"path": None}, "a session path is a str such as '/review', not NoneType"),
+        ({"user_id": 5}, "session(user_id=…) is a str, not int"),
+        ({"properties": ["Plan"]}, "session(properties=…) is a mapping, not list"),
+        ({"properties": "Plan"}, "session(properties=…) is a mapping, not str"),
+    ],
+)
+def test_an_argument_of_the_wrong_type_is_refused_at_once_by_its_name(
+    arguments: dict[str, object], message: str
+) -> None:
+    with pytest.raises(TypeError) as refused:
+        session(**{"name": "Trips", **arguments})  # type: ignore[arg-type]
+
+    assert str(refused.value) == message
+
+
+def test_a_path_without_a_leading_slash_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="a session path starts with '/': write '/plan', not 'plan'"):
+        session("Trips", path="plan")
+
+
+@pytest.mark.parametrize("name", [None, 5, b"plan", ["plan"]])
+def test_a_step_that_is_no_text_is_refused_at_once(name: object) -> None:
+    with pytest.raises(TypeError) as refused:
+        step(name)  # type: ignore[arg-type]
+
+    assert str(refused.value) == f"step() takes a name, a str, not {type(name).__name__}"

@@ -1,0 +1,125 @@
+"""A session: one immutable record with its wire form computed once."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import logging
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helicone_otel import Session, SessionPath
+from helicone_otel.failures import swallowed
+from helicone_otel.wire import MAX_PROPERTIES, MAX_TEXT, wire_text
+
+any_text = st.text(st.characters())
+sessions = st.builds(
+    Session,
+    id=any_text,
+    name=st.none() | any_text,
+    user_id=st.none() | any_text,
+    properties=st.dictionaries(any_text | st.from_regex(r"[A-Za-z-]{1,9}", fullmatch=True), any_text),
+)
+
+
+def test_a_session_with_everything_has_a_header_for_each() -> None:
+    session = Session("trip 7", "Trip Planning", SessionPath("/plan"), "ann@shop.test", {"Plan": "pro", "tier": "1"})
+
+    assert session.headers == (
+        ("Helicone-Session-Id", "trip 7"),
+        ("Helicone-Session-Name", "Trip Planning"),
+        ("Helicone-User-Id", "ann@shop.test"),
+        ("Helicone-Property-Plan", "pro"),
+        ("Helicone-Property-tier", "1"),
+    )
+
+
+def test_a_session_with_an_id_only_has_that_header_only() -> None:
+    assert Session("trip-7").headers == (("Helicone-Session-Id", "trip-7"),)
+    assert Session("trip-7", name="", user_id=" ", properties={"Plan": ""}).headers == Session("trip-7").headers
+
+
+def test_the_original_is_kept_beside_the_wire_form() -> None:
+    session = Session("café\n7", "Reise nach Köln", user_id="zoë", properties={"Stadt": "Köln"})
+
+    assert (session.id, session.wire_id) == ("café\n7", "caf%C3%A9%0A7")
+    assert (session.name, session.wire_name) == ("Reise nach Köln", "Reise nach K%C3%B6ln")
+    assert session.user_id == "zoë"
+    assert session.properties == {"Stadt": "K%C3%B6ln"}
+    assert session.headers == (
+        ("Helicone-Session-Id", "caf%C3%A9%0A7"),
+        ("Helicone-Session-Name", "Reise nach K%C3%B6ln"),
+        ("Helicone-User-Id", "zo%C3%AB"),
+        ("Helicone-Property-Stadt", "K%C3%B6ln"),
+    )
+
+
+@given(sessions)
+def test_no_header_is_empty_or_needs_encoding(session: Session) -> None:
+    for name, value in session.headers[1:]:
+        assert value
+        assert value == wire_text(value)
+        assert name.isascii()
+    assert session.headers[0] == ("Helicone-Session-Id", wire_text(session.id))
+
+
+def test_properties_that_no_header_can_name_are_left_out_and_that_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for _ in range(3):
+        session = Session("s1", properties={"ok": "1", "not ok": "2", "a:b": "3", "": "4", 5: "5"})  # type: ignore[dict-item]
+
+        assert session.properties == {"ok": "1"}
+    message = "A session property was left out: its name must be a header token (letters, digits, '-', '_', '.')."
+    assert caplog.record_tuples == [("helicone_otel", logging.WARNING, message)]
+    assert swallowed() == {message: 12}
+
+
+def test_what_is_no_text_becomes_text_and_what_is_nothing_is_left_out() -> None:
+    session = Session("s1", properties={"n": 5, "b": True, "f": 1.5, "none": None, "blank": " "})  # type: ignore[dict-item]
+
+    assert session.properties == {"n": "5", "b": "True", "f": "1.5"}
+
+
+def test_a_session_has_a_bounded_number_of_properties(caplog: pytest.LogCaptureFixture) -> None:
+    properties = {f"p{number}": str(number) for number in range(MAX_PROPERTIES + 5)}
+
+    session = Session("s1", properties=properties)
+
+    assert dict(session.properties) == dict(list(properties.items())[:MAX_PROPERTIES])
+    assert caplog.messages == [f"A session has more than {MAX_PROPERTIES} properties; the rest is left out."]
+
+
+def test_no_text_of_a_session_is_longer_than_the_limit_on_the_wire() -> None:
+    huge = "x" * 100_000
+
+    session = Session(huge, huge, user_id=huge, properties={"p": huge})
+
+    assert {value for _, value in session.headers} == {"x" * MAX_TEXT}
+    assert session.id == huge
+
+
+def test_a_session_is_a_value() -> None:
+    properties = {"Plan": "pro"}
+    session = Session("s1", "Trips", SessionPath("/plan"), "ann", properties)
+    twin = Session("s1", "Trips", SessionPath("/plan"), "ann", {"Plan": "pro"})
+
+    properties["Plan"] = "free"
+
+    assert session == twin
+    assert hash(session) == hash(twin)
+    assert session != Session("s1", "Trips", SessionPath("/plan"), "ann")
+    assert repr(session) == (
+        "Session(id='s1', name='Trips', path=SessionPath(segments=('plan',)), user_id='ann', "
+        "properties=mappingproxy({'Plan': 'pro'}), provisional=False)"
+    )
+    for copied in (copy.copy(session), copy.deepcopy(session), pickle.loads(pickle.dumps(session))):
+        assert copied == session
+        assert copied.headers == session.headers
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        session.id = "s2"  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        session.properties["Plan"] = "free"  # type: ignore[index]

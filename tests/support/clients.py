@@ -1,0 +1,178 @@
+"""The HTTP clients that LLM SDKs use, behind one call each, and their published instrumentations."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import urllib.request
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import aiohttp
+import httpx
+import httpx2
+import pytest
+import requests
+import urllib3
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
+
+from helicone_otel import Settings, configure
+from tests.support.raw_http import TLS, Wire, labels_of
+
+Headers = Mapping[str, str] | None
+# Sends one GET and follows redirects.
+Get = Callable[[str, Headers], object]
+
+
+class Client(NamedTuple):
+    """A client.
+
+    Attributes:
+        make: Makes one, to send with; its lifetime is the block's.
+        instrumentation: The module and class of OpenTelemetry's instrumentation.
+    """
+
+    name: str
+    make: Callable[[ExitStack, str | None], Get]
+    instrumentation: tuple[str, str]
+
+    def get(self, url: str, headers: Headers = None, proxy: str | None = None) -> None:
+        """Send a request with a client made for it."""
+        with ExitStack() as stack:
+            self.make(stack, proxy)(url, headers)
+
+    def instrumentor(self) -> Any:
+        """Return an instrumentor; skip the test if there is none."""
+        module, name = self.instrumentation
+        pytest.importorskip(module, reason=f"{module} is not installed: see test_transports_instrumented.py")
+        if not hasattr(importlib.import_module(module), name):
+            pytest.skip(f"this {module} has no {name}")
+        return getattr(importlib.import_module(module), name)()
+
+
+def _requests(stack: ExitStack, proxy: str | None) -> Get:
+    session = stack.enter_context(requests.Session())
+    session.trust_env = False
+    session.proxies = {"http": proxy, "https": proxy} if proxy else {}
+    return lambda url, headers: session.get(url, headers=headers).raise_for_status()
+
+
+def _urllib3(stack: ExitStack, proxy: str | None) -> Get:
+    pool = stack.enter_context(urllib3.ProxyManager(proxy, retries=False) if proxy else urllib3.PoolManager())
+    return lambda url, headers: pool.request("GET", url, headers=headers)
+
+
+def _urllib3_pool(_: ExitStack, proxy: str | None) -> Get:
+    """Send through the pool of one host, by the method itself, as requests and botocore do."""
+
+    def get(url: str, headers: Headers) -> None:
+        target = urllib3.util.parse_url(url)
+        with urllib3.connection_from_url(f"{target.scheme}://{target.netloc}") as pool:
+            pool.urlopen("GET", target.request_uri, None, dict(headers) if headers else None)
+
+    assert proxy is None
+    return get
+
+
+def _urllib(_: ExitStack, proxy: str | None) -> Get:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": proxy, "https": proxy} if proxy else {}))
+
+    def get(url: str, headers: Headers) -> None:
+        with opener.open(urllib.request.Request(url, headers=dict(headers or {}))) as response:
+            response.read()
+
+    return get
+
+
+def _aiohttp(stack: ExitStack, proxy: str | None) -> Get:
+    runner = stack.enter_context(asyncio.Runner())
+
+    def run(work: Coroutine[Any, Any, Any]) -> Any:
+        # In the Context in which the client is used, not in the one in which it was made.
+        return runner.get_loop().run_until_complete(work)
+
+    async def make() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession()
+
+    async def get(url: str, headers: Headers) -> None:
+        async with session.get(url, headers=headers, proxy=proxy) as response:
+            await response.read()
+
+    session = run(make())
+    stack.callback(lambda: run(session.close()))
+    return lambda url, headers: run(get(url, headers))
+
+
+def _httpx(module: Any) -> Callable[[ExitStack, str | None], Get]:
+    def make(stack: ExitStack, proxy: str | None) -> Get:
+        client = module.Client(proxy=proxy, follow_redirects=True, trust_env=False, verify=TLS)
+        stack.enter_context(client)
+        return lambda url, headers: client.get(url, headers=headers)
+
+    return make
+
+
+def _httpx_async(module: Any) -> Callable[[ExitStack, str | None], Get]:
+    def make(stack: ExitStack, proxy: str | None) -> Get:
+        runner = stack.enter_context(asyncio.Runner())
+        client = module.AsyncClient(proxy=proxy, follow_redirects=True, trust_env=False, verify=TLS)
+        stack.callback(lambda: runner.get_loop().run_until_complete(client.aclose()))
+        return lambda url, headers: runner.get_loop().run_until_complete(client.get(url, headers=headers))
+
+    return make
+
+
+_CONTRIB = "opentelemetry.instrumentation."
+_HTTPX = (_CONTRIB + "httpx", "HTTPXClientInstrumentor")
+_HTTPX2 = (_CONTRIB + "httpx", "HTTPX2ClientInstrumentor")
+CLIENTS = [
+    Client("httpx", _httpx(httpx), _HTTPX),
+    Client("httpx-async", _httpx_async(httpx), _HTTPX),
+    Client("httpx2", _httpx(httpx2), _HTTPX2),
+    Client("httpx2-async", _httpx_async(httpx2), _HTTPX2),
+    Client("requests", _requests, (_CONTRIB + "requests", "RequestsInstrumentor")),
+    Client("urllib3", _urllib3, (_CONTRIB + "urllib3", "URLLib3Instrumentor")),
+    Client("urllib3-pool", _urllib3_pool, (_CONTRIB + "urllib3", "URLLib3Instrumentor")),
+    Client("aiohttp", _aiohttp, (_CONTRIB + "aiohttp_client", "AioHttpClientInstrumentor")),
+    Client("urllib", _urllib, (_CONTRIB + "urllib", "URLLibInstrumentor")),
+]
+
+
+class Spans(NamedTuple):
+    """The spans of an app."""
+
+    provider: TracerProvider
+    exporter: InMemorySpanExporter
+
+    def labels(self) -> list[dict[str, object]]:
+        """Return what the exported spans say about their session, by the parts of its headers."""
+        return labels_of(self.exporter)
+
+
+@contextmanager
+def app(
+    *gateways: Wire,
+    client: Client | None = None,
+    provider: TracerProvider | None = None,
+    sampler: Sampler = ALWAYS_ON,
+    **settings: Any,
+) -> Iterator[Spans]:
+    """Install the library, and the instrumentation of a client if one is given."""
+    provider = provider or TracerProvider(sampler=sampler, shutdown_on_exit=False)
+    exporter = InMemorySpanExporter()
+    instrumentor = client.instrumentor() if client else None
+    hosts = (*(wire.netloc for wire in gateways), *settings.pop("gateway_hosts", ()))
+    handle = configure(Settings(gateway_hosts=hosts, **settings), provider=provider)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    if instrumentor is not None:
+        instrumentor.instrument(tracer_provider=provider)
+    try:
+        yield Spans(provider, exporter)
+    finally:
+        if instrumentor is not None:
+            instrumentor.uninstrument()
+        handle.uninstall()

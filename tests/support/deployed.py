@@ -1,0 +1,198 @@
+"""Apps as people deploy them: real servers and workers in processes of their own, instrumented with zero code.
+
+They run in a virtual environment that is made once, from `apps/requirements.txt`: what contrib packages
+need cannot be had beside everything else in the `dev` extra.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from helicone_otel.tools.cli.receiver import Inbox, Span, receiving
+from helicone_otel.tools.fakes.loopback import serving
+from helicone_otel.tools.fakes.requests import Request
+from helicone_otel.tools.fakes.server import FakeHelicone
+from tests.support.paths import TESTS
+
+APPS = TESTS / "apps"
+_ROOT = APPS.parent.parent
+_VENV = APPS.parent / ".venv-apps"
+_TIMEOUT = 60.0
+# In seconds.
+_SCHEDULE_DELAY = 0.1
+_COMPLAINTS = ("Traceback", "helicone-otel failed", "Failed to detach")
+
+
+def binaries() -> Path:
+    """Return the folder with the commands of the apps' virtual environment; make it if it is not there."""
+    pip = [_VENV / "bin" / "pip", "--quiet", "--disable-pip-version-check", "install"]
+    requirements = APPS / "requirements.txt"
+    if _is_new("environment", requirements.read_bytes() + sys.version.encode()):
+        shutil.rmtree(_VENV, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", _VENV], check=True)
+        subprocess.run([*pip, "-r", requirements], check=True, timeout=500)
+        _remember("environment", requirements.read_bytes() + sys.version.encode())
+    if _is_new("library", (_ROOT / "pyproject.toml").read_bytes()):
+        subprocess.run([*pip, "--no-deps", "-e", _ROOT], check=True, timeout=200)
+        _remember("library", (_ROOT / "pyproject.toml").read_bytes())
+    return _VENV / "bin"
+
+
+def _is_new(what: str, content: bytes) -> bool:
+    stamp = _VENV / f"{what}.stamp"
+    return not stamp.exists() or stamp.read_text() != hashlib.sha256(content).hexdigest()
+
+
+def _remember(what: str, content: bytes) -> None:
+    (_VENV / f"{what}.stamp").write_text(hashlib.sha256(content).hexdigest())
+
+
+class Process:
+    """A server or worker that runs, and what it prints."""
+
+    def __init__(
+        self, command: Sequence[str], environ: Mapping[str, str], log: Path, sock: socket.socket | None
+    ) -> None:
+        self._log = log
+        descriptors = () if sock is None else (sock.fileno(),)
+        with log.open("wb") as output:
+            self.popen = subprocess.Popen(
+                command,
+                cwd=APPS,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=descriptors,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def stop(self) -> None:
+        """Ask it to end, and wait until it has."""
+        if self.popen.poll() is None:
+            # What dies of the signal flushes nothing: what has ended by now is given time to leave.
+            time.sleep(5 * _SCHEDULE_DELAY)
+            self.popen.send_signal(signal.SIGTERM)
+        # uvicorn ends in order, and then by the signal after all.
+        assert self.wait() in (0, -signal.SIGTERM), self.output
+
+    def wait(self) -> int:
+        """Wait until it has ended in silence, and return its exit code."""
+        try:
+            code = self.popen.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it hangs at its exit:\n{self.output}") from None
+        wrong = [line for line in self.output.splitlines() if any(word in line for word in _COMPLAINTS)]
+        assert wrong == [], self.output
+        return code
+
+    def kill(self) -> None:
+        """End it and all that it started, whatever they are doing."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait()
+
+
+class Town:
+    """A gateway, a collector, and the processes that speak to them.
+
+    Attributes:
+        gateway: A stand-in for Helicone's.
+        inbox: What the processes exported.
+    """
+
+    def __init__(self, folder: Path, gateway: FakeHelicone, inbox: Inbox, endpoint: str, stack: ExitStack) -> None:
+        self.gateway = gateway
+        self.inbox = inbox
+        self.processes: list[Process] = []
+        self._folder = folder
+        self._stack = stack
+        self._bin = binaries()
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "HELICONE_"))}
+        self.environ = {
+            **kept,
+            "PATH": os.pathsep.join([str(self._bin), os.environ["PATH"]]),
+            "PYTHONPATH": str(APPS),
+            "OPENAI_API_KEY": "sk-none",
+            "OPENAI_BASE_URL": f"{gateway.url}/v1",
+            "HELICONE_GATEWAY_HOSTS": gateway.url.removeprefix("http://"),
+            "HELICONE_SESSION_NAME": "Trips",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_METRICS_EXPORTER": "none",
+            "OTEL_LOGS_EXPORTER": "none",
+            "OTEL_BSP_SCHEDULE_DELAY": str(int(_SCHEDULE_DELAY * 1000)),
+        }
+
+    def start(self, *command: str, sock: socket.socket | None = None, **environ: str) -> Process:
+        """Start a process; `{fd}` in its command stands for the socket's descriptor."""
+        filled = [part.format(fd=sock.fileno()) if sock is not None else part for part in command]
+        log = self._folder / f"{len(list(self._folder.iterdir()))}.log"
+        process = Process(filled, {**self.environ, **environ}, log, sock)
+        self._stack.callback(process.kill)
+        self.processes.append(process)
+        return process
+
+    def serve(self, *command: str, **environ: str) -> tuple[Process, str]:
+        """Start a server on a socket that listens already, so that nobody waits for it; return its URL too."""
+        sock = self._stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64))
+        process = self.start(*command, sock=sock, **environ)
+        return process, f"http://127.0.0.1:{sock.getsockname()[1]}"
+
+    def uvicorn(self, app: str, **environ: str) -> tuple[Process, str]:
+        """Serve an app with uvicorn, with zero code."""
+        return self.serve("opentelemetry-instrument", "uvicorn", app, "--fd", "{fd}", **environ)
+
+    def stop(self) -> None:
+        """Ask all processes to end, and wait until they have."""
+        for process in self.processes:
+            process.stop()
+
+    def requests(self, count: int) -> list[Request]:
+        """Return what arrived at the gateway, once it is so much."""
+        wait_until(lambda: len(self.gateway.requests("gateway")) >= count)
+        return self.gateway.requests("gateway")
+
+    def spans(self, *names: str) -> list[Span]:
+        """Return all spans that were exported, once there are some of these names."""
+        wait_until(lambda: set(names) <= {span.name for span in self.inbox.spans})
+        return self.inbox.spans
+
+
+@contextmanager
+def town(folder: Path) -> Iterator[Town]:
+    """Run a gateway and a collector, and end all processes with them."""
+    inbox = Inbox()
+    with ExitStack() as stack:
+        gateway = stack.enter_context(serving(FakeHelicone()))
+        endpoint = stack.enter_context(receiving(inbox))
+        yield Town(folder, gateway, inbox, endpoint, stack)
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Wait for something to become so; give up quietly, because what is asserted next says it better."""
+    deadline = time.monotonic() + _TIMEOUT
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def sessions(requests: Sequence[Request]) -> list[tuple[str | None, str | None, str | None]]:
+    """Return id, path and name that each request carried."""
+    return [
+        tuple(request.header(f"Helicone-Session-{part}") for part in ("Id", "Path", "Name"))  # type: ignore[misc]
+        for request in requests
+    ]

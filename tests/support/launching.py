@@ -1,0 +1,157 @@
+"""Runs the apps of `setups/` in fresh interpreters, by themselves or under the launcher, and says what they did."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.support.backend import Backend, Span, receiving
+from tests.support.paths import TESTS
+from tests.support.raw_http import Wire, listening
+from tests.support.spans import ours
+
+needs_a_configurator = pytest.mark.skipif(
+    find_spec("opentelemetry.distro") is None, reason="the launcher's configurator is not installed"
+)
+
+SETUPS = TESTS / "apps" / "setups"
+LLM_SCOPE = "opentelemetry.instrumentation.genai.openai"
+LAUNCHER = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
+# As `opentelemetry-configuration` reads it.
+CONFIGURATION = """
+file_format: "1.0"
+resource:
+  attributes: [{{name: service.name, value: shop}}]
+propagator:
+  composite: [{propagators}]
+tracer_provider:
+  processors: [{{simple: {{exporter: {{otlp_http: {{endpoint: "{endpoint}"}}}}}}}}]
+"""
+
+
+class Case(NamedTuple):
+    """How an app comes by its provider, and under which launcher's environment.
+
+    Attributes:
+        setup: One of `setups/app.py`.
+        launched: The app is always started by `opentelemetry-instrument`: its configurator makes the provider.
+        environ: For the launcher.
+        file: What stands in the configuration file beside what all such files have.
+    """
+
+    setup: str
+    launched: bool = False
+    environ: tuple[tuple[str, str], ...] = ()
+    file: str = ""
+
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+
+class Outcome(NamedTuple):
+    """What an app did: its spans as a backend has them, the headers at the gateway, what it wrote to the terminal."""
+
+    spans: list[Span]
+    headers: list[list[tuple[bytes, bytes]]]
+    output: str
+
+
+def run(case: Case, door: str, script: str = "app.py", **environ: str) -> Outcome:
+    """Run an app and return what it did."""
+    with receiving() as backend, listening() as gateway, tempfile.TemporaryDirectory() as folder:
+        if case.file:
+            propagators = [f"{{{name}: null}}" for name in environ.pop("OTEL_PROPAGATORS", "tracecontext").split(",")]
+            text = CONFIGURATION.format(propagators=", ".join(propagators), endpoint=f"{backend.url}/v1/traces")
+            Path(folder, "otel.yaml").write_text(text + case.file)
+            environ["OTEL_CONFIG_FILE"] = str(Path(folder, "otel.yaml"))
+        launched = case.launched or door in {"instrument", "launched without"}
+        configured = {"BACKEND": f"{backend.url}/v1/traces", "GATEWAY": gateway.url, "SETUP": case.setup, **environ}
+        output = run_app(
+            [str(SETUPS / script), case.setup],
+            {
+                **base_environ(door),
+                **(launcher_environ(dict(case.environ), configured, door) if launched else {}),
+                **configured,
+                "HELICONE_GATEWAY_HOSTS": gateway.netloc,
+            },
+            launched,
+        )
+        assert backend.refused == []
+        return outcome(backend, gateway, output)
+
+
+def outcome(backend: Backend, gateway: Wire, output: str) -> Outcome:
+    """Return what an app did, without what is another one in every run: ports, and addresses of objects."""
+    ports = {gateway.url.rpartition(":")[2]: "GATEWAY", backend.url.rpartition(":")[2]: "BACKEND"}
+
+    def steady(value: object) -> object:
+        for port, word in ports.items():
+            value = value.replace(f":{port}", f":{word}") if isinstance(value, str) else value
+        return value
+
+    spans = [
+        dataclasses.replace(span, attributes={key: steady(value) for key, value in span.attributes.items()})
+        for span in backend.spans
+    ]
+    headers = [gateway.helicone(number) for number in range(len(gateway.heads))]
+    return Outcome(spans, headers, _ADDRESS.sub("", str(steady(output))))
+
+
+def base_environ(door: str) -> dict[str, str]:
+    """Return the environment of every app: what pytest runs in, but for what would configure anything."""
+    # Some SDKs send nothing where they see that they are tested.
+    unwanted = ("OTEL_", "HELICONE_", "PYTEST_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+    return {**kept, "OTEL_SERVICE_NAME": "shop", "DOOR": "none" if door == "launched without" else door}
+
+
+def launcher_environ(environ: dict[str, str], configured: Mapping[str, str], door: str) -> dict[str, str]:
+    """Return what the launcher is told: to export to the backend, and which instrumentations to load."""
+    used = {"httpx"} | ({"helicone"} if door == "instrument" else set())
+    unused = sorted({point.name for point in entry_points(group="opentelemetry_instrumentor")} - used)
+    told = {
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(unused),
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": configured["BACKEND"],
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+    }
+    return {**told, **environ}
+
+
+def run_app(
+    script: Sequence[str], environ: Mapping[str, str], launched: bool, python: str | Path = sys.executable
+) -> str:
+    """Run a script to its end, by itself or under the launcher, and return what it wrote."""
+    command = [python, "-P", "-c", LAUNCHER, python] if launched else [python]
+    done = subprocess.run([*command, *script], env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def without_ours(spans: Sequence[Span]) -> list[Span]:
+    """Return spans without what the library writes on them."""
+    written = [{*ours(span.attributes), "helicone.request.id"} for span in spans]
+    return [
+        dataclasses.replace(span, attributes={key: span.attributes[key] for key in span.attributes if key not in label})
+        for span, label in zip(spans, written, strict=True)
+    ]
+
+
+def labels(spans: Sequence[Span]) -> list[tuple[str, dict[str, Any]]]:
+    """Return what the spans bear of ours, the trace's id by the word for it."""
+    return [
+        (span.name, {key: "<trace>" if value == span.trace else value for key, value in ours(span.attributes).items()})
+        for span in spans
+    ]

@@ -1,0 +1,174 @@
+"""A server that records what arrives on the socket before anything parses it, and clients that speak to it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import pytest
+from opentelemetry.instrumentation import httpx as http_instrumentation
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from helicone_otel.tools.fakes.provider import as_event_stream, endpoint_of
+
+MODEL = "gpt-5.4-mini"
+QUESTION = {"role": "user", "content": "Where to?"}
+# Made once: a client that loads the world's certificates for itself takes longer than all else here.
+TLS = ssl.create_default_context()
+
+# With and without OpenTelemetry's HTTP instrumentation, which knows httpx2 since 0.65b0.
+HTTP = [
+    pytest.param(False, id="no HTTP instrumentation"),
+    pytest.param(
+        True,
+        id="HTTP instrumentation",
+        marks=pytest.mark.skipif(
+            not hasattr(http_instrumentation, "HTTPX2ClientInstrumentor"), reason="this instrumentation knows no httpx2"
+        ),
+    ),
+]
+
+_ROW_ID = b"helicone-request-id"
+_NO_TUNNEL = b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n"
+_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
+
+
+@dataclass
+class Wire:
+    """What arrived at one address.
+
+    Attributes:
+        heads: Request line and headers of each request, byte for byte.
+        bodies: Its body.
+        answers: What to answer where a path ends so; elsewhere it is what OpenAI or Anthropic would say.
+        redirect: Where to send requests on, instead of answering them.
+        redirects: How many of them; the rest is answered.
+    """
+
+    url: str
+    redirect: str | None = None
+    redirects: float = math.inf
+    answers: Mapping[str, object] = field(default_factory=dict)
+    heads: list[bytes] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+
+    @property
+    def netloc(self) -> str:
+        return self.url.removeprefix("http://")
+
+    def headers(self, index: int = -1) -> list[tuple[bytes, bytes]]:
+        """Return the header lines of a request, split at their first colon and no further."""
+        lines = self.heads[index].removesuffix(b"\r\n\r\n").split(b"\r\n")[1:]
+        return [(line.partition(b": ")[0], line.partition(b": ")[2]) for line in lines]
+
+    def helicone(self, index: int = -1) -> list[tuple[bytes, bytes]]:
+        """Return the lines that tell a session, sorted; one that was sent twice stands there twice."""
+        return sorted(
+            (name, value)
+            for name, value in self.headers(index)
+            if name.lower().startswith(b"helicone") and name.lower() != _ROW_ID
+        )
+
+    def row_ids(self) -> list[list[str]]:
+        """Return which ids each request gives to its row: one, if all is well."""
+        return [
+            [value.decode() for name, value in self.headers(index) if name.lower() == _ROW_ID]
+            for index in range(len(self.heads))
+        ]
+
+
+def in_any_case(lines: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return header lines with their names in lower case, as OpenAI's SDK sends those of its caller."""
+    return sorted((name.lower(), value) for name, value in lines)
+
+
+def expected(**headers: str | None) -> list[tuple[bytes, bytes]]:
+    """Return what `Wire.helicone` is to be: `expected(id="a", path="/b")`."""
+    lines = {f"Helicone-Session-{part.title()}": value for part, value in headers.items() if value is not None}
+    return sorted((name.encode(), value.encode()) for name, value in lines.items())
+
+
+@contextmanager
+def listening(
+    redirect: str | None = None,
+    host: str = "127.0.0.1",
+    redirects: float = math.inf,
+    answers: Mapping[str, object] = MappingProxyType({}),
+) -> Iterator[Wire]:
+    """Record and answer requests on a free port of loopback."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as server:
+        server.settimeout(0.02)
+        port = server.getsockname()[1]
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        wire = Wire(url, redirect, redirects, answers)
+        over = threading.Event()
+        connections: list[socket.socket] = []
+        thread = threading.Thread(target=_accept, args=(server, wire, over, connections))
+        thread.start()
+        try:
+            yield wire
+        finally:
+            over.set()
+            thread.join()
+            for connection in connections:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+
+def _accept(server: socket.socket, wire: Wire, over: threading.Event, connections: list[socket.socket]) -> None:
+    while not over.is_set():
+        with suppress(TimeoutError):
+            connection, _ = server.accept()
+            connection.settimeout(None)
+            connections.append(connection)
+            threading.Thread(target=_serve, args=(connection, wire), daemon=True).start()
+
+
+def _serve(connection: socket.socket, wire: Wire) -> None:
+    with connection, suppress(OSError):
+        received = b""
+        while True:
+            while b"\r\n\r\n" not in received:
+                if not (chunk := connection.recv(65536)):
+                    return
+                received += chunk
+            head, _, received = received.partition(b"\r\n\r\n")
+            length = _LENGTH.search(head + b"\r\n")
+            while length and len(received) < int(length[1]):
+                received += connection.recv(65536)
+            body, received = received[: int(length[1])] if length else b"", received[int(length[1]) if length else 0 :]
+            wire.heads.append(head + b"\r\n\r\n")
+            wire.bodies.append(body)
+            method, path, _ = head.decode("latin-1").split(" ", 2)
+            connection.sendall(_NO_TUNNEL if method == "CONNECT" else _answer(wire, path, body))
+
+
+def _answer(wire: Wire, path: str, body: bytes) -> bytes:
+    if wire.redirect and len(wire.heads) <= wire.redirects:
+        return f"HTTP/1.1 307 On\r\nLocation: {wire.redirect}{path}\r\nContent-Length: 0\r\n\r\n".encode()
+    endpoint, kind = endpoint_of(path) if body else None, "application/json"
+    asked = json.loads(body) if endpoint else {}
+    told = next((answer for end, answer in wire.answers.items() if path.endswith(end)), None)
+    if told is not None:
+        content = json.dumps(told).encode()
+    elif endpoint and endpoint.events and asked.get("stream"):
+        content, kind = as_event_stream(endpoint.events(asked, "OK")), "text/event-stream"
+    else:
+        content = json.dumps(endpoint.answer(asked, "OK") if endpoint else {}).encode()
+    return f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content
+
+
+def labels_of(exporter: InMemorySpanExporter) -> list[dict[str, object]]:
+    """Return what exported spans say about their session, by the parts of its headers."""
+    spans = [dict(span.attributes or {}) for span in exporter.get_finished_spans()]
+    keys = {part: f"helicone.session.{part}" for part in ("id", "path", "name")}
+    return [{part: span[key] for part, key in keys.items() if key in span} for span in spans]

@@ -1,0 +1,76 @@
+"""Small words for tests that make spans: a provider of their own, and what came out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Span, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from helicone_otel import HeliconeSpanProcessor, SessionSpanExporter, Settings
+from helicone_otel.tracking.registry import Registry
+
+GENAI = "opentelemetry.instrumentation.genai.openai"
+HTTP = "opentelemetry.instrumentation.httpx"
+SERVER = "opentelemetry.instrumentation.fastapi"
+CHAT = {"gen_ai.operation.name": "chat"}
+
+
+class App:
+    """An application with our pieces in it, and a registry of its own."""
+
+    def __init__(self, settings: Settings | None = None, resource: Mapping[str, str] | None = None) -> None:
+        self.registry = Registry(settings or Settings())
+        self.exporter = InMemorySpanExporter()
+        self.provider = TracerProvider(resource=Resource(dict(resource or {})), shutdown_on_exit=False)
+        self.provider.add_span_processor(HeliconeSpanProcessor(self.registry))
+        self.provider.add_span_processor(SimpleSpanProcessor(SessionSpanExporter(self.exporter, self.registry)))
+
+    @contextmanager
+    def span(
+        self,
+        name: str,
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        scope: str = "my.app",
+        kind: trace.SpanKind = trace.SpanKind.INTERNAL,
+        context: Context | None = None,
+    ) -> Iterator[Span]:
+        """Run a block in a span."""
+        tracer = self.provider.get_tracer(scope)
+        with tracer.start_as_current_span(name, kind=kind, attributes=dict(attributes or {}), context=context) as span:
+            assert isinstance(span, Span)
+            yield span
+
+    @contextmanager
+    def chat(self, **attributes: Any) -> Iterator[Span]:
+        """Run a block in the span of an LLM call; `a__b=1` is the attribute `a.b`."""
+        named = {name.replace("__", "."): value for name, value in attributes.items()}
+        with self.span("chat gpt-4o", CHAT | named, scope=GENAI, kind=trace.SpanKind.CLIENT) as span:
+            yield span
+
+    def labels(self) -> dict[str, dict[str, str]]:
+        """Return what the spans that ended bear of ours, by their names; names are unique in a test."""
+        return {span.name: ours(span.attributes or {}) for span in self.exporter.get_finished_spans()}
+
+    def where(self) -> dict[str, tuple[str | None, str | None]]:
+        """Return session id and path of the spans that ended, by their names."""
+        return {
+            name: (label.get("helicone.session.id"), label.get("helicone.session.path"))
+            for name, label in self.labels().items()
+        }
+
+
+def ours(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """Return the attributes that this library writes, but for the ids of rows."""
+    return {
+        name: value
+        for name, value in attributes.items()
+        if name.startswith(("helicone.", "session.", "user.", "gen_ai.conversation.")) and name != "helicone.request.id"
+    }

@@ -1,0 +1,151 @@
+"""Asks a view what its pages ask, over HTTP."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from unittest import mock
+from urllib.parse import quote, urlencode, urlsplit
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from helicone_otel import Settings
+from helicone_otel.tools.replay.otlp import of_request
+from helicone_otel.tools.view import worker
+from helicone_otel.tools.view.server import View, viewing
+from helicone_otel.tools.view.sockets import Places
+from tests.support.view_seed import request_of, settle
+
+PROTOBUF = {"Content-Type": "application/x-protobuf"}
+JSON = {"Content-Type": "application/json"}
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.body)
+
+
+def ask(url: str, method: str = "GET", body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
+    """Send one request as it is: no redirects, no proxies, nothing made right."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=20)
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    try:
+        connection.request(method, target, body, dict(headers or {}))
+        answer = connection.getresponse()
+        return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+    finally:
+        connection.close()
+
+
+class Asked:
+    """A view, and what it answers."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+
+    def clear(self) -> None:
+        """Forget everything."""
+        settle(self.view)
+
+        def forget(connection: sqlite3.Connection) -> None:
+            for table in ("spans", "traces", "places", "logs", "requests", "sessions", "facts"):
+                connection.execute(f"DELETE FROM {table}")
+
+        self.view.store.write(forget).result()
+
+    def send(self, *requests: ExportTraceServiceRequest) -> None:
+        """Have it take export requests one after the other, and place what is in them."""
+        for request in requests:
+            self.view.intake.spans(of_request(request)).result()
+        settle(self.view)
+
+    def take(self, *spans: dict[str, Any], service: str = "shop") -> None:
+        """Have it take spans of `view_seed.span`."""
+        self.send(request_of(service, list(spans)))
+
+    def get(self, query: str, *pairs: tuple[str, object], **parameters: object) -> Any:
+        """Return what the API answers."""
+        answer = ask(f"{self.view.url}/api/{query}?{urlencode([*parameters.items(), *pairs], quote_via=quote)}")
+        assert answer.status == 200, answer.body
+        return answer.data
+
+    def raw(self, query: str) -> bytes:
+        """Return the bytes of an answer."""
+        return ask(f"{self.view.url}/api/{query}").body
+
+    def log(self, row: Mapping[str, Any], route: str = "/custom/v1/log") -> Answer:
+        """Post a row to Helicone's log API."""
+        return ask(f"{self.view.http_url}{route}", "POST", json.dumps(row).encode(), JSON)
+
+    def session(self, id_: str, name: str | None = None) -> Any:
+        return self.get("session", id=id_, **({"name": name} if name is not None else {}))
+
+    def request(self, id_: str) -> Any:
+        return self.get("request", id=id_)
+
+    def requests(self, id_: str) -> list[tuple[str, str, str]]:
+        """Return path, kind and name of the requests of a session."""
+        return [(one["path"], one["kind"], one["name"]) for one in self.session(id_)["requests"]]
+
+
+def posted_row(
+    session: str,
+    path: str,
+    name: str,
+    *,
+    request_id: str = "",
+    user: str = "",
+    properties: Mapping[str, str] | None = None,
+    asked_for: Any = None,
+    answered: Any = None,
+) -> dict[str, Any]:
+    """Return a row as Helicone's helpers post it: by default a small conversation."""
+    meta = {"Helicone-Session-Id": session, "Helicone-Session-Path": path, "Helicone-Session-Name": name}
+    if request_id:
+        meta["Helicone-Request-Id"] = request_id
+    if user:
+        meta["Helicone-User-Id"] = user
+    meta.update({f"Helicone-Property-{key}": value for key, value in (properties or {}).items()})
+    return {
+        "providerRequest": {
+            "url": "custom-model-nopath",
+            "json": asked_for or {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]},
+            "meta": meta,
+        },
+        "providerResponse": {
+            "json": answered
+            or {
+                "model": "gpt-4o-mini",
+                "choices": [
+                    {"index": 0, "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}
+                ],
+                "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
+            },
+            "status": 200,
+            "headers": {},
+        },
+        "timing": {
+            "startTime": {"seconds": 1760000000, "milliseconds": 125},
+            "endTime": {"seconds": 1760000001, "milliseconds": 640},
+        },
+    }
+
+
+@contextmanager
+def asked(settings: Settings | None = None) -> Iterator[Asked]:
+    """Run a view that places what arrives at once."""
+    with (
+        mock.patch.object(worker, "_QUIET", 0.0),
+        viewing(None, settings or Settings(), Places(pages=0, grpc=0, http=0)) as view,
+    ):
+        yield Asked(view)

@@ -1,0 +1,87 @@
+"""A chat is one session: a real FastAPI app under uvicorn, with no code of ours in it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.deployed import Town, sessions, town
+
+pytestmark = pytest.mark.slow
+
+BY_HEADER = {
+    "HELICONE_SESSION_ID_ATTRIBUTES": "http.request.header.x_conversation_id",
+    "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST": "x-conversation-id,x-user",
+}
+BY_MIDDLEWARE = {"HELICONE_SESSION_ID_ATTRIBUTES": "app.conversation"}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Town]:
+    with town(tmp_path) as place:
+        yield place
+
+
+def post(url: str, **headers: str) -> None:
+    httpx.post(url, headers=headers, timeout=60).raise_for_status()
+
+
+@pytest.mark.parametrize(
+    ("settings", "header"), [(BY_HEADER, "X-Conversation-Id"), (BY_MIDDLEWARE, "X-Chat")], ids=["header", "middleware"]
+)
+def test_the_turns_of_a_chat_are_one_session(place: Town, settings: dict[str, str], header: str) -> None:
+    _, url = place.uvicorn("chat:app", **settings)
+    for turn, conversation in (("/chat", "c-1"), ("/chat", "c-2"), ("/chat/stream", "c-1"), ("/chat", "c-1")):
+        post(url + turn, **{header: conversation})
+    post(f"{url}/chat")
+    place.stop()
+
+    spans = place.inbox.spans
+    *turns, alone = sessions(place.requests(5))
+    assert turns == [
+        ("c-1", "/chat", "Trips"),
+        ("c-2", "/chat", "Trips"),
+        ("c-1", "/chat/stream", "Trips"),
+        ("c-1", "/chat", "Trips"),
+    ]
+    labels = {
+        (span.attributes["helicone.session.id"], span.attributes["helicone.session.path"])
+        for span in spans
+        if span.name.startswith("chat ")
+    }
+    assert alone[0] in {str(uuid.UUID(hex=span.trace_id)) for span in spans}
+    assert labels == {("c-1", "/chat"), ("c-2", "/chat"), ("c-1", "/chat/stream"), (alone[0], "/chat")}
+
+
+def test_users_and_properties_come_from_attributes_the_same_way(place: Town) -> None:
+    _, url = place.uvicorn(
+        "chat:app",
+        **BY_HEADER,
+        HELICONE_USER_ID_ATTRIBUTES="app.user,http.request.header.x_user",
+        HELICONE_PROPERTY_ATTRIBUTES="Plan=app.plan,Route=http.route",
+    )
+    post(f"{url}/chat", **{"X-Conversation-Id": "c-1", "X-User": "ann", "X-Plan": "pro"})
+    post(f"{url}/chat", **{"X-Conversation-Id": "c-1", "X-User": "bob"})
+
+    common = {"Helicone-Session-Id": "c-1", "Helicone-Session-Path": "/chat", "Helicone-Session-Name": "Trips"}
+    assert [request.helicone_headers for request in place.requests(2)] == [
+        {**common, "Helicone-User-Id": "ann", "Helicone-Property-Plan": "pro", "Helicone-Property-Route": "/chat"},
+        {**common, "Helicone-User-Id": "bob", "Helicone-Property-Route": "/chat"},
+    ]
+    place.stop()
+    plans = [
+        span.attributes.get("helicone.property.Plan") for span in place.inbox.spans if span.name.startswith("chat ")
+    ]
+    assert plans == ["pro", None]
+
+
+def test_flask_sets_captured_headers_later_and_they_count_all_the_same(place: Town) -> None:
+    command = ("opentelemetry-instrument", "gunicorn", "search_flask:app", "--bind", "fd://{fd}")
+    _, url = place.serve(*command, **BY_HEADER)
+    post(f"{url}/search", **{"X-Conversation-Id": "c-1"})
+
+    assert sessions(place.requests(1)) == [("c-1", "/rank", "Trips")]

@@ -1,0 +1,85 @@
+"""Sessions set by other SDKs are ours, and ours are theirs; with the SDKs themselves, each in its own environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.support.environments import Environments
+from tests.support.paths import TESTS
+from tests.systems.test_vendors import VENDORS
+
+pytestmark = pytest.mark.slow
+
+HERE = TESTS / "apps"
+TRACELOOP = VENDORS["traceloop"]
+
+
+class Sdk(NamedTuple):
+    """An SDK, and what pip installs for it.
+
+    Attributes:
+        scoped: Its API opens a scope. Else it names a run, which stays in whatever session it runs in.
+        user: Whom it says that a request is for.
+        groups_by: The attributes of its own spans by which its backend groups them.
+    """
+
+    requirements: tuple[str, ...]
+    alone: tuple[str, ...] = ()
+    scoped: bool = True
+    user: str | None = "ann"
+    groups_by: frozenset[str] = frozenset()
+
+
+SDKS = {
+    "openinference": Sdk(("openinference-instrumentation",), groups_by=frozenset({"session.id"})),
+    "langfuse": Sdk(VENDORS["langfuse"].requirements, groups_by=frozenset({"session.id"})),
+    "traceloop": Sdk(TRACELOOP.requirements, TRACELOOP.alone, groups_by=frozenset({"gen_ai.conversation.id"})),
+    "langsmith": Sdk(
+        VENDORS["langsmith"].requirements, scoped=False, groups_by=frozenset({"langsmith.metadata.session_id"})
+    ),
+    "agents": Sdk(("openai-agents",), scoped=False, user=None),
+}
+
+
+@pytest.mark.parametrize("name", SDKS)
+def test_sessions_set_by_an_sdk_are_ours_and_ours_are_the_sdks(name: str, environments: Environments) -> None:
+    sdk = SDKS[name]
+    did = _run(environments.python(f"scopes of {name}", (*sdk.requirements, "httpx"), sdk.alone), name)
+
+    theirs = sdk.user
+    assert did["requests"] == [
+        ["without a span", theirs],
+        ["with one", theirs],
+        ["inside ours", theirs] if sdk.scoped else ["ours", None],
+        ["ours inside", None],
+        ["unsampled", theirs],
+        ["c1", theirs],
+        ["c2", theirs],
+        [None, None],
+        ["ours", None],
+    ]
+    assert [{key: own[key] for key in sdk.groups_by} for own in did["own"]] == [
+        dict.fromkeys(sdk.groups_by, "ours") for _ in did["own"]
+    ]
+    assert bool(did["own"]) == bool(sdk.groups_by)
+
+
+def _run(python: Path, name: str) -> dict[str, Any]:
+    environ = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "HELICONE_", "PYTEST_"))}
+    done = subprocess.run(
+        [python, "-W", "ignore", HERE / "foreign_sessions.py", name],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=environ,
+    )
+    assert done.returncode == 0, done.stderr
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said

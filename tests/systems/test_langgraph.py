@@ -1,0 +1,153 @@
+"""A LangGraph agent is one session at a gateway, whoever instruments it; with the real libraries."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import venv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from helicone_otel.tools.fakes.loopback import serving
+from helicone_otel.tools.fakes.rows import Row
+from helicone_otel.tools.fakes.server import FakeHelicone
+from tests.support.backend import receiving
+from tests.support.launching import LAUNCHER
+from tests.support.paths import REPOSITORY, TESTS
+
+HERE = TESTS / "apps"
+PACKAGES = (
+    "langchain",
+    "langchain-openai",
+    "opentelemetry-distro",
+    "opentelemetry-exporter-otlp",
+    "opentelemetry-instrumentation-httpx",
+    "wrapt",
+)
+# Instrumentations pin releases of OpenTelemetry that contradict each other, so they come without what they ask
+# for, each into a folder of its own: the launcher knows all three of LangChain by one name.
+INSTRUMENTATIONS = {
+    "openinference": (
+        "openinference-instrumentation",
+        "openinference-instrumentation-langchain",
+        "openinference-semantic-conventions",
+    ),
+    "traceloop": ("opentelemetry-instrumentation-langchain", "opentelemetry-semantic-conventions-ai"),
+    "otel": ("opentelemetry-instrumentation-genai-langchain", "opentelemetry-util-genai"),
+    "genai": ("opentelemetry-instrumentation-genai-openai", "opentelemetry-util-genai"),
+}
+# Where the model is called and where the tool runs. Under OpenTelemetry's own the graph's nodes make no spans.
+PATHS = {
+    "openinference": ("/weather_agent/model", "/weather_agent/tools/get_weather"),
+    "traceloop": ("/weather_agent/model", "/weather_agent/tools/get_weather"),
+    "otel": ("/weather_agent", "/weather_agent/get_weather"),
+}
+
+pytestmark = pytest.mark.slow
+
+
+class Environment(NamedTuple):
+    """An interpreter with LangGraph, and for each instrumentation the folder that has it."""
+
+    python: Path
+    folders: Mapping[str, Path]
+
+
+class Left(NamedTuple):
+    """What left a run of the agent: to the gateway, to the user's own backend, and to Helicone's log."""
+
+    headers: list[dict[str, str]]
+    spans: list[dict[str, Any]]
+    rows: Sequence[Row] = ()
+
+    @property
+    def sessions(self) -> set[tuple[str | None, str | None]]:
+        """All that anybody was told of sessions: id and name."""
+        headers = {(said.get("Helicone-Session-Id"), said.get("Helicone-Session-Name")) for said in self.headers}
+        spans = {(span["helicone.session.id"], span["helicone.session.name"]) for span in self.labelled}
+        return headers | spans | {(row.session_id, row.session_name) for row in self.rows}
+
+    @property
+    def labelled(self) -> list[dict[str, Any]]:
+        # To make the agent is work of its own, before there is a thread: a trace by itself, and no request.
+        return [one for one in self.spans if "helicone.session.id" in one and not one["name"].startswith("create_")]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    folder = tmp_path_factory.mktemp("langgraph")
+    venv.create(folder / "venv", with_pip=True)
+    python = folder / "venv" / "bin" / "python"
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*install, "-e", str(REPOSITORY), *PACKAGES], check=True, timeout=400)
+    for name, alone in INSTRUMENTATIONS.items():
+        subprocess.run([*install, "--no-deps", "--target", str(folder / name), *alone], check=True, timeout=200)
+    return Environment(python, {name: folder / name for name in INSTRUMENTATIONS})
+
+
+def _run(environment: Environment, names: str, how: str) -> Left:
+    command: list[str | Path] = [environment.python, "-W", "ignore", HERE / "langgraph_app.py", names, how]
+    return Left(**_printed(environment, command, names.split("+"), {}))
+
+
+def _launch(environment: Environment, names: str, how: str) -> Left:
+    """Run the agent as an app that has never heard of OpenTelemetry."""
+    command: list[str | Path] = [environment.python, "-W", "ignore", "-P", "-c", LAUNCHER, environment.python]
+    with receiving() as backend, serving(FakeHelicone()) as helicone:
+        settings = {
+            "OTEL_SERVICE_NAME": "trips",
+            "OTEL_TRACES_EXPORTER": "otlp",
+            "OTEL_METRICS_EXPORTER": "none",
+            "OTEL_LOGS_EXPORTER": "none",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": backend.url,
+            "HELICONE_GATEWAY_HOSTS": "localhost",
+            "HELICONE_SESSION_NAME": "Trips",
+            "HELICONE_LOG": "true",
+            "HELICONE_LOG_ENDPOINT": helicone.url,
+            "HELICONE_API_KEY": helicone.key,
+        }
+        app = [HERE / "langgraph_app.py", "launched", how]
+        printed = _printed(environment, [*command, *app], names.split("+"), settings)
+        spans = [{"name": span.name, **span.attributes} for span in backend.spans]
+        return Left(printed["headers"], spans, helicone.rows)
+
+
+def _printed(
+    environment: Environment, command: list[str | Path], names: list[str], settings: Mapping[str, str]
+) -> dict[str, Any]:
+    path = ":".join(str(environment.folders[name]) for name in names if name)
+    environ = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": path, **settings}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environ)
+    assert done.returncode == 0, done.stderr
+    printed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return printed
+
+
+@pytest.mark.parametrize("door", [_run, _launch], ids=["code", "zero code"])
+@pytest.mark.parametrize("how", ["sync", "async", "stream"])
+@pytest.mark.parametrize("client", ["", "+genai"])
+@pytest.mark.parametrize("framework", PATHS)
+def test_an_agent_is_one_session_with_one_row_for_each_call(
+    environment: Environment, framework: str, client: str, how: str, door: Any
+) -> None:
+    left: Left = door(environment, framework + client, how)
+    step, tool = PATHS[framework]
+
+    # Two of the three tell the thread's id only when all is over; LangChain itself knows it before.
+    assert left.sessions == {("thread-7", "Trips")}
+    header = {"Helicone-Session-Id": "thread-7", "Helicone-Session-Name": "Trips", "Helicone-Session-Path": step}
+    ids = [said.pop("Helicone-Request-Id") for said in left.headers]
+    assert left.headers == [header, header]
+    # The gateway makes the rows of the LLM calls, which their spans name; what nobody saw is the tool's run.
+    rows = {span["helicone.request.id"]: span for span in left.spans if "helicone.request.id" in span}
+    assert {row_id: rows.pop(row_id)["helicone.span.kind"] for row_id in ids} == dict.fromkeys(ids, "llm")
+    assert [(row["helicone.span.kind"], row["helicone.session.path"]) for row in rows.values()] == [("tool", tool)]
+    logged = [("tool:get_weather", tool, next(iter(rows)))] if door is _launch else []
+    assert [(row.model, row.session_path, row.id) for row in left.rows] == logged
+    calls = [label for label in left.labelled if label.get("helicone.span.kind") == "llm"]
+    assert {call["helicone.session.path"] for call in calls} == {step}

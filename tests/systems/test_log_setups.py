@@ -1,0 +1,231 @@
+"""Whatever created the provider, and whenever: what no gateway saw is logged to Helicone, once.
+
+Every case runs in a fresh interpreter that ends by itself, with a fake Helicone to log to.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from helicone_otel.tools.fakes.loopback import serving
+from helicone_otel.tools.fakes.requests import Trouble
+from helicone_otel.tools.fakes.rows import Row
+from helicone_otel.tools.fakes.server import FakeHelicone
+from tests.support.environments import Environments
+from tests.support.launching import base_environ
+from tests.support.launching import run as run_setup
+from tests.systems.test_setups import CASES, NAMED
+from tests.systems.test_vendors import VENDORS
+from tests.systems.test_vendors import run as run_vendor
+
+CONFIGURATOR = CASES["configurator"]
+LAUNCHED = pytest.mark.skipif(
+    find_spec("opentelemetry.distro") is None, reason="the launcher's configurator is not installed"
+)
+FILES = pytest.mark.skipif(
+    find_spec("opentelemetry.configuration") is None, reason="configuration files need opentelemetry-configuration"
+)
+# What each of these apps does that no gateway sees: a tool runs twice, once in a session that code opens.
+SEARCHES = [
+    ("tool:web_search", "shop", "/plan_trip/web_search"),
+    ("tool:web_search", "Trip Planning", "/plan_trip/web_search"),
+]
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeHelicone]:
+    with serving(FakeHelicone()) as server:
+        yield server
+
+
+def environ(fake: FakeHelicone, **more: str) -> dict[str, str]:
+    return {"HELICONE_API_KEY": fake.key, "HELICONE_LOG_ENDPOINT": fake.url, **more}
+
+
+def shown(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
+    return [(row.model, row.session_name, row.session_path) for row in sorted(rows, key=lambda row: row.started)]
+
+
+def check(fake: FakeHelicone) -> None:
+    """See that each operation that no gateway saw is one row, sent once."""
+    assert shown(fake.rows) == SEARCHES
+    assert [row.sends for row in fake.rows] == [1, 1]
+    assert [row.session_id for row in fake.rows if row.session_name == "Trip Planning"] == ["trip-42"]
+    assert [flaw for row in fake.rows for flaw in row.flaws] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "door"),
+    [
+        pytest.param("configurator", "instrument", marks=LAUNCHED),
+        pytest.param("configuration file", "instrument", marks=[LAUNCHED, FILES, pytest.mark.slow]),
+        pytest.param("configuration file that names us", "instrument", marks=[LAUNCHED, FILES, pytest.mark.slow]),
+        pytest.param("own provider", "configure first", marks=pytest.mark.slow),
+        pytest.param("own provider", "configure last", marks=pytest.mark.slow),
+        pytest.param("own provider", "instrument", marks=pytest.mark.slow),
+        pytest.param("own provider beside the configurator's", "configure last", marks=pytest.mark.slow),
+        pytest.param("tracers before the provider", "configure first", marks=pytest.mark.slow),
+        pytest.param("several providers", "configure last", marks=pytest.mark.slow),
+        pytest.param("processors in a pool", "configure first", marks=pytest.mark.slow),
+    ],
+)
+def test_what_no_gateway_saw_is_logged_whatever_made_the_provider(name: str, door: str, fake: FakeHelicone) -> None:
+    run_setup(CASES[name], door, **environ(fake, HELICONE_LOG="true"))
+
+    check(fake)
+
+
+@pytest.mark.parametrize(
+    ("name", "door"),
+    [
+        *[
+            pytest.param(name, door, marks=pytest.mark.slow)
+            for name, door in [
+                ("configurator", "configure first"),
+                ("several providers", "configure first"),
+                ("own provider", "configure first"),
+                ("own provider", "configure last"),
+            ]
+        ],
+    ],
+)
+def test_it_is_switched_on_in_code(name: str, door: str, fake: FakeHelicone) -> None:
+    run_setup(CASES[name], door, **environ(fake, LOG_IN_CODE="yes"))
+
+    check(fake)
+
+
+@LAUNCHED
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({}, id="by name"),
+        pytest.param({"HELICONE_LOG": "true"}, id="by name and by HELICONE_LOG", marks=pytest.mark.slow),
+    ],
+)
+def test_the_configurator_finds_the_exporter_by_name(more: dict[str, str], fake: FakeHelicone) -> None:
+    outcome = run_setup(CONFIGURATOR, "instrument", **environ(fake, OTEL_TRACES_EXPORTER="otlp,helicone", **more))
+
+    check(fake)
+    assert {span.name for span in outcome.spans} == {"plan trip", "chat gpt-5.4-mini", "POST", "look up"}
+
+
+@LAUNCHED
+@FILES
+@pytest.mark.slow
+def test_a_configuration_file_names_the_exporter(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.support import launching
+
+    both = "processors: [{{batch: {{exporter: {{helicone: {{}}}}}}}}, "
+    monkeypatch.setattr(launching, "CONFIGURATION", launching.CONFIGURATION.replace("processors: [", both))
+
+    run_setup(CASES["configuration file"]._replace(file=NAMED), "instrument", **environ(fake))
+
+    check(fake)
+
+
+@LAUNCHED
+@pytest.mark.slow
+def test_switched_off_it_logs_nothing(fake: FakeHelicone) -> None:
+    # The launcher is told to leave us out, and the exporter's name stays.
+    told = environ(fake, OTEL_TRACES_EXPORTER="otlp,helicone", HELICONE_LOG="true")
+    run_setup(CONFIGURATOR, "launched without", **told, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="helicone")
+
+    assert fake.rows == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("door", ["configure first", "instrument"])
+@pytest.mark.parametrize("name", VENDORS)
+def test_what_no_gateway_saw_is_logged_beside_a_vendor(
+    name: str, door: str, fake: FakeHelicone, environments: Environments
+) -> None:
+    vendor = VENDORS[name]
+    python = environments.python(name.removesuffix("_client"), vendor.requirements, vendor.alone)
+
+    run_vendor(name, door, python, **environ(fake, HELICONE_LOG="true"))
+
+    ours = [row for row in fake.rows if row.model == "tool:web_search"]
+    assert shown(ours) == SEARCHES
+    # Langfuse's own generation is an LLM call that no gateway saw.
+    assert len(fake.rows) == len(SEARCHES) + len(vendor.calls)
+    assert {row.sends for row in fake.rows} == {1}
+
+
+LEAVING = """
+import os, sys
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from helicone_otel import HeliconeSpanExporter, Settings, configure, session, tool
+provider = TracerProvider(shutdown_on_exit=sys.argv[1] == "shut down")
+trace.set_tracer_provider(provider)
+installation = configure(log=True)
+
+@tool
+def greet(who):
+    return f"Hello {who}"
+
+with session("Shop", id="before"):
+    greet("Ann")
+    if sys.argv[1] in {"configured again", "uninstalled"}:
+        for _ in range(63):
+            greet("Ann")
+if sys.argv[1] == "configured again":
+    configure(Settings(session_name="Other"), log=HeliconeSpanExporter())
+if sys.argv[1] == "uninstalled":
+    installation.uninstall()
+if sys.argv[1] == "forked":
+    child = os.fork()
+    with session("Shop", id="child" if child == 0 else "parent"):
+        greet("Bob")
+    if child == 0:
+        provider.force_flush()
+        os._exit(0)
+    os.waitpid(child, 0)
+if sys.argv[1] == "multiprocessing":
+    import multiprocessing
+    def work():
+        with session("Shop", id="worker"):
+            greet("Bob")
+    worker = multiprocessing.get_context("fork").Process(target=work)
+    worker.start()
+    worker.join()
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "sessions"),
+    [
+        ("shut down", ["before"]),
+        ("left alone", ["before"]),
+        ("forked", ["before", "child", "parent"]),
+        ("multiprocessing", ["before", "worker"]),
+        ("configured again", ["before"] * 64),
+        ("uninstalled", ["before"] * 64),
+    ],
+)
+def test_rows_leave_as_the_interpreter_ends_and_a_fork_doubles_none(
+    how: str, sessions: list[str], fake: FakeHelicone, tmp_path: Path
+) -> None:
+    script = tmp_path / "app.py"
+    script.write_text(LEAVING)
+    fake.troubles.from_now_on(Trouble(seconds=0.1))
+
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", script, how],
+        env={**base_environ("none"), **environ(fake)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    assert sorted(row.session_id for row in fake.rows) == sessions
+    assert {row.sends for row in fake.rows} == {1}

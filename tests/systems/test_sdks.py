@@ -1,0 +1,172 @@
+"""The LLM SDKs themselves, against a server that answers as their providers do: what leaves, and by which client.
+
+Each SDK is installed into a virtual environment of its own, with every published HTTP instrumentation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import subprocess
+import venv
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.support.paths import REPOSITORY, TESTS
+from tests.support.raw_http import Wire, expected, in_any_case, listening
+
+HERE = TESTS / "apps"
+INSTRUMENTATIONS = ("requests", "urllib3", "aiohttp-client", "urllib", "botocore")
+OURS = expected(id="ours", path="/ours", name="Ours")
+
+
+class Sdk(NamedTuple):
+    """An SDK.
+
+    Attributes:
+        package: What is installed.
+        calls: Functions of `sdk_calls.py`, and the client by which each sends.
+        own_spans: Scopes of spans that the SDK makes by itself.
+    """
+
+    package: str
+    calls: dict[str, str]
+    own_spans: tuple[str, ...] = ()
+    note: str = ""
+
+
+SDKS = [
+    Sdk("openai[aiohttp]", {"openai": "httpx2", "openai_async": "httpx2", "openai_aiohttp": "aiohttp"}),
+    Sdk("anthropic", {"anthropic": "httpx2", "anthropic_async": "httpx2"}, ("com.anthropic.sdk.python",)),
+    Sdk("google-genai", {"google_genai": "httpx2", "google_genai_async": "httpx2"}),
+    Sdk("google-genai[aiohttp]", {"google_genai": "httpx2", "google_genai_async": "aiohttp"}),
+    Sdk("mistralai", {"mistralai": "httpx2", "mistralai_async": "httpx2"}),
+    Sdk("cohere", {"cohere": "httpx", "cohere_async": "httpx"}),
+    Sdk("litellm", {"litellm": "httpx", "litellm_async": "aiohttp"}),
+    Sdk("ollama", {"ollama": "httpx", "ollama_async": "httpx"}),
+    Sdk("boto3", {"boto3": "urllib3"}, note="; AWS's signature stays valid"),
+]
+
+ANSWERS = {
+    ":generateContent": {"candidates": [{"content": {"role": "model", "parts": [{"text": "OK"}]}}]},
+    "/v2/chat": {
+        "id": "1",
+        "finish_reason": "COMPLETE",
+        "message": {"role": "assistant", "content": [{"type": "text", "text": "OK"}]},
+    },
+    "/api/chat": {"model": "m", "done": True, "message": {"role": "assistant", "content": "OK"}},
+    "/converse": {
+        "output": {"message": {"role": "assistant", "content": [{"text": "OK"}]}},
+        "stopReason": "end_turn",
+        "usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2},
+        "metrics": {"latencyMs": 1},
+    },
+}
+
+
+def test_the_readme_shows_what_is_measured_here() -> None:
+    readme = (REPOSITORY / "README.md").read_text()
+    shown = readme.partition("<!-- sdks -->\n")[2].partition("<!-- /sdks -->")[0]
+
+    assert shown.splitlines() == [
+        "| SDK | sends by | headers, without and with HTTP instrumentation |",
+        "|---|---|---|",
+        *(f"| {_shown(sdk)} | {', '.join(dict.fromkeys(sdk.calls.values()))} | each once{sdk.note} |" for sdk in SDKS),
+    ]
+
+
+def _shown(sdk: Sdk) -> str:
+    return f"`{sdk.package}`" + (" (Bedrock)" if sdk.package == "boto3" else "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sdk", SDKS, ids=lambda sdk: sdk.package)
+def test_each_sdks_calls_carry_each_header_once(sdk: Sdk, tmp_path: Path) -> None:
+    python = _environment(tmp_path, sdk.package)
+    for call, client in sdk.calls.items():
+        core = {"httpx": "httpcore", "httpx2": "httpcore2"}.get(client, client)
+        for instrumented in (False, True):
+            with listening(answers=ANSWERS) as gateway, listening(answers=ANSWERS) as provider:
+                at_gateway = _call(python, call, gateway, gateway.netloc, instrumented)
+                at_provider = _call(python, call, provider, gateway.netloc, instrumented)
+
+            asked = (call, instrumented)
+            assert (asked, [in_any_case(gateway.helicone(n)) for n in range(len(gateway.heads))]) == (
+                asked,
+                [in_any_case(OURS)],
+            )
+            assert (asked, [provider.helicone(n) for n in range(len(provider.heads))]) == (asked, [[]])
+            assert (asked, at_gateway["sent_by"], at_provider["sent_by"]) == (asked, [core], [core])
+            scopes = [scope for scope, _ in at_gateway["spans"]]
+            assert {path for _, path in at_gateway["spans"]} <= {"/ours"}
+            assert instrumented or scopes == list(sdk.own_spans)
+            if call == "boto3":
+                assert [_is_signed_well(wire) for wire in (gateway, provider)] == [True, True]
+
+
+def _environment(folder: Path, package: str) -> str:
+    venv.create(folder, with_pip=True)
+    python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, package, "-e", REPOSITORY], check=True)
+    newest = subprocess.run(
+        [python, "-c", "from importlib.metadata import version as v; print(v('opentelemetry-instrumentation'))"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    # Without their dependencies: each demands its own version of all others.
+    wanted = [f"opentelemetry-instrumentation-{name}<={newest}" for name in INSTRUMENTATIONS]
+    subprocess.run([*pip, "--no-deps", *wanted, "opentelemetry-propagator-aws-xray"], check=True)
+    return python
+
+
+def _call(python: str, call: str, wire: Wire, hosts: str, instrumented: bool) -> dict[str, Any]:
+    run = subprocess.run(
+        [python, HERE / "sdk_calls.py", call, wire.url, hosts, "yes" if instrumented else "no"],
+        # litellm fetches a list of prices else.
+        env={**os.environ, "NO_PROXY": "*", "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    answer: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return answer
+
+
+def _is_signed_well(wire: Wire) -> bool:
+    """Compute AWS's signature of what arrived, as AWS does, and compare.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+    """
+    headers = {name.decode().lower(): value.decode() for name, value in wire.headers()}
+    method, path, _ = wire.heads[-1].decode().split(" ", 2)
+    found = re.match(
+        r"AWS4-HMAC-SHA256 Credential=[^/]+/(.+), SignedHeaders=(.+), Signature=(.+)", headers["authorization"]
+    )
+    assert found is not None
+    scope, signed, signature = found.groups()
+    lines = [f"{name}:{headers[name]}" for name in signed.split(";")]
+    body = hashlib.sha256(wire.bodies[-1]).hexdigest()
+    request = "\n".join([method, path, "", *lines, "", signed, body])
+    digest = hashlib.sha256(request.encode()).hexdigest()
+    key = b"AWS4wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+    for part in (*scope.split("/"), "\n".join(["AWS4-HMAC-SHA256", headers["x-amz-date"], scope, digest])):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key.hex() == signature
+
+
+def test_a_signature_that_covers_something_else_is_seen() -> None:
+    head = (
+        b"POST /model/m/converse HTTP/1.1\r\nhost: h\r\nx-amz-date: 20261122T000000Z\r\n"
+        b"authorization: AWS4-HMAC-SHA256 Credential=A/20261122/eu-west-1/bedrock/aws4_request, "
+        b"SignedHeaders=host;x-amz-date, Signature=00\r\n\r\n"
+    )
+
+    assert not _is_signed_well(Wire("http://h", heads=[head], bodies=[b""]))

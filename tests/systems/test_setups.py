@@ -1,0 +1,107 @@
+"""Whatever created the provider, and whenever: the same labels and headers, and nothing else changes.
+
+Every case runs in a fresh interpreter, with a real exporter to a backend and a real request to a
+gateway. What the same app does without us stands beside it.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+from tests.support.launching import Case, Outcome, labels, run, without_ours
+from tests.support.raw_http import expected
+
+PROPAGATORS = "tracecontext,baggage,helicone"
+DOORS = ("configure first", "configure last", "instrument")
+NAMED = """
+instrumentation/development: {python: {helicone: {}}}
+"""
+
+
+_NO_CONFIGURATOR = (("OTEL_PYTHON_CONFIGURATOR", "off"), ("OTEL_PYTHON_DISTRO", "off"))
+CASES = {
+    "configurator": Case("made_by_configurator", launched=True),
+    "configuration file": Case("made_by_configurator", launched=True, file="\n"),
+    "configuration file that names us": Case("made_by_configurator", launched=True, file=NAMED),
+    "own provider": Case("own_provider", environ=_NO_CONFIGURATOR),
+    "own provider beside the configurator's": Case("provider_kept_to_itself"),
+    "tracers before the provider": Case("tracers_before_provider", environ=_NO_CONFIGURATOR),
+    "several providers": Case("several_providers", environ=_NO_CONFIGURATOR),
+    "processors in a pool": Case("processors_in_a_pool", environ=_NO_CONFIGURATOR),
+}
+
+
+@functools.cache
+def bare(case: Case, launched: bool) -> Outcome:
+    """Return what an app does without us."""
+    return run(case, "launched without" if launched else "none")
+
+
+def label(kind: str | None, path: str, **session: str) -> dict[str, str]:
+    said = {"helicone.session.path": path} | ({"helicone.span.kind": kind} if kind else {})
+    return {**said, **{f"helicone.session.{part}": value for part, value in session.items()}}
+
+
+def planned(name: str, session_id: str | None) -> list[tuple[str, dict[str, Any]]]:
+    """Return the labels of one trip, all of which stand in one session."""
+    session = {"id": session_id or "<trace>", "name": name}
+    shared = {"session.id": session_id} if session_id else {}
+    gen_ai = {"gen_ai.conversation.id": session_id} if session_id else {}
+    return [
+        ("plan trip", {**label("task", "/plan_trip", **session), **shared}),
+        ("chat gpt-5.4-mini", {**label("llm", "/plan_trip", **session), **shared, **gen_ai}),
+        ("POST", {**label(None, "/plan_trip", **session), **shared}),
+        ("look up", {**label("tool", "/plan_trip/web_search", **session), **shared, **gen_ai}),
+    ]
+
+
+LABELS = [*planned("shop", None), *planned("Trip Planning", "trip-42")]
+
+
+# The others take as long again, and run with the slow tests.
+FAST = {
+    ("configurator", "instrument", ""),
+    ("configuration file", "instrument", ""),
+    ("own provider", "configure first", ""),
+    ("own provider", "configure last", PROPAGATORS),
+    ("own provider", "instrument", PROPAGATORS),
+    ("own provider beside the configurator's", "configure last", ""),
+    ("tracers before the provider", "configure first", PROPAGATORS),
+    ("several providers", "configure last", ""),
+    ("processors in a pool", "configure first", ""),
+}
+EVERY = [
+    pytest.param(*one, marks=[] if one in FAST else pytest.mark.slow)
+    for one in itertools.product(CASES, DOORS, ("", PROPAGATORS))
+]
+
+
+@pytest.mark.parametrize(("name", "door", "propagators"), EVERY)
+def test_spans_are_labelled_and_headers_leave_whatever_made_the_provider(
+    name: str, door: str, propagators: str
+) -> None:
+    case = CASES[name]
+    if case.launched and find_spec("opentelemetry.distro") is None:
+        pytest.skip("the launcher's configurator is not installed")
+    if case.file and find_spec("opentelemetry.configuration") is None:
+        pytest.skip("configuration files need opentelemetry-configuration")
+    before = bare(case, launched=case.launched or door == "instrument")
+
+    after = run(case, door, **({"OTEL_PROPAGATORS": propagators} if propagators else {}))
+
+    assert without_ours(after.spans) == before.spans
+    exported = {span.name for span in before.spans}
+    assert labels(after.spans) == [(name, label) for name, label in LABELS if name in exported]
+    assert after.headers == [
+        expected(id=after.spans[0].trace, path="/plan_trip", name="shop"),
+        expected(id="trip-42", path="/plan_trip", name="Trip Planning"),
+    ]
+    # Said of every instrumentation that the file names and the launcher finds as well.
+    twice = "Attempting to instrument while already instrumented\n"
+    said = after.output.removesuffix(twice) if case.file == NAMED else after.output
+    assert (before.headers, said) == ([[], []], before.output)

@@ -1,0 +1,41 @@
+"""`test_transports.py` once more, with every published instrumentation.
+
+Not all of them are released at the same version, and each release demands its own of all others, so they
+cannot stand in one set of requirements; they do run beside each other.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.clients import CLIENTS
+from tests.support.paths import REPOSITORY, TESTS
+
+HERE = TESTS / "http"
+
+
+@pytest.mark.slow
+def test_every_transport_with_every_published_instrumentation(tmp_path: Path) -> None:
+    newest = importlib.metadata.version("opentelemetry-instrumentation")
+    names = {client.instrumentation[0].removeprefix("opentelemetry.").replace("_", "-") for client in CLIENTS}
+    wanted = [f"opentelemetry-{name.replace('.', '-')}<={newest}" for name in sorted(names)]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    subprocess.run([*pip, "--target", tmp_path, *wanted], check=True)
+    tests = [HERE / "test_transports.py", "-q", "-p", "no:cacheprovider"]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", *tests],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+    )
+
+    assert run.returncode == 0, run.stdout
+    assert "skipped" not in run.stdout.splitlines()[-1]

@@ -1,0 +1,236 @@
+"""`helicone-otel doctor` in real environments, and `doctor()` in real apps: every case in a fresh interpreter."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import REPOSITORY
+
+pytest.importorskip("opentelemetry.distro", reason="the probe needs the launcher's configurator")
+pytest.importorskip("opentelemetry.instrumentation.genai.openai", reason="the probe needs an instrumentation")
+
+SCRIPTS = Path(sys.executable).parent
+GATEWAYS = {"OPENAI_BASE_URL": "https://oai.helicone.ai/v1", "ANTHROPIC_BASE_URL": "https://anthropic.helicone.ai"}
+
+
+def run(command: list[str], environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    variables = ("OTEL_", "HELICONE_", "OPENAI_", "ANTHROPIC_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(variables)}
+    return subprocess.run(
+        command, env={**kept, **environ}, capture_output=True, text=True, timeout=60, check=False, cwd="/"
+    )
+
+
+def doctor(*options: str, launcher: tuple[str, ...] = (), **environ: str) -> subprocess.CompletedProcess[str]:
+    # The console script, for `opentelemetry-instrument` takes a command, not a module.
+    return run([*launcher, str(SCRIPTS / "helicone-otel"), "doctor", *options], environ)
+
+
+def checks(done: subprocess.CompletedProcess[str]) -> dict[str, list[tuple[str, str]]]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    for each in json.loads(done.stdout)["checks"]:
+        found.setdefault(each["check"], []).append((each["level"], each["text"]))
+    return found
+
+
+def test_in_an_environment_that_is_set_up_headers_leave_from_every_sdk() -> None:
+    done = doctor("--json", **GATEWAYS, HELICONE_SESSION_NAME="Shop")
+
+    found = checks(done)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["exit_code"] == 0
+    calls = {text.split(" over ")[0].split()[0]: (level, text.split(": ", 1)[1]) for level, text in found["requests"]}
+    carried = "a request to a gateway would carry Helicone-Session-Id, Helicone-Session-Path: /chat, "
+    assert calls["openai"] == ("ok", f"{carried}Helicone-Session-Name: Shop.")
+    assert calls["anthropic"] == ("ok", f"{carried}Helicone-Session-Name: Shop.")
+    assert {level for level, _ in found["base_urls"]} == {"ok"}
+    assert [level for level, _ in found["pieces"]] == ["ok", "ok"]
+    assert "recorded_key" not in found
+    assert "session_name" not in found
+
+
+def test_an_unknown_propagator_is_the_first_thing_said_and_no_secret_is() -> None:
+    done = doctor(
+        OTEL_PROPAGATORS="tracecontext,nope",
+        OPENAI_BASE_URL="https://me:hunter2hunter2@proxy.corp/v1",
+        HELICONE_API_KEY="sk-helicone-abcdefg",
+    )
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.splitlines()[:2] == [
+        '✗ OTEL_PROPAGATORS names "nope", which is not installed: the app would not even start.',
+        "  → export OTEL_PROPAGATORS=tracecontext",
+    ]
+    assert "OPENAI_BASE_URL points at proxy.corp, which is on no list" in done.stdout
+    assert "hunter2" not in done.stdout
+    assert "abcdefg" not in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_the_readme_shows_what_the_command_prints() -> None:
+    readme = (REPOSITORY / "README.md").read_text()
+    section = readme.partition("## Nothing arrives?")[2].partition("\n## ")[0]
+    (variable,) = re.findall(r"`(OTEL_[A-Z_]+=\S+)`", section)
+    shown = section.partition("```text\n")[2].partition("```")[0]
+
+    done = doctor(**dict([variable.split("=", 1)]))
+
+    printed = [without_versions(line) for line in done.stdout.splitlines()]
+    wanted = [without_versions(line) for line in shown.splitlines() if line != "┆"]
+    # In the same order, with other lines between.
+    rest = iter(printed)
+    assert [line for line in wanted if line in rest] == wanted
+    assert printed[:3] == wanted[:3]
+
+
+def without_versions(line: str) -> str:
+    return re.sub(r"\b\d+(\.\w+)+", "N", line)
+
+
+def test_without_an_instrumentation_the_call_that_carries_nothing_names_the_reason() -> None:
+    disabled = "openai,httpx,httpx2"
+    done = doctor("--json", **GATEWAYS, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=disabled)
+
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["summary"].endswith(
+        "a request to a gateway would carry no header: "
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=openai,httpx,httpx2 leaves no span around it."
+    )
+    # The Anthropic SDK makes a span itself, and so our hook has something to go by.
+    assert [level for level, text in checks(done)["requests"] if text.startswith("anthropic")] == ["ok"]
+
+
+@pytest.mark.slow
+def test_under_the_launcher_it_sees_the_launchers_options() -> None:
+    launcher = (
+        str(SCRIPTS / "opentelemetry-instrument"),
+        "--traces_sampler",
+        "always_off",
+        "--traces_exporter",
+        "none",
+    )
+    done = doctor("--json", launcher=launcher, **GATEWAYS)
+
+    assert done.returncode == 1
+    assert checks(done)["sampling"][0][1].startswith("OTEL_TRACES_SAMPLER=always_off keeps no span")
+    assert "OTEL_TRACES_SAMPLER=always_off keeps no span" in json.loads(done.stdout)["summary"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("environ", "check"),
+    [
+        ({"OTEL_SDK_DISABLED": "true"}, "sdk"),
+        ({"HELICONE_SESSION_FALLBACK": "maybe"}, "settings"),
+        ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "helicone"}, "switched_off"),
+        ({"OTEL_LOGS_EXPORTER": "nope"}, "exporters"),
+        ({"HELICONE_SESSION_FALLBACK": "none"}, "requests"),
+        ({"OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST": "helicone-auth"}, "recorded_key"),
+    ],
+)
+def test_each_broken_environment_has_one_cause_on_top(environ: Mapping[str, str], check: str) -> None:
+    done = doctor("--json", **GATEWAYS, **environ)
+
+    assert done.returncode == 1
+    first = next(each for each in json.loads(done.stdout)["checks"] if each["level"] == "problem")
+    assert (first["check"], first["text"]) == (check, json.loads(done.stdout)["summary"])
+    assert first["remedy"]
+
+
+def on_path(folder: Path) -> str:
+    """Return a path on which a folder comes first, and what this process has there after it."""
+    return os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+
+
+def app(code: str, **environ: str) -> str:
+    done = run([sys.executable, "-W", "error", "-c", textwrap.dedent(code)], environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_in_an_app_that_is_set_up_it_sees_the_live_pieces() -> None:
+    screen = app(
+        """
+        from helicone_otel import configure, doctor, session, step
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+        from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
+
+        provider = TracerProvider(sampler=TraceIdRatioBased(0.25))
+        provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
+        trace.set_tracer_provider(provider)
+        configure()
+        with session("Trip", id="trip-42"), step("research"):
+            report = doctor()
+        print(report)
+        """
+    )
+
+    assert "✓ The processor is on the tracer provider (TracerProvider)." in screen
+    assert "✓ The propagator is in, and so are the hooks in the HTTP transports." in screen
+    assert "! The sampler is TraceIdRatioBased{0.25}; " in screen
+    assert "✓ Spans go to ConsoleSpanExporter." in screen
+    assert "✓ Here the session is trip-42, at /research." in screen
+
+
+def test_what_is_left_of_a_broken_installation_is_passed_over(tmp_path: Path) -> None:
+    for name in ("broken-1.0", "openai-9.9"):
+        folder = tmp_path / f"{name}.dist-info"
+        folder.mkdir()
+        (folder / "entry_points.txt").write_text("[opentelemetry_instrumentor]\nbroken = broken:Broken\n")
+
+    inside = app("import helicone_otel; print(helicone_otel.doctor())", PYTHONPATH=on_path(tmp_path))
+    outside = checks(doctor("--json", PYTHONPATH=on_path(tmp_path)))
+
+    assert "broken" not in inside
+    assert "could not be looked at" not in inside
+    assert "facts" not in outside
+    assert [level for level, _ in outside["pieces"]] == ["ok", "ok"]
+
+
+def test_what_cannot_be_looked_at_is_said_and_not_raised(tmp_path: Path) -> None:
+    (tmp_path / "broken-1.0.dist-info").mkdir()
+    (tmp_path / "broken-1.0.dist-info" / "METADATA").write_bytes(b"Name: \xff")
+
+    report = app("import helicone_otel; print(helicone_otel.doctor().as_data())", PYTHONPATH=on_path(tmp_path))
+
+    text = "The installation could not be looked at: UnicodeDecodeError: 'utf-8' codec can't decode byte 0xff in "
+    data = ast.literal_eval(report)
+    assert (data["exit_code"], [each["check"] for each in data["checks"]]) == (2, ["facts"])
+    assert data["summary"].startswith(text)
+
+
+def test_in_an_app_that_replaced_a_piece_or_never_switched_us_on_it_says_so() -> None:
+    screen = app(
+        """
+        import helicone_otel
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+
+        trace.set_tracer_provider(TracerProvider())
+        print(helicone_otel.doctor().worst.text)
+        helicone_otel.configure()
+        # By the name in its module: what was imported from it before we came is out of our reach.
+        import opentelemetry.propagate as propagate
+        from opentelemetry.propagators.composite import CompositePropagator
+        propagate._HTTP_TEXT_FORMAT = CompositePropagator([])
+        report = helicone_otel.doctor()
+        print(report.worst.text, report.exit_code)
+        """
+    )
+
+    assert screen.splitlines() == [
+        "helicone-otel is installed but not switched on in this process.",
+        "The global propagator is not ours: something replaced it after helicone-otel came. 1",
+    ]

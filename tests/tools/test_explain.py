@@ -1,0 +1,347 @@
+"""`helicone-otel explain`: what a file of spans is, and which table said so."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+
+from helicone_otel import Settings, data, session, step, tool, vector_query
+from helicone_otel.__main__ import main
+from helicone_otel.testing import Helicone
+from tests.support import replay
+from tests.support.paths import REPOSITORY, TESTS
+from tests.support.spans import GENAI, App
+
+README = (REPOSITORY / "README.md").read_text()
+
+
+class Explained:
+    """What the command said of a file."""
+
+    def __init__(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["explain", "--json", str(file)]) == 0
+        self.spans: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+
+    def told(self, *fields: str) -> dict[str, Any]:
+        """Return fields of the spans by their names; a single field without a tuple around it."""
+        rows = {span["name"]: tuple(span[field] for field in fields) for span in self.spans}
+        return {name: row[0] if len(fields) == 1 else row for name, row in rows.items()}
+
+
+def collected(app: App) -> dict[str, Any]:
+    """Return what an app exported as the Collector writes it: OTLP's JSON has its ids in hex."""
+    return _with_hex_ids(MessageToDict(encode_spans(app.exporter.get_finished_spans())))
+
+
+def _with_hex_ids(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_hex_ids(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    ids = ("traceId", "spanId", "parentSpanId")
+    return {key: base64.b64decode(item).hex() if key in ids else _with_hex_ids(item) for key, item in value.items()}
+
+
+def span(number: int, parent: int | None = None, **fields: Any) -> dict[str, Any]:
+    """Return a span of OTLP's JSON; its attributes are texts."""
+    attributes: Mapping[str, str] = fields.pop("attributes", {})
+    parents = {} if parent is None else {"parentSpanId": f"{parent:016x}"}
+    return {
+        "traceId": f"{1:032x}",
+        "spanId": f"{number:016x}",
+        **parents,
+        "name": f"step {chr(96 + number)}",
+        "kind": 1,
+        "startTimeUnixNano": str(number),
+        "endTimeUnixNano": "1000",
+        "attributes": [{"key": key, "value": {"stringValue": value}} for key, value in attributes.items()],
+        **fields,
+    }
+
+
+def request(*spans: dict[str, Any], scope: str = "my.app") -> dict[str, Any]:
+    """Return an export request of OTLP's JSON."""
+    return {"resourceSpans": [{"resource": {}, "scopeSpans": [{"scope": {"name": scope}, "spans": list(spans)}]}]}
+
+
+CHAT = {"gen_ai.operation.name": "chat"}
+
+
+# --- what it says -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["genai_openai_agents_plus_openai", "tl_sdk_decorators", "oi_langchain"])
+def test_of_a_recording_it_says_what_the_library_says_live(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    told = {
+        one["span_id"]: (one["kind"], one["path"] or "/", one["request"])
+        for one in Explained(replay.RECORDINGS / f"{name}.json", capsys).spans
+    }
+
+    outcomes = replay.replay(replay.load(name))
+    assert told == {key: (outcome.kind, outcome.path, outcome.request) for key, outcome in outcomes.items()}
+
+
+def test_it_names_the_dialect_and_the_row_that_decided_and_why_none_did(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = App()
+    with app.span("plan trip"):
+        with app.span("chat gpt-4o", CHAT, scope=GENAI, kind=trace.SpanKind.CLIENT):
+            with app.span(
+                "POST", {"url.full": "https://oai.helicone.ai/v1/chat"}, scope="h", kind=trace.SpanKind.CLIENT
+            ):
+                pass
+        with app.span("GET", {"url.full": "https://oai.helicone.ai/v1/x?key=1"}, scope="h", kind=trace.SpanKind.CLIENT):
+            pass
+    (tmp_path / "spans.json").write_text(json.dumps(collected(app)))
+
+    told = Explained(tmp_path / "spans.json", capsys).told("kind", "dialect", "why")
+    unknown = "no row fits, and no dialect knows the scope 'h'; a CLIENT span is no step of the application's"
+    gateway = "a request to a Helicone gateway with no LLM span above it: https://oai.helicone.ai/v1/x"
+    own = "an INTERNAL span of the application's own: its scope is no instrumentation library's"
+    assert told == {
+        "plan trip": ("task", "application", own),
+        "chat gpt-4o": ("llm", "gen_ai", "gen_ai.operation.name is chat"),
+        "POST": (None, None, unknown),
+        "GET": ("llm", "gateway", gateway),
+    }
+    rows = Explained(tmp_path / "spans.json", capsys).told("row", "facts")
+    assert rows["chat gpt-4o"][0] == 1
+    assert rows["chat gpt-4o"][1]["attribute"] == "gen_ai.operation.name"
+    assert rows["POST"] == (None, {})
+
+
+def test_our_own_label_in_a_file_is_no_word_of_the_users(
+    helicone: Helicone, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with session("Trip", id="s-1"), step("research"), tool("weather"), vector_query("docs"), data("check"):
+        pass
+    document = _with_hex_ids(MessageToDict(encode_spans(helicone.spans)))
+    (tmp_path / "spans.json").write_text(json.dumps(document))
+
+    told = Explained(tmp_path / "spans.json", capsys).told("kind", "path", "session_id", "request", "dialect")
+    assert told == {
+        "execute_tool weather": ("tool", "/weather", "s-1", True, "helicone"),
+        "search docs": ("vector_db", "/weather/search", "s-1", True, "helicone"),
+        "check": ("data", "/weather/search/check", "s-1", True, "helicone"),
+    }
+    assert main(["explain", str(tmp_path / "spans.json")]) == 0
+    assert "the file has it at /research/weather: a step() or a header said so" in capsys.readouterr().out
+
+
+def test_what_the_user_wrote_by_hand_is_told_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "spans.json").write_text(json.dumps(request(span(1, attributes={"helicone.span.kind": "tool"}))))
+
+    told = Explained(tmp_path / "spans.json", capsys).told("kind", "dialect", "why")
+    assert told == {"step a": ("tool", "by hand", "helicone.span.kind was set by hand")}
+
+
+def test_a_wrapper_is_told_to_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "spans.json").write_text(json.dumps(request(span(1, attributes=CHAT), span(2, 1, attributes=CHAT))))
+
+    told = Explained(tmp_path / "spans.json", capsys).told("request", "why")
+    because = "gen_ai.operation.name is chat"
+    assert told == {
+        "step a": (False, f"{because}; no request: it wraps the span that stands for the call"),
+        "step b": (True, because),
+    }
+
+
+def test_one_object_a_line_is_read_as_well_and_other_signals_are_passed_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [request(span(2, 1, attributes=CHAT)), {"resourceLogs": []}, request(span(1)), request(span(1))]
+    (tmp_path / "spans.json").write_text("\n".join(json.dumps(line) for line in lines) + "\n\n")
+
+    # The parent comes after its child, and twice.
+    told = Explained(tmp_path / "spans.json", capsys).told("kind", "path")
+    assert told == {"step a": ("task", "/step_a"), "step b": ("llm", "/step_a")}
+
+
+def test_a_child_stands_below_its_parent_whatever_the_clocks_say(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    child = span(2, 1, attributes=CHAT, startTimeUnixNano="1", endTimeUnixNano="2")
+    parent = span(1, startTimeUnixNano="500", endTimeUnixNano="600")
+    (tmp_path / "spans.json").write_text(json.dumps(request(child, parent)))
+
+    assert Explained(tmp_path / "spans.json", capsys).told("path") == {"step a": "/step_a", "step b": "/step_a"}
+
+
+def test_values_of_every_type_of_otlp_are_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = [
+        {"stringValue": "x" * 10_000_000},
+        {"intValue": "9007199254740993"},
+        {"intValue": 3},
+        {"intValue": "three"},
+        {"doubleValue": "NaN"},
+        {"boolValue": False},
+        {"bytesValue": "AAE="},
+        {"arrayValue": {"values": [{"stringValue": "a"}, {"intValue": "1"}]}},
+        {"arrayValue": {"values": []}},
+        {"arrayValue": {}},
+        {"kvlistValue": {"values": [{"key": "a", "value": {"stringValue": "b"}}]}},
+        {"kvlistValue": 3},
+        {},
+        None,
+        "bare",
+    ]
+    attributes = [{"key": f"a{number}", "value": value} for number, value in enumerate(values)]
+    attributes += [{"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}}, {}]
+    document = request(span(1) | {"attributes": attributes})
+    (tmp_path / "spans.json").write_text(json.dumps(document))
+
+    assert Explained(tmp_path / "spans.json", capsys).told("kind") == {"step a": "llm"}
+
+
+def test_settings_of_the_environment_hold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "spans.json").write_text(
+        json.dumps(request(span(1), span(2, 1, attributes={**CHAT, "app.thread": "t-1"})))
+    )
+    monkeypatch.setenv("HELICONE_SESSION_ID_ATTRIBUTES", "app.thread")
+    monkeypatch.setenv("HELICONE_APPLICATION_SPANS", "false")
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+
+    told = Explained(tmp_path / "spans.json", capsys).told("session_id", "path")
+    assert told["step b"] == ("t-1", "/chat")
+
+
+def test_the_drawing_is_a_tree_and_says_what_the_readme_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = README.partition("<!-- explain -->\n```text\n")[2].partition("```\n")[0]
+    command = next(line for line in README.splitlines() if line.startswith("helicone-otel explain "))
+    root = REPOSITORY
+
+    assert main(["explain", str(root / command.split()[-1])]) == 0
+    drawn = re.sub(r"row \d+", "row", capsys.readouterr().out)
+    assert drawn.startswith(re.sub(r"row \d+", "row", shown))
+    assert drawn.splitlines()[-1] == "27 spans in 5 traces: 19 with a kind, 8 requests"
+
+
+def test_control_characters_do_not_reach_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "spans.json").write_text(json.dumps(request(span(1, name="a\x1b[2Jb"), scope="\x1bscope")))
+
+    assert main(["explain", str(tmp_path / "spans.json")]) == 0
+    assert "\x1b" not in capsys.readouterr().out
+
+
+# --- much ---------------------------------------------------------------------------------------
+
+
+def test_a_trace_a_thousand_spans_deep_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deep = [span(number, number - 1 or None, name="step") for number in range(1, 1000)]
+    (tmp_path / "spans.json").write_text(json.dumps(request(*deep, span(1000, 999, attributes=CHAT))))
+
+    assert main(["explain", str(tmp_path / "spans.json")]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1] == "1000 spans in 1 trace: 1000 with a kind, 1 request"
+    assert "(1000) step" in out
+
+
+def test_ten_thousand_spans_in_one_trace_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    many = [span(number, (number - 1) // 10 or None, name="x", attributes=CHAT) for number in range(2, 10_001)]
+    (tmp_path / "spans.json").write_text(json.dumps(request(span(1, name="x"), *many)))
+
+    assert main(["explain", str(tmp_path / "spans.json")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("10000 spans in 1 trace: 10000 with a kind")
+
+
+# --- bad input ----------------------------------------------------------------------------------
+
+A_RECORDING = {"spans": [{"trace_id": "1"}]}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "it is no JSON: Expecting value at line 1, column 1"),
+        ("# spans", "it is no JSON: Expecting value at line 1, column 1"),
+        ('{"resourceSpans": [}', "it is no JSON: Expecting value at line 1, column 20"),
+        ('{"resourceSpans": []}\nnot JSON', "it is no JSON: Expecting value at line 2, column 1"),
+        ("[1]", "line 1 is no JSON object"),
+        ("{}", "line 1 is neither OTLP JSON (there is no resourceSpans in it) nor a recording (no list of spans)"),
+        ('{"resourceSpans": []}', "there is no span in it"),
+        ('{"resourceLogs": []}', "there is no span in it"),
+        ('{"resourceSpans": 3}', "line 1: resourceSpans is no list of objects"),
+        ("[" * 100_000, "it is nested too deeply"),
+        (request({"name": "x"}), "line 1, span 1 of scope 'my.app': traceId is missing"),
+        (request(span(1) | {"spanId": ""}), "line 1, span 1 of scope 'my.app': spanId is missing"),
+        (request(span(1) | {"spanId": "xyz"}), "spanId is not 16 hex digits: 'xyz'"),
+        (request(span(1) | {"traceId": "0" * 32}), "traceId is not 32 hex digits"),
+        (request(span(1) | {"startTimeUnixNano": "noon"}), "startTimeUnixNano is no number: 'noon'"),
+        (request(span(1) | {"kind": 9}), "there is no span kind 9"),
+        (request(span(1) | {"attributes": "x"}), "attributes is no list of objects"),
+        (request(span(1, 1)), f"spans are each other's parents, in trace {1:032x}: {1:016x} → {1:016x}"),
+        (request(span(1, 2), span(2, 3), span(3, 1)), f"{1:016x} → {2:016x} → {3:016x} → {1:016x}"),
+        (A_RECORDING, "span 1 is incomplete: KeyError: 'kind'"),
+    ],
+)
+def test_a_file_that_cannot_be_explained_is_told_so(
+    text: str | dict[str, Any], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "spans.json"
+    file.write_text(text if isinstance(text, str) else json.dumps(text))
+
+    code = main(["explain", str(file)])
+    shown = capsys.readouterr()
+    assert (code, shown.out) == (2, "")
+    assert shown.err.startswith(f"helicone-otel explain: {file}: ")
+    assert said in shown.err
+
+
+def test_a_recording_with_a_part_missing_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = replay.load("tl_chroma")
+    for key in ("span_id", "parent_span_id", "scope", "attributes_at_start", "start_seq"):
+        first = {name: value for name, value in whole["spans"][0].items() if name != key}
+        (tmp_path / "spans.json").write_text(json.dumps({**whole, "spans": [first]}))
+
+        assert main(["explain", str(tmp_path / "spans.json")]) == 2
+        assert f"span 1 is incomplete: KeyError: '{key}'" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_and_a_folder_are_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", str(tmp_path / "nothing.json")]) == main(["explain", str(tmp_path)]) == 2
+    err = capsys.readouterr().err
+    assert "nothing.json: No such file or directory" in err
+    assert "Is a directory" in err
+
+
+def test_a_binary_file_is_told_to_be_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "spans.json").write_bytes(b"\x0a\xff\xfe")
+
+    assert main(["explain", str(tmp_path / "spans.json")]) == 2
+    assert "it is no text in UTF-8" in capsys.readouterr().err
+
+
+def test_a_wrong_setting_is_told_before_the_file_is_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HELICONE_SESSION_PATH", "no/slash")
+
+    assert main(["explain", "nothing.json"]) == 2
+    assert "session_path (HELICONE_SESSION_PATH)" in capsys.readouterr().err
+    assert Settings().session_path == "/"
+
+
+def test_a_reader_who_has_seen_enough_ends_it_without_a_traceback() -> None:
+    file = TESTS / "data" / "recordings" / "genai_openai_agents_plus_openai.json"
+    command = [sys.executable, "-m", "helicone_otel", "explain", str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+
+        assert process.stderr.read() == b""
+    assert process.returncode == 1

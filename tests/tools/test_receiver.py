@@ -1,0 +1,170 @@
+"""The OTLP receiver of `run`, spoken to by the SDK's own exporter and by strangers."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+import pytest
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # ships no types
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.trace import Status, StatusCode, format_span_id, format_trace_id
+
+from helicone_otel.tools.cli import receiver
+from helicone_otel.tools.cli.receiver import Inbox, Span, decode, receiving
+
+PROTOBUF = {"Content-Type": "application/x-protobuf"}
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    return Inbox()
+
+
+@pytest.fixture
+def endpoint(inbox: Inbox) -> Iterator[str]:
+    with receiving(inbox) as url:
+        yield url
+
+
+def post(url: str, body: bytes = b"", headers: Mapping[str, str] = PROTOBUF) -> int:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=5)
+    try:
+        connection.request("POST", parts.path, body, dict(headers))
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def request_with(*names: str) -> bytes:
+    """Return an export request with one span per name."""
+    request = ExportTraceServiceRequest()
+    scoped = request.resource_spans.add().scope_spans.add()
+    for name in names:
+        scoped.spans.add(name=name, trace_id=b"\1" * 16, span_id=b"\2" * 8)
+    return bytes(request.SerializeToString())
+
+
+@pytest.mark.parametrize("compression", [Compression.NoCompression, Compression.Gzip])
+def test_a_span_of_the_sdk_arrives_as_it_was_sent(inbox: Inbox, endpoint: str, compression: Compression) -> None:
+    provider = TracerProvider()
+    exporter = OTLPSpanExporter(f"{endpoint}/v1/traces", compression=compression)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = provider.get_tracer("a.scope")
+
+    with tracer.start_as_current_span("outer") as outer, tracer.start_as_current_span("inner") as inner:
+        inner.set_attribute("helicone.session.path", "/a")
+        inner.set_attribute("http.request.header.helicone-session-id", ["s"])
+        inner.set_attribute("http.response.status_code", 429)
+        inner.set_attribute("gen_ai.input.messages", "x" * 10_000)
+        inner.set_status(Status(StatusCode.ERROR, "no such model"))
+
+    assert isinstance(inner, ReadableSpan)
+    assert inbox.spans[0] == Span(
+        trace_id=format_trace_id(outer.get_span_context().trace_id),
+        span_id=format_span_id(inner.get_span_context().span_id),
+        parent_id=format_span_id(outer.get_span_context().span_id),
+        name="inner",
+        scope="a.scope",
+        start=inner.start_time or 0,
+        end=inner.end_time or 0,
+        error="no such model",
+        attributes={
+            "helicone.session.path": "/a",
+            "http.request.header.helicone-session-id": "s",
+            "http.response.status_code": "429",
+        },
+    )
+    assert [(span.name, span.parent_id, span.error) for span in inbox.spans[1:]] == [("outer", "", None)]
+
+
+def test_a_process_can_say_that_it_was_instrumented(inbox: Inbox, endpoint: str) -> None:
+    assert [post(f"{endpoint}/hello"), post(f"{endpoint}/hello")] == [200, 200]
+    assert inbox.greetings == 2
+
+
+def test_who_does_not_know_the_secret_path_gets_nothing_in(inbox: Inbox, endpoint: str) -> None:
+    address = endpoint.rpartition("/")[0]
+
+    assert post(f"{address}/v1/traces", request_with("a")) == 404
+    assert post(f"{address}/guessed/v1/traces", request_with("a")) == 404
+    assert (inbox.spans, inbox.greetings) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"\xff\xff", PROTOBUF, 400),
+        (b"no gzip", {**PROTOBUF, "Content-Encoding": "gzip"}, 400),
+        (gzip.compress(b"cut short")[:-4], {**PROTOBUF, "Content-Encoding": "gzip"}, 400),
+        (b"{}", {"Content-Type": "application/json"}, 415),
+        (b"", {**PROTOBUF, "Content-Encoding": "br"}, 415),
+        (b"", {**PROTOBUF, "Content-Length": "-1"}, 411),
+        (b"", {**PROTOBUF, "Content-Length": "9" * 20}, 413),
+    ],
+)
+def test_what_is_no_export_request_is_refused(
+    inbox: Inbox, endpoint: str, body: bytes, headers: Mapping[str, str], status: int
+) -> None:
+    assert post(f"{endpoint}/v1/traces", body, headers) == status
+    assert inbox.spans == []
+
+
+def test_a_small_body_that_unfolds_to_a_huge_one_is_refused(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiver, "MAX_BODY", 100_000)
+    bomb = gzip.compress(b"\0" * 1_000_000)
+
+    assert post(f"{endpoint}/v1/traces", bomb, {**PROTOBUF, "Content-Encoding": "gzip"}) == 413
+
+
+def test_spans_beyond_the_bound_are_counted_and_not_kept() -> None:
+    inbox = Inbox(max_spans=2)
+    with receiving(inbox) as endpoint:
+        post(f"{endpoint}/v1/traces", request_with("a", "b", "c"))
+        post(f"{endpoint}/v1/traces", request_with("d"))
+
+    assert ([span.name for span in inbox.spans], inbox.dropped) == (["a", "b"], 2)
+
+
+def test_nothing_listens_any_more_afterwards(inbox: Inbox) -> None:
+    with receiving(inbox) as endpoint:
+        pass
+
+    with pytest.raises(ConnectionRefusedError):
+        post(f"{endpoint}/hello")
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=200, deadline=None)
+def test_arbitrary_bytes_are_spans_or_an_error_that_is_expected(body: bytes) -> None:
+    try:
+        spans = decode(body)
+    except DecodeError:
+        return
+    assert all(span.end >= span.start for span in spans)
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=50), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+@settings(max_examples=100, deadline=None)
+def test_names_and_times_survive_and_no_span_ends_before_it_starts(name: str, start: int, end: int) -> None:
+    request = ExportTraceServiceRequest()
+    span = (
+        request.resource_spans.add()
+        .scope_spans.add()
+        .spans.add(name=name, start_time_unix_nano=start, end_time_unix_nano=end)
+    )
+    span.attributes.add(key="helicone.session.name").value.string_value = name
+
+    [decoded] = decode(request.SerializeToString())
+
+    assert (decoded.name, decoded.start, decoded.end) == (name, start, max(start, end))
+    assert decoded.attributes == {"helicone.session.name": name}

@@ -1,0 +1,584 @@
+"""The doors of a view: OTLP, Helicone's log API, the pages; and what strangers can do there."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import socket
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import grpc  # type: ignore[import-untyped]  # ships no types
+import pytest
+from google.protobuf.json_format import MessageToDict
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
+
+from helicone_otel.log.rows.content import Content
+from helicone_otel.log.rows.row import row_of
+from helicone_otel.log.rows.types import Event, Facts
+from helicone_otel.tools.redaction import shown
+from helicone_otel.tools.replay.otlp import MalformedError, from_json, from_protobuf
+from helicone_otel.tools.view import database, receivers, server
+from helicone_otel.tools.view.assets import find_part
+from helicone_otel.tools.view.content import content_of
+from helicone_otel.tools.view.database import BusyError, Store, StoreError
+from helicone_otel.tools.view.log_rows import RefusedError, read_row
+from tests.support.view_seed import request_of, settle, span
+from tests.support.viewing import JSON, PROTOBUF, Answer, Asked, ask, asked, posted_row
+from tests.tools.test_explain import _with_hex_ids
+
+CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.conversation.id": "c"}
+REQUEST = request_of("shop", [span(1, 1, attributes=CHAT)])
+BODY = REQUEST.SerializeToString()
+HEX_JSON = json.dumps(_with_hex_ids(MessageToDict(REQUEST))).encode()
+GZIP = {"Content-Encoding": "gzip"}
+ORIGIN = "http://evil.example"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Asked]:
+    with asked() as one:
+        yield one
+
+
+@pytest.fixture
+def view(running: Asked) -> Asked:
+    running.clear()
+    return running
+
+
+def post(view: Asked, body: bytes, headers: Mapping[str, str] = PROTOBUF, path: str = "/v1/traces") -> Answer:
+    return ask(f"{view.view.http_url}{path}", "POST", body, headers)
+
+
+def spans_in(view: Asked) -> int:
+    return int(view.get("status")["spans"])
+
+
+# --- OTLP -------------------------------------------------------------------------------------------------------------
+
+
+def exporters(view: Asked) -> dict[str, SpanExporter]:
+    url = f"{view.view.http_url}/v1/traces"
+    return {
+        "protobuf": HttpExporter(url),
+        "gzip": HttpExporter(url, compression=Compression.Gzip),
+        "grpc": GrpcExporter(view.view.grpc_address, insecure=True),
+    }
+
+
+@pytest.mark.parametrize("protocol", ["protobuf", "gzip", "grpc"])
+def test_the_sdks_own_exporters_are_understood(view: Asked, protocol: str) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporters(view)[protocol]))
+    with provider.get_tracer("opentelemetry.instrumentation.openai_v2").start_as_current_span(
+        "chat m", attributes=CHAT
+    ):
+        pass
+    provider.shutdown()
+    settle(view.view)
+
+    assert view.requests("c") == [("/chat", "llm", "m")]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (BODY, PROTOBUF, 200),
+        (gzip.compress(BODY), PROTOBUF | GZIP, 200),
+        (HEX_JSON, JSON, 200),
+        (gzip.compress(HEX_JSON), {"Content-Type": "application/json; charset=utf-8"} | GZIP, 200),
+        (gzip.compress(BODY[:40]) + gzip.compress(BODY[40:]), PROTOBUF | GZIP, 200),
+        (gzip.compress(BODY) + b"no gzip", PROTOBUF | GZIP, 400),
+        (gzip.compress(BODY) + gzip.compress(b"") * 16, PROTOBUF | GZIP, 400),
+        (b"", PROTOBUF | GZIP, 400),
+        (b"", PROTOBUF, 200),
+        (b"\xff\xff", PROTOBUF, 400),
+        (b"{", JSON, 400),
+        (b"[]", JSON, 400),
+        (b'{"resourceSpans": [{"scopeSpans": 7}]}', JSON, 400),
+        (b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "xyz"}]}]}]}', JSON, 400),
+        (b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"kind": 1e400}]}]}]}', JSON, 400),
+        (b"[" * 100_000, JSON, 400),
+        (gzip.compress(b'{"resourceSpans":[%s{}]}' % (b"{}," * 2_000_000)), JSON | GZIP, 400),
+        (BODY, PROTOBUF | GZIP, 400),
+        (gzip.compress(BODY)[:-9], PROTOBUF | GZIP, 400),
+        (gzip.compress(bytes(receivers.MAX_BODY + 1)), PROTOBUF | GZIP, 413),
+        (BODY, {"Content-Type": "text/plain"}, 415),
+        (BODY, {}, 415),
+        (BODY, PROTOBUF | {"Content-Encoding": "br"}, 415),
+    ],
+)
+def test_each_body_gets_its_status(view: Asked, body: bytes, headers: dict[str, str], status: int) -> None:
+    answer = post(view, body, headers)
+
+    assert answer.status == status
+    kept = spans_in(view)
+    assert kept == (1 if status == 200 and body else 0)
+    if status == 200:
+        assert answer.headers["content-type"] == headers["Content-Type"].partition(";")[0]
+
+
+@pytest.mark.parametrize("path", ["/v1/metrics", "/v1/logs"])
+def test_other_signals_are_taken_and_dropped(view: Asked, path: str) -> None:
+    assert post(view, b"", path=path).status == 200
+
+
+@pytest.mark.parametrize(("path", "method", "status"), [("/v1/traces", "GET", 405), ("/v1/nothing", "POST", 404)])
+def test_other_addresses_are_refused(view: Asked, path: str, method: str, status: int) -> None:
+    assert ask(f"{view.view.http_url}{path}", method, b"", PROTOBUF).status == status
+
+
+def test_a_body_that_is_too_long_is_refused_before_it_is_read(view: Asked) -> None:
+    parts = urlsplit(view.view.http_url or "")
+    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as client:
+        head = f"POST /v1/traces HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/x-protobuf\r\n"
+        client.sendall(f"{head}Content-Length: {receivers.MAX_BODY + 1}\r\n\r\n".encode())
+
+        assert client.recv(1024).startswith(b"HTTP/1.1 413")
+
+
+def test_a_body_without_end_is_cut_and_does_not_slow_the_rest(view: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receivers, "_SECONDS", 0.4)
+    parts = urlsplit(view.view.http_url or "")
+    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as client:
+        head = f"POST /v1/traces HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/x-protobuf\r\n"
+        client.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n".encode())
+        assert post(view, BODY).status == 200
+
+        assert client.recv(1024).startswith(b"HTTP/1.1 408")
+
+
+def test_a_head_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "SECONDS", 0.2)
+    with asked() as one:
+        parts = urlsplit(one.view.url)
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost:")
+            assert client.recv(1024) == b""
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000)
+            assert client.recv(1024).startswith(b"HTTP/1.1 400")
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as client:
+            whole = f"GET /api/status HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode()
+            # The rest of a second head comes in time, that of a third does not.
+            for piece in (whole, whole[:9], whole[9:]):
+                client.sendall(piece)
+                time.sleep(0.05)
+            time.sleep(0.3)
+            assert client.recv(1 << 16).count(b"HTTP/1.1 200") == 2
+            client.sendall(whole[:9])
+            assert client.recv(1024) == b""
+        assert ask(one.view.url).status == 200
+
+
+def test_spans_without_ids_are_counted_and_the_others_kept(view: Asked) -> None:
+    request = request_of("shop", [span(1, 1, attributes=CHAT), span(2, 2, attributes=CHAT)])
+    request.resource_spans[0].scope_spans[1].spans[0].trace_id = b""
+    answer = post(view, request.SerializeToString())
+
+    told = ExportTraceServiceResponse.FromString(answer.body).partial_success
+    assert (answer.status, told.rejected_spans, spans_in(view)) == (200, 1, 1)
+
+
+def test_what_grpc_cannot_take_is_refused_by_its_codes(view: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    with grpc.insecure_channel(view.view.grpc_address or "") as channel:
+        stub = TraceServiceStub(channel)  # type: ignore[no-untyped-call]
+        large = request_of("shop", [span(1, 1, attributes={**CHAT, "x": "y" * (17 * 1024 * 1024)})])
+        with pytest.raises(grpc.RpcError) as too_large:
+            stub.Export(large, timeout=20)
+        monkeypatch.setattr(view.view.store, "write", busy)
+        with pytest.raises(grpc.RpcError) as too_many:
+            stub.Export(REQUEST, timeout=20)
+
+    assert too_large.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    # One that an exporter tries again after.
+    assert too_many.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+def busy(*_: object) -> None:
+    raise BusyError
+
+
+# --- Helicone's log API -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda row: row.pop("providerRequest"), "Missing providerRequest"),
+        (lambda row: row["providerRequest"].pop("url"), "Missing or invalid providerRequest.url"),
+        (lambda row: row["providerRequest"].pop("json"), "Missing providerRequest.json"),
+        (lambda row: row["providerRequest"].pop("meta"), "Missing or invalid providerRequest.meta"),
+        (lambda row: row["providerResponse"].pop("json"), "Missing providerResponse.json"),
+        (lambda row: row["providerResponse"].update(status="200"), "Missing or invalid providerResponse.status"),
+        (lambda row: row["providerResponse"].pop("headers"), "Missing or invalid providerResponse.headers"),
+        (
+            lambda row: row["timing"]["endTime"].update(seconds=1),
+            "Invalid timing: it ends before it starts, or is negative",
+        ),
+        (lambda row: row["timing"].pop("endTime"), "Missing or invalid timing.startTime or timing.endTime"),
+    ],
+)
+def test_a_row_that_helicone_would_refuse_is_refused(view: Asked, change: Any, error: str) -> None:
+    row = posted_row("s", "/x", "Rows")
+    change(row)
+    answer = view.log(row)
+
+    assert (answer.status, answer.data) == (400, {"error": error})
+
+
+def test_a_row_that_is_taken_is_answered_as_helicone_answers(view: Asked) -> None:
+    id_ = "0d9a4c1e-33f0-5c0b-8a57-5a2f1f0e9c44"
+    answer = view.log(posted_row("s", "/x", "Rows", request_id=id_), "/oai/v1/log")
+
+    assert (answer.status, answer.body, answer.headers["helicone-id"]) == (200, b"ok", id_)
+    assert view.request(id_)["provider"] == "openai"
+    # Of versions above 5, Helicone makes another.
+    replaced = view.log(posted_row("s", "/x", "Rows", request_id="01a203b9-181f-7643-bc00-1151041e7471"))
+    assert replaced.headers["helicone-id"] != "01a203b9-181f-7643-bc00-1151041e7471"
+
+
+def test_a_row_that_is_too_large_is_refused_as_helicone_refuses_it(view: Asked) -> None:
+    row = posted_row("s", "/x", "Rows", asked_for={"text": "x" * (10 * 1024 * 1024)})
+    answer = view.log(row)
+
+    assert (answer.status, answer.body) == (400, b"Payload too large")
+
+
+def test_headers_of_the_post_win_over_meta(view: Asked) -> None:
+    headers = JSON | {"Helicone-Session-Id": "from-the-header", "Authorization": "Bearer sk-helicone-secret"}
+    ask(f"{view.view.http_url}/custom/v1/log", "POST", json.dumps(posted_row("s", "/x", "Rows")).encode(), headers)
+
+    assert view.requests("from-the-header") == [("/x", "llm", "gpt-4o-mini")]
+
+
+# --- strangers --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost"}, 200),
+        ({"Host": "view.localhost:4316"}, 200),
+        ({"Host": "[::1]:4316"}, 200),
+        ({"Host": "127.0.0.1", "Origin": "http://127.0.0.1", "Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "127.0.0.1.evil.example"}, 403),
+        ({"Host": "localhost.evil.example"}, 403),
+        ({"Host": ""}, 403),
+        ({"Origin": ORIGIN}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+        ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"}, 403),
+    ],
+)
+def test_other_hosts_and_origins_are_refused(view: Asked, headers: dict[str, str], status: int) -> None:
+    assert ask(f"{view.view.url}/api/sessions", headers=headers).status == status
+    written = post(view, BODY, PROTOBUF | headers)
+    assert written.status == status
+    assert spans_in(view) == (1 if status == 200 else 0)
+
+
+def test_a_link_from_elsewhere_leads_to_a_page_and_writes_nothing(view: Asked) -> None:
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+
+    assert ask(f"{view.view.url}/", headers=link).status == 200
+    assert post(view, BODY, PROTOBUF | link).status == 403
+    assert spans_in(view) == 0
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/session?id=c", "/compare?name=", "/static/view.css", "/api/status", "/nothing"]
+)
+def test_every_answer_forbids_inline_and_foreign_scripts(view: Asked, path: str) -> None:
+    headers = ask(view.view.url + path).headers
+
+    policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
+    assert (policy["default-src"], policy["script-src"], policy["style-src"]) == ("'none'", "'self'", "'self'")
+    assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "no-referrer")
+    assert "server" not in headers
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../pages.py",
+        "/static/..%2fpages.py",
+        "/static//etc/passwd",
+        "/parts/echarts/../echart.py",
+        "/parts/os/x.js",
+        "/static/",
+        "/static/%00.js",
+        "/parts/echarts/%00.js",
+    ],
+)
+def test_no_other_file_can_be_had(view: Asked, path: str) -> None:
+    assert ask(view.view.url + path).status == 404
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "error"),
+    [
+        ("sessions?page=0", 400, "page: between 1 and 1e+06"),
+        ("sessions?page=x", 400, "page: not a number"),
+        ("sessions?from=nan", 400, "from: not a number"),
+        (
+            "sessions?sort=cost",
+            400,
+            "sort: one of start, last, duration, requests, tokens, errors, name, id, with '-' before it or not",
+        ),
+        ("session", 400, "id: missing"),
+        ("session?id=none", 404, "there is no such session"),
+        ("request?id=none", 404, "there is no such request"),
+        ("compare", 400, "name: missing"),
+        ("export?id=none", 404, "there is no such session"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_is_told_why(view: Asked, address: str, status: int, error: str) -> None:
+    answer = ask(f"{view.view.url}/api/{address}")
+
+    assert (answer.status, answer.data) == (status, {"error": error})
+
+
+@settings(max_examples=50)
+@given(st.binary(max_size=200))
+def test_bytes_are_spans_or_malformed(body: bytes) -> None:
+    for read in (from_protobuf, from_json):
+        with contextlib.suppress(MalformedError):
+            read(body)
+
+
+JSONS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=30)
+@given(
+    JSONS,
+    JSONS,
+    st.dictionaries(st.sampled_from(["Helicone-Session-Id", "Helicone-Session-Path", "Helicone-User-Id"]), JSONS),
+    JSONS,
+)
+def test_any_row_is_read_or_refused(asked_for: Any, answered: Any, meta: Any, timing: Any) -> None:
+    row = {
+        "providerRequest": {"url": "x", "json": asked_for, "meta": meta},
+        "providerResponse": {"json": answered, "status": 200, "headers": {}},
+        **({"timing": timing} if timing is not None else {}),
+    }
+    try:
+        read = read_row(json.dumps(row).encode(), {}, "custom")
+    except RefusedError:
+        return
+    content_of(json.loads(read.data))
+    json.dumps(shown(content_of(json.loads(read.data))._asdict()), allow_nan=False)
+
+
+KEYS = st.sampled_from(
+    [
+        "gen_ai.input.messages",
+        "gen_ai.prompt.0.content",
+        "llm.input_messages.0.message.tool_calls.0.tool_call.id",
+        "output.value",
+        "retrieval.documents.0.document.score",
+        "gen_ai.retrieval.documents",
+        "db.query.text",
+        "gen_ai.tool.call.arguments",
+    ]
+)
+
+
+@settings(max_examples=40)
+@given(
+    st.sampled_from(["llm", "tool", "vector_db", "rerank"]), st.dictionaries(KEYS, JSONS | JSONS.map(json.dumps)), JSONS
+)
+def test_any_content_is_shown(kind: str, attributes: dict[str, Any], said: Any) -> None:
+    label = {"helicone.request.id": str(uuid.uuid4()), "helicone.span.kind": kind, "helicone.session.id": "s"}
+    events = [Event("gen_ai.choice", 1, {"message": said}), Event("db.query.result", 2, attributes)]
+    row = row_of(Facts("x", "app", attributes | label, events, 1, 2, failed=False, reason=""), Content())
+
+    assert row is not None
+    json.dumps(shown(content_of(row.body)._asdict()), allow_nan=False)
+
+
+# --- the store --------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_is_told_of_and_costs_nothing_that_was_acknowledged(view: Asked) -> None:
+    assert post(view, BODY).status == 200
+    settle(view.view)
+    connection = view.view.store._connection
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    large = request_of("shop", [span(2, number, attributes={**CHAT, "x": "y" * 5000}) for number in range(1, 60)])
+    try:
+        refused = post(view, large.SerializeToString())
+        told = view.get("status")
+    finally:
+        connection.execute("PRAGMA max_page_count = 1000000")
+
+    assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+    assert told["problem"] == "view.db: the disk is full: nothing more can be kept"
+    assert (told["spans"], view.requests("c")) == (1, [("/chat", "llm", "m")])
+    assert post(view, large.SerializeToString()).status == 200
+    assert (spans_in(view), view.get("status")["problem"]) == (60, None)
+
+
+def test_who_comes_when_too_much_waits_is_told_to_try_again(view: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "MAX_WAITING", 1000)
+    going_on = threading.Event()
+    waits = view.view.store.write(lambda _: going_on.wait(10), size=900)
+    try:
+        refused = post(view, BODY)
+    finally:
+        going_on.set()
+    waits.result(10)
+
+    assert refused.status == 503
+    assert post(view, BODY).status == 200
+
+
+def test_who_no_longer_waits_for_what_was_written_keeps_nobody_else_waiting() -> None:
+    kept = Store()
+    gate = threading.Event()
+    kept.write(lambda _: gate.wait(10))
+    gone, other = kept.write(lambda _: 1), kept.write(lambda _: 2)
+    assert gone.cancel()
+    gate.set()
+
+    assert (other.result(10), kept.write(lambda _: 3).result(10)) == (2, 3)
+    kept.close()
+
+
+def test_threads_that_come_and_go_leave_no_connection_open() -> None:
+    kept = Store()
+    found = set()
+
+    def look() -> None:
+        with kept.reading() as connection:
+            found.add(id(connection))
+
+    for _ in range(10):
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+
+    assert len(found) == 1
+    kept.close()
+
+
+def test_a_second_view_of_the_same_file_says_what_is_wrong(tmp_path: Path) -> None:
+    first = Store(tmp_path / "view.db")
+    with pytest.raises(StoreError) as raised:
+        Store(tmp_path / "view.db")
+    first.close()
+
+    assert str(raised.value) == "another helicone-otel view has view.db open; stop it, or name another file"
+    Store(tmp_path / "view.db").close()
+    assert [one.name for one in tmp_path.iterdir()] == ["view.db"]
+
+
+@pytest.mark.parametrize("content", [b"no database at all, but long enough to be taken for one by its size" * 20, None])
+def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "other.db"
+    if content is not None:
+        file.write_bytes(content)
+    else:
+        connection = sqlite3.connect(file)
+        connection.execute("CREATE TABLE mine (id)")
+        connection.close()
+    before = file.read_bytes()
+    with pytest.raises(StoreError, match=r"other\.db"):
+        Store(file)
+
+    assert file.read_bytes() == before
+
+
+def test_a_folder_that_is_not_there_is_told_of_without_its_path(tmp_path: Path) -> None:
+    with pytest.raises(StoreError) as raised:
+        Store(tmp_path / "nowhere" / "view.db")
+
+    assert str(raised.value) == "view.db: it cannot be opened: is there such a folder, and may it be written?"
+
+
+# --- events, parts, files ---------------------------------------------------------------------------------------------
+
+
+def test_pages_hear_of_sessions_that_change(view: Asked) -> None:
+    parts = urlsplit(view.view.url)
+    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as client:
+        client.sendall(f"GET /api/events HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+        heard = client.recv(4096)
+        while b"retry" not in heard:
+            heard += client.recv(4096)
+        view.take(span(1, 1, attributes=CHAT), service="shop")
+        while b"}\n\n" not in heard:
+            heard += client.recv(4096)
+
+    assert b"content-type: text/event-stream" in heard.lower()
+    event = json.loads(heard.decode().partition("data: ")[2].partition("\n")[0])
+    assert (event["sessions"], event["more"]) == ([{"id": "c", "name": "shop"}], False)
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "says"),
+    [
+        ("echarts", "index.js", "as echarts"),
+        ("tabulator", "tabulator_esm.min.mjs", "TabulatorFull"),
+        ("tabulator", "tabulator.min.css", ".tabulator"),
+    ],
+)
+def test_the_parts_of_the_pages_are_where_they_are_looked_for(part: str, name: str, says: str) -> None:
+    path = find_part(part, name)
+
+    assert path is not None
+    assert says in path.read_text()
+
+
+def test_a_session_can_be_taken_along_in_one_file(view: Asked) -> None:
+    nasty = '</script><img src=x onerror="alert(1)">'
+    message = json.dumps([{"role": "user", "content": nasty}])
+    view.take(span(1, 1, attributes={**CHAT, "gen_ai.input.messages": message}))
+    answer = ask(f"{view.view.url}/api/export?id=c")
+    html = answer.body.decode()
+
+    assert answer.headers["content-disposition"] == "attachment; filename*=utf-8''session%20c.html"
+    data = json.loads(html.partition('id="exported">')[2].partition("</script>")[0])
+    (request,) = data["requests"].values()
+    assert request["messages"][0]["parts"] == [{"type": "text", "text": nasty}]
+    assert data["session"]["requests"][0]["id"] == request["id"]
+    assert "<img" not in html
+    assert not [at for at in ('src="', 'href="/', "url(", "http://127") if at in html.partition("<body>")[0]]
+    assert "default-src 'none'; script-src 'sha256-" in html
+
+
+def test_a_view_ends_though_pages_listen() -> None:
+    with asked() as one:
+        parts = urlsplit(one.view.url)
+        client = socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10)
+        client.sendall(f"GET /api/events HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+        heard = client.recv(4096)
+    while more := client.recv(4096):
+        heard += more
+    client.close()
+
+    assert heard.startswith(b"HTTP/1.1 200")

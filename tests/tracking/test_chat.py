@@ -1,0 +1,136 @@
+"""Sessions, users and properties from attributes of the app's own spans, whenever they are set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanKind
+
+from helicone_otel import HeliconePropagator, Settings, session
+from helicone_otel.failures import swallowed
+from tests.support.spans import SERVER, App
+
+HEADER = "http.request.header.x_conversation_id"
+SETTINGS = Settings(
+    session_id_attributes=(HEADER, "app.conversation"),
+    user_id_attributes=("app.user",),
+    property_attributes=("Plan=app.plan", "Tenant=app.tenant"),
+)
+TURN = {HEADER: ["c-1"], "app.user": "ann", "app.plan": "pro"}
+LABEL = {
+    "helicone.session.id": "c-1",
+    "helicone.session.path": "/chat",
+    "helicone.span.kind": "llm",
+    "helicone.property.Plan": "pro",
+    "session.id": "c-1",
+    "gen_ai.conversation.id": "c-1",
+    "user.id": "ann",
+}
+
+
+def turn(app: App, start: dict[str, Any], late: dict[str, Any] | None = None) -> tuple[dict[str, str], dict[str, str]]:
+    """Serve one turn of a chat; return the label of its LLM call and the headers that it left with."""
+    app.exporter.clear()
+    carrier: dict[str, str] = {}
+    with app.span("POST /chat", start, scope=SERVER, kind=SpanKind.SERVER, context=Context()) as server:
+        server.set_attributes(late or {})
+        with app.chat(), app.span("POST", {"url.full": "https://oai.helicone.ai/v1"}, kind=SpanKind.CLIENT):
+            HeliconePropagator(app.registry).inject(carrier)
+    return app.labels()["chat gpt-4o"], carrier
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["at start", "later"])
+def test_attributes_name_session_user_and_properties(late: bool) -> None:
+    label, headers = turn(App(SETTINGS), *(({}, TURN) if late else (TURN, {})))
+
+    assert label == LABEL
+    assert headers == {
+        "Helicone-Session-Path": "/chat",
+        "Helicone-Session-Id": "c-1",
+        "Helicone-User-Id": "ann",
+        "Helicone-Property-Plan": "pro",
+    }
+
+
+def test_the_next_turn_has_the_user_and_the_properties_of_its_own() -> None:
+    app = App(SETTINGS)
+    turn(app, TURN)
+    label, _ = turn(app, {HEADER: ["c-1"], "app.user": "bob", "app.tenant": 7})
+    bare, _ = turn(app, {HEADER: ["c-1"]})
+
+    assert label == {k: v for k, v in LABEL.items() if "Plan" not in k} | {
+        "user.id": "bob",
+        "helicone.property.Tenant": "7",
+    }
+    assert {"user.id", "helicone.property.Plan"}.isdisjoint(bare)
+
+
+def test_a_user_is_known_where_nobody_names_a_session() -> None:
+    app = App(SETTINGS)
+    label, headers = turn(app, {}, {"app.user": "ann", "app.plan": "pro"})
+
+    assert (label["user.id"], label["helicone.property.Plan"]) == ("ann", "pro")
+    assert (headers["Helicone-User-Id"], headers["Helicone-Property-Plan"]) == ("ann", "pro")
+    assert "session.id" not in label
+
+
+def test_what_code_says_of_a_session_counts_before_attributes() -> None:
+    app = App(SETTINGS)
+    with session("Trip", id="s", user_id="eve", properties={"Plan": "free"}):
+        with app.span("answer", TURN), app.chat():
+            pass
+
+    label = app.labels()["chat gpt-4o"]
+    assert (label["helicone.session.id"], label["user.id"], label["helicone.property.Plan"]) == ("s", "eve", "free")
+
+
+def test_the_configured_attribute_counts_before_those_of_the_dialects() -> None:
+    label, headers = turn(App(SETTINGS), {**TURN, "user.id": "dialect's"})
+
+    assert headers["Helicone-User-Id"] == label["user.id"] == "ann"
+
+
+def test_users_of_parallel_branches_do_not_mix() -> None:
+    app = App(SETTINGS)
+    with app.span("batch"):
+        for user in ("ann", "bob"):
+            with (
+                app.span(f"for {user}", {"app.user": user}),
+                app.span(f"{user} calls", {"gen_ai.operation.name": "chat"}),
+            ):
+                pass
+        with app.chat():
+            pass
+
+    users = {name: label.get("user.id") for name, label in app.labels().items()}
+    assert users == {
+        "ann calls": "ann",
+        "for ann": "ann",
+        "bob calls": "bob",
+        "for bob": "bob",
+        "chat gpt-4o": None,
+        "batch": None,
+    }
+
+
+@pytest.mark.parametrize("value", ["", " ", [], ["a", "b"], True, 1.5, "\x00", "\r\nEvil: 1", "é" * 3000])
+def test_values_nobody_expects_fail_nothing(value: Any) -> None:
+    _, headers = turn(App(SETTINGS), {HEADER: value, "app.user": value, "app.plan": value})
+
+    assert swallowed() == {}
+    assert all(text.isascii() and text.isprintable() and len(text) <= 256 for text in headers.values())
+
+
+def test_an_attribute_that_shows_before_the_call_has_left_still_counts() -> None:
+    app = App(SETTINGS)
+    carrier: dict[str, str] = {}
+    with app.span("POST /chat", scope=SERVER, kind=SpanKind.SERVER, context=Context()) as server:
+        with app.chat():
+            server.set_attribute("app.conversation", "c-1")
+            with app.span("POST", {"url.full": "https://oai.helicone.ai/v1"}, kind=SpanKind.CLIENT):
+                HeliconePropagator(app.registry).inject(carrier)
+
+    assert carrier["Helicone-Session-Id"] == "c-1"
+    assert {session_id for session_id, _ in app.where().values()} == {"c-1"}

@@ -1,0 +1,152 @@
+"""Spans that are never current: what goes on inside a framework's run is found there all the same."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.context import Context
+
+from helicone_otel import session
+from helicone_otel.failures import swallowed
+from tests.support.spans import CHAT, GENAI, HTTP, App
+
+OI_LANGCHAIN = "openinference.instrumentation.langchain"
+CLIENT = trace.SpanKind.CLIENT
+
+
+class Framework:
+    """Runs that are never current, and a context of its own that knows which one is: as OpenInference's LangChain."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self.current: trace.Span | None = None
+
+    @contextmanager
+    def run(self, name: str, kind: str = "CHAIN", **more: str) -> Iterator[None]:
+        outer = self.current
+        context = trace.set_span_in_context(outer) if outer is not None else None
+        self.current = span = self._app.provider.get_tracer(OI_LANGCHAIN).start_span(name, context)
+        yield
+        self.current = outer
+        span.set_attributes({"openinference.span.kind": kind, **more})
+        span.end()
+
+
+@pytest.fixture
+def app() -> App:
+    return App()
+
+
+@pytest.fixture
+def framework(app: App, monkeypatch: pytest.MonkeyPatch) -> Framework:
+    framework = Framework(app)
+    put_in(monkeypatch, lambda: framework.current)
+    return framework
+
+
+def put_in(monkeypatch: pytest.MonkeyPatch, get_current_span: Callable[[], object]) -> None:
+    module = types.ModuleType(OI_LANGCHAIN)
+    module.__dict__["get_current_span"] = get_current_span
+    monkeypatch.setitem(sys.modules, OI_LANGCHAIN, module)
+
+
+def test_a_call_inside_a_run_stands_where_the_run_does_though_its_trace_is_another(
+    app: App, framework: Framework
+) -> None:
+    with framework.run("agent", "AGENT"), framework.run("model"), app.chat():
+        with app.span("POST", scope=HTTP, kind=CLIENT) as http:
+            location = app.registry.locate(trace.set_span_in_context(http))
+
+    labels = app.labels()
+    assert location is not None
+    assert location.path == labels["chat gpt-4o"]["helicone.session.path"] == "/agent/model"
+    assert len({label["helicone.session.id"] for label in labels.values()}) == 1
+
+
+def test_headers_that_leave_inside_a_run_without_any_span_say_where_the_run_stands(
+    app: App, framework: Framework
+) -> None:
+    with framework.run("agent", "AGENT"), framework.run("model"):
+        inside = app.registry.locate(call="llm")
+    outside = app.registry.locate(call="llm")
+
+    assert inside is not None
+    assert inside.path == "/agent/model"
+    assert outside is None
+
+
+def test_an_id_made_up_for_a_run_that_has_left_with_a_call_inside_it_stays(app: App, framework: Framework) -> None:
+    with framework.run("agent", "AGENT", **{"session.id": "late"}):
+        with app.chat() as call:
+            location = app.registry.locate(trace.set_span_in_context(call))
+            assert location is not None
+            app.registry.sent(location.record, location.headers, location.record.destination)  # type: ignore[union-attr]
+
+    assert {label["helicone.session.id"] for label in app.labels().values()} == {location.session.wire_id}
+
+
+def test_a_span_of_the_apps_own_inside_a_run_is_nearer_than_the_run(app: App, framework: Framework) -> None:
+    with framework.run("agent", "AGENT"), app.span("look up"), app.chat():
+        pass
+
+    assert app.labels()["chat gpt-4o"]["helicone.session.path"] == "/agent/look_up"
+
+
+def test_a_run_inside_a_session_and_a_step_leads_to_them(app: App, framework: Framework) -> None:
+    with session("Trip", id="s1"), app.span("plan"), framework.run("agent", "AGENT"), app.chat():
+        pass
+
+    assert app.where()["chat gpt-4o"] == ("s1", "/plan/agent")
+
+
+def test_what_is_started_elsewhere_on_purpose_is_not_brought_back(app: App, framework: Framework) -> None:
+    with app.span("elsewhere") as elsewhere:
+        pass
+    context = trace.set_span_in_context(elsewhere, Context())
+    with framework.run("agent", "AGENT"):
+        app.provider.get_tracer(GENAI).start_span("chat", context, attributes=CHAT, kind=CLIENT).end()
+
+    assert app.labels()["chat"]["helicone.session.path"] == "/elsewhere"
+
+
+def test_a_run_that_is_over_encloses_nothing(app: App, framework: Framework) -> None:
+    with framework.run("agent", "AGENT"):
+        over = framework.current
+    framework.current = over
+    with app.chat():
+        pass
+
+    assert app.labels()["chat gpt-4o"]["helicone.session.path"] == "/chat"
+
+
+@pytest.mark.parametrize("answer", [None, 7, trace.INVALID_SPAN], ids=repr)
+def test_an_answer_that_is_no_span_changes_nothing(app: App, monkeypatch: pytest.MonkeyPatch, answer: object) -> None:
+    put_in(monkeypatch, lambda: answer)
+    with app.span("run", scope=OI_LANGCHAIN):
+        pass
+    with app.chat():
+        pass
+
+    assert app.labels()["chat gpt-4o"]["helicone.session.path"] == "/chat"
+
+
+@pytest.mark.failures
+def test_a_framework_that_fails_when_asked_costs_nothing_but_the_answer(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise RuntimeError
+
+    put_in(monkeypatch, fail)
+    with app.span("run", scope=OI_LANGCHAIN):
+        pass
+    with app.chat():
+        pass
+
+    assert app.labels()["chat gpt-4o"]["helicone.session.path"] == "/chat"
+    assert set(swallowed()) == {f"{OI_LANGCHAIN}:get_current_span: RuntimeError"}

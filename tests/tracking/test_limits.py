@@ -1,0 +1,190 @@
+"""What spans bear in the end: labels that the SDK's limits cost, values that come late, the exported copy."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.trace import SpanLimits
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import Link, SpanContext, Status, StatusCode
+
+from helicone_otel import current_session, session
+from tests.support.small_app import App, Label, helicone_attributes, label_of, trace_session
+
+THEIRS_FOR_OURS = "what begins ours is taken for ours, cut by the SDK's limit, though the user set it"
+OURS_FOR_THEIRS = "the kind that we wrote ourselves is taken for one that the user set"
+
+
+@pytest.fixture
+def app() -> App:
+    return App()
+
+
+# --- the SDK's limits -----------------------------------------------------------------------------
+
+
+def test_labels_that_the_limit_of_attributes_evicted_are_back_on_the_exported_copy() -> None:
+    app = App(limits=SpanLimits(max_span_attributes=8))
+    with session("Trips", id="s1", user_id="ann"), app.work("plan") as span:
+        for number in range(20):
+            span.set_attribute(f"k{number}", number)
+        assert not helicone_attributes(span)  # type: ignore[arg-type]
+
+    (plan,) = app.all_spans()
+    assert dict(plan.attributes or {}) == {
+        **{f"k{number}": number for number in range(12, 20)},
+        "helicone.session.id": "s1",
+        "helicone.session.name": "Trips",
+        "helicone.session.path": "/plan",
+        "helicone.span.kind": "task",
+        "session.id": "s1",
+        "user.id": "ann",
+    }
+    assert plan.dropped_attributes == 18
+
+
+def test_under_the_default_limit_an_llm_span_with_a_long_prompt_stays_one(app: App) -> None:
+    with session("Trips", id="s1"), app.calling("ask") as span:
+        for number in range(130):
+            span.set_attribute(f"gen_ai.prompt.{number}.content", "x")
+
+    ask = app.spans()["ask"]
+    assert label_of(ask) == Label("s1", "Trips", "/chat", "llm")
+    assert "helicone.request.id" in (ask.attributes or {})
+    assert ask.dropped_attributes == 130 + 7 - 128
+
+
+def test_the_exported_copy_differs_from_the_original_in_its_attributes_only() -> None:
+    app = App(limits=SpanLimits(max_span_attributes=4, max_events=1, max_links=1))
+    plain = InMemorySpanExporter()
+    app.provider.add_span_processor(SimpleSpanProcessor(plain))
+    links = [Link(SpanContext(trace_id=1, span_id=number, is_remote=True), {"n": number}) for number in (1, 2)]
+    with session("Trips", id="s1"), app.tracer.start_as_current_span("plan", links=links) as span:
+        span.add_event("first", {"a": 1})
+        span.add_event("second", {"b": 2})
+        span.set_attributes({f"k{number}": number for number in range(9)})
+        span.set_status(Status(StatusCode.ERROR, "no seats"))
+
+    (copy,) = app.all_spans()
+    (original,) = plain.get_finished_spans()
+    assert copy is not original
+    assert {**json.loads(copy.to_json()), "attributes": None} == {**json.loads(original.to_json()), "attributes": None}
+    assert copy.instrumentation_scope is original.instrumentation_scope
+    assert copy.resource is original.resource
+    counts = (original.dropped_attributes, original.dropped_events, original.dropped_links)
+    assert (copy.dropped_attributes, copy.dropped_events, copy.dropped_links) == counts == (10, 1, 1)
+    encoded = encode_spans([copy]).resource_spans[0].scope_spans[0].spans[0]
+    assert (encoded.dropped_attributes_count, encoded.dropped_events_count, encoded.dropped_links_count) == counts
+
+
+@pytest.mark.parametrize(
+    "late",
+    [{}, {"k": 1}],
+    ids=["as it started", "later"],
+)
+def test_labels_that_the_limit_of_values_cut_are_whole_on_the_exported_copy(late: dict[str, int]) -> None:
+    app = App(limits=SpanLimits(max_span_attribute_length=10))
+    trip = session("Trip Planning", id="conversation-7", user_id="ann@shop.test", path="/abstract/outline")
+    with trip, app.work("plan") as span:
+        span.set_attributes(late)
+        assert span.attributes["helicone.session.id"] == "conversati"  # type: ignore[attr-defined]
+
+    (plan,) = app.all_spans()
+    assert helicone_attributes(plan) == {
+        "helicone.session.id": "conversation-7",
+        "helicone.session.name": "Trip Planning",
+        "helicone.session.path": "/abstract/outline/plan",
+        "helicone.span.kind": "task",
+        "session.id": "conversation-7",
+        "user.id": "ann@shop.test",
+    }
+
+
+def test_a_limit_of_values_does_not_tear_a_session_apart() -> None:
+    app = App(limits=SpanLimits(max_span_attribute_length=10))
+    with session("Trip Planning", id="conversation-7"), app.work("plan") as span:
+        span.set_attribute("k", 1)
+        app.chat("ask")
+        here = current_session()
+    assert here is not None
+    assert here.id == "conversation-7"
+
+    assert {label.id for label in app.labels().values()} == {"conversation-7"}
+
+
+def test_a_limit_of_values_does_not_make_a_chosen_session_out_of_a_made_up_one() -> None:
+    app = App(limits=SpanLimits(max_span_attribute_length=10))
+    with app.calling("ask") as span:
+        span.set_attribute("k", 1)
+
+    (ask,) = app.all_spans()
+    made_up = trace_session(ask)
+    assert helicone_attributes(ask) == {
+        "helicone.session.id": made_up,
+        "helicone.session.path": "/chat",
+        "helicone.span.kind": "llm",
+        "helicone.request.id": (ask.attributes or {})["helicone.request.id"],
+    }
+
+
+def test_spans_that_may_hold_no_attribute_at_all_are_exported_with_their_labels() -> None:
+    app = App(limits=SpanLimits(max_span_attributes=0))
+    with session("Trips", id="s1"), app.work("plan"):
+        pass
+
+    assert app.label("plan") == Label("s1", "Trips", "/plan", "task")
+
+
+# --- what we wrote is not what the user wrote -----------------------------------------------------
+
+
+def test_a_span_that_shows_late_what_it_is_becomes_that(app: App) -> None:
+    with session("Trips", id="s1"), app.work("execute_tool search") as span:
+        span.set_attribute("gen_ai.operation.name", "execute_tool")
+
+    assert app.label("execute_tool search") == Label("s1", "Trips", "/search", "tool")
+    assert "helicone.request.id" in (app.all_spans()[0].attributes or {})
+
+
+def test_an_attribute_that_comes_late_does_not_make_a_conversation_of_the_apps_own_span(app: App) -> None:
+    with session("Trips", id="s1"), app.work("plan") as span:
+        span.set_attribute("seats", 2)
+
+    assert dict(app.all_spans()[0].attributes or {}) == {
+        "helicone.session.id": "s1",
+        "helicone.session.name": "Trips",
+        "helicone.session.path": "/plan",
+        "helicone.span.kind": "task",
+        "session.id": "s1",
+        "seats": 2,
+    }
+
+
+def test_what_the_user_sets_by_hand_holds_also_where_ours_begins_like_it(app: App) -> None:
+    with session("Trips", id="trip-10"), app.work("plan"), app.work("book") as span:
+        span.set_attribute("helicone.session.id", "trip-1")
+        span.set_attribute("helicone.session.name", "Trip")
+        span.set_attribute("helicone.session.path", "/plan")
+
+    assert app.label("book") == Label("trip-1", "Trip", "/plan", "task")
+    assert app.label("plan") == Label("trip-10", "Trips", "/plan", "task")
+
+
+def test_what_the_user_sets_by_hand_holds_for_what_is_below(app: App) -> None:
+    with session("Trips", id="s1"), app.work("plan") as span:
+        span.set_attribute("helicone.session.id", "theirs")
+        span.set_attribute("helicone.session.path", "/their/own")
+        app.chat("ask")
+
+    assert app.label("ask").id == app.label("plan").id == "theirs"
+    assert app.label("ask").path == app.label("plan").path == "/their/own"
+
+
+def test_a_trace_of_the_apps_own_spans_stays_untouched_whatever_attributes_come_late(app: App) -> None:
+    with app.work("plan") as span:
+        span.set_attribute("seats", 2)
+
+    assert dict(app.all_spans()[0].attributes or {}) == {"seats": 2}

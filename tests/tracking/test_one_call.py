@@ -1,0 +1,231 @@
+"""Two, three, four spans of one call: exactly one is the request. Two calls: never taken for one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.context import Context
+
+from helicone_otel import session
+from tests.support.spans import CHAT, GENAI, HTTP, App
+
+CLIENT = trace.SpanKind.CLIENT
+LANGCHAIN = "opentelemetry.instrumentation.langchain"
+OI_LANGCHAIN = "openinference.instrumentation.langchain"
+ANTHROPIC = "com.anthropic.sdk.python"
+SQLALCHEMY = "opentelemetry.instrumentation.sqlalchemy"
+PSYCOPG = "opentelemetry.instrumentation.psycopg"
+OPENAI_URL = {"http.url": "https://api.openai.com/v1/chat/completions"}
+GATEWAY_URL = {"http.url": "https://oai.helicone.ai/v1/chat/completions"}
+SEARCH = "SELECT id FROM docs ORDER BY embedding <=> %s LIMIT 3"
+
+
+def _chat(model: str = "gpt-4o", **more: str) -> dict[str, str]:
+    return CHAT | {"gen_ai.request.model": model} | {name.replace("__", "."): value for name, value in more.items()}
+
+
+class Beside(NamedTuple):
+    """A span that is never current: begun by hand, ended by hand."""
+
+    app: App
+    span: trace.Span
+
+    @classmethod
+    def begin(cls, app: App, name: str, scope: str, context: Context | None = None, **start: Any) -> Beside:
+        return cls(app, app.provider.get_tracer(scope).start_span(name, context, kind=CLIENT, **start))
+
+    def end(self, attributes: Mapping[str, Any], at: int | None = None) -> None:
+        self.span.set_attributes(dict(attributes))
+        self.span.end(at)
+
+
+@pytest.fixture
+def app() -> App:
+    return App()
+
+
+def _requests(app: App) -> list[tuple[str, str]]:
+    """Return scope and name of the spans that stand for calls, in the order in which they ended."""
+    return [
+        (span.instrumentation_scope.name, span.name)
+        for span in app.exporter.get_finished_spans()
+        if "helicone.request.id" in (span.attributes or {}) and span.instrumentation_scope is not None
+    ]
+
+
+# --- inside each other ----------------------------------------------------------------------------
+
+
+def test_of_framework_client_sdk_and_http_inside_each_other_the_sdks_span_is_the_request(app: App) -> None:
+    with (
+        app.span("ChatAnthropic.chat", _chat("claude"), scope="my.framework"),
+        app.span("chat claude", _chat("claude"), scope=GENAI, kind=CLIENT),
+        app.span("anthropic.messages.create", _chat("claude"), scope=ANTHROPIC, kind=CLIENT),
+        app.span("POST", {"http.url": "https://api.anthropic.com/v1/messages"}, scope=HTTP, kind=CLIENT),
+    ):
+        pass
+
+    assert _requests(app) == [(ANTHROPIC, "anthropic.messages.create")]
+
+
+def test_a_wrapper_that_ends_before_the_stream_in_it_does_not_stand_for_the_call_as_well(app: App) -> None:
+    outer = app.provider.get_tracer("my.framework").start_span("chat", attributes=_chat())
+    inner = app.provider.get_tracer(GENAI).start_span(
+        "chat gpt-4o", trace.set_span_in_context(outer), attributes=_chat(), kind=CLIENT
+    )
+    outer.end()
+    inner.end()
+
+    assert _requests(app) == [(GENAI, "chat gpt-4o")]
+
+
+def test_a_wrapper_that_shows_only_at_its_end_what_it_is_knows_of_the_call_in_it(app: App) -> None:
+    with app.span("answer", scope="openinference.instrumentation.llama_index") as outer:
+        with app.chat():
+            pass
+        outer.set_attribute("openinference.span.kind", "LLM")
+
+    assert _requests(app) == [(GENAI, "chat gpt-4o")]
+
+
+def test_a_tool_whose_agent_runs_tools_is_a_run_of_its_own_though_the_agent_shows_late(app: App) -> None:
+    tool = {"openinference.span.kind": "TOOL"}
+    with app.span("delegate", scope=OI_LANGCHAIN) as outer:
+        with app.span("helper", scope=OI_LANGCHAIN) as agent:
+            with app.span("search", scope=OI_LANGCHAIN) as inner:
+                inner.set_attributes(tool)
+            agent.set_attribute("openinference.span.kind", "AGENT")
+        outer.set_attributes(tool)
+
+    assert _requests(app) == [(OI_LANGCHAIN, "search"), (OI_LANGCHAIN, "delegate")]
+
+
+# --- beside each other ----------------------------------------------------------------------------
+
+
+def test_a_frameworks_span_beside_the_clients_is_a_wrapper(app: App) -> None:
+    with app.span("rag"):
+        beside = Beside.begin(app, "ChatOpenAI.chat", LANGCHAIN)
+        with app.span("chat gpt-4o", _chat(), scope=GENAI, kind=CLIENT), app.span("POST", OPENAI_URL, scope=HTTP):
+            pass
+        beside.end(_chat("gpt-4o-2024-07-18"))
+
+    assert _requests(app) == [(GENAI, "chat gpt-4o")]
+
+
+def test_a_frameworks_span_beside_the_request_to_a_gateway_is_a_wrapper_and_the_gateway_makes_the_row(app: App) -> None:
+    with app.span("rag"):
+        beside = Beside.begin(app, "ChatOpenAI.chat", LANGCHAIN)
+        with app.span("POST", GATEWAY_URL, scope=HTTP, kind=CLIENT) as http:
+            location = app.registry.locate(trace.set_span_in_context(http))
+            assert location is not None
+            app.registry.sent(location.sender, location.headers, location.sender.destination)  # type: ignore[union-attr]
+        beside.end(_chat())
+
+    assert location.path == "/rag"
+    assert _requests(app) == []
+
+
+def test_a_run_that_is_never_current_is_matched_with_a_call_in_a_trace_of_its_own(app: App) -> None:
+    with session("Trip", id="s1"):
+        chain = app.provider.get_tracer(OI_LANGCHAIN).start_span("rag")
+        run = Beside.begin(app, "ChatOpenAI", OI_LANGCHAIN, trace.set_span_in_context(chain))
+        with app.span("chat gpt-4o", _chat(), scope=GENAI, kind=CLIENT, context=None):
+            pass
+        run.end({"openinference.span.kind": "LLM", "llm.model_name": "gpt-4o-2024-07-18"})
+        chain.end()
+
+    assert _requests(app) == [(GENAI, "chat gpt-4o")]
+
+
+def test_a_span_written_by_another_thread_after_the_call_is_matched_by_the_answers_id(app: App) -> None:
+    with app.chat(gen_ai__response__id="chatcmpl-1"):
+        pass
+    late = Beside.begin(app, "litellm_request", "litellm", Context(), start_time=1)
+    late.end({"gen_ai.operation.name": "acompletion", "gen_ai.response.id": "chatcmpl-1"}, at=2)
+
+    assert _requests(app) == [(GENAI, "chat gpt-4o")]
+
+
+def test_the_duplicate_that_litellm_writes_below_its_own_span_is_no_request(app: App) -> None:
+    with app.span("litellm_request", {"llm.request.type": "completion"}, scope="litellm"):
+        with app.span("raw_gen_ai_request", scope="litellm"):
+            pass
+
+    assert _requests(app) == [("litellm", "litellm_request")]
+
+
+@pytest.mark.parametrize("name", ["db.statement", "db.query.text"])
+def test_of_sqlalchemys_span_and_the_drivers_beside_it_the_drivers_is_the_request(app: App, name: str) -> None:
+    with session("Trip", id="s1"):
+        for _ in range(2):
+            orm = Beside.begin(app, "SELECT trips", SQLALCHEMY)
+            driver = Beside.begin(app, "SELECT", PSYCOPG)
+            driver.end({"db.system": "postgresql", name: SEARCH + " /*traceparent='00-1'*/"})
+            orm.end({"db.system": "postgresql", name: SEARCH})
+
+    assert _requests(app) == [(PSYCOPG, "SELECT")] * 2
+
+
+def test_sqlalchemys_span_around_a_driver_that_nobody_instruments_is_the_request(app: App) -> None:
+    with session("Trip", id="s1"):
+        Beside.begin(app, "SELECT trips", SQLALCHEMY).end({"db.statement": SEARCH})
+
+    assert _requests(app) == [(SQLALCHEMY, "SELECT trips")]
+
+
+# --- two calls ------------------------------------------------------------------------------------
+
+TWO_CALLS = {
+    "other answers": (_chat(gen_ai__response__id="a"), _chat(gen_ai__response__id="b")),
+    "other models": (_chat("gpt-4o"), _chat("gpt-4o-mini")),
+    "other providers": (_chat(gen_ai__provider__name="openai"), _chat(gen_ai__provider__name="azure")),
+    "one of which says nothing": (_chat(), CHAT),
+}
+
+
+@pytest.mark.parametrize(("theirs", "ours"), TWO_CALLS.values(), ids=TWO_CALLS)
+def test_two_calls_at_the_same_time_are_never_taken_for_one(
+    app: App, theirs: dict[str, str], ours: dict[str, str]
+) -> None:
+    with app.span("plan"):
+        beside = Beside.begin(app, "ChatOpenAI.chat", LANGCHAIN)
+        with app.span("chat", ours, scope=GENAI, kind=CLIENT):
+            pass
+        beside.end(theirs)
+
+    assert _requests(app) == [(GENAI, "chat"), (LANGCHAIN, "ChatOpenAI.chat")]
+
+
+def test_two_calls_in_different_steps_are_never_taken_for_one(app: App) -> None:
+    with app.span("plan"):
+        with app.span("research"):
+            beside = Beside.begin(app, "ChatOpenAI.chat", LANGCHAIN)
+        with app.span("book"), app.span("chat", _chat(), scope=GENAI, kind=CLIENT):
+            pass
+        beside.end(_chat())
+
+    assert _requests(app) == [(GENAI, "chat"), (LANGCHAIN, "ChatOpenAI.chat")]
+
+
+def test_each_of_two_wrappers_at_the_same_time_takes_one_call(app: App) -> None:
+    with app.span("plan"):
+        wrappers = [Beside.begin(app, "ChatOpenAI.chat", LANGCHAIN) for _ in range(2)]
+        calls = [Beside.begin(app, "chat gpt-4o", GENAI, attributes=_chat()) for _ in range(2)]
+        for span in (*calls, *wrappers):
+            span.end(_chat())
+
+    assert _requests(app) == [(GENAI, "chat gpt-4o")] * 2
+
+
+def test_a_request_to_a_gateway_is_a_call_though_one_to_elsewhere_went_before(app: App) -> None:
+    with session("Trip", id="s1"):
+        for url in (OPENAI_URL, GATEWAY_URL):
+            with app.span("POST", url, scope=HTTP, kind=CLIENT):
+                pass
+
+    kinds = [(span.attributes or {}).get("helicone.span.kind") for span in app.exporter.get_finished_spans()]
+    assert kinds == [None, "llm"]

@@ -60,22 +60,22 @@ def get_weather(city: str) -> str:
 def instrument(names: str) -> None:
     """Switch the instrumentations on."""
     if "openinference" in names:
-        from openinference.instrumentation.langchain import LangChainInstrumentor  # noqa: PLC0415
+        from openinference.instrumentation.langchain import LangChainInstrumentor
 
         LangChainInstrumentor().instrument()
     if "traceloop" in names:
-        from opentelemetry.instrumentation.langchain import LangchainInstrumentor  # noqa: PLC0415
+        from opentelemetry.instrumentation.langchain import LangchainInstrumentor
 
         LangchainInstrumentor().instrument()
     if "otel" in names:
-        from opentelemetry.instrumentation.genai.langchain import LangChainInstrumentor  # noqa: PLC0415
+        from opentelemetry.instrumentation.genai.langchain import LangChainInstrumentor
 
         LangChainInstrumentor().instrument()
     if "genai" in names:
-        from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor  # noqa: PLC0415
+        from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
 
         OpenAIInstrumentor().instrument()
-    from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor  # noqa: PLC0415
+    from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor
 
     HTTPX2ClientInstrumentor().instrument()
 
@@ -96,12 +96,12 @@ def run(url: str, how: str) -> None:
 
 def observed(address: str, names: str, how: str) -> list[dict[str, object]]:
     """Run the agent in an app that sets OpenTelemetry up itself, and return its spans."""
-    from opentelemetry import trace  # noqa: PLC0415  # not in an app that has never heard of it
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter  # noqa: PLC0415
+    from opentelemetry import trace  # not in an app that has never heard of it
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-    from helicone_otel import Settings, configure  # noqa: PLC0415
+    from helicone_otel import Settings, configure
 
     exporter = InMemorySpanExporter()
     provider = TracerProvider()

@@ -1,6 +1,7 @@
 """A view with something in it, for tests and for whoever works on the pages.
 
-`python tests/support/view_seed.py [PORT]` serves the spans of this project's recordings, and a long session, until Ctrl-C.
+`python -m tests.support.view_seed [PORT]` serves the spans of this project's recordings, and a long session, until
+Ctrl-C.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.requests import Trouble
 from helicone_otel.tools.fakes.rows import Row
 from helicone_otel.tools.fakes.server import FakeHelicone
+from tests.support import launching
 from tests.support.environments import Environments
 from tests.support.launching import base_environ
 from tests.support.launching import run as run_setup
@@ -120,8 +121,6 @@ def test_the_configurator_finds_the_exporter_by_name(more: dict[str, str], fake:
 @FILES
 @pytest.mark.slow
 def test_a_configuration_file_names_the_exporter(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.support import launching
-
     both = "processors: [{{batch: {{exporter: {{helicone: {{}}}}}}}}, "
     monkeypatch.setattr(launching, "CONFIGURATION", launching.CONFIGURATION.replace("processors: [", both))
 

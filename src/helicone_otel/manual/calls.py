@@ -128,7 +128,6 @@ def _record_error(span: trace.Span, error: BaseException) -> None:
     span.add_event("exception", {"exception.type": kind, "exception.message": message, "exception.stacktrace": stack})
 
 
-_T = TypeVar("_T")
 # What the parameters of a search are called in the clients of vector databases.
 _QUERIES: Final = ("query", "text", "question", "query_text", "vector", "embedding", "query_vector", "query_embedding")
 _MAX_INT: Final = 2**63

@@ -25,7 +25,7 @@ def come_in(moment: str, *providers: TracerProvider) -> None:
     """Let the library in, if this is the moment: `configure first` or `configure last`."""
     if moment != DOOR:
         return
-    from helicone_otel import configure  # noqa: PLC0415  # not in the apps without us
+    from helicone_otel import configure  # not in the apps without us
 
     log = True if os.environ.get("LOG_IN_CODE") else None
     for provider in providers:
@@ -44,7 +44,7 @@ def opened() -> AbstractContextManager[object]:
     """Open a session, where the app knows of the library at all."""
     if DOOR == "none":
         return nullcontext()
-    from helicone_otel import session  # noqa: PLC0415  # not in the apps without us
+    from helicone_otel import session  # not in the apps without us
 
     return session("Trip Planning", id="trip-42")
 

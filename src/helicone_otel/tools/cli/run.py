@@ -113,10 +113,10 @@ def child_environment(environ: Mapping[str, str], endpoint: str, log: str = "") 
     child[_CAPTURE] = "true"
     # `python` means the interpreter that we and the instrumentations are installed for, activated or not.
     child["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])
-    for signal in _SIGNALS:
-        if not _has_destination(environ, signal):
+    for kind in _SIGNALS:
+        if not _has_destination(environ, kind):
             # The distro's default is gRPC to localhost:4317, where nobody listens: it would log errors.
-            child[f"OTEL_{signal}_EXPORTER"] = "none"
+            child[f"OTEL_{kind}_EXPORTER"] = "none"
     return child
 
 

@@ -246,10 +246,7 @@ def beside(wanted: bool, settings: Callable[[], Settings]) -> Iterator[Beside]:
     for name in NOT_FOR_US:
         os.environ.pop(name, None)
     from ..replay.otlp import from_protobuf  # noqa: PLC0415  # an extra, loaded where it is asked for
-    from ..view.database import (
-        BusyError,  # noqa: PLC0415
-        StoreError,  # noqa: PLC0415
-    )
+    from ..view.database import BusyError, StoreError  # noqa: PLC0415
     from ..view.server import viewing  # noqa: PLC0415
     from ..view.sockets import Places  # noqa: PLC0415
 

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from . import jawn_api, log_api, otlp_api, read_api
 from .gateway import HEADER_LINE, Provider, passed_on

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from helicone_otel import HeliconeSpanProcessor, SessionSpanExporter, session, step
 from helicone_otel.destinations import Destination
-from helicone_otel.tracking.nodes import Stand
+from helicone_otel.tracking.nodes import PathNode
 from helicone_otel.tracking.records import MAX_ENDED
 from helicone_otel.tracking.registry import Registry
 from tests.support.spans import CHAT, GENAI, App
@@ -228,6 +228,6 @@ def test_nodes_of_a_long_session_do_not_grow_with_the_number_of_its_paths() -> N
                 for tool in range(250):
                     with app.span("execute_tool", {**TOOL, "gen_ai.tool.name": f"tool {tool}"}):
                         pass
-        stands = sum(isinstance(thing, Stand) for thing in gc.get_objects())
+        stands = sum(isinstance(thing, PathNode) for thing in gc.get_objects())
 
     assert stands < 4096 + MAX_ENDED

@@ -72,7 +72,7 @@ def _id_around(resolver: Resolver, trace_id: int, context: Context | None) -> st
         if place.session is not None:
             return place.session.wire_id
         around = resolver.record_of(place, trace_id, None)
-    return around.stand.session.wire_id if around is not None and around.stand is not None else None
+    return around.node.session.wire_id if around is not None and around.node is not None else None
 
 
 def _heard_in(place: Place | None) -> set[str | None]:

@@ -31,12 +31,12 @@ class Around:
 
     Args:
         sessions: Knows sessions by their ids.
-        find_stand: Finds where a record stands.
+        find_node: Finds where a record stands.
     """
 
-    def __init__(self, sessions: Sessions, find_stand: Callable[[Record], None]) -> None:
+    def __init__(self, sessions: Sessions, find_node: Callable[[Record], None]) -> None:
         self._sessions = sessions
-        self._find_stand = find_stand
+        self._find_stand = find_node
         self._outermost: Recent[Said, Record] = Recent(_MAX_OUTERMOST)
 
     def innermost(
@@ -53,7 +53,7 @@ class Around:
         """
         if said is not None:
             encloses = self.scope(encloses, said, trace_id, span)
-        if run is None or (encloses is not None and encloses.stand is not None and encloses.stand.chosen):
+        if run is None or (encloses is not None and encloses.node is not None and encloses.node.chosen):
             return encloses
         return self._run(encloses, run, trace_id, span)
 
@@ -63,7 +63,7 @@ class Around:
         if known is None:
             known = self._opened(encloses, said, trace_id, span)
             self._remember(encloses, said, known, span)
-        elif known.stand is None:
+        elif known.node is None:
             self._find_stand(known)
         return known
 
@@ -79,7 +79,7 @@ class Around:
         record.belongings = Belongings(user_id, {}) if user_id else None
         self._find_stand(record)
         # In a session that has this id already it keeps its name.
-        if session_id and (record.stand is None or record.stand.session.id != session_id):
+        if session_id and (record.node is None or record.node.session.id != session_id):
             record.own, record.opened = self._session(said, span), True
             self._find_stand(record)
         return record
@@ -95,7 +95,7 @@ class Around:
             known.opened = encloses is None and span is None
             if encloses is not None:
                 self._remember(encloses, run, known, span)
-        if known.stand is None:  # nothing had been recognised in its trace
+        if known.node is None:  # nothing had been recognised in its trace
             self._find_stand(known)
         return known
 
@@ -104,8 +104,8 @@ class Around:
         return Belongings(said.user_id, {}).added_to(session)
 
     def _remember(self, encloses: Record | None, said: Said, record: Record, span: ReadableSpan | None) -> None:
-        stand = record.stand
-        if span is None and stand is not None and not stand.session.wire_name:
+        node = record.node
+        if span is None and node is not None and not node.session.wire_name:
             return  # a span may know its name
         if encloses is None:
             if record.rooted:

@@ -41,9 +41,9 @@ class Labeller:
         recognised = False
         for above in reversed(changed):
             self._resolver.show(above)
-            self._resolver.find_stand(above)
+            self._resolver.find_node(above)
             recognised = recognised or above.reading.recognised
-        if recognised and record.stand is None and record.trace_id not in self._resolver.traces:
+        if recognised and record.node is None and record.trace_id not in self._resolver.traces:
             self.begin_trace(record)
             return
         for above in changed:
@@ -65,7 +65,7 @@ class Labeller:
             span, parent = above.span, above.parent
             if span is not None and (above.size != size_of(span) or above.name != span.name):
                 return self._ask_line(record)
-            if above.base is not (parent.stand if parent is not None else resolver.base_of(above)):
+            if above.base is not (parent.node if parent is not None else resolver.base_of(above)):
                 return self._ask_line(record)
             above = parent
         return None
@@ -85,7 +85,7 @@ class Labeller:
 
     def _move(self, record: Record) -> None:
         if record.base is not self._resolver.base_of(record):
-            self._resolver.find_stand(record)
+            self._resolver.find_node(record)
             self.write(record)
 
     def begin_trace(self, record: Record) -> None:
@@ -97,8 +97,8 @@ class Labeller:
         for above in reversed(line):
             if above.size < 0:  # it ended before anybody asked
                 self._resolver.show(above)
-            if above.stand is None:
-                self._resolver.find_stand(above)
+            if above.node is None:
+                self._resolver.find_node(above)
                 self.write(above)
 
     def write(self, record: Record) -> None:
@@ -132,25 +132,25 @@ class Labeller:
         """Return the label of a span, or `None`: it passes untouched."""
         if record.theirs is not None:
             return record.theirs
-        if record.stand is None:
+        if record.node is None:
             return None
         if not record.foreign:
-            return record.stand.label
-        if record.filtered is None or record.filtered[0] is not record.stand:
-            label = {key: value for key, value in record.stand.label.items() if key not in record.foreign}
-            record.filtered = (record.stand, label)
+            return record.node.label
+        if record.filtered is None or record.filtered[0] is not record.node:
+            label = {key: value for key, value in record.node.label.items() if key not in record.foreign}
+            record.filtered = (record.node, label)
         return record.filtered[1]
 
     def obey(self, record: Record, headers: Mapping[str, str]) -> None:
         """Label a span with what a caller wrote into its request's headers, and what we added to it."""
-        ours = record.stand.session if record.stand is not None else None
+        ours = record.node.session if record.node is not None else None
         session_id = headers.get(wire.SESSION_ID_HEADER)
         name = headers.get(wire.SESSION_NAME_HEADER)
         if ours is not None and session_id == ours.wire_id:
             session = replace(ours, name=name)
         else:
             session = Session(session_id or "", name, user_id=ours.user_id if ours else None)
-        stand = top(self._families, session, chosen=True).below(self._resolver.look_of(record))
-        label = {**stand.label, wire.SESSION_PATH: headers.get(wire.SESSION_PATH_HEADER, "/")}
+        node = top(self._families, session, chosen=True).below(self._resolver.key_of(record))
+        label = {**node.label, wire.SESSION_PATH: headers.get(wire.SESSION_PATH_HEADER, "/")}
         record.theirs = {key: value for key, value in label.items() if key not in record.foreign}
         self.write(record)

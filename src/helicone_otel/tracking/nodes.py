@@ -22,7 +22,7 @@ _MAX_CHILDREN: Final = 256
 _MAX_NODES: Final = 4096
 
 
-class Look(NamedTuple):
+class NodeKey(NamedTuple):
     """What distinguishes spans that stand below the same node."""
 
     kind: str | None = None
@@ -40,7 +40,7 @@ class Alike(NamedTuple):
 
     Attributes:
         reading: What they are.
-        stand: Where they stand.
+        node: Where they stand.
         base: The node below which that is.
         name: Their name.
         scope: Their instrumentation scope.
@@ -54,8 +54,8 @@ class Alike(NamedTuple):
     """
 
     reading: Reading
-    stand: Stand
-    base: Stand
+    node: PathNode
+    base: PathNode
     name: str
     scope: Scope
     kind: object
@@ -74,9 +74,9 @@ class _Nodes:
 
     def __init__(self) -> None:
         self._limit = _MAX_NODES
-        self._nodes: list[weakref.ref[Stand]] = []
+        self._nodes: list[weakref.ref[PathNode]] = []
 
-    def add(self, node: Stand) -> None:
+    def add(self, node: PathNode) -> None:
         """Count a node. When there are too many, all let go of what stands below that nobody else holds."""
         if len(self._nodes) >= self._limit:
             alive = [there for ref in self._nodes if (there := ref()) is not None]
@@ -90,7 +90,7 @@ class _Nodes:
         self._nodes.append(weakref.ref(node))
 
 
-class Stand:
+class PathNode:
     """A place in the tree of a session.
 
     Attributes:
@@ -128,13 +128,13 @@ class Stand:
         session: Session,
         chosen: bool,
         path: tuple[str, ...],
-        look: Look,
-        above: Stand | None = None,
+        look: NodeKey,
+        above: PathNode | None = None,
         nodes: _Nodes | None = None,
     ) -> None:
         self._families = families
         self._look = look._replace(segments=())
-        self._below: dict[Look, Stand] = {}
+        self._below: dict[NodeKey, PathNode] = {}
         self._nodes = nodes if nodes is not None else _Nodes()
         self._nodes.add(self)
         self.alike: Recent[tuple[object, ...], Alike] = Recent(_MAX_CHILDREN)
@@ -149,21 +149,21 @@ class Stand:
         self.label = self._make_label(look)
         self.headers = ((wire.SESSION_PATH_HEADER, self.text), *session.headers)
 
-    def below(self, look: Look) -> Stand:
+    def below(self, look: NodeKey) -> PathNode:
         """Return where a span stands that looks like this, below this node."""
-        stand = self._below.get(look)
-        if stand is None:
+        node = self._below.get(look)
+        if node is None:
             if len(self._below) >= _MAX_CHILDREN:
                 self._below.clear()
-            stand = self._below[look] = self._descend(look)
-        return stand
+            node = self._below[look] = self._descend(look)
+        return node
 
     def let_go(self) -> None:
         """Forget what stands below."""
         self._below.clear()
         self.alike.clear()
 
-    def begin(self, session: Session, chosen: bool, path: tuple[str, ...] | None, look: Look) -> Stand:
+    def begin(self, session: Session, chosen: bool, path: tuple[str, ...] | None, look: NodeKey) -> PathNode:
         """Return where a span stands with which a session or a path begins anew.
 
         Args:
@@ -173,7 +173,7 @@ class Stand:
             look: What the span looks like.
         """
         path = self.path if path is None else path
-        return Stand(self._families, session, chosen, path, Look(entrance=self.entrance)).below(look)
+        return PathNode(self._families, session, chosen, path, NodeKey(entrance=self.entrance)).below(look)
 
     def text_of_call(self, kind: str) -> str:
         """Return the path of a call of this kind that has no span of its own, made here.
@@ -183,7 +183,7 @@ class Stand:
         """
         return self.text if self.path else self.entrance or "/" + CALL_KINDS[kind]
 
-    def _descend(self, look: Look) -> Stand:
+    def _descend(self, look: NodeKey) -> PathNode:
         path = self.path
         for segment in look.segments:
             # Adjacent equal segments are one step seen twice (`invoke_agent X` around `X.agent`).
@@ -192,13 +192,13 @@ class Stand:
         path = bounded(path)
         if path == self.path and look._replace(segments=()) == self._look:
             return self  # the same step seen again: a line of such has one node
-        return Stand(self._families, self.session, self.chosen, path, look, self, self._nodes)
+        return PathNode(self._families, self.session, self.chosen, path, look, self, self._nodes)
 
     def _text_without_step(self) -> str:
         # What is below a call stands where the call does.
         return self.entrance or "/" + CALL_KINDS[self.call] if self.call else "/"
 
-    def _make_label(self, look: Look) -> dict[str, str]:
+    def _make_label(self, look: NodeKey) -> dict[str, str]:
         session = self.session
         label = {wire.SESSION_ID: session.wire_id, wire.SESSION_PATH: self.text}
         if session.wire_name:
@@ -219,9 +219,9 @@ class Stand:
         return label
 
 
-NO_LOOK: Final = Look()
+NO_KEY: Final = NodeKey()
 
 
-def top(families: Iterable[str], session: Session, chosen: bool, entrance: str = "") -> Stand:
+def top(families: Iterable[str], session: Session, chosen: bool, entrance: str = "") -> PathNode:
     """Return the node at which a session begins, by whichever route or task the work came in."""
-    return Stand(frozenset(families), session, chosen, session.path.segments, Look(entrance=entrance))
+    return PathNode(frozenset(families), session, chosen, session.path.segments, NodeKey(entrance=entrance))

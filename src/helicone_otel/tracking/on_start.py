@@ -87,10 +87,10 @@ class Arrivals:
                 encloses = known[1]
             else:
                 encloses = self._record_of(place, span)
-        if encloses is None or (stand := encloses.stand) is None:
+        if encloses is None or (node := encloses.node) is None:
             self._take_in(span, scope, attributes, parent, place)
             return
-        alike = stand.alike.get((scope, span.name, *attributes) if attributes else (scope, span.name))
+        alike = node.alike.get((scope, span.name, *attributes) if attributes else (scope, span.name))
         if (
             alike is None
             or alike.kind is not kind
@@ -109,7 +109,7 @@ class Arrivals:
         recent.young[span_id] = (alike, place, encloses)
         if len(recent.young) >= recent.limit:
             recent.turn()
-        span.set_attributes(alike.stand.label)
+        span.set_attributes(alike.node.label)
 
     def _new_scope(self, name: str) -> Scope:
         look()  # whoever brings spans of its own may have brought more
@@ -122,7 +122,7 @@ class Arrivals:
             place = place.outer
         if place is not None and (parent is None or is_newer(place, parent)):
             parent = self._resolver.record_of(place, trace_id, span)
-        is_chosen = parent is not None and parent.stand is not None and parent.stand.chosen
+        is_chosen = parent is not None and parent.node is not None and parent.node.chosen
         return self._around.innermost(parent, said, None if is_chosen else said_by_run(), trace_id, span)
 
     def _is_ordinary(self, span: Span, scope: Scope, attributes: Attributes) -> bool:
@@ -183,17 +183,17 @@ class Arrivals:
             self._remember(key, record, span, facts)
 
     def _remember(self, key: tuple[object, ...], record: Record, span: Span, facts: Mapping[str, object]) -> None:
-        base, stand, scope, reading = record.base, record.stand, record.scope, record.reading
+        base, node, scope, reading = record.base, record.node, record.scope, record.reading
         # What the SDK's limits cut does for no one else.
-        if base is None or stand is None or scope is None or not _bears(span, record.label):
+        if base is None or node is None or scope is None or not _bears(span, record.label):
             return
         # A made-up id may have to be replaced.
-        leaf = stand.chosen
+        leaf = node.chosen
         base.alike.put(
             key,
             Alike(
                 reading,
-                stand,
+                node,
                 base,
                 span.name,
                 scope,
@@ -214,7 +214,7 @@ class Arrivals:
         if record.depth > MAX_DEPTH:
             record.cut_off()
         self._live.put(ids.span_id, record)
-        span.set_attributes(alike.stand.label)
+        span.set_attributes(alike.node.label)
 
 
 def _is_current(parent_context: Context | None) -> bool:

@@ -17,7 +17,7 @@ from ..sessions.foreign import Said
 from ..sessions.model import Belongings, Session
 from ..spans.reader import Scope, Vocabulary
 from ..spans.schema import NOTHING, Reading
-from .nodes import Alike, Stand
+from .nodes import Alike, PathNode
 
 # Nothing is looked for further out than this; a path has at most 16 segments anyway.
 MAX_DEPTH: Final = 128
@@ -60,16 +60,16 @@ class Record:
     """Where the span's request goes, if it is the span of one."""
     entrance: str = ""
     """The path of the route or task by which work came in."""
-    base: Stand | None = None
+    base: PathNode | None = None
     """Where that which encloses it stood when its own stand was found."""
-    stand: Stand | None = None
+    node: PathNode | None = None
     label: dict[str, str] | None = None
     """What was written on the span while it lived."""
     said: dict[str, object] | None = None
     """What the user had put in the place of that by the time the span ended."""
     foreign: frozenset[str] = frozenset()
     """Attributes of other conventions that stood there before us and are not overwritten."""
-    filtered: tuple[Stand, dict[str, str]] | None = None
+    filtered: tuple[PathNode, dict[str, str]] | None = None
     """The label without what is foreign, and for where it was made."""
     theirs: dict[str, str] | None = None
     """The label that the caller's own request headers amount to."""
@@ -102,8 +102,8 @@ class Record:
 
     def be_like(self, alike: Alike) -> None:
         """Take over what holds for all spans that are like this one."""
-        self.reading, self.stand, self.base, self.name = alike.reading, alike.stand, alike.base, alike.name
-        self.label = alike.stand.label
+        self.reading, self.node, self.base, self.name = alike.reading, alike.node, alike.base, alike.name
+        self.label = alike.node.label
         self.size = alike.size
 
     @property
@@ -139,8 +139,8 @@ class Record:
     def cut_off(self) -> None:
         """Forget what stands above, of a line of spans too long to be remembered, but for where it stood."""
         parent, self.parent, self.depth = self.parent, None, 0
-        if parent is not None and parent.stand is not None:
-            self.own, self.opened, self.begins = parent.stand.session, parent.stand.chosen, parent.stand.path
+        if parent is not None and parent.node is not None:
+            self.own, self.opened, self.begins = parent.node.session, parent.node.chosen, parent.node.path
 
     def line(self) -> Iterator[Record]:
         """Yield the record and what encloses it, from the inside out."""

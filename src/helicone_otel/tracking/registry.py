@@ -149,15 +149,15 @@ class Registry:
             record = self.resolver.record_of(place, ids.trace_id, None)
         if LOADED:
             record = self._heard(record, span, said_in(context))
-        if record is None or (record.stand is None and place is None and ids.trace_id not in self.resolver.traces):
+        if record is None or (record.node is None and place is None and ids.trace_id not in self.resolver.traces):
             return self._locate_process(call)
         self._labeller.ask_everything(record)
-        stand = record.stand
-        if stand is None:
+        node = record.node
+        if node is None:
             return None
-        if call is None or stand.path:
-            return Location(stand.session, stand.text, stand.headers, record, sender)
-        return _located(stand.session, stand.text_of_call(call), record, sender)
+        if call is None or node.path:
+            return Location(node.session, node.text, node.headers, record, sender)
+        return _located(node.session, node.text_of_call(call), record, sender)
 
     def _heard(self, record: Record | None, span: trace.Span, said: Said | None) -> Record | None:
         """Return the record of what encloses headers, where other SDKs may have a say in it.
@@ -167,7 +167,7 @@ class Registry:
             span: The current span.
             said: What the Context says.
         """
-        run = None if record is not None and record.stand is not None and record.stand.chosen else said_by_run()
+        run = None if record is not None and record.node is not None and record.node.chosen else said_by_run()
         if record is None and (said is not None or run is not None):
             record = self.lineage.record_at(span)
         return self.resolver.around.innermost(record, said, run, span.get_span_context().trace_id, None)
@@ -187,7 +187,7 @@ class Registry:
         if LOADED:
             record = self._heard(record, span, None) or record
         self._labeller.ask_everything(record)
-        if record.stand is None and record.trace_id not in self.resolver.traces:
+        if record.node is None and record.trace_id not in self.resolver.traces:
             self._labeller.begin_trace(record)
         return self.locate(call=kind)
 
@@ -227,7 +227,7 @@ class Registry:
                 call.by_gateway, call.row_id = True, row_id
             elif self._vocabulary.has_detached:
                 self._calls.note_without_span(record, row_id)
-        if record.stand is not None and not record.stand.chosen:
+        if record.node is not None and not record.node.chosen:
             self.resolver.finalise(record)
 
     def obey(self, record: Record, headers: Mapping[str, str], destination: Destination) -> None:
@@ -248,8 +248,8 @@ class Registry:
         record.sent = tuple(headers.items())
         if destination is Destination.GATEWAY and call is not None:
             call.by_gateway, call.row_id = True, row_id_said(headers)
-        stand = record.stand
-        if stand is not None and headers.get(wire.SESSION_ID_HEADER) == stand.session.wire_id:
+        node = record.node
+        if node is not None and headers.get(wire.SESSION_ID_HEADER) == node.session.wire_id:
             self.resolver.finalise(record)  # the caller set a path or name only, so the id that leaves is ours
 
     # --- a span has ended ---------------------------------------------------------------------
@@ -319,8 +319,8 @@ class Registry:
         return (
             size_of(span) == alike.size
             and span.name == alike.name
-            and encloses.stand is alike.base
-            and not self.resolver.is_overwritten(shown(span) or _NOTHING, alike.stand.label)
+            and encloses.node is alike.base
+            and not self.resolver.is_overwritten(shown(span) or _NOTHING, alike.node.label)
         )
 
     def _settle(self, record: Record, span: ReadableSpan) -> None:
@@ -334,7 +334,7 @@ class Registry:
             self._labeller.read(record, [record])
         record.span, record.name = None, ""  # it is not read again, and a name may be any length
         self._calls.settle(record, span)
-        if record.stand is not None and not record.stand.chosen:
+        if record.node is not None and not record.node.chosen:
             self.resolver.finalise(record)
 
     def outcome(self, span: ReadableSpan) -> Outcome | None:
@@ -355,7 +355,7 @@ class Registry:
     def outcome_of(self, entry: Entry | None, span: ReadableSpan) -> Outcome | None:
         """Return the attributes that a span bears of which this is remembered."""
         if isinstance(entry, tuple) and (self.thorough or self._is_as_it_started(entry, span)):
-            written = entry[0].stand.label
+            written = entry[0].node.label
             if not entry[0].request:
                 return Outcome(written, written)
             return Outcome(written, {**written, wire.REQUEST_ID: request_id(span)}, logged=True)

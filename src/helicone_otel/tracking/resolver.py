@@ -28,7 +28,7 @@ from ..spans.reader import Vocabulary, entrance_of
 from ..spans.schema import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Dialect, Kind, Reading
 from .derived import SET_BY_HAND, Sessions, by_hand, is_ours
 from .enclosing import Around, Bridges
-from .nodes import Look, Stand, top
+from .nodes import NodeKey, PathNode, top
 from .records import Lineage, Record, shown, size_of
 
 MAX_TRACES: Final = 2048
@@ -46,15 +46,15 @@ class Trace:
     """A trace that is part of an LLM app.
 
     Attributes:
-        stand: Where its spans stand above which nobody chose a session; `None` where made-up
+        node: Where its spans stand above which nobody chose a session; `None` where made-up
             sessions are switched off and no span has named one yet.
         final: The id of that session has left the process, so the trace keeps it.
     """
 
-    __slots__ = ("final", "stand")
+    __slots__ = ("final", "node")
 
-    def __init__(self, stand: Stand | None, final: bool) -> None:
-        self.stand = stand
+    def __init__(self, node: PathNode | None, final: bool) -> None:
+        self.node = node
         self.final = final
 
 
@@ -83,7 +83,7 @@ class Resolver:
         self.bridges = Bridges(self.vocabulary, self.lineage)
         self.strangers = Strangers(self.vocabulary, settings.accept_inbound)
         self.sessions = Sessions(settings, self.vocabulary.session_ids, self.vocabulary.user_ids)
-        self.around = Around(self.sessions, self.find_stands)
+        self.around = Around(self.sessions, self.find_nodes)
         self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
         self.traces: Recent[int, Trace] = Recent(MAX_TRACES)
         self.families = frozenset(settings.attributes)
@@ -225,65 +225,65 @@ class Resolver:
 
     # --- whose session, and where in it? ------------------------------------------------------
 
-    def base_of(self, record: Record) -> Stand | None:
+    def base_of(self, record: Record) -> PathNode | None:
         """Return where that stands which encloses a record."""
         if record.parent is not None:
-            return record.parent.stand
+            return record.parent.node
         trace = self.traces.get(record.trace_id)
-        return trace.stand if trace is not None else None
+        return trace.node if trace is not None else None
 
-    def find_stand(self, record: Record) -> None:
+    def find_node(self, record: Record) -> None:
         """Find where a record stands, below what encloses it."""
         record.base = base = self.base_of(record)
-        look = self.look_of(record)
+        look = self.key_of(record)
         own = record.own
         if own is not None and (record.opened or ((base is None or not base.chosen) and self._may_name(record, own))):
             above = base or self._top(record, own)
-            record.stand = above.begin(own, True, record.begins, look)
+            record.node = above.begin(own, True, record.begins, look)
         elif base is None:
-            record.stand = None
+            record.node = None
         elif record.begins is not None:
-            record.stand = base.begin(base.session, base.chosen, record.begins, look)
+            record.node = base.begin(base.session, base.chosen, record.begins, look)
         else:
-            record.stand = base.below(look)
-        if record.stand is not None:
-            self._complete(record, record.stand, look)
+            record.node = base.below(look)
+        if record.node is not None:
+            self._complete(record, record.node, look)
 
-    def _top(self, record: Record, own: Session) -> Stand:
+    def _top(self, record: Record, own: Session) -> PathNode:
         """Return where a session begins that nothing else encloses."""
-        stand = top(self.families, own, True, _entrance_around(record))
+        node = top(self.families, own, True, _entrance_around(record))
         if record.others:  # another SDK's, which says nothing of the path
             for above in reversed(list(record.line())[1:]):
-                stand = stand.below(self.look_of(above))
-        return stand
+                node = node.below(self.key_of(above))
+        return node
 
-    def find_stands(self, record: Record) -> None:
+    def find_nodes(self, record: Record) -> None:
         """Find where a record stands, and whatever encloses it of which that is not known yet."""
         for above in reversed(list(record.line())):
             if above.size < 0:
                 self.show(above)
-            if above.stand is None or above is record:
-                self.find_stand(above)
+            if above.node is None or above is record:
+                self.find_node(above)
 
-    def _complete(self, record: Record, stand: Stand, look: Look) -> None:
+    def _complete(self, record: Record, node: PathNode, look: NodeKey) -> None:
         """Give the session the name, user and properties that a span's own attributes tell."""
-        session, base = stand.session, record.base
+        session, base = node.session, record.base
         if record.named and record.named != session.name:
             session = replace(session, name=record.named)
         if record.belongings is not None:
             session = record.belongings.added_to(session)
-        if session is not stand.session:
+        if session is not node.session:
             begins = record.begins if record.begins is not None else (base.path if base is not None else None)
-            record.stand = (base or stand).begin(session, stand.chosen, begins, look)
+            record.node = (base or node).begin(session, node.chosen, begins, look)
 
-    def look_of(self, record: Record) -> Look:
+    def key_of(self, record: Record) -> NodeKey:
         """Return what distinguishes a record from others that stand below the same node."""
         reading = record.reading
         segments = record.steps
         if reading.segment is not None and record.begins is None:
             segments = (reading.segment,)
         gen_ai = reading.dialect not in _NOT_GEN_AI and reading.kind != "vector_db"
-        return Look(
+        return NodeKey(
             reading.kind, segments, gen_ai, record.entrance, self.vocabulary.grouped_by.get(reading.dialect, "")
         )
 
@@ -296,8 +296,8 @@ class Resolver:
         trace = self.traces.get(record.trace_id)
         if trace is None or trace.final:
             return False
-        if trace.stand is None or trace.stand.session.provisional:
-            trace.stand = top(self.families, own, chosen=False)
+        if trace.node is None or trace.node.session.provisional:
+            trace.node = top(self.families, own, chosen=False)
         return True
 
     def begin_trace(self, record: Record) -> None:
@@ -306,13 +306,13 @@ class Resolver:
         named = next((above.own for above in reversed(list(record.line())) if above.own is not None), None)
         process = self.sessions.of_process(span)
         session = named or process or self.sessions.made_up(record.trace_id, span)
-        stand = top(self.families, session, chosen=False) if session is not None else None
-        self.traces.put(record.trace_id, Trace(stand, final=named is None and process is not None))
+        node = top(self.families, session, chosen=False) if session is not None else None
+        self.traces.put(record.trace_id, Trace(node, final=named is None and process is not None))
 
     def finalise(self, record: Record) -> None:
         """The id under which a record stands has left the process: its trace keeps it."""
-        if record.stand is not None and not record.stand.chosen and (trace := self.traces.get(record.trace_id)):
-            trace.final = trace.final or trace.stand is None or trace.stand.session.provisional
+        if record.node is not None and not record.node.chosen and (trace := self.traces.get(record.trace_id)):
+            trace.final = trace.final or trace.node is None or trace.node.session.provisional
 
     # --- places -------------------------------------------------------------------------------
 
@@ -339,7 +339,7 @@ class Resolver:
             asks = span or (inner.anchor if isinstance(inner.anchor, ReadableSpan) else None)
             record = self._make_record(inner, record, trace_id, asks)
             # Without a name it is not kept until a span asks, which may know one.
-            if asks is not None or record.stand is None or record.stand.session.wire_name:
+            if asks is not None or record.node is None or record.node.session.wire_name:
                 inner.record = (self, record)
         return cast("Record", record)
 
@@ -368,7 +368,7 @@ class Resolver:
             record.begins = place.session.path.segments
         if record.rooted:
             place.anchor = INVALID_SPAN  # a place may be remembered longer than the span's content should be
-        self.find_stands(record)
+        self.find_nodes(record)
         return record
 
 

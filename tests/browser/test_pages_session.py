@@ -87,10 +87,10 @@ def test_each_request_is_a_bar_at_its_true_place_in_the_colour_of_its_path(
         share = (1 + (request["ttft_ms"] or 0) / request["duration_ms"]) / 2
         x = middle_of(planned, request, width, share)
         seen = {page.evaluate(COLOUR_AT, ["timeline", x, place * ROW + ROW / 2]) for place in places}
-        assert any(alike(swatch, one) for one in seen), (request, swatch, seen)
+        assert any(templates(swatch, one) for one in seen), (request, swatch, seen)
 
 
-def alike(one: str, other: str) -> bool:
+def templates(one: str, other: str) -> bool:
     """Tell whether two colours `#rrggbb` are one, but for the rounding of what is drawn over each other."""
     parts = [[int(colour[place : place + 2], 16) for place in (1, 3, 5)] for colour in (one, other)]
     return all(abs(first - second) <= 3 for first, second in zip(*parts, strict=True))
@@ -134,7 +134,9 @@ def test_work_that_overlaps_stands_on_lanes_in_the_overview(demo: str, planned: 
         if request["duration_ms"] < 20:
             continue
         x = middle_of(planned, request, width)
-        assert alike(page.evaluate(COLOUR_AT, ["minimap", x, 4 + request["lane"] * 7]), _swatch(page, request["path"]))
+        assert templates(
+            page.evaluate(COLOUR_AT, ["minimap", x, 4 + request["lane"] * 7]), _swatch(page, request["path"])
+        )
 
 
 def test_choosing_a_bar_chooses_the_row_and_opens_the_request_and_the_address_says_so(

@@ -35,7 +35,7 @@ class NodeKey(NamedTuple):
     """The attribute by which the backend of whoever made the span groups."""
 
 
-class Alike(NamedTuple):
+class SpanTemplate(NamedTuple):
     """What spans have in common that show the same and stand below the same node.
 
     Attributes:
@@ -102,7 +102,7 @@ class PathNode:
         text: The path on the wire.
         headers: The headers of a request that is made here, in wire form.
         label: The attributes of a span that stands here; shared, so it must not be changed.
-        alike: Of spans right below this node, by what they show, what they are; the registry's memory.
+        templates: Of spans right below this node, by what they show, what they are; the registry's memory.
     """
 
     __slots__ = (
@@ -137,7 +137,7 @@ class PathNode:
         self._below: dict[NodeKey, PathNode] = {}
         self._nodes = nodes if nodes is not None else _Nodes()
         self._nodes.add(self)
-        self.alike: Recent[tuple[object, ...], Alike] = Recent(_MAX_CHILDREN)
+        self.templates: Recent[tuple[object, ...], SpanTemplate] = Recent(_MAX_CHILDREN)
         self.entrance: str = look.entrance or (above.entrance if above is not None else "")
         self.call: str | None = look.kind if look.kind in CALL_KINDS else None
         if self.call is None and above is not None and not path:
@@ -161,7 +161,7 @@ class PathNode:
     def let_go(self) -> None:
         """Forget what stands below."""
         self._below.clear()
-        self.alike.clear()
+        self.templates.clear()
 
     def begin(self, session: Session, chosen: bool, path: tuple[str, ...] | None, look: NodeKey) -> PathNode:
         """Return where a span stands with which a session or a path begins anew.

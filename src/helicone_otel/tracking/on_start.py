@@ -13,7 +13,7 @@ from ..sessions.context import PLACE_KEY, PLACES, Place
 from ..sessions.foreign import LOADED, Said, look, said_by_run, said_in
 from ..spans.reader import Scope
 from .labels import Labeller
-from .nodes import Alike
+from .nodes import SpanTemplate
 from .records import MAX_DEPTH, Record, shown
 from .requests import call_of, may_be_request, tell_wrappers
 from .resolver import Resolver, is_newer
@@ -90,26 +90,26 @@ class Arrivals:
         if encloses is None or (node := encloses.node) is None:
             self._take_in(span, scope, attributes, parent, place)
             return
-        alike = node.alike.get((scope, span.name, *attributes) if attributes else (scope, span.name))
+        templates = node.templates.get((scope, span.name, *attributes) if attributes else (scope, span.name))
         if (
-            alike is None
-            or alike.kind is not kind
-            or (attributes and alike.show and alike.show(attributes) != alike.shown)
+            templates is None
+            or templates.kind is not kind
+            or (attributes and templates.show and templates.show(attributes) != templates.shown)
         ):
             self._take_in(span, scope, attributes, parent, place)
             return
         span_id = span.get_span_context().span_id
-        if (call := alike.call) or not alike.leaf:
-            if not alike.leaf or self._vocabulary.has_detached:
-                self._take_in_alike(span, encloses, place, alike)
+        if (call := templates.call) or not templates.leaf:
+            if not templates.leaf or self._vocabulary.has_detached:
+                self._take_in_like(span, encloses, place, templates)
                 return
             if parent is not None and call is not None and encloses.inside.get(call) != 0:
                 tell_wrappers({call: span_id}, span_id, encloses)
         recent = self._recent
-        recent.young[span_id] = (alike, place, encloses)
+        recent.young[span_id] = (templates, place, encloses)
         if len(recent.young) >= recent.limit:
             recent.turn()
-        span.set_attributes(alike.node.label)
+        span.set_attributes(templates.node.label)
 
     def _new_scope(self, name: str) -> Scope:
         look()  # whoever brings spans of its own may have brought more
@@ -189,9 +189,9 @@ class Arrivals:
             return
         # A made-up id may have to be replaced.
         leaf = node.chosen
-        base.alike.put(
+        base.templates.put(
             key,
-            Alike(
+            SpanTemplate(
                 reading,
                 node,
                 base,
@@ -207,14 +207,14 @@ class Arrivals:
             ),
         )
 
-    def _take_in_alike(self, span: Span, encloses: Record, place: Place | None, alike: Alike) -> None:
+    def _take_in_like(self, span: Span, encloses: Record, place: Place | None, templates: SpanTemplate) -> None:
         ids = span.get_span_context()
-        record = Record(span, encloses, alike.scope, place, _trace_of(encloses, ids))
-        record.be_like(alike)
+        record = Record(span, encloses, templates.scope, place, _trace_of(encloses, ids))
+        record.apply_template(templates)
         if record.depth > MAX_DEPTH:
             record.cut_off()
         self._live.put(ids.span_id, record)
-        span.set_attributes(alike.node.label)
+        span.set_attributes(templates.node.label)
 
 
 def _is_current(parent_context: Context | None) -> bool:

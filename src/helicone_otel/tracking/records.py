@@ -17,7 +17,7 @@ from ..sessions.foreign import Said
 from ..sessions.model import Belongings, Session
 from ..spans.reader import Scope, Vocabulary
 from ..spans.schema import NOTHING, Reading
-from .nodes import Alike, PathNode
+from .nodes import PathNode, SpanTemplate
 
 # Nothing is looked for further out than this; a path has at most 16 segments anyway.
 MAX_DEPTH: Final = 128
@@ -100,11 +100,16 @@ class Record:
         self.trace_id = trace_id
         self.depth: int = parent.depth + 1 if parent is not None else 0
 
-    def be_like(self, alike: Alike) -> None:
+    def apply_template(self, templates: SpanTemplate) -> None:
         """Take over what holds for all spans that are like this one."""
-        self.reading, self.node, self.base, self.name = alike.reading, alike.node, alike.base, alike.name
-        self.label = alike.node.label
-        self.size = alike.size
+        self.reading, self.node, self.base, self.name = (
+            templates.reading,
+            templates.node,
+            templates.base,
+            templates.name,
+        )
+        self.label = templates.node.label
+        self.size = templates.size
 
     @property
     def wraps(self) -> bool:
@@ -167,8 +172,8 @@ def size_of(span: ReadableSpan) -> int:
 
 
 # A span below which there is nothing: what it is like, the place in which it started, what encloses it.
-Leaf = tuple[Alike, Place | None, Record]
-Entry = Record | Leaf
+LeafRecord = tuple[SpanTemplate, Place | None, Record]
+Entry = Record | LeafRecord
 
 # Spans of an LLM app that live: beyond this many, which are ones that never end, the oldest are forgotten.
 MAX_LIVE: Final = 8192
@@ -264,10 +269,10 @@ class Lineage:
         return record
 
 
-def _record_of_leaf(leaf: Leaf, ids: trace.SpanContext, span: ReadableSpan | None) -> Record:
-    alike, place, parent = leaf
-    record = Record(span, parent, alike.scope, place, ids.trace_id)
-    record.be_like(alike)
+def _record_of_leaf(leaf: LeafRecord, ids: trace.SpanContext, span: ReadableSpan | None) -> Record:
+    templates, place, parent = leaf
+    record = Record(span, parent, templates.scope, place, ids.trace_id)
+    record.apply_template(templates)
     # One that is known by its ids alone may still live, and is settled when it ends.
     record.ended = span is not None and span.end_time is not None
     if record.depth > MAX_DEPTH:

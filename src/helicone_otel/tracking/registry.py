@@ -23,9 +23,9 @@ from ..settings import Settings
 from ..spans.dialects import DIALECTS
 from ..spans.schema import CALL_KINDS, Dialect
 from .labels import Labeller
-from .nodes import Alike
+from .nodes import SpanTemplate
 from .on_start import Arrivals
-from .records import MAX_DEPTH, Entry, Leaf, Record, shown, size_of
+from .records import MAX_DEPTH, Entry, LeafRecord, Record, shown, size_of
 from .requests import Calls, request_id
 from .resolver import Resolver, is_newer
 
@@ -313,14 +313,14 @@ class Registry:
         if entry is None or (isinstance(entry, tuple) and not self._is_as_it_started(entry, span)):
             self._record_of_ended(span)
 
-    def _is_as_it_started(self, leaf: Leaf, span: ReadableSpan) -> bool:
+    def _is_as_it_started(self, leaf: LeafRecord, span: ReadableSpan) -> bool:
         """Tell whether a leaf has shown nothing more of itself than at its start, and stands where it did."""
-        alike, _, encloses = leaf
+        templates, _, encloses = leaf
         return (
-            size_of(span) == alike.size
-            and span.name == alike.name
-            and encloses.node is alike.base
-            and not self.resolver.is_overwritten(shown(span) or _NOTHING, alike.node.label)
+            size_of(span) == templates.size
+            and span.name == templates.name
+            and encloses.node is templates.base
+            and not self.resolver.is_overwritten(shown(span) or _NOTHING, templates.node.label)
         )
 
     def _settle(self, record: Record, span: ReadableSpan) -> None:
@@ -396,15 +396,15 @@ class Registry:
         return record
 
 
-def _has_changed(alike: Alike, span: ReadableSpan) -> bool:
+def _has_changed(templates: SpanTemplate, span: ReadableSpan) -> bool:
     """Tell, as cheaply as can be, whether a span has shown more than at its start, or another kind was set by hand."""
     attributes = shown(span)
     if attributes is None:
         return False
-    if len(attributes) != alike.size or span.name != alike.name:
+    if len(attributes) != templates.size or span.name != templates.name:
         return True
     try:
-        return alike.reading.kind is not None and attributes[wire.SPAN_KIND] != alike.reading.kind
+        return templates.reading.kind is not None and attributes[wire.SPAN_KIND] != templates.reading.kind
     except KeyError:  # evicted by the SDK's limit
         return False
 

@@ -19,7 +19,7 @@ from ..sessions.foreign import Said
 from ..sessions.model import Belongings, Session
 from ..spans.reader import Vocabulary
 from .derived import Sessions
-from .records import Lineage, Record
+from .records import Record, SpanStore
 
 _MAX_OUTERMOST: Final = 1024
 # A worker may open a scope for each conversation, in one span that lives as long as it does.
@@ -130,9 +130,9 @@ _SEPARATOR: Final = ":"
 class Bridges:
     """Finds the span inside which something is going on, where the Context does not know."""
 
-    def __init__(self, vocabulary: Vocabulary, lineage: Lineage) -> None:
+    def __init__(self, vocabulary: Vocabulary, spans_known: SpanStore) -> None:
         self._vocabulary = vocabulary
-        self._lineage = lineage
+        self._lineage = spans_known
 
     def innermost(self, record: Record | None) -> Record | None:
         """Return the record of the span of a framework that is current to it, if the Context's is around that.

@@ -38,9 +38,9 @@ class Arrivals:
     def __init__(self, resolver: Resolver, labeller: Labeller) -> None:
         self._resolver = resolver
         self._labeller = labeller
-        self._lineage = resolver.lineage
-        self._live = resolver.lineage.live
-        self._recent = resolver.lineage.recent
+        self._lineage = resolver.spans_known
+        self._live = resolver.spans_known.live
+        self._recent = resolver.spans_known.recent
         self._vocabulary = resolver.vocabulary
         self._around = resolver.around
         self._known_scope = resolver.vocabulary.known_scope

@@ -183,7 +183,7 @@ MAX_ENDED: Final = 4096
 MAX_LINKS: Final = 4096
 
 
-class Lineage:
+class SpanStore:
     """Remembers spans.
 
     Of a span in which nothing was recognised nothing is kept but its parent; the record comes into

@@ -94,7 +94,7 @@ class Joining:
         if ids is None or not ids.trace_flags.sampled:
             return
         # It may have turned out a wrapper by now.
-        entry = self._registry.spans_known.recent.get(ids.span_id) or entry
+        entry = self._registry.span_store.recent.get(ids.span_id) or entry
         if not isinstance(entry, Record) or not entry.wraps:
             self._calls[ids.span_id] = _Held(span, entry, now)
         elif call := entry.tells_of:
@@ -134,7 +134,7 @@ class Joining:
 def wrappers_among(registry: Registry, spans: Iterable[ReadableSpan]) -> dict[int, list[ReadableSpan]]:
     """Return, by the ids of calls' spans, those of some spans that ended which wrap the calls."""
     found: dict[int, list[ReadableSpan]] = {}
-    recent = registry.spans_known.recent
+    recent = registry.span_store.recent
     for span in spans:
         ids = span.get_span_context()
         entry = recent.get(ids.span_id) if ids is not None else None

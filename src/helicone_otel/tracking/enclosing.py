@@ -130,9 +130,9 @@ _SEPARATOR: Final = ":"
 class Bridges:
     """Finds the span inside which something is going on, where the Context does not know."""
 
-    def __init__(self, vocabulary: Vocabulary, spans_known: SpanStore) -> None:
+    def __init__(self, vocabulary: Vocabulary, span_store: SpanStore) -> None:
         self._vocabulary = vocabulary
-        self._lineage = spans_known
+        self._span_store = span_store
 
     def innermost(self, record: Record | None) -> Record | None:
         """Return the record of the span of a framework that is current to it, if the Context's is around that.
@@ -162,4 +162,4 @@ class Bridges:
         # A run that is over encloses nothing.
         if not isinstance(span, ReadableSpan) or span.end_time is not None:
             return None
-        return self._lineage.record_at(span)  # type: ignore[arg-type]  # the SDK's spans are both
+        return self._span_store.record_at(span)  # type: ignore[arg-type]  # the SDK's spans are both

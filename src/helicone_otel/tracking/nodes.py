@@ -102,7 +102,7 @@ class PathNode:
         text: The path on the wire.
         headers: The headers of a request that is made here, in wire form.
         label: The attributes of a span that stands here; shared, so it must not be changed.
-        templates: Of spans right below this node, by what they show, what they are; the registry's memory.
+        template: Of spans right below this node, by what they show, what they are; the registry's memory.
     """
 
     __slots__ = (

@@ -38,9 +38,9 @@ class Arrivals:
     def __init__(self, resolver: Resolver, labeller: Labeller) -> None:
         self._resolver = resolver
         self._labeller = labeller
-        self._lineage = resolver.spans_known
-        self._live = resolver.spans_known.live
-        self._recent = resolver.spans_known.recent
+        self._span_store = resolver.span_store
+        self._live = resolver.span_store.live
+        self._recent = resolver.span_store.recent
         self._vocabulary = resolver.vocabulary
         self._around = resolver.around
         self._known_scope = resolver.vocabulary.known_scope
@@ -74,7 +74,7 @@ class Arrivals:
             or self._is_ordinary(span, scope, given)
         ):
             if above is not None:
-                self._lineage.note(span.get_span_context().span_id, trace.get_current_span(parent_context))
+                self._span_store.note(span.get_span_context().span_id, trace.get_current_span(parent_context))
             return
         attributes = _copy(given) if given else _NO_FACTS
         bridged = self._vocabulary.bridges and not scope.bridges
@@ -90,26 +90,26 @@ class Arrivals:
         if encloses is None or (node := encloses.node) is None:
             self._take_in(span, scope, attributes, parent, place)
             return
-        templates = node.templates.get((scope, span.name, *attributes) if attributes else (scope, span.name))
+        template = node.templates.get((scope, span.name, *attributes) if attributes else (scope, span.name))
         if (
-            templates is None
-            or templates.kind is not kind
-            or (attributes and templates.show and templates.show(attributes) != templates.shown)
+            template is None
+            or template.kind is not kind
+            or (attributes and template.show and template.show(attributes) != template.shown)
         ):
             self._take_in(span, scope, attributes, parent, place)
             return
         span_id = span.get_span_context().span_id
-        if (call := templates.call) or not templates.leaf:
-            if not templates.leaf or self._vocabulary.has_detached:
-                self._take_in_like(span, encloses, place, templates)
+        if (call := template.call) or not template.leaf:
+            if not template.leaf or self._vocabulary.has_detached:
+                self._take_in_like(span, encloses, place, template)
                 return
             if parent is not None and call is not None and encloses.inside.get(call) != 0:
                 tell_wrappers({call: span_id}, span_id, encloses)
         recent = self._recent
-        recent.young[span_id] = (templates, place, encloses)
+        recent.young[span_id] = (template, place, encloses)
         if len(recent.young) >= recent.limit:
             recent.turn()
-        span.set_attributes(templates.node.label)
+        span.set_attributes(template.node.label)
 
     def _new_scope(self, name: str) -> Scope:
         look()  # whoever brings spans of its own may have brought more
@@ -129,7 +129,7 @@ class Arrivals:
         """Tell whether a span outside of any place is none of our business."""
         if scope.known or span.get_span_context().trace_id in self._traces:
             return False
-        if span.parent is not None and self._lineage.remembers(span.parent.span_id):
+        if span.parent is not None and self._span_store.remembers(span.parent.span_id):
             return False
         if self._vocabulary.bridges and self._resolver.bridges.innermost(None) is not None:
             return False
@@ -155,14 +155,14 @@ class Arrivals:
         return parent
 
     def _record_above(self, above: trace.SpanContext, parent_context: Context | None) -> Record | None:
-        return self._lineage.record_at(trace.get_current_span(parent_context)) or self._lineage.known(above)
+        return self._span_store.record_at(trace.get_current_span(parent_context)) or self._span_store.known(above)
 
     def _take_in(
         self, span: Span, scope: Scope, attributes: dict[str, object], parent: Record | None, place: Place | None
     ) -> None:
         """Read and label a span that has started, and remember it for those that are like it."""
         ids = span.get_span_context()
-        if self._lineage.remembers(ids.span_id):
+        if self._span_store.remembers(ids.span_id):
             return  # a second processor of ours, added by hand
         facts = scope.facts(attributes)
         key = (scope, span.name, *attributes)
@@ -207,14 +207,14 @@ class Arrivals:
             ),
         )
 
-    def _take_in_like(self, span: Span, encloses: Record, place: Place | None, templates: SpanTemplate) -> None:
+    def _take_in_like(self, span: Span, encloses: Record, place: Place | None, template: SpanTemplate) -> None:
         ids = span.get_span_context()
-        record = Record(span, encloses, templates.scope, place, _trace_of(encloses, ids))
-        record.apply_template(templates)
+        record = Record(span, encloses, template.scope, place, _trace_of(encloses, ids))
+        record.apply_template(template)
         if record.depth > MAX_DEPTH:
             record.cut_off()
         self._live.put(ids.span_id, record)
-        span.set_attributes(templates.node.label)
+        span.set_attributes(template.node.label)
 
 
 def _is_current(parent_context: Context | None) -> bool:

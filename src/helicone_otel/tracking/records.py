@@ -100,16 +100,16 @@ class Record:
         self.trace_id = trace_id
         self.depth: int = parent.depth + 1 if parent is not None else 0
 
-    def apply_template(self, templates: SpanTemplate) -> None:
+    def apply_template(self, template: SpanTemplate) -> None:
         """Take over what holds for all spans that are like this one."""
         self.reading, self.node, self.base, self.name = (
-            templates.reading,
-            templates.node,
-            templates.base,
-            templates.name,
+            template.reading,
+            template.node,
+            template.base,
+            template.name,
         )
-        self.label = templates.node.label
-        self.size = templates.size
+        self.label = template.node.label
+        self.size = template.size
 
     @property
     def wraps(self) -> bool:
@@ -270,9 +270,9 @@ class SpanStore:
 
 
 def _record_of_leaf(leaf: LeafRecord, ids: trace.SpanContext, span: ReadableSpan | None) -> Record:
-    templates, place, parent = leaf
-    record = Record(span, parent, templates.scope, place, ids.trace_id)
-    record.apply_template(templates)
+    template, place, parent = leaf
+    record = Record(span, parent, template.scope, place, ids.trace_id)
+    record.apply_template(template)
     # One that is known by its ids alone may still live, and is settled when it ends.
     record.ended = span is not None and span.end_time is not None
     if record.depth > MAX_DEPTH:

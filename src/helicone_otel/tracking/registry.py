@@ -108,9 +108,9 @@ class Registry:
         """Start anew with other settings; what was remembered is forgotten."""
         self.settings = settings
         self.resolver = Resolver(settings, self._dialects)
-        self.spans_known = self.resolver.spans_known
-        self.live = self.spans_known.live
-        self._recent = self.spans_known.recent
+        self.span_store = self.resolver.span_store
+        self.live = self.span_store.live
+        self._recent = self.span_store.recent
         self._put_recent = self._recent.put
         self._vocabulary = self.resolver.vocabulary
         self._labeller = Labeller(self.resolver)
@@ -138,11 +138,11 @@ class Registry:
         if context is None:
             context = get_current()
         place = current_place(context) if PLACES else None
-        if place is None and not (LOADED or self.live or self.resolver.traces or self.spans_known.recent.young):
+        if place is None and not (LOADED or self.live or self.resolver.traces or self.span_store.recent.young):
             return self._locate_process(call)
         span = trace.get_current_span(context)
         ids = span.get_span_context()
-        record = sender = self.spans_known.known(ids, span)
+        record = sender = self.span_store.known(ids, span)
         if self._vocabulary.bridges:
             record = self.resolver.bridges.innermost(record)
         if place is not None and (record is None or is_newer(place, record)):
@@ -169,7 +169,7 @@ class Registry:
         """
         run = None if record is not None and record.node is not None and record.node.chosen else said_by_run()
         if record is None and (said is not None or run is not None):
-            record = self.spans_known.record_at(span)
+            record = self.span_store.record_at(span)
         return self.resolver.around.innermost(record, said, run, span.get_span_context().trace_id, None)
 
     def locate_gateway_call(self, kind: str) -> Location | None:
@@ -181,7 +181,7 @@ class Registry:
         if location is not None and location.record is not None:
             return location
         span = trace.get_current_span()
-        record = self.spans_known.record_at(span)
+        record = self.span_store.record_at(span)
         if record is None:
             return location
         if LOADED:
@@ -199,7 +199,7 @@ class Registry:
 
     def record_of(self, span: trace.Span) -> Record | None:
         """Return what is remembered of a span."""
-        return self.spans_known.known(span.get_span_context(), span)
+        return self.span_store.known(span.get_span_context(), span)
 
     def sent(
         self,
@@ -309,18 +309,18 @@ class Registry:
 
     def _end_late(self, span_id: int, span: ReadableSpan) -> None:
         """Settle a span of which no record was kept, if it has shown something since it started."""
-        entry = self.spans_known.recent.get(span_id)
+        entry = self.span_store.recent.get(span_id)
         if entry is None or (isinstance(entry, tuple) and not self._is_as_it_started(entry, span)):
             self._record_of_ended(span)
 
     def _is_as_it_started(self, leaf: LeafRecord, span: ReadableSpan) -> bool:
         """Tell whether a leaf has shown nothing more of itself than at its start, and stands where it did."""
-        templates, _, encloses = leaf
+        template, _, encloses = leaf
         return (
-            size_of(span) == templates.size
-            and span.name == templates.name
-            and encloses.node is templates.base
-            and not self.resolver.is_overwritten(shown(span) or _NOTHING, templates.node.label)
+            size_of(span) == template.size
+            and span.name == template.name
+            and encloses.node is template.base
+            and not self.resolver.is_overwritten(shown(span) or _NOTHING, template.node.label)
         )
 
     def _settle(self, record: Record, span: ReadableSpan) -> None:
@@ -345,12 +345,12 @@ class Registry:
     def _entry_of(self, span_id: int, span: ReadableSpan) -> Entry | None:
         if (entry := self.live.pop(span_id, None)) is not None:
             self._end(entry, span_id, span)  # it came to an exporter before it came to our processor
-        return self.spans_known.recent.get(span_id)
+        return self.span_store.recent.get(span_id)
 
     def outcome_later(self, entry: Entry, span: ReadableSpan) -> Outcome | None:
         """Return the outcome of a candidate, which may be forgotten by now, or have turned out a wrapper."""
         ids = span.get_span_context()
-        return self.outcome_of((self.spans_known.recent.get(ids.span_id) if ids is not None else None) or entry, span)
+        return self.outcome_of((self.span_store.recent.get(ids.span_id) if ids is not None else None) or entry, span)
 
     def outcome_of(self, entry: Entry | None, span: ReadableSpan) -> Outcome | None:
         """Return the attributes that a span bears of which this is remembered."""
@@ -388,23 +388,23 @@ class Registry:
     def _record_of_ended(self, span: ReadableSpan) -> Record | None:
         """Make the record of a span that has ended, if only now it matters what it is."""
         ids = span.get_span_context()
-        record = self.spans_known.known(ids, span) if ids is not None else None
+        record = self.span_store.known(ids, span) if ids is not None else None
         if record is None and self.resolver.shows_itself(span):
-            record = self.spans_known.ended_record(span)
+            record = self.span_store.ended_record(span)
         if record is not None and not record.settled:
             self._settle(record, span)
         return record
 
 
-def _has_changed(templates: SpanTemplate, span: ReadableSpan) -> bool:
+def _has_changed(template: SpanTemplate, span: ReadableSpan) -> bool:
     """Tell, as cheaply as can be, whether a span has shown more than at its start, or another kind was set by hand."""
     attributes = shown(span)
     if attributes is None:
         return False
-    if len(attributes) != templates.size or span.name != templates.name:
+    if len(attributes) != template.size or span.name != template.name:
         return True
     try:
-        return templates.reading.kind is not None and attributes[wire.SPAN_KIND] != templates.reading.kind
+        return template.reading.kind is not None and attributes[wire.SPAN_KIND] != template.reading.kind
     except KeyError:  # evicted by the SDK's limit
         return False
 

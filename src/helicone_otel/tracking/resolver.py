@@ -79,8 +79,8 @@ class Resolver:
             properties=[attribute for _, attribute in named_attributes(settings.property_attributes)],
             application_spans=settings.application_spans,
         )
-        self.spans_known = SpanStore(self.vocabulary)
-        self.bridges = Bridges(self.vocabulary, self.spans_known)
+        self.span_store = SpanStore(self.vocabulary)
+        self.bridges = Bridges(self.vocabulary, self.span_store)
         self.strangers = Strangers(self.vocabulary, settings.accept_inbound)
         self.sessions = Sessions(settings, self.vocabulary.session_ids, self.vocabulary.user_ids)
         self.around = Around(self.sessions, self.find_nodes)
@@ -352,7 +352,7 @@ class Resolver:
         return record if record.rooted or record.trace_id == trace_id else None
 
     def _make_record(self, place: Place, outer: Record | None, trace_id: int, span: ReadableSpan | None) -> Record:
-        encloses = self.spans_known.record_at(place.anchor)
+        encloses = self.span_store.record_at(place.anchor)
         if place.outer is not None and (encloses is None or is_newer(place.outer, encloses)):
             encloses = outer
         if place.said is not None and not place.detached:

@@ -180,5 +180,5 @@ class _Ended(SpanProcessor):
         final = settled(span, self._registry)
         ids = span.get_span_context()
         if ids is not None:
-            record = self._registry.spans_known.known(ids, span)
+            record = self._registry.span_store.known(ids, span)
             self.spans[f"{ids.span_id:016x}"] = final, record

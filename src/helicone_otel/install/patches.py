@@ -9,7 +9,7 @@ from typing import Any
 
 from ..failures import swallow
 from ..http.clients import HOOKS, Hook
-from ..sessions.foreign import MODULES, look
+from ..sessions.foreign import MODULES, find_imported_sdks
 from ..tracking.registry import Registry
 
 
@@ -96,7 +96,7 @@ class Wraps:
 
 
 def _look_again(_: object) -> None:
-    look()
+    find_imported_sdks()
 
 
 def _proxies() -> Any:

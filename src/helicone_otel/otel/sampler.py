@@ -14,7 +14,7 @@ from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
 from .. import wire
 from ..failures import swallow
 from ..sessions.context import Place, current_place
-from ..sessions.foreign import LOADED, look, said_by_run, said_in
+from ..sessions.foreign import LOADED, find_imported_sdks, said_by_run, said_in
 from ..tracking.derived import SET_BY_HAND, by_hand
 from ..tracking.registry import REGISTRY, Registry
 from ..tracking.resolver import Resolver, is_newer
@@ -44,7 +44,7 @@ def foreseen_id(
         attributes: What the span starts with.
         context: Where it starts: `None` stands for the current Context.
     """
-    look()  # the first span of all may be about to start
+    find_imported_sdks()  # the first span of all may be about to start
     if kind in _ENTRANCES:
         resolver.strangers.hear(trace_id, context)
     facts = {key: attributes[key] for key in _telling(resolver) if key in attributes} if attributes else {}

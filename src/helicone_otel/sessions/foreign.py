@@ -112,7 +112,7 @@ class Said(NamedTuple):
     user_id: str | None
 
 
-def look() -> None:
+def find_imported_sdks() -> None:
     """Take note of what the app has imported since."""
     for scope in SCOPES:
         if scope not in _SCOPES and scope.module in sys.modules:

@@ -111,7 +111,7 @@ class PathNode:
         "_families",
         "_look",
         "_nodes",
-        "alike",
+        "templates",
         "call",
         "chosen",
         "entrance",
@@ -128,34 +128,34 @@ class PathNode:
         session: Session,
         chosen: bool,
         path: tuple[str, ...],
-        look: NodeKey,
+        key: NodeKey,
         above: PathNode | None = None,
         nodes: _Nodes | None = None,
     ) -> None:
         self._families = families
-        self._look = look._replace(segments=())
+        self._key = key._replace(segments=())
         self._below: dict[NodeKey, PathNode] = {}
         self._nodes = nodes if nodes is not None else _Nodes()
         self._nodes.add(self)
         self.templates: Recent[tuple[object, ...], SpanTemplate] = Recent(_MAX_CHILDREN)
-        self.entrance: str = look.entrance or (above.entrance if above is not None else "")
-        self.call: str | None = look.kind if look.kind in CALL_KINDS else None
+        self.entrance: str = key.entrance or (above.entrance if above is not None else "")
+        self.call: str | None = key.kind if key.kind in CALL_KINDS else None
         if self.call is None and above is not None and not path:
             self.call = above.call
         self.session = session
         self.chosen = chosen
         self.path = path
         self.text = "/" + "/".join(path) if path else self._text_without_step()
-        self.label = self._make_label(look)
+        self.label = self._make_label(key)
         self.headers = ((wire.SESSION_PATH_HEADER, self.text), *session.headers)
 
-    def below(self, look: NodeKey) -> PathNode:
+    def below(self, key: NodeKey) -> PathNode:
         """Return where a span stands that looks like this, below this node."""
-        node = self._below.get(look)
+        node = self._below.get(key)
         if node is None:
             if len(self._below) >= _MAX_CHILDREN:
                 self._below.clear()
-            node = self._below[look] = self._descend(look)
+            node = self._below[key] = self._descend(key)
         return node
 
     def let_go(self) -> None:
@@ -163,17 +163,17 @@ class PathNode:
         self._below.clear()
         self.templates.clear()
 
-    def begin(self, session: Session, chosen: bool, path: tuple[str, ...] | None, look: NodeKey) -> PathNode:
+    def begin(self, session: Session, chosen: bool, path: tuple[str, ...] | None, key: NodeKey) -> PathNode:
         """Return where a span stands with which a session or a path begins anew.
 
         Args:
             session: The session from here on.
             chosen: Somebody chose it.
             path: The path it begins at; `None`: it goes on at this node's.
-            look: What the span looks like.
+            key: What the span looks like.
         """
         path = self.path if path is None else path
-        return PathNode(self._families, session, chosen, path, NodeKey(entrance=self.entrance)).below(look)
+        return PathNode(self._families, session, chosen, path, NodeKey(entrance=self.entrance)).below(key)
 
     def text_of_call(self, kind: str) -> str:
         """Return the path of a call of this kind that has no span of its own, made here.
@@ -183,35 +183,35 @@ class PathNode:
         """
         return self.text if self.path else self.entrance or "/" + CALL_KINDS[kind]
 
-    def _descend(self, look: NodeKey) -> PathNode:
+    def _descend(self, key: NodeKey) -> PathNode:
         path = self.path
-        for segment in look.segments:
+        for segment in key.segments:
             # Adjacent equal segments are one step seen twice (`invoke_agent X` around `X.agent`).
             if not path or path[-1] != segment:
                 path = (*path, segment)
         path = bounded(path)
-        if path == self.path and look._replace(segments=()) == self._look:
+        if path == self.path and key._replace(segments=()) == self._key:
             return self  # the same step seen again: a line of such has one node
-        return PathNode(self._families, self.session, self.chosen, path, look, self, self._nodes)
+        return PathNode(self._families, self.session, self.chosen, path, key, self, self._nodes)
 
     def _text_without_step(self) -> str:
         # What is below a call stands where the call does.
         return self.entrance or "/" + CALL_KINDS[self.call] if self.call else "/"
 
-    def _make_label(self, look: NodeKey) -> dict[str, str]:
+    def _make_label(self, key: NodeKey) -> dict[str, str]:
         session = self.session
         label = {wire.SESSION_ID: session.wire_id, wire.SESSION_PATH: self.text}
         if session.wire_name:
             label[wire.SESSION_NAME] = session.wire_name
-        if look.kind:
-            label[wire.SPAN_KIND] = look.kind
+        if key.kind:
+            label[wire.SPAN_KIND] = key.kind
         # The conventions forbid invented conversation ids, and other backends would group by them.
         if not session.provisional and "session" in self._families:
             label[wire.OTEL_SESSION_ID] = wire.valid_text(session.id)
-        if not session.provisional and look.gen_ai and "gen_ai" in self._families:
+        if not session.provisional and key.gen_ai and "gen_ai" in self._families:
             label[wire.OTEL_CONVERSATION_ID] = wire.valid_text(session.id)
-        if not session.provisional and look.grouped_by and "sdk" in self._families:
-            label[look.grouped_by] = wire.valid_text(session.id)
+        if not session.provisional and key.grouped_by and "sdk" in self._families:
+            label[key.grouped_by] = wire.valid_text(session.id)
         if session.user_id and "user" in self._families:
             label[wire.OTEL_USER_ID] = wire.valid_text(session.user_id)
         for name, value in session.properties.items():

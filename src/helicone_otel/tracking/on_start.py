@@ -10,7 +10,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context, get_current
 
 from ..sessions.context import PLACE_KEY, PLACES, Place
-from ..sessions.foreign import LOADED, Said, look, said_by_run, said_in
+from ..sessions.foreign import LOADED, Said, find_imported_sdks, said_by_run, said_in
 from ..spans.reader import Scope
 from .labels import Labeller
 from .nodes import SpanTemplate
@@ -112,7 +112,7 @@ class Arrivals:
         span.set_attributes(template.node.label)
 
     def _new_scope(self, name: str) -> Scope:
-        look()  # whoever brings spans of its own may have brought more
+        find_imported_sdks()  # whoever brings spans of its own may have brought more
         return self._vocabulary.scope(name)
 
     def _innermost(self, parent: Record | None, place: Place | None, said: Said | None, span: Span) -> Record | None:

@@ -17,7 +17,7 @@ from .. import wire
 from ..destinations import Destination
 from ..failures import swallow
 from ..sessions.context import PLACES, current_place
-from ..sessions.foreign import LOADED, Said, look, said_by_run, said_in
+from ..sessions.foreign import LOADED, Said, find_imported_sdks, said_by_run, said_in
 from ..sessions.model import Session
 from ..settings import Settings
 from ..spans.dialects import DIALECTS
@@ -116,7 +116,7 @@ class Registry:
         self._labeller = Labeller(self.resolver)
         self.attend = Arrivals(self.resolver, self._labeller).attend
         self._calls = Calls(self._vocabulary)
-        look()
+        find_imported_sdks()
 
     # --- headers leave ------------------------------------------------------------------------
 

@@ -235,19 +235,19 @@ class Resolver:
     def find_node(self, record: Record) -> None:
         """Find where a record stands, below what encloses it."""
         record.base = base = self.base_of(record)
-        look = self.key_of(record)
+        key = self.key_of(record)
         own = record.own
         if own is not None and (record.opened or ((base is None or not base.chosen) and self._may_name(record, own))):
             above = base or self._top(record, own)
-            record.node = above.begin(own, True, record.begins, look)
+            record.node = above.begin(own, True, record.begins, key)
         elif base is None:
             record.node = None
         elif record.begins is not None:
-            record.node = base.begin(base.session, base.chosen, record.begins, look)
+            record.node = base.begin(base.session, base.chosen, record.begins, key)
         else:
-            record.node = base.below(look)
+            record.node = base.below(key)
         if record.node is not None:
-            self._complete(record, record.node, look)
+            self._complete(record, record.node, key)
 
     def _top(self, record: Record, own: Session) -> PathNode:
         """Return where a session begins that nothing else encloses."""
@@ -265,7 +265,7 @@ class Resolver:
             if above.node is None or above is record:
                 self.find_node(above)
 
-    def _complete(self, record: Record, node: PathNode, look: NodeKey) -> None:
+    def _complete(self, record: Record, node: PathNode, key: NodeKey) -> None:
         """Give the session the name, user and properties that a span's own attributes tell."""
         session, base = node.session, record.base
         if record.named and record.named != session.name:
@@ -274,7 +274,7 @@ class Resolver:
             session = record.belongings.added_to(session)
         if session is not node.session:
             begins = record.begins if record.begins is not None else (base.path if base is not None else None)
-            record.node = (base or node).begin(session, node.chosen, begins, look)
+            record.node = (base or node).begin(session, node.chosen, begins, key)
 
     def key_of(self, record: Record) -> NodeKey:
         """Return what distinguishes a record from others that stand below the same node."""

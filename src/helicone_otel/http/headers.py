@@ -9,7 +9,7 @@ from typing import Final
 from .. import wire
 from ..caches import Recent
 from ..destinations import Destination
-from ..tracking.records import Record
+from ..tracking.records import SpanRecord
 from ..tracking.registry import Location, Registry, row_id_said
 
 SESSION_HEADERS: Final = wire.SESSION_HEADERS
@@ -25,7 +25,7 @@ Headers = tuple[tuple[str, str], ...]
 def write_headers(
     registry: Registry,
     location: Location,
-    record: Record | None,
+    record: SpanRecord | None,
     destination: Destination,
     carrier: object,
     write: Callable[[str, str], None],
@@ -73,13 +73,13 @@ def write_headers(
     return ours
 
 
-def _is_of_attempt_before(sender: Record, theirs: Mapping[str, str]) -> bool:
+def _is_of_attempt_before(sender: SpanRecord, theirs: Mapping[str, str]) -> bool:
     """Tell whether the id of the row is ours: urllib3 tries again with the headers of the attempt before."""
     row_id = (wire.REQUEST_ID_HEADER, theirs.get(wire.REQUEST_ID_HEADER))
     return any(row_id in above.sent for above in sender.line())
 
 
-def heed_caller(registry: Registry, record: Record, destination: Destination, carrier: object) -> None:
+def heed_caller(registry: Registry, record: SpanRecord, destination: Destination, carrier: object) -> None:
     """Label a request's span with the session that its caller wrote, where there is none of ours."""
     theirs = _present(carrier, ())
     if wire.SESSION_ID_HEADER in theirs:

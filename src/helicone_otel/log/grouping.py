@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..failures import swallow
 from ..spans.schema import Reading
-from ..tracking.records import Entry, Record
+from ..tracking.records import Entry, SpanRecord
 from ..tracking.registry import Registry
 from ..tracking.requests import is_boundary
 
@@ -95,7 +95,7 @@ class Joining:
             return
         # It may have turned out a wrapper by now.
         entry = self._registry.span_store.recent.get(ids.span_id) or entry
-        if not isinstance(entry, Record) or not entry.wraps:
+        if not isinstance(entry, SpanRecord) or not entry.wraps:
             self._calls[ids.span_id] = _Held(span, entry, now)
         elif call := entry.tells_of:
             self._wrappers.setdefault(call, []).append(_Held(span, entry, now))
@@ -111,7 +111,7 @@ class Joining:
         if not here and self._registry.has_detached:
             return True  # one beside it shows itself at its end
         kind = _reading_of(entry).kind
-        above = entry.parent if isinstance(entry, Record) else entry[2]
+        above = entry.parent if isinstance(entry, SpanRecord) else entry[2]
         for record in above.line() if above is not None else ():
             if is_boundary(record):
                 return False
@@ -138,7 +138,7 @@ def wrappers_among(registry: Registry, spans: Iterable[ReadableSpan]) -> dict[in
     for span in spans:
         ids = span.get_span_context()
         entry = recent.get(ids.span_id) if ids is not None else None
-        if not isinstance(entry, Record) or not (call := entry.tells_of):
+        if not isinstance(entry, SpanRecord) or not (call := entry.tells_of):
             continue
         of = recent.get(call)
         if of is not None and _is_same_step(entry, of):
@@ -146,7 +146,7 @@ def wrappers_among(registry: Registry, spans: Iterable[ReadableSpan]) -> dict[in
     return found
 
 
-def _may_wrap(record: Record, kind: str | None) -> bool:
+def _may_wrap(record: SpanRecord, kind: str | None) -> bool:
     """Tell whether a span that has not ended may turn out to wrap a call; some show only then what they are."""
     own = record.reading.kind
     return own == kind or (own is None and record.scope is not None and record.scope.known)
@@ -158,4 +158,4 @@ def _is_same_step(wrapper: Entry, call: Entry) -> bool:
 
 
 def _reading_of(entry: Entry) -> Reading:
-    return entry.reading if isinstance(entry, Record) else entry[0].reading
+    return entry.reading if isinstance(entry, SpanRecord) else entry[0].reading

@@ -28,7 +28,7 @@ from ..tracking.registry import REGISTRY, Location, Registry
 from .messaging import Messages
 
 if TYPE_CHECKING:
-    from ..tracking.records import Record
+    from ..tracking.records import SpanRecord
 
 
 class HeliconePropagator(TextMapPropagator):
@@ -98,7 +98,7 @@ class HeliconePropagator(TextMapPropagator):
         if ours and registry.hooked:
             WRITTEN.note(ours)
 
-    def _destination(self, record: Record | None, carrier: object) -> Destination:
+    def _destination(self, record: SpanRecord | None, carrier: object) -> Destination:
         hooked = self._registry.hooked
         if hooked and type(carrier).__module__ in hooked:
             return Destination.UNKNOWN  # the transport hook writes

@@ -19,7 +19,7 @@ from ..sessions.foreign import Said
 from ..sessions.model import Belongings, Session
 from ..spans.reader import Vocabulary
 from .derived import Sessions
-from .records import Record, SpanStore
+from .records import SpanRecord, SpanStore
 
 _MAX_OUTERMOST: Final = 1024
 # A worker may open a scope for each conversation, in one span that lives as long as it does.
@@ -34,14 +34,14 @@ class Around:
         find_node: Finds where a record stands.
     """
 
-    def __init__(self, sessions: Sessions, find_node: Callable[[Record], None]) -> None:
+    def __init__(self, sessions: Sessions, find_node: Callable[[SpanRecord], None]) -> None:
         self._sessions = sessions
         self._find_stand = find_node
-        self._outermost: Recent[Said, Record] = Recent(_MAX_OUTERMOST)
+        self._outermost: Recent[Said, SpanRecord] = Recent(_MAX_OUTERMOST)
 
     def innermost(
-        self, encloses: Record | None, said: Said | None, run: Said | None, trace_id: int, span: ReadableSpan | None
-    ) -> Record | None:
+        self, encloses: SpanRecord | None, said: Said | None, run: Said | None, trace_id: int, span: ReadableSpan | None
+    ) -> SpanRecord | None:
         """Return the record of what encloses a span that starts, or headers that leave.
 
         Args:
@@ -57,7 +57,7 @@ class Around:
             return encloses
         return self._run(encloses, run, trace_id, span)
 
-    def scope(self, encloses: Record | None, said: Said, trace_id: int, span: ReadableSpan | None) -> Record:
+    def scope(self, encloses: SpanRecord | None, said: Said, trace_id: int, span: ReadableSpan | None) -> SpanRecord:
         """Return the record of the scope that a Context tells of, or what encloses it if that is as new."""
         known = self._outermost.get(said) if encloses is None else (encloses.around or {}).get(said)
         if known is None:
@@ -67,7 +67,7 @@ class Around:
             self._find_stand(known)
         return known
 
-    def _opened(self, encloses: Record | None, said: Said, trace_id: int, span: ReadableSpan | None) -> Record:
+    def _opened(self, encloses: SpanRecord | None, said: Said, trace_id: int, span: ReadableSpan | None) -> SpanRecord:
         before = [above.heard for above in encloses.line() if above.heard is not None] if encloses is not None else []
         session_id = said.session_id if all(said.session_id != older.session_id for older in before) else None
         user_id = said.user_id if all(said.user_id != older.user_id for older in before) else None
@@ -84,7 +84,7 @@ class Around:
             self._find_stand(record)
         return record
 
-    def _run(self, encloses: Record | None, run: Said, trace_id: int, span: ReadableSpan | None) -> Record:
+    def _run(self, encloses: SpanRecord | None, run: Said, trace_id: int, span: ReadableSpan | None) -> SpanRecord:
         known = (encloses.around or {}).get(run) if encloses is not None else None
         if known is None:
             if encloses is not None and any(above.heard == run for above in encloses.line()):
@@ -103,7 +103,7 @@ class Around:
         session = self._sessions.chosen(said.session_id or "", span)
         return Belongings(said.user_id, {}).added_to(session)
 
-    def _remember(self, encloses: Record | None, said: Said, record: Record, span: ReadableSpan | None) -> None:
+    def _remember(self, encloses: SpanRecord | None, said: Said, record: SpanRecord, span: ReadableSpan | None) -> None:
         node = record.node
         if span is None and node is not None and not node.session.wire_name:
             return  # a span may know its name
@@ -116,9 +116,9 @@ class Around:
         encloses.around[said] = record
 
 
-def _record(encloses: Record | None, said: Said, trace_id: int) -> Record:
+def _record(encloses: SpanRecord | None, said: Said, trace_id: int) -> SpanRecord:
     place = encloses.place if encloses is not None else None
-    record = Record(None, encloses, None, place, encloses.trace_id if encloses is not None else trace_id)
+    record = SpanRecord(None, encloses, None, place, encloses.trace_id if encloses is not None else trace_id)
     record.heard, record.others, record.size = said, True, 0
     record.rooted = encloses is not None
     return record
@@ -134,7 +134,7 @@ class Bridges:
         self._vocabulary = vocabulary
         self._span_store = span_store
 
-    def innermost(self, record: Record | None) -> Record | None:
+    def innermost(self, record: SpanRecord | None) -> SpanRecord | None:
         """Return the record of the span of a framework that is current to it, if the Context's is around that.
 
         Args:
@@ -149,7 +149,7 @@ class Bridges:
                 return found
         return record
 
-    def _ask(self, place: str) -> Record | None:
+    def _ask(self, place: str) -> SpanRecord | None:
         module, _, function = place.partition(_SEPARATOR)
         ask = getattr(sys.modules.get(module), function, None)
         if ask is None:

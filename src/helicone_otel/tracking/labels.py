@@ -10,7 +10,7 @@ from .. import wire
 from ..destinations import Destination
 from ..sessions.model import Session
 from .nodes import top
-from .records import MAX_DEPTH, Record, size_of
+from .records import MAX_DEPTH, SpanRecord, size_of
 from .resolver import Resolver
 
 if TYPE_CHECKING:
@@ -26,17 +26,17 @@ class Labeller:
         self._resolver = resolver
         self._families = resolver.families
 
-    def ask(self, record: Record) -> None:
+    def ask(self, record: SpanRecord) -> None:
         """Read a span, and outwards whatever encloses it and has changed since it was read."""
-        changed: list[Record] = []
-        above: Record | None = record
+        changed: list[SpanRecord] = []
+        above: SpanRecord | None = record
         while above is not None and self._resolver.has_changed(above):
             changed.append(above)
             above = above.parent
         if changed:
             self.read(record, changed)
 
-    def read(self, record: Record, changed: list[Record]) -> None:
+    def read(self, record: SpanRecord, changed: list[SpanRecord]) -> None:
         """Read spans, given from the inside out, and label them."""
         recognised = False
         for above in reversed(changed):
@@ -49,7 +49,7 @@ class Labeller:
         for above in changed:
             self.write(above)
 
-    def ask_everything(self, record: Record) -> None:
+    def ask_everything(self, record: SpanRecord) -> None:
         """Read a span and all that encloses it, wherever there is more to see or something has moved.
 
         What was overwritten is seen when a child starts, and an HTTP client's span mostly is one; headers must
@@ -58,7 +58,7 @@ class Labeller:
         resolver = self._resolver
         if record.destination is _UNKNOWN and resolver.has_changed(record):
             return self._ask_line(record)
-        above: Record | None = record
+        above: SpanRecord | None = record
         for _ in range(MAX_DEPTH):
             if above is None:
                 break
@@ -70,7 +70,7 @@ class Labeller:
             above = parent
         return None
 
-    def _ask_line(self, record: Record) -> None:
+    def _ask_line(self, record: SpanRecord) -> None:
         resolver = self._resolver
         for above in reversed(list(record.line())):
             if resolver.has_changed(above):
@@ -78,17 +78,17 @@ class Labeller:
             else:
                 self._move(above)
 
-    def follow(self, record: Record) -> None:
+    def follow(self, record: SpanRecord) -> None:
         """Find a record's stand again where something above it has moved since."""
         for above in reversed(list(record.line())):
             self._move(above)
 
-    def _move(self, record: Record) -> None:
+    def _move(self, record: SpanRecord) -> None:
         if record.base is not self._resolver.base_of(record):
             self._resolver.find_node(record)
             self.write(record)
 
-    def begin_trace(self, record: Record) -> None:
+    def begin_trace(self, record: SpanRecord) -> None:
         """Label a span, and what stands above it, whose trace turns out to be part of an LLM app."""
         self._resolver.begin_trace(record)
         line = list(record.line())
@@ -101,7 +101,7 @@ class Labeller:
                 self._resolver.find_node(above)
                 self.write(above)
 
-    def write(self, record: Record) -> None:
+    def write(self, record: SpanRecord) -> None:
         """Write a span's label, as far as it is not there yet and the span still lives."""
         span = record.span
         if span is None:
@@ -128,7 +128,7 @@ class Labeller:
             if ours is not None and value != ours and isinstance(value, str) and ours.startswith(value):
                 self._resolver.value_limit = len(value)
 
-    def label_of(self, record: Record) -> dict[str, str] | None:
+    def label_of(self, record: SpanRecord) -> dict[str, str] | None:
         """Return the label of a span, or `None`: it passes untouched."""
         if record.theirs is not None:
             return record.theirs
@@ -141,7 +141,7 @@ class Labeller:
             record.filtered = (record.node, label)
         return record.filtered[1]
 
-    def obey(self, record: Record, headers: Mapping[str, str]) -> None:
+    def obey(self, record: SpanRecord, headers: Mapping[str, str]) -> None:
         """Label a span with what a caller wrote into its request's headers, and what we added to it."""
         ours = record.node.session if record.node is not None else None
         session_id = headers.get(wire.SESSION_ID_HEADER)

@@ -14,7 +14,7 @@ from ..sessions.foreign import LOADED, Said, find_imported_sdks, said_by_run, sa
 from ..spans.reader import Scope
 from .labels import Labeller
 from .nodes import SpanTemplate
-from .records import MAX_DEPTH, Record, shown
+from .records import MAX_DEPTH, SpanRecord, shown
 from .requests import call_of, may_be_request, tell_wrappers
 from .resolver import Resolver, is_newer
 
@@ -115,7 +115,9 @@ class Arrivals:
         find_imported_sdks()  # whoever brings spans of its own may have brought more
         return self._vocabulary.scope(name)
 
-    def _innermost(self, parent: Record | None, place: Place | None, said: Said | None, span: Span) -> Record | None:
+    def _innermost(
+        self, parent: SpanRecord | None, place: Place | None, said: Said | None, span: Span
+    ) -> SpanRecord | None:
         """Return the record of what encloses a span, where other SDKs may have a say in it."""
         trace_id = _trace_of(parent, span.get_span_context())
         while place is not None and place.left:
@@ -137,28 +139,28 @@ class Arrivals:
             return True
         return not self._resolver.shows_itself(span)
 
-    def _record_of(self, place: Place, span: Span) -> Record | None:
+    def _record_of(self, place: Place, span: Span) -> SpanRecord | None:
         """Return the record of a place, if it is known already and holds for a span's trace."""
         return None if place.left else self._resolver.known_record(place, span.get_span_context().trace_id)
 
     def _parent_of(
         self, above: trace.SpanContext | None, parent_context: Context | None, bridged: object
-    ) -> Record | None:
-        parent: Record | None = None
+    ) -> SpanRecord | None:
+        parent: SpanRecord | None = None
         if above is not None:
             known = self._live.get(above.span_id)
-            parent = known if isinstance(known, Record) else self._record_above(above, parent_context)
+            parent = known if isinstance(known, SpanRecord) else self._record_above(above, parent_context)
         if bridged and _is_current(parent_context):
             parent = self._resolver.bridges.innermost(parent)
         if parent is not None and self._resolver.has_changed(parent):
             self._labeller.ask(parent)
         return parent
 
-    def _record_above(self, above: trace.SpanContext, parent_context: Context | None) -> Record | None:
+    def _record_above(self, above: trace.SpanContext, parent_context: Context | None) -> SpanRecord | None:
         return self._span_store.record_at(trace.get_current_span(parent_context)) or self._span_store.known(above)
 
     def _take_in(
-        self, span: Span, scope: Scope, attributes: dict[str, object], parent: Record | None, place: Place | None
+        self, span: Span, scope: Scope, attributes: dict[str, object], parent: SpanRecord | None, place: Place | None
     ) -> None:
         """Read and label a span that has started, and remember it for those that are like it."""
         ids = span.get_span_context()
@@ -166,7 +168,7 @@ class Arrivals:
             return  # a second processor of ours, added by hand
         facts = scope.facts(attributes)
         key = (scope, span.name, *attributes)
-        record = Record(span, parent, scope, place, _trace_of(parent, ids))
+        record = SpanRecord(span, parent, scope, place, _trace_of(parent, ids))
         if record.depth > MAX_DEPTH:
             record.cut_off()
         self._live.put(ids.span_id, record)
@@ -182,7 +184,7 @@ class Arrivals:
         ):
             self._remember(key, record, span, facts)
 
-    def _remember(self, key: tuple[object, ...], record: Record, span: Span, facts: Mapping[str, object]) -> None:
+    def _remember(self, key: tuple[object, ...], record: SpanRecord, span: Span, facts: Mapping[str, object]) -> None:
         base, node, scope, reading = record.base, record.node, record.scope, record.reading
         # What the SDK's limits cut does for no one else.
         if base is None or node is None or scope is None or not _bears(span, record.label):
@@ -207,9 +209,9 @@ class Arrivals:
             ),
         )
 
-    def _take_in_like(self, span: Span, encloses: Record, place: Place | None, template: SpanTemplate) -> None:
+    def _take_in_like(self, span: Span, encloses: SpanRecord, place: Place | None, template: SpanTemplate) -> None:
         ids = span.get_span_context()
-        record = Record(span, encloses, template.scope, place, _trace_of(encloses, ids))
+        record = SpanRecord(span, encloses, template.scope, place, _trace_of(encloses, ids))
         record.apply_template(template)
         if record.depth > MAX_DEPTH:
             record.cut_off()
@@ -222,7 +224,7 @@ def _is_current(parent_context: Context | None) -> bool:
     return parent_context is None or trace.get_current_span(parent_context) is trace.get_current_span()
 
 
-def _trace_of(parent: Record | None, ids: trace.SpanContext) -> int:
+def _trace_of(parent: SpanRecord | None, ids: trace.SpanContext) -> int:
     # Across a bridge a span belongs to the trace of what encloses it. Places may be shared by traces.
     while parent is not None and parent.others:
         parent = parent.parent

@@ -24,7 +24,7 @@ MAX_DEPTH: Final = 128
 _NO_CALLS: Final[Mapping[str, int]] = {}
 
 
-class Record:
+class SpanRecord:
     """What is remembered of one span, or of one place that code opened.
 
     A record starts with what its constructor sets; the rest are defaults of the class until
@@ -54,7 +54,7 @@ class Record:
     """What another SDK's scope says that was opened here, or was open here already; see `_around`."""
     others: bool = False
     """It is the record of such a scope, and neither of a span nor of a place of ours."""
-    around: dict[Said, Record] | None = None
+    around: dict[Said, SpanRecord] | None = None
     """The records of the scopes that others opened inside of it; see `_around`."""
     destination: Destination = Destination.UNKNOWN
     """Where the span's request goes, if it is the span of one."""
@@ -91,7 +91,12 @@ class Record:
     """What it is has been decided for good."""
 
     def __init__(
-        self, span: ReadableSpan | None, parent: Record | None, scope: Scope | None, place: Place | None, trace_id: int
+        self,
+        span: ReadableSpan | None,
+        parent: SpanRecord | None,
+        scope: Scope | None,
+        place: Place | None,
+        trace_id: int,
     ) -> None:
         self.span = span
         self.parent = parent
@@ -147,9 +152,9 @@ class Record:
         if parent is not None and parent.node is not None:
             self.own, self.opened, self.begins = parent.node.session, parent.node.chosen, parent.node.path
 
-    def line(self) -> Iterator[Record]:
+    def line(self) -> Iterator[SpanRecord]:
         """Yield the record and what encloses it, from the inside out."""
-        record: Record | None = self
+        record: SpanRecord | None = self
         for _ in range(MAX_DEPTH):
             if record is None:
                 return
@@ -172,8 +177,8 @@ def size_of(span: ReadableSpan) -> int:
 
 
 # A span below which there is nothing: what it is like, the place in which it started, what encloses it.
-LeafRecord = tuple[SpanTemplate, Place | None, Record]
-Entry = Record | LeafRecord
+LeafRecord = tuple[SpanTemplate, Place | None, SpanRecord]
+Entry = SpanRecord | LeafRecord
 
 # Spans of an LLM app that live: beyond this many, which are ones that never end, the oldest are forgotten.
 MAX_LIVE: Final = 8192
@@ -208,7 +213,7 @@ class SpanStore:
         """Tell whether anything is remembered of a span but what stands above it."""
         return span_id in self.live or self.recent.get(span_id) is not None
 
-    def known(self, ids: trace.SpanContext, span: object = None) -> Record | None:
+    def known(self, ids: trace.SpanContext, span: object = None) -> SpanRecord | None:
         """Return the record of a span that is remembered; of a leaf, make it now.
 
         Args:
@@ -226,14 +231,14 @@ class SpanStore:
         """Remember what stands above a span of which nothing else is remembered."""
         self._above.put(span_id, parent)
 
-    def above(self, span_id: int) -> Record | None:
+    def above(self, span_id: int) -> SpanRecord | None:
         """Return the record of what stands above a span of which nothing else is remembered."""
         return self.record_at(self._above.get(span_id))
 
-    def record_at(self, span: trace.Span | None) -> Record | None:
+    def record_at(self, span: trace.Span | None) -> SpanRecord | None:
         """Return the record of a span; make it, and those of the spans above it, if there is none."""
-        lowest: Record | None = None
-        below: Record | None = None
+        lowest: SpanRecord | None = None
+        below: SpanRecord | None = None
         for _ in range(MAX_DEPTH):
             record = self._known_or_new(span)
             if record is None:
@@ -247,31 +252,31 @@ class SpanStore:
             span = self._above.get(span.get_span_context().span_id) if span is not None else None
         return lowest
 
-    def _known_or_new(self, span: trace.Span | None) -> Record | None:
+    def _known_or_new(self, span: trace.Span | None) -> SpanRecord | None:
         context = span.get_span_context() if span is not None else trace.INVALID_SPAN_CONTEXT
         record = self.known(context, span)
         if record is not None or not isinstance(span, ReadableSpan) or span.instrumentation_scope is None:
             return record
         scope = self._vocabulary.scope(span.instrumentation_scope.name)
-        record = Record(span, None, scope, None, context.trace_id)
+        record = SpanRecord(span, None, scope, None, context.trace_id)
         record.ended = span.end_time is not None
         (self.recent if record.ended else self.live).put(context.span_id, record)
         return record
 
-    def ended_record(self, span: ReadableSpan) -> Record | None:
+    def ended_record(self, span: ReadableSpan) -> SpanRecord | None:
         """Make the record of a span of which nothing was remembered, after its end."""
         ids, scope = span.get_span_context(), span.instrumentation_scope
         if ids is None or scope is None:
             return None
-        record = Record(span, self.above(ids.span_id), self._vocabulary.scope(scope.name), None, ids.trace_id)
+        record = SpanRecord(span, self.above(ids.span_id), self._vocabulary.scope(scope.name), None, ids.trace_id)
         record.ended = True
         self.recent.put(ids.span_id, record)
         return record
 
 
-def _record_of_leaf(leaf: LeafRecord, ids: trace.SpanContext, span: ReadableSpan | None) -> Record:
+def _record_of_leaf(leaf: LeafRecord, ids: trace.SpanContext, span: ReadableSpan | None) -> SpanRecord:
     template, place, parent = leaf
-    record = Record(span, parent, template.scope, place, ids.trace_id)
+    record = SpanRecord(span, parent, template.scope, place, ids.trace_id)
     record.apply_template(template)
     # One that is known by its ids alone may still live, and is settled when it ends.
     record.ended = span is not None and span.end_time is not None

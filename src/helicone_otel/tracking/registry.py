@@ -25,7 +25,7 @@ from ..spans.schema import CALL_KINDS, Dialect
 from .labels import Labeller
 from .nodes import SpanTemplate
 from .on_start import Arrivals
-from .records import MAX_DEPTH, Entry, LeafRecord, Record, shown, size_of
+from .records import MAX_DEPTH, Entry, LeafRecord, SpanRecord, shown, size_of
 from .requests import Calls, request_id
 from .resolver import Resolver, is_newer
 
@@ -54,8 +54,8 @@ class Location(NamedTuple):
     session: Session
     path: str
     headers: tuple[tuple[str, str], ...]
-    record: Record | None = None
-    sender: Record | None = None
+    record: SpanRecord | None = None
+    sender: SpanRecord | None = None
     row_id: str | None = None
 
 
@@ -159,7 +159,7 @@ class Registry:
             return Location(node.session, node.text, node.headers, record, sender)
         return _located(node.session, node.text_of_call(call), record, sender)
 
-    def _heard(self, record: Record | None, span: trace.Span, said: Said | None) -> Record | None:
+    def _heard(self, record: SpanRecord | None, span: trace.Span, said: Said | None) -> SpanRecord | None:
         """Return the record of what encloses headers, where other SDKs may have a say in it.
 
         Args:
@@ -197,16 +197,16 @@ class Registry:
         path = str(session.path)
         return _located(session, "/" + CALL_KINDS[call] if call and path == "/" else path)
 
-    def record_of(self, span: trace.Span) -> Record | None:
+    def record_of(self, span: trace.Span) -> SpanRecord | None:
         """Return what is remembered of a span."""
         return self.span_store.known(span.get_span_context(), span)
 
     def sent(
         self,
-        record: Record | None,
+        record: SpanRecord | None,
         headers: tuple[tuple[str, str], ...],
         destination: Destination,
-        at: Record | None = None,
+        at: SpanRecord | None = None,
         row_id: str | None = None,
     ) -> None:
         """Note that headers have left from a span: what they say about a session is final now.
@@ -230,7 +230,7 @@ class Registry:
         if record.node is not None and not record.node.chosen:
             self.resolver.finalise(record)
 
-    def obey(self, record: Record, headers: Mapping[str, str], destination: Destination) -> None:
+    def obey(self, record: SpanRecord, headers: Mapping[str, str], destination: Destination) -> None:
         """Label a request's spans with what the caller itself wrote into the request's headers.
 
         Args:
@@ -266,7 +266,7 @@ class Registry:
 
     def _end(self, entry: Entry, span_id: int, span: ReadableSpan) -> None:
         self._put_recent(span_id, entry)
-        if isinstance(entry, Record):
+        if isinstance(entry, SpanRecord):
             self._settle(entry, span)
             self._offer(entry, span)
         elif self.log is not None:
@@ -296,7 +296,7 @@ class Registry:
         elif entry is None and (self.thorough or shown(span) or self.resolver.is_of_named_scope(span)):
             self._offer(self._record_of_ended(span), span)
 
-    def _offer(self, record: Record | None, span: ReadableSpan) -> None:
+    def _offer(self, record: SpanRecord | None, span: ReadableSpan) -> None:
         if record is None or self.log is None:
             return
         if self._is_logged(record, span) or ((call := record.tells_of) and self._may_lack_content(call)):
@@ -305,7 +305,7 @@ class Registry:
     def _may_lack_content(self, span_id: int) -> bool:
         """Tell whether the row of a span may be made from what its wrappers tell: no gateway makes it."""
         entry = self.live.get(span_id) or self._recent.get(span_id)
-        return not (isinstance(entry, Record) and entry.by_gateway)
+        return not (isinstance(entry, SpanRecord) and entry.by_gateway)
 
     def _end_late(self, span_id: int, span: ReadableSpan) -> None:
         """Settle a span of which no record was kept, if it has shown something since it started."""
@@ -323,7 +323,7 @@ class Registry:
             and not self.resolver.is_overwritten(shown(span) or _NOTHING, template.node.label)
         )
 
-    def _settle(self, record: Record, span: ReadableSpan) -> None:
+    def _settle(self, record: SpanRecord, span: ReadableSpan) -> None:
         # The live span, if there is one: what is handed over may be a copy that somebody redacted.
         record.span = live = record.span or span
         self._labeller.follow(record)
@@ -359,7 +359,7 @@ class Registry:
             if not entry[0].request:
                 return Outcome(written, written)
             return Outcome(written, {**written, wire.REQUEST_ID: request_id(span)}, logged=True)
-        record = entry if isinstance(entry, Record) else None
+        record = entry if isinstance(entry, SpanRecord) else None
         if record is None and not self.thorough:  # else what is unknown here is a copy that stands for something else
             record = self._record_of_ended(span)
         label = self._labeller.label_of(record) if record is not None else None
@@ -373,7 +373,7 @@ class Registry:
             extra |= {wire.REQUEST_HEADER_PREFIX + name.lower(): [value] for name, value in record.sent}
         return Outcome(record.label or {}, {**label, **extra} if extra else label, record.said or _NOTHING, logged)
 
-    def _is_logged(self, record: Record, span: ReadableSpan) -> bool:
+    def _is_logged(self, record: SpanRecord, span: ReadableSpan) -> bool:
         """Tell whether a row of a span that has ended is ours to make: it stands for a call that no gateway saw."""
         if not record.request or record.wraps or record.by_gateway or record.destination is Destination.GATEWAY:
             return False
@@ -385,7 +385,7 @@ class Registry:
         destination = self.resolver.destinations.of_host(host, port if isinstance(port, int) else None, "https")
         return destination is not Destination.GATEWAY
 
-    def _record_of_ended(self, span: ReadableSpan) -> Record | None:
+    def _record_of_ended(self, span: ReadableSpan) -> SpanRecord | None:
         """Make the record of a span that has ended, if only now it matters what it is."""
         ids = span.get_span_context()
         record = self.span_store.known(ids, span) if ids is not None else None
@@ -409,14 +409,16 @@ def _has_changed(template: SpanTemplate, span: ReadableSpan) -> bool:
         return False
 
 
-def _said_instead(record: Record) -> dict[str, object] | None:
+def _said_instead(record: SpanRecord) -> dict[str, object] | None:
     """Return what stands on a span in the place of what was written there."""
     attributes = (record.span.attributes if record.span is not None else None) or _NOTHING
     label = record.label or {}
     return {key: attributes[key] for key in label if key in attributes and attributes[key] != label[key]} or None
 
 
-def _located(session: Session, path: str, record: Record | None = None, sender: Record | None = None) -> Location:
+def _located(
+    session: Session, path: str, record: SpanRecord | None = None, sender: SpanRecord | None = None
+) -> Location:
     return Location(session, path, ((wire.SESSION_PATH_HEADER, path), *session.headers), record, sender)
 
 
@@ -426,14 +428,14 @@ def row_id_said(headers: Mapping[str, str]) -> str | None:
     return row_id.lower() if row_id is not None and wire.is_row_id(row_id) else None
 
 
-def _gateways_row_id(record: Record) -> str | None:
+def _gateways_row_id(record: SpanRecord) -> str | None:
     """Return the id of the row that a gateway makes of a request, or `None`: it chose one itself, or makes none."""
     return record.row_id if record.request and not record.wraps else None
 
 
-def _call_at(record: Record) -> Record | None:
+def _call_at(record: SpanRecord) -> SpanRecord | None:
     """Return the span of the call that a request belongs to: the innermost, if there is one."""
-    above: Record | None = record
+    above: SpanRecord | None = record
     for _ in range(MAX_DEPTH):
         if above is None or above.reading.kind in CALL_KINDS:
             return above

@@ -15,7 +15,7 @@ from ..spans.providers import providers_in
 from ..spans.reader import Vocabulary
 from ..spans.schema import CALL_KINDS, REQUEST_KINDS, Reading
 from ..wire import NAMESPACE
-from .records import MAX_DEPTH, Record
+from .records import MAX_DEPTH, SpanRecord
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -25,7 +25,7 @@ _BOUNDARIES: Final = frozenset({"agent", "workflow"})
 _NOTHING: Final[Mapping[str, int]] = {}
 
 
-def tell_wrappers(made: Mapping[str, int], teller: int, above: Record | None) -> None:
+def tell_wrappers(made: Mapping[str, int], teller: int, above: SpanRecord | None) -> None:
     """Tell what encloses a span which calls were made in it.
 
     A span hands on what it was told when it ends: only then is it known for sure what it is.
@@ -46,7 +46,7 @@ def tell_wrappers(made: Mapping[str, int], teller: int, above: Record | None) ->
         above = above.parent
 
 
-def calls_made(record: Record, span_id: int) -> Mapping[str, int]:
+def calls_made(record: SpanRecord, span_id: int) -> Mapping[str, int]:
     """Return which calls a span that has ended stands for or encloses."""
     inside = _NOTHING if is_boundary(record) else record.inside
     kind = call_of(record.reading)
@@ -58,7 +58,7 @@ def call_of(reading: Reading) -> str | None:
     return reading.kind if may_be_request(reading) else None
 
 
-def is_boundary(record: Record) -> bool:
+def is_boundary(record: SpanRecord) -> bool:
     """Tell whether calls inside of a span are no calls of what encloses it."""
     return record.reading.kind in _BOUNDARIES
 
@@ -69,7 +69,7 @@ def may_be_request(reading: Reading) -> bool:
     return reading.kind in REQUEST_KINDS and (row is None or (row.request and not row.echo))
 
 
-def stands_alone(record: Record) -> bool:
+def stands_alone(record: SpanRecord) -> bool:
     """Tell whether a span that only tells once more of a call stands for it: the one it would repeat is not there."""
     row, above = record.reading.row, record.parent
     return row is not None and row.echo and (above is None or above.scope is not record.scope)
@@ -102,7 +102,7 @@ _COMMENT: Final = r"[\s;]*(?:/\*|\Z)"
 class _Call(NamedTuple):
     """A call of the recent past, and what its span says about it."""
 
-    record: Record
+    record: SpanRecord
     span_id: int
     begin: int
     end: int
@@ -125,7 +125,7 @@ class Calls:
         self._telling = frozenset(self._roles)
         self._recent: deque[_Call] = deque(maxlen=_MAX_CALLS)
 
-    def settle(self, record: Record, span: ReadableSpan) -> None:
+    def settle(self, record: SpanRecord, span: ReadableSpan) -> None:
         """Decide, when a span ends, whether it is the one that stands for its call."""
         ids = span.get_span_context()
         span_id = ids.span_id if ids is not None else 0
@@ -145,14 +145,14 @@ class Calls:
         if made:
             tell_wrappers(made, span_id, record.parent)
 
-    def note_without_span(self, above: Record, row_id: str | None) -> None:
+    def note_without_span(self, above: SpanRecord, row_id: str | None) -> None:
         """Note a call that left for a gateway from below a span, without one of its own."""
-        call, now = Record(None, above, None, None, above.trace_id), time.time_ns()
+        call, now = SpanRecord(None, above, None, None, above.trace_id), time.time_ns()
         call.reading = Reading("llm", recognised=True)
         call.by_gateway, call.row_id = True, row_id
         self._recent.append(_Call(call, 0, now, now, None, (), ()))
 
-    def _describe(self, record: Record, span_id: int, span: ReadableSpan) -> _Call:
+    def _describe(self, record: SpanRecord, span_id: int, span: ReadableSpan) -> _Call:
         attributes = span.attributes or _NO_ATTRIBUTES
         said: dict[str, list[str]] = {}
         for key in self._telling.intersection(attributes):

@@ -29,7 +29,7 @@ from ..spans.schema import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Dia
 from .derived import SET_BY_HAND, Sessions, by_hand, is_ours
 from .enclosing import Around, Bridges
 from .nodes import NodeKey, PathNode, top
-from .records import Record, SpanStore, shown, size_of
+from .records import SpanRecord, SpanStore, shown, size_of
 
 MAX_TRACES: Final = 2048
 GATEWAY: Final = "gateway"
@@ -94,7 +94,7 @@ class Resolver:
 
     # --- reading ------------------------------------------------------------------------------
 
-    def has_changed(self, record: Record) -> bool:
+    def has_changed(self, record: SpanRecord) -> bool:
         """Tell whether a span shows anything else of itself than when it was read last."""
         span, label = record.span, record.label
         if span is None:
@@ -138,7 +138,7 @@ class Resolver:
             return True
         return self.vocabulary.read(scope, span.name, _KIND_NAMES[span.kind], facts).recognised
 
-    def show(self, record: Record) -> None:
+    def show(self, record: SpanRecord) -> None:
         """Read a span into its record: what it is, what encloses it, which session it names."""
         span, scope = record.span, record.scope
         if span is None or scope is None:
@@ -170,7 +170,7 @@ class Resolver:
         # What told what it is may have been evicted by the SDK's limit.
         return before.recognised and not reading.recognised and span.dropped_attributes > 0
 
-    def _facts_of(self, record: Record, attributes: Mapping[str, object]) -> dict[str, object]:
+    def _facts_of(self, record: SpanRecord, attributes: Mapping[str, object]) -> dict[str, object]:
         """Return what a span shows of itself: what we wrote on it tells nothing new."""
         facts = record.scope.facts(attributes) if record.scope is not None else {}
         facts = self.strangers.without(record.trace_id, facts)
@@ -179,7 +179,7 @@ class Resolver:
             return facts
         return {key: value for key, value in facts.items() if not is_ours(key, value, label, self.value_limit)}
 
-    def _enclose(self, record: Record, place: Place | None) -> None:
+    def _enclose(self, record: SpanRecord, place: Place | None) -> None:
         """Put a span into the place that code opened, where that is newer than its parent."""
         while place is not None and place.left:
             place = place.outer
@@ -187,7 +187,7 @@ class Resolver:
         if place is not None and (record.parent is None or is_newer(place, record.parent)):
             record.parent = self.record_of(place, record.trace_id, record.span)
 
-    def _read_destination(self, record: Record, facts: dict[str, object]) -> Reading | None:
+    def _read_destination(self, record: SpanRecord, facts: dict[str, object]) -> Reading | None:
         """Take note of where a client's request goes; to a gateway, it may itself be the call."""
         url = next((url for key in URL_ATTRIBUTES if isinstance(url := facts.get(key), str)), None)
         if url is None:
@@ -200,7 +200,7 @@ class Resolver:
             return None
         return Reading(call_kind(url), None, GATEWAY, recognised=True)
 
-    def _read_session(self, record: Record, facts: dict[str, object]) -> None:
+    def _read_session(self, record: SpanRecord, facts: dict[str, object]) -> None:
         """Take note of the session that a span's own attributes name, by hand or by convention."""
         span = record.span
         if span is None:
@@ -225,14 +225,14 @@ class Resolver:
 
     # --- whose session, and where in it? ------------------------------------------------------
 
-    def base_of(self, record: Record) -> PathNode | None:
+    def base_of(self, record: SpanRecord) -> PathNode | None:
         """Return where that stands which encloses a record."""
         if record.parent is not None:
             return record.parent.node
         trace = self.traces.get(record.trace_id)
         return trace.node if trace is not None else None
 
-    def find_node(self, record: Record) -> None:
+    def find_node(self, record: SpanRecord) -> None:
         """Find where a record stands, below what encloses it."""
         record.base = base = self.base_of(record)
         key = self.key_of(record)
@@ -249,7 +249,7 @@ class Resolver:
         if record.node is not None:
             self._complete(record, record.node, key)
 
-    def _top(self, record: Record, own: Session) -> PathNode:
+    def _top(self, record: SpanRecord, own: Session) -> PathNode:
         """Return where a session begins that nothing else encloses."""
         node = top(self.families, own, True, _entrance_around(record))
         if record.others:  # another SDK's, which says nothing of the path
@@ -257,7 +257,7 @@ class Resolver:
                 node = node.below(self.key_of(above))
         return node
 
-    def find_nodes(self, record: Record) -> None:
+    def find_nodes(self, record: SpanRecord) -> None:
         """Find where a record stands, and whatever encloses it of which that is not known yet."""
         for above in reversed(list(record.line())):
             if above.size < 0:
@@ -265,7 +265,7 @@ class Resolver:
             if above.node is None or above is record:
                 self.find_node(above)
 
-    def _complete(self, record: Record, node: PathNode, key: NodeKey) -> None:
+    def _complete(self, record: SpanRecord, node: PathNode, key: NodeKey) -> None:
         """Give the session the name, user and properties that a span's own attributes tell."""
         session, base = node.session, record.base
         if record.named and record.named != session.name:
@@ -276,7 +276,7 @@ class Resolver:
             begins = record.begins if record.begins is not None else (base.path if base is not None else None)
             record.node = (base or node).begin(session, node.chosen, begins, key)
 
-    def key_of(self, record: Record) -> NodeKey:
+    def key_of(self, record: SpanRecord) -> NodeKey:
         """Return what distinguishes a record from others that stand below the same node."""
         reading = record.reading
         segments = record.steps
@@ -287,7 +287,7 @@ class Resolver:
             reading.kind, segments, gen_ai, record.entrance, self.vocabulary.grouped_by.get(reading.dialect, "")
         )
 
-    def _may_name(self, record: Record, own: Session) -> bool:
+    def _may_name(self, record: SpanRecord, own: Session) -> bool:
         """Let the id that a framework put on a span hold, and replace one that was made up.
 
         In a trace in which nothing is recognised it does not hold, and not where the trace's own
@@ -300,7 +300,7 @@ class Resolver:
             trace.node = top(self.families, own, chosen=False)
         return True
 
-    def begin_trace(self, record: Record) -> None:
+    def begin_trace(self, record: SpanRecord) -> None:
         """A trace has turned out to be part of an LLM app: from here on it has a session."""
         span = record.span
         named = next((above.own for above in reversed(list(record.line())) if above.own is not None), None)
@@ -309,14 +309,14 @@ class Resolver:
         node = top(self.families, session, chosen=False) if session is not None else None
         self.traces.put(record.trace_id, Trace(node, final=named is None and process is not None))
 
-    def finalise(self, record: Record) -> None:
+    def finalise(self, record: SpanRecord) -> None:
         """The id under which a record stands has left the process: its trace keeps it."""
         if record.node is not None and not record.node.chosen and (trace := self.traces.get(record.trace_id)):
             trace.final = trace.final or trace.node is None or trace.node.session.provisional
 
     # --- places -------------------------------------------------------------------------------
 
-    def record_of(self, place: Place, trace_id: int, span: ReadableSpan | None) -> Record:
+    def record_of(self, place: Place, trace_id: int, span: ReadableSpan | None) -> SpanRecord:
         """Return the record of a place that code opened, and make those of the places around it.
 
         A step outside of any session and span belongs to whatever trace begins in it, so it has a
@@ -330,7 +330,7 @@ class Resolver:
         """
         unknown: list[Place] = []
         outer: Place | None = place
-        record: Record | None = None
+        record: SpanRecord | None = None
         while outer is not None and (record := self.known_record(outer, trace_id)) is None:
             unknown.append(outer)
             outer = outer.outer
@@ -343,21 +343,23 @@ class Resolver:
                 inner.record = (self, record)
         return cast("Record", record)
 
-    def known_record(self, place: Place, trace_id: int) -> Record | None:
+    def known_record(self, place: Place, trace_id: int) -> SpanRecord | None:
         """Return the record of a place if it has been made and holds for this trace."""
-        known: tuple[Resolver, Record] | None = place.record
+        known: tuple[Resolver, SpanRecord] | None = place.record
         if known is None or known[0] is not self:
             return None
         record = known[1]
         return record if record.rooted or record.trace_id == trace_id else None
 
-    def _make_record(self, place: Place, outer: Record | None, trace_id: int, span: ReadableSpan | None) -> Record:
+    def _make_record(
+        self, place: Place, outer: SpanRecord | None, trace_id: int, span: ReadableSpan | None
+    ) -> SpanRecord:
         encloses = self.span_store.record_at(place.anchor)
         if place.outer is not None and (encloses is None or is_newer(place.outer, encloses)):
             encloses = outer
         if place.said is not None and not place.detached:
             encloses = self.around.scope(encloses, place.said, trace_id, span)
-        record = Record(None, encloses, None, place, encloses.trace_id if encloses is not None else trace_id)
+        record = SpanRecord(None, encloses, None, place, encloses.trace_id if encloses is not None else trace_id)
         record.heard = place.said  # what is inside is newer
         record.rooted = encloses is not None and (encloses.rooted or encloses.scope is not None)
         record.size = 0
@@ -372,11 +374,11 @@ class Resolver:
         return record
 
 
-def _entrance_around(record: Record) -> str:
+def _entrance_around(record: SpanRecord) -> str:
     return next((above.entrance for above in record.line() if above.entrance), "")
 
 
-def is_newer(place: Place, record: Record) -> bool:
+def is_newer(place: Place, record: SpanRecord) -> bool:
     """Tell whether a place was opened after the one in which a span started."""
     older = record.place
     return older is not place and (older is None or place.number > older.number)

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from ...otel.exporter import settled
 from ...otel.processor import HeliconeSpanProcessor
 from ...spans.schema import Reading
-from ...tracking.records import Record
+from ...tracking.records import SpanRecord
 from ...tracking.registry import Registry
 from .spans import Injection, RecordedSpan, Recording
 
@@ -38,7 +38,7 @@ class Replayed(NamedTuple):
     recorded: RecordedSpan
     at_start: Reading
     final: ReadableSpan
-    record: Record | None
+    record: SpanRecord | None
     path_at_injection: str | None
 
 
@@ -174,7 +174,7 @@ class _Ended(SpanProcessor):
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self.spans: dict[str, tuple[ReadableSpan, Record | None]] = {}
+        self.spans: dict[str, tuple[ReadableSpan, SpanRecord | None]] = {}
 
     def on_end(self, span: ReadableSpan) -> None:
         final = settled(span, self._registry)

@@ -17,7 +17,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from ... import wire
 from ...sessions.model import path_segments
 from ...settings import Settings
-from ...tracking.records import Record
+from ...tracking.records import SpanRecord
 from ...tracking.registry import Registry
 from ...tracking.requests import request_id
 from ..replay.otlp import attributes_of
@@ -267,7 +267,7 @@ class Placing:
         return found
 
 
-def _is_alone(record: Record) -> bool:
+def _is_alone(record: SpanRecord) -> bool:
     return record.parent is None and record.reading.row is not None and record.reading.row.detached
 
 

@@ -25,14 +25,14 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from helicone_otel import HeliconeSpanProcessor, session
 from tests.support.load import Load, Say
 from tests.support.otelcol import Collector, free_ports, request, running, span
-from tests.support.sink import Arrivals, http_sink
+from tests.support.sink import SpanStarts, http_sink
 
 pytestmark = pytest.mark.slow
 
 OUTAGE: Final = float(os.environ.get("HELICONE_OTEL_TEST_OUTAGE", "20"))
 
 
-def _wait_for(acknowledged: list[bytes], arrivals: Arrivals, seconds: float) -> float:
+def _wait_for(acknowledged: list[bytes], arrivals: SpanStarts, seconds: float) -> float:
     """Wait until everything has arrived, and return how long that took."""
     start = time.monotonic()
     missing = set(acknowledged)
@@ -43,7 +43,7 @@ def _wait_for(acknowledged: list[bytes], arrivals: Arrivals, seconds: float) -> 
     return time.monotonic() - start
 
 
-def _twice(arrivals: Arrivals) -> int:
+def _twice(arrivals: SpanStarts) -> int:
     ids = arrivals.ids
     return len(ids) - len(set(ids))
 
@@ -51,7 +51,7 @@ def _twice(arrivals: Arrivals) -> int:
 def test_a_backend_that_is_down_costs_nothing_even_if_the_collector_is_restarted_and_killed(
     otelcol: str, tmp_path: Path, say: Say
 ) -> None:
-    arrivals = Arrivals()
+    arrivals = SpanStarts()
     (port,) = free_ports(1)
     with running(otelcol, tmp_path, {"OTEL_BACKEND_ENDPOINT": f"http://127.0.0.1:{port}"}) as collector:
         with Load(collector) as load:
@@ -80,7 +80,7 @@ def test_a_backend_that_is_down_costs_nothing_even_if_the_collector_is_restarted
 
 
 def test_a_full_queue_refuses_and_loses_nothing(otelcol: str, tmp_path: Path, say: Say) -> None:
-    arrivals = Arrivals()
+    arrivals = SpanStarts()
     (port,) = free_ports(1)
     environ = {"OTEL_BACKEND_ENDPOINT": f"http://127.0.0.1:{port}", "OTEL_COLLECTOR_QUEUE_BYTES": "4000000"}
     with running(otelcol, tmp_path, environ) as collector, Load(collector, text=2000) as load:

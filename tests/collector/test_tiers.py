@@ -20,7 +20,7 @@ from tests.support.backend import dict_of
 from tests.support.load import Load, Say
 from tests.support.otelcol import CONFIG, Collector, request, running, span
 from tests.support.paths import TESTS
-from tests.support.sink import Arrivals, http_sink
+from tests.support.sink import SpanStarts, http_sink
 
 CONFIGS = TESTS / "collector"
 SESSIONS = 300
@@ -44,7 +44,7 @@ def attributes_of(trace: int) -> Mapping[str, object]:
 class Tiers:
     """A balancer, three collectors behind it, and what came to the backend behind each of those."""
 
-    def __init__(self, balancer: Collector, processors: list[Collector], arrivals: list[Arrivals]) -> None:
+    def __init__(self, balancer: Collector, processors: list[Collector], arrivals: list[SpanStarts]) -> None:
         self.balancer = balancer
         self.processors = processors
         self.arrivals = arrivals

@@ -40,7 +40,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         module = types.ModuleType(name)
         module.__dict__.update(contents)
         monkeypatch.setitem(sys.modules, name, module)
-        foreign.look()
+        foreign.find_imported_sdks()
 
     yield load
     foreign.LOADED.clear()
@@ -96,7 +96,7 @@ def test_an_id_that_another_sdks_api_sets_is_the_session(load: Any, app: App, wa
 
 
 def test_nothing_is_looked_for_that_the_app_has_not_imported(app: App) -> None:
-    foreign.look()
+    foreign.find_imported_sdks()
     with using_session("c1"), app.span("plan"):
         pass
 

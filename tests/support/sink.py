@@ -27,7 +27,7 @@ from tests.support.backend import dict_of
 
 
 @dataclass
-class Arrivals:
+class SpanStarts:
     """What arrived, by whichever door.
 
     Attributes:
@@ -85,7 +85,7 @@ class Arrivals:
 class HttpSink(LoopbackServer):
     """Takes OTLP over HTTP in protobuf at any path."""
 
-    def __init__(self, arrivals: Arrivals, port: int = 0) -> None:
+    def __init__(self, arrivals: SpanStarts, port: int = 0) -> None:
         self.arrivals = arrivals
         self.paths: list[str] = []
         # Not by the parent's door: a backend that comes back has the port that it had.
@@ -111,7 +111,7 @@ class _Handler(QuietHandler):
 
 
 class _Servicer(TraceServiceServicer):
-    def __init__(self, arrivals: Arrivals) -> None:
+    def __init__(self, arrivals: SpanStarts) -> None:
         self._arrivals = arrivals
 
     def Export(self, request: ExportTraceServiceRequest, context: Any) -> ExportTraceServiceResponse:  # noqa: N802
@@ -121,16 +121,16 @@ class _Servicer(TraceServiceServicer):
 
 
 @contextmanager
-def http_sink(arrivals: Arrivals | None = None, port: int = 0) -> Iterator[HttpSink]:
+def http_sink(arrivals: SpanStarts | None = None, port: int = 0) -> Iterator[HttpSink]:
     """Listen for OTLP over HTTP."""
-    with serving(HttpSink(arrivals or Arrivals(), port)) as server:
+    with serving(HttpSink(arrivals or SpanStarts(), port)) as server:
         yield server
 
 
 @contextmanager
-def grpc_sink(credentials: grpc.ServerCredentials | None = None) -> Iterator[tuple[int, Arrivals]]:
+def grpc_sink(credentials: grpc.ServerCredentials | None = None) -> Iterator[tuple[int, SpanStarts]]:
     """Listen for OTLP over gRPC; yields the port."""
-    arrivals = Arrivals()
+    arrivals = SpanStarts()
     server = grpc.server(ThreadPoolExecutor(4))
     add_TraceServiceServicer_to_server(_Servicer(arrivals), server)
     address = "127.0.0.1:0"

@@ -38,7 +38,7 @@ class HeliconeSpanProcessor(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Label a span that has started."""
         try:
-            self._registry.attend(span, parent_context)
+            self._registry.on_start(span, parent_context)
         except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's start_span
             swallow("on_start", error)
 
@@ -72,7 +72,7 @@ class _Nobody:
     log = None
     flush_log = None
 
-    def attend(self, span: Span, parent_context: Context | None) -> None:
+    def on_start(self, span: Span, parent_context: Context | None) -> None:
         """Take no note."""
 
     def settle(self, span: ReadableSpan) -> None:

@@ -109,7 +109,7 @@ class PathNode:
         "__weakref__",
         "_below",
         "_families",
-        "_look",
+        "_key",
         "_nodes",
         "templates",
         "call",

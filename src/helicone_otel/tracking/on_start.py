@@ -32,7 +32,7 @@ _CONSUMER: Final = trace.SpanKind.CONSUMER
 _ENTRANCES: Final = frozenset({_SERVER, _CONSUMER})
 
 
-class Arrivals:
+class SpanStarts:
     """Takes note of spans that start."""
 
     def __init__(self, resolver: Resolver, labeller: Labeller) -> None:
@@ -47,7 +47,7 @@ class Arrivals:
         self._traces = resolver.traces
         self._strangers = resolver.strangers
 
-    def attend(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: C901, PLR0912  # see below
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: C901, PLR0912  # see below
         """Take note of a span that has started, and label it if it belongs to a session.
 
         Most spans of most apps are none of our business, which must cost next to nothing. Most others

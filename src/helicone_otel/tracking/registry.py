@@ -1,6 +1,6 @@
 """Where am I, and what label does a span bear? The one home of the library's state.
 
-Three questions are answered here: `attend` (a span has started: whose is it?), `locate` (headers
+Three questions are answered here: `on_start` (a span has started: whose is it?), `locate` (headers
 leave: which session, which path?) and `settle` (a span has ended: what does it bear for good?).
 What spans are told to bear is written by `_labeller`.
 """
@@ -24,7 +24,7 @@ from ..spans.dialects import DIALECTS
 from ..spans.schema import CALL_KINDS, Dialect
 from .labels import Labeller
 from .nodes import SpanTemplate
-from .on_start import Arrivals
+from .on_start import SpanStarts
 from .records import MAX_DEPTH, Entry, LeafRecord, SpanRecord, shown, size_of
 from .requests import Calls, request_id
 from .resolver import Resolver, is_newer
@@ -92,7 +92,7 @@ class Registry:
             remembered of it; `None`: nobody logs.
         flush_log: `flush_log(milliseconds)` sends what was taken so, and tells whether there was time for all;
             `flush_log(None)` does so when the app, or a provider, ends.
-        attend: `attend(span, parent_context)` takes note of a span that has started (see `_arrivals`).
+        on_start: `attend(span, parent_context)` takes note of a span that has started (see `_arrivals`).
     """
 
     def __init__(self, settings: Settings | None = None, dialects: Sequence[Dialect] = DIALECTS) -> None:
@@ -114,7 +114,7 @@ class Registry:
         self._put_recent = self._recent.put
         self._vocabulary = self.resolver.vocabulary
         self._labeller = Labeller(self.resolver)
-        self.attend = Arrivals(self.resolver, self._labeller).attend
+        self.on_start = SpanStarts(self.resolver, self._labeller).on_start
         self._calls = Calls(self._vocabulary)
         find_imported_sdks()
 

@@ -341,7 +341,7 @@ class Resolver:
             # Without a name it is not kept until a span asks, which may know one.
             if asks is not None or record.node is None or record.node.session.wire_name:
                 inner.record = (self, record)
-        return cast("Record", record)
+        return cast("SpanRecord", record)
 
     def known_record(self, place: Place, trace_id: int) -> SpanRecord | None:
         """Return the record of a place if it has been made and holds for this trace."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _UNKNOWN: Final = Destination.UNKNOWN
 
 
-class Labeller:
+class LabelWriter:
     """Keeps the labels of spans in step with what they show."""
 
     def __init__(self, resolver: Resolver) -> None:

@@ -12,7 +12,7 @@ from opentelemetry.context import Context, get_current
 from ..sessions.context import PLACE_KEY, PLACES, Place
 from ..sessions.foreign import LOADED, Said, find_imported_sdks, said_by_run, said_in
 from ..spans.reader import Scope
-from .labels import Labeller
+from .labels import LabelWriter
 from .nodes import SpanTemplate
 from .records import MAX_DEPTH, SpanRecord, shown
 from .requests import call_of, may_be_request, tell_wrappers
@@ -35,9 +35,9 @@ _ENTRANCES: Final = frozenset({_SERVER, _CONSUMER})
 class SpanStarts:
     """Takes note of spans that start."""
 
-    def __init__(self, resolver: Resolver, labeller: Labeller) -> None:
+    def __init__(self, resolver: Resolver, label_writer: LabelWriter) -> None:
         self._resolver = resolver
-        self._labeller = labeller
+        self._label_writer = label_writer
         self._span_store = resolver.span_store
         self._live = resolver.span_store.live
         self._recent = resolver.span_store.recent
@@ -153,7 +153,7 @@ class SpanStarts:
         if bridged and _is_current(parent_context):
             parent = self._resolver.bridges.innermost(parent)
         if parent is not None and self._resolver.has_changed(parent):
-            self._labeller.ask(parent)
+            self._label_writer.ask(parent)
         return parent
 
     def _record_above(self, above: trace.SpanContext, parent_context: Context | None) -> SpanRecord | None:
@@ -172,7 +172,7 @@ class SpanStarts:
         if record.depth > MAX_DEPTH:
             record.cut_off()
         self._live.put(ids.span_id, record)
-        self._labeller.read(record, [record])
+        self._label_writer.read(record, [record])
         if record.parent is not None and (call := call_of(record.reading)):
             tell_wrappers({call: ids.span_id}, ids.span_id, record.parent)
         if (

@@ -2,7 +2,7 @@
 
 Three questions are answered here: `on_start` (a span has started: whose is it?), `locate` (headers
 leave: which session, which path?) and `settle` (a span has ended: what does it bear for good?).
-What spans are told to bear is written by `_labeller`.
+What spans are told to bear is written by `_label_writer`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..sessions.model import Session
 from ..settings import Settings
 from ..spans.dialects import DIALECTS
 from ..spans.schema import CALL_KINDS, Dialect
-from .labels import Labeller
+from .labels import LabelWriter
 from .nodes import SpanTemplate
 from .on_start import SpanStarts
 from .records import MAX_DEPTH, Entry, LeafRecord, SpanRecord, shown, size_of
@@ -113,8 +113,8 @@ class Registry:
         self._recent = self.span_store.recent
         self._put_recent = self._recent.put
         self._vocabulary = self.resolver.vocabulary
-        self._labeller = Labeller(self.resolver)
-        self.on_start = SpanStarts(self.resolver, self._labeller).on_start
+        self._label_writer = LabelWriter(self.resolver)
+        self.on_start = SpanStarts(self.resolver, self._label_writer).on_start
         self._calls = Calls(self._vocabulary)
         find_imported_sdks()
 
@@ -151,7 +151,7 @@ class Registry:
             record = self._heard(record, span, said_in(context))
         if record is None or (record.node is None and place is None and ids.trace_id not in self.resolver.traces):
             return self._locate_process(call)
-        self._labeller.ask_everything(record)
+        self._label_writer.ask_everything(record)
         node = record.node
         if node is None:
             return None
@@ -186,9 +186,9 @@ class Registry:
             return location
         if LOADED:
             record = self._heard(record, span, None) or record
-        self._labeller.ask_everything(record)
+        self._label_writer.ask_everything(record)
         if record.node is None and record.trace_id not in self.resolver.traces:
-            self._labeller.begin_trace(record)
+            self._label_writer.begin_trace(record)
         return self.locate(call=kind)
 
     def _locate_process(self, call: str | None) -> Location | None:
@@ -242,7 +242,7 @@ class Registry:
         if record.destination is Destination.UNKNOWN and call is not record:
             return  # a span that did not send the request: the application's own, most likely
         for above in record.line():
-            self._labeller.obey(above, headers)
+            self._label_writer.obey(above, headers)
             if call is None or above is call:
                 break
         record.sent = tuple(headers.items())
@@ -326,12 +326,12 @@ class Registry:
     def _settle(self, record: SpanRecord, span: ReadableSpan) -> None:
         # The live span, if there is one: what is handed over may be a copy that somebody redacted.
         record.span = live = record.span or span
-        self._labeller.follow(record)
+        self._label_writer.follow(record)
         record.span = live  # where it had to move, it was found to have ended
         record.ended = record.settled = True
         if self.resolver.has_changed(record):
             record.said = _said_instead(record)
-            self._labeller.read(record, [record])
+            self._label_writer.read(record, [record])
         record.span, record.name = None, ""  # it is not read again, and a name may be any length
         self._calls.settle(record, span)
         if record.node is not None and not record.node.chosen:
@@ -362,7 +362,7 @@ class Registry:
         record = entry if isinstance(entry, SpanRecord) else None
         if record is None and not self.thorough:  # else what is unknown here is a copy that stands for something else
             record = self._record_of_ended(span)
-        label = self._labeller.label_of(record) if record is not None else None
+        label = self._label_writer.label_of(record) if record is not None else None
         if record is None or label is None:
             return None
         extra: dict[str, str | list[str]] = {}

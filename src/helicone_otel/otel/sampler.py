@@ -51,8 +51,8 @@ def foreseen_id(
     facts = resolver.strangers.without(trace_id, facts)
     if chosen := by_hand(facts).get(wire.SESSION_ID):
         return wire.wire_text(wire.valid_text(chosen))
-    if around := _id_around(resolver, trace_id, context):
-        return around
+    if foreign_sessions := _id_around(resolver, trace_id, context):
+        return foreign_sessions
     if LOADED and (run := said_by_run()) is not None and run.session_id:
         return wire.wire_text(run.session_id)
     if named := resolver.sessions.id_on(facts):
@@ -67,12 +67,16 @@ def _id_around(resolver: Resolver, trace_id: int, context: Context | None) -> st
     said = said_in(get_current() if context is None else context) if LOADED else None
     if said is not None and said.session_id and said.session_id not in _heard_in(place):
         return wire.wire_text(said.session_id)
-    around = resolver.bridges.innermost(None) if context is None else None
-    if place is not None and (around is None or is_newer(place, around)):
+    foreign_sessions = resolver.framework_spans.innermost(None) if context is None else None
+    if place is not None and (foreign_sessions is None or is_newer(place, foreign_sessions)):
         if place.session is not None:
             return place.session.wire_id
-        around = resolver.record_of(place, trace_id, None)
-    return around.node.session.wire_id if around is not None and around.node is not None else None
+        foreign_sessions = resolver.record_of(place, trace_id, None)
+    return (
+        foreign_sessions.node.session.wire_id
+        if foreign_sessions is not None and foreign_sessions.node is not None
+        else None
+    )
 
 
 def _heard_in(place: Place | None) -> set[str | None]:

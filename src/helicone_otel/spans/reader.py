@@ -69,7 +69,7 @@ class Scope:
         takes_headers: What is injected while its spans are current are HTTP headers.
         bare_carriers: It injects into carriers in which the caller's headers cannot be seen.
         detached: Some of its spans are never current while what they wrap is going on.
-        bridges: Where to ask for its current span, which is never the Context's.
+        framework_spans: Where to ask for its current span, which is never the Context's.
         attributes: All that any table has to say about its spans hangs on these.
     """
 
@@ -80,7 +80,7 @@ class Scope:
         "application",
         "attributes",
         "bare_carriers",
-        "bridges",
+        "framework_spans",
         "detached",
         "known",
         "name",
@@ -100,7 +100,7 @@ class Scope:
         self.application = application and not own
         self.takes_headers = all(dialect.takes_headers for dialect in own)
         self.bare_carriers = any(dialect.bare_carriers for dialect in own)
-        self.bridges = tuple(dialect.current for dialect in own if dialect.current)
+        self.framework_spans = tuple(dialect.current for dialect in own if dialect.current)
         self.detached = any(row.detached for dialect in own for row in chain(dialect.rows, dialect.guesses))
         self.attributes = telling.union(
             key for _, row in rows for key in (row.attribute, *row.named_by, *row.operations) if key
@@ -161,7 +161,7 @@ class Vocabulary:
             likewise what else two spans of one call agree about.
         grouped_by: By dialects' names, the attributes by which their backends group spans.
         has_detached: Spans are around whose calls are beside them, not below.
-        bridges: Where to ask for the current spans of families whose spans are around.
+        framework_spans: Where to ask for the current spans of families whose spans are around.
     """
 
     def __init__(
@@ -189,7 +189,7 @@ class Vocabulary:
         # Values of these tell one span from the next, so spans that bear them are not remembered alike.
         self._telling = frozenset((*self.session_ids, *self.belongings, *_OURS, *URL_ATTRIBUTES, *_FOREIGN))
         self.has_detached = False
-        self.bridges: tuple[str, ...] = ()
+        self.framework_spans: tuple[str, ...] = ()
         self._scopes: dict[str, Scope] = {}
         self.known_scope = self._scopes.get
 
@@ -206,7 +206,7 @@ class Vocabulary:
             application = self._application_spans and not is_listed(name, self._libraries)
             scope = self._scopes[name] = Scope(name, self.dialects, application, self._telling)
             self.has_detached = self.has_detached or scope.detached
-            self.bridges = _unique(self.bridges, scope.bridges)
+            self.framework_spans = _unique(self.framework_spans, scope.framework_spans)
         return scope
 
     def read(self, scope: Scope, name: str, span_kind: str, attributes: Mapping[str, object]) -> Reading:

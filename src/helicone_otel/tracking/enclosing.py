@@ -26,7 +26,7 @@ _MAX_OUTERMOST: Final = 1024
 _MAX_WITHIN: Final = 64
 
 
-class Around:
+class ForeignSessions:
     """Makes the records of scopes and runs, one for all that starts in them.
 
     Args:
@@ -59,7 +59,7 @@ class Around:
 
     def scope(self, encloses: SpanRecord | None, said: Said, trace_id: int, span: ReadableSpan | None) -> SpanRecord:
         """Return the record of the scope that a Context tells of, or what encloses it if that is as new."""
-        known = self._outermost.get(said) if encloses is None else (encloses.around or {}).get(said)
+        known = self._outermost.get(said) if encloses is None else (encloses.foreign_sessions or {}).get(said)
         if known is None:
             known = self._opened(encloses, said, trace_id, span)
             self._remember(encloses, said, known, span)
@@ -85,7 +85,7 @@ class Around:
         return record
 
     def _run(self, encloses: SpanRecord | None, run: Said, trace_id: int, span: ReadableSpan | None) -> SpanRecord:
-        known = (encloses.around or {}).get(run) if encloses is not None else None
+        known = (encloses.foreign_sessions or {}).get(run) if encloses is not None else None
         if known is None:
             if encloses is not None and any(above.heard == run for above in encloses.line()):
                 return encloses
@@ -111,9 +111,9 @@ class Around:
             if record.rooted:
                 self._outermost.put(said, record)
             return
-        if encloses.around is None or len(encloses.around) >= _MAX_WITHIN:
-            encloses.around = {}
-        encloses.around[said] = record
+        if encloses.foreign_sessions is None or len(encloses.foreign_sessions) >= _MAX_WITHIN:
+            encloses.foreign_sessions = {}
+        encloses.foreign_sessions[said] = record
 
 
 def _record(encloses: SpanRecord | None, said: Said, trace_id: int) -> SpanRecord:
@@ -127,7 +127,7 @@ def _record(encloses: SpanRecord | None, said: Said, trace_id: int) -> SpanRecor
 _SEPARATOR: Final = ":"
 
 
-class Bridges:
+class FrameworkSpans:
     """Finds the span inside which something is going on, where the Context does not know."""
 
     def __init__(self, vocabulary: Vocabulary, span_store: SpanStore) -> None:
@@ -143,7 +143,7 @@ class Bridges:
         Returns:
             Else what was given.
         """
-        for place in self._vocabulary.bridges:
+        for place in self._vocabulary.framework_spans:
             found = self._ask(place)
             if found is not None and (record is None or any(above is record for above in found.line())):
                 return found

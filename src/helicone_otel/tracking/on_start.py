@@ -42,7 +42,7 @@ class SpanStarts:
         self._live = resolver.span_store.live
         self._recent = resolver.span_store.recent
         self._vocabulary = resolver.vocabulary
-        self._around = resolver.around
+        self._foreign_sessions = resolver.foreign_sessions
         self._known_scope = resolver.vocabulary.known_scope
         self._traces = resolver.traces
         self._strangers = resolver.strangers
@@ -77,7 +77,7 @@ class SpanStarts:
                 self._span_store.note(span.get_span_context().span_id, trace.get_current_span(parent_context))
             return
         attributes = _copy(given) if given else _NO_FACTS
-        bridged = self._vocabulary.bridges and not scope.bridges
+        bridged = self._vocabulary.framework_spans and not scope.framework_spans
         parent = encloses = self._parent_of(above, parent_context, bridged) if above is not None or bridged else None
         if LOADED:
             parent = encloses = self._innermost(parent, place, said, span)
@@ -125,7 +125,7 @@ class SpanStarts:
         if place is not None and (parent is None or is_newer(place, parent)):
             parent = self._resolver.record_of(place, trace_id, span)
         is_chosen = parent is not None and parent.node is not None and parent.node.chosen
-        return self._around.innermost(parent, said, None if is_chosen else said_by_run(), trace_id, span)
+        return self._foreign_sessions.innermost(parent, said, None if is_chosen else said_by_run(), trace_id, span)
 
     def _is_ordinary(self, span: Span, scope: Scope, attributes: Attributes) -> bool:
         """Tell whether a span outside of any place is none of our business."""
@@ -133,7 +133,7 @@ class SpanStarts:
             return False
         if span.parent is not None and self._span_store.remembers(span.parent.span_id):
             return False
-        if self._vocabulary.bridges and self._resolver.bridges.innermost(None) is not None:
+        if self._vocabulary.framework_spans and self._resolver.framework_spans.innermost(None) is not None:
             return False
         if not scope.named and (not attributes or scope.attributes.isdisjoint(attributes)):
             return True
@@ -151,7 +151,7 @@ class SpanStarts:
             known = self._live.get(above.span_id)
             parent = known if isinstance(known, SpanRecord) else self._record_above(above, parent_context)
         if bridged and _is_current(parent_context):
-            parent = self._resolver.bridges.innermost(parent)
+            parent = self._resolver.framework_spans.innermost(parent)
         if parent is not None and self._resolver.has_changed(parent):
             self._label_writer.ask(parent)
         return parent

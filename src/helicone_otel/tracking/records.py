@@ -51,11 +51,11 @@ class SpanRecord:
     rooted: bool = False
     """A place inside of a session or span, and so the same for every trace that begins in it."""
     heard: Said | None = None
-    """What another SDK's scope says that was opened here, or was open here already; see `_around`."""
+    """What another SDK's scope says that was opened here, or was open here already; see `_foreign_sessions`."""
     others: bool = False
     """It is the record of such a scope, and neither of a span nor of a place of ours."""
-    around: dict[Said, SpanRecord] | None = None
-    """The records of the scopes that others opened inside of it; see `_around`."""
+    foreign_sessions: dict[Said, SpanRecord] | None = None
+    """The records of the scopes that others opened inside of it; see `_foreign_sessions`."""
     destination: Destination = Destination.UNKNOWN
     """Where the span's request goes, if it is the span of one."""
     entrance: str = ""

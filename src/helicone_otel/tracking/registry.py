@@ -143,8 +143,8 @@ class Registry:
         span = trace.get_current_span(context)
         ids = span.get_span_context()
         record = sender = self.span_store.known(ids, span)
-        if self._vocabulary.bridges:
-            record = self.resolver.bridges.innermost(record)
+        if self._vocabulary.framework_spans:
+            record = self.resolver.framework_spans.innermost(record)
         if place is not None and (record is None or is_newer(place, record)):
             record = self.resolver.record_of(place, ids.trace_id, None)
         if LOADED:
@@ -170,7 +170,7 @@ class Registry:
         run = None if record is not None and record.node is not None and record.node.chosen else said_by_run()
         if record is None and (said is not None or run is not None):
             record = self.span_store.record_at(span)
-        return self.resolver.around.innermost(record, said, run, span.get_span_context().trace_id, None)
+        return self.resolver.foreign_sessions.innermost(record, said, run, span.get_span_context().trace_id, None)
 
     def locate_gateway_call(self, kind: str) -> Location | None:
         """Tell whose session holds where a call leaves for a gateway without a span of its own.

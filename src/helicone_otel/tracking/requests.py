@@ -208,7 +208,7 @@ def _encloses(wrapper: _Call, call: _Call) -> bool:
         return False
     # The call stands below something that encloses the wrapper as well, or below nothing at all.
     above = call.record.parent
-    return above is None or any(above is around for around in wrapper.record.line())
+    return above is None or any(above is foreign_sessions for foreign_sessions in wrapper.record.line())
 
 
 def _says_the_same(wrapper: _Call, call: _Call) -> bool:

@@ -27,7 +27,7 @@ from ..spans.reader import ENTRANCE_KINDS as _ENTRANCES
 from ..spans.reader import Vocabulary, entrance_of
 from ..spans.schema import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Dialect, Kind, Reading
 from .derived import SET_BY_HAND, Sessions, by_hand, is_ours
-from .enclosing import Around, Bridges
+from .enclosing import ForeignSessions, FrameworkSpans
 from .nodes import NodeKey, PathNode, top
 from .records import SpanRecord, SpanStore, shown, size_of
 
@@ -80,10 +80,10 @@ class Resolver:
             application_spans=settings.application_spans,
         )
         self.span_store = SpanStore(self.vocabulary)
-        self.bridges = Bridges(self.vocabulary, self.span_store)
+        self.framework_spans = FrameworkSpans(self.vocabulary, self.span_store)
         self.strangers = Strangers(self.vocabulary, settings.accept_inbound)
         self.sessions = Sessions(settings, self.vocabulary.session_ids, self.vocabulary.user_ids)
-        self.around = Around(self.sessions, self.find_nodes)
+        self.foreign_sessions = ForeignSessions(self.sessions, self.find_nodes)
         self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
         self.traces: Recent[int, Trace] = Recent(MAX_TRACES)
         self.families = frozenset(settings.attributes)
@@ -358,7 +358,7 @@ class Resolver:
         if place.outer is not None and (encloses is None or is_newer(place.outer, encloses)):
             encloses = outer
         if place.said is not None and not place.detached:
-            encloses = self.around.scope(encloses, place.said, trace_id, span)
+            encloses = self.foreign_sessions.scope(encloses, place.said, trace_id, span)
         record = SpanRecord(None, encloses, None, place, encloses.trace_id if encloses is not None else trace_id)
         record.heard = place.said  # what is inside is newer
         record.rooted = encloses is not None and (encloses.rooted or encloses.scope is not None)

@@ -86,9 +86,16 @@ def held_spans(connection: sqlite3.Connection, trace: str, limit: int) -> list[H
     return [Held(*row) for row in connection.execute(_HELD, (trace, limit))]
 
 
-def spans_within(connection: sqlite3.Connection, around: Held, limit: int) -> list[Held]:
+def spans_within(connection: sqlite3.Connection, foreign_sessions: Held, limit: int) -> list[Held]:
     """Return roots of other traces that the same process began and ended during a span."""
-    values = (around.resource, around.start, around.end, around.end, around.trace, limit)
+    values = (
+        foreign_sessions.resource,
+        foreign_sessions.start,
+        foreign_sessions.end,
+        foreign_sessions.end,
+        foreign_sessions.trace,
+        limit,
+    )
     return [Held(*row) for row in connection.execute(_WITHIN, values)]
 
 

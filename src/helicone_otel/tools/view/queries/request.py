@@ -44,7 +44,7 @@ class Traces:
         self._by_id: dict[str, sqlite3.Row] = {}
         self._children: defaultdict[str, list[str]] = defaultdict(list)
 
-    def around(self, trace: str, span: str) -> list[sqlite3.Row]:
+    def foreign_sessions(self, trace: str, span: str) -> list[sqlite3.Row]:
         """Return a span and those around it: above it from the outside in, then the others as they began."""
         self._read(trace)
         line = _line(self._by_id, span)
@@ -196,9 +196,9 @@ class _Span:
 
     def data(self) -> dict[str, Any]:
         """Return what the span tells beside its content."""
-        around = self._traces.around(self._trace, self._id)
+        foreign_sessions = self._traces.foreign_sessions(self._trace, self._id)
         return {
-            "headers": self._headers(around),
+            "headers": self._headers(foreign_sessions),
             "attributes": shown_attributes(self.attributes),
             "events": [
                 {"name": one.name, "at_ms": milliseconds(one.time), "attributes": shown_attributes(one.attributes)}
@@ -209,15 +209,15 @@ class _Span:
             "trace": {
                 "trace_id": self._trace,
                 "span_id": self._id,
-                "spans": [_span_data(row, self._id) for row in around],
+                "spans": [_span_data(row, self._id) for row in foreign_sessions],
             },
         }
 
-    def _headers(self, around: Sequence[sqlite3.Row]) -> list[list[str]]:
+    def _headers(self, foreign_sessions: Sequence[sqlite3.Row]) -> list[list[str]]:
         """Return the Helicone headers that were captured on the span, or on one of an HTTP request below it."""
         found = _captured(self.attributes)
         inside = {self._id}
-        for row in around:
+        for row in foreign_sessions:
             if found:
                 break
             if row["parent"] in inside:

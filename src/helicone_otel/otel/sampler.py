@@ -46,9 +46,9 @@ def foreseen_id(
     """
     find_imported_sdks()  # the first span of all may be about to start
     if kind in _ENTRANCES:
-        resolver.strangers.hear(trace_id, context)
+        resolver.untrusted.hear(trace_id, context)
     facts = {key: attributes[key] for key in _telling(resolver) if key in attributes} if attributes else {}
-    facts = resolver.strangers.without(trace_id, facts)
+    facts = resolver.untrusted.without(trace_id, facts)
     if chosen := by_hand(facts).get(wire.SESSION_ID):
         return wire.wire_text(wire.valid_text(chosen))
     if foreign_sessions := _id_around(resolver, trace_id, context):

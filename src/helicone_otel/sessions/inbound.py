@@ -104,7 +104,7 @@ _MAX_TEXTS: Final = 64
 _MARKS: Final = 2**23
 
 
-class Strangers:
+class UntrustedBaggage:
     """Remembers what came in as baggage with a SERVER or CONSUMER span, and takes it off what spans show.
 
     Attributes the user configured are believed all the same: that is what configuring them means.

@@ -45,7 +45,7 @@ class SpanStarts:
         self._foreign_sessions = resolver.foreign_sessions
         self._known_scope = resolver.vocabulary.known_scope
         self._traces = resolver.traces
-        self._strangers = resolver.strangers
+        self._untrusted = resolver.untrusted
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: C901, PLR0912  # see below
         """Take note of a span that has started, and label it if it belongs to a session.
@@ -61,7 +61,7 @@ class SpanStarts:
         scope = self._known_scope(scope_name) or self._new_scope(scope_name)
         given, above, kind = shown(span), span.parent, span.kind
         if kind is _SERVER or kind is _CONSUMER:
-            self._strangers.hear(span.get_span_context().trace_id, parent_context)
+            self._untrusted.hear(span.get_span_context().trace_id, parent_context)
         place: Place | None = None
         said: Said | None = None
         if PLACES or LOADED:

@@ -18,7 +18,7 @@ from .. import wire
 from ..caches import Recent
 from ..destinations import Destination, Destinations
 from ..sessions.context import Place
-from ..sessions.inbound import Strangers
+from ..sessions.inbound import UntrustedBaggage
 from ..sessions.model import Session, path_segments
 from ..settings import Settings, named_attributes
 from ..spans.dialects import DIALECTS
@@ -81,7 +81,7 @@ class Resolver:
         )
         self.span_store = SpanStore(self.vocabulary)
         self.framework_spans = FrameworkSpans(self.vocabulary, self.span_store)
-        self.strangers = Strangers(self.vocabulary, settings.accept_inbound)
+        self.untrusted = UntrustedBaggage(self.vocabulary, settings.accept_inbound)
         self.sessions = Sessions(settings, self.vocabulary.session_ids, self.vocabulary.user_ids)
         self.foreign_sessions = ForeignSessions(self.sessions, self.find_nodes)
         self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
@@ -173,7 +173,7 @@ class Resolver:
     def _facts_of(self, record: SpanRecord, attributes: Mapping[str, object]) -> dict[str, object]:
         """Return what a span shows of itself: what we wrote on it tells nothing new."""
         facts = record.scope.facts(attributes) if record.scope is not None else {}
-        facts = self.strangers.without(record.trace_id, facts)
+        facts = self.untrusted.without(record.trace_id, facts)
         label = record.label
         if label is None:
             return facts

@@ -25,7 +25,7 @@ SET_BY_HAND: Final = (wire.SESSION_ID, wire.SESSION_PATH, wire.SESSION_NAME)
 _UNNAMED: Final = "unknown_service"
 
 
-class Sessions:
+class SessionFactory:
     """Makes sessions out of what spans and settings say.
 
     A session's name never changes while it is remembered: Helicone would list it twice. One without a

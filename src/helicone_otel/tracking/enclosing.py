@@ -18,7 +18,7 @@ from ..failures import swallow
 from ..sessions.foreign import Said
 from ..sessions.model import Belongings, Session
 from ..spans.reader import Vocabulary
-from .derived import Sessions
+from .derived import SessionFactory
 from .records import SpanRecord, SpanStore
 
 _MAX_OUTERMOST: Final = 1024
@@ -34,7 +34,7 @@ class ForeignSessions:
         find_node: Finds where a record stands.
     """
 
-    def __init__(self, sessions: Sessions, find_node: Callable[[SpanRecord], None]) -> None:
+    def __init__(self, sessions: SessionFactory, find_node: Callable[[SpanRecord], None]) -> None:
         self._sessions = sessions
         self._find_stand = find_node
         self._outermost: Recent[Said, SpanRecord] = Recent(_MAX_OUTERMOST)

@@ -26,7 +26,7 @@ from ..spans.dialects.semconv import LIBRARIES
 from ..spans.reader import ENTRANCE_KINDS as _ENTRANCES
 from ..spans.reader import Vocabulary, entrance_of
 from ..spans.schema import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Dialect, Kind, Reading
-from .derived import SET_BY_HAND, Sessions, by_hand, is_ours
+from .derived import SET_BY_HAND, SessionFactory, by_hand, is_ours
 from .enclosing import ForeignSessions, FrameworkSpans
 from .nodes import NodeKey, PathNode, top
 from .records import SpanRecord, SpanStore, shown, size_of
@@ -82,7 +82,7 @@ class Resolver:
         self.span_store = SpanStore(self.vocabulary)
         self.framework_spans = FrameworkSpans(self.vocabulary, self.span_store)
         self.untrusted = UntrustedBaggage(self.vocabulary, settings.accept_inbound)
-        self.sessions = Sessions(settings, self.vocabulary.session_ids, self.vocabulary.user_ids)
+        self.sessions = SessionFactory(settings, self.vocabulary.session_ids, self.vocabulary.user_ids)
         self.foreign_sessions = ForeignSessions(self.sessions, self.find_nodes)
         self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
         self.traces: Recent[int, Trace] = Recent(MAX_TRACES)

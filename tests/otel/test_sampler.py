@@ -102,10 +102,10 @@ def test_a_session_kept_at_a_ratio_is_kept_at_every_higher_one() -> None:
 
 @pytest.mark.parametrize("session_id", ["trip-42", "", "%C3%BC 1"])
 def test_a_sessions_place_is_the_first_52_bits_of_the_sha_256_of_its_id(session_id: str) -> None:
-    place = (int.from_bytes(sha256(session_id.encode()).digest()) >> 204) / 2**52
+    frame = (int.from_bytes(sha256(session_id.encode()).digest()) >> 204) / 2**52
 
-    assert not is_kept(session_id, place)
-    assert is_kept(session_id, math.nextafter(place, 1))
+    assert not is_kept(session_id, frame)
+    assert is_kept(session_id, math.nextafter(frame, 1))
 
 
 @contextmanager
@@ -263,10 +263,10 @@ def borne(app: App) -> dict[int, str]:
 IDS = st.none() | st.sampled_from(["a", "b", "ü 1", "x" * 300])
 
 
-@given(place=IDS, steps=st.booleans(), detached=st.booleans(), hand=IDS, own=IDS, process=IDS)
+@given(frame=IDS, steps=st.booleans(), detached=st.booleans(), hand=IDS, own=IDS, process=IDS)
 @settings(max_examples=150)
 def test_the_id_that_is_foreseen_is_the_one_that_the_span_bears(
-    place: str | None, steps: bool, detached: bool, hand: str | None, own: str | None, process: str | None
+    frame: str | None, steps: bool, detached: bool, hand: str | None, own: str | None, process: str | None
 ) -> None:
     app = App(Settings(session_id=process))
     watching = Watching(app)
@@ -275,8 +275,8 @@ def test_the_id_that_is_foreseen_is_the_one_that_the_span_bears(
     attributes |= {"session.id": own} if own else {}
 
     with ExitStack() as foreign_sessions:
-        if place:
-            foreign_sessions.enter_context(session("Trips", id=f" {place} "))
+        if frame:
+            foreign_sessions.enter_context(session("Trips", id=f" {frame} "))
         if detached:
             foreign_sessions.enter_context(session(None))
         if steps:

@@ -116,7 +116,7 @@ class Seen:
     """All spans of its trace."""
 
 
-class Place(NamedTuple):
+class ContextFrame(NamedTuple):
     """Where the model stands: in which session, at which path, below which spans."""
 
     session: tuple[str, str] | None = None
@@ -124,7 +124,7 @@ class Place(NamedTuple):
     above: Seen | None = None
     trace: list[Seen] | None = None
 
-    def at(self, levels: tuple[str, ...]) -> Place:
+    def at(self, levels: tuple[str, ...]) -> ContextFrame:
         path = self.path
         for level in levels:
             path = path if path[-1:] == (level,) else (*path, level)
@@ -139,39 +139,39 @@ def predict(program: tuple[Node, ...], in_turn: bool) -> dict[str, Label]:
         in_turn: One thing after the other, so that it is known what has started before what.
     """
     spans: dict[str, Seen] = {}
-    _predict_all(program, "", Place(), spans)
+    _predict_all(program, "", ContextFrame(), spans)
     return {position: _final(seen, in_turn) for position, seen in spans.items()}
 
 
-def _predict_all(program: tuple[Node, ...], position: str, place: Place, spans: dict[str, Seen]) -> None:
+def _predict_all(program: tuple[Node, ...], position: str, frame: ContextFrame, spans: dict[str, Seen]) -> None:
     for number, node in enumerate(program):
         here = f"{position}.{number}"
-        _predict_all(node.inside, here, _enter(node, here, place, spans), spans)
+        _predict_all(node.inside, here, _enter(node, here, frame, spans), spans)
 
 
-def _enter(node: Node, position: str, place: Place, spans: dict[str, Seen]) -> Place:
+def _enter(node: Node, position: str, frame: ContextFrame, spans: dict[str, Seen]) -> ContextFrame:
     act = node.act
     if isinstance(act, Opened):
         path = tuple(level for level in act.path.split("/") if level)
-        return Place((act.id, act.name or SHOP), path, None, place.trace)
+        return ContextFrame((act.id, act.name or SHOP), path, None, frame.trace)
     if isinstance(act, Detached):
-        return Place(None, (), None, place.trace)
+        return ContextFrame(None, (), None, frame.trace)
     if isinstance(act, Step):
-        return place.at(act.levels)
+        return frame.at(act.levels)
     if isinstance(act, Work):
-        place = place.at((act.level,))
-    owner, name = place.session or (TRACE, SHOP)
-    text = "/" + "/".join(place.path)
+        frame = frame.at((act.level,))
+    owner, name = frame.session or (TRACE, SHOP)
+    text = "/" + "/".join(frame.path)
     work = isinstance(act, Work)
     label = Label(owner, name, text, "task") if work else Label(owner, name, "/chat" if text == "/" else text, "llm")
-    seen = spans[position] = Seen(place.above, work, label, in_trace=[] if place.trace is None else place.trace)
+    seen = spans[position] = Seen(frame.above, work, label, in_trace=[] if frame.trace is None else frame.trace)
     seen.in_trace.append(seen)
     # The label of what is above comes down; that of a call goes up to all that encloses it.
-    seen.labelled = place.session is not None or not work or (place.above is not None and place.above.labelled)
+    seen.labelled = frame.session is not None or not work or (frame.above is not None and frame.above.labelled)
     above = seen.parent if not work else None
     while above is not None:
         above.labelled, above = True, above.parent
-    return place._replace(above=seen, trace=seen.in_trace)
+    return frame._replace(above=seen, trace=seen.in_trace)
 
 
 def _final(seen: Seen, in_turn: bool) -> Label:

@@ -11,7 +11,7 @@ from opentelemetry.propagators.textmap import CarrierT, Setter
 from .. import wire
 from ..caches import Recent
 from ..destinations import Destination
-from ..sessions.inbound import is_callers_place
+from ..sessions.inbound import is_callers_frame
 from ..tracking.registry import Location, Registry
 
 _MAX_WRITTEN: Final = 1024
@@ -39,7 +39,7 @@ class Messages:
         if written is None:
             return
         present = _present(carrier)
-        if is_callers_place(_text(present.get(_ID, "")), _text(present.get(_PATH, "")), context):
+        if is_callers_frame(_text(present.get(_ID, "")), _text(present.get(_PATH, "")), context):
             return
         self._written.pop(id(carrier), None)
         if isinstance(carrier, MutableMapping):

@@ -22,8 +22,8 @@ from .. import wire
 from ..destinations import Destination
 from ..failures import swallow
 from ..http.headers import SESSION_HEADERS, WRITTEN, write_headers
-from ..sessions.context import with_place
-from ..sessions.inbound import inbound_place
+from ..sessions.context import with_frame
+from ..sessions.inbound import inbound_frame
 from ..tracking.registry import REGISTRY, Location, Registry
 from .messaging import Messages
 
@@ -130,8 +130,8 @@ class HeliconePropagator(TextMapPropagator):
         if not (self.enabled and registry.active and registry.settings.accept_inbound):
             return context
         try:
-            place = inbound_place(carrier, context, getter, registry.resolver.sessions.path)
-            return context if place is None else with_place(place, context)
+            frame = inbound_frame(carrier, context, getter, registry.resolver.sessions.path)
+            return context if frame is None else with_frame(frame, context)
         except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
             swallow("extract", error)
             return context

@@ -13,7 +13,7 @@ from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
 
 from .. import wire
 from ..failures import swallow
-from ..sessions.context import Place, current_place
+from ..sessions.context import ContextFrame, current_frame
 from ..sessions.foreign import LOADED, find_imported_sdks, said_by_run, said_in
 from ..tracking.derived import SET_BY_HAND, by_hand
 from ..tracking.registry import REGISTRY, Registry
@@ -63,15 +63,15 @@ def foreseen_id(
 
 def _id_around(resolver: Resolver, trace_id: int, context: Context | None) -> str | None:
     """Return whose that is in which a root span starts: a scope or place that code opened, a framework's span."""
-    place = current_place(context)
+    frame = current_frame(context)
     said = said_in(get_current() if context is None else context) if LOADED else None
-    if said is not None and said.session_id and said.session_id not in _heard_in(place):
+    if said is not None and said.session_id and said.session_id not in _heard_in(frame):
         return wire.wire_text(said.session_id)
     foreign_sessions = resolver.framework_spans.innermost(None) if context is None else None
-    if place is not None and (foreign_sessions is None or is_newer(place, foreign_sessions)):
-        if place.session is not None:
-            return place.session.wire_id
-        foreign_sessions = resolver.record_of(place, trace_id, None)
+    if frame is not None and (foreign_sessions is None or is_newer(frame, foreign_sessions)):
+        if frame.session is not None:
+            return frame.session.wire_id
+        foreign_sessions = resolver.record_of(frame, trace_id, None)
     return (
         foreign_sessions.node.session.wire_id
         if foreign_sessions is not None and foreign_sessions.node is not None
@@ -79,12 +79,12 @@ def _id_around(resolver: Resolver, trace_id: int, context: Context | None) -> st
     )
 
 
-def _heard_in(place: Place | None) -> set[str | None]:
+def _heard_in(frame: ContextFrame | None) -> set[str | None]:
     """Return the ids of other SDKs' scopes in which a place, and those around it, were opened."""
     heard: set[str | None] = set()
-    while place is not None:
-        heard.add(place.said.session_id if place.said is not None else None)
-        place = place.outer
+    while frame is not None:
+        heard.add(frame.said.session_id if frame.said is not None else None)
+        frame = frame.outer
     return heard
 
 

@@ -14,15 +14,15 @@ from .foreign import LOADED, Said, said_in
 from .model import Session, SessionPath, path_segments
 from .scoped import Opening
 
-PLACE_KEY = create_key("helicone-otel-place")
+FRAME_KEY = create_key("helicone-otel-place")
 # As long as it is: so many places exist. While none does, no Context needs to be searched for one.
 # (Appending to a list and popping from it are atomic.)
-PLACES: list[None] = []
+OPEN_FRAMES: list[None] = []
 _MAX_DEPTH = 128
 _numbers = itertools.count(1)
 
 
-class Place:
+class ContextFrame:
     """Where code said that it is: a session that it opened, a step inside one, or neither.
 
     Attributes:
@@ -49,7 +49,7 @@ class Place:
         self.session = session
         self.steps = steps
         self.detached = detached
-        outer = None if detached else current_place(context)
+        outer = None if detached else current_frame(context)
         self.depth: int = outer.depth + 1 if outer is not None else 0
         # A callback that schedules itself opens each place inside the last: such a line has an end.
         self.outer = outer if self.depth % _MAX_DEPTH else None
@@ -58,21 +58,21 @@ class Place:
         self.left = False
         self.record: Any = None
         self.said: Said | None = said_in(get_current() if context is None else context) if LOADED else None
-        PLACES.append(None)
+        OPEN_FRAMES.append(None)
 
     def __del__(self) -> None:
-        PLACES.pop()
+        OPEN_FRAMES.pop()
 
     def within(self, context: Context) -> Context:
         """Return a Context in which this place is the current one."""
-        return set_value(PLACE_KEY, self, context)
+        return set_value(FRAME_KEY, self, context)
 
     def holds(self, context: Context) -> bool:
         """Tell whether a Context lies inside of this place."""
-        place = cast("Place | None", context.get(PLACE_KEY))
-        while place is not None and place is not self:
-            place = place.outer
-        return place is self
+        frame = cast("ContextFrame | None", context.get(FRAME_KEY))
+        while frame is not None and frame is not self:
+            frame = frame.outer
+        return frame is self
 
     def returned(self, value: object) -> None:
         """Take no note of it: a place has no content."""
@@ -84,17 +84,17 @@ class Place:
         """Do nothing: a place ends by being left."""
 
 
-def current_place(context: Context | None = None) -> Place | None:
+def current_frame(context: Context | None = None) -> ContextFrame | None:
     """Return the place that a Context holds, walking past those that were left."""
-    place = cast("Place | None", (get_current() if context is None else context).get(PLACE_KEY))
-    while place is not None and place.left:
-        place = place.outer
-    return place
+    frame = cast("ContextFrame | None", (get_current() if context is None else context).get(FRAME_KEY))
+    while frame is not None and frame.left:
+        frame = frame.outer
+    return frame
 
 
-def with_place(place: Place, context: Context | None = None) -> Context:
+def with_frame(frame: ContextFrame, context: Context | None = None) -> Context:
     """Return a Context in which a place is the current one."""
-    return set_value(PLACE_KEY, place, context)
+    return set_value(FRAME_KEY, frame, context)
 
 
 def session(
@@ -124,7 +124,7 @@ def session(
         ValueError: `path` does not start with `/`.
     """
     if name is None:
-        return _opening(lambda: Place(None, detached=True))
+        return _opening(lambda: ContextFrame(None, detached=True))
     if not isinstance(name, str):
         raise TypeError(f"session() takes a name, a str or None, not {type(name).__name__}")
     if user_id is not None and not isinstance(user_id, str):
@@ -135,9 +135,9 @@ def session(
     begin = path if isinstance(path, SessionPath) else SessionPath(path)
     chosen = dict(properties or {})
 
-    def make() -> Place:
+    def make() -> ContextFrame:
         fresh = fixed_id or str(uuid.uuid4())
-        return Place(Session(fresh, name.strip() or None, begin, user_id, chosen))
+        return ContextFrame(Session(fresh, name.strip() or None, begin, user_id, chosen))
 
     return _opening(make)
 
@@ -158,7 +158,7 @@ def step(name: str) -> Opening[Session | None]:
     if not isinstance(name, str):
         raise TypeError(f"step() takes a name, a str, not {type(name).__name__}")
     steps = path_segments(name)
-    return _opening(lambda: Place(None, steps))
+    return _opening(lambda: ContextFrame(None, steps))
 
 
 def _id_text(value: str | int | uuid.UUID | None) -> str:
@@ -169,9 +169,9 @@ def _id_text(value: str | int | uuid.UUID | None) -> str:
     return str(value).strip()
 
 
-def _opening(make: Callable[[], Place]) -> Opening[Session | None]:
+def _opening(make: Callable[[], ContextFrame]) -> Opening[Session | None]:
     return Opening(make, _session_of)
 
 
-def _session_of(place: Place) -> Session | None:
-    return place.session
+def _session_of(frame: ContextFrame) -> Session | None:
+    return frame.session

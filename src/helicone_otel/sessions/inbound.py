@@ -15,20 +15,22 @@ from ..spans.dialects.semconv import CALLERS_BAGGAGE
 from ..spans.reader import Vocabulary
 from ..spans.schema import first_text
 from ..wire import SESSION_HEADERS
-from .context import Place, current_place
+from .context import ContextFrame, current_frame
 from .model import Session, SessionPath, path_segments
 
 _HEADERS: Final = (*SESSION_HEADERS, wire.USER_ID_HEADER)
 _PROPERTY_PREFIX: Final = wire.PROPERTY_HEADER_PREFIX.lower()
 
 
-class CallersPlace(Place):
+class CallersFrame(ContextFrame):
     """Where a caller's session goes on."""
 
     __slots__ = ()
 
 
-def inbound_place(carrier: CarrierT, context: Context, getter: Getter[CarrierT], path: SessionPath) -> Place | None:
+def inbound_frame(
+    carrier: CarrierT, context: Context, getter: Getter[CarrierT], path: SessionPath
+) -> ContextFrame | None:
     """Return the place at which a caller's session goes on here, or `None` if it names no session.
 
     The caller's `Helicone-Session-*` headers count before its baggage. All of it is bounded and brought
@@ -41,17 +43,17 @@ def inbound_place(carrier: CarrierT, context: Context, getter: Getter[CarrierT],
         path: Where a session begins of which the caller names no path.
     """
     session = _session_in_headers(carrier, getter) or _session_in_baggage(carrier, getter, path)
-    return None if session is None else CallersPlace(session, context=context)
+    return None if session is None else CallersFrame(session, context=context)
 
 
-def is_callers_place(session_id: str, path: str, context: Context | None) -> bool:
+def is_callers_frame(session_id: str, path: str, context: Context | None) -> bool:
     """Tell whether a Context lies inside of a caller's session that began here with this id and path."""
-    place = current_place(context)
-    while place is not None:
-        session = place.session if isinstance(place, CallersPlace) else None
+    frame = current_frame(context)
+    while frame is not None:
+        session = frame.session if isinstance(frame, CallersFrame) else None
         if session is not None and (session.wire_id, str(session.path)) == (session_id, path):
             return True
-        place = place.outer
+        frame = frame.outer
     return False
 
 

@@ -117,8 +117,8 @@ class ForeignSessions:
 
 
 def _record(encloses: SpanRecord | None, said: Said, trace_id: int) -> SpanRecord:
-    place = encloses.place if encloses is not None else None
-    record = SpanRecord(None, encloses, None, place, encloses.trace_id if encloses is not None else trace_id)
+    frame = encloses.frame if encloses is not None else None
+    record = SpanRecord(None, encloses, None, frame, encloses.trace_id if encloses is not None else trace_id)
     record.heard, record.others, record.size = said, True, 0
     record.rooted = encloses is not None
     return record
@@ -143,21 +143,21 @@ class FrameworkSpans:
         Returns:
             Else what was given.
         """
-        for place in self._vocabulary.framework_spans:
-            found = self._ask(place)
+        for frame in self._vocabulary.framework_spans:
+            found = self._ask(frame)
             if found is not None and (record is None or any(above is record for above in found.line())):
                 return found
         return record
 
-    def _ask(self, place: str) -> SpanRecord | None:
-        module, _, function = place.partition(_SEPARATOR)
+    def _ask(self, frame: str) -> SpanRecord | None:
+        module, _, function = frame.partition(_SEPARATOR)
         ask = getattr(sys.modules.get(module), function, None)
         if ask is None:
             return None
         try:
             span = ask()
         except Exception as error:  # noqa: BLE001  # theirs to fail, ours to go on without
-            swallow(place, error)
+            swallow(frame, error)
             return None
         # A run that is over encloses nothing.
         if not isinstance(span, ReadableSpan) or span.end_time is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry import trace
 from opentelemetry.context import Context, get_current
 
-from ..sessions.context import PLACE_KEY, PLACES, Place
+from ..sessions.context import FRAME_KEY, OPEN_FRAMES, ContextFrame
 from ..sessions.foreign import LOADED, Said, find_imported_sdks, said_by_run, said_in
 from ..spans.reader import Scope
 from .labels import LabelWriter
@@ -62,14 +62,14 @@ class SpanStarts:
         given, above, kind = shown(span), span.parent, span.kind
         if kind is _SERVER or kind is _CONSUMER:
             self._untrusted.hear(span.get_span_context().trace_id, parent_context)
-        place: Place | None = None
+        frame: ContextFrame | None = None
         said: Said | None = None
-        if PLACES or LOADED:
+        if OPEN_FRAMES or LOADED:
             context = get_current() if parent_context is None else parent_context
-            place = context.get(PLACE_KEY)  # type: ignore[assignment]  # our own key
+            frame = context.get(FRAME_KEY)  # type: ignore[assignment]  # our own key
             if LOADED:
                 said = said_in(context)
-        if (place is None and (said is None or not said.session_id)) and (
+        if (frame is None and (said is None or not said.session_id)) and (
             not (scope.named or self._traces or given or self._live or self._recent.young)
             or self._is_ordinary(span, scope, given)
         ):
@@ -80,15 +80,15 @@ class SpanStarts:
         bridged = self._vocabulary.framework_spans and not scope.framework_spans
         parent = encloses = self._parent_of(above, parent_context, bridged) if above is not None or bridged else None
         if LOADED:
-            parent = encloses = self._innermost(parent, place, said, span)
-        elif place is not None and (parent is None or is_newer(place, parent)):
-            known = place.record
-            if known is not None and known[0] is self._resolver and known[1].rooted and not place.left:
+            parent = encloses = self._innermost(parent, frame, said, span)
+        elif frame is not None and (parent is None or is_newer(frame, parent)):
+            known = frame.record
+            if known is not None and known[0] is self._resolver and known[1].rooted and not frame.left:
                 encloses = known[1]
             else:
-                encloses = self._record_of(place, span)
+                encloses = self._record_of(frame, span)
         if encloses is None or (node := encloses.node) is None:
-            self._take_in(span, scope, attributes, parent, place)
+            self._take_in(span, scope, attributes, parent, frame)
             return
         template = node.templates.get((scope, span.name, *attributes) if attributes else (scope, span.name))
         if (
@@ -96,17 +96,17 @@ class SpanStarts:
             or template.kind is not kind
             or (attributes and template.show and template.show(attributes) != template.shown)
         ):
-            self._take_in(span, scope, attributes, parent, place)
+            self._take_in(span, scope, attributes, parent, frame)
             return
         span_id = span.get_span_context().span_id
         if (call := template.call) or not template.leaf:
             if not template.leaf or self._vocabulary.has_detached:
-                self._take_in_like(span, encloses, place, template)
+                self._take_in_like(span, encloses, frame, template)
                 return
             if parent is not None and call is not None and encloses.inside.get(call) != 0:
                 tell_wrappers({call: span_id}, span_id, encloses)
         recent = self._recent
-        recent.young[span_id] = (template, place, encloses)
+        recent.young[span_id] = (template, frame, encloses)
         if len(recent.young) >= recent.limit:
             recent.turn()
         span.set_attributes(template.node.label)
@@ -116,14 +116,14 @@ class SpanStarts:
         return self._vocabulary.scope(name)
 
     def _innermost(
-        self, parent: SpanRecord | None, place: Place | None, said: Said | None, span: Span
+        self, parent: SpanRecord | None, frame: ContextFrame | None, said: Said | None, span: Span
     ) -> SpanRecord | None:
         """Return the record of what encloses a span, where other SDKs may have a say in it."""
         trace_id = _trace_of(parent, span.get_span_context())
-        while place is not None and place.left:
-            place = place.outer
-        if place is not None and (parent is None or is_newer(place, parent)):
-            parent = self._resolver.record_of(place, trace_id, span)
+        while frame is not None and frame.left:
+            frame = frame.outer
+        if frame is not None and (parent is None or is_newer(frame, parent)):
+            parent = self._resolver.record_of(frame, trace_id, span)
         is_chosen = parent is not None and parent.node is not None and parent.node.chosen
         return self._foreign_sessions.innermost(parent, said, None if is_chosen else said_by_run(), trace_id, span)
 
@@ -139,9 +139,9 @@ class SpanStarts:
             return True
         return not self._resolver.shows_itself(span)
 
-    def _record_of(self, place: Place, span: Span) -> SpanRecord | None:
+    def _record_of(self, frame: ContextFrame, span: Span) -> SpanRecord | None:
         """Return the record of a place, if it is known already and holds for a span's trace."""
-        return None if place.left else self._resolver.known_record(place, span.get_span_context().trace_id)
+        return None if frame.left else self._resolver.known_record(frame, span.get_span_context().trace_id)
 
     def _parent_of(
         self, above: trace.SpanContext | None, parent_context: Context | None, bridged: object
@@ -160,7 +160,12 @@ class SpanStarts:
         return self._span_store.record_at(trace.get_current_span(parent_context)) or self._span_store.known(above)
 
     def _take_in(
-        self, span: Span, scope: Scope, attributes: dict[str, object], parent: SpanRecord | None, place: Place | None
+        self,
+        span: Span,
+        scope: Scope,
+        attributes: dict[str, object],
+        parent: SpanRecord | None,
+        frame: ContextFrame | None,
     ) -> None:
         """Read and label a span that has started, and remember it for those that are like it."""
         ids = span.get_span_context()
@@ -168,7 +173,7 @@ class SpanStarts:
             return  # a second processor of ours, added by hand
         facts = scope.facts(attributes)
         key = (scope, span.name, *attributes)
-        record = SpanRecord(span, parent, scope, place, _trace_of(parent, ids))
+        record = SpanRecord(span, parent, scope, frame, _trace_of(parent, ids))
         if record.depth > MAX_DEPTH:
             record.cut_off()
         self._live.put(ids.span_id, record)
@@ -209,9 +214,11 @@ class SpanStarts:
             ),
         )
 
-    def _take_in_like(self, span: Span, encloses: SpanRecord, place: Place | None, template: SpanTemplate) -> None:
+    def _take_in_like(
+        self, span: Span, encloses: SpanRecord, frame: ContextFrame | None, template: SpanTemplate
+    ) -> None:
         ids = span.get_span_context()
-        record = SpanRecord(span, encloses, template.scope, place, _trace_of(encloses, ids))
+        record = SpanRecord(span, encloses, template.scope, frame, _trace_of(encloses, ids))
         record.apply_template(template)
         if record.depth > MAX_DEPTH:
             record.cut_off()

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from ..caches import Generations, Recent
 from ..destinations import Destination
-from ..sessions.context import Place
+from ..sessions.context import ContextFrame
 from ..sessions.foreign import Said
 from ..sessions.model import Belongings, Session
 from ..spans.reader import Scope, Vocabulary
@@ -95,13 +95,13 @@ class SpanRecord:
         span: ReadableSpan | None,
         parent: SpanRecord | None,
         scope: Scope | None,
-        place: Place | None,
+        frame: ContextFrame | None,
         trace_id: int,
     ) -> None:
         self.span = span
         self.parent = parent
         self.scope = scope
-        self.place = place
+        self.frame = frame
         self.trace_id = trace_id
         self.depth: int = parent.depth + 1 if parent is not None else 0
 
@@ -177,7 +177,7 @@ def size_of(span: ReadableSpan) -> int:
 
 
 # A span below which there is nothing: what it is like, the place in which it started, what encloses it.
-LeafRecord = tuple[SpanTemplate, Place | None, SpanRecord]
+LeafRecord = tuple[SpanTemplate, ContextFrame | None, SpanRecord]
 Entry = SpanRecord | LeafRecord
 
 # Spans of an LLM app that live: beyond this many, which are ones that never end, the oldest are forgotten.
@@ -275,8 +275,8 @@ class SpanStore:
 
 
 def _record_of_leaf(leaf: LeafRecord, ids: trace.SpanContext, span: ReadableSpan | None) -> SpanRecord:
-    template, place, parent = leaf
-    record = SpanRecord(span, parent, template.scope, place, ids.trace_id)
+    template, frame, parent = leaf
+    record = SpanRecord(span, parent, template.scope, frame, ids.trace_id)
     record.apply_template(template)
     # One that is known by its ids alone may still live, and is settled when it ends.
     record.ended = span is not None and span.end_time is not None

@@ -16,7 +16,7 @@ from opentelemetry.context import Context, get_current
 from .. import wire
 from ..destinations import Destination
 from ..failures import swallow
-from ..sessions.context import PLACES, current_place
+from ..sessions.context import OPEN_FRAMES, current_frame
 from ..sessions.foreign import LOADED, Said, find_imported_sdks, said_by_run, said_in
 from ..sessions.model import Session
 from ..settings import Settings
@@ -137,19 +137,19 @@ class Registry:
         """
         if context is None:
             context = get_current()
-        place = current_place(context) if PLACES else None
-        if place is None and not (LOADED or self.live or self.resolver.traces or self.span_store.recent.young):
+        frame = current_frame(context) if OPEN_FRAMES else None
+        if frame is None and not (LOADED or self.live or self.resolver.traces or self.span_store.recent.young):
             return self._locate_process(call)
         span = trace.get_current_span(context)
         ids = span.get_span_context()
         record = sender = self.span_store.known(ids, span)
         if self._vocabulary.framework_spans:
             record = self.resolver.framework_spans.innermost(record)
-        if place is not None and (record is None or is_newer(place, record)):
-            record = self.resolver.record_of(place, ids.trace_id, None)
+        if frame is not None and (record is None or is_newer(frame, record)):
+            record = self.resolver.record_of(frame, ids.trace_id, None)
         if LOADED:
             record = self._heard(record, span, said_in(context))
-        if record is None or (record.node is None and place is None and ids.trace_id not in self.resolver.traces):
+        if record is None or (record.node is None and frame is None and ids.trace_id not in self.resolver.traces):
             return self._locate_process(call)
         self._label_writer.ask_everything(record)
         node = record.node

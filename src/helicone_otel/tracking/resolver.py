@@ -17,7 +17,7 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind
 from .. import wire
 from ..caches import Recent
 from ..destinations import Destination, Destinations
-from ..sessions.context import Place
+from ..sessions.context import ContextFrame
 from ..sessions.inbound import UntrustedBaggage
 from ..sessions.model import Session, path_segments
 from ..settings import Settings, named_attributes
@@ -147,8 +147,8 @@ class Resolver:
         facts = self._facts_of(record, attributes) if attributes else _NO_FACTS
         if record.size < 0:
             record.foreign = self._foreign.intersection(attributes) if attributes else record.foreign
-            if record.place is not None:
-                self._enclose(record, record.place)
+            if record.frame is not None:
+                self._enclose(record, record.frame)
         name, span_kind = span.name, _KIND_NAMES[span.kind]
         reading = self.vocabulary.read(scope, name, span_kind, facts)
         if facts:
@@ -179,13 +179,13 @@ class Resolver:
             return facts
         return {key: value for key, value in facts.items() if not is_ours(key, value, label, self.value_limit)}
 
-    def _enclose(self, record: SpanRecord, place: Place | None) -> None:
+    def _enclose(self, record: SpanRecord, frame: ContextFrame | None) -> None:
         """Put a span into the place that code opened, where that is newer than its parent."""
-        while place is not None and place.left:
-            place = place.outer
-        record.place = place
-        if place is not None and (record.parent is None or is_newer(place, record.parent)):
-            record.parent = self.record_of(place, record.trace_id, record.span)
+        while frame is not None and frame.left:
+            frame = frame.outer
+        record.frame = frame
+        if frame is not None and (record.parent is None or is_newer(frame, record.parent)):
+            record.parent = self.record_of(frame, record.trace_id, record.span)
 
     def _read_destination(self, record: SpanRecord, facts: dict[str, object]) -> Reading | None:
         """Take note of where a client's request goes; to a gateway, it may itself be the call."""
@@ -316,20 +316,20 @@ class Resolver:
 
     # --- places -------------------------------------------------------------------------------
 
-    def record_of(self, place: Place, trace_id: int, span: ReadableSpan | None) -> SpanRecord:
+    def record_of(self, frame: ContextFrame, trace_id: int, span: ReadableSpan | None) -> SpanRecord:
         """Return the record of a place that code opened, and make those of the places around it.
 
         A step outside of any session and span belongs to whatever trace begins in it, so it has a
         record for each.
 
         Args:
-            place: The place.
+            frame: The place.
             trace_id: The trace that asks.
             span: The span that asks, whose service names a session that has no name; if none asks, that
                 of the span in which the place was opened does.
         """
-        unknown: list[Place] = []
-        outer: Place | None = place
+        unknown: list[ContextFrame] = []
+        outer: ContextFrame | None = frame
         record: SpanRecord | None = None
         while outer is not None and (record := self.known_record(outer, trace_id)) is None:
             unknown.append(outer)
@@ -343,33 +343,33 @@ class Resolver:
                 inner.record = (self, record)
         return cast("SpanRecord", record)
 
-    def known_record(self, place: Place, trace_id: int) -> SpanRecord | None:
+    def known_record(self, frame: ContextFrame, trace_id: int) -> SpanRecord | None:
         """Return the record of a place if it has been made and holds for this trace."""
-        known: tuple[Resolver, SpanRecord] | None = place.record
+        known: tuple[Resolver, SpanRecord] | None = frame.record
         if known is None or known[0] is not self:
             return None
         record = known[1]
         return record if record.rooted or record.trace_id == trace_id else None
 
     def _make_record(
-        self, place: Place, outer: SpanRecord | None, trace_id: int, span: ReadableSpan | None
+        self, frame: ContextFrame, outer: SpanRecord | None, trace_id: int, span: ReadableSpan | None
     ) -> SpanRecord:
-        encloses = self.span_store.record_at(place.anchor)
-        if place.outer is not None and (encloses is None or is_newer(place.outer, encloses)):
+        encloses = self.span_store.record_at(frame.anchor)
+        if frame.outer is not None and (encloses is None or is_newer(frame.outer, encloses)):
             encloses = outer
-        if place.said is not None and not place.detached:
-            encloses = self.foreign_sessions.scope(encloses, place.said, trace_id, span)
-        record = SpanRecord(None, encloses, None, place, encloses.trace_id if encloses is not None else trace_id)
-        record.heard = place.said  # what is inside is newer
+        if frame.said is not None and not frame.detached:
+            encloses = self.foreign_sessions.scope(encloses, frame.said, trace_id, span)
+        record = SpanRecord(None, encloses, None, frame, encloses.trace_id if encloses is not None else trace_id)
+        record.heard = frame.said  # what is inside is newer
         record.rooted = encloses is not None and (encloses.rooted or encloses.scope is not None)
         record.size = 0
-        record.steps = place.steps
-        if place.session is not None:
-            record.own, record.opened = self.sessions.named(place.session, span), True
+        record.steps = frame.steps
+        if frame.session is not None:
+            record.own, record.opened = self.sessions.named(frame.session, span), True
             record.rooted = True
-            record.begins = place.session.path.segments
+            record.begins = frame.session.path.segments
         if record.rooted:
-            place.anchor = INVALID_SPAN  # a place may be remembered longer than the span's content should be
+            frame.anchor = INVALID_SPAN  # a place may be remembered longer than the span's content should be
         self.find_nodes(record)
         return record
 
@@ -378,10 +378,10 @@ def _entrance_around(record: SpanRecord) -> str:
     return next((above.entrance for above in record.line() if above.entrance), "")
 
 
-def is_newer(place: Place, record: SpanRecord) -> bool:
+def is_newer(frame: ContextFrame, record: SpanRecord) -> bool:
     """Tell whether a place was opened after the one in which a span started."""
-    older = record.place
-    return older is not place and (older is None or place.number > older.number)
+    older = record.frame
+    return older is not frame and (older is None or frame.number > older.number)
 
 
 def call_kind(url: str) -> Kind:

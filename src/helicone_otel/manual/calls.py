@@ -28,7 +28,7 @@ class Call:
 
     Attributes:
         span: The OpenTelemetry span, for attributes of your own.
-        left: See `Scene`.
+        left: See `Activity`.
     """
 
     left = False

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeVar, get_args, overload
 
-from ..sessions.scoped import Opening, Scene, decorated
+from ..sessions.scoped import Activity, Scoped, decorated
 from .calls import Call, DataCall, ToolCall, VectorQuery
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -24,7 +24,7 @@ _CAPTURES: Final = frozenset({"true", "span_only", "span_and_event"})
 _RECEIVERS: Final = frozenset({"self", "cls"})
 
 
-class Door(Opening[_C]):
+class Door(Scoped[_C]):
     """A call that is made anew for each `with` block and each call of a decorated function.
 
     Args:
@@ -49,7 +49,7 @@ class Door(Opening[_C]):
         name = self._name or str(getattr(function, "__name__", type(function).__name__))
         signature = _signature_of(function)
 
-        def make(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Scene:
+        def make(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Activity:
             call = self._begin(name)
             if call.span.is_recording():
                 call.called(_arguments(signature, args, kwargs), self._keeps_content())

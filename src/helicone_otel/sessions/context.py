@@ -12,7 +12,7 @@ from opentelemetry.context import Context, create_key, get_current, set_value
 
 from .foreign import LOADED, Said, said_in
 from .model import Session, SessionPath, path_segments
-from .scoped import Opening
+from .scoped import Scoped
 
 FRAME_KEY = create_key("helicone-otel-place")
 # As long as it is: so many places exist. While none does, no Context needs to be searched for one.
@@ -104,7 +104,7 @@ def session(
     path: str | SessionPath = "/",
     user_id: str | None = None,
     properties: Mapping[str, str] | None = None,
-) -> Opening[Session | None]:
+) -> Scoped[Session | None]:
     """Open a session: everything below it is one task in Helicone.
 
     Args:
@@ -124,7 +124,7 @@ def session(
         ValueError: `path` does not start with `/`.
     """
     if name is None:
-        return _opening(lambda: ContextFrame(None, detached=True))
+        return _scoped(lambda: ContextFrame(None, detached=True))
     if not isinstance(name, str):
         raise TypeError(f"session() takes a name, a str or None, not {type(name).__name__}")
     if user_id is not None and not isinstance(user_id, str):
@@ -139,10 +139,10 @@ def session(
         fresh = fixed_id or str(uuid.uuid4())
         return ContextFrame(Session(fresh, name.strip() or None, begin, user_id, chosen))
 
-    return _opening(make)
+    return _scoped(make)
 
 
-def step(name: str) -> Opening[Session | None]:
+def step(name: str) -> Scoped[Session | None]:
     """Go one or more levels deeper: `step("research")`, `step("research/web")`.
 
     Args:
@@ -158,7 +158,7 @@ def step(name: str) -> Opening[Session | None]:
     if not isinstance(name, str):
         raise TypeError(f"step() takes a name, a str, not {type(name).__name__}")
     steps = path_segments(name)
-    return _opening(lambda: ContextFrame(None, steps))
+    return _scoped(lambda: ContextFrame(None, steps))
 
 
 def _id_text(value: str | int | uuid.UUID | None) -> str:
@@ -169,8 +169,8 @@ def _id_text(value: str | int | uuid.UUID | None) -> str:
     return str(value).strip()
 
 
-def _opening(make: Callable[[], ContextFrame]) -> Opening[Session | None]:
-    return Opening(make, _session_of)
+def _scoped(make: Callable[[], ContextFrame]) -> Scoped[Session | None]:
+    return Scoped(make, _session_of)
 
 
 def _session_of(frame: ContextFrame) -> Session | None:

@@ -15,7 +15,7 @@ from opentelemetry.context import Context, attach, get_current
 _probe: ContextVar[object] = ContextVar("helicone_otel_probe")
 
 
-class Scene(Protocol):
+class Activity(Protocol):
     """What code can be inside of: a session, a step, a call made by hand.
 
     Attributes:
@@ -40,56 +40,56 @@ class Scene(Protocol):
         """End it, with what came out of it."""
 
 
-class Visit:
+class Activation:
     """One stay inside a scene, from entering to leaving, in one thread or task."""
 
-    __slots__ = ("_before", "_inside", "_token", "scene")
+    __slots__ = ("_before", "_inside", "_token", "activity")
 
-    def __init__(self, scene: Scene) -> None:
-        self.scene = scene
+    def __init__(self, activity: Activity) -> None:
+        self.activity = activity
 
-    def __enter__(self) -> Scene:
+    def __enter__(self) -> Activity:
         self._before = get_current()
-        self._inside = self.scene.within(self._before)
-        self._token: Token[object] = _probe.set(self.scene)
+        self._inside = self.activity.within(self._before)
+        self._token: Token[object] = _probe.set(self.activity)
         attach(self._inside)
-        return self.scene
+        return self.activity
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._leave()
-        self.scene.close(error)
+        self.activity.close(error)
 
     def _leave(self) -> None:
         try:
             _probe.reset(self._token)
         except ValueError:  # entered in another contextvars.Context: nothing can be restored
-            self.scene.left = True
+            self.activity.left = True
             return
         if get_current() is self._inside:
             attach(self._before)
         else:
             # Somebody attached on top and has not detached. Theirs stays, and when they detach at
             # last, what comes back is a Context that holds our scene: it must be known as left.
-            self.scene.left = True
+            self.activity.left = True
 
 
-class Stay:
+class GeneratorActivation:
     """The stay of a generator inside a scene: interrupted at each `yield`, and taken up again after it.
 
     What the generator itself attached meanwhile, a span or an inner step, is set aside with it.
     """
 
-    __slots__ = ("_before", "_inside", "_scene")
+    __slots__ = ("_before", "_inside", "_activity")
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
+    def __init__(self, activity: Activity) -> None:
+        self._activity = activity
         self._inside: Context | None = None
 
     def __enter__(self) -> None:
         self._before = get_current()
-        attach(self._scene.within(self._before) if self._inside is None else self._inside)
+        attach(self._activity.within(self._before) if self._inside is None else self._inside)
 
     def __exit__(self, *_: object) -> None:
         self._inside = get_current()
@@ -98,10 +98,10 @@ class Stay:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _T = TypeVar("_T")
-_Make = Callable[[tuple[Any, ...], Mapping[str, Any]], Scene]
+_Make = Callable[[tuple[Any, ...], Mapping[str, Any]], Activity]
 
 
-class Opening(Generic[_T]):
+class Scoped(Generic[_T]):
     """A context manager, async too, and a decorator.
 
     As a decorator it opens a scene anew for each call. Around a generator the scene is current
@@ -112,33 +112,33 @@ class Opening(Generic[_T]):
         show: What `with … as` gives of a scene.
     """
 
-    def __init__(self, make: Callable[[], Scene], show: Callable[[Any], _T]) -> None:
+    def __init__(self, make: Callable[[], Activity], show: Callable[[Any], _T]) -> None:
         self._make = make
         self._show = show
-        self._visits: list[Visit] = []
+        self._activations: list[Activation] = []
 
     def __enter__(self) -> _T:
-        visit = Visit(self._make())
-        visit.__enter__()
-        self._visits.append(visit)
-        return self._show(visit.scene)
+        activation = Activation(self._make())
+        activation.__enter__()
+        self._activations.append(activation)
+        return self._show(activation.activity)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        visit = self._visit_here()
-        self._visits.remove(visit)
-        visit.__exit__(kind, error, traceback)
+        activation = self._activation_here()
+        self._activations.remove(activation)
+        activation.__exit__(kind, error, traceback)
 
-    def _visit_here(self) -> Visit:
+    def _activation_here(self) -> Activation:
         """Return the innermost stay that began here: tasks and threads may share one opening."""
-        visits = tuple(self._visits)
-        if len(visits) > 1:
+        activations = tuple(self._activations)
+        if len(activations) > 1:
             context = get_current()
-            for visit in reversed(visits):
-                if visit.scene.holds(context):
-                    return visit
-        return visits[-1]
+            for activation in reversed(activations):
+                if activation.activity.holds(context):
+                    return activation
+        return activations[-1]
 
     async def __aenter__(self) -> _T:
         return self.__enter__()
@@ -167,9 +167,9 @@ def decorated(function: _F, make: _Make) -> _F:
 def _function(function: Callable[..., Any], make: _Make) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        with Visit(make(args, kwargs)) as scene:
+        with Activation(make(args, kwargs)) as activity:
             result = function(*args, **kwargs)
-            scene.returned(result)
+            activity.returned(result)
             return result
 
     return call
@@ -178,9 +178,9 @@ def _function(function: Callable[..., Any], make: _Make) -> Callable[..., Any]:
 def _coroutine(function: Callable[..., Any], make: _Make) -> Callable[..., Any]:
     @functools.wraps(function)
     async def call(*args: Any, **kwargs: Any) -> Any:
-        with Visit(make(args, kwargs)) as scene:
+        with Activation(make(args, kwargs)) as activity:
             result = await function(*args, **kwargs)
-            scene.returned(result)
+            activity.returned(result)
             return result
 
     return call
@@ -189,30 +189,30 @@ def _coroutine(function: Callable[..., Any], make: _Make) -> Callable[..., Any]:
 def _generator(function: Callable[..., Any], make: _Make) -> Callable[..., Any]:
     @functools.wraps(function)
     def generate(*args: Any, **kwargs: Any) -> Any:
-        scene = make(args, kwargs)
-        with _Closing(scene):
-            return (yield from _driven(function(*args, **kwargs), scene))
+        activity = make(args, kwargs)
+        with _Closing(activity):
+            return (yield from _driven(function(*args, **kwargs), activity))
 
     return generate
 
 
-def _driven(generator: Generator[Any, Any, Any], scene: Scene) -> Generator[Any, Any, Any]:
+def _driven(generator: Generator[Any, Any, Any], activity: Activity) -> Generator[Any, Any, Any]:
     """Run a generator so that the scene is current in its code only, not in its consumer's."""
-    stay = Stay(scene)
+    activation = GeneratorActivation(activity)
     resume: Callable[[Any], Any] = generator.send
     sent: Any = None
     while True:
-        with stay:
+        with activation:
             try:
                 item = resume(sent)
             except StopIteration as stop:
                 return stop.value
-        scene.yielded(item)
+        activity.yielded(item)
         try:
             sent = yield item
             resume = generator.send
         except GeneratorExit:
-            with stay:
+            with activation:
                 generator.close()
             raise
         except BaseException as error:  # noqa: BLE001  # thrown in by the consumer, for the generator
@@ -225,22 +225,22 @@ def _async_generator(function: Callable[..., Any], make: _Make) -> Callable[...,
 
     @functools.wraps(function)
     async def generate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        scene = make(args, kwargs)
-        with _Closing(scene):
+        activity = make(args, kwargs)
+        with _Closing(activity):
             generator = function(*args, **kwargs)
-            stay = Stay(scene)
+            activation = GeneratorActivation(activity)
             following = _first_step(generator)
             while True:
-                with stay:
+                with activation:
                     try:
                         item = await following
                     except StopAsyncIteration:
                         return
-                scene.yielded(item)
+                activity.yielded(item)
                 try:
                     following = generator.asend((yield item))
                 except GeneratorExit:
-                    with stay:
+                    with activation:
                         await generator.aclose()
                     raise
                 except BaseException as error:  # noqa: BLE001  # thrown in by the consumer, for the generator
@@ -252,10 +252,10 @@ def _async_generator(function: Callable[..., Any], make: _Make) -> Callable[...,
 class _Closing:
     """Closes a scene when a generator that ran inside it has ended, however it did."""
 
-    __slots__ = ("_scene",)
+    __slots__ = ("_activity",)
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
+    def __init__(self, activity: Activity) -> None:
+        self._activity = activity
 
     def __enter__(self) -> None:
         pass
@@ -264,7 +264,7 @@ class _Closing:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         # A consumer that has had enough is no failure.
-        self._scene.close(None if isinstance(error, GeneratorExit) else error)
+        self._activity.close(None if isinstance(error, GeneratorExit) else error)
 
 
 def _first_step(generator: AsyncGenerator[Any, Any]) -> Awaitable[Any]:

@@ -18,10 +18,10 @@ from ..failures import swallow
 from ..spans.schema import first_text
 
 # The names of entries, from the outside in: `("association_properties", "session_id")`.
-Way = tuple[str, ...]
+KeyPath = tuple[str, ...]
 
 
-class Scope(NamedTuple):
+class ContextSource(NamedTuple):
     """What an SDK's API writes into OpenTelemetry's Context, for whatever starts inside.
 
     Attributes:
@@ -31,11 +31,11 @@ class Scope(NamedTuple):
     """
 
     module: str
-    session_ids: tuple[Way, ...]
-    user_ids: tuple[Way, ...]
+    session_ids: tuple[KeyPath, ...]
+    user_ids: tuple[KeyPath, ...]
 
 
-class Run(NamedTuple):
+class FrameworkRun(NamedTuple):
     """What a framework knows of the run that is going on, whoever instruments it.
 
     Attributes:
@@ -47,18 +47,18 @@ class Run(NamedTuple):
 
     module: str
     ask: str
-    session_ids: tuple[Way, ...]
-    user_ids: tuple[Way, ...] = ()
+    session_ids: tuple[KeyPath, ...]
+    user_ids: tuple[KeyPath, ...] = ()
 
 
-SCOPES = (
+CONTEXT_SOURCES = (
     # https://arize-ai.github.io/openinference/python: `using_session`, `using_user`, `using_attributes`.
-    Scope("openinference.instrumentation", (("session.id",),), (("user.id",),)),
+    ContextSource("openinference.instrumentation", (("session.id",),), (("user.id",),)),
     # https://langfuse.com/docs/observability/features/sessions: `propagate_attributes`.
-    Scope("langfuse", (("langfuse.propagated.session_id",),), (("langfuse.propagated.user_id",),)),
+    ContextSource("langfuse", (("langfuse.propagated.session_id",),), (("langfuse.propagated.user_id",),)),
     # https://www.traceloop.com/docs/openllmetry/tracing/association: `@conversation` and
     # `set_association_properties`. A `thread_id` is LangGraph's, which its instrumentation puts there as well.
-    Scope(
+    ContextSource(
         "traceloop.sdk",
         (
             ("association_properties", "session_id"),
@@ -72,10 +72,10 @@ SCOPES = (
 
 _LANGSMITH_THREADS = ("session_id", "thread_id", "conversation_id")
 
-RUNS = (
+FRAMEWORK_RUNS = (
     # https://docs.langchain.com/oss/python/langgraph/persistence, and what LangSmith calls a thread:
     # https://docs.langchain.com/langsmith/threads
-    Run(
+    FrameworkRun(
         "langchain_core.runnables.config",
         "var_child_runnable_config.get",
         (
@@ -86,9 +86,9 @@ RUNS = (
         (("metadata", "user_id"), ("configurable", "user_id")),
     ),
     # https://openai.github.io/openai-agents-python/tracing/: `trace(group_id=…)`, `RunConfig(group_id=…)`.
-    Run("agents.tracing", "get_current_trace", (("group_id",),)),
+    FrameworkRun("agents.tracing", "get_current_trace", (("group_id",),)),
     # https://docs.langchain.com/langsmith/add-metadata-tags
-    Run(
+    FrameworkRun(
         "langsmith.run_helpers",
         "get_current_run_tree",
         tuple(("metadata", key) for key in _LANGSMITH_THREADS),
@@ -97,15 +97,15 @@ RUNS = (
 )
 
 
-MODULES: Final = tuple(other.module for other in (*SCOPES, *RUNS))
+MODULES: Final = tuple(other.module for other in (*CONTEXT_SOURCES, *FRAMEWORK_RUNS))
 # What of them the app has imported. While that is nothing, nobody needs to look.
-LOADED: list[Scope | Run] = []
+LOADED: list[ContextSource | FrameworkRun] = []
 _KEYS: set[str] = set()
-_SCOPES: list[Scope] = []
-_RUNS: list[Run] = []
+_SOURCES: list[ContextSource] = []
+_FRAMEWORK_RUNS: list[FrameworkRun] = []
 
 
-class Said(NamedTuple):
+class SessionClaim(NamedTuple):
     """Whose session and user that is, as far as somebody says so."""
 
     session_id: str | None
@@ -114,44 +114,44 @@ class Said(NamedTuple):
 
 def find_imported_sdks() -> None:
     """Take note of what the app has imported since."""
-    for scope in SCOPES:
-        if scope not in _SCOPES and scope.module in sys.modules:
-            _SCOPES.append(scope)
+    for scope in CONTEXT_SOURCES:
+        if scope not in _SOURCES and scope.module in sys.modules:
+            _SOURCES.append(scope)
             _KEYS.update(way[0] for way in (*scope.session_ids, *scope.user_ids))
             LOADED.append(scope)
-    for run in RUNS:
-        if run not in _RUNS and run.module in sys.modules:
-            _RUNS.append(run)
+    for run in FRAMEWORK_RUNS:
+        if run not in _FRAMEWORK_RUNS and run.module in sys.modules:
+            _FRAMEWORK_RUNS.append(run)
             LOADED.append(run)
 
 
-def said_in(context: Context) -> Said | None:
+def claim_in(context: Context) -> SessionClaim | None:
     """Return what a Context says, if it says anything. Never raises: code that opens a session asks too."""
     if _KEYS.isdisjoint(context):
         return None
     session_id = user_id = None
     try:
-        for scope in _SCOPES:
+        for scope in _SOURCES:
             session_id = session_id or _first(context, scope.session_ids)
             user_id = user_id or _first(context, scope.user_ids)
     except Exception as error:  # noqa: BLE001  # theirs to fail, ours to go on without
         swallow("other SDKs' scopes", error)
-    return Said(session_id, user_id) if session_id or user_id else None
+    return SessionClaim(session_id, user_id) if session_id or user_id else None
 
 
-def said_by_run() -> Said | None:
+def claim_of_run() -> SessionClaim | None:
     """Return what the run of a framework says that is going on here, if it names a conversation."""
-    for run in _RUNS:
+    for run in _FRAMEWORK_RUNS:
         try:
             told = attrgetter(run.ask)(sys.modules[run.module])()
             if told is not None and (session_id := _first(told, run.session_ids)):
-                return Said(session_id, _first(told, run.user_ids))
+                return SessionClaim(session_id, _first(told, run.user_ids))
         except Exception as error:  # noqa: BLE001  # theirs to fail, ours to go on without
             swallow(f"{run.module}:{run.ask}", error)
     return None
 
 
-def _first(told: object, ways: Iterable[Way]) -> str | None:
+def _first(told: object, ways: Iterable[KeyPath]) -> str | None:
     for *outer, last in ways:
         inner = told
         for name in outer:

@@ -143,9 +143,9 @@ def test_any_span_makes_a_row_that_helicone_takes(
     hook: Any,
     wrappers: list[Mapping[str, Any]],
 ) -> None:
-    foreign_sessions = [logged.facts(kind, told, events=events, failed=failed, reason=reason) for told in wrappers]
+    around = [logged.facts(kind, told, events=events, failed=failed, reason=reason) for told in wrappers]
     span = logged.facts(
-        kind, attributes, events=events, start=start, end=end, failed=failed, reason=reason, wrappers=foreign_sessions
+        kind, attributes, events=events, start=start, end=end, failed=failed, reason=reason, wrappers=around
     )
 
     row = row_of(span, Content(redact=hook))

@@ -274,13 +274,13 @@ def test_the_id_that_is_foreseen_is_the_one_that_the_span_bears(
     attributes |= {SESSION_ID: hand} if hand else {}
     attributes |= {"session.id": own} if own else {}
 
-    with ExitStack() as foreign_sessions:
+    with ExitStack() as around:
         if frame:
-            foreign_sessions.enter_context(session("Trips", id=f" {frame} "))
+            around.enter_context(session("Trips", id=f" {frame} "))
         if detached:
-            foreign_sessions.enter_context(session(None))
+            around.enter_context(session(None))
         if steps:
-            foreign_sessions.enter_context(step("research"))
+            around.enter_context(step("research"))
         with app.span("chat gpt-4o", attributes, scope=GENAI):
             pass
 
@@ -347,14 +347,14 @@ def in_a_run(session_id: str) -> Any:
     ],
 )
 def test_a_trace_that_begins_in_another_sdks_scope_or_run_is_foreseen_to_be_in_its_session(
-    load: Any, foreign_sessions: list[tuple[Any, str | None]], own: str | None
+    load: Any, around: list[tuple[Any, str | None]], own: str | None
 ) -> None:
     load(OI)
     app = App(Settings(session_id="process"))
     watching = Watching(app)
 
     with ExitStack() as stack:
-        for enter, session_id in foreign_sessions:
+        for enter, session_id in around:
             stack.enter_context(enter(session_id))
         with app.span("chat gpt-4o", {**CHAT, "session.id": own} if own else CHAT, scope=GENAI):
             pass
@@ -410,13 +410,13 @@ def sessions_of_app(file: str = "", **environ: str) -> tuple[set[str | None], st
     return {span.attributes.get(SESSION_ID) for span in outcome.spans}, outcome.output
 
 
-def foreign_sessions(session_id: str) -> tuple[str, str]:
+def around(session_id: str) -> tuple[str, str]:
     """Return a ratio at which a session is just dropped, and one at which it is just kept."""
     kept = next(number for number in range(1001) if is_kept(session_id, number / 1000))
     return f"{(kept - 1) / 1000}", f"{kept / 1000}"
 
 
-BELOW, ABOVE = foreign_sessions("trip-42")
+BELOW, ABOVE = around("trip-42")
 
 
 @needs_a_configurator

@@ -32,7 +32,7 @@ OI = "openinference.instrumentation"
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Let an app have imported what it has not, and leave nothing behind."""
-    for memory in ("_SCOPES", "_RUNS"):
+    for memory in ("_SOURCES", "_FRAMEWORK_RUNS"):
         monkeypatch.setattr(foreign, memory, [])
     monkeypatch.setattr(foreign, "_KEYS", set())
 
@@ -135,7 +135,7 @@ def test_an_id_of_any_length_is_remembered_at_a_bounded_one(load: Any, app: App)
 
     record = app.registry.record_of(span)
     assert record is not None
-    assert [len(above.heard.session_id or "") for above in record.line() if above.heard] == [1024]
+    assert [len(above.claim.session_id or "") for above in record.line() if above.claim] == [1024]
 
 
 def test_an_sdk_that_the_app_imports_later_is_noticed(

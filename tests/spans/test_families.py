@@ -248,9 +248,9 @@ def test_what_encloses_a_span_that_shows_late_what_it_is_is_read_then() -> None:
 
 
 @pytest.mark.parametrize("around", ["litellm_request", "plan trip"])
-def test_a_call_told_of_twice_by_one_library_is_one_request(foreign_sessions: str) -> None:
+def test_a_call_told_of_twice_by_one_library_is_one_request(around: str) -> None:
     app = App()
-    with app.span(foreign_sessions, scope="litellm" if foreign_sessions == "litellm_request" else "my.app"):
+    with app.span(around, scope="litellm" if around == "litellm_request" else "my.app"):
         with app.span("raw_gen_ai_request", scope="litellm"):
             pass
 

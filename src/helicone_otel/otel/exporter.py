@@ -108,7 +108,7 @@ def _is_redacted(span: ReadableSpan, key: str, outcome: Outcome) -> bool:
     if key not in attributes:
         return written is not None and not span.dropped_attributes
     value = attributes[key]
-    if value in (written, outcome.said.get(key), outcome.final[key]):
+    if value in (written, outcome.overwritten.get(key), outcome.final[key]):
         return False
     return written is None or not (isinstance(value, str) and written.startswith(value))
 

@@ -14,7 +14,7 @@ from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
 from .. import wire
 from ..failures import swallow
 from ..sessions.context import ContextFrame, current_frame
-from ..sessions.foreign import LOADED, find_imported_sdks, said_by_run, said_in
+from ..sessions.foreign import LOADED, find_imported_sdks, claim_of_run, claim_in
 from ..tracking.derived import SET_BY_HAND, by_hand
 from ..tracking.registry import REGISTRY, Registry
 from ..tracking.resolver import Resolver, is_newer
@@ -53,7 +53,7 @@ def foreseen_id(
         return wire.wire_text(wire.valid_text(chosen))
     if foreign_sessions := _id_around(resolver, trace_id, context):
         return foreign_sessions
-    if LOADED and (run := said_by_run()) is not None and run.session_id:
+    if LOADED and (run := claim_of_run()) is not None and run.session_id:
         return wire.wire_text(run.session_id)
     if named := resolver.sessions.id_on(facts):
         return wire.wire_text(wire.valid_text(named))
@@ -64,7 +64,7 @@ def foreseen_id(
 def _id_around(resolver: Resolver, trace_id: int, context: Context | None) -> str | None:
     """Return whose that is in which a root span starts: a scope or place that code opened, a framework's span."""
     frame = current_frame(context)
-    said = said_in(get_current() if context is None else context) if LOADED else None
+    said = claim_in(get_current() if context is None else context) if LOADED else None
     if said is not None and said.session_id and said.session_id not in _heard_in(frame):
         return wire.wire_text(said.session_id)
     foreign_sessions = resolver.framework_spans.innermost(None) if context is None else None
@@ -83,7 +83,7 @@ def _heard_in(frame: ContextFrame | None) -> set[str | None]:
     """Return the ids of other SDKs' scopes in which a place, and those around it, were opened."""
     heard: set[str | None] = set()
     while frame is not None:
-        heard.add(frame.said.session_id if frame.said is not None else None)
+        heard.add(frame.claim.session_id if frame.claim is not None else None)
         frame = frame.outer
     return heard
 

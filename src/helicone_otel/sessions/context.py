@@ -10,7 +10,7 @@ from typing import Any, cast
 from opentelemetry import trace
 from opentelemetry.context import Context, create_key, get_current, set_value
 
-from .foreign import LOADED, Said, said_in
+from .foreign import LOADED, SessionClaim, claim_in
 from .model import Session, SessionPath, path_segments
 from .scoped import Scoped
 
@@ -34,10 +34,10 @@ class ContextFrame:
         number: Grows with every place, so that of two the newer is known.
         left: It was left in a way that could not restore the Context.
         record: The registry's own record of it.
-        said: What other SDKs' scopes said around it.
+        claim: What other SDKs' scopes said around it.
     """
 
-    __slots__ = ("anchor", "depth", "detached", "left", "number", "outer", "record", "said", "session", "steps")
+    __slots__ = ("anchor", "depth", "detached", "left", "number", "outer", "record", "claim", "session", "steps")
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class ContextFrame:
         self.number = next(_numbers)
         self.left = False
         self.record: Any = None
-        self.said: Said | None = said_in(get_current() if context is None else context) if LOADED else None
+        self.claim: SessionClaim | None = claim_in(get_current() if context is None else context) if LOADED else None
         OPEN_FRAMES.append(None)
 
     def __del__(self) -> None:

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from ..caches import Recent
 from ..failures import swallow
-from ..sessions.foreign import Said
+from ..sessions.foreign import SessionClaim
 from ..sessions.model import Belongings, Session
 from ..spans.reader import Vocabulary
 from .derived import SessionFactory
@@ -37,57 +37,57 @@ class ForeignSessions:
     def __init__(self, sessions: SessionFactory, find_node: Callable[[SpanRecord], None]) -> None:
         self._sessions = sessions
         self._find_stand = find_node
-        self._outermost: Recent[Said, SpanRecord] = Recent(_MAX_OUTERMOST)
+        self._outermost: Recent[SessionClaim, SpanRecord] = Recent(_MAX_OUTERMOST)
 
     def innermost(
-        self, encloses: SpanRecord | None, said: Said | None, run: Said | None, trace_id: int, span: ReadableSpan | None
+        self, encloses: SpanRecord | None, claim: SessionClaim | None, run: SessionClaim | None, trace_id: int, span: ReadableSpan | None
     ) -> SpanRecord | None:
         """Return the record of what encloses a span that starts, or headers that leave.
 
         Args:
             encloses: The record of what does so as far as spans and our own places tell.
-            said: What the Context says.
+            claim: What the Context says.
             run: What the run of a framework says.
             trace_id: Of the trace in which that is.
             span: The span that starts, if one does.
         """
-        if said is not None:
-            encloses = self.scope(encloses, said, trace_id, span)
+        if claim is not None:
+            encloses = self.scope(encloses, claim, trace_id, span)
         if run is None or (encloses is not None and encloses.node is not None and encloses.node.chosen):
             return encloses
         return self._run(encloses, run, trace_id, span)
 
-    def scope(self, encloses: SpanRecord | None, said: Said, trace_id: int, span: ReadableSpan | None) -> SpanRecord:
+    def scope(self, encloses: SpanRecord | None, claim: SessionClaim, trace_id: int, span: ReadableSpan | None) -> SpanRecord:
         """Return the record of the scope that a Context tells of, or what encloses it if that is as new."""
-        known = self._outermost.get(said) if encloses is None else (encloses.foreign_sessions or {}).get(said)
+        known = self._outermost.get(claim) if encloses is None else (encloses.foreign_sessions or {}).get(claim)
         if known is None:
-            known = self._opened(encloses, said, trace_id, span)
-            self._remember(encloses, said, known, span)
+            known = self._opened(encloses, claim, trace_id, span)
+            self._remember(encloses, claim, known, span)
         elif known.node is None:
             self._find_stand(known)
         return known
 
-    def _opened(self, encloses: SpanRecord | None, said: Said, trace_id: int, span: ReadableSpan | None) -> SpanRecord:
-        before = [above.heard for above in encloses.line() if above.heard is not None] if encloses is not None else []
-        session_id = said.session_id if all(said.session_id != older.session_id for older in before) else None
-        user_id = said.user_id if all(said.user_id != older.user_id for older in before) else None
+    def _opened(self, encloses: SpanRecord | None, claim: SessionClaim, trace_id: int, span: ReadableSpan | None) -> SpanRecord:
+        before = [above.claim for above in encloses.line() if above.claim is not None] if encloses is not None else []
+        session_id = claim.session_id if all(claim.session_id != older.session_id for older in before) else None
+        user_id = claim.user_id if all(claim.user_id != older.user_id for older in before) else None
         if encloses is not None and not session_id and not user_id:
             return encloses
         # A session is the same for all traces in it; a user alone belongs to whatever trace begins there.
-        record = _record(encloses, said, 0 if session_id else trace_id)
+        record = _record(encloses, claim, 0 if session_id else trace_id)
         record.rooted = record.rooted or session_id is not None
         record.belongings = Belongings(user_id, {}) if user_id else None
         self._find_stand(record)
         # In a session that has this id already it keeps its name.
         if session_id and (record.node is None or record.node.session.id != session_id):
-            record.own, record.opened = self._session(said, span), True
+            record.own, record.opened = self._session(claim, span), True
             self._find_stand(record)
         return record
 
-    def _run(self, encloses: SpanRecord | None, run: Said, trace_id: int, span: ReadableSpan | None) -> SpanRecord:
+    def _run(self, encloses: SpanRecord | None, run: SessionClaim, trace_id: int, span: ReadableSpan | None) -> SpanRecord:
         known = (encloses.foreign_sessions or {}).get(run) if encloses is not None else None
         if known is None:
-            if encloses is not None and any(above.heard == run for above in encloses.line()):
+            if encloses is not None and any(above.claim == run for above in encloses.line()):
                 return encloses
             known = _record(encloses, run, trace_id)
             known.own = self._session(run, span)
@@ -99,27 +99,27 @@ class ForeignSessions:
             self._find_stand(known)
         return known
 
-    def _session(self, said: Said, span: ReadableSpan | None) -> Session:
-        session = self._sessions.chosen(said.session_id or "", span)
-        return Belongings(said.user_id, {}).added_to(session)
+    def _session(self, claim: SessionClaim, span: ReadableSpan | None) -> Session:
+        session = self._sessions.chosen(claim.session_id or "", span)
+        return Belongings(claim.user_id, {}).added_to(session)
 
-    def _remember(self, encloses: SpanRecord | None, said: Said, record: SpanRecord, span: ReadableSpan | None) -> None:
+    def _remember(self, encloses: SpanRecord | None, claim: SessionClaim, record: SpanRecord, span: ReadableSpan | None) -> None:
         node = record.node
         if span is None and node is not None and not node.session.wire_name:
             return  # a span may know its name
         if encloses is None:
             if record.rooted:
-                self._outermost.put(said, record)
+                self._outermost.put(claim, record)
             return
         if encloses.foreign_sessions is None or len(encloses.foreign_sessions) >= _MAX_WITHIN:
             encloses.foreign_sessions = {}
-        encloses.foreign_sessions[said] = record
+        encloses.foreign_sessions[claim] = record
 
 
-def _record(encloses: SpanRecord | None, said: Said, trace_id: int) -> SpanRecord:
+def _record(encloses: SpanRecord | None, claim: SessionClaim, trace_id: int) -> SpanRecord:
     frame = encloses.frame if encloses is not None else None
     record = SpanRecord(None, encloses, None, frame, encloses.trace_id if encloses is not None else trace_id)
-    record.heard, record.others, record.size = said, True, 0
+    record.claim, record.others, record.size = claim, True, 0
     record.rooted = encloses is not None
     return record
 

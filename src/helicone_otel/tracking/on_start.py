@@ -10,7 +10,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context, get_current
 
 from ..sessions.context import FRAME_KEY, OPEN_FRAMES, ContextFrame
-from ..sessions.foreign import LOADED, Said, find_imported_sdks, said_by_run, said_in
+from ..sessions.foreign import LOADED, SessionClaim, find_imported_sdks, claim_of_run, claim_in
 from ..spans.reader import Scope
 from .labels import LabelWriter
 from .nodes import SpanTemplate
@@ -63,13 +63,13 @@ class SpanStarts:
         if kind is _SERVER or kind is _CONSUMER:
             self._untrusted.hear(span.get_span_context().trace_id, parent_context)
         frame: ContextFrame | None = None
-        said: Said | None = None
+        claim: SessionClaim | None = None
         if OPEN_FRAMES or LOADED:
             context = get_current() if parent_context is None else parent_context
             frame = context.get(FRAME_KEY)  # type: ignore[assignment]  # our own key
             if LOADED:
-                said = said_in(context)
-        if (frame is None and (said is None or not said.session_id)) and (
+                claim = claim_in(context)
+        if (frame is None and (claim is None or not claim.session_id)) and (
             not (scope.named or self._traces or given or self._live or self._recent.young)
             or self._is_ordinary(span, scope, given)
         ):
@@ -80,7 +80,7 @@ class SpanStarts:
         bridged = self._vocabulary.framework_spans and not scope.framework_spans
         parent = encloses = self._parent_of(above, parent_context, bridged) if above is not None or bridged else None
         if LOADED:
-            parent = encloses = self._innermost(parent, frame, said, span)
+            parent = encloses = self._innermost(parent, frame, claim, span)
         elif frame is not None and (parent is None or is_newer(frame, parent)):
             known = frame.record
             if known is not None and known[0] is self._resolver and known[1].rooted and not frame.left:
@@ -116,7 +116,7 @@ class SpanStarts:
         return self._vocabulary.scope(name)
 
     def _innermost(
-        self, parent: SpanRecord | None, frame: ContextFrame | None, said: Said | None, span: Span
+        self, parent: SpanRecord | None, frame: ContextFrame | None, claim: SessionClaim | None, span: Span
     ) -> SpanRecord | None:
         """Return the record of what encloses a span, where other SDKs may have a say in it."""
         trace_id = _trace_of(parent, span.get_span_context())
@@ -125,7 +125,7 @@ class SpanStarts:
         if frame is not None and (parent is None or is_newer(frame, parent)):
             parent = self._resolver.record_of(frame, trace_id, span)
         is_chosen = parent is not None and parent.node is not None and parent.node.chosen
-        return self._foreign_sessions.innermost(parent, said, None if is_chosen else said_by_run(), trace_id, span)
+        return self._foreign_sessions.innermost(parent, claim, None if is_chosen else claim_of_run(), trace_id, span)
 
     def _is_ordinary(self, span: Span, scope: Scope, attributes: Attributes) -> bool:
         """Tell whether a span outside of any place is none of our business."""

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from ..caches import Generations, Recent
 from ..destinations import Destination
 from ..sessions.context import ContextFrame
-from ..sessions.foreign import Said
+from ..sessions.foreign import SessionClaim
 from ..sessions.model import Belongings, Session
 from ..spans.reader import Scope, Vocabulary
 from ..spans.schema import NOTHING, Reading
@@ -50,11 +50,11 @@ class SpanRecord:
     """The segments that a place adds."""
     rooted: bool = False
     """A place inside of a session or span, and so the same for every trace that begins in it."""
-    heard: Said | None = None
+    claim: SessionClaim | None = None
     """What another SDK's scope says that was opened here, or was open here already; see `_foreign_sessions`."""
     others: bool = False
     """It is the record of such a scope, and neither of a span nor of a place of ours."""
-    foreign_sessions: dict[Said, SpanRecord] | None = None
+    foreign_sessions: dict[SessionClaim, SpanRecord] | None = None
     """The records of the scopes that others opened inside of it; see `_foreign_sessions`."""
     destination: Destination = Destination.UNKNOWN
     """Where the span's request goes, if it is the span of one."""
@@ -65,7 +65,7 @@ class SpanRecord:
     node: PathNode | None = None
     label: dict[str, str] | None = None
     """What was written on the span while it lived."""
-    said: dict[str, object] | None = None
+    overwritten: dict[str, object] | None = None
     """What the user had put in the place of that by the time the span ended."""
     foreign: frozenset[str] = frozenset()
     """Attributes of other conventions that stood there before us and are not overwritten."""

@@ -17,7 +17,7 @@ from .. import wire
 from ..destinations import Destination
 from ..failures import swallow
 from ..sessions.context import OPEN_FRAMES, current_frame
-from ..sessions.foreign import LOADED, Said, find_imported_sdks, said_by_run, said_in
+from ..sessions.foreign import LOADED, SessionClaim, find_imported_sdks, claim_of_run, claim_in
 from ..sessions.model import Session
 from ..settings import Settings
 from ..spans.dialects import DIALECTS
@@ -65,13 +65,13 @@ class Outcome(NamedTuple):
     Attributes:
         written: What was written on it while it lived.
         final: What it bears for good.
-        said: What the user had put in the place of what was written, by the time it ended.
+        overwritten: What the user had put in the place of what was written, by the time it ended.
         logged: It stands for a call that no gateway saw: a row of it is ours to make.
     """
 
     written: Mapping[str, str]
     final: Mapping[str, str | list[str]]
-    said: Mapping[str, object] = _NOTHING
+    overwritten: Mapping[str, object] = _NOTHING
     logged: bool = False
 
 
@@ -148,7 +148,7 @@ class Registry:
         if frame is not None and (record is None or is_newer(frame, record)):
             record = self.resolver.record_of(frame, ids.trace_id, None)
         if LOADED:
-            record = self._heard(record, span, said_in(context))
+            record = self._heard(record, span, claim_in(context))
         if record is None or (record.node is None and frame is None and ids.trace_id not in self.resolver.traces):
             return self._locate_process(call)
         self._label_writer.ask_everything(record)
@@ -159,7 +159,7 @@ class Registry:
             return Location(node.session, node.text, node.headers, record, sender)
         return _located(node.session, node.text_of_call(call), record, sender)
 
-    def _heard(self, record: SpanRecord | None, span: trace.Span, said: Said | None) -> SpanRecord | None:
+    def _heard(self, record: SpanRecord | None, span: trace.Span, said: SessionClaim | None) -> SpanRecord | None:
         """Return the record of what encloses headers, where other SDKs may have a say in it.
 
         Args:
@@ -167,7 +167,7 @@ class Registry:
             span: The current span.
             said: What the Context says.
         """
-        run = None if record is not None and record.node is not None and record.node.chosen else said_by_run()
+        run = None if record is not None and record.node is not None and record.node.chosen else claim_of_run()
         if record is None and (said is not None or run is not None):
             record = self.span_store.record_at(span)
         return self.resolver.foreign_sessions.innermost(record, said, run, span.get_span_context().trace_id, None)
@@ -330,7 +330,7 @@ class Registry:
         record.span = live  # where it had to move, it was found to have ended
         record.ended = record.settled = True
         if self.resolver.has_changed(record):
-            record.said = _said_instead(record)
+            record.overwritten = _overwritten_values(record)
             self._label_writer.read(record, [record])
         record.span, record.name = None, ""  # it is not read again, and a name may be any length
         self._calls.settle(record, span)
@@ -371,7 +371,7 @@ class Registry:
             extra[wire.REQUEST_ID] = row_id
         if record.sent and self.settings.capture_headers:
             extra |= {wire.REQUEST_HEADER_PREFIX + name.lower(): [value] for name, value in record.sent}
-        return Outcome(record.label or {}, {**label, **extra} if extra else label, record.said or _NOTHING, logged)
+        return Outcome(record.label or {}, {**label, **extra} if extra else label, record.overwritten or _NOTHING, logged)
 
     def _is_logged(self, record: SpanRecord, span: ReadableSpan) -> bool:
         """Tell whether a row of a span that has ended is ours to make: it stands for a call that no gateway saw."""
@@ -409,7 +409,7 @@ def _has_changed(template: SpanTemplate, span: ReadableSpan) -> bool:
         return False
 
 
-def _said_instead(record: SpanRecord) -> dict[str, object] | None:
+def _overwritten_values(record: SpanRecord) -> dict[str, object] | None:
     """Return what stands on a span in the place of what was written there."""
     attributes = (record.span.attributes if record.span is not None else None) or _NOTHING
     label = record.label or {}

@@ -357,10 +357,10 @@ class Resolver:
         encloses = self.span_store.record_at(frame.anchor)
         if frame.outer is not None and (encloses is None or is_newer(frame.outer, encloses)):
             encloses = outer
-        if frame.said is not None and not frame.detached:
-            encloses = self.foreign_sessions.scope(encloses, frame.said, trace_id, span)
+        if frame.claim is not None and not frame.detached:
+            encloses = self.foreign_sessions.scope(encloses, frame.claim, trace_id, span)
         record = SpanRecord(None, encloses, None, frame, encloses.trace_id if encloses is not None else trace_id)
-        record.heard = frame.said  # what is inside is newer
+        record.claim = frame.claim  # what is inside is newer
         record.rooted = encloses is not None and (encloses.rooted or encloses.scope is not None)
         record.size = 0
         record.steps = frame.steps

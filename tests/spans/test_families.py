@@ -180,8 +180,8 @@ def vocabulary() -> Vocabulary:
 
 
 def _read(vocabulary: Vocabulary, case: Case, attributes: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    reading = vocabulary.read(vocabulary.scope(case.scope), case.name, case.span_kind, attributes)
-    return reading.kind, reading.segment
+    classification = vocabulary.read(vocabulary.scope(case.scope), case.name, case.span_kind, attributes)
+    return classification.kind, classification.segment
 
 
 @pytest.mark.parametrize(

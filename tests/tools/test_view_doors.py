@@ -474,7 +474,7 @@ def test_threads_that_come_and_go_leave_no_connection_open() -> None:
     found = set()
 
     def look() -> None:
-        with kept.reading() as connection:
+        with kept.classification() as connection:
             found.add(id(connection))
 
     for _ in range(10):

@@ -64,7 +64,7 @@ def reviews() -> Iterator[Asked]:
 @pytest.mark.parametrize("names", [SOME, pytest.param(ALL, marks=pytest.mark.slow)], ids=["some", "all"])
 def test_the_spans_of_recordings_stand_where_the_library_has_them(view: Asked, names: tuple[str, ...]) -> None:
     view.send(*recorded(names))
-    with view.view.store.reading() as connection:
+    with view.view.store.classification() as connection:
         sql = "SELECT s.span, p.path, p.kind, p.request IS NOT NULL FROM places p JOIN spans s ON s.id = p.id"
         found = {row[0]: (row[1], row[2], bool(row[3])) for row in connection.execute(sql)}
     differing = set()

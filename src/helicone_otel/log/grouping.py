@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..failures import swallow
-from ..spans.schema import Reading
+from ..spans.schema import Classification
 from ..tracking.records import Entry, SpanRecord
 from ..tracking.registry import Registry
 from ..tracking.requests import is_boundary
@@ -148,7 +148,7 @@ def wrappers_among(registry: Registry, spans: Iterable[ReadableSpan]) -> dict[in
 
 def _may_wrap(record: SpanRecord, kind: str | None) -> bool:
     """Tell whether a span that has not ended may turn out to wrap a call; some show only then what they are."""
-    own = record.reading.kind
+    own = record.classification.kind
     return own == kind or (own is None and record.scope is not None and record.scope.known)
 
 
@@ -157,5 +157,5 @@ def _is_same_step(wrapper: Entry, call: Entry) -> bool:
     return one.kind in _NAMELESS or one.segment == other.segment
 
 
-def _reading_of(entry: Entry) -> Reading:
-    return entry.reading if isinstance(entry, SpanRecord) else entry[0].reading
+def _reading_of(entry: Entry) -> Classification:
+    return entry.classification if isinstance(entry, SpanRecord) else entry[0].classification

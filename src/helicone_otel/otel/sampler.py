@@ -14,7 +14,7 @@ from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
 from .. import wire
 from ..failures import swallow
 from ..sessions.context import ContextFrame, current_frame
-from ..sessions.foreign import LOADED, find_imported_sdks, claim_of_run, claim_in
+from ..sessions.foreign import LOADED, claim_in, claim_of_run, find_imported_sdks
 from ..tracking.derived import SET_BY_HAND, by_hand
 from ..tracking.registry import REGISTRY, Registry
 from ..tracking.resolver import Resolver, is_newer

@@ -18,9 +18,9 @@ from .schema import (
     KINDS,
     NOTHING,
     URL_ATTRIBUTES,
+    Classification,
     Dialect,
     Kind,
-    Reading,
     Row,
     first_text,
 )
@@ -209,7 +209,7 @@ class Vocabulary:
             self.framework_spans = _unique(self.framework_spans, scope.framework_spans)
         return scope
 
-    def read(self, scope: Scope, name: str, span_kind: str, attributes: Mapping[str, object]) -> Reading:
+    def read(self, scope: Scope, name: str, span_kind: str, attributes: Mapping[str, object]) -> Classification:
         """Say what a span is.
 
         What the user wrote on the span by hand (`helicone.span.kind`) wins over every dialect.
@@ -228,24 +228,26 @@ class Vocabulary:
                     best = entry
         by_hand = attributes.get(wire.SPAN_KIND)
         if isinstance(by_hand, str) and by_hand in KINDS:
-            return _reading(cast("Kind", by_hand), BY_HAND, best[2] if best else _NO_ROW, name, attributes)
+            return _classification(cast("Kind", by_hand), BY_HAND, best[2] if best else _NO_ROW, name, attributes)
         if best is not None:
-            return _reading(best[2].kind, best[1], best[2], name, attributes)
+            return _classification(best[2].kind, best[1], best[2], name, attributes)
         if scope.application and span_kind == "INTERNAL":
             return _application_task(name)
         return NOTHING
 
 
 @lru_cache(maxsize=_MAX_NAMES)
-def _application_task(name: str) -> Reading:
-    return Reading("task", clean_name(name) or "task", APPLICATION)
+def _application_task(name: str) -> Classification:
+    return Classification("task", clean_name(name) or "task", APPLICATION)
 
 
-def _reading(kind: Kind | None, dialect: str, row: Row, name: str, attributes: Mapping[str, object]) -> Reading:
+def _classification(
+    kind: Kind | None, dialect: str, row: Row, name: str, attributes: Mapping[str, object]
+) -> Classification:
     segment = None
     if kind is not None and kind not in CALL_KINDS:
         segment = _own_name(row, attributes) or row.segment or _name_from_span(row, name) or kind
-    return Reading(kind, segment, dialect, row, recognised=kind is not None)
+    return Classification(kind, segment, dialect, row, recognised=kind is not None)
 
 
 def _own_name(row: Row, attributes: Mapping[str, object]) -> str:

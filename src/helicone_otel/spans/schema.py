@@ -119,7 +119,7 @@ class Dialect(NamedTuple):
     bare_carriers: bool = False
 
 
-class Reading(NamedTuple):
+class Classification(NamedTuple):
     """What a span is, as far as it has shown itself.
 
     Attributes:
@@ -139,7 +139,7 @@ class Reading(NamedTuple):
 
 APPLICATION: Final = "application"
 BY_HAND: Final = "by hand"
-NOTHING: Final = Reading()
+NOTHING: Final = Classification()
 
 
 def first_text(attributes: Mapping[str, object], keys: Iterable[str]) -> str | None:

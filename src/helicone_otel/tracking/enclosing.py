@@ -40,7 +40,12 @@ class ForeignSessions:
         self._outermost: Recent[SessionClaim, SpanRecord] = Recent(_MAX_OUTERMOST)
 
     def innermost(
-        self, encloses: SpanRecord | None, claim: SessionClaim | None, run: SessionClaim | None, trace_id: int, span: ReadableSpan | None
+        self,
+        encloses: SpanRecord | None,
+        claim: SessionClaim | None,
+        run: SessionClaim | None,
+        trace_id: int,
+        span: ReadableSpan | None,
     ) -> SpanRecord | None:
         """Return the record of what encloses a span that starts, or headers that leave.
 
@@ -57,7 +62,9 @@ class ForeignSessions:
             return encloses
         return self._run(encloses, run, trace_id, span)
 
-    def scope(self, encloses: SpanRecord | None, claim: SessionClaim, trace_id: int, span: ReadableSpan | None) -> SpanRecord:
+    def scope(
+        self, encloses: SpanRecord | None, claim: SessionClaim, trace_id: int, span: ReadableSpan | None
+    ) -> SpanRecord:
         """Return the record of the scope that a Context tells of, or what encloses it if that is as new."""
         known = self._outermost.get(claim) if encloses is None else (encloses.foreign_sessions or {}).get(claim)
         if known is None:
@@ -67,7 +74,9 @@ class ForeignSessions:
             self._find_stand(known)
         return known
 
-    def _opened(self, encloses: SpanRecord | None, claim: SessionClaim, trace_id: int, span: ReadableSpan | None) -> SpanRecord:
+    def _opened(
+        self, encloses: SpanRecord | None, claim: SessionClaim, trace_id: int, span: ReadableSpan | None
+    ) -> SpanRecord:
         before = [above.claim for above in encloses.line() if above.claim is not None] if encloses is not None else []
         session_id = claim.session_id if all(claim.session_id != older.session_id for older in before) else None
         user_id = claim.user_id if all(claim.user_id != older.user_id for older in before) else None
@@ -84,7 +93,9 @@ class ForeignSessions:
             self._find_stand(record)
         return record
 
-    def _run(self, encloses: SpanRecord | None, run: SessionClaim, trace_id: int, span: ReadableSpan | None) -> SpanRecord:
+    def _run(
+        self, encloses: SpanRecord | None, run: SessionClaim, trace_id: int, span: ReadableSpan | None
+    ) -> SpanRecord:
         known = (encloses.foreign_sessions or {}).get(run) if encloses is not None else None
         if known is None:
             if encloses is not None and any(above.claim == run for above in encloses.line()):
@@ -103,7 +114,9 @@ class ForeignSessions:
         session = self._sessions.chosen(claim.session_id or "", span)
         return Belongings(claim.user_id, {}).added_to(session)
 
-    def _remember(self, encloses: SpanRecord | None, claim: SessionClaim, record: SpanRecord, span: ReadableSpan | None) -> None:
+    def _remember(
+        self, encloses: SpanRecord | None, claim: SessionClaim, record: SpanRecord, span: ReadableSpan | None
+    ) -> None:
         node = record.node
         if span is None and node is not None and not node.session.wire_name:
             return  # a span may know its name

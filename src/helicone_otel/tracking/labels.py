@@ -42,7 +42,7 @@ class LabelWriter:
         for above in reversed(changed):
             self._resolver.show(above)
             self._resolver.find_node(above)
-            recognised = recognised or above.reading.recognised
+            recognised = recognised or above.classification.recognised
         if recognised and record.node is None and record.trace_id not in self._resolver.traces:
             self.begin_trace(record)
             return

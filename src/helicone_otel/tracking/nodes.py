@@ -15,7 +15,7 @@ from .. import wire
 from ..caches import Recent
 from ..sessions.model import Session
 from ..spans.reader import Scope
-from ..spans.schema import CALL_KINDS, Reading
+from ..spans.schema import CALL_KINDS, Classification
 from ..wire import bounded
 
 _MAX_CHILDREN: Final = 256
@@ -39,7 +39,7 @@ class SpanTemplate(NamedTuple):
     """What spans have in common that show the same and stand below the same node.
 
     Attributes:
-        reading: What they are.
+        classification: What they are.
         node: Where they stand.
         base: The node below which that is.
         name: Their name.
@@ -53,7 +53,7 @@ class SpanTemplate(NamedTuple):
         call: Of which kind that is.
     """
 
-    reading: Reading
+    classification: Classification
     node: PathNode
     base: PathNode
     name: str

@@ -10,7 +10,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context, get_current
 
 from ..sessions.context import FRAME_KEY, OPEN_FRAMES, ContextFrame
-from ..sessions.foreign import LOADED, SessionClaim, find_imported_sdks, claim_of_run, claim_in
+from ..sessions.foreign import LOADED, SessionClaim, claim_in, claim_of_run, find_imported_sdks
 from ..spans.reader import Scope
 from .labels import LabelWriter
 from .nodes import SpanTemplate
@@ -178,7 +178,7 @@ class SpanStarts:
             record.cut_off()
         self._live.put(ids.span_id, record)
         self._label_writer.read(record, [record])
-        if record.parent is not None and (call := call_of(record.reading)):
+        if record.parent is not None and (call := call_of(record.classification)):
             tell_wrappers({call: ids.span_id}, ids.span_id, record.parent)
         if (
             len(key) <= _MAX_KEY
@@ -190,7 +190,7 @@ class SpanStarts:
             self._remember(key, record, span, facts)
 
     def _remember(self, key: tuple[object, ...], record: SpanRecord, span: Span, facts: Mapping[str, object]) -> None:
-        base, node, scope, reading = record.base, record.node, record.scope, record.reading
+        base, node, scope, classification = record.base, record.node, record.scope, record.classification
         # What the SDK's limits cut does for no one else.
         if base is None or node is None or scope is None or not _bears(span, record.label):
             return
@@ -199,7 +199,7 @@ class SpanStarts:
         base.templates.put(
             key,
             SpanTemplate(
-                reading,
+                classification,
                 node,
                 base,
                 span.name,
@@ -209,8 +209,8 @@ class SpanStarts:
                 itemgetter(*facts)(facts) if facts else None,
                 record.size,
                 leaf,
-                may_be_request(reading),
-                call_of(reading),
+                may_be_request(classification),
+                call_of(classification),
             ),
         )
 

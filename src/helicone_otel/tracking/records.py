@@ -16,7 +16,7 @@ from ..sessions.context import ContextFrame
 from ..sessions.foreign import SessionClaim
 from ..sessions.model import Belongings, Session
 from ..spans.reader import Scope, Vocabulary
-from ..spans.schema import NOTHING, Reading
+from ..spans.schema import NOTHING, Classification
 from .nodes import PathNode, SpanTemplate
 
 # Nothing is looked for further out than this; a path has at most 16 segments anyway.
@@ -31,7 +31,7 @@ class SpanRecord:
     somebody asks.
     """
 
-    reading: Reading = NOTHING
+    classification: Classification = NOTHING
     size: int = -1
     """How many attributes the span had when it was read last, ours included; -1: never read."""
     name: str = ""
@@ -107,8 +107,8 @@ class SpanRecord:
 
     def apply_template(self, template: SpanTemplate) -> None:
         """Take over what holds for all spans that are like this one."""
-        self.reading, self.node, self.base, self.name = (
-            template.reading,
+        self.classification, self.node, self.base, self.name = (
+            template.classification,
             template.node,
             template.base,
             template.name,
@@ -119,14 +119,14 @@ class SpanRecord:
     @property
     def wraps(self) -> bool:
         """Tell whether another span stands for the call that this one tells of."""
-        return self.beside != 0 or self.reading.kind in self.inside
+        return self.beside != 0 or self.classification.kind in self.inside
 
     @property
     def tells_of(self) -> int:
         """Return the id of the span of the one call that this span wraps; 0: it wraps none, or several."""
         if self.beside:
             return 0 if self.doubtful else self.beside
-        return self.inside.get(self.reading.kind or "", 0)
+        return self.inside.get(self.classification.kind or "", 0)
 
     def hear(self, made: Mapping[str, int], teller: int) -> bool:
         """Take note of calls that were made inside; return whether that is news.

@@ -17,7 +17,7 @@ from .. import wire
 from ..destinations import Destination
 from ..failures import swallow
 from ..sessions.context import OPEN_FRAMES, current_frame
-from ..sessions.foreign import LOADED, SessionClaim, find_imported_sdks, claim_of_run, claim_in
+from ..sessions.foreign import LOADED, SessionClaim, claim_in, claim_of_run, find_imported_sdks
 from ..sessions.model import Session
 from ..settings import Settings
 from ..spans.dialects import DIALECTS
@@ -371,14 +371,16 @@ class Registry:
             extra[wire.REQUEST_ID] = row_id
         if record.sent and self.settings.capture_headers:
             extra |= {wire.REQUEST_HEADER_PREFIX + name.lower(): [value] for name, value in record.sent}
-        return Outcome(record.label or {}, {**label, **extra} if extra else label, record.overwritten or _NOTHING, logged)
+        return Outcome(
+            record.label or {}, {**label, **extra} if extra else label, record.overwritten or _NOTHING, logged
+        )
 
     def _is_logged(self, record: SpanRecord, span: ReadableSpan) -> bool:
         """Tell whether a row of a span that has ended is ours to make: it stands for a call that no gateway saw."""
         if not record.request or record.wraps or record.by_gateway or record.destination is Destination.GATEWAY:
             return False
         # Where a client is not hooked no headers leave, but its span may say where the call went.
-        host = (shown(span) or _NOTHING).get(_SERVER_ADDRESS) if record.reading.kind in CALL_KINDS else None
+        host = (shown(span) or _NOTHING).get(_SERVER_ADDRESS) if record.classification.kind in CALL_KINDS else None
         if not isinstance(host, str):
             return True
         port = (shown(span) or _NOTHING).get(_SERVER_PORT)
@@ -404,7 +406,7 @@ def _has_changed(template: SpanTemplate, span: ReadableSpan) -> bool:
     if len(attributes) != template.size or span.name != template.name:
         return True
     try:
-        return template.reading.kind is not None and attributes[wire.SPAN_KIND] != template.reading.kind
+        return template.classification.kind is not None and attributes[wire.SPAN_KIND] != template.classification.kind
     except KeyError:  # evicted by the SDK's limit
         return False
 
@@ -437,9 +439,9 @@ def _call_at(record: SpanRecord) -> SpanRecord | None:
     """Return the span of the call that a request belongs to: the innermost, if there is one."""
     above: SpanRecord | None = record
     for _ in range(MAX_DEPTH):
-        if above is None or above.reading.kind in CALL_KINDS:
+        if above is None or above.classification.kind in CALL_KINDS:
             return above
-        if above.reading.segment is not None or above.steps:
+        if above.classification.segment is not None or above.steps:
             return None  # a step of its own: what calls further out may enclose it is another matter
         above = above.parent
     return None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..spans.providers import providers_in
 from ..spans.reader import Vocabulary
-from ..spans.schema import CALL_KINDS, REQUEST_KINDS, Reading
+from ..spans.schema import CALL_KINDS, REQUEST_KINDS, Classification
 from ..wire import NAMESPACE
 from .records import MAX_DEPTH, SpanRecord
 
@@ -49,29 +49,29 @@ def tell_wrappers(made: Mapping[str, int], teller: int, above: SpanRecord | None
 def calls_made(record: SpanRecord, span_id: int) -> Mapping[str, int]:
     """Return which calls a span that has ended stands for or encloses."""
     inside = _NOTHING if is_boundary(record) else record.inside
-    kind = call_of(record.reading)
+    kind = call_of(record.classification)
     return inside if kind is None or kind in inside else {**inside, kind: record.beside or span_id}
 
 
-def call_of(reading: Reading) -> str | None:
+def call_of(classification: Classification) -> str | None:
     """Return the kind of call that a span which is read like this can stand for."""
-    return reading.kind if may_be_request(reading) else None
+    return classification.kind if may_be_request(classification) else None
 
 
 def is_boundary(record: SpanRecord) -> bool:
     """Tell whether calls inside of a span are no calls of what encloses it."""
-    return record.reading.kind in _BOUNDARIES
+    return record.classification.kind in _BOUNDARIES
 
 
-def may_be_request(reading: Reading) -> bool:
+def may_be_request(classification: Classification) -> bool:
     """Tell whether a span that is read like this can stand for a real call."""
-    row = reading.row
-    return reading.kind in REQUEST_KINDS and (row is None or (row.request and not row.echo))
+    row = classification.row
+    return classification.kind in REQUEST_KINDS and (row is None or (row.request and not row.echo))
 
 
 def stands_alone(record: SpanRecord) -> bool:
     """Tell whether a span that only tells once more of a call stands for it: the one it would repeat is not there."""
-    row, above = record.reading.row, record.parent
+    row, above = record.classification.row, record.parent
     return row is not None and row.echo and (above is None or above.scope is not record.scope)
 
 
@@ -129,8 +129,8 @@ class Calls:
         """Decide, when a span ends, whether it is the one that stands for its call."""
         ids = span.get_span_context()
         span_id = ids.span_id if ids is not None else 0
-        if may_be_request(record.reading) or stands_alone(record):
-            row = record.reading.row
+        if may_be_request(record.classification) or stands_alone(record):
+            row = record.classification.row
             if not record.wraps:
                 call = self._describe(record, span_id, span)
                 claimed = self._claim(call) if row is not None and row.detached else None
@@ -148,7 +148,7 @@ class Calls:
     def note_without_span(self, above: SpanRecord, row_id: str | None) -> None:
         """Note a call that left for a gateway from below a span, without one of its own."""
         call, now = SpanRecord(None, above, None, None, above.trace_id), time.time_ns()
-        call.reading = Reading("llm", recognised=True)
+        call.classification = Classification("llm", recognised=True)
         call.by_gateway, call.row_id = True, row_id
         self._recent.append(_Call(call, 0, now, now, None, (), ()))
 
@@ -159,7 +159,7 @@ class Calls:
             value = attributes[key]
             if isinstance(value, str) and value:
                 said.setdefault(self._roles[key], []).append(value[:_MAX_TEXT].strip())
-        texts = said.get(_MODEL if record.reading.kind in CALL_KINDS else _STATEMENT, ())
+        texts = said.get(_MODEL if record.classification.kind in CALL_KINDS else _STATEMENT, ())
         (response_id,) = said.get(_RESPONSE, (None,))[:1]
         begin, end = span.start_time or 0, span.end_time or 0
         return _Call(record, span_id, begin, end, response_id, tuple(said.get(_PROVIDER, ())), tuple(texts))
@@ -192,7 +192,10 @@ class Calls:
 
 
 def _is_same(wrapper: _Call, call: _Call) -> bool:
-    if call.record.reading.kind != wrapper.record.reading.kind or call.record.scope is wrapper.record.scope:
+    if (
+        call.record.classification.kind != wrapper.record.classification.kind
+        or call.record.scope is wrapper.record.scope
+    ):
         return False
     if wrapper.response_id is not None and call.response_id is not None:
         return wrapper.response_id == call.response_id
@@ -212,7 +215,7 @@ def _encloses(wrapper: _Call, call: _Call) -> bool:
 
 
 def _says_the_same(wrapper: _Call, call: _Call) -> bool:
-    if call.record.reading.row is None:
+    if call.record.classification.row is None:
         return True  # the span of a request to a gateway: it knows nothing but where it goes
     theirs, ours = providers_in(wrapper.providers), providers_in(call.providers)
     if theirs and ours and theirs.isdisjoint(ours):

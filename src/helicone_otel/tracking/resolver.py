@@ -25,7 +25,7 @@ from ..spans.dialects import DIALECTS
 from ..spans.dialects.semconv import LIBRARIES
 from ..spans.reader import ENTRANCE_KINDS as _ENTRANCES
 from ..spans.reader import Vocabulary, entrance_of
-from ..spans.schema import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Dialect, Kind, Reading
+from ..spans.schema import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Classification, Dialect, Kind
 from .derived import SET_BY_HAND, SessionFactory, by_hand, is_ours
 from .enclosing import ForeignSessions, FrameworkSpans
 from .nodes import NodeKey, PathNode, top
@@ -150,25 +150,25 @@ class Resolver:
             if record.frame is not None:
                 self._enclose(record, record.frame)
         name, span_kind = span.name, _KIND_NAMES[span.kind]
-        reading = self.vocabulary.read(scope, name, span_kind, facts)
+        classification = self.vocabulary.read(scope, name, span_kind, facts)
         if facts:
             if span_kind == "CLIENT" and scope.takes_headers:
-                reading = self._read_destination(record, facts) or reading
+                classification = self._read_destination(record, facts) or classification
             self._read_session(record, facts)
         if span_kind in _ENTRANCES:
             record.entrance = entrance_of(span_kind, name, attributes or _NO_FACTS)
-        if not self._is_poorer(reading, record.reading, span):
-            record.reading = reading
+        if not self._is_poorer(classification, record.classification, span):
+            record.classification = classification
         record.name = name
         record.size = len(attributes) if attributes else 0
 
-    def _is_poorer(self, reading: Reading, before: Reading, span: ReadableSpan) -> bool:
+    def _is_poorer(self, classification: Classification, before: Classification, span: ReadableSpan) -> bool:
         """Tell whether a span only seems to be less than it was."""
         if before.dialect == BY_HAND:
             # The user's own word has our label's value by now, and so looks like ours.
-            return reading.dialect != BY_HAND
+            return classification.dialect != BY_HAND
         # What told what it is may have been evicted by the SDK's limit.
-        return before.recognised and not reading.recognised and span.dropped_attributes > 0
+        return before.recognised and not classification.recognised and span.dropped_attributes > 0
 
     def _facts_of(self, record: SpanRecord, attributes: Mapping[str, object]) -> dict[str, object]:
         """Return what a span shows of itself: what we wrote on it tells nothing new."""
@@ -187,7 +187,7 @@ class Resolver:
         if frame is not None and (record.parent is None or is_newer(frame, record.parent)):
             record.parent = self.record_of(frame, record.trace_id, record.span)
 
-    def _read_destination(self, record: SpanRecord, facts: dict[str, object]) -> Reading | None:
+    def _read_destination(self, record: SpanRecord, facts: dict[str, object]) -> Classification | None:
         """Take note of where a client's request goes; to a gateway, it may itself be the call."""
         url = next((url for key in URL_ATTRIBUTES if isinstance(url := facts.get(key), str)), None)
         if url is None:
@@ -196,9 +196,9 @@ class Resolver:
         if record.destination is not Destination.GATEWAY:
             return None
         # With no LLM span above it, the gateway makes a row of it all the same.
-        if any(above.reading.kind in CALL_KINDS for above in record.line() if above is not record):
+        if any(above.classification.kind in CALL_KINDS for above in record.line() if above is not record):
             return None
-        return Reading(call_kind(url), None, GATEWAY, recognised=True)
+        return Classification(call_kind(url), None, GATEWAY, recognised=True)
 
     def _read_session(self, record: SpanRecord, facts: dict[str, object]) -> None:
         """Take note of the session that a span's own attributes name, by hand or by convention."""
@@ -278,13 +278,17 @@ class Resolver:
 
     def key_of(self, record: SpanRecord) -> NodeKey:
         """Return what distinguishes a record from others that stand below the same node."""
-        reading = record.reading
+        classification = record.classification
         segments = record.steps
-        if reading.segment is not None and record.begins is None:
-            segments = (reading.segment,)
-        gen_ai = reading.dialect not in _NOT_GEN_AI and reading.kind != "vector_db"
+        if classification.segment is not None and record.begins is None:
+            segments = (classification.segment,)
+        gen_ai = classification.dialect not in _NOT_GEN_AI and classification.kind != "vector_db"
         return NodeKey(
-            reading.kind, segments, gen_ai, record.entrance, self.vocabulary.grouped_by.get(reading.dialect, "")
+            classification.kind,
+            segments,
+            gen_ai,
+            record.entrance,
+            self.vocabulary.grouped_by.get(classification.dialect, ""),
         )
 
     def _may_name(self, record: SpanRecord, own: Session) -> bool:

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from ...otel.exporter import settled
 from ...otel.processor import HeliconeSpanProcessor
-from ...spans.schema import Reading
+from ...spans.schema import Classification
 from ...tracking.records import SpanRecord
 from ...tracking.registry import Registry
 from .spans import Injection, RecordedSpan, Recording
@@ -36,7 +36,7 @@ class Replayed(NamedTuple):
     """
 
     recorded: RecordedSpan
-    at_start: Reading
+    at_start: Classification
     final: ReadableSpan
     record: SpanRecord | None
     path_at_injection: str | None
@@ -58,7 +58,7 @@ class Replay:
         self._providers: dict[int, TracerProvider] = {}
         self._tracers: dict[tuple[int, str], trace.Tracer] = {}
         self._live: dict[str, Span] = {}
-        self._at_start: dict[str, Reading] = {}
+        self._at_start: dict[str, Classification] = {}
         self._injected: dict[str, str] = {}
 
     def run(self) -> Iterator[Replayed]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from ... import wire
 from ...spans.names import fit_template
 from ...spans.reader import Scope, Vocabulary
-from ...spans.schema import APPLICATION, BY_HAND, REQUEST_KINDS, URL_ATTRIBUTES, Dialect, Reading, Row
+from ...spans.schema import APPLICATION, BY_HAND, REQUEST_KINDS, URL_ATTRIBUTES, Classification, Dialect, Row
 from ...tracking.requests import may_be_request
 from ...tracking.resolver import GATEWAY
 from .player import Replayed
@@ -95,39 +95,43 @@ class Reasons:
         label = replayed.final.attributes or {}
         scope = self._vocabulary.scope(recorded.scope)
         facts = scope.facts(recorded.attributes)
-        reading = record.reading if record is not None else Reading()
+        classification = record.classification if record is not None else Classification()
         # Nothing is remembered of it, or so little that our own label looks like the user's.
-        if not reading.dialect or (reading.dialect == BY_HAND and wire.SPAN_KIND not in recorded.attributes):
-            reading = self._vocabulary.read(scope, recorded.name, recorded.kind, facts)
-        dialect = self._dialects.get(reading.dialect)
+        if not classification.dialect or (
+            classification.dialect == BY_HAND and wire.SPAN_KIND not in recorded.attributes
+        ):
+            classification = self._vocabulary.read(scope, recorded.name, recorded.kind, facts)
+        dialect = self._dialects.get(classification.dialect)
         path, session_id = label.get(wire.SESSION_PATH), label.get(wire.SESSION_ID)
         # The id of its row is on no span that never ended, and on none whose row a gateway named.
-        would_be = record is not None and may_be_request(reading) and not record.wraps
+        would_be = record is not None and may_be_request(classification) and not record.wraps
         request = wire.REQUEST_ID in label or would_be
-        because = [self._because(reading, scope, recorded, facts)]
-        if not request and reading.kind in REQUEST_KINDS:
-            because.append(_no_request(reading))
+        because = [self._because(classification, scope, recorded, facts)]
+        if not request and classification.kind in REQUEST_KINDS:
+            because.append(_no_request(classification))
         return Explained(
             recorded,
-            kind=reading.kind,
+            kind=classification.kind,
             kind_at_start=replayed.at_start.kind,
-            segment=reading.segment,
+            segment=classification.segment,
             path=str(path) if path else None,
             session_id=str(session_id) if session_id else None,
             request=request,
-            dialect=reading.dialect,
-            row=_number(dialect, reading.row),
-            facts=_told(reading.row),
+            dialect=classification.dialect,
+            row=_number(dialect, classification.row),
+            facts=_told(classification.row),
             why="; ".join(because),
         )
 
-    def _because(self, reading: Reading, scope: Scope, span: RecordedSpan, facts: Mapping[str, Any]) -> str:
-        if reading.dialect in _WITHOUT_TABLE:
-            return _WITHOUT_TABLE[reading.dialect].format(_address(facts))
-        if reading.row is not None:
-            guess = "; a guess, until the span says more" if _is_guess(self._dialects, reading) else ""
-            plumbing = "; such spans are plumbing" if reading.kind is None else ""
-            return f"{_matched(reading.row, span)}{guess}{plumbing}"
+    def _because(
+        self, classification: Classification, scope: Scope, span: RecordedSpan, facts: Mapping[str, Any]
+    ) -> str:
+        if classification.dialect in _WITHOUT_TABLE:
+            return _WITHOUT_TABLE[classification.dialect].format(_address(facts))
+        if classification.row is not None:
+            guess = "; a guess, until the span says more" if _is_guess(self._dialects, classification) else ""
+            plumbing = "; such spans are plumbing" if classification.kind is None else ""
+            return f"{_matched(classification.row, span)}{guess}{plumbing}"
         if scope.named:
             return f"no row fits, though a dialect knows the scope {span.scope}"
         unknown = f"no row fits, and no dialect knows the scope {span.scope!r}"
@@ -139,15 +143,15 @@ def _address(facts: Mapping[str, Any]) -> str:
     return url.partition("?")[0][:_MAX_TEXT]
 
 
-def _no_request(reading: Reading) -> str:
-    if reading.row is not None and (reading.row.echo or not reading.row.request):
+def _no_request(classification: Classification) -> str:
+    if classification.row is not None and (classification.row.echo or not classification.row.request):
         return "no request: another span of the same call stands for it"
     return "no request: it wraps the span that stands for the call"
 
 
-def _is_guess(dialects: Mapping[str, Dialect], reading: Reading) -> bool:
-    dialect = dialects.get(reading.dialect)
-    return dialect is not None and any(row is reading.row for row in dialect.guesses)
+def _is_guess(dialects: Mapping[str, Dialect], classification: Classification) -> bool:
+    dialect = dialects.get(classification.dialect)
+    return dialect is not None and any(row is classification.row for row in dialect.guesses)
 
 
 def _number(dialect: Dialect | None, wanted: Row | None) -> int | None:

@@ -308,7 +308,7 @@ class Store:
         return connection
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def classification(self) -> Iterator[sqlite3.Connection]:
         """Yield a connection for which nothing changes while the block runs."""
         # Servers' threads come and go, and a connection would be left open for each.
         with self._lock:

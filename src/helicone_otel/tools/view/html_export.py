@@ -40,7 +40,7 @@ class _Inside(NamedTuple):
 
 def exported(store: Store, templates: Environment, id_: str, name: str | None) -> str | None:
     """Return the file; `None` if there is no such session."""
-    with store.reading() as connection:
+    with store.classification() as connection:
         found = find_session(connection, id_, name)
         if found is None:
             return None

@@ -213,7 +213,7 @@ class Placing:
         # The library gave no id to what a gateway has seen, and makes the row of.
         if request is None and record is not None and record.request and not record.wraps:
             request = request_id(replayed.final)
-        segment = record.reading.segment if record is not None else None
+        segment = record.classification.segment if record is not None else None
         return Placed(
             held,
             (str(session_id), str(label.get(wire.SESSION_NAME) or "")),
@@ -268,7 +268,7 @@ class Placing:
 
 
 def _is_alone(record: SpanRecord) -> bool:
-    return record.parent is None and record.reading.row is not None and record.reading.row.detached
+    return record.parent is None and record.classification.row is not None and record.classification.row.detached
 
 
 _LABEL: Final = (wire.SESSION_ID, wire.SESSION_PATH, wire.SESSION_NAME, wire.SPAN_KIND, wire.REQUEST_ID)

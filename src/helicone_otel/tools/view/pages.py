@@ -100,7 +100,7 @@ class Pages:
     # --- queries ------------------------------------------------------------------------------
 
     def _names(self, request: Request) -> dict[str, Any]:
-        with self._store.reading() as connection:
+        with self._store.classification() as connection:
             return names(connection, _filter(request)._replace(name=None), _text(request, "contains") or "")
 
     def _sessions(self, request: Request) -> dict[str, Any]:
@@ -108,19 +108,19 @@ class Pages:
         if sort.removeprefix("-") not in SORTS:
             raise _BadParameter(f"sort: one of {', '.join(SORTS)}, with '-' before it or not")
         page, size = _number(request, "page", 1, 1, _MAX_PAGE), _number(request, "size", 50, 1, _MAX_SIZE)
-        with self._store.reading() as connection:
+        with self._store.classification() as connection:
             found = sessions(connection, _filter(request), sort, int(page), int(size))
         return {**found, "revision": self._store.revision}
 
     def _session(self, request: Request) -> dict[str, Any]:
-        with self._store.reading() as connection:
+        with self._store.classification() as connection:
             found = find_one(connection, _needed(request, "id"), _text(request, "name"))
         if found is None:
             raise _NotFound("there is no such session")
         return {**found, "revision": self._store.revision}
 
     def _request(self, request: Request) -> dict[str, Any]:
-        with self._store.reading() as connection:
+        with self._store.classification() as connection:
             found = find_request(Traces(connection), _needed(request, "id"))
         if found is None:
             raise _NotFound("there is no such request")
@@ -132,12 +132,12 @@ class Pages:
             raise _BadParameter("name: missing")
         ids = [id_[:_MAX_TEXT] for id_ in request.query_params.getlist("id")[:_MAX_IDS]]
         limit = int(_number(request, "limit", 50, _LEAST_COMPARED, _MAX_IDS))
-        with self._store.reading() as connection:
+        with self._store.classification() as connection:
             found = compare(connection, chosen, ids, max(limit, len(ids)))
         return {**found, "revision": self._store.revision}
 
     def _counts(self, _request: Request) -> dict[str, Any]:
-        with self._store.reading() as connection:
+        with self._store.classification() as connection:
             tables = ("spans", "requests", "sessions")
             counts = {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
         store = {"revision": self._store.revision, "kept": self._store.kept, "problem": self._store.problem}

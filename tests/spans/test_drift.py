@@ -26,7 +26,7 @@ from helicone_otel import wire
 from helicone_otel.log.rows.sources import SOURCES
 from helicone_otel.spans.dialects import DIALECTS
 from helicone_otel.spans.dialects.semconv import ENTRANCES
-from helicone_otel.spans.reader import Vocabulary
+from helicone_otel.spans.reader import SpanReader
 from helicone_otel.spans.schema import URL_ATTRIBUTES, Dialect
 from tests.record.changes import changes
 from tests.record.families import FAMILIES
@@ -107,10 +107,10 @@ def test_a_reason_for_what_is_published_or_gone_is_taken_out_again() -> None:
     ],
 )
 def test_every_published_value_has_a_row(attribute: str, values: type[Enum]) -> None:
-    vocabulary = Vocabulary(DIALECTS)
-    scope = vocabulary.scope("of no dialect")
+    reader = SpanReader(DIALECTS)
+    scope = reader.scope("of no dialect")
     known = {
-        value.value: vocabulary.read(scope, "a span", "CLIENT", {attribute: value.value}).recognised for value in values
+        value.value: reader.read(scope, "a span", "CLIENT", {attribute: value.value}).recognised for value in values
     }
 
     assert [value for value, is_known in known.items() if not is_known and value.lower() not in UNKNOWN_VALUES] == []

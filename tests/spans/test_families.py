@@ -12,7 +12,7 @@ import pytest
 
 from helicone_otel.spans.dialects import DIALECTS
 from helicone_otel.spans.dialects.semconv import LIBRARIES
-from helicone_otel.spans.reader import Vocabulary
+from helicone_otel.spans.reader import SpanReader
 from tests.support.spans import App
 
 OPERATION = "gen_ai.operation.name"
@@ -175,21 +175,21 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def vocabulary() -> Vocabulary:
-    return Vocabulary(DIALECTS, LIBRARIES)
+def reader() -> SpanReader:
+    return SpanReader(DIALECTS, LIBRARIES)
 
 
-def _read(vocabulary: Vocabulary, case: Case, attributes: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    classification = vocabulary.read(vocabulary.scope(case.scope), case.name, case.span_kind, attributes)
+def _read(reader: SpanReader, case: Case, attributes: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    classification = reader.read(reader.scope(case.scope), case.name, case.span_kind, attributes)
     return classification.kind, classification.segment
 
 
 @pytest.mark.parametrize(
     "case", [pytest.param(case, id=f"{family}: {case.name}") for family, cases in CASES.items() for case in cases]
 )
-def test_a_span_is_what_its_familys_documentation_says(vocabulary: Vocabulary, case: Case) -> None:
-    assert _read(vocabulary, case, case.start) == case.at_start
-    assert _read(vocabulary, case, {**case.start, **case.late}) == case.at_end
+def test_a_span_is_what_its_familys_documentation_says(reader: SpanReader, case: Case) -> None:
+    assert _read(reader, case, case.start) == case.at_start
+    assert _read(reader, case, {**case.start, **case.late}) == case.at_end
 
 
 QUERIES = {
@@ -216,11 +216,11 @@ QUERIES = {
 @pytest.mark.parametrize("name", ["db.statement", "db.query.text"])
 @pytest.mark.parametrize(("scope", "query", "searches"), QUERIES.values(), ids=QUERIES)
 def test_a_database_that_can_do_other_things_too_counts_where_vectors_are_searched(
-    vocabulary: Vocabulary, scope: str, query: str, searches: bool, name: str
+    reader: SpanReader, scope: str, query: str, searches: bool, name: str
 ) -> None:
     case = Case(scope, "x", {}, {}, (None, None), (None, None), "CLIENT")
 
-    assert _read(vocabulary, case, {name: query})[0] == ("vector_db" if searches else None)
+    assert _read(reader, case, {name: query})[0] == ("vector_db" if searches else None)
 
 
 def test_what_shows_late_is_told_though_what_encloses_it_has_moved_meanwhile() -> None:

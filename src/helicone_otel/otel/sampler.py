@@ -89,7 +89,7 @@ def _heard_in(frame: ContextFrame | None) -> set[str | None]:
 
 
 def _telling(resolver: Resolver) -> tuple[str, ...]:
-    return (*SET_BY_HAND, *resolver.vocabulary.session_ids)
+    return (*SET_BY_HAND, *resolver.reader.session_ids)
 
 
 # 13 hexadecimal digits are 52 bits: a float, in which the Collector counts, holds them exactly.

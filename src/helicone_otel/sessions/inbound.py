@@ -12,7 +12,7 @@ from opentelemetry.propagators.textmap import CarrierT, Getter
 from .. import wire
 from ..caches import Recent
 from ..spans.dialects.semconv import CALLERS_BAGGAGE
-from ..spans.reader import Vocabulary
+from ..spans.reader import SpanReader
 from ..spans.schema import first_text
 from ..wire import SESSION_HEADERS
 from .context import ContextFrame, current_frame
@@ -116,13 +116,13 @@ class UntrustedBaggage:
     happen to share: one in eighty after 100,000.
 
     Args:
-        vocabulary: Tells which attributes speak of sessions and users.
+        reader: Tells which attributes speak of sessions and users.
         trusted: Callers are believed, so there is nothing to remember.
     """
 
-    def __init__(self, vocabulary: Vocabulary, trusted: bool) -> None:
+    def __init__(self, reader: SpanReader, trusted: bool) -> None:
         self._trusted = trusted
-        self._claims = vocabulary.claims
+        self._claims = reader.claims
         self._keys = self._claims.union(*CALLERS_BAGGAGE)
         # Hashes, because a stranger may send long texts, and many.
         self._said: Recent[int, frozenset[int]] = Recent(_MAX_TRACES)

@@ -140,7 +140,7 @@ class Scope:
         return found
 
 
-class Vocabulary:
+class SpanReader:
     """All dialects of a process, with the attribute names that the user configured.
 
     Args:

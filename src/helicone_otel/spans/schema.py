@@ -1,7 +1,7 @@
 """What is this span? The schema of the dialects.
 
 A *dialect* is one family's convention for telling kinds, names and conversation ids, written as
-rows. `_vocabulary` finds the row that fits a span. Nothing here knows OpenTelemetry: a span is its
+rows. `_reader` finds the row that fits a span. Nothing here knows OpenTelemetry: a span is its
 scope's name, its own name and kind, and a mapping of attributes.
 """
 

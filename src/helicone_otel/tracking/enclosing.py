@@ -17,7 +17,7 @@ from ..caches import Recent
 from ..failures import swallow
 from ..sessions.foreign import SessionClaim
 from ..sessions.model import Belongings, Session
-from ..spans.reader import Vocabulary
+from ..spans.reader import SpanReader
 from .derived import SessionFactory
 from .records import SpanRecord, SpanStore
 
@@ -143,8 +143,8 @@ _SEPARATOR: Final = ":"
 class FrameworkSpans:
     """Finds the span inside which something is going on, where the Context does not know."""
 
-    def __init__(self, vocabulary: Vocabulary, span_store: SpanStore) -> None:
-        self._vocabulary = vocabulary
+    def __init__(self, reader: SpanReader, span_store: SpanStore) -> None:
+        self._reader = reader
         self._span_store = span_store
 
     def innermost(self, record: SpanRecord | None) -> SpanRecord | None:
@@ -156,7 +156,7 @@ class FrameworkSpans:
         Returns:
             Else what was given.
         """
-        for frame in self._vocabulary.framework_spans:
+        for frame in self._reader.framework_spans:
             found = self._ask(frame)
             if found is not None and (record is None or any(above is record for above in found.line())):
                 return found

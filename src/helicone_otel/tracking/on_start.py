@@ -41,9 +41,9 @@ class SpanStarts:
         self._span_store = resolver.span_store
         self._live = resolver.span_store.live
         self._recent = resolver.span_store.recent
-        self._vocabulary = resolver.vocabulary
+        self._reader = resolver.reader
         self._foreign_sessions = resolver.foreign_sessions
-        self._known_scope = resolver.vocabulary.known_scope
+        self._known_scope = resolver.reader.known_scope
         self._traces = resolver.traces
         self._untrusted = resolver.untrusted
 
@@ -77,7 +77,7 @@ class SpanStarts:
                 self._span_store.note(span.get_span_context().span_id, trace.get_current_span(parent_context))
             return
         attributes = _copy(given) if given else _NO_FACTS
-        bridged = self._vocabulary.framework_spans and not scope.framework_spans
+        bridged = self._reader.framework_spans and not scope.framework_spans
         parent = encloses = self._parent_of(above, parent_context, bridged) if above is not None or bridged else None
         if LOADED:
             parent = encloses = self._innermost(parent, frame, claim, span)
@@ -100,7 +100,7 @@ class SpanStarts:
             return
         span_id = span.get_span_context().span_id
         if (call := template.call) or not template.leaf:
-            if not template.leaf or self._vocabulary.has_detached:
+            if not template.leaf or self._reader.has_detached:
                 self._take_in_like(span, encloses, frame, template)
                 return
             if parent is not None and call is not None and encloses.inside.get(call) != 0:
@@ -113,7 +113,7 @@ class SpanStarts:
 
     def _new_scope(self, name: str) -> Scope:
         find_imported_sdks()  # whoever brings spans of its own may have brought more
-        return self._vocabulary.scope(name)
+        return self._reader.scope(name)
 
     def _innermost(
         self, parent: SpanRecord | None, frame: ContextFrame | None, claim: SessionClaim | None, span: Span
@@ -133,7 +133,7 @@ class SpanStarts:
             return False
         if span.parent is not None and self._span_store.remembers(span.parent.span_id):
             return False
-        if self._vocabulary.framework_spans and self._resolver.framework_spans.innermost(None) is not None:
+        if self._reader.framework_spans and self._resolver.framework_spans.innermost(None) is not None:
             return False
         if not scope.named and (not attributes or scope.attributes.isdisjoint(attributes)):
             return True
@@ -184,7 +184,7 @@ class SpanStarts:
             len(key) <= _MAX_KEY
             and span.kind not in _ENTRANCES
             and record.parent is not None
-            and self._vocabulary.are_common(facts)
+            and self._reader.are_common(facts)
             and _are_short((span.name, *facts.values()))
         ):
             self._remember(key, record, span, facts)

@@ -15,7 +15,7 @@ from ..destinations import Destination
 from ..sessions.context import ContextFrame
 from ..sessions.foreign import SessionClaim
 from ..sessions.model import Belongings, Session
-from ..spans.reader import Scope, Vocabulary
+from ..spans.reader import Scope, SpanReader
 from ..spans.schema import NOTHING, Classification
 from .nodes import PathNode, SpanTemplate
 
@@ -203,8 +203,8 @@ class SpanStore:
         recent: The entries of those that have, and leaves at whose end there is nothing to decide.
     """
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
+    def __init__(self, reader: SpanReader) -> None:
+        self._reader = reader
         self.live: Recent[int, Entry] = Recent(MAX_LIVE)
         self.recent: Generations[int, Entry] = Generations(MAX_ENDED)
         self._above: Generations[int, trace.Span] = Generations(MAX_LINKS)
@@ -257,7 +257,7 @@ class SpanStore:
         record = self.known(context, span)
         if record is not None or not isinstance(span, ReadableSpan) or span.instrumentation_scope is None:
             return record
-        scope = self._vocabulary.scope(span.instrumentation_scope.name)
+        scope = self._reader.scope(span.instrumentation_scope.name)
         record = SpanRecord(span, None, scope, None, context.trace_id)
         record.ended = span.end_time is not None
         (self.recent if record.ended else self.live).put(context.span_id, record)
@@ -268,7 +268,7 @@ class SpanStore:
         ids, scope = span.get_span_context(), span.instrumentation_scope
         if ids is None or scope is None:
             return None
-        record = SpanRecord(span, self.above(ids.span_id), self._vocabulary.scope(scope.name), None, ids.trace_id)
+        record = SpanRecord(span, self.above(ids.span_id), self._reader.scope(scope.name), None, ids.trace_id)
         record.ended = True
         self.recent.put(ids.span_id, record)
         return record

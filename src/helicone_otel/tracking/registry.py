@@ -112,10 +112,10 @@ class Registry:
         self.live = self.span_store.live
         self._recent = self.span_store.recent
         self._put_recent = self._recent.put
-        self._vocabulary = self.resolver.vocabulary
+        self._reader = self.resolver.reader
         self._label_writer = LabelWriter(self.resolver)
         self.on_start = SpanStarts(self.resolver, self._label_writer).on_start
-        self._calls = Calls(self._vocabulary)
+        self._calls = Calls(self._reader)
         find_imported_sdks()
 
     # --- headers leave ------------------------------------------------------------------------
@@ -123,7 +123,7 @@ class Registry:
     @property
     def has_detached(self) -> bool:
         """Whether there are spans that tell of calls beside which they stand."""
-        return self._vocabulary.has_detached
+        return self._reader.has_detached
 
     def locate(self, context: Context | None = None, call: str | None = None) -> Location | None:
         """Tell whose session and which path hold in a Context.
@@ -143,7 +143,7 @@ class Registry:
         span = trace.get_current_span(context)
         ids = span.get_span_context()
         record = sender = self.span_store.known(ids, span)
-        if self._vocabulary.framework_spans:
+        if self._reader.framework_spans:
             record = self.resolver.framework_spans.innermost(record)
         if frame is not None and (record is None or is_newer(frame, record)):
             record = self.resolver.record_of(frame, ids.trace_id, None)
@@ -225,7 +225,7 @@ class Registry:
             call = _call_at(at or record)
             if call is not None:
                 call.by_gateway, call.row_id = True, row_id
-            elif self._vocabulary.has_detached:
+            elif self._reader.has_detached:
                 self._calls.note_without_span(record, row_id)
         if record.node is not None and not record.node.chosen:
             self.resolver.finalise(record)

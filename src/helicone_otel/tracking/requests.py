@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..spans.providers import providers_in
-from ..spans.reader import Vocabulary
+from ..spans.reader import SpanReader
 from ..spans.schema import CALL_KINDS, REQUEST_KINDS, Classification
 from ..wire import NAMESPACE
 from .records import MAX_DEPTH, SpanRecord
@@ -115,12 +115,12 @@ class _Call(NamedTuple):
 class Calls:
     """Decides which of the spans of a call stands for it."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, reader: SpanReader) -> None:
         self._roles = {
-            **dict.fromkeys(vocabulary.response_ids, _RESPONSE),
-            **dict.fromkeys(vocabulary.providers, _PROVIDER),
-            **dict.fromkeys(vocabulary.models, _MODEL),
-            **dict.fromkeys(vocabulary.statements, _STATEMENT),
+            **dict.fromkeys(reader.response_ids, _RESPONSE),
+            **dict.fromkeys(reader.providers, _PROVIDER),
+            **dict.fromkeys(reader.models, _MODEL),
+            **dict.fromkeys(reader.statements, _STATEMENT),
         }
         self._telling = frozenset(self._roles)
         self._recent: deque[_Call] = deque(maxlen=_MAX_CALLS)

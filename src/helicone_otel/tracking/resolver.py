@@ -24,7 +24,7 @@ from ..settings import Settings, named_attributes
 from ..spans.dialects import DIALECTS
 from ..spans.dialects.semconv import LIBRARIES
 from ..spans.reader import ENTRANCE_KINDS as _ENTRANCES
-from ..spans.reader import Vocabulary, entrance_of
+from ..spans.reader import SpanReader, entrance_of
 from ..spans.schema import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Classification, Dialect, Kind
 from .derived import SET_BY_HAND, SessionFactory, by_hand, is_ours
 from .enclosing import ForeignSessions, FrameworkSpans
@@ -71,7 +71,7 @@ class Resolver:
 
     def __init__(self, settings: Settings, dialects: Sequence[Dialect] = DIALECTS) -> None:
         own = (dialect._replace(foremost=True) for dialect in settings.dialects)
-        self.vocabulary = Vocabulary(
+        self.reader = SpanReader(
             (*own, *dialects),
             libraries=LIBRARIES,
             session_ids=settings.session_id_attributes,
@@ -79,18 +79,18 @@ class Resolver:
             properties=[attribute for _, attribute in named_attributes(settings.property_attributes)],
             application_spans=settings.application_spans,
         )
-        self.span_store = SpanStore(self.vocabulary)
-        self.framework_spans = FrameworkSpans(self.vocabulary, self.span_store)
-        self.untrusted = UntrustedBaggage(self.vocabulary, settings.accept_inbound)
-        self.sessions = SessionFactory(settings, self.vocabulary.session_ids, self.vocabulary.user_ids)
+        self.span_store = SpanStore(self.reader)
+        self.framework_spans = FrameworkSpans(self.reader, self.span_store)
+        self.untrusted = UntrustedBaggage(self.reader, settings.accept_inbound)
+        self.sessions = SessionFactory(settings, self.reader.session_ids, self.reader.user_ids)
         self.foreign_sessions = ForeignSessions(self.sessions, self.find_nodes)
         self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
         self.traces: Recent[int, Trace] = Recent(MAX_TRACES)
         self.families = frozenset(settings.attributes)
         self.value_limit: int | None = None
-        self._session_ids = frozenset(self.vocabulary.session_ids)
-        self._belongings = self.vocabulary.belongings
-        self._foreign = _FOREIGN.union(self.vocabulary.grouped_by.values())
+        self._session_ids = frozenset(self.reader.session_ids)
+        self._belongings = self.reader.belongings
+        self._foreign = _FOREIGN.union(self.reader.grouped_by.values())
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -118,13 +118,13 @@ class Resolver:
     def is_of_named_scope(self, span: ReadableSpan) -> bool:
         """Tell whether some dialect names the scope of a span: it may be of interest though it shows nothing."""
         scope = span.instrumentation_scope
-        return scope is not None and self.vocabulary.scope(scope.name).named
+        return scope is not None and self.reader.scope(scope.name).named
 
     def shows_itself(self, span: ReadableSpan) -> bool:
         """Tell whether a span of which nothing is known is part of an LLM app, or says whose it is."""
         if span.instrumentation_scope is None:
             return False
-        scope = self.vocabulary.scope(span.instrumentation_scope.name)
+        scope = self.reader.scope(span.instrumentation_scope.name)
         attributes = span.attributes
         if not scope.named and (not attributes or scope.attributes.isdisjoint(attributes)):
             return False
@@ -134,9 +134,9 @@ class Resolver:
             # Most requests go to hosts that are on no list.
             if isinstance(url, str) and self.destinations.of_url(url) is Destination.UNKNOWN:
                 del facts[key]
-        if not self.vocabulary.are_common(facts):
+        if not self.reader.are_common(facts):
             return True
-        return self.vocabulary.read(scope, span.name, _KIND_NAMES[span.kind], facts).recognised
+        return self.reader.read(scope, span.name, _KIND_NAMES[span.kind], facts).recognised
 
     def show(self, record: SpanRecord) -> None:
         """Read a span into its record: what it is, what encloses it, which session it names."""
@@ -150,7 +150,7 @@ class Resolver:
             if record.frame is not None:
                 self._enclose(record, record.frame)
         name, span_kind = span.name, _KIND_NAMES[span.kind]
-        classification = self.vocabulary.read(scope, name, span_kind, facts)
+        classification = self.reader.read(scope, name, span_kind, facts)
         if facts:
             if span_kind == "CLIENT" and scope.takes_headers:
                 classification = self._read_destination(record, facts) or classification
@@ -288,7 +288,7 @@ class Resolver:
             segments,
             gen_ai,
             record.entrance,
-            self.vocabulary.grouped_by.get(classification.dialect, ""),
+            self.reader.grouped_by.get(classification.dialect, ""),
         )
 
     def _may_name(self, record: SpanRecord, own: Session) -> bool:

@@ -99,9 +99,9 @@ class Replay:
             start_time=span.start_time,
         )
         self._live[span.span_id] = cast("Span", live)
-        vocabulary = self._registry.resolver.vocabulary
-        scope = vocabulary.scope(span.scope)
-        self._at_start[span.span_id] = vocabulary.read(scope, span.name_at_start, span.kind, span.attributes_at_start)
+        reader = self._registry.resolver.reader
+        scope = reader.scope(span.scope)
+        self._at_start[span.span_id] = reader.read(scope, span.name_at_start, span.kind, span.attributes_at_start)
 
     def _context_above(self, span: RecordedSpan) -> Context:
         parent: trace.Span | None = self._live.get(span.parent_id)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ... import wire
 from ...spans.names import fit_template
-from ...spans.reader import Scope, Vocabulary
+from ...spans.reader import Scope, SpanReader
 from ...spans.schema import APPLICATION, BY_HAND, REQUEST_KINDS, URL_ATTRIBUTES, Classification, Dialect, Row
 from ...tracking.requests import may_be_request
 from ...tracking.resolver import GATEWAY
@@ -82,25 +82,25 @@ class Reasons:
     """Says why.
 
     Args:
-        vocabulary: With which the spans were read.
+        reader: With which the spans were read.
     """
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
-        self._dialects = {dialect.name: dialect for dialect in vocabulary.dialects}
+    def __init__(self, reader: SpanReader) -> None:
+        self._reader = reader
+        self._dialects = {dialect.name: dialect for dialect in reader.dialects}
 
     def explain(self, replayed: Replayed) -> Explained:
         """Say what a span that was played again is, and why."""
         recorded, record = replayed.recorded, replayed.record
         label = replayed.final.attributes or {}
-        scope = self._vocabulary.scope(recorded.scope)
+        scope = self._reader.scope(recorded.scope)
         facts = scope.facts(recorded.attributes)
         classification = record.classification if record is not None else Classification()
         # Nothing is remembered of it, or so little that our own label looks like the user's.
         if not classification.dialect or (
             classification.dialect == BY_HAND and wire.SPAN_KIND not in recorded.attributes
         ):
-            classification = self._vocabulary.read(scope, recorded.name, recorded.kind, facts)
+            classification = self._reader.read(scope, recorded.name, recorded.kind, facts)
         dialect = self._dialects.get(classification.dialect)
         path, session_id = label.get(wire.SESSION_PATH), label.get(wire.SESSION_ID)
         # The id of its row is on no span that never ended, and on none whose row a gateway named.

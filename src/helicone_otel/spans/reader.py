@@ -59,7 +59,7 @@ _ANY: Final = "*"  # in the index: a row that takes any value
 _Ranked = tuple[int, str, Row]  # precedence, dialect's name, row
 
 
-class Scope:
+class ScopeRules:
     """What the dialects say about one instrumentation scope, indexed for reading its spans.
 
     Attributes:
@@ -190,26 +190,26 @@ class SpanReader:
         self._telling = frozenset((*self.session_ids, *self.belongings, *_OURS, *URL_ATTRIBUTES, *_FOREIGN))
         self.has_detached = False
         self.framework_spans: tuple[str, ...] = ()
-        self._scopes: dict[str, Scope] = {}
+        self._scopes: dict[str, ScopeRules] = {}
         self.known_scope = self._scopes.get
 
     def are_common(self, facts: Mapping[str, object]) -> bool:
         """Tell whether many spans bear just these: no ids, no addresses."""
         return self._telling.isdisjoint(facts)
 
-    def scope(self, name: str) -> Scope:
+    def scope(self, name: str) -> ScopeRules:
         """Return what is known of a scope."""
         scope = self._scopes.get(name)
         if scope is None:
             if len(self._scopes) >= _MAX_SCOPES:
                 self._scopes.clear()
             application = self._application_spans and not is_listed(name, self._libraries)
-            scope = self._scopes[name] = Scope(name, self.dialects, application, self._telling)
+            scope = self._scopes[name] = ScopeRules(name, self.dialects, application, self._telling)
             self.has_detached = self.has_detached or scope.detached
             self.framework_spans = _unique(self.framework_spans, scope.framework_spans)
         return scope
 
-    def read(self, scope: Scope, name: str, span_kind: str, attributes: Mapping[str, object]) -> Classification:
+    def read(self, scope: ScopeRules, name: str, span_kind: str, attributes: Mapping[str, object]) -> Classification:
         """Say what a span is.
 
         What the user wrote on the span by hand (`helicone.span.kind`) wins over every dialect.
@@ -218,7 +218,7 @@ class SpanReader:
             scope: Its instrumentation scope.
             name: Its name as it is now.
             span_kind: OpenTelemetry's word for its kind.
-            attributes: At least what `Scope.facts` keeps of its attributes.
+            attributes: At least what `ScopeRules.facts` keeps of its attributes.
         """
         name = name[:_MAX_NAME]
         best = scope.by_name(name, span_kind)

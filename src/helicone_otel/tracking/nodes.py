@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from .. import wire
 from ..caches import Recent
 from ..sessions.model import Session
-from ..spans.reader import Scope
+from ..spans.reader import ScopeRules
 from ..spans.schema import CALL_KINDS, Classification
 from ..wire import bounded
 
@@ -57,7 +57,7 @@ class SpanTemplate(NamedTuple):
     node: PathNode
     base: PathNode
     name: str
-    scope: Scope
+    scope: ScopeRules
     kind: object
     show: Callable[[Mapping[str, object]], object] | None
     shown: object

@@ -11,7 +11,7 @@ from opentelemetry.context import Context, get_current
 
 from ..sessions.context import FRAME_KEY, OPEN_FRAMES, ContextFrame
 from ..sessions.foreign import LOADED, SessionClaim, claim_in, claim_of_run, find_imported_sdks
-from ..spans.reader import Scope
+from ..spans.reader import ScopeRules
 from .labels import LabelWriter
 from .nodes import SpanTemplate
 from .records import MAX_DEPTH, SpanRecord, shown
@@ -111,7 +111,7 @@ class SpanStarts:
             recent.turn()
         span.set_attributes(template.node.label)
 
-    def _new_scope(self, name: str) -> Scope:
+    def _new_scope(self, name: str) -> ScopeRules:
         find_imported_sdks()  # whoever brings spans of its own may have brought more
         return self._reader.scope(name)
 
@@ -127,7 +127,7 @@ class SpanStarts:
         is_chosen = parent is not None and parent.node is not None and parent.node.chosen
         return self._foreign_sessions.innermost(parent, claim, None if is_chosen else claim_of_run(), trace_id, span)
 
-    def _is_ordinary(self, span: Span, scope: Scope, attributes: Attributes) -> bool:
+    def _is_ordinary(self, span: Span, scope: ScopeRules, attributes: Attributes) -> bool:
         """Tell whether a span outside of any place is none of our business."""
         if scope.known or span.get_span_context().trace_id in self._traces:
             return False
@@ -162,7 +162,7 @@ class SpanStarts:
     def _take_in(
         self,
         span: Span,
-        scope: Scope,
+        scope: ScopeRules,
         attributes: dict[str, object],
         parent: SpanRecord | None,
         frame: ContextFrame | None,

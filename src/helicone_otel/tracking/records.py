@@ -15,7 +15,7 @@ from ..destinations import Destination
 from ..sessions.context import ContextFrame
 from ..sessions.foreign import SessionClaim
 from ..sessions.model import Belongings, Session
-from ..spans.reader import Scope, SpanReader
+from ..spans.reader import ScopeRules, SpanReader
 from ..spans.schema import NOTHING, Classification
 from .nodes import PathNode, SpanTemplate
 
@@ -94,7 +94,7 @@ class SpanRecord:
         self,
         span: ReadableSpan | None,
         parent: SpanRecord | None,
-        scope: Scope | None,
+        scope: ScopeRules | None,
         frame: ContextFrame | None,
         trace_id: int,
     ) -> None:

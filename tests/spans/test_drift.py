@@ -25,7 +25,7 @@ import helicone_otel
 from helicone_otel import wire
 from helicone_otel.log.rows.sources import SOURCES
 from helicone_otel.spans.dialects import DIALECTS
-from helicone_otel.spans.dialects.semconv import ENTRANCES
+from helicone_otel.spans.dialects.semconv import ENTRY_ROUTES
 from helicone_otel.spans.reader import SpanReader
 from helicone_otel.spans.schema import URL_ATTRIBUTES, Dialect
 from tests.record.changes import changes
@@ -145,7 +145,7 @@ def _names() -> set[str]:
     names = {*URL_ATTRIBUTES, wire.OTEL_SESSION_ID, wire.OTEL_CONVERSATION_ID, wire.OTEL_USER_ID}
     for dialect in DIALECTS:
         names |= _names_of(dialect)
-    names |= {name for entrance in ENTRANCES for name in entrance.named_by}
+    names |= {name for entry_route in ENTRY_ROUTES for name in entry_route.named_by}
     names |= {name.removesuffix(".") for source in SOURCES for name in source.keys}
     tree = ast.parse((PACKAGE / "manual" / "calls.py").read_text())
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}

@@ -22,7 +22,7 @@ from ..tracking.resolver import Resolver, is_newer
 if TYPE_CHECKING:
     from opentelemetry.util.types import Attributes
 
-_ENTRANCES: Final = frozenset({SpanKind.SERVER, SpanKind.CONSUMER})
+_ENTRY_KINDS: Final = frozenset({SpanKind.SERVER, SpanKind.CONSUMER})
 
 
 def foreseen_id(
@@ -45,7 +45,7 @@ def foreseen_id(
         context: Where it starts: `None` stands for the current Context.
     """
     find_imported_sdks()  # the first span of all may be about to start
-    if kind in _ENTRANCES:
+    if kind in _ENTRY_KINDS:
         resolver.untrusted.hear(trace_id, context)
     facts = {key: attributes[key] for key in _telling(resolver) if key in attributes} if attributes else {}
     facts = resolver.untrusted.without(trace_id, facts)

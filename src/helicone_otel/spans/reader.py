@@ -9,7 +9,7 @@ from typing import Final, cast
 
 from .. import wire
 from ..wire import bounded
-from .dialects.semconv import ENTRANCES
+from .dialects.semconv import ENTRY_ROUTES
 from .names import clean_name, clean_route, fit_template, is_made_up
 from .schema import (
     APPLICATION,
@@ -25,11 +25,11 @@ from .schema import (
     first_text,
 )
 
-_BY_KIND: Final = {entrance.span_kind: entrance for entrance in ENTRANCES}
-ENTRANCE_KINDS: Final = frozenset(_BY_KIND)
+_BY_KIND: Final = {entry_route.span_kind: entry_route for entry_route in ENTRY_ROUTES}
+ENTRY_KINDS: Final = frozenset(_BY_KIND)
 
 
-def entrance_of(span_kind: str, name: str, attributes: Mapping[str, object]) -> str:
+def entry_route_of(span_kind: str, name: str, attributes: Mapping[str, object]) -> str:
     """Return the path of the route or task name of a SERVER or CONSUMER span; empty if it has none."""
     named = first_text(attributes, _BY_KIND[span_kind].named_by)
     return _path(named) if named else _path_from_name(span_kind, name)

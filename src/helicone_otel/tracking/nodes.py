@@ -29,7 +29,7 @@ class NodeKey(NamedTuple):
     segments: tuple[str, ...] = ()
     gen_ai: bool = False
     """OpenTelemetry's GenAI conventions describe the span, so it may name a conversation."""
-    entrance: str = ""
+    entry_route: str = ""
     """The path of the route or task by which work came in here."""
     grouped_by: str = ""
     """The attribute by which the backend of whoever made the span groups."""
@@ -98,7 +98,7 @@ class PathNode:
         chosen: Somebody chose that session; else the trace was given one.
         path: The segments, outermost first.
         call: The kind of the LLM call or embedding that encloses what stands here, without a step between.
-        entrance: The path of the route or task by which work came in.
+        entry_route: The path of the route or task by which work came in.
         text: The path on the wire.
         headers: The headers of a request that is made here, in wire form.
         label: The attributes of a span that stands here; shared, so it must not be changed.
@@ -114,7 +114,7 @@ class PathNode:
         "templates",
         "call",
         "chosen",
-        "entrance",
+        "entry_route",
         "headers",
         "label",
         "path",
@@ -138,7 +138,7 @@ class PathNode:
         self._nodes = nodes if nodes is not None else _Nodes()
         self._nodes.add(self)
         self.templates: Recent[tuple[object, ...], SpanTemplate] = Recent(_MAX_CHILDREN)
-        self.entrance: str = key.entrance or (above.entrance if above is not None else "")
+        self.entry_route: str = key.entry_route or (above.entry_route if above is not None else "")
         self.call: str | None = key.kind if key.kind in CALL_KINDS else None
         if self.call is None and above is not None and not path:
             self.call = above.call
@@ -173,7 +173,7 @@ class PathNode:
             key: What the span looks like.
         """
         path = self.path if path is None else path
-        return PathNode(self._families, session, chosen, path, NodeKey(entrance=self.entrance)).below(key)
+        return PathNode(self._families, session, chosen, path, NodeKey(entry_route=self.entry_route)).below(key)
 
     def text_of_call(self, kind: str) -> str:
         """Return the path of a call of this kind that has no span of its own, made here.
@@ -181,7 +181,7 @@ class PathNode:
         With no step at all it stands at the route or task name through which the work came in, else at
         `/chat` or `/embeddings`: a request at a bare `/` draws an unnamed folder.
         """
-        return self.text if self.path else self.entrance or "/" + CALL_KINDS[kind]
+        return self.text if self.path else self.entry_route or "/" + CALL_KINDS[kind]
 
     def _descend(self, key: NodeKey) -> PathNode:
         path = self.path
@@ -196,7 +196,7 @@ class PathNode:
 
     def _text_without_step(self) -> str:
         # What is below a call stands where the call does.
-        return self.entrance or "/" + CALL_KINDS[self.call] if self.call else "/"
+        return self.entry_route or "/" + CALL_KINDS[self.call] if self.call else "/"
 
     def _make_label(self, key: NodeKey) -> dict[str, str]:
         session = self.session
@@ -222,6 +222,6 @@ class PathNode:
 NO_KEY: Final = NodeKey()
 
 
-def top(families: Iterable[str], session: Session, chosen: bool, entrance: str = "") -> PathNode:
+def top(families: Iterable[str], session: Session, chosen: bool, entry_route: str = "") -> PathNode:
     """Return the node at which a session begins, by whichever route or task the work came in."""
-    return PathNode(frozenset(families), session, chosen, session.path.segments, NodeKey(entrance=entrance))
+    return PathNode(frozenset(families), session, chosen, session.path.segments, NodeKey(entry_route=entry_route))

@@ -29,7 +29,7 @@ _MAX_KEY: Final = 32
 _MAX_SHOWN: Final = 256
 _SERVER: Final = trace.SpanKind.SERVER
 _CONSUMER: Final = trace.SpanKind.CONSUMER
-_ENTRANCES: Final = frozenset({_SERVER, _CONSUMER})
+_ENTRY_KINDS: Final = frozenset({_SERVER, _CONSUMER})
 
 
 class SpanStarts:
@@ -182,7 +182,7 @@ class SpanStarts:
             tell_wrappers({call: ids.span_id}, ids.span_id, record.parent)
         if (
             len(key) <= _MAX_KEY
-            and span.kind not in _ENTRANCES
+            and span.kind not in _ENTRY_KINDS
             and record.parent is not None
             and self._reader.are_common(facts)
             and _are_short((span.name, *facts.values()))

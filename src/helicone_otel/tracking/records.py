@@ -58,7 +58,7 @@ class SpanRecord:
     """The records of the scopes that others opened inside of it; see `_foreign_sessions`."""
     destination: Destination = Destination.UNKNOWN
     """Where the span's request goes, if it is the span of one."""
-    entrance: str = ""
+    entry_route: str = ""
     """The path of the route or task by which work came in."""
     base: PathNode | None = None
     """Where that which encloses it stood when its own stand was found."""

@@ -23,8 +23,8 @@ from ..sessions.model import Session, path_segments
 from ..settings import Settings, named_attributes
 from ..spans.dialects import DIALECTS
 from ..spans.dialects.semconv import LIBRARIES
-from ..spans.reader import ENTRANCE_KINDS as _ENTRANCES
-from ..spans.reader import SpanReader, entrance_of
+from ..spans.reader import ENTRY_KINDS as _ENTRY_KINDS
+from ..spans.reader import SpanReader, entry_route_of
 from ..spans.schema import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Classification, Dialect, Kind
 from .derived import SET_BY_HAND, SessionFactory, by_hand, is_ours
 from .enclosing import ForeignSessions, FrameworkSpans
@@ -155,8 +155,8 @@ class Resolver:
             if span_kind == "CLIENT" and scope.takes_headers:
                 classification = self._read_destination(record, facts) or classification
             self._read_session(record, facts)
-        if span_kind in _ENTRANCES:
-            record.entrance = entrance_of(span_kind, name, attributes or _NO_FACTS)
+        if span_kind in _ENTRY_KINDS:
+            record.entry_route = entry_route_of(span_kind, name, attributes or _NO_FACTS)
         if not self._is_poorer(classification, record.classification, span):
             record.classification = classification
         record.name = name
@@ -251,7 +251,7 @@ class Resolver:
 
     def _top(self, record: SpanRecord, own: Session) -> PathNode:
         """Return where a session begins that nothing else encloses."""
-        node = top(self.families, own, True, _entrance_around(record))
+        node = top(self.families, own, True, _entry_route_around(record))
         if record.others:  # another SDK's, which says nothing of the path
             for above in reversed(list(record.line())[1:]):
                 node = node.below(self.key_of(above))
@@ -287,7 +287,7 @@ class Resolver:
             classification.kind,
             segments,
             gen_ai,
-            record.entrance,
+            record.entry_route,
             self.reader.grouped_by.get(classification.dialect, ""),
         )
 
@@ -378,8 +378,8 @@ class Resolver:
         return record
 
 
-def _entrance_around(record: SpanRecord) -> str:
-    return next((above.entrance for above in record.line() if above.entrance), "")
+def _entry_route_around(record: SpanRecord) -> str:
+    return next((above.entry_route for above in record.line() if above.entry_route), "")
 
 
 def is_newer(frame: ContextFrame, record: SpanRecord) -> bool:

@@ -10,7 +10,7 @@ from ..providers import providers_in
 from . import frameworks, openinference, openllmetry, semconv, vendors
 from .langchain import OPENINFERENCE_LANGCHAIN, TRACELOOP_LANGCHAIN
 from .llama_index import OPENINFERENCE_LLAMA_INDEX, TRACELOOP_LLAMA_INDEX
-from .semconv import BY_HAND, CALLERS_BAGGAGE, ENTRANCES, GEN_AI, LIBRARIES, MCP, Entrance
+from .semconv import BY_HAND, CALLERS_BAGGAGE, ENTRY_ROUTES, GEN_AI, LIBRARIES, MCP, EntryRoute
 from .vendors import ANTHROPIC, LANGFUSE, LANGSMITH, LOGFIRE, PYDANTIC_AI
 
 # In order of precedence: where two families describe one span, the first that fits decides.
@@ -66,9 +66,9 @@ DIALECTS = (
 __all__ = [
     "CALLERS_BAGGAGE",
     "DIALECTS",
-    "ENTRANCES",
+    "ENTRY_ROUTES",
     "GEN_AI",
     "LIBRARIES",
-    "Entrance",
+    "EntryRoute",
     "providers_in",
 ]

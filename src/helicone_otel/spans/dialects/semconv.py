@@ -240,7 +240,7 @@ BY_HAND = Dialect(
 )
 
 
-class Entrance(NamedTuple):
+class EntryRoute(NamedTuple):
     """For a span kind: the attributes that name the work, and templates of span names."""
 
     span_kind: str
@@ -258,10 +258,10 @@ class CallersBaggage(NamedTuple):
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans/, .../messaging/messaging-spans/
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
-ENTRANCES = (
-    Entrance("SERVER", ("http.route", "rpc.method"), tuple(f"{method} /*" for method in _METHODS)),
+ENTRY_ROUTES = (
+    EntryRoute("SERVER", ("http.route", "rpc.method"), tuple(f"{method} /*" for method in _METHODS)),
     # Celery's worker span is `run/<task>`; the convention's is `process <queue>` or `<queue> process`.
-    Entrance("CONSUMER", ("celery.task_name",), ("run/*", "process *", "* process", "receive *", "* receive", "*")),
+    EntryRoute("CONSUMER", ("celery.task_name",), ("run/*", "process *", "* process", "receive *", "* receive", "*")),
 )
 
 # What OpenTelemetry, Logfire and Mistral, and Langfuse's `propagate_attributes(as_baggage=True)` write.

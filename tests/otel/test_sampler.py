@@ -25,7 +25,7 @@ from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, TraceState
 
 from helicone_otel import HeliconePropagator, HeliconeSpanProcessor, SessionSampler, Settings, session, step
-from helicone_otel.otel.sampler import _RootSampler, foreseen_id, is_kept
+from helicone_otel.otel.sampler import _RootSampler, is_kept, predicted_session_id
 from helicone_otel.tracking.registry import Registry
 from tests.sessions.test_foreign import OI, langgraph, load, running, saying
 from tests.support.launching import Case, needs_a_configurator, run
@@ -249,7 +249,7 @@ class Watching(_RootSampler):
 
     def should_sample(self, parent_context: Any, trace_id: int, name: str, *rest: Any, **named: Any) -> Any:
         kind, attributes = rest[:2]
-        told = foreseen_id(self._registry.resolver, trace_id, kind, attributes, parent_context)
+        told = predicted_session_id(self._registry.resolver, trace_id, kind, attributes, parent_context)
         self.foreseen.setdefault(trace_id, told)
         return super().should_sample(parent_context, trace_id, name, *rest, **named)
 

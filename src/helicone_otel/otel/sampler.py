@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _ENTRY_KINDS: Final = frozenset({SpanKind.SERVER, SpanKind.CONSUMER})
 
 
-def foreseen_id(
+def predicted_session_id(
     resolver: Resolver,
     trace_id: int,
     kind: SpanKind | None = None,
@@ -65,7 +65,7 @@ def _id_around(resolver: Resolver, trace_id: int, context: Context | None) -> st
     """Return whose that is in which a root span starts: a scope or place that code opened, a framework's span."""
     frame = current_frame(context)
     said = claim_in(get_current() if context is None else context) if LOADED else None
-    if said is not None and said.session_id and said.session_id not in _heard_in(frame):
+    if said is not None and said.session_id and said.session_id not in _claims_in(frame):
         return wire.wire_text(said.session_id)
     foreign_sessions = resolver.framework_spans.innermost(None) if context is None else None
     if frame is not None and (foreign_sessions is None or is_newer(frame, foreign_sessions)):
@@ -79,13 +79,13 @@ def _id_around(resolver: Resolver, trace_id: int, context: Context | None) -> st
     )
 
 
-def _heard_in(frame: ContextFrame | None) -> set[str | None]:
+def _claims_in(frame: ContextFrame | None) -> set[str | None]:
     """Return the ids of other SDKs' scopes in which a place, and those around it, were opened."""
-    heard: set[str | None] = set()
+    claims: set[str | None] = set()
     while frame is not None:
-        heard.add(frame.claim.session_id if frame.claim is not None else None)
+        claims.add(frame.claim.session_id if frame.claim is not None else None)
         frame = frame.outer
-    return heard
+    return claims
 
 
 def _telling(resolver: Resolver) -> tuple[str, ...]:
@@ -145,7 +145,7 @@ class _RootSampler(Sampler):
     ) -> SamplingResult:
         """Keep a trace if its session is kept."""
         try:
-            session_id = foreseen_id(self._registry.resolver, trace_id, kind, attributes, parent_context)
+            session_id = predicted_session_id(self._registry.resolver, trace_id, kind, attributes, parent_context)
         except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's start_span
             swallow("should_sample", error)
             session_id = str(uuid.UUID(int=trace_id))

@@ -13,7 +13,7 @@ from helicone_otel import Settings
 from helicone_otel.__main__ import main
 from helicone_otel.collector.config import VARIABLES, processors, render_variables, whole
 from helicone_otel.spans.dialects import DIALECTS
-from helicone_otel.spans.reader import Vocabulary
+from helicone_otel.spans.reader import SpanReader
 from helicone_otel.spans.schema import KINDS, first_text
 from tests.support import otelcol as bench
 from tests.support.otelcol import CONFIG, request, running, span
@@ -44,12 +44,12 @@ def test_the_file_is_what_the_command_prints(capsys: pytest.CaptureFixture[str])
 
 
 def test_the_file_names_every_attribute_of_every_dialect_in_the_librarys_order() -> None:
-    vocabulary = Vocabulary(DIALECTS)
+    reader = SpanReader(DIALECTS)
     first = r'set\(span\.cache\["{}"\], span\.attributes\["([^"]+)"\]\)'
 
-    assert re.findall(first.format("id"), TEXT) == ["helicone.session.id", *vocabulary.session_ids]
-    assert re.findall(first.format("user"), TEXT) == list(vocabulary.user_ids)
-    assert re.findall(first.format("model"), TEXT) == 2 * list(vocabulary.models)
+    assert re.findall(first.format("id"), TEXT) == ["helicone.session.id", *reader.session_ids]
+    assert re.findall(first.format("user"), TEXT) == list(reader.user_ids)
+    assert re.findall(first.format("model"), TEXT) == 2 * list(reader.models)
     assert set(re.findall(r'set\(span\.cache\["kind"\], "(\w+)"\)', TEXT)) <= KINDS | {"none"}
 
 

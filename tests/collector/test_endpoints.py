@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 
 from helicone_otel.spans.dialects import DIALECTS
-from helicone_otel.spans.reader import Vocabulary
+from helicone_otel.spans.reader import SpanReader
 from tests.support.otelcol import Collector, request, running, span
 from tests.support.sink import grpc_sink, http_sink
 
@@ -233,7 +233,7 @@ def test_metrics_tell_durations_and_errors_by_name_path_kind_and_model(otelcol: 
 
 
 def test_metrics_know_the_model_by_whatever_name_a_dialect_has_for_it(otelcol: str, tmp_path: Path) -> None:
-    models = Vocabulary(DIALECTS).models
+    models = SpanReader(DIALECTS).models
     spans = [span("one", {"session.id": "s-1", name: f"m {name}"}) for name in models]
     spans += [span("first", {"session.id": "s-1", **{name: f"from {name}" for name in models[n:]}}) for n in range(3)]
     with running(otelcol, tmp_path, {"OTEL_COLLECTOR_EXPORTERS": "[debug]"}) as collector:

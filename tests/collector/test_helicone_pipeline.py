@@ -20,7 +20,7 @@ from helicone_otel import HeliconePropagator, HeliconeSpanProcessor, SessionSpan
 from helicone_otel.collector.config import VARIABLES
 from helicone_otel.destinations import Destination, Destinations
 from helicone_otel.spans.dialects import DIALECTS
-from helicone_otel.spans.reader import Vocabulary
+from helicone_otel.spans.reader import SpanReader
 from helicone_otel.spans.schema import REQUEST_KINDS
 from helicone_otel.tracking.requests import new_row_id
 from tests.support.backend import dict_of
@@ -252,7 +252,7 @@ def test_tools_stores_and_the_rest_say_what_they_are_by_the_model(door: Door) ->
 
 
 def test_the_model_is_read_by_whatever_name_a_dialect_has_for_it(door: Door) -> None:
-    models = Vocabulary(DIALECTS).models
+    models = SpanReader(DIALECTS).models
     kind = {"helicone.span.kind": "llm"}
     spans = [span(name, {name: f"m {name}", **kind}) for name in models]
     spans += [span(f"from {name}", {one: one for one in models[n:]} | kind) for n, name in enumerate(models)]

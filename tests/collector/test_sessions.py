@@ -14,12 +14,12 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from helicone_otel import wire
 from helicone_otel.spans.dialects import DIALECTS
-from helicone_otel.spans.reader import Vocabulary
+from helicone_otel.spans.reader import SpanReader
 from helicone_otel.spans.schema import Dialect, first_text
 from tests.support.otelcol import Collector, request, running, span
 from tests.support.sink import HttpSink, http_sink
 
-VOCABULARY = Vocabulary(DIALECTS, application_spans=False)
+READER = SpanReader(DIALECTS, application_spans=False)
 NONE = {"service.name": "unknown_service:node"}
 
 
@@ -60,7 +60,7 @@ def _label(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def test_each_attribute_that_a_dialect_knows_names_the_session(pipe: Pipe) -> None:
-    spans = [{name: f"conversation {number}"} for number, name in enumerate(VOCABULARY.session_ids)]
+    spans = [{name: f"conversation {number}"} for number, name in enumerate(READER.session_ids)]
     arrived = pipe.through(spans)
 
     assert [one[wire.SESSION_ID] for one in arrived] == [f"conversation {number}" for number in range(len(spans))]
@@ -71,7 +71,7 @@ def test_each_attribute_that_a_dialect_knows_names_the_session(pipe: Pipe) -> No
 def test_of_several_attributes_the_librarys_first_decides_whatever_their_values(pipe: Pipe) -> None:
     chance = random.Random(5)
     values: list[Any] = ["conversation", " ", "", "\u00a0\u3000\x1f", 12345, 0, -7, True, 1.5, ["a", "b"], "  c-4 "]
-    names = (wire.SESSION_ID, *VOCABULARY.session_ids)
+    names = (wire.SESSION_ID, *READER.session_ids)
     spans = [
         {name: chance.choice(values) for name in chance.sample(names, chance.randint(1, len(names)))}
         for _ in range(300)
@@ -156,8 +156,8 @@ def test_every_row_that_holds_in_all_languages_tells_the_kind_the_library_tells(
     spans += [{attribute: str(value).upper()} for _, attribute, value in rows]
     spans += [{attribute: f"{value} or so"} for _, attribute, value in rows]
     spans += [{attribute: value for _, attribute, value in chance.sample(rows, 3)} for _ in range(200)]
-    scope = VOCABULARY.scope("acme")
-    expected = [VOCABULARY.read(scope, "span", "CLIENT", attributes).kind for attributes in spans]
+    scope = READER.scope("acme")
+    expected = [READER.read(scope, "span", "CLIENT", attributes).kind for attributes in spans]
 
     arrived = pipe.through(spans)
 
@@ -202,11 +202,11 @@ def test_only_spans_of_the_genai_conventions_name_a_conversation(pipe: Pipe) -> 
 
     assert [one.get(wire.OTEL_CONVERSATION_ID) for one in arrived] == ["s-1", None, None, "c-1"]
     # `gen_ai` stands behind the others, so the browser's or framework's session wins, as in the library.
-    assert arrived[3][wire.SESSION_ID] == first_text(spans[3], VOCABULARY.session_ids)
+    assert arrived[3][wire.SESSION_ID] == first_text(spans[3], READER.session_ids)
 
 
 def test_users_are_told_by_the_librarys_names_in_its_order(pipe: Pipe) -> None:
-    names = VOCABULARY.user_ids
+    names = READER.user_ids
     others = [name for name in names if name != "user.id"]
     spans: list[Mapping[str, object]] = [{name: f"u-{name}"} for name in names]
     spans += [{name: f"u-{name}" for name in others[first:]} for first in range(len(others))]

@@ -244,13 +244,13 @@ class Watching(_RootSampler):
 
     def __init__(self, app: App) -> None:
         super().__init__(1, app.registry)
-        self.foreseen: dict[int, str] = {}
+        self.predicted: dict[int, str] = {}
         app.provider.sampler = self
 
     def should_sample(self, parent_context: Any, trace_id: int, name: str, *rest: Any, **named: Any) -> Any:
         kind, attributes = rest[:2]
         told = predicted_session_id(self._registry.resolver, trace_id, kind, attributes, parent_context)
-        self.foreseen.setdefault(trace_id, told)
+        self.predicted.setdefault(trace_id, told)
         return super().should_sample(parent_context, trace_id, name, *rest, **named)
 
 
@@ -265,7 +265,7 @@ IDS = st.none() | st.sampled_from(["a", "b", "ü 1", "x" * 300])
 
 @given(frame=IDS, steps=st.booleans(), detached=st.booleans(), hand=IDS, own=IDS, process=IDS)
 @settings(max_examples=150)
-def test_the_id_that_is_foreseen_is_the_one_that_the_span_bears(
+def test_the_predicted_id_is_the_one_that_the_span_bears(
     frame: str | None, steps: bool, detached: bool, hand: str | None, own: str | None, process: str | None
 ) -> None:
     app = App(Settings(session_id=process))
@@ -284,10 +284,10 @@ def test_the_id_that_is_foreseen_is_the_one_that_the_span_bears(
         with app.span("chat gpt-4o", attributes, scope=GENAI):
             pass
 
-    assert watching.foreseen == borne(app)
+    assert watching.predicted == borne(app)
 
 
-def test_a_trace_that_begins_inside_of_a_step_of_another_one_is_foreseen_to_be_in_that_ones_session() -> None:
+def test_a_trace_that_begins_inside_of_a_step_of_another_one_is_predicted_to_be_in_that_ones_session() -> None:
     app = App()
     watching = Watching(app)
 
@@ -296,11 +296,11 @@ def test_a_trace_that_begins_inside_of_a_step_of_another_one_is_foreseen_to_be_i
         with app.span("chat gpt-4o", CHAT, scope=GENAI, context=elsewhere):
             pass
 
-    assert watching.foreseen == borne(app)
-    assert set(watching.foreseen.values()) == {"a"}
+    assert watching.predicted == borne(app)
+    assert set(watching.predicted.values()) == {"a"}
 
 
-def test_a_trace_that_begins_inside_of_a_frameworks_run_is_foreseen_to_be_in_the_runs_session(
+def test_a_trace_that_begins_inside_of_a_frameworks_run_is_predicted_to_be_in_the_runs_session(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     app = App()
@@ -311,7 +311,7 @@ def test_a_trace_that_begins_inside_of_a_frameworks_run_is_foreseen_to_be_in_the
     with framework.run("agent", "AGENT"), app.chat():
         pass
 
-    (run, call) = watching.foreseen.values()
+    (run, call) = watching.predicted.values()
     assert run == call
     assert set(borne(app).values()) == {call}
 
@@ -346,7 +346,7 @@ def in_a_run(session_id: str) -> Any:
         ([(in_a_scope, "a"), (lambda _: step("research"), "")], None),
     ],
 )
-def test_a_trace_that_begins_in_another_sdks_scope_or_run_is_foreseen_to_be_in_its_session(
+def test_a_trace_that_begins_in_another_sdks_scope_or_run_is_predicted_to_be_in_its_session(
     load: Any, around: list[tuple[Any, str | None]], own: str | None
 ) -> None:
     load(OI)
@@ -359,7 +359,7 @@ def test_a_trace_that_begins_in_another_sdks_scope_or_run_is_foreseen_to_be_in_i
         with app.span("chat gpt-4o", {**CHAT, "session.id": own} if own else CHAT, scope=GENAI):
             pass
 
-    assert watching.foreseen == borne(app)
+    assert watching.predicted == borne(app)
 
 
 @pytest.mark.usefixtures("load")
@@ -371,8 +371,8 @@ def test_an_sdk_that_was_imported_before_the_first_span_is_noticed(monkeypatch: 
     with in_a_scope("a"), app.chat():
         pass
 
-    assert set(watching.foreseen.values()) == {"a"}
-    assert watching.foreseen == borne(app)
+    assert set(watching.predicted.values()) == {"a"}
+    assert watching.predicted == borne(app)
 
 
 @pytest.mark.failures

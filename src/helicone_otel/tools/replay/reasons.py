@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ... import wire
 from ...spans.names import fit_template
-from ...spans.reader import Scope, SpanReader
+from ...spans.reader import ScopeRules, SpanReader
 from ...spans.schema import APPLICATION, BY_HAND, REQUEST_KINDS, URL_ATTRIBUTES, Classification, Dialect, Row
 from ...tracking.requests import may_be_request
 from ...tracking.resolver import GATEWAY
@@ -124,7 +124,7 @@ class Reasons:
         )
 
     def _because(
-        self, classification: Classification, scope: Scope, span: RecordedSpan, facts: Mapping[str, Any]
+        self, classification: Classification, scope: ScopeRules, span: RecordedSpan, facts: Mapping[str, Any]
     ) -> str:
         if classification.dialect in _WITHOUT_TABLE:
             return _WITHOUT_TABLE[classification.dialect].format(_address(facts))

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from ...jsontext import number, whole
 from ...spans.providers import CUSTOM, ENDPOINTS, FRAMEWORKS, MODELS, Endpoint, providers_in
-from .facts import Told
+from .facts import SpanFacts
 from .messages import Message, Part
 from .sources import OTHER_NAMES, PARAMETERS
 
@@ -49,7 +49,7 @@ class Usage(NamedTuple):
     reasoning: int | None
 
 
-def usage_of(told: Told) -> Usage:
+def usage_of(told: SpanFacts) -> Usage:
     """Return the tokens of a call, all by one count: not everybody counts those of the cache among the input's."""
     if len(told.each) == 1:
         return _counted(told)
@@ -61,7 +61,7 @@ def _is_known(*counts: int | None) -> int:
     return sum(count is not None for count in counts)
 
 
-def _counted(told: Told) -> Usage:
+def _counted(told: SpanFacts) -> Usage:
     known = told.tokens()
     if told.knows("usage"):
         objects = [_inside(value) for value in told.all("usage") if isinstance(value, dict)]
@@ -150,7 +150,7 @@ class Call(NamedTuple):
         return url.replace("{model}", self.model or self.answered)
 
 
-def call_of(told: Told, failure: Failure | None) -> Call:
+def call_of(told: SpanFacts, failure: Failure | None) -> Call:
     """Return the call that a span tells of."""
     answered = told.text("model.answered")
     model = told.text("model") or answered
@@ -180,7 +180,7 @@ def call_of(told: Told, failure: Failure | None) -> Call:
     )
 
 
-def _provider(told: Told, model: str) -> tuple[str, Endpoint]:
+def _provider(told: SpanFacts, model: str) -> tuple[str, Endpoint]:
     """Return who was called: as the span says, or if it says nothing, whose model it is."""
     return _endpoint(
         tuple([name[:_MAX_NAME] for name in told.given("provider") if name and isinstance(name, str)]),
@@ -216,14 +216,14 @@ def _bare(model: str, provider: str) -> str:
     return rest if slash and rest and provider in providers_in([first]) else model
 
 
-def _api(told: Told, answer_id: str) -> str:
+def _api(told: SpanFacts, answer_id: str) -> str:
     if told.kind == "embedding":
         return "embeddings"
     is_response = answer_id.startswith("resp_") or told.text("api") == "responses"
     return "responses" if is_response or told.facts.name == "Response" else "chat"
 
 
-def _spoken(told: Told) -> tuple[list[Message], list[Message]]:
+def _spoken(told: SpanFacts) -> tuple[list[Message], list[Message]]:
     """Return what the system said, and what was said otherwise."""
     messages = told.messages("messages")
     instructions = told.messages("instructions")
@@ -234,7 +234,7 @@ def _spoken(told: Told) -> tuple[list[Message], list[Message]]:
     return [*added, *system], [message for message in messages if message.role != "system"]
 
 
-def _answered(told: Told) -> list[Message]:
+def _answered(told: SpanFacts) -> list[Message]:
     answers = told.messages("answers")
     calls: list[Part] = told.one("calls") or []
     if calls and not any(part.kind == "call" for answer in answers for part in answer.parts):
@@ -243,7 +243,7 @@ def _answered(told: Told) -> list[Message]:
     return answers
 
 
-def _finishes(told: Told, answers: list[Message]) -> list[str]:
+def _finishes(told: SpanFacts, answers: list[Message]) -> list[str]:
     said = [answer.finish for answer in answers]
     if any(said):
         return said
@@ -251,7 +251,7 @@ def _finishes(told: Told, answers: list[Message]) -> list[str]:
     return [str(item) for item in (listed if isinstance(listed, list) else [listed])]
 
 
-def _parameters(told: Told) -> dict[str, Any]:
+def _parameters(told: SpanFacts) -> dict[str, Any]:
     known = told.parameters()
     if told.knows("parameters"):
         known = {**_parameters_in_objects(told), **known}
@@ -260,7 +260,7 @@ def _parameters(told: Told) -> dict[str, Any]:
     return {name: value for name, value in known.items() if value not in _UNSET and _fits(name, value)}
 
 
-def _parameters_in_objects(told: Told) -> dict[str, Any]:
+def _parameters_in_objects(told: SpanFacts) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for given in told.all("parameters"):
         if isinstance(given, dict):
@@ -284,7 +284,7 @@ _LOWEST, _HIGHEST = 400, 599
 _IN_MESSAGE: Final = re.compile(r"\AError code: ([45]\d\d)\b|\A([45]\d\d) ")
 
 
-def failure_of(told: Told) -> Failure | None:
+def failure_of(told: SpanFacts) -> Failure | None:
     """Return how a call failed; `None` if it did not."""
     status = _status(told.one("status"))
     if not told.facts.failed and status is None:
@@ -297,7 +297,7 @@ def failure_of(told: Told) -> Failure | None:
     return Failure(kind, message or kind or "error", status or _UNKNOWN)
 
 
-def _message(told: Told, exception: dict[str, Any]) -> str:
+def _message(told: SpanFacts, exception: dict[str, Any]) -> str:
     """Return what is said of a failure, as far as it may leave: such messages quote what went in."""
     given = told.text("error.message")
     if given:
@@ -306,7 +306,7 @@ def _message(told: Told, exception: dict[str, Any]) -> str:
     return str(told.redacted("error.message", said) or "")
 
 
-def _reason(told: Told) -> str:
+def _reason(told: SpanFacts) -> str:
     return next((one.facts.reason for one in told.each if one.facts.failed and one.facts.reason), told.facts.reason)
 
 

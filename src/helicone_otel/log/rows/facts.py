@@ -146,7 +146,7 @@ _KEY_OF: Final = {"messages": "content", "instructions": "content", "answers": "
 _ROLES: Final = {"messages": "user", "answers": "assistant", "instructions": "system"}
 
 
-class Told:
+class SpanFacts:
     """The facts of one span, as far as they may leave.
 
     Args:
@@ -170,7 +170,7 @@ class Told:
         self._places = self._shape.places
 
     @property
-    def each(self) -> tuple[Told, ...]:
+    def each(self) -> tuple[SpanFacts, ...]:
         """What each span of the call tells; the one that stands for it comes first."""
         return (self,)
 
@@ -326,15 +326,15 @@ def _events_in(value: object) -> list[Event]:
 _OWN: Final = frozenset({"status"})
 
 
-class Together(Told):
+class MergedFacts(SpanFacts):
     """The facts of a call of which several spans tell."""
 
     def __init__(self, facts: Facts, kind: str, content: Content) -> None:
         super().__init__(facts, kind, content)
-        self._each = tuple(Told(one, kind, content) for one in (facts, *facts.wrappers))
+        self._each = tuple(SpanFacts(one, kind, content) for one in (facts, *facts.wrappers))
 
     @property
-    def each(self) -> tuple[Told, ...]:
+    def each(self) -> tuple[SpanFacts, ...]:
         """What each span of the call tells; the one that stands for it comes first."""
         return self._each
 
@@ -386,5 +386,5 @@ class Together(Told):
         """Return a fact as a finite number."""
         return next((found for told in self._tellers(fact) if (found := told.number(fact)) is not None), None)
 
-    def _tellers(self, fact: str) -> tuple[Told, ...]:
+    def _tellers(self, fact: str) -> tuple[SpanFacts, ...]:
         return self.each[:1] if fact in _OWN else self.each

@@ -14,7 +14,7 @@ from ... import wire
 from ...jsontext import read, text_of, tidy
 from ...spans.retrieval import MAX_MATCHES, Matches, found_in
 from .call import Failure
-from .facts import Told
+from .facts import SpanFacts
 from .forms import known, vector
 from .messages import text_in
 from .types import Exchange
@@ -57,7 +57,7 @@ OPERATIONS: Final = {
 _FOUND_BY: Final = ("id", "score", "distance", "text", "content", "document", "page_content", "metadata", "payload")
 
 
-def tool(told: Told, failure: Failure | None) -> Exchange:
+def tool(told: SpanFacts, failure: Failure | None) -> Exchange:
     """Return the bodies of a tool's run."""
     named = {"_type": "tool", "toolName": _name(told)}
     request = {
@@ -70,7 +70,7 @@ def tool(told: Told, failure: Failure | None) -> Exchange:
     return Exchange(known(request), known(response))
 
 
-def vector_query(told: Told, failure: Failure | None) -> Exchange:
+def vector_query(told: SpanFacts, failure: Failure | None) -> Exchange:
     """Return the bodies of an operation of a vector database."""
     word, operation = _operation(told)
     matches = None if failure else _matches(told)
@@ -103,7 +103,7 @@ def vector_query(told: Told, failure: Failure | None) -> Exchange:
     return Exchange(known(request), known(response))
 
 
-def data(told: Told, failure: Failure | None) -> Exchange:
+def data(told: SpanFacts, failure: Failure | None) -> Exchange:
     """Return the bodies of anything else: a reranking, a check, a computation."""
     named = {"_type": "data", "name": _name(told)}
     candidates: Matches | None = told.one("candidates")
@@ -129,14 +129,14 @@ def data(told: Told, failure: Failure | None) -> Exchange:
     return Exchange(known(request), known(response))
 
 
-def _name(told: Told) -> str:
+def _name(told: SpanFacts) -> str:
     """Return a step's own name, or else the last one of its path, which is its as well."""
     path = told.attributes.get(wire.SESSION_PATH)
     last = path.rpartition("/")[2] if isinstance(path, str) else ""
     return told.text("name") or last or told.facts.name or told.kind
 
 
-def _operation(told: Told) -> tuple[str, str]:
+def _operation(told: SpanFacts) -> tuple[str, str]:
     """Return what was done, as the family calls it and as Helicone does."""
     word = told.text("operation").lower()
     if not word:
@@ -146,7 +146,7 @@ def _operation(told: Told) -> tuple[str, str]:
     return word, OPERATIONS.get(word, word)
 
 
-def _store(told: Told) -> str:
+def _store(told: SpanFacts) -> str:
     """Return which store a retriever asked, which stands where a provider is named."""
     named = (name for name in told.all("provider") if isinstance(name, str))
     return next((name for name in named if name.lower() not in ("langchain", "langgraph")), "")
@@ -159,7 +159,7 @@ def _outcome(failure: Failure | None) -> dict[str, Any]:
     return {"status": "error", "message": failure.message, "error": told}
 
 
-def _given(told: Told, fact: str, messages: str) -> Any:
+def _given(told: SpanFacts, fact: str, messages: str) -> Any:
     value = told.one(fact)
     if value is not None:
         return value
@@ -167,7 +167,7 @@ def _given(told: Told, fact: str, messages: str) -> Any:
     return read(text) if text else None
 
 
-def _vector(told: Told) -> list[Any] | None:
+def _vector(told: SpanFacts) -> list[Any] | None:
     for attributes in told.happened("vector"):
         found = next((vector(value) for key, value in attributes.items() if key.endswith("vector")), None)
         if found:
@@ -175,7 +175,7 @@ def _vector(told: Told) -> list[Any] | None:
     return None
 
 
-def _matches(told: Told) -> Matches | None:
+def _matches(told: SpanFacts) -> Matches | None:
     """Return what was found: from attributes, or an event for each."""
     found: Matches | None = told.one("matches")
     if found is None and (happened := told.happened("matches")):

@@ -17,7 +17,7 @@ from ...spans.schema import REQUEST_KINDS
 from .anthropic import messages
 from .call import Call, Failure, call_of, failure_of
 from .content import Content
-from .facts import Together, Told
+from .facts import MergedFacts, SpanFacts
 from .google import embed, generate_content
 from .helicone import data, tool, vector_query
 from .openai import chat, embeddings, responses
@@ -116,7 +116,7 @@ def _time(nanoseconds: int) -> dict[str, int]:
     return {"seconds": seconds, "milliseconds": rest // _MILLISECOND}
 
 
-_STEPS: Final[dict[str, Callable[[Told, Failure | None], Exchange]]] = {"tool": tool, "vector_db": vector_query}
+_STEPS: Final[dict[str, Callable[[SpanFacts, Failure | None], Exchange]]] = {"tool": tool, "vector_db": vector_query}
 # By whose bodies they are and what is called. What a provider has no shape for is OpenAI's.
 _SHAPES: Final[dict[tuple[str, str], Callable[[Call], tuple[dict[str, Any], dict[str, Any]]]]] = {
     ("openai", "chat"): chat,
@@ -154,7 +154,7 @@ def _row(facts: Facts, content: Content) -> Row | None:
     if not row_id or not isinstance(kind, str) or kind not in REQUEST_KINDS:
         warn_once("A span was not logged to Helicone: it has no id or is of no kind that has rows.")
         return None
-    told = Together(facts, kind, content) if facts.wrappers else Told(facts, kind, content)
+    told = MergedFacts(facts, kind, content) if facts.wrappers else SpanFacts(facts, kind, content)
     failure = failure_of(told)
     exchange = _call(told, failure) if kind in _CALLS else _STEPS.get(kind, data)(told, failure)
     session, headers = session_of(facts.attributes)
@@ -174,13 +174,13 @@ def _row(facts: Facts, content: Content) -> Row | None:
     return Row(row_id, exchange.route, kind, session, body)
 
 
-def _call(told: Told, failure: Failure | None) -> Exchange:
+def _call(told: SpanFacts, failure: Failure | None) -> Exchange:
     call = call_of(told, failure)
     shape = _SHAPES.get((call.shape, call.api)) or _SHAPES["openai", call.api]
     return Exchange(*shape(call), call.url, call.endpoint.route)
 
 
-def _first(told: Told) -> int | None:
+def _first(told: SpanFacts) -> int | None:
     """Return after how many nanoseconds the first of an answer came; what did not stream has no first."""
     if told.one("streamed") is False:
         return None

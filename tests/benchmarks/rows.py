@@ -11,7 +11,7 @@ from timing import Row, Sample, Variant, take_turns
 from helicone_otel.log.rows.content import Content
 from helicone_otel.log.rows.encode import encoded
 from helicone_otel.log.rows.row import row_of
-from helicone_otel.log.rows.types import Facts
+from helicone_otel.log.rows.types import FinishedSpan
 
 # A few messages of the length that agents write.
 _SYSTEM: Final = "You plan trips for families. Answer in short paragraphs, and never invent a price. " * 4
@@ -82,14 +82,14 @@ def rows() -> list[Row]:
     ]
 
 
-def _span(kind: str, attributes: Mapping[str, object]) -> Facts:
+def _span(kind: str, attributes: Mapping[str, object]) -> FinishedSpan:
     label = {**_LABEL, "helicone.span.kind": kind}
-    return Facts(
+    return FinishedSpan(
         "a span", "a.scope", {**attributes, **label}, (), 1_760_000_000 * 10**9, 1_760_000_001 * 10**9, False, ""
     )
 
 
-def _building(span: Facts) -> Variant:
+def _building(span: FinishedSpan) -> Variant:
     content = Content()
 
     def prepare(repetitions: int) -> Callable[[], object]:

@@ -11,7 +11,7 @@ from helicone_otel import Settings
 from helicone_otel.log.rows.content import Content
 from helicone_otel.log.rows.encode import encoded
 from helicone_otel.log.rows.row import row_of
-from helicone_otel.log.rows.types import Event, Facts, Row
+from helicone_otel.log.rows.types import Event, FinishedSpan, Row
 from helicone_otel.tools.replay.files import recording_of
 from helicone_otel.tools.replay.player import Replay
 from helicone_otel.tracking.registry import Registry
@@ -32,10 +32,10 @@ _LATIN_1 = re.compile(r"[\x20-\x7e\x80-\xff]*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
-def facts(kind: str, attributes: Mapping[str, Any] = {}, **more: Any) -> Facts:  # only read
+def facts(kind: str, attributes: Mapping[str, Any] = {}, **more: Any) -> FinishedSpan:  # only read
     """Return a span of this kind, with a label."""
     settled = {**LABEL, "helicone.span.kind": kind, **attributes}
-    return Facts(**{**_SPAN, "attributes": settled, **more})
+    return FinishedSpan(**{**_SPAN, "attributes": settled, **more})
 
 
 _SPAN: dict[str, Any] = {
@@ -63,7 +63,7 @@ def bodies(made: Row) -> tuple[dict[str, Any], dict[str, Any]]:
     return body["providerRequest"]["json"], body["providerResponse"]["json"]
 
 
-def recorded(name: str) -> Iterator[tuple[str, Facts]]:
+def recorded(name: str) -> Iterator[tuple[str, FinishedSpan]]:
     """Yield the requests of a recording as the exporter would be handed them, by their span ids."""
     recording = replay.load(name)
     spans = {span["span_id"]: span for span in recording["spans"]}
@@ -75,7 +75,7 @@ def recorded(name: str) -> Iterator[tuple[str, Facts]]:
         status = span.get("status", {})
         yield (
             span["span_id"],
-            Facts(
+            FinishedSpan(
                 name=span["name"],
                 scope=span["scope"]["name"],
                 attributes=attributes,

@@ -40,10 +40,10 @@ def a_log(
     }
 
 
-def changed(log: Mapping[str, Any], place: str, value: Any = ...) -> dict[str, Any]:
+def changed(log: Mapping[str, Any], key_source: str, value: Any = ...) -> dict[str, Any]:
     """The same log with another value at a place such as `providerRequest.url`, or with none there."""
     copy: dict[str, Any] = json.loads(json.dumps(log))
-    *above, last = place.split(".")
+    *above, last = key_source.split(".")
     part = copy
     for name in above:
         part = part[name]

@@ -28,7 +28,7 @@ from .grouping import wrappers_among
 from .rows.content import Content
 from .rows.encode import encoded
 from .rows.row import row_of
-from .rows.types import Event, Facts
+from .rows.types import Event, FinishedSpan
 
 _VARIABLES: Final = {
     "delay": ("OTEL_BSP_SCHEDULE_DELAY", 5000),
@@ -272,9 +272,9 @@ def _content(settings: Settings) -> Content:
     return Content(inputs=allowed["inputs"], outputs=allowed["outputs"])
 
 
-def _facts(span: ReadableSpan, attributes: Mapping[str, object], wrappers: Sequence[ReadableSpan] = ()) -> Facts:
+def _facts(span: ReadableSpan, attributes: Mapping[str, object], wrappers: Sequence[ReadableSpan] = ()) -> FinishedSpan:
     scope = span.instrumentation_scope
-    return Facts(
+    return FinishedSpan(
         name=span.name,
         scope=scope.name if scope is not None else "",
         attributes=attributes,

@@ -82,8 +82,8 @@ class Joining:
         first = max(len(self._calls) - self.limit, 0)
         due = [
             span_id
-            for place, (span_id, held) in enumerate(self._calls.items())
-            if place < first or now - held.since >= patience or not self._may_be_told_more(span_id, held.entry)
+            for key_source, (span_id, held) in enumerate(self._calls.items())
+            if key_source < first or now - held.since >= patience or not self._may_be_told_more(span_id, held.entry)
         ]
         ready = [self._join(span_id) for span_id in due]
         self._forget_wrappers(now, patience)
@@ -126,8 +126,8 @@ class Joining:
     def _forget_wrappers(self, now: float, patience: float) -> None:
         """Forget wrappers whose calls do not come."""
         alone = [call for call in self._wrappers if call not in self._calls]
-        for place, call in enumerate(alone, self.limit - len(alone)):
-            if place < 0 or now - self._wrappers[call][-1].since >= patience:
+        for key_source, call in enumerate(alone, self.limit - len(alone)):
+            if key_source < 0 or now - self._wrappers[call][-1].since >= patience:
                 del self._wrappers[call]
 
 

@@ -11,8 +11,8 @@ from ...jsontext import number, read, text_of, whole
 from .content import Content, Where
 from .forms import FORMS, NUMBERS
 from .messages import Message, messages_of
-from .sources import DETAILS, EVENTS, SIDES, SOURCES, Happening
-from .types import Event, Facts
+from .sources import DETAILS, EVENTS, SIDES, SOURCES, EventSource
+from .types import Event, FinishedSpan
 
 _MAX_SHAPES: Final = 512
 # Spans with more attributes are seldom alike.
@@ -21,7 +21,7 @@ _PARAMETER: Final = "parameter."
 _TOKENS: Final = "tokens."
 
 
-class Place(NamedTuple):
+class KeySource(NamedTuple):
     """A place of a fact on spans that have the same attributes.
 
     Attributes:
@@ -39,13 +39,13 @@ class Shape(NamedTuple):
     """Where the facts stand on spans that have the same attributes, the best places first.
 
     Attributes:
-        places: By the fact.
+        key_sources: By the fact.
         scalars: The attributes of those facts that are no content and need no reading.
         parameters: Names of parameters, and the facts that are their values.
         tokens: The facts that are numbers of tokens.
     """
 
-    places: dict[str, tuple[Place, ...]]
+    key_sources: dict[str, tuple[KeySource, ...]]
     scalars: dict[str, tuple[str, ...]]
     parameters: tuple[tuple[str, str], ...]
     tokens: tuple[str, ...]
@@ -54,8 +54,8 @@ class Shape(NamedTuple):
 def _indexed() -> dict[str, tuple[tuple[str, int, str], ...]]:
     """Return, by attribute, of which facts it is a place, how good a one, and how it is written."""
     index: dict[str, tuple[tuple[str, int, str], ...]] = {}
-    places = ((source, key) for source in SOURCES for key in source.keys)
-    for rank, (source, key) in enumerate(places):
+    key_sources = ((source, key) for source in SOURCES for key in source.keys)
+    for rank, (source, key) in enumerate(key_sources):
         index[key] = (*index.get(key, ()), (source.fact, rank, source.form))
     return index
 
@@ -75,18 +75,18 @@ def _remembered(attributes: tuple[str, ...]) -> Shape:
     for key in attributes:
         if key.startswith(_PREFIXES) and key not in _INDEX:
             numbered.setdefault(next(prefix for prefix in _PREFIXES if key.startswith(prefix)), []).append(key)
-    ranked: dict[str, list[tuple[int, Place]]] = {}
+    ranked: dict[str, list[tuple[int, KeySource]]] = {}
     for key in (*(key for key in attributes if key in _INDEX), *numbered):
         for fact, rank, form in _INDEX[key]:
-            ranked.setdefault(fact, []).append((rank, Place(key, form, tuple(numbered.get(key, ())))))
-    places = {fact: tuple(place for _, place in sorted(found)) for fact, found in ranked.items()}
+            ranked.setdefault(fact, []).append((rank, KeySource(key, form, tuple(numbered.get(key, ())))))
+    key_sources = {fact: tuple(key_source for _, key_source in sorted(found)) for fact, found in ranked.items()}
     scalars = {
-        fact: tuple(place.key for place in found)
-        for fact, found in places.items()
-        if fact not in SIDES and all(place.form == "plain" for place in found)
+        fact: tuple(key_source.key for key_source in found)
+        for fact, found in key_sources.items()
+        if fact not in SIDES and all(key_source.form == "plain" for key_source in found)
     }
-    parameters = tuple((fact.removeprefix(_PARAMETER), fact) for fact in places if fact.startswith(_PARAMETER))
-    return Shape(places, scalars, parameters, tuple(fact for fact in places if fact.startswith(_TOKENS)))
+    parameters = tuple((fact.removeprefix(_PARAMETER), fact) for fact in key_sources if fact.startswith(_PARAMETER))
+    return Shape(key_sources, scalars, parameters, tuple(fact for fact in key_sources if fact.startswith(_TOKENS)))
 
 
 _MAX_LEVELS: Final = 12
@@ -158,16 +158,16 @@ class SpanFacts:
         attributes: The span's.
     """
 
-    def __init__(self, facts: Facts, kind: str, content: Content) -> None:
+    def __init__(self, facts: FinishedSpan, kind: str, content: Content) -> None:
         self.facts = facts
         self.kind = kind
         self._content = content
-        self._events: dict[str, list[tuple[Happening, Event]]] = {}
+        self._events: dict[str, list[tuple[EventSource, Event]]] = {}
         self.attributes = facts.attributes
         self._note_events()
         self._withheld = content.withheld(kind)
         self._shape = shape_of(tuple(self.attributes))
-        self._places = self._shape.places
+        self._places = self._shape.key_sources
 
     @property
     def each(self) -> tuple[SpanFacts, ...]:
@@ -180,16 +180,16 @@ class SpanFacts:
 
     def all(self, fact: str) -> Iterator[Any]:
         """Yield what the places of a fact hold, the best first; nothing that is empty or may not leave."""
-        for place in self._places.get(fact, ()) if SIDES.get(fact) not in self._withheld else ():
-            value = self._value(fact, place)
+        for key_source in self._places.get(fact, ()) if SIDES.get(fact) not in self._withheld else ():
+            value = self._value(fact, key_source)
             if value or type(value) in NUMBERS:
                 yield value
 
     def one(self, fact: str) -> Any:
         """Return what the best place of a fact holds, or `None`."""
         if fact in self._places and SIDES.get(fact) not in self._withheld:
-            for place in self._places[fact]:
-                value = self._value(fact, place)
+            for key_source in self._places[fact]:
+                value = self._value(fact, key_source)
                 if value or type(value) in NUMBERS:
                     return value
         return None
@@ -275,13 +275,13 @@ class SpanFacts:
             for happening in EVENTS.get(event.name, ()):
                 self._events.setdefault(happening.fact, []).append((happening, event))
 
-    def _value(self, fact: str, place: Place) -> Any:
+    def _value(self, fact: str, key_source: KeySource) -> Any:
         try:
-            if place.keys:
-                value: Any = gathered(place.key, place.keys, self.attributes)
+            if key_source.keys:
+                value: Any = gathered(key_source.key, key_source.keys, self.attributes)
             else:
-                value = self.attributes[place.key]
-            value = messages_of(value, _ROLES[fact]) if place.form == "messages" else FORMS[place.form](value)
+                value = self.attributes[key_source.key]
+            value = messages_of(value, _ROLES[fact]) if key_source.form == "messages" else FORMS[key_source.form](value)
             return self._redacted(fact, value)
         except Exception as error:  # noqa: BLE001  # one fact less, and not the row
             swallow("row_of", error)
@@ -297,7 +297,7 @@ class SpanFacts:
         return told
 
 
-def _said(happening: Happening, event: Event) -> list[Message]:
+def _said(happening: EventSource, event: Event) -> list[Message]:
     """Return the messages of an event: those in one of its attributes, or what all of them make."""
     if happening.key:
         return messages_of(event.attributes.get(happening.key), happening.role)
@@ -329,7 +329,7 @@ _OWN: Final = frozenset({"status"})
 class MergedFacts(SpanFacts):
     """The facts of a call of which several spans tell."""
 
-    def __init__(self, facts: Facts, kind: str, content: Content) -> None:
+    def __init__(self, facts: FinishedSpan, kind: str, content: Content) -> None:
         super().__init__(facts, kind, content)
         self._each = tuple(SpanFacts(one, kind, content) for one in (facts, *facts.wrappers))
 

@@ -17,7 +17,7 @@ from .call import Failure
 from .facts import SpanFacts
 from .forms import known, vector
 from .messages import text_in
-from .types import Exchange
+from .types import RowBodies
 
 _SEARCH: Final = (
     *("search", "query", "retrieve", "retrieval", "vector_db_retrieve", "vectordb", "get", "fetch", "find", "select"),
@@ -57,7 +57,7 @@ OPERATIONS: Final = {
 _FOUND_BY: Final = ("id", "score", "distance", "text", "content", "document", "page_content", "metadata", "payload")
 
 
-def tool(told: SpanFacts, failure: Failure | None) -> Exchange:
+def tool(told: SpanFacts, failure: Failure | None) -> RowBodies:
     """Return the bodies of a tool's run."""
     named = {"_type": "tool", "toolName": _name(told)}
     request = {
@@ -67,10 +67,10 @@ def tool(told: SpanFacts, failure: Failure | None) -> Exchange:
         "description": told.text("description"),
     }
     response = {**named, **_outcome(failure), "result": _given(told, "output", "answers")}
-    return Exchange(known(request), known(response))
+    return RowBodies(known(request), known(response))
 
 
-def vector_query(told: SpanFacts, failure: Failure | None) -> Exchange:
+def vector_query(told: SpanFacts, failure: Failure | None) -> RowBodies:
     """Return the bodies of an operation of a vector database."""
     word, operation = _operation(told)
     matches = None if failure else _matches(told)
@@ -100,10 +100,10 @@ def vector_query(told: SpanFacts, failure: Failure | None) -> Exchange:
         **({} if failure or count is None else {"message": f"{count} match{'' if count == 1 else 'es'}"}),
         "matches": _shown(matches),
     }
-    return Exchange(known(request), known(response))
+    return RowBodies(known(request), known(response))
 
 
-def data(told: SpanFacts, failure: Failure | None) -> Exchange:
+def data(told: SpanFacts, failure: Failure | None) -> RowBodies:
     """Return the bodies of anything else: a reranking, a check, a computation."""
     named = {"_type": "data", "name": _name(told)}
     candidates: Matches | None = told.one("candidates")
@@ -126,7 +126,7 @@ def data(told: SpanFacts, failure: Failure | None) -> Exchange:
         "result": result,
         "flagged": flagged if isinstance(flagged, bool) else None,
     }
-    return Exchange(known(request), known(response))
+    return RowBodies(known(request), known(response))
 
 
 def _name(told: SpanFacts) -> str:

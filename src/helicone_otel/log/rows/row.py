@@ -21,7 +21,7 @@ from .facts import MergedFacts, SpanFacts
 from .google import embed, generate_content
 from .helicone import data, tool, vector_query
 from .openai import chat, embeddings, responses
-from .types import Exchange, Facts, Row
+from .types import FinishedSpan, Row, RowBodies
 
 # https://github.com/Helicone/helicone: of any other id Helicone makes one of its own, and a row that is sent
 # again would be a second one.
@@ -61,7 +61,7 @@ def session_of(attributes: Mapping[str, object]) -> tuple[Session, Mapping[str, 
     return _session(session_id, name, path, user_id, properties)
 
 
-def timing_of(facts: Facts, first: int | None) -> dict[str, Any]:
+def timing_of(facts: FinishedSpan, first: int | None) -> dict[str, Any]:
     """Return when a call began and ended, whatever the clocks say, and when the first of its answer came.
 
     Args:
@@ -116,7 +116,7 @@ def _time(nanoseconds: int) -> dict[str, int]:
     return {"seconds": seconds, "milliseconds": rest // _MILLISECOND}
 
 
-_STEPS: Final[dict[str, Callable[[SpanFacts, Failure | None], Exchange]]] = {"tool": tool, "vector_db": vector_query}
+_STEPS: Final[dict[str, Callable[[SpanFacts, Failure | None], RowBodies]]] = {"tool": tool, "vector_db": vector_query}
 # By whose bodies they are and what is called. What a provider has no shape for is OpenAI's.
 _SHAPES: Final[dict[tuple[str, str], Callable[[Call], tuple[dict[str, Any], dict[str, Any]]]]] = {
     ("openai", "chat"): chat,
@@ -131,7 +131,7 @@ _OK: Final = 200
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
-def row_of(facts: Facts, content: Content) -> Row | None:
+def row_of(facts: FinishedSpan, content: Content) -> Row | None:
     """Return the row of a span.
 
     Args:
@@ -149,7 +149,7 @@ def row_of(facts: Facts, content: Content) -> Row | None:
         return None
 
 
-def _row(facts: Facts, content: Content) -> Row | None:
+def _row(facts: FinishedSpan, content: Content) -> Row | None:
     row_id, kind = request_id(facts.attributes), facts.attributes.get(wire.SPAN_KIND)
     if not row_id or not isinstance(kind, str) or kind not in REQUEST_KINDS:
         warn_once("A span was not logged to Helicone: it has no id or is of no kind that has rows.")
@@ -174,10 +174,10 @@ def _row(facts: Facts, content: Content) -> Row | None:
     return Row(row_id, exchange.route, kind, session, body)
 
 
-def _call(told: SpanFacts, failure: Failure | None) -> Exchange:
+def _call(told: SpanFacts, failure: Failure | None) -> RowBodies:
     call = call_of(told, failure)
     shape = _SHAPES.get((call.shape, call.api)) or _SHAPES["openai", call.api]
-    return Exchange(*shape(call), call.url, call.endpoint.route)
+    return RowBodies(*shape(call), call.url, call.endpoint.route)
 
 
 def _first(told: SpanFacts) -> int | None:

@@ -27,7 +27,7 @@ class Source(NamedTuple):
     form: str = "plain"
 
 
-class Happening(NamedTuple):
+class EventSource(NamedTuple):
     """What an event tells.
 
     Attributes:
@@ -254,21 +254,21 @@ _PARAMETERS: Final = (
 
 SOURCES: Final = (*_PARAMETERS, *_LLM, *_MESSAGES, *_TOKENS, *_TIMES, *_ERRORS, *_TOOLS, *_VECTORS)
 
-_FIRST: Final = Happening("first.time")
-EVENTS: Final[dict[str, tuple[Happening, ...]]] = {
+_FIRST: Final = EventSource("first.time")
+EVENTS: Final[dict[str, tuple[EventSource, ...]]] = {
     # OpenTelemetry's conventions before messages became attributes; frameworks still speak so.
     **{
-        f"gen_ai.{role}.message": (Happening("messages", role=role),)
+        f"gen_ai.{role}.message": (EventSource("messages", role=role),)
         for role in ("system", "developer", "user", "assistant", "tool")
     },
-    "gen_ai.choice": (Happening("answers", role="assistant"),),
-    "gen_ai.content.prompt": (Happening("messages", "gen_ai.prompt", "user"),),
-    "gen_ai.content.completion": (Happening("answers", "gen_ai.completion", "assistant"),),
-    "exception": (Happening("exception", prefix="exception."),),
-    "db.query.result": (Happening("matches", prefix="db.query.result."),),
-    "db.search.result": (Happening("matches", prefix="db.search.result."),),
-    "db.query.embeddings": (Happening("vector", "db.query.embeddings.vector"),),
-    "db.search.embeddings": (Happening("vector", "db.search.embeddings.vector"),),
+    "gen_ai.choice": (EventSource("answers", role="assistant"),),
+    "gen_ai.content.prompt": (EventSource("messages", "gen_ai.prompt", "user"),),
+    "gen_ai.content.completion": (EventSource("answers", "gen_ai.completion", "assistant"),),
+    "exception": (EventSource("exception", prefix="exception."),),
+    "db.query.result": (EventSource("matches", prefix="db.query.result."),),
+    "db.search.result": (EventSource("matches", prefix="db.search.result."),),
+    "db.query.embeddings": (EventSource("vector", "db.query.embeddings.vector"),),
+    "db.search.embeddings": (EventSource("vector", "db.search.embeddings.vector"),),
     "First Token Stream Event": (_FIRST,),
     "gen_ai.content.completion.chunk": (_FIRST,),
     "llm.content.completion.chunk": (_FIRST,),

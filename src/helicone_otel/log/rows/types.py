@@ -16,7 +16,7 @@ class Event(NamedTuple):
     attributes: Mapping[str, object]
 
 
-class Facts(NamedTuple):
+class FinishedSpan(NamedTuple):
     """A span that has ended, as it is handed over: all that a row is made from.
 
     Attributes:
@@ -39,7 +39,7 @@ class Facts(NamedTuple):
     end: int
     failed: bool
     reason: str
-    wrappers: Sequence[Facts] = ()
+    wrappers: Sequence[FinishedSpan] = ()
 
 
 class Row(NamedTuple):
@@ -62,7 +62,7 @@ class Row(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class Exchange(NamedTuple):
+class RowBodies(NamedTuple):
     """What is specific to a row: the two bodies, and where they would have gone.
 
     Attributes:

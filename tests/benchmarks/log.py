@@ -88,7 +88,7 @@ def _built(words: str, attributes: dict[str, object], scope: str) -> Row:
     inside = context_of_session()
     exporter = HeliconeSpanExporter(KEY, registry=registry)
     taken: list[object] = []
-    exporter._client.put = lambda parcel: not taken.append(parcel)  # type: ignore[method-assign]
+    exporter._client.put = lambda row: not taken.append(row)  # type: ignore[method-assign]
     series: list[float] = []
     for _ in range(ROUNDS):
         taken.clear()

@@ -24,11 +24,11 @@ from hypothesis import strategies as st
 
 from helicone_otel import Settings, failures, session
 from helicone_otel.install.configure import INSTALLATION
-from helicone_otel.log.delivery import queue as outbox
+from helicone_otel.log.delivery import queue as queue
 from helicone_otel.log.delivery import sender as post
 from helicone_otel.log.delivery.client import Client
 from helicone_otel.log.delivery.connections import pools
-from helicone_otel.log.delivery.queue import Outbox, Parcel
+from helicone_otel.log.delivery.queue import PendingRow, RowQueue
 from helicone_otel.log.delivery.verdict import MAX_WAIT, Fate, judge, retry_after, said
 from helicone_otel.tools.fakes.headers import KEY
 from helicone_otel.tools.fakes.loopback import serving
@@ -39,7 +39,7 @@ from tests.support.raw_http import Wire, listening
 OTHER_KEY = "sk-helicone-another-tenants-ownkeys-nobodys"
 
 
-def parcel(number: int = 0, url: str = "http://127.0.0.1:9", key: str = KEY, text: str = "hello") -> Parcel:
+def row(number: int = 0, url: str = "http://127.0.0.1:9", key: str = KEY, text: str = "hello") -> PendingRow:
     identifier = f"0d9a4c1e-33f0-5c0b-8a57-{number:012x}"
     body = {
         "providerRequest": {
@@ -53,7 +53,7 @@ def parcel(number: int = 0, url: str = "http://127.0.0.1:9", key: str = KEY, tex
             "endTime": {"seconds": 1760000000, "milliseconds": 1},
         },
     }
-    return Parcel(identifier, key, f"{url}/custom/v1/log", json.dumps(body).encode())
+    return PendingRow(identifier, key, f"{url}/custom/v1/log", json.dumps(body).encode())
 
 
 def ids(fake: FakeHelicone) -> list[int]:
@@ -68,7 +68,7 @@ def fake() -> Iterator[FakeHelicone]:
 
 @pytest.fixture
 def client(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    monkeypatch.setattr(outbox, "_FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(queue, "_FIRST_PAUSE", 0.02)
     client = Client(fake.url, 100, connections=4, seconds=5)
     yield client
     client.shutdown(0)
@@ -95,7 +95,7 @@ def test_what_will_never_be_taken_is_given_up_and_said_once(
 ) -> None:
     fake.troubles.next(trouble, trouble)
     for number in range(3):
-        client.put(parcel(number, fake.url))
+        client.put(row(number, fake.url))
 
     assert client.flush(5)
     assert (len(fake.rows), len(fake.requests("log"))) == (1, 3)
@@ -125,7 +125,7 @@ def test_what_may_be_taken_later_is_sent_again_until_it_is(
 ) -> None:
     fake.troubles.next(*[trouble] * 3)
     for number in range(3):
-        client.put(parcel(number, fake.url))
+        client.put(row(number, fake.url))
 
     assert client.flush(5)
     assert ids(fake) == [0, 1, 2]
@@ -138,7 +138,7 @@ def test_a_server_that_takes_too_long_is_asked_again(fake: FakeHelicone, trouble
     fake.troubles.next(trouble)
     client = Client(fake.url, 10, connections=1, seconds=0.3)
     began = time.monotonic()
-    client.put(parcel(1, fake.url))
+    client.put(row(1, fake.url))
 
     assert client.flush(5)
     assert (ids(fake), len(fake.requests("log"))) == ([1], 2)
@@ -149,7 +149,7 @@ def test_a_server_that_takes_too_long_is_asked_again(fake: FakeHelicone, trouble
 def test_where_nobody_listens_rows_wait(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     with closing(socket.socket()) as unused:
         unused.bind(("127.0.0.1", 0))
-        client.put(parcel(1, f"http://127.0.0.1:{unused.getsockname()[1]}"))
+        client.put(row(1, f"http://127.0.0.1:{unused.getsockname()[1]}"))
 
         assert not client.flush(0.2)
     assert client.rows == 1
@@ -170,7 +170,7 @@ def test_an_untrusted_certificate_is_no_place_for_a_key(
     url = fake.url.replace("http", "https")
     with serving(fake):
         stranger = Client(url, 10)
-        stranger.put(parcel(1, url))
+        stranger.put(row(1, url))
         assert stranger.flush(5)
         assert fake.requests("log") == []
         assert "no encrypted connection to its address can be trusted, so nothing is sent there" in caplog.text
@@ -179,7 +179,7 @@ def test_an_untrusted_certificate_is_no_place_for_a_key(
         monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
         friend = Client(url, 10)
-        friend.put(parcel(2, url))
+        friend.put(row(2, url))
         assert friend.flush(5)
         assert ids(fake) == [2]
         friend.shutdown(0)
@@ -188,7 +188,7 @@ def test_an_untrusted_certificate_is_no_place_for_a_key(
 def test_a_redirect_is_not_followed(fake: FakeHelicone, client: Client, caplog: pytest.LogCaptureFixture) -> None:
     with listening() as elsewhere:
         fake.troubles.next(Trouble(status=307, headers={"Location": f"{elsewhere.url}/custom/v1/log"}))
-        client.put(parcel(1, fake.url))
+        client.put(row(1, fake.url))
 
         assert client.flush(5)
     assert elsewhere.heads == []
@@ -235,9 +235,9 @@ def test_only_ok_is_delivered(status: int, headers: dict[str, str], body: bytes)
 
 def test_nothing_is_sent_before_the_server_says_so(fake: FakeHelicone, client: Client) -> None:
     fake.troubles.next(Trouble(status=429, headers={"Retry-After": "30"}))
-    client.put(parcel(1, fake.url))
-    wait_for(lambda: len(fake.requests("log")) == 1 and client._outbox._queued == 1)
-    client.put(parcel(2, fake.url))
+    client.put(row(1, fake.url))
+    wait_for(lambda: len(fake.requests("log")) == 1 and client._queue._queued == 1)
+    client.put(row(2, fake.url))
 
     assert not client.flush(0.1)
     assert len(fake.requests("log")) == 1
@@ -248,30 +248,30 @@ def test_nothing_is_sent_before_the_server_says_so(fake: FakeHelicone, client: C
 
 
 def test_what_is_in_stays_in_and_what_does_not_fit_is_not_taken() -> None:
-    box = Outbox(max_rows=3, max_bytes=10_000)
+    box = RowQueue(max_rows=3, max_bytes=10_000)
 
-    assert [box.put(parcel(number)) for number in range(5)] == [True, True, True, False, False]
+    assert [box.put(row(number)) for number in range(5)] == [True, True, True, False, False]
     assert (len(box), box.is_full) == (3, True)
     first = box.take()
     assert first is not None
-    assert first.id == parcel(0).id
-    assert not box.put(parcel(5))  # one on its way still counts
+    assert first.id == row(0).id
+    assert not box.put(row(5))  # one on its way still counts
     box.delivered(first)
-    assert box.put(parcel(6))
+    assert box.put(row(6))
 
 
 def test_the_bound_holds_in_bytes_too() -> None:
-    size = parcel(text="x" * 5000).size
-    box = Outbox(max_rows=100, max_bytes=3 * size)
+    size = row(text="x" * 5000).size
+    box = RowQueue(max_rows=100, max_bytes=3 * size)
 
-    assert [box.put(parcel(number, text="x" * 5000)) for number in range(4)] == [True, True, True, False]
+    assert [box.put(row(number, text="x" * 5000)) for number in range(4)] == [True, True, True, False]
     assert box.bytes == 3 * size
     assert not box.is_full  # a smaller one may fit
 
 
 def test_everything_that_fits_arrives_when_the_server_is_back(fake: FakeHelicone, client: Client) -> None:
     fake.troubles.from_now_on(Trouble(status=503))
-    accepted = [number for number in range(150) if client.put(parcel(number, fake.url))]
+    accepted = [number for number in range(150) if client.put(row(number, fake.url))]
     assert len(accepted) == 100
     assert not client.flush(0.2)
     assert len(fake.requests("log")) < 30  # a server that is down is not hammered
@@ -293,16 +293,16 @@ def test_a_row_that_the_server_cannot_stand_is_given_up_when_others_get_through(
         return answer(request)
 
     monkeypatch.setattr(fake, "answer", unless_poisoned)
-    client.put(parcel(0, fake.url, text="poison"))
+    client.put(row(0, fake.url, text="poison"))
     for number in range(1, 60):
-        client.put(parcel(number, fake.url))
+        client.put(row(number, fake.url))
         time.sleep(0.005)
 
     assert not client.flush(0.1) or client.rows == 0
     for number in range(60, 90):
-        client.put(parcel(number, fake.url))
+        client.put(row(number, fake.url))
         client.flush(0.05)
-    assert {row.id for row in fake.rows} >= {parcel(number).id for number in range(1, 90)}
+    assert {row.id for row in fake.rows} >= {row(number).id for number in range(1, 90)}
     assert client.rows == 0
     assert "A row was not logged to Helicone, where others were: Helicone answered 500" in caplog.text
 
@@ -318,11 +318,11 @@ def test_a_tenant_that_is_to_wait_holds_up_no_other(
         return answer(request)
 
     monkeypatch.setattr(fake, "answer", unless_other)
-    client.put(parcel(0, fake.url, key=OTHER_KEY))
-    wait_for(lambda: client._outbox._lanes[OTHER_KEY].failed)  # the answer has been read
+    client.put(row(0, fake.url, key=OTHER_KEY))
+    wait_for(lambda: client._queue._key_queues[OTHER_KEY].failed)  # the answer has been read
     for number in range(1, 21):
-        client.put(parcel(number, fake.url))
-        client.put(parcel(100 + number, fake.url, key=OTHER_KEY))
+        client.put(row(number, fake.url))
+        client.put(row(100 + number, fake.url, key=OTHER_KEY))
 
     wait_for(lambda: client.rows == 21)
     assert ids(fake) == list(range(1, 21))
@@ -331,12 +331,12 @@ def test_a_tenant_that_is_to_wait_holds_up_no_other(
 
 
 def test_a_burst_of_rows_is_sent_side_by_side(fake: FakeHelicone, client: Client) -> None:
-    client.put(parcel(0, fake.url))
+    client.put(row(0, fake.url))
     wait_for(lambda: client.rows == 0)  # one thread waits now
     fake.troubles.from_now_on(Trouble(seconds=20))
 
     for number in range(1, 10):
-        client.put(parcel(number, fake.url))
+        client.put(row(number, fake.url))
 
     wait_for(lambda: len(fake.requests("log")) == 1 + 4)
 
@@ -344,15 +344,15 @@ def test_a_burst_of_rows_is_sent_side_by_side(fake: FakeHelicone, client: Client
 def test_a_row_that_comes_while_another_is_put_in_is_taken(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client(fake.url, 100)
 
-    class Lane(outbox.Lane):
+    class KeyQueue(queue.KeyQueue):
         def __init__(self) -> None:
             super().__init__()
             if coming:  # as when an object is collected just then, at whose end a span ends
                 client.put(coming.pop())
 
-    coming = [parcel(2, fake.url, key=OTHER_KEY)]
-    monkeypatch.setattr(outbox, "Lane", Lane)
-    putting = threading.Thread(target=lambda: client.put(parcel(1, fake.url)), daemon=True)
+    coming = [row(2, fake.url, key=OTHER_KEY)]
+    monkeypatch.setattr(queue, "Lane", KeyQueue)
+    putting = threading.Thread(target=lambda: client.put(row(1, fake.url)), daemon=True)
     putting.start()
     putting.join(5)
 
@@ -362,14 +362,14 @@ def test_a_row_that_comes_while_another_is_put_in_is_taken(fake: FakeHelicone, m
 
 
 def test_a_lane_is_forgotten_with_its_last_row() -> None:
-    box = Outbox(max_rows=10, max_bytes=100_000)
+    box = RowQueue(max_rows=10, max_bytes=100_000)
     for number in range(5):
-        box.put(parcel(number, key=f"tenant-{number}"))
+        box.put(row(number, key=f"tenant-{number}"))
 
     while (taken := box.take(time.monotonic() + 5)) is not None:
         box.refused(taken)
 
-    assert box._lanes == {}
+    assert box._key_queues == {}
     assert (len(box), box.bytes) == (0, 0)
 
 
@@ -380,22 +380,22 @@ def test_a_flush_ends_in_its_time_and_a_shutdown_says_what_is_left(
     fake: FakeHelicone, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake.troubles.from_now_on(Trouble(seconds=20))
-    client.put(parcel(1, fake.url))
-    client.put(parcel(2, fake.url))
+    client.put(row(1, fake.url))
+    client.put(row(2, fake.url))
     began = time.monotonic()
 
     assert not client.flush(0.2)
     assert not client.shutdown(0.2)
     assert time.monotonic() - began < 2
     assert "there was no time left to send them (2 rows)" in caplog.text
-    assert not client.put(parcel(3, fake.url))
+    assert not client.put(row(3, fake.url))
 
 
 def test_a_flush_ends_in_its_time_though_each_row_gets_through_before_the_end_of_it(fake: FakeHelicone) -> None:
     fake.troubles.from_now_on(Trouble(seconds=0.03))
     client = Client(fake.url, 1000, connections=2)
     for number in range(300):
-        client.put(parcel(number, fake.url))
+        client.put(row(number, fake.url))
     began = time.monotonic()
 
     assert not client.flush(0.2)
@@ -408,7 +408,7 @@ def test_a_row_whose_flush_has_no_more_time_is_not_blamed_for_it(fake: FakeHelic
     fake.troubles.from_now_on(Trouble(seconds=5))
     sender = post.Post(fake.url, 1, 0.2)
 
-    blamed = [sender.send(parcel(1, fake.url), seconds).answered for seconds in (None, 0.1)]
+    blamed = [sender.send(row(1, fake.url), seconds).answered for seconds in (None, 0.1)]
     sender.close()
 
     assert blamed == [True, False]
@@ -425,7 +425,7 @@ def test_rows_leave_though_no_thread_can_be_started(
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    client.put(parcel(1, fake.url))
+    client.put(row(1, fake.url))
 
     assert client.flush(2)
     assert ids(fake) == [1]
@@ -434,16 +434,16 @@ def test_rows_leave_though_no_thread_can_be_started(
 def test_connections_that_died_in_their_sleep_are_no_reason_to_wait(
     fake: FakeHelicone, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client.put(parcel(1, fake.url))
+    client.put(row(1, fake.url))
     assert client.flush(5)
     fake.troubles.next(Trouble(reset=True))  # as a load balancer does that has forgotten the connection
-    monkeypatch.setattr(outbox, "_FIRST_PAUSE", 60)
-    client.put(parcel(2, fake.url))
+    monkeypatch.setattr(queue, "_FIRST_PAUSE", 60)
+    client.put(row(2, fake.url))
     wait_for(lambda: client.rows == 0)
 
     now = time.time()
     monkeypatch.setattr(post.time, "time", lambda: now + 3600)  # the process was frozen for an hour
-    client.put(parcel(3, fake.url))
+    client.put(row(3, fake.url))
     wait_for(lambda: client.rows == 0)
 
     assert (ids(fake), caplog.messages) == ([1, 2, 3], [])
@@ -453,7 +453,7 @@ def test_connections_that_died_in_their_sleep_are_no_reason_to_wait(
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_sends_its_own_rows_and_none_of_its_parents(fake: FakeHelicone, client: Client) -> None:
     fake.troubles.from_now_on(Trouble(status=503))
-    client.put(parcel(1, fake.url))
+    client.put(row(1, fake.url))
     wait_for(lambda: len(fake.requests("log")) > 0)
     fake.troubles.end()
     before = len(fake.requests("log"))
@@ -461,7 +461,7 @@ def test_a_child_sends_its_own_rows_and_none_of_its_parents(fake: FakeHelicone, 
     child = os.fork()
     if not child:
         mine = client.rows
-        client.put(parcel(2, fake.url))
+        client.put(row(2, fake.url))
         deadline = time.monotonic() + 5
         while client.rows and time.monotonic() < deadline:  # its threads do it, unasked
             time.sleep(0.01)
@@ -483,7 +483,7 @@ def test_no_session_headers_are_put_on_what_is_sent_from_here(client: Client) ->
         INSTALLATION.install(Settings(gateway_hosts=(host.netloc,)))
         try:
             with session("Trip Planning", id="trip-42"):
-                client.put(parcel(1, host.url))
+                client.put(row(1, host.url))
                 client.flush(2)
         finally:
             INSTALLATION.uninstall()
@@ -492,7 +492,7 @@ def test_no_session_headers_are_put_on_what_is_sent_from_here(client: Client) ->
 
 
 def test_the_wire_carries_what_it_must_and_no_more(fake: FakeHelicone, client: Client) -> None:
-    sent = parcel(1, fake.url)
+    sent = row(1, fake.url)
     sent.headers = (("Helicone-Model-Override", "gpt-4o"),)
     client.put(sent)
     assert client.flush(5)
@@ -515,7 +515,7 @@ def test_the_environments_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.setenv("no_proxy", "")
         ours = Client("http://log.test", 10)
-        ours.put(parcel(1, "http://log.test"))
+        ours.put(row(1, "http://log.test"))
         ours.flush(2)
         ours.shutdown(0)
     assert proxy.heads[0].startswith(b"POST http://log.test/custom/v1/log HTTP/1.1\r\n")
@@ -527,7 +527,7 @@ def test_a_proxy_is_told_who_asks_and_needs_no_scheme(monkeypatch: pytest.Monkey
         monkeypatch.setenv("http_proxy", f"{scheme}ann%40shop:pass%3Aword@{proxy.netloc}")
         monkeypatch.setenv("no_proxy", "")
         ours = Client("http://log.test", 10)
-        ours.put(parcel(1, "http://log.test"))
+        ours.put(row(1, "http://log.test"))
         ours.flush(2)
         ours.shutdown(0)
 
@@ -567,7 +567,7 @@ def test_log_records_below_warnings_show_no_key_either(
     caplog.set_level(logging.DEBUG)
     fake.troubles.next(Trouble(status=401), Trouble(status=500), Trouble(reset=True))
     for number in range(4):
-        client.put(parcel(number, fake.url))
+        client.put(row(number, fake.url))
 
     assert client.flush(5)
     assert "urllib3" in {record.name.partition(".")[0] for record in caplog.records}

@@ -271,7 +271,7 @@ def test_a_tenants_european_key_goes_to_europe(monkeypatch: pytest.MonkeyPatch) 
     app = App()
     exporter = HeliconeSpanExporter(key_for=lambda of: EU_KEY if of.id == "eu" else KEY, registry=app.registry)
     sent: list[tuple[str, str]] = []
-    monkeypatch.setattr(exporter._client, "put", lambda parcel: not sent.append((parcel.url, parcel.key)))
+    monkeypatch.setattr(exporter._client, "put", lambda row: not sent.append((row.url, row.key)))
     app.provider.add_span_processor(SimpleSpanProcessor(exporter))
 
     for identifier in ("eu", "us"):

@@ -17,7 +17,7 @@ from typing import Final
 from opentelemetry.context import Context, attach, detach
 
 from ...failures import swallow, warn_once
-from .queue import Outbox, Parcel
+from .queue import PendingRow, RowQueue
 from .sender import Post
 from .verdict import Fate, Verdict
 
@@ -67,55 +67,55 @@ class Client:
     def _begin(self) -> None:
         """Begin with nothing: at first, and in a child that was forked, whose parent sends what it had."""
         self._pid = os.getpid()
-        self._lock = threading.RLock()  # see `Outbox`
+        self._lock = threading.RLock()  # see `RowQueue`
         self._helps = threading.Lock()
         self._threads = 0
-        self._outbox = Outbox(self._max_rows, self._max_bytes)
+        self._queue = RowQueue(self._max_rows, self._max_bytes)
         self._post = Post(self.endpoint, self._connections + 1, self._seconds)
 
     @property
     def is_full(self) -> bool:
         """Whether there is no room for one more row."""
-        return self._outbox.is_full
+        return self._queue.is_full
 
     @property
     def rows(self) -> int:
         """How many rows wait or are on their way."""
-        return len(self._outbox)
+        return len(self._queue)
 
     @property
     def bytes(self) -> int:
         """How much memory they are counted with."""
-        return self._outbox.bytes
+        return self._queue.bytes
 
-    def put(self, parcel: Parcel) -> bool:
+    def put(self, row: PendingRow) -> bool:
         """Take a row, to be sent soon; false if it does not fit. Never blocks."""
         if self._pid != os.getpid():
             self._begin()  # forked by something that tells Python nothing of it, such as uWSGI
-        if not self._outbox.put(parcel):
+        if not self._queue.put(row):
             return False
-        if self._outbox.wants_hands:
+        if self._queue.wants_hands:
             self._start_one()
         return True
 
     def flush(self, seconds: float) -> bool:
         """Send what is there; tell whether all of it was sent, or refused, within a time."""
         until = time.monotonic() + seconds
-        self._outbox.hurry()
+        self._queue.hurry()
         # Threads may be frozen, or cannot be started any more where the interpreter ends: this one is here.
         if self._helps.acquire(timeout=seconds):
             try:
                 with out_of_sight():
-                    while (parcel := self._outbox.take(until)) is not None:
-                        self._deliver(parcel, max(until - time.monotonic(), 0.1))
+                    while (row := self._queue.take(until)) is not None:
+                        self._deliver(row, max(until - time.monotonic(), 0.1))
             finally:
                 self._helps.release()
-        return not len(self._outbox)
+        return not len(self._queue)
 
     def shutdown(self, seconds: float) -> bool:
         """Send what is there, and end; tell whether all of it was sent, or refused, within a time."""
         done = self.flush(seconds)
-        if left := self._outbox.close():
+        if left := self._queue.close():
             warn_once("Rows were not logged to Helicone: there was no time left to send them", f"{left} rows")
         self._post.close()
         return done
@@ -126,37 +126,37 @@ class Client:
                 return
             # Where the interpreter ends no thread can be started: `flush` sends what is there.
             with contextlib.suppress(RuntimeError):
-                threading.Thread(target=self._work, args=(self._outbox,), name="helicone-otel-log", daemon=True).start()
+                threading.Thread(target=self._work, args=(self._queue,), name="helicone-otel-log", daemon=True).start()
                 self._threads += 1
 
-    def _work(self, outbox: Outbox) -> None:
+    def _work(self, queue: RowQueue) -> None:
         with out_of_sight():
-            while (parcel := outbox.take(linger=_LINGER)) is not None:
+            while (row := queue.take(linger=_LINGER)) is not None:
                 try:
-                    self._deliver(parcel)
+                    self._deliver(row)
                 except Exception as error:  # noqa: BLE001  # the rows after it are to be sent all the same
                     swallow("log client", error)
         with self._lock:
             self._threads -= 1
-        if outbox.wants_hands:  # a row came just now, when all threads there may be were there
+        if queue.wants_hands:  # a row came just now, when all threads there may be were there
             self._start_one()
 
-    def _deliver(self, parcel: Parcel, seconds: float | None = None) -> None:
-        verdict = self._post.send(parcel, seconds)
+    def _deliver(self, row: PendingRow, seconds: float | None = None) -> None:
+        verdict = self._post.send(row, seconds)
         if verdict.fate is Fate.DELIVERED:
-            self._outbox.delivered(parcel)
+            self._queue.delivered(row)
         elif verdict.fate is Fate.REFUSED:
             warn_once(f"A row was not logged to Helicone: {verdict.reason}", verdict.detail)
-            self._outbox.refused(parcel)
-        elif verdict.stale and not parcel.tried:
-            parcel.tried = True
-            self._outbox.put_first(parcel)
+            self._queue.refused(row)
+        elif verdict.stale and not row.tried:
+            row.tried = True
+            self._queue.put_first(row)
         else:
-            self._try_later(parcel, verdict)
+            self._try_later(row, verdict)
 
-    def _try_later(self, parcel: Parcel, verdict: Verdict) -> None:
-        parcel.tried = True
-        if self._outbox.put_back(parcel, verdict.wait, answered=verdict.answered):
+    def _try_later(self, row: PendingRow, verdict: Verdict) -> None:
+        row.tried = True
+        if self._queue.put_back(row, verdict.wait, answered=verdict.answered):
             warn_once(f"Rows are logged to Helicone later, if they can be: {verdict.reason}", verdict.detail)
         else:
             warn_once(f"A row was not logged to Helicone, where others were: {verdict.reason}")

@@ -15,7 +15,7 @@ _OVERHEAD = 1024
 
 
 @dataclass(slots=True)
-class Parcel:
+class PendingRow:
     """A row on its way.
 
     Attributes:
@@ -50,7 +50,7 @@ _LONGEST_PAUSE: Final = 10.0
 _MAX_FAILURES: Final = 5
 
 
-class Lane:
+class KeyQueue:
     """The rows of one key.
 
     Attributes:
@@ -64,7 +64,7 @@ class Lane:
     """
 
     def __init__(self) -> None:
-        self.waiting: deque[Parcel] = deque()
+        self.waiting: deque[PendingRow] = deque()
         self.rows = 0
         self.failed = 0
         self.opens = 0.0
@@ -86,7 +86,7 @@ class Lane:
         self.opens = time.monotonic() + (pause if wait is None else wait)
 
 
-class Outbox:
+class RowQueue:
     """The rows that wait to be sent, or are being sent: so many, and so many bytes, at most.
 
     Args:
@@ -98,7 +98,7 @@ class Outbox:
         self._max_rows, self._max_bytes = max_rows, max_bytes
         # An object that is collected, or a signal that comes, while it is held may end a span.
         self._changed = threading.Condition(threading.RLock())
-        self._lanes: dict[str, Lane] = {}
+        self._key_queues: dict[str, KeyQueue] = {}
         self._rows = self._bytes = self._queued = self._idle = 0
         self._closed = False
 
@@ -120,21 +120,21 @@ class Outbox:
         """Whether more rows wait than threads do."""
         return self._queued > self._idle and not self._closed
 
-    def put(self, parcel: Parcel) -> bool:
+    def put(self, row: PendingRow) -> bool:
         """Take a row; false if there is no room for it. What is in stays in."""
         with self._changed:
-            if self._closed or self.is_full or self._bytes + parcel.size > self._max_bytes:
+            if self._closed or self.is_full or self._bytes + row.size > self._max_bytes:
                 return False
-            lane = self._lanes.get(parcel.key) or self._lanes.setdefault(parcel.key, Lane())
-            lane.waiting.append(parcel)
-            lane.rows += 1
+            key_queue = self._key_queues.get(row.key) or self._key_queues.setdefault(row.key, KeyQueue())
+            key_queue.waiting.append(row)
+            key_queue.rows += 1
             self._queued += 1
             self._rows += 1
-            self._bytes += parcel.size
+            self._bytes += row.size
             self._changed.notify()
             return True
 
-    def take(self, until: float | None = None, linger: float = math.inf) -> Parcel | None:
+    def take(self, until: float | None = None, linger: float = math.inf) -> PendingRow | None:
         """Wait for a row that may leave, and take it.
 
         Args:
@@ -152,24 +152,26 @@ class Outbox:
                     return None
                 if now >= leaves and not self._queued:
                     return None
-                lane = self._open_lane(now)
-                if lane is not None:
-                    lane.tries = lane.failed > 0
+                key_queue = self._open_key_queue(now)
+                if key_queue is not None:
+                    key_queue.tries = key_queue.failed > 0
                     self._queued -= 1
-                    return lane.waiting.popleft()
+                    return key_queue.waiting.popleft()
                 self._wait(now, until, leaves)
             return None
 
-    def _open_lane(self, now: float) -> Lane | None:
-        for key, lane in self._lanes.items():
-            if lane.is_open(now):
-                if len(self._lanes) > 1:  # the next time the others come first
-                    self._lanes[key] = self._lanes.pop(key)
-                return lane
+    def _open_key_queue(self, now: float) -> KeyQueue | None:
+        for key, key_queue in self._key_queues.items():
+            if key_queue.is_open(now):
+                if len(self._key_queues) > 1:  # the next time the others come first
+                    self._key_queues[key] = self._key_queues.pop(key)
+                return key_queue
         return None
 
     def _wait(self, now: float, until: float | None, leaves: float) -> None:
-        moments = [lane.opens for lane in self._lanes.values() if lane.waiting and lane.opens > now]
+        moments = [
+            key_queue.opens for key_queue in self._key_queues.values() if key_queue.waiting and key_queue.opens > now
+        ]
         if until is not None:
             moments.append(until)
         if now < leaves < math.inf:
@@ -180,71 +182,71 @@ class Outbox:
         finally:
             self._idle -= 1
 
-    def delivered(self, parcel: Parcel) -> None:
+    def delivered(self, row: PendingRow) -> None:
         """Forget a row that got through; the others of its key may follow."""
         with self._changed:
-            lane = self._lanes[parcel.key]
-            recovers = lane.failed > 0
-            lane.failed, lane.tries = 0, False
-            lane.through += 1
-            self._forget(parcel)
+            key_queue = self._key_queues[row.key]
+            recovers = key_queue.failed > 0
+            key_queue.failed, key_queue.tries = 0, False
+            key_queue.through += 1
+            self._forget(row)
             if recovers:
                 self._changed.notify_all()
 
-    def refused(self, parcel: Parcel) -> None:
+    def refused(self, row: PendingRow) -> None:
         """Forget a row that will never get through; that says nothing of the others."""
         with self._changed:
-            self._lanes[parcel.key].tries = False
-            self._forget(parcel)
+            self._key_queues[row.key].tries = False
+            self._forget(row)
 
-    def put_back(self, parcel: Parcel, wait: float | None, *, answered: bool) -> bool:
+    def put_back(self, row: PendingRow, wait: float | None, *, answered: bool) -> bool:
         """Put a row back that may get through later, behind the others.
 
         Returns:
             False if it is given up: others got through again and again where it did not.
         """
         with self._changed:
-            lane = self._lanes[parcel.key]
-            lane.tries = False
-            if answered and lane.through > parcel.others:
-                parcel.failures += 1
-                parcel.others = lane.through
+            key_queue = self._key_queues[row.key]
+            key_queue.tries = False
+            if answered and key_queue.through > row.others:
+                row.failures += 1
+                row.others = key_queue.through
             # What was on its way when the lane was closed says nothing new.
-            if time.monotonic() >= lane.opens:
-                lane.close(wait)
-            if parcel.failures >= _MAX_FAILURES:
-                self._forget(parcel)
+            if time.monotonic() >= key_queue.opens:
+                key_queue.close(wait)
+            if row.failures >= _MAX_FAILURES:
+                self._forget(row)
                 return False
-            lane.waiting.append(parcel)
+            key_queue.waiting.append(row)
             self._queued += 1
             self._changed.notify()
             return True
 
-    def put_first(self, parcel: Parcel) -> None:
+    def put_first(self, row: PendingRow) -> None:
         """Put a row back that is to go at once."""
         with self._changed:
-            lane = self._lanes[parcel.key]
-            lane.tries = False
-            lane.waiting.appendleft(parcel)
+            key_queue = self._key_queues[row.key]
+            key_queue.tries = False
+            key_queue.waiting.appendleft(row)
             self._queued += 1
             self._changed.notify()
 
-    def _forget(self, parcel: Parcel) -> None:
-        lane = self._lanes[parcel.key]
+    def _forget(self, row: PendingRow) -> None:
+        key_queue = self._key_queues[row.key]
         self._rows -= 1
-        self._bytes -= parcel.size
-        lane.rows -= 1
-        if not lane.rows:
-            del self._lanes[parcel.key]  # tenants come and go
+        self._bytes -= row.size
+        key_queue.rows -= 1
+        if not key_queue.rows:
+            del self._key_queues[row.key]  # tenants come and go
         if not self._rows:
             self._changed.notify_all()
 
     def hurry(self) -> None:
         """Open the lanes that are closed by our own caution."""
         with self._changed:
-            for lane in self._lanes.values():
-                if not lane.told:
-                    lane.opens = 0.0
+            for key_queue in self._key_queues.values():
+                if not key_queue.told:
+                    key_queue.opens = 0.0
             self._changed.notify_all()
 
     def close(self) -> int:

@@ -18,7 +18,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from .connections import pools
-from .queue import Parcel
+from .queue import PendingRow
 from .verdict import Fate, Verdict, judge
 
 # The thread ends where no request has been made for so many seconds.
@@ -122,11 +122,11 @@ class Post:
         self._pools = _pools(endpoint, connections, self._watch)
         self._used = time.time()
 
-    def send(self, parcel: Parcel, seconds: float | None = None) -> Verdict:
+    def send(self, row: PendingRow, seconds: float | None = None) -> Verdict:
         """Send a row and say what became of it. Never raises.
 
         Args:
-            parcel: The row.
+            row: The row.
             seconds: How long it may take, if that is less than usual.
         """
         within = min(self._seconds, seconds) if seconds is not None else self._seconds
@@ -136,23 +136,23 @@ class Post:
         self._used = now
         with self._watch.limit(within) as limit:
             try:
-                return self._answer(parcel, within)
+                return self._answer(row, within)
             except Exception as error:  # noqa: BLE001  # whatever it is, this row has failed and the next may not
                 verdict = _judge_error(error, limit)
                 # Cut short by whoever has no more time: that is no fault of the row's.
                 return verdict if within >= self._seconds else verdict._replace(answered=False)
 
-    def _answer(self, parcel: Parcel, within: float) -> Verdict:
+    def _answer(self, row: PendingRow, within: float) -> Verdict:
         headers = {
-            "Authorization": f"Bearer {parcel.key}",
+            "Authorization": f"Bearer {row.key}",
             "Content-Type": "application/json",
             "User-Agent": "helicone-otel",
-            **dict(parcel.headers),
+            **dict(row.headers),
         }
         response = self._pools.urlopen(
             "POST",
-            parcel.url,
-            body=parcel.body,
+            row.url,
+            body=row.body,
             headers=headers,
             timeout=urllib3.Timeout(connect=min(_CONNECT_WITHIN, within), read=within),
             retries=False,

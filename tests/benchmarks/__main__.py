@@ -46,10 +46,10 @@ def main() -> int:
         rows += [row for name, peer in PEERS.items() for row in _rows_beside(name, peer)]
     rows.sort(key=lambda row: row.budget is None)
     if options.json:
-        print(json.dumps([{**row._asdict(), "figure": row.figure, "verdict": row.verdict} for row in rows], indent=1))
+        print(json.dumps([{**row._asdict(), "figure": row.figure, "verdict": row.result} for row in rows], indent=1))
     else:
         _print([_cells(row) for row in rows], options.markdown)
-    return int(options.check and any(row.verdict == "missed" for row in rows))
+    return int(options.check and any(row.result == "missed" for row in rows))
 
 
 def _measure(part: str) -> list[Row]:
@@ -114,7 +114,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.beside,
         ratio,
         budget,
-        row.verdict,
+        row.result,
     )
 
 

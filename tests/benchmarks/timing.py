@@ -40,7 +40,7 @@ class Row(NamedTuple):
         return self.ours.median / self.reference.median if self.reference else self.ours.median
 
     @property
-    def verdict(self) -> str:
+    def result(self) -> str:
         """Whether the budget is kept, if there is one."""
         return "" if self.budget is None else "kept" if self.figure <= self.budget else "missed"
 

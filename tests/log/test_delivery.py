@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import trustme
+from helicone_otel.log.delivery.result import MAX_WAIT, Delivery, judge, retry_after, said
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -29,7 +30,6 @@ from helicone_otel.log.delivery import sender as post
 from helicone_otel.log.delivery.client import Client
 from helicone_otel.log.delivery.connections import pools
 from helicone_otel.log.delivery.queue import PendingRow, RowQueue
-from helicone_otel.log.delivery.verdict import MAX_WAIT, Fate, judge, retry_after, said
 from helicone_otel.tools.fakes.headers import KEY
 from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.requests import Trouble
@@ -226,9 +226,9 @@ def test_whatever_stands_in_retry_after_the_wait_is_bounded(text: str) -> None:
 @hypothesis_settings(max_examples=50)
 @given(st.integers(100, 599), st.dictionaries(st.just("Retry-After"), st.text()), st.binary())
 def test_only_ok_is_delivered(status: int, headers: dict[str, str], body: bytes) -> None:
-    verdict = judge(status, headers, body)
+    result = judge(status, headers, body)
 
-    assert (verdict.fate is Fate.DELIVERED) == (status == 200 and body.strip() in (b"ok", b'"ok"'))
+    assert (result.delivery is Delivery.DELIVERED) == (status == 200 and body.strip() in (b"ok", b'"ok"'))
     assert len(said(body)) <= 120
     assert said(body).isprintable()
 
@@ -406,7 +406,7 @@ def test_a_flush_ends_in_its_time_though_each_row_gets_through_before_the_end_of
 
 def test_a_row_whose_flush_has_no_more_time_is_not_blamed_for_it(fake: FakeHelicone) -> None:
     fake.troubles.from_now_on(Trouble(seconds=5))
-    sender = post.Post(fake.url, 1, 0.2)
+    sender = post.RowSender(fake.url, 1, 0.2)
 
     blamed = [sender.send(row(1, fake.url), seconds).answered for seconds in (None, 0.1)]
     sender.close()

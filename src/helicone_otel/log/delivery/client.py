@@ -18,8 +18,8 @@ from opentelemetry.context import Context, attach, detach
 
 from ...failures import swallow, warn_once
 from .queue import PendingRow, RowQueue
-from .sender import Post
-from .verdict import Fate, Verdict
+from .result import Delivery, DeliveryResult
+from .sender import RowSender
 
 __all__ = ["CONNECTIONS", "MAX_BYTES", "Client", "Parcel", "out_of_sight"]
 
@@ -71,7 +71,7 @@ class Client:
         self._helps = threading.Lock()
         self._threads = 0
         self._queue = RowQueue(self._max_rows, self._max_bytes)
-        self._post = Post(self.endpoint, self._connections + 1, self._seconds)
+        self._post = RowSender(self.endpoint, self._connections + 1, self._seconds)
 
     @property
     def is_full(self) -> bool:
@@ -142,24 +142,24 @@ class Client:
             self._start_one()
 
     def _deliver(self, row: PendingRow, seconds: float | None = None) -> None:
-        verdict = self._post.send(row, seconds)
-        if verdict.fate is Fate.DELIVERED:
+        result = self._post.send(row, seconds)
+        if result.delivery is Delivery.DELIVERED:
             self._queue.delivered(row)
-        elif verdict.fate is Fate.REFUSED:
-            warn_once(f"A row was not logged to Helicone: {verdict.reason}", verdict.detail)
+        elif result.delivery is Delivery.REFUSED:
+            warn_once(f"A row was not logged to Helicone: {result.reason}", result.detail)
             self._queue.refused(row)
-        elif verdict.stale and not row.tried:
+        elif result.stale and not row.tried:
             row.tried = True
             self._queue.put_first(row)
         else:
-            self._try_later(row, verdict)
+            self._try_later(row, result)
 
-    def _try_later(self, row: PendingRow, verdict: Verdict) -> None:
+    def _try_later(self, row: PendingRow, result: DeliveryResult) -> None:
         row.tried = True
-        if self._queue.put_back(row, verdict.wait, answered=verdict.answered):
-            warn_once(f"Rows are logged to Helicone later, if they can be: {verdict.reason}", verdict.detail)
+        if self._queue.put_back(row, result.wait, answered=result.answered):
+            warn_once(f"Rows are logged to Helicone later, if they can be: {result.reason}", result.detail)
         else:
-            warn_once(f"A row was not logged to Helicone, where others were: {verdict.reason}")
+            warn_once(f"A row was not logged to Helicone, where others were: {result.reason}")
 
 
 @contextlib.contextmanager

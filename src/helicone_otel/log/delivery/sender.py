@@ -19,26 +19,26 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from .connections import pools
 from .queue import PendingRow
-from .verdict import Fate, Verdict, judge
+from .result import Delivery, DeliveryResult, judge
 
 # The thread ends where no request has been made for so many seconds.
 _LINGER: Final = 30.0
 
 
-class Watch:
+class RequestDeadlines:
     """Watches over the requests of one client, in a thread of its own while there are any."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition(threading.Lock())
-        self._limits: dict[int, Limit] = {}
+        self._limits: dict[int, Deadline] = {}
         self._runs = False
         self._until = math.inf
         self._mine = threading.local()
 
     @contextlib.contextmanager
-    def limit(self, seconds: float) -> Iterator[Limit]:
+    def limit(self, seconds: float) -> Iterator[Deadline]:
         """Let what this thread sends in the block take so long, and no longer."""
-        limit = Limit(time.monotonic() + seconds)
+        limit = Deadline(time.monotonic() + seconds)
         with self._changed:
             self._limits[id(limit)] = limit
             self._start()
@@ -79,7 +79,7 @@ class Watch:
                     return
 
 
-class Limit:
+class Deadline:
     """How long one request may take.
 
     Attributes:
@@ -104,10 +104,10 @@ _MAX_ANSWER: Final = 65536
 # What was open longer than this without being used may be gone: load balancers drop it, and in a process that
 # was frozen meanwhile no end of a connection is seen.
 _MAX_IDLE: Final = 20.0
-_TOO_LATE: Final = Verdict(Fate.LATER, "Helicone did not answer in time", answered=True)
+_TOO_LATE: Final = DeliveryResult(Delivery.LATER, "Helicone did not answer in time", answered=True)
 
 
-class Post:
+class RowSender:
     """The way to Helicone.
 
     Args:
@@ -118,11 +118,11 @@ class Post:
 
     def __init__(self, endpoint: str, connections: int, seconds: float) -> None:
         self._seconds = seconds
-        self._watch = Watch()
+        self._watch = RequestDeadlines()
         self._pools = _pools(endpoint, connections, self._watch)
         self._used = time.time()
 
-    def send(self, row: PendingRow, seconds: float | None = None) -> Verdict:
+    def send(self, row: PendingRow, seconds: float | None = None) -> DeliveryResult:
         """Send a row and say what became of it. Never raises.
 
         Args:
@@ -138,11 +138,11 @@ class Post:
             try:
                 return self._answer(row, within)
             except Exception as error:  # noqa: BLE001  # whatever it is, this row has failed and the next may not
-                verdict = _judge_error(error, limit)
+                result = _judge_error(error, limit)
                 # Cut short by whoever has no more time: that is no fault of the row's.
-                return verdict if within >= self._seconds else verdict._replace(answered=False)
+                return result if within >= self._seconds else result._replace(answered=False)
 
-    def _answer(self, row: PendingRow, within: float) -> Verdict:
+    def _answer(self, row: PendingRow, within: float) -> DeliveryResult:
         headers = {
             "Authorization": f"Bearer {row.key}",
             "Content-Type": "application/json",
@@ -174,43 +174,49 @@ class Post:
 
 
 # The first that fits counts. Texts of errors may hold what was sent, so none of them is shown.
-_ERRORS: Final[tuple[tuple[type[Exception], Verdict], ...]] = (
+_ERRORS: Final[tuple[tuple[type[Exception], DeliveryResult], ...]] = (
     # One of urllib3's time-outs, too.
-    (exceptions.NewConnectionError, Verdict(Fate.LATER, "Helicone cannot be reached")),
+    (exceptions.NewConnectionError, DeliveryResult(Delivery.LATER, "Helicone cannot be reached")),
     (exceptions.TimeoutError, _TOO_LATE),
     (
         exceptions.SSLError,
-        Verdict(Fate.REFUSED, "no encrypted connection to its address can be trusted, so nothing is sent there"),
+        DeliveryResult(
+            Delivery.REFUSED, "no encrypted connection to its address can be trusted, so nothing is sent there"
+        ),
     ),
     (
         exceptions.ProtocolError,
-        Verdict(Fate.LATER, "the connection to Helicone broke off", answered=True, stale=True),
+        DeliveryResult(Delivery.LATER, "the connection to Helicone broke off", answered=True, stale=True),
     ),
-    (exceptions.HTTPError, Verdict(Fate.LATER, "the request to Helicone failed", answered=True)),
-    (OSError, Verdict(Fate.LATER, "Helicone cannot be reached")),
-    (Exception, Verdict(Fate.REFUSED, "it cannot be sent")),
+    (exceptions.HTTPError, DeliveryResult(Delivery.LATER, "the request to Helicone failed", answered=True)),
+    (OSError, DeliveryResult(Delivery.LATER, "Helicone cannot be reached")),
+    (Exception, DeliveryResult(Delivery.REFUSED, "it cannot be sent")),
 )
 
 
-def _judge_error(error: Exception, limit: Limit) -> Verdict:
+def _judge_error(error: Exception, limit: Deadline) -> DeliveryResult:
     if limit.passed:
         return _TOO_LATE
-    verdict = next(verdict for kind, verdict in _ERRORS if isinstance(error, kind))
+    result = next(result for kind, result in _ERRORS if isinstance(error, kind))
     if isinstance(error, exceptions.SSLError):
         cause = error.args[0] if error.args else None
         # A connection that broke off while it was being encrypted: that may pass.
         ended = isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
-        return Verdict(Fate.LATER, "Helicone cannot be reached") if ended else verdict._replace(detail=str(error))
-    return verdict._replace(detail=type(error).__name__)
+        return (
+            DeliveryResult(Delivery.LATER, "Helicone cannot be reached")
+            if ended
+            else result._replace(detail=str(error))
+        )
+    return result._replace(detail=type(error).__name__)
 
 
-def _pools(endpoint: str, connections: int, watch: Watch) -> urllib3.PoolManager:
+def _pools(endpoint: str, connections: int, watch: RequestDeadlines) -> urllib3.PoolManager:
     made = pools(endpoint, connections)
     made.pool_classes_by_scheme = _watched(watch)
     return made
 
 
-def _watched(watch: Watch) -> dict[str, type[HTTPConnectionPool]]:
+def _watched(watch: RequestDeadlines) -> dict[str, type[HTTPConnectionPool]]:
     """Return the classes of pools whose connections tell the watch when they are used."""
 
     class Plain(HTTPConnection):

@@ -23,7 +23,7 @@ _TOKEN: Final = re.compile(r"[sp]k-[\w-]+")
 _MAX_SHOWN: Final = 120
 
 
-class Fate(enum.Enum):
+class Delivery(enum.Enum):
     """What becomes of a row."""
 
     DELIVERED = "delivered"
@@ -31,7 +31,7 @@ class Fate(enum.Enum):
     REFUSED = "refused"
 
 
-class Verdict(NamedTuple):
+class DeliveryResult(NamedTuple):
     """What becomes of a row, and why.
 
     Attributes:
@@ -42,7 +42,7 @@ class Verdict(NamedTuple):
         stale: A connection that had been open for a while was gone: that is no fault of the server's.
     """
 
-    fate: Fate
+    delivery: Delivery
     reason: str = ""
     detail: str = ""
     wait: float | None = None
@@ -50,16 +50,16 @@ class Verdict(NamedTuple):
     stale: bool = False
 
 
-def judge(status: int, headers: Mapping[str, str], body: bytes) -> Verdict:
+def judge(status: int, headers: Mapping[str, str], body: bytes) -> DeliveryResult:
     """Judge an answer."""
     if status == HTTPStatus.OK:
         if body.strip() in {b"ok", b'"ok"'}:
-            return Verdict(Fate.DELIVERED)
-        return Verdict(Fate.REFUSED, "Helicone answered 200 without saying ok", said(body))
+            return DeliveryResult(Delivery.DELIVERED)
+        return DeliveryResult(Delivery.REFUSED, "Helicone answered 200 without saying ok", said(body))
     if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         wait = retry_after(headers.get("Retry-After"))
-        return Verdict(Fate.LATER, f"Helicone answered {status}", wait=wait, answered=True)
-    return Verdict(Fate.REFUSED, _REFUSALS.get(status) or _refusal(status), said(body))
+        return DeliveryResult(Delivery.LATER, f"Helicone answered {status}", wait=wait, answered=True)
+    return DeliveryResult(Delivery.REFUSED, _REFUSALS.get(status) or _refusal(status), said(body))
 
 
 def _refusal(status: int) -> str:

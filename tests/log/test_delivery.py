@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 import trustme
-from helicone_otel.log.delivery.result import MAX_WAIT, Delivery, judge, retry_after, said
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -30,6 +29,7 @@ from helicone_otel.log.delivery import sender as post
 from helicone_otel.log.delivery.client import Client
 from helicone_otel.log.delivery.connections import pools
 from helicone_otel.log.delivery.queue import PendingRow, RowQueue
+from helicone_otel.log.delivery.verdict import MAX_WAIT, Delivery, judge, retry_after, said
 from helicone_otel.tools.fakes.headers import KEY
 from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.requests import Trouble
@@ -351,7 +351,7 @@ def test_a_row_that_comes_while_another_is_put_in_is_taken(fake: FakeHelicone, m
                 client.put(coming.pop())
 
     coming = [row(2, fake.url, key=OTHER_KEY)]
-    monkeypatch.setattr(queue, "Lane", KeyQueue)
+    monkeypatch.setattr(queue, "KeyQueue", KeyQueue)
     putting = threading.Thread(target=lambda: client.put(row(1, fake.url)), daemon=True)
     putting.start()
     putting.join(5)

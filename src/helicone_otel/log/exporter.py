@@ -23,7 +23,7 @@ from ..settings import Settings, SettingsError, content_of
 from ..spans.schema import REQUEST_KINDS
 from ..tracking.registry import REGISTRY, Outcome, Registry
 from .delivery.client import Client
-from .delivery.queue import Parcel
+from .delivery.queue import PendingRow
 from .grouping import wrappers_among
 from .rows.content import Content
 from .rows.encode import encoded
@@ -187,7 +187,7 @@ class HeliconeSpanExporter(SpanExporter):
             return
         url = (self.endpoint if self._is_fixed else default_endpoint(key)) + row.route
         if _LOGGED.claim(f"{url} {key} {row.id}") and not self._client.put(
-            Parcel(row.id, key, url, encoded(row), row.headers)
+            PendingRow(row.id, key, url, encoded(row), row.headers)
         ):
             warn_once(_FULL)
 

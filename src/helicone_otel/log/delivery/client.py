@@ -18,10 +18,10 @@ from opentelemetry.context import Context, attach, detach
 
 from ...failures import swallow, warn_once
 from .queue import PendingRow, RowQueue
-from .result import Delivery, DeliveryResult
 from .sender import RowSender
+from .verdict import Delivery, DeliveryResult
 
-__all__ = ["CONNECTIONS", "MAX_BYTES", "Client", "Parcel", "out_of_sight"]
+__all__ = ["CONNECTIONS", "MAX_BYTES", "Client", "PendingRow", "out_of_sight"]
 
 # Rows that wait, as they are sent.
 MAX_BYTES: Final = 64 * 2**20

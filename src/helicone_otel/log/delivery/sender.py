@@ -19,7 +19,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from .connections import pools
 from .queue import PendingRow
-from .result import Delivery, DeliveryResult, judge
+from .verdict import Delivery, DeliveryResult, judge
 
 # The thread ends where no request has been made for so many seconds.
 _LINGER: Final = 30.0

@@ -10,4 +10,4 @@ from .encode import encoded
 from .row import row_of
 from .types import Event, FinishedSpan, Row
 
-__all__ = ["Content", "Event", "Facts", "Row", "Where", "encoded", "row_of"]
+__all__ = ["Content", "Event", "FinishedSpan", "Row", "Where", "encoded", "row_of"]

@@ -48,7 +48,7 @@ def _folders(part: str) -> list[Path]:
     spec = find_spec(wanted.package) if wanted else None
     if wanted is None or spec is None or not spec.submodule_search_locations:
         return []
-    return [Path(key_source, folder) for key_source in spec.submodule_search_locations for folder in wanted.folders]
+    return [Path(place, folder) for place in spec.submodule_search_locations for folder in wanted.folders]
 
 
 def _inside(folder: Path, name: str) -> Path | None:

@@ -184,7 +184,7 @@ class Placing:
         self._settings = replace(settings, session_id=None, session_name=None, session_path="/")
         self._resources: dict[bytes, dict[str, Any]] = {}
 
-    def key_source(self, spans: Sequence[Held], beside: Sequence[Held] = ()) -> list[Placed]:
+    def place(self, spans: Sequence[Held], beside: Sequence[Held] = ()) -> list[Placed]:
         """Return those spans of a trace that stand in a session.
 
         Args:

@@ -80,22 +80,22 @@ class View:
         worker: Places them.
     """
 
-    def __init__(self, store: Store, settings: Settings, key_sources: Places) -> None:
+    def __init__(self, store: Store, settings: Settings, places: Places) -> None:
         self.store = store
         self._changes = Changes(store)
         self.worker = Worker(store, Placing(settings), self._changes.tell)
         self.intake = Intake(store, self.worker, self._changes.tell)
         with ExitStack() as stack:
-            sockets = [stack.enter_context(closing(bound(key_sources.host, key_sources.pages, "the pages")))]
-            if key_sources.http is not None:
-                sockets.append(stack.enter_context(closing(bound(key_sources.host, key_sources.http, "OTLP/HTTP"))))
-            self._grpc = _grpc_door(self.intake, key_sources)
+            sockets = [stack.enter_context(closing(bound(places.host, places.pages, "the pages")))]
+            if places.http is not None:
+                sockets.append(stack.enter_context(closing(bound(places.host, places.http, "OTLP/HTTP"))))
+            self._grpc = _grpc_door(self.intake, places)
             stack.pop_all()  # from here on they are the servers' to close
-        addresses = [f"http://{shown(key_sources.host)}:{one.getsockname()[1]}" for one in sockets]
+        addresses = [f"http://{shown(places.host)}:{one.getsockname()[1]}" for one in sockets]
         self.url, self.http_url = addresses[0], addresses[1] if len(addresses) > 1 else None
-        self.grpc_address = f"{shown(key_sources.host)}:{self._grpc.port}" if self._grpc is not None else None
+        self.grpc_address = f"{shown(places.host)}:{self._grpc.port}" if self._grpc is not None else None
         # The second, if there is one, belongs to the receivers.
-        applications = self._applications(frozenset(key_sources.names) | {key_sources.host})
+        applications = self._applications(frozenset(places.names) | {places.host})
         self._servers = [_Server(application, one) for application, one in zip(applications, sockets, strict=False)]
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -176,13 +176,13 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def viewing(file: Path | None, settings: Settings, key_sources: Places) -> Iterator[View]:
+def viewing(file: Path | None, settings: Settings, places: Places) -> Iterator[View]:
     """Yield a view that runs while the block does.
 
     Args:
         file: Where everything is kept; a temporary one if not given.
         settings: The user's.
-        key_sources: Where it listens.
+        places: Where it listens.
 
     Raises:
         UsageError: A port is taken.
@@ -190,7 +190,7 @@ def viewing(file: Path | None, settings: Settings, key_sources: Places) -> Itera
     """
     store = Store(file)
     try:
-        view = View(store, settings, key_sources)
+        view = View(store, settings, places)
     except BaseException:
         store.close()
         raise
@@ -201,15 +201,15 @@ def viewing(file: Path | None, settings: Settings, key_sources: Places) -> Itera
         view.stop()
 
 
-def _grpc_door(intake: Intake, key_sources: Places) -> GrpcDoor | None:
-    if key_sources.grpc is None:
+def _grpc_door(intake: Intake, places: Places) -> GrpcDoor | None:
+    if places.grpc is None:
         return None
     # Asked first, because gRPC's own library writes to the terminal when it is taken.
-    bound(key_sources.host, key_sources.grpc, "OTLP/gRPC").close()
+    bound(places.host, places.grpc, "OTLP/gRPC").close()
     # gRPC takes a second to load where it is not cached, and files are looked at without it.
     from .grpc import GrpcDoor, PortError  # noqa: PLC0415
 
     try:
-        return GrpcDoor(intake, key_sources.host, key_sources.grpc)
+        return GrpcDoor(intake, places.host, places.grpc)
     except PortError as error:
-        raise UsageError(taken(key_sources.grpc, "OTLP/gRPC")) from error
+        raise UsageError(taken(places.grpc, "OTLP/gRPC")) from error

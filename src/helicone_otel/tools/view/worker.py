@@ -48,14 +48,14 @@ def place_traces(store: Store, placing: Placing, traces: Iterable[str]) -> Itera
 
 
 def _place(store: Store, placing: Placing, spans: list[Held]) -> list[Placed]:
-    placed = placing.key_source(spans)
+    placed = placing.place(spans)
     alone = [one.held for one in placed if one.alone]
     if not alone:
         return placed
     # What another instrumentation saw of the same call: https://github.com/traceloop/openllmetry wraps the
     # Anthropic SDK's own span like this.
     beside = {span.id: span for one in alone for span in spans_within(store.reader, one, _BESIDE)}
-    return placing.key_source(spans, list(beside.values()))
+    return placing.place(spans, list(beside.values()))
 
 
 def _keep(store: Store, seen: dict[str, int], placed: list[Placed]) -> list[int]:

@@ -133,8 +133,8 @@ def _leave(connection: sqlite3.Connection, traces: Iterable[str]) -> tuple[set[i
         for request, session in connection.execute("SELECT id, session FROM requests WHERE trace = ?", (trace,)):
             stale.add(request)
             changed.add(session)
-        key_sources = connection.execute("SELECT DISTINCT session FROM places WHERE trace = ?", (trace,))
-        changed.update(row[0] for row in key_sources)
+        places = connection.execute("SELECT DISTINCT session FROM places WHERE trace = ?", (trace,))
+        changed.update(row[0] for row in places)
         connection.execute("DELETE FROM places WHERE trace = ?", (trace,))
     return changed, stale
 

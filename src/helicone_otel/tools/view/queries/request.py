@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from .... import wire
 from ....log.rows.content import Content as Everything
 from ....log.rows.row import row_of
-from ....log.rows.types import Event, Facts
+from ....log.rows.types import Event, FinishedSpan
 from ...redaction import shown, shown_attributes, shown_resource
 from ...replay.otlp import attributes_of
 from ...replay.spans import sent_headers
@@ -181,7 +181,7 @@ class _Span:
         self._resource = attributes_of(Resource.FromString(resource).attributes)
         self.events = [Event(one.name, one.time_unix_nano, attributes_of(one.attributes)) for one in span.events]
 
-    def facts(self, row: sqlite3.Row) -> Facts:
+    def facts(self, row: sqlite3.Row) -> FinishedSpan:
         """Return the span with the label of its request, as rows are made from it."""
         label = {
             wire.REQUEST_ID: row["id"],
@@ -192,7 +192,9 @@ class _Span:
         span = self._span
         failed = span.status.code == Status.STATUS_CODE_ERROR
         times = span.start_time_unix_nano, span.end_time_unix_nano
-        return Facts(span.name, self._scope, self.attributes | label, self.events, *times, failed, span.status.message)
+        return FinishedSpan(
+            span.name, self._scope, self.attributes | label, self.events, *times, failed, span.status.message
+        )
 
     def data(self) -> dict[str, Any]:
         """Return what the span tells beside its content."""

@@ -46,7 +46,7 @@ SCROLL = """async (selector) => {
 def main() -> int:
     """Measure, print, and return 1 if a budget is missed and that was asked for."""
     from tests.browser.chromium import browsing
-    from tests.support.view_seed import fill, request_of, review, settle
+    from tests.support.view_seed import fill, finalize, request_of, review
 
     from helicone_otel import Settings
     from helicone_otel.tools.replay.otlp import of_request
@@ -56,7 +56,7 @@ def main() -> int:
         fill(view)
         spans = review(5000, "long", QUESTIONS, time.time_ns() - 3600 * 10**9, fails=True)
         view.intake.spans(of_request(request_of(NAME, spans))).result()
-        settle(view)
+        finalize(view)
         measured: dict[str, list[float]] = {}
         for _ in range(ROUNDS):
             context = browser.new_context(viewport={"width": 1440, "height": 900})

@@ -34,8 +34,8 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 def facts(kind: str, attributes: Mapping[str, Any] = {}, **more: Any) -> FinishedSpan:  # only read
     """Return a span of this kind, with a label."""
-    settled = {**LABEL, "helicone.span.kind": kind, **attributes}
-    return FinishedSpan(**{**_SPAN, "attributes": settled, **more})
+    finalized = {**LABEL, "helicone.span.kind": kind, **attributes}
+    return FinishedSpan(**{**_SPAN, "attributes": finalized, **more})
 
 
 _SPAN: dict[str, Any] = {

@@ -38,7 +38,7 @@ from helicone_otel.tools.view.assets import find_part
 from helicone_otel.tools.view.content import content_of
 from helicone_otel.tools.view.database import BusyError, Store, StoreError
 from helicone_otel.tools.view.log_rows import RefusedError, read_row
-from tests.support.view_seed import request_of, settle, span
+from tests.support.view_seed import finalize, request_of, span
 from tests.support.viewing import JSON, PROTOBUF, Answer, Asked, ask, asked, posted_row
 from tests.tools.test_explain import _with_hex_ids
 
@@ -91,7 +91,7 @@ def test_the_sdks_own_exporters_are_understood(view: Asked, protocol: str) -> No
     ):
         pass
     provider.shutdown()
-    settle(view.view)
+    finalize(view.view)
 
     assert view.requests("c") == [("/chat", "llm", "m")]
 
@@ -425,7 +425,7 @@ def test_any_content_is_shown(kind: str, attributes: dict[str, Any], said: Any) 
 
 def test_a_full_disk_is_told_of_and_costs_nothing_that_was_acknowledged(view: Asked) -> None:
     assert post(view, BODY).status == 200
-    settle(view.view)
+    finalize(view.view)
     connection = view.view.store._connection
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages}")

@@ -28,7 +28,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 from .. import wire
 from ..failures import log_nothing, stay_out, swallow, warn_once
 from ..http.headers import WRITTEN
-from ..otel.exporter import settled
+from ..otel.exporter import finalized
 from ..otel.processor import HeliconeSpanProcessor
 from ..otel.propagator import HeliconePropagator
 from ..settings import Settings
@@ -173,7 +173,7 @@ class Installation:
         self._wraps.wrap(TracerProvider, "__init__", self._attaching)
         self._wraps.wrap(propagate, "set_global_textmap", self._composing)
         for stock in (BatchSpanProcessor, SimpleSpanProcessor):
-            self._wraps.wrap(stock, "on_end", _settling)
+            self._wraps.wrap(stock, "on_end", _finalizing)
         for pipeline in PIPELINES:
             self._wraps.wrap(pipeline, "add_span_processor", self._first.adding)
             self._wraps.wrap(pipeline, "on_start", self._first.starting)
@@ -239,10 +239,10 @@ def _global_provider() -> object:
     return trace.get_tracer_provider()
 
 
-def _settling(on_end: Callable[..., None]) -> Callable[..., None]:
+def _finalizing(on_end: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(on_end)
     def settling_on_end(processor: Any, span: ReadableSpan) -> None:
-        on_end(processor, settled(span) if REGISTRY.active else span)
+        on_end(processor, finalized(span) if REGISTRY.active else span)
 
     return settling_on_end
 

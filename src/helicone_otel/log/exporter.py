@@ -17,7 +17,7 @@ from .. import wire
 from ..caches import Generations
 from ..endpoints import check_transport, checked_endpoint, checked_key, default_endpoint
 from ..failures import swallow, warn_once
-from ..otel.exporter import SettledSpan, settled, settled_attributes
+from ..otel.exporter import FinalizedSpan, finalized, finalized_attributes
 from ..sessions.model import Session
 from ..settings import Settings, SettingsError, content_of
 from ..spans.schema import REQUEST_KINDS
@@ -148,8 +148,8 @@ class HeliconeSpanExporter(SpanExporter):
         """Take the spans that are calls which no gateway saw; they are sent soon. Never raises."""
         if self._stopped:
             return SpanExportResult.FAILURE
-        ended = [settled(span, self._registry) for span in spans]
-        logged = [span for span in ended if isinstance(span, SettledSpan) and span.logged]
+        ended = [finalized(span, self._registry) for span in spans]
+        logged = [span for span in ended if isinstance(span, FinalizedSpan) and span.logged]
         wrappers = wrappers_among(self._registry, ended) if logged else {}
         for span in logged:
             try:
@@ -168,7 +168,7 @@ class HeliconeSpanExporter(SpanExporter):
         """
         try:
             if outcome is not None and outcome.logged and not self._stopped:
-                self._log(span, settled_attributes(span, outcome), wrappers)
+                self._log(span, finalized_attributes(span, outcome), wrappers)
         except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same
             swallow("log exporter", error)
 

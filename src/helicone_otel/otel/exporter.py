@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationInfo
 
 
-class SettledSpan(ReadableSpan):
+class FinalizedSpan(ReadableSpan):
     """A span with the label that was settled at its end; all else is the original's.
 
     Attributes:
@@ -66,24 +66,24 @@ class SettledSpan(ReadableSpan):
         return self._original.instrumentation_info
 
 
-def settled(span: ReadableSpan, registry: Registry | None = None) -> ReadableSpan:
+def finalized(span: ReadableSpan, registry: Registry | None = None) -> ReadableSpan:
     """Return a span as it is to leave the process: itself, or a copy with its settled label.
 
     Never raises; a span that cannot be settled leaves as it is.
     """
     try:
-        outcome = None if isinstance(span, SettledSpan) else (registry or REGISTRY).outcome(span)
+        outcome = None if isinstance(span, FinalizedSpan) else (registry or REGISTRY).outcome(span)
         if outcome is None:
             return span
         if outcome.written is outcome.final and not _differs(span.attributes or {}, outcome.final):
             return span
-        return SettledSpan(span, settled_attributes(span, outcome), outcome.logged)
+        return FinalizedSpan(span, finalized_attributes(span, outcome), outcome.logged)
     except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
         swallow("settled", error)
         return span
 
 
-def settled_attributes(span: ReadableSpan, outcome: Outcome) -> dict[str, object]:
+def finalized_attributes(span: ReadableSpan, outcome: Outcome) -> dict[str, object]:
     """Return a span's attributes with its settled label."""
     attributes = span.attributes or {}
     stale = outcome.written.keys() - outcome.final.keys()
@@ -127,7 +127,7 @@ class SessionSpanExporter(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export spans, copies taking the place of those whose label changed."""
-        return self._exporter.export([settled(span, self._registry) for span in spans])
+        return self._exporter.export([finalized(span, self._registry) for span in spans])
 
     def shutdown(self) -> None:
         """Shut the wrapped exporter down."""

@@ -47,9 +47,9 @@ class HeliconeSpanProcessor(SpanProcessor):
         try:
             registry = self._registry
             if registry.log is not None:
-                registry.settle_and_log(span)
+                registry.finalize_and_log(span)
             elif registry.live or registry.thorough:
-                registry.settle(span)
+                registry.finalize(span)
         except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
             swallow("on_end", error)
 
@@ -75,8 +75,8 @@ class _Nobody:
     def on_start(self, span: Span, parent_context: Context | None) -> None:
         """Take no note."""
 
-    def settle(self, span: ReadableSpan) -> None:
+    def finalize(self, span: ReadableSpan) -> None:
         """Decide nothing."""
 
-    def settle_and_log(self, span: ReadableSpan) -> None:
+    def finalize_and_log(self, span: ReadableSpan) -> None:
         """Decide nothing."""

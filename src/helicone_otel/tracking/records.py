@@ -87,7 +87,7 @@ class SpanRecord:
     """What it was matched with beside it may be another call, at the same time and alike."""
     request: bool = False
     ended: bool = False
-    settled: bool = False
+    finalized: bool = False
     """What it is has been decided for good."""
 
     def __init__(

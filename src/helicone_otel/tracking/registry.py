@@ -1,7 +1,7 @@
 """Where am I, and what label does a span bear? The one home of the library's state.
 
 Three questions are answered here: `on_start` (a span has started: whose is it?), `locate` (headers
-leave: which session, which path?) and `settle` (a span has ended: what does it bear for good?).
+leave: which session, which path?) and `finalize` (a span has ended: what does it bear for good?).
 What spans are told to bear is written by `_label_writer`.
 """
 
@@ -228,7 +228,7 @@ class Registry:
             elif self._reader.has_detached:
                 self._calls.note_without_span(record, row_id)
         if record.node is not None and not record.node.chosen:
-            self.resolver.finalise(record)
+            self.resolver.keep_session_id(record)
 
     def obey(self, record: SpanRecord, headers: Mapping[str, str], destination: Destination) -> None:
         """Label a request's spans with what the caller itself wrote into the request's headers.
@@ -250,11 +250,11 @@ class Registry:
             call.by_gateway, call.row_id = True, row_id_said(headers)
         node = record.node
         if node is not None and headers.get(wire.SESSION_ID_HEADER) == node.session.wire_id:
-            self.resolver.finalise(record)  # the caller set a path or name only, so the id that leaves is ours
+            self.resolver.keep_session_id(record)  # the caller set a path or name only, so the id that leaves is ours
 
     # --- a span has ended ---------------------------------------------------------------------
 
-    def settle(self, span: ReadableSpan) -> None:
+    def finalize(self, span: ReadableSpan) -> None:
         """Decide for good, when a span has ended, what it is and whether it stands for a call."""
         ids = span.get_span_context()
         if ids is None:
@@ -267,7 +267,7 @@ class Registry:
     def _end(self, entry: Entry, span_id: int, span: ReadableSpan) -> None:
         self._put_recent(span_id, entry)
         if isinstance(entry, SpanRecord):
-            self._settle(entry, span)
+            self._finalize(entry, span)
             self._offer(entry, span)
         elif self.log is not None:
             if entry[0].request:
@@ -277,7 +277,7 @@ class Registry:
 
     # --- and is to be logged: on the way of every span, so it is written out -------------------
 
-    def settle_and_log(self, span: ReadableSpan) -> None:
+    def finalize_and_log(self, span: ReadableSpan) -> None:
         """Do the same, and hand the span to the log if it is to be a row there, as far as can be told by now."""
         ids = span.get_span_context()
         if ids is None:
@@ -323,19 +323,19 @@ class Registry:
             and not self.resolver.is_overwritten(shown(span) or _NOTHING, template.node.label)
         )
 
-    def _settle(self, record: SpanRecord, span: ReadableSpan) -> None:
+    def _finalize(self, record: SpanRecord, span: ReadableSpan) -> None:
         # The live span, if there is one: what is handed over may be a copy that somebody redacted.
         record.span = live = record.span or span
         self._label_writer.follow(record)
         record.span = live  # where it had to move, it was found to have ended
-        record.ended = record.settled = True
+        record.ended = record.finalized = True
         if self.resolver.has_changed(record):
             record.overwritten = _overwritten_values(record)
             self._label_writer.read(record, [record])
         record.span, record.name = None, ""  # it is not read again, and a name may be any length
-        self._calls.settle(record, span)
+        self._calls.finalize(record, span)
         if record.node is not None and not record.node.chosen:
-            self.resolver.finalise(record)
+            self.resolver.keep_session_id(record)
 
     def outcome(self, span: ReadableSpan) -> Outcome | None:
         """Return the attributes that a span which has ended bears; `None`: it passes untouched."""
@@ -393,8 +393,8 @@ class Registry:
         record = self.span_store.known(ids, span) if ids is not None else None
         if record is None and self.resolver.shows_itself(span):
             record = self.span_store.ended_record(span)
-        if record is not None and not record.settled:
-            self._settle(record, span)
+        if record is not None and not record.finalized:
+            self._finalize(record, span)
         return record
 
 

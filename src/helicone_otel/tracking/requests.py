@@ -125,7 +125,7 @@ class Calls:
         self._telling = frozenset(self._roles)
         self._recent: deque[_Call] = deque(maxlen=_MAX_CALLS)
 
-    def settle(self, record: SpanRecord, span: ReadableSpan) -> None:
+    def finalize(self, record: SpanRecord, span: ReadableSpan) -> None:
         """Decide, when a span ends, whether it is the one that stands for its call."""
         ids = span.get_span_context()
         span_id = ids.span_id if ids is not None else 0

@@ -313,7 +313,7 @@ class Resolver:
         node = top(self.families, session, chosen=False) if session is not None else None
         self.traces.put(record.trace_id, Trace(node, final=named is None and process is not None))
 
-    def finalise(self, record: SpanRecord) -> None:
+    def keep_session_id(self, record: SpanRecord) -> None:
         """The id under which a record stands has left the process: its trace keeps it."""
         if record.node is not None and not record.node.chosen and (trace := self.traces.get(record.trace_id)):
             trace.final = trace.final or trace.node is None or trace.node.session.provisional

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from ... import wire
 from ...install.configure import INSTALLATION
 from ...log.exporter import HeliconeSpanExporter
-from ...otel.exporter import settled
+from ...otel.exporter import finalized
 from ...settings import SETTINGS, Settings
 from ...spans.schema import Kind
 from ...tracking.registry import REGISTRY
@@ -49,7 +49,7 @@ class _Listener(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         if self.spans is not None:
-            self.spans.append(settled(span))
+            self.spans.append(finalized(span))
 
 
 _LISTENER: Final = _Listener()

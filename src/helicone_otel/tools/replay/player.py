@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcesso
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from ...otel.exporter import settled
+from ...otel.exporter import finalized
 from ...otel.processor import HeliconeSpanProcessor
 from ...spans.schema import Classification
 from ...tracking.records import SpanRecord
@@ -177,7 +177,7 @@ class _Ended(SpanProcessor):
         self.spans: dict[str, tuple[ReadableSpan, SpanRecord | None]] = {}
 
     def on_end(self, span: ReadableSpan) -> None:
-        final = settled(span, self._registry)
+        final = finalized(span, self._registry)
         ids = span.get_span_context()
         if ids is not None:
             record = self._registry.span_store.known(ids, span)

@@ -18,7 +18,7 @@ from .. import wire
 from ..endpoints import check_transport, checked_endpoint, checked_key, default_api
 from ..sessions.model import Session
 from ..settings import Settings, SettingsError
-from .delivery.client import out_of_sight
+from .delivery.client import suppressed
 from .delivery.connections import pools
 from .delivery.verdict import said
 
@@ -126,7 +126,7 @@ class Api:
 
     def _post(self, path: str, body: Mapping[str, Any], seconds: float) -> Any:
         try:
-            with out_of_sight():
+            with suppressed():
                 response = self._pools.urlopen(
                     "POST",
                     self.address + path,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ..failures import swallow, warn_once
 from ..tracking.records import Entry
 from ..tracking.registry import Registry
-from .delivery.client import out_of_sight
+from .delivery.client import suppressed
 from .grouping import Joined, Joining
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class Log:
         except Exception as error:  # noqa: BLE001  # the thread must live on
             swallow("log", error)
         if self._ready:
-            with out_of_sight():  # or what hooks call would become rows, for which they are called again
+            with suppressed():  # or what hooks call would become rows, for which they are called again
                 for joined in _popped(self._ready):
                     self._make_row(exporter, joined)
 

@@ -105,7 +105,7 @@ class Client:
         # Threads may be frozen, or cannot be started any more where the interpreter ends: this one is here.
         if self._helps.acquire(timeout=seconds):
             try:
-                with out_of_sight():
+                with suppressed():
                     while (row := self._queue.take(until)) is not None:
                         self._deliver(row, max(until - time.monotonic(), 0.1))
             finally:
@@ -130,7 +130,7 @@ class Client:
                 self._threads += 1
 
     def _work(self, queue: RowQueue) -> None:
-        with out_of_sight():
+        with suppressed():
             while (row := queue.take(linger=_LINGER)) is not None:
                 try:
                     self._deliver(row)
@@ -163,7 +163,7 @@ class Client:
 
 
 @contextlib.contextmanager
-def out_of_sight() -> Iterator[None]:
+def suppressed() -> Iterator[None]:
     """Make no spans of what is sent here, and put no session's headers on it, wherever the thread was started."""
     # Not imported above: it imports `opentelemetry.propagate`, see the package's docstring.
     from opentelemetry.instrumentation.utils import suppress_instrumentation  # noqa: PLC0415

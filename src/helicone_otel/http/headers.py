@@ -69,7 +69,7 @@ def write_headers(
     if theirs.keys().isdisjoint(SESSION_HEADERS):
         registry.sent(sender, tuple(leaving.items()), destination, location.record, row_id_said(leaving))
     elif record is not None:
-        registry.obey(record, leaving, destination)
+        registry.adopt_caller_headers(record, leaving, destination)
     return ours
 
 
@@ -79,11 +79,11 @@ def _is_of_attempt_before(sender: SpanRecord, theirs: Mapping[str, str]) -> bool
     return any(row_id in above.sent for above in sender.line())
 
 
-def heed_caller(registry: Registry, record: SpanRecord, destination: Destination, carrier: object) -> None:
+def adopt_caller_headers(registry: Registry, record: SpanRecord, destination: Destination, carrier: object) -> None:
     """Label a request's span with the session that its caller wrote, where there is none of ours."""
     theirs = _present(carrier, ())
     if wire.SESSION_ID_HEADER in theirs:
-        registry.obey(record, theirs, destination)
+        registry.adopt_caller_headers(record, theirs, destination)
 
 
 def _present(carrier: object, wanted: Headers) -> dict[str, str]:

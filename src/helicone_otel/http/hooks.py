@@ -17,7 +17,7 @@ from ..destinations import Destination
 from ..tracking.registry import Location, Registry
 from ..tracking.requests import new_row_id
 from ..tracking.resolver import call_kind
-from .headers import Headers, heed_caller, write_headers
+from .headers import Headers, adopt_caller_headers, write_headers
 
 
 def is_due(registry: Registry) -> bool:
@@ -58,7 +58,7 @@ def put_headers(
         record = registry.record_of(trace.get_current_span())
     if location is None:
         if record is not None:
-            heed_caller(registry, record, destination, carrier)
+            adopt_caller_headers(registry, record, destination, carrier)
         return ()
     return write_headers(registry, location, record, destination, carrier, write)
 

@@ -141,7 +141,7 @@ class LabelWriter:
             record.filtered = (record.node, label)
         return record.filtered[1]
 
-    def obey(self, record: SpanRecord, headers: Mapping[str, str]) -> None:
+    def adopt_caller_headers(self, record: SpanRecord, headers: Mapping[str, str]) -> None:
         """Label a span with what a caller wrote into its request's headers, and what we added to it."""
         ours = record.node.session if record.node is not None else None
         session_id = headers.get(wire.SESSION_ID_HEADER)

@@ -230,7 +230,7 @@ class Registry:
         if record.node is not None and not record.node.chosen:
             self.resolver.keep_session_id(record)
 
-    def obey(self, record: SpanRecord, headers: Mapping[str, str], destination: Destination) -> None:
+    def adopt_caller_headers(self, record: SpanRecord, headers: Mapping[str, str], destination: Destination) -> None:
         """Label a request's spans with what the caller itself wrote into the request's headers.
 
         Args:
@@ -242,7 +242,7 @@ class Registry:
         if record.destination is Destination.UNKNOWN and call is not record:
             return  # a span that did not send the request: the application's own, most likely
         for above in record.line():
-            self._label_writer.obey(above, headers)
+            self._label_writer.adopt_caller_headers(above, headers)
             if call is None or above is call:
                 break
         record.sent = tuple(headers.items())

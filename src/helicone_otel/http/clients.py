@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from ..destinations import Destination
 from ..failures import swallow
 from ..tracking.registry import Registry
-from .headers import ID_SPELLINGS, WRITTEN
+from .headers import ID_SPELLINGS, INJECTED
 from .hooks import is_due, put_headers
 
 _Function = Callable[..., Any]
@@ -61,7 +61,7 @@ def _httpcore_headers(
         url = request.url
         destination = registry.resolver.destinations.of_raw_host(url.host, url.port, url.scheme)
         if destination is Destination.UNKNOWN:
-            return _httpcore_without_ours(headers) if WRITTEN else headers
+            return _httpcore_without_ours(headers) if INJECTED else headers
         if not is_due(registry):
             return headers
         carrier = headers.copy()
@@ -75,7 +75,7 @@ def _httpcore_headers(
 def _httpcore_without_ours(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     for name, _ in headers:
         if name in ID_SPELLINGS:
-            ours = WRITTEN.among(headers)
+            ours = INJECTED.among(headers)
             return [line for line in headers if line[0] not in ours] if ours else headers
     return headers
 
@@ -106,7 +106,7 @@ def _urllib3_headers(registry: Registry, pool: Any, url: str, headers: Any) -> A
         else:
             destination = destinations.of_host(pool.host, pool.port, pool.scheme)
         if destination is Destination.UNKNOWN:
-            return _without_ours(pool.headers if headers is None else headers) if WRITTEN else headers
+            return _without_ours(pool.headers if headers is None else headers) if INJECTED else headers
         if not is_due(registry):
             return headers
         carrier = (pool.headers if headers is None else headers).copy()
@@ -139,7 +139,7 @@ def _aiohttp_headers(registry: Registry, request: Any, headers: Any) -> Any:
         url = request.url
         destination = registry.resolver.destinations.of_host(url.raw_host, url.port, url.scheme)
         if destination is Destination.UNKNOWN:
-            return _without_ours(headers) if WRITTEN else headers
+            return _without_ours(headers) if INJECTED else headers
         # What opens a tunnel goes to the proxy, though it says the host behind it.
         if not is_due(registry) or request.method == "CONNECT":
             return headers
@@ -168,7 +168,7 @@ def _urllib_request(registry: Registry, request: Any) -> Any:
         url = request.full_url  # its host is the proxy's, if there is one
         destination = registry.resolver.destinations.of_url(url)
         if destination is Destination.UNKNOWN:
-            return _urllib_without_ours(request) if WRITTEN else request
+            return _urllib_without_ours(request) if INJECTED else request
         if not is_due(registry):
             return request
         carrier = {**request.headers, **request.unredirected_hdrs}
@@ -192,7 +192,7 @@ def _urllib_without_ours(request: Any) -> Any:
 
 def _without_ours(headers: Any) -> Any:
     """Return headers without those that the propagator wrote: others, if there are any of them."""
-    ours = WRITTEN.among(headers.items())
+    ours = INJECTED.among(headers.items())
     if not ours:
         return headers
     changed = headers.copy()

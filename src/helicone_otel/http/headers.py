@@ -119,7 +119,7 @@ _ID: Final = wire.SESSION_ID_HEADER.encode()
 ID_SPELLINGS: Final = frozenset({_ID, _ID.lower(), _ID.upper(), _ID.capitalize()})
 
 
-class Written(Recent[frozenset[tuple[str, str]], None]):
+class InjectedHeaders(Recent[frozenset[tuple[str, str]], None]):
     """The sets of headers that were written last, their names in lower case; empty until there is one."""
 
     def note(self, headers: Headers) -> None:
@@ -143,4 +143,4 @@ class Written(Recent[frozenset[tuple[str, str]], None]):
 
 
 # One for the process, as the hooks are: whose propagator wrote does not matter to a stranger.
-WRITTEN: Final = Written(_MAX_WRITTEN)
+INJECTED: Final = InjectedHeaders(_MAX_WRITTEN)

@@ -27,7 +27,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 
 from .. import wire
 from ..failures import log_nothing, stay_out, swallow, warn_once
-from ..http.headers import WRITTEN
+from ..http.headers import INJECTED
 from ..otel.exporter import finalized
 from ..otel.processor import HeliconeSpanProcessor
 from ..otel.propagator import HeliconePropagator
@@ -138,7 +138,7 @@ class Installation:
         self._processor.disarm()
         self.log(None)
         REGISTRY.configure(REGISTRY.settings)
-        WRITTEN.clear()
+        INJECTED.clear()
         self._providers.clear()
         self._makers.clear()
 

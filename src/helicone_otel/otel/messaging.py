@@ -19,7 +19,7 @@ _ID: Final = wire.SESSION_ID_HEADER.lower()
 _PATH: Final = wire.SESSION_PATH_HEADER.lower()
 
 
-class Messages:
+class MessageHeaders:
     """Writes a session's headers into the carriers of messages.
 
     A message that names a session already is left as it is: its sender said so, or it is a task that

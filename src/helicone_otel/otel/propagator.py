@@ -21,11 +21,11 @@ from opentelemetry.sdk.trace import ReadableSpan
 from .. import wire
 from ..destinations import Destination
 from ..failures import swallow
-from ..http.headers import SESSION_HEADERS, WRITTEN, write_headers
+from ..http.headers import INJECTED, SESSION_HEADERS, write_headers
 from ..sessions.context import with_frame
 from ..sessions.inbound import inbound_frame
 from ..tracking.registry import REGISTRY, Location, Registry
-from .messaging import Messages
+from .messaging import MessageHeaders
 
 if TYPE_CHECKING:
     from ..tracking.records import SpanRecord
@@ -44,7 +44,7 @@ class HeliconePropagator(TextMapPropagator):
 
     def __init__(self, registry: Registry | None = None) -> None:
         self._registry = registry or REGISTRY
-        self._messages = Messages()
+        self._message_headers = MessageHeaders()
         self.enabled = True
 
     @property
@@ -69,12 +69,12 @@ class HeliconePropagator(TextMapPropagator):
                 return
             messaging = registry.settings.propagate_messaging
             if messaging:
-                self._messages.take_back(carrier, context)  # also where nothing is to be written
+                self._message_headers.take_back(carrier, context)  # also where nothing is to be written
             location = registry.locate(context)
             if location is None:
                 return
             if messaging and _kind_of_current(context) is trace.SpanKind.PRODUCER:
-                self._messages.write(registry, location, carrier, setter)
+                self._message_headers.write(registry, location, carrier, setter)
             else:
                 self._write_request(location, carrier, context, setter)
         except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
@@ -96,7 +96,7 @@ class HeliconePropagator(TextMapPropagator):
         set_item = getattr(carrier, "__setitem__", None) if setter is default_setter else None
         ours = write_headers(registry, location, sender, destination, carrier, set_item or partial(setter.set, carrier))
         if ours and registry.hooked:
-            WRITTEN.note(ours)
+            INJECTED.note(ours)
 
     def _destination(self, record: SpanRecord | None, carrier: object) -> Destination:
         hooked = self._registry.hooked

@@ -2,7 +2,7 @@
 
 Wrapped are the provider's constructor (so that every provider gets the processor, whenever and by
 whomever it is made), `set_global_textmap`, `on_end` of the two stock processors (so that the settled
-copy reaches the user's own exporter), the methods of the SDK's pipelines of processors (`_first`) and
+copy reaches the user's own exporter), the methods of the SDK's pipelines of processors (`_prefix`) and
 the send of HTTP clients (`_clients`). `uninstall` takes all of it out again; what a Python program has
 imported by name before is beyond anyone's reach.
 """
@@ -33,8 +33,8 @@ from ..otel.processor import HeliconeSpanProcessor
 from ..otel.propagator import HeliconePropagator
 from ..settings import Settings
 from ..tracking.registry import REGISTRY
-from .patches import Wraps
-from .pipeline import PIPELINES, First
+from .patches import Patches
+from .pipeline import PIPELINES, PipelinePrefix
 
 if TYPE_CHECKING:
     from ..log.exporter import HeliconeSpanExporter
@@ -49,10 +49,10 @@ class Installation:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._installed = False
-        self._wraps = Wraps()
+        self._patches = Patches()
         self._processor = HeliconeSpanProcessor()
         self._propagator = HeliconePropagator()
-        self._first = First(self._processor, REGISTRY)
+        self._prefix = PipelinePrefix(self._processor, REGISTRY)
         self._log: Log | None = None
         self._flushes = False
         self._providers: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -108,8 +108,8 @@ class Installation:
         if exporter is not None and not self._flushes:
             self._flushes = True
             for pipeline in PIPELINES:
-                self._wraps.wrap(pipeline, "force_flush", self._first.flushing)
-                self._wraps.wrap(pipeline, "shutdown", self._first.shutting)
+                self._patches.wrap(pipeline, "force_flush", self._prefix.flushing)
+                self._patches.wrap(pipeline, "shutdown", self._prefix.shutting)
 
     @property
     def exporter(self) -> HeliconeSpanExporter | None:
@@ -131,7 +131,7 @@ class Installation:
 
     def _take_out(self) -> None:
         self._installed = False
-        self._wraps.undo()
+        self._patches.undo()
         self._flushes = False
         self._restore_global_textmap()
         self._propagator.enabled = REGISTRY.active = REGISTRY.thorough = False
@@ -170,17 +170,17 @@ class Installation:
     def _wrap(self) -> None:
         from opentelemetry import propagate  # noqa: PLC0415  # see the package's docstring
 
-        self._wraps.wrap(TracerProvider, "__init__", self._attaching)
-        self._wraps.wrap(propagate, "set_global_textmap", self._composing)
+        self._patches.wrap(TracerProvider, "__init__", self._attaching)
+        self._patches.wrap(propagate, "set_global_textmap", self._composing)
         for stock in (BatchSpanProcessor, SimpleSpanProcessor):
-            self._wraps.wrap(stock, "on_end", _finalizing)
+            self._patches.wrap(stock, "on_end", _finalizing)
         for pipeline in PIPELINES:
-            self._wraps.wrap(pipeline, "add_span_processor", self._first.adding)
-            self._wraps.wrap(pipeline, "on_start", self._first.starting)
-            self._wraps.wrap(pipeline, "on_end", self._first.ending)
-        self._first.look_again()
-        self._wraps.hook_transports(REGISTRY)
-        self._wraps.watch_for_others()
+            self._patches.wrap(pipeline, "add_span_processor", self._prefix.adding)
+            self._patches.wrap(pipeline, "on_start", self._prefix.starting)
+            self._patches.wrap(pipeline, "on_end", self._prefix.ending)
+        self._prefix.look_again()
+        self._patches.hook_transports(REGISTRY)
+        self._patches.watch_for_others()
 
     def _attaching(self, init: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(init)

@@ -13,7 +13,7 @@ from ..sessions.foreign import MODULES, find_imported_sdks
 from ..tracking.registry import Registry
 
 
-class Wraps:
+class Patches:
     """The wraps of one installation."""
 
     def __init__(self) -> None:

@@ -35,7 +35,7 @@ _FOR_EVER: Final = 10**9
 PIPELINES: Final = (SynchronousMultiSpanProcessor, ConcurrentMultiSpanProcessor)
 
 
-class First:
+class PipelinePrefix:
     """The pipelines that were given our processor, and what stands in for three of their methods.
 
     Args:

@@ -16,7 +16,7 @@ from timing import ROUNDS, Row, Sample, difference, take_turns
 
 from helicone_otel import HeliconeSpanExporter, HeliconeSpanProcessor, Settings, configure, session
 from helicone_otel.log.delivery.client import Client
-from helicone_otel.log.worker import Log
+from helicone_otel.log.worker import LogWorker
 from helicone_otel.tracking.records import Entry
 from helicone_otel.tracking.registry import Registry
 from spans import LLM, LLM_SCOPE, NullExporter, context_of_session, llm, spans, tracer
@@ -47,7 +47,7 @@ def threads() -> list[Row]:
     """What the app's own thread pays for a span, beside OpenTelemetry's own processor with the same spans."""
     os.environ["OTEL_BSP_MAX_QUEUE_SIZE"] = str(2**20)
     registry, logging = Registry(), Registry()
-    ours, log = HeliconeSpanProcessor(registry), Log(logging)
+    ours, log = HeliconeSpanProcessor(registry), LogWorker(logging)
     log.switch(_Idle(KEY, registry=logging))
     stock = BatchSpanProcessor(NullExporter(), max_queue_size=2**20)
     chosen = {"none": (ours,), "stock": (ours, stock), "log": (HeliconeSpanProcessor(logging),)}

@@ -18,8 +18,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from helicone_otel import HeliconeSpanExporter, Settings, session
 from helicone_otel.destinations import Destination
-from helicone_otel.log.grouping import Joining
-from helicone_otel.log.worker import Log
+from helicone_otel.log.grouping import CallGrouper
+from helicone_otel.log.worker import LogWorker
 from helicone_otel.tools.fakes.headers import KEY
 from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.rows import Row
@@ -58,7 +58,7 @@ class Logging(App):
     def __init__(self, fake: FakeHelicone) -> None:
         super().__init__()
         self.fake = fake
-        self.log = Log(self.registry)
+        self.log = LogWorker(self.registry)
         self.log.switch(HeliconeSpanExporter(KEY, endpoint=fake.url, registry=self.registry))
 
     def rows(self) -> list[Row]:
@@ -103,7 +103,7 @@ def _answers(row: Row) -> Any:
 @pytest.mark.parametrize("name", ["genai_anthropic", "oi_anthropic", "tl_anthropic"])
 def test_rows_of_the_anthropic_sdks_spans_say_what_its_instrumentation_recorded(fake: FakeHelicone, name: str) -> None:
     registry = Registry(Settings())
-    log = Log(registry)
+    log = LogWorker(registry)
     log.switch(HeliconeSpanExporter(KEY, endpoint=fake.url, registry=registry))
 
     replayed = list(Replay(recording_of(replay.load(name)), registry).run())
@@ -344,7 +344,7 @@ def test_a_flush_waits_for_no_wrapper(app: Logging) -> None:
 
 
 def test_what_is_held_back_is_bounded_and_what_no_call_comes_for_is_forgotten(app: Logging) -> None:
-    joining = Joining(app.registry, 10)
+    joining = CallGrouper(app.registry, 10)
     ended: list[tuple[ReadableSpan, Entry]] = []
     app.registry.log = lambda entry, span: ended.append((span, entry))
     with app.span("plan"):
@@ -361,7 +361,7 @@ def test_what_is_held_back_is_bounded_and_what_no_call_comes_for_is_forgotten(ap
 
 
 def test_wrappers_whose_calls_do_not_come_are_bounded(app: Logging) -> None:
-    joining = Joining(app.registry, 10)
+    joining = CallGrouper(app.registry, 10)
     ended: list[tuple[ReadableSpan, Entry]] = []
     app.registry.log = lambda entry, span: ended.append((span, entry))
     for _ in range(30):

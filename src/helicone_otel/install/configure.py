@@ -38,7 +38,7 @@ from .pipeline import PIPELINES, PipelinePrefix
 
 if TYPE_CHECKING:
     from ..log.exporter import HeliconeSpanExporter
-    from ..log.worker import Log
+    from ..log.worker import LogWorker
 
 _Maker = Callable[[], SpanProcessor]
 
@@ -53,7 +53,7 @@ class Installation:
         self._processor = HeliconeSpanProcessor()
         self._propagator = HeliconePropagator()
         self._prefix = PipelinePrefix(self._processor, REGISTRY)
-        self._log: Log | None = None
+        self._log: LogWorker | None = None
         self._flushes = False
         self._providers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._makers: list[_Maker] = []
@@ -101,9 +101,9 @@ class Installation:
         if self._log is None:
             if exporter is None:
                 return
-            from ..log.worker import Log  # noqa: PLC0415  # an app that logs nothing should not load it
+            from ..log.worker import LogWorker  # noqa: PLC0415  # an app that logs nothing should not load it
 
-            self._log = Log(REGISTRY)
+            self._log = LogWorker(REGISTRY)
         self._log.switch(exporter)
         if exporter is not None and not self._flushes:
             self._flushes = True

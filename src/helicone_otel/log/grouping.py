@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _NAMELESS: Final = frozenset({"llm", "embedding", "vector_db", "rerank"})
 
 
-class Joined(NamedTuple):
+class CallGroup(NamedTuple):
     """A span that may become a row.
 
     Attributes:
@@ -43,7 +43,7 @@ class _Held(NamedTuple):
     since: float
 
 
-class Joining:
+class CallGrouper:
     """Holds spans back until their wrappers have ended.
 
     Args:
@@ -66,7 +66,7 @@ class Joining:
         oldest = next(iter(self._calls.values()), None)
         return patience if oldest is None else min(max(oldest.since + patience - time.monotonic(), 0.01), patience)
 
-    def take(self, ended: Iterable[tuple[ReadableSpan, Entry]], patience: float) -> list[Joined]:
+    def take(self, ended: Iterable[tuple[ReadableSpan, Entry]], patience: float) -> list[CallGroup]:
         """Take spans that have ended, and return those for which there is nothing more to wait for.
 
         Args:
@@ -100,10 +100,10 @@ class Joining:
         elif call := entry.tells_of:
             self._wrappers.setdefault(call, []).append(_Held(span, entry, now))
 
-    def _join(self, span_id: int) -> Joined:
+    def _join(self, span_id: int) -> CallGroup:
         held = self._calls.pop(span_id)
         wrappers = self._wrappers.pop(span_id, ())
-        return Joined(held.span, held.entry, [one.span for one in wrappers if _is_same_step(one.entry, held.entry)])
+        return CallGroup(held.span, held.entry, [one.span for one in wrappers if _is_same_step(one.entry, held.entry)])
 
     def _may_be_told_more(self, span_id: int, entry: Entry) -> bool:
         """Tell whether a wrapper of a call has not ended, or has not come here yet."""

@@ -21,7 +21,7 @@ from ..failures import swallow, warn_once
 from ..tracking.records import Entry
 from ..tracking.registry import Registry
 from .delivery.client import suppressed
-from .grouping import Joined, Joining
+from .grouping import CallGroup, CallGrouper
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 _pid = os.getpid
 
 
-class Log:
+class LogWorker:
     """Collects the spans of which rows are to be made.
 
     As many spans as rows wait at most; those that come then are counted and dropped. One whose wrapper has not
@@ -51,7 +51,7 @@ class Log:
         self._limit = self._batch = 0
         self._delay = 0.0
         self._waiting: deque[tuple[ReadableSpan, Entry]] = deque()
-        self._ready: deque[Joined] = deque()
+        self._ready: deque[CallGroup] = deque()
         # Those that were replaced and still have rows: kept, because as the app ends theirs are sent, too.
         self._leaving: list[HeliconeSpanExporter] = []
         # In which process `multiprocessing` knows of us.
@@ -68,7 +68,7 @@ class Log:
         self._pid = _pid()
         self._waiting.clear()
         self._ready.clear()
-        self._joining = Joining(self._registry, self._batch)
+        self._joining = CallGrouper(self._registry, self._batch)
         self._awake = threading.Event()
         # An object that is collected meanwhile may end a span.
         self._lock = threading.RLock()
@@ -157,11 +157,11 @@ class Log:
             swallow("log", error)
         if self._ready:
             with suppressed():  # or what hooks call would become rows, for which they are called again
-                for joined in _popped(self._ready):
-                    self._make_row(exporter, joined)
+                for group in _popped(self._ready):
+                    self._make_row(exporter, group)
 
-    def _make_row(self, exporter: HeliconeSpanExporter, joined: Joined) -> None:
-        span, entry, wrappers = joined
+    def _make_row(self, exporter: HeliconeSpanExporter, group: CallGroup) -> None:
+        span, entry, wrappers = group
         try:
             exporter.log(span, self._registry.outcome_later(entry, span), wrappers)
         except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same

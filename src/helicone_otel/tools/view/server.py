@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SECONDS = 10.0
 
 
-class Hasty(H11Protocol):
+class HeadTimeoutProtocol(H11Protocol):
     """Speaks HTTP, and closes connections on which no request has come for a while.
 
     uvicorn bounds how large a head may be (with h11, 64 KiB), and how long a connection may idle between two
@@ -160,7 +160,7 @@ class _Server(uvicorn.Server):
                 log_level="critical",
                 access_log=False,
                 lifespan="off",
-                http=Hasty,
+                http=HeadTimeoutProtocol,
                 ws="none",
                 server_header=False,
                 timeout_keep_alive=_KEEP_ALIVE,

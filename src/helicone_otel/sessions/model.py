@@ -116,7 +116,7 @@ class Session:
             yield wire.PROPERTY_HEADER_PREFIX + name, value
 
 
-class Belongings(NamedTuple):
+class SessionDetails(NamedTuple):
     """What spans tell beside a session's id: whose it is, and its properties."""
 
     user_id: str | None

@@ -155,7 +155,7 @@ class SpanReader:
     Attributes:
         dialects: As given.
         session_ids: Attributes that hold a conversation's id, the best first; `user_ids` likewise.
-        belongings: Attributes that name the user, or become properties.
+        details: Attributes that name the user, or become properties.
         claims: What speaks of sessions and users without the user having said that it does.
         response_ids: Those that hold the id of a provider's answer; `providers`, `models` and `statements`
             likewise what else two spans of one call agree about.
@@ -178,7 +178,7 @@ class SpanReader:
         self._application_spans = application_spans
         self.session_ids = _unique(session_ids, *(dialect.session_ids for dialect in dialects))
         self.user_ids = _unique(user_ids, *(dialect.user_ids for dialect in dialects))
-        self.belongings = frozenset((*self.user_ids, *properties))
+        self.details = frozenset((*self.user_ids, *properties))
         configured = frozenset((*session_ids, *user_ids, *properties))
         self.claims = frozenset((*self.session_ids, *self.user_ids, *_OURS)) - configured
         self.response_ids = _unique(*(dialect.response_ids for dialect in dialects))
@@ -187,7 +187,7 @@ class SpanReader:
         self.models = _unique(*(dialect.models for dialect in dialects))
         self.statements = _unique(*(dialect.statements for dialect in dialects))
         # Values of these tell one span from the next, so spans that bear them are not remembered alike.
-        self._telling = frozenset((*self.session_ids, *self.belongings, *_OURS, *URL_ATTRIBUTES, *_FOREIGN))
+        self._telling = frozenset((*self.session_ids, *self.details, *_OURS, *URL_ATTRIBUTES, *_FOREIGN))
         self.has_detached = False
         self.framework_spans: tuple[str, ...] = ()
         self._scopes: dict[str, ScopeRules] = {}

@@ -11,7 +11,7 @@ from opentelemetry import trace
 
 from .. import wire
 from ..caches import Recent
-from ..sessions.model import Belongings, Session, SessionPath
+from ..sessions.model import Session, SessionDetails, SessionPath
 from ..settings import Settings, named_attributes
 from ..spans.schema import first_text
 
@@ -44,13 +44,13 @@ class SessionFactory:
         """Return the conversation's id that a span carries, the configured names first."""
         return first_text(attributes, self._ids)
 
-    def belongings_on(self, attributes: Mapping[str, object]) -> Belongings | None:
+    def details_on(self, attributes: Mapping[str, object]) -> SessionDetails | None:
         """Return the user and the properties that a span names, the configured names first."""
         user_id = first_text(attributes, self._users)
         properties = {name: text for name, key in self._properties if (text := first_text(attributes, (key,)))}
         if user_id is None and not properties:
             return None
-        return Belongings(wire.valid_text(user_id) if user_id else None, properties)
+        return SessionDetails(wire.valid_text(user_id) if user_id else None, properties)
 
     def chosen(self, session_id: str, span: ReadableSpan | None, name: str | None = None) -> Session:
         """Return the session with an id that a person or a framework chose."""

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from ..caches import Recent
 from ..failures import swallow
 from ..sessions.foreign import SessionClaim
-from ..sessions.model import Belongings, Session
+from ..sessions.model import Session, SessionDetails
 from ..spans.reader import SpanReader
 from .derived import SessionFactory
 from .records import SpanRecord, SpanStore
@@ -85,7 +85,7 @@ class ForeignSessions:
         # A session is the same for all traces in it; a user alone belongs to whatever trace begins there.
         record = _record(encloses, claim, 0 if session_id else trace_id)
         record.rooted = record.rooted or session_id is not None
-        record.belongings = Belongings(user_id, {}) if user_id else None
+        record.details = SessionDetails(user_id, {}) if user_id else None
         self._find_stand(record)
         # In a session that has this id already it keeps its name.
         if session_id and (record.node is None or record.node.session.id != session_id):
@@ -112,7 +112,7 @@ class ForeignSessions:
 
     def _session(self, claim: SessionClaim, span: ReadableSpan | None) -> Session:
         session = self._sessions.chosen(claim.session_id or "", span)
-        return Belongings(claim.user_id, {}).added_to(session)
+        return SessionDetails(claim.user_id, {}).added_to(session)
 
     def _remember(
         self, encloses: SpanRecord | None, claim: SessionClaim, record: SpanRecord, span: ReadableSpan | None

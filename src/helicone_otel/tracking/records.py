@@ -14,7 +14,7 @@ from ..caches import Generations, Recent
 from ..destinations import Destination
 from ..sessions.context import ContextFrame
 from ..sessions.foreign import SessionClaim
-from ..sessions.model import Belongings, Session
+from ..sessions.model import Session, SessionDetails
 from ..spans.reader import ScopeRules, SpanReader
 from ..spans.schema import NOTHING, Classification
 from .nodes import PathNode, SpanTemplate
@@ -38,7 +38,7 @@ class SpanRecord:
     """The span's name when it was read last."""
     own: Session | None = None
     """The session that an attribute of this very span names, or that this place opened."""
-    belongings: Belongings | None = None
+    details: SessionDetails | None = None
     """The user and the properties that its attributes name."""
     named: str = ""
     """The name that the user gave the session, on this very span."""

@@ -89,7 +89,7 @@ class Resolver:
         self.families = frozenset(settings.attributes)
         self.value_limit: int | None = None
         self._session_ids = frozenset(self.reader.session_ids)
-        self._belongings = self.reader.belongings
+        self._details = self.reader.details
         self._foreign = _FOREIGN.union(self.reader.grouped_by.values())
 
     # --- reading ------------------------------------------------------------------------------
@@ -215,9 +215,9 @@ class Resolver:
             and (session_id := self.sessions.id_on(facts))
         ):
             record.own = self.sessions.chosen(session_id, span)
-        if not self._belongings.isdisjoint(facts) and (belongings := self.sessions.belongings_on(facts)):
-            record.belongings = belongings
-            record.own = belongings.added_to(record.own) if record.own is not None else None
+        if not self._details.isdisjoint(facts) and (details := self.sessions.details_on(facts)):
+            record.details = details
+            record.own = details.added_to(record.own) if record.own is not None else None
         if name:
             record.named = name
         if path := hand.get(wire.SESSION_PATH):
@@ -270,8 +270,8 @@ class Resolver:
         session, base = node.session, record.base
         if record.named and record.named != session.name:
             session = replace(session, name=record.named)
-        if record.belongings is not None:
-            session = record.belongings.added_to(session)
+        if record.details is not None:
+            session = record.details.added_to(session)
         if session is not node.session:
             begins = record.begins if record.begins is not None else (base.path if base is not None else None)
             record.node = (base or node).begin(session, node.chosen, begins, key)

@@ -8,6 +8,6 @@ from __future__ import annotations
 from .content import Content, Where
 from .encode import encoded
 from .row import row_of
-from .types import Event, FinishedSpan, Row
+from .types import Event, FinishedSpan, HeliconeRow
 
 __all__ = ["Content", "Event", "FinishedSpan", "Row", "Where", "encoded", "row_of"]

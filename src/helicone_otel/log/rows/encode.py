@@ -6,7 +6,7 @@ import json
 from typing import Any, Final
 
 from ...jsontext import dump, tidy
-from .types import Row
+from .types import HeliconeRow
 
 # https://github.com/Helicone/helicone: longer bodies are refused with 400. UTF-16 units, as JavaScript counts.
 LIMIT: Final = 10 * 1024 * 1024
@@ -19,7 +19,7 @@ _SHORTEST: Final = 200
 _FEWER: Final = (10_000, 1_000, 100, 10, 1)
 
 
-def encoded(row: Row) -> bytes:
+def encoded(row: HeliconeRow) -> bytes:
     """Return the body of a row as compact JSON in UTF-8.
 
     The largest texts of a body that is too large are shortened, with a note in it that they were.

@@ -21,7 +21,7 @@ from .facts import MergedFacts, SpanFacts
 from .google import embed, generate_content
 from .helicone import data, tool, vector_query
 from .openai import chat, embeddings, responses
-from .types import FinishedSpan, Row, RowBodies
+from .types import FinishedSpan, HeliconeRow, RowBodies
 
 # https://github.com/Helicone/helicone: of any other id Helicone makes one of its own, and a row that is sent
 # again would be a second one.
@@ -131,7 +131,7 @@ _OK: Final = 200
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
-def row_of(facts: FinishedSpan, content: Content) -> Row | None:
+def row_of(facts: FinishedSpan, content: Content) -> HeliconeRow | None:
     """Return the row of a span.
 
     Args:
@@ -149,7 +149,7 @@ def row_of(facts: FinishedSpan, content: Content) -> Row | None:
         return None
 
 
-def _row(facts: FinishedSpan, content: Content) -> Row | None:
+def _row(facts: FinishedSpan, content: Content) -> HeliconeRow | None:
     row_id, kind = request_id(facts.attributes), facts.attributes.get(wire.SPAN_KIND)
     if not row_id or not isinstance(kind, str) or kind not in REQUEST_KINDS:
         warn_once("A span was not logged to Helicone: it has no id or is of no kind that has rows.")
@@ -171,7 +171,7 @@ def _row(facts: FinishedSpan, content: Content) -> Row | None:
         },
         "timing": timing_of(facts, _first(told) if kind in _CALLS else None),
     }
-    return Row(row_id, exchange.route, kind, session, body)
+    return HeliconeRow(row_id, exchange.route, kind, session, body)
 
 
 def _call(told: SpanFacts, failure: Failure | None) -> RowBodies:

@@ -42,7 +42,7 @@ class FinishedSpan(NamedTuple):
     wrappers: Sequence[FinishedSpan] = ()
 
 
-class Row(NamedTuple):
+class HeliconeRow(NamedTuple):
     """One row of Helicone's log.
 
     Attributes:

@@ -81,9 +81,9 @@ class SpanRecord:
     """The id of that row, if it is known: of the last attempt, if there were several."""
     inside: Mapping[str, int] = _NO_CALLS
     """By the kinds of calls that were made inside, the id of the one call's span; 0: there were several."""
-    beside: int = 0
+    matched: int = 0
     """The id of the span of the call that it wraps, which was found beside it."""
-    doubtful: bool = False
+    ambiguous: bool = False
     """What it was matched with beside it may be another call, at the same time and alike."""
     request: bool = False
     ended: bool = False
@@ -119,13 +119,13 @@ class SpanRecord:
     @property
     def wraps(self) -> bool:
         """Tell whether another span stands for the call that this one tells of."""
-        return self.beside != 0 or self.classification.kind in self.inside
+        return self.matched != 0 or self.classification.kind in self.inside
 
     @property
     def tells_of(self) -> int:
         """Return the id of the span of the one call that this span wraps; 0: it wraps none, or several."""
-        if self.beside:
-            return 0 if self.doubtful else self.beside
+        if self.matched:
+            return 0 if self.ambiguous else self.matched
         return self.inside.get(self.classification.kind or "", 0)
 
     def hear(self, made: Mapping[str, int], teller: int) -> bool:

@@ -50,7 +50,7 @@ def calls_made(record: SpanRecord, span_id: int) -> Mapping[str, int]:
     """Return which calls a span that has ended stands for or encloses."""
     inside = _NOTHING if is_boundary(record) else record.inside
     kind = call_of(record.classification)
-    return inside if kind is None or kind in inside else {**inside, kind: record.beside or span_id}
+    return inside if kind is None or kind in inside else {**inside, kind: record.matched or span_id}
 
 
 def call_of(classification: Classification) -> str | None:
@@ -137,7 +137,7 @@ class Calls:
                 if claimed is None:
                     self._recent.append(call)
                 elif claimed.record.scope is not None:
-                    record.beside = claimed.span_id
+                    record.matched = claimed.span_id
                 else:  # no other span tells of that call
                     record.by_gateway, record.row_id = True, claimed.record.row_id
             record.request = not record.wraps
@@ -174,8 +174,8 @@ class Calls:
             self._recent.remove(call)
         if len(fitting) > 1:
             for one in fitting:
-                one.record.doubtful = True
-        wrapper.record.doubtful = call.record.doubtful and not _share_an_answer(wrapper, call)
+                one.record.ambiguous = True
+        wrapper.record.ambiguous = call.record.ambiguous and not _share_an_answer(wrapper, call)
         return call
 
     def _fitting(self, wrapper: _Call) -> list[_Call]:

@@ -68,7 +68,7 @@ class ScopeRules:
         application: Its INTERNAL spans are the application's own steps.
         takes_headers: What is injected while its spans are current are HTTP headers.
         bare_carriers: It injects into carriers in which the caller's headers cannot be seen.
-        detached: Some of its spans are never current while what they wrap is going on.
+        not_current: Some of its spans are never current while what they wrap is going on.
         framework_spans: Where to ask for its current span, which is never the Context's.
         attributes: All that any table has to say about its spans hangs on these.
     """
@@ -81,7 +81,7 @@ class ScopeRules:
         "attributes",
         "bare_carriers",
         "framework_spans",
-        "detached",
+        "not_current",
         "known",
         "name",
         "named",
@@ -101,7 +101,7 @@ class ScopeRules:
         self.takes_headers = all(dialect.takes_headers for dialect in own)
         self.bare_carriers = any(dialect.bare_carriers for dialect in own)
         self.framework_spans = tuple(dialect.current for dialect in own if dialect.current)
-        self.detached = any(row.detached for dialect in own for row in chain(dialect.rows, dialect.guesses))
+        self.not_current = any(row.not_current for dialect in own for row in chain(dialect.rows, dialect.guesses))
         self.attributes = telling.union(
             key for _, row in rows for key in (row.attribute, *row.named_by, *row.operations) if key
         )
@@ -160,7 +160,7 @@ class SpanReader:
         response_ids: Those that hold the id of a provider's answer; `providers`, `models` and `statements`
             likewise what else two spans of one call agree about.
         grouped_by: By dialects' names, the attributes by which their backends group spans.
-        has_detached: Spans are around whose calls are beside them, not below.
+        has_not_current: Spans are around whose calls are beside them, not below.
         framework_spans: Where to ask for the current spans of families whose spans are around.
     """
 
@@ -188,7 +188,7 @@ class SpanReader:
         self.statements = _unique(*(dialect.statements for dialect in dialects))
         # Values of these tell one span from the next, so spans that bear them are not remembered alike.
         self._telling = frozenset((*self.session_ids, *self.details, *_OURS, *URL_ATTRIBUTES, *_FOREIGN))
-        self.has_detached = False
+        self.has_not_current = False
         self.framework_spans: tuple[str, ...] = ()
         self._scopes: dict[str, ScopeRules] = {}
         self.known_scope = self._scopes.get
@@ -205,7 +205,7 @@ class SpanReader:
                 self._scopes.clear()
             application = self._application_spans and not is_listed(name, self._libraries)
             scope = self._scopes[name] = ScopeRules(name, self.dialects, application, self._telling)
-            self.has_detached = self.has_detached or scope.detached
+            self.has_not_current = self.has_not_current or scope.not_current
             self.framework_spans = _unique(self.framework_spans, scope.framework_spans)
         return scope
 

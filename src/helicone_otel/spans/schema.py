@@ -45,9 +45,9 @@ class Row(NamedTuple):
             fits (`execute_tool *`), else the cleaned span name.
         verb: Of a name taken from the span's name only the first word counts, in lower case (`GET docs`).
         request: A span of this row can be the one that stands for a real call.
-        echo: It tells once more of the call that the span of its scope right above it tells of; without that
+        duplicate: It tells once more of the call that the span of its scope right above it tells of; without that
             one it stands for the call itself.
-        detached: Such a span is never the current one, so the call that it wraps is not below it
+        not_current: Such a span is never the current one, so the call that it wraps is not below it
             but beside it, under another scope.
     """
 
@@ -63,8 +63,8 @@ class Row(NamedTuple):
     templates: tuple[str, ...] = ()
     verb: bool = False
     request: bool = True
-    echo: bool = False
-    detached: bool = False
+    duplicate: bool = False
+    not_current: bool = False
 
     def fits(self, name: str, span_kind: str, value: object = None) -> bool:
         """Tell whether a span that has this row's attribute, with that value, looks like it otherwise too."""

@@ -100,7 +100,7 @@ class SpanStarts:
             return
         span_id = span.get_span_context().span_id
         if (call := template.call) or not template.leaf:
-            if not template.leaf or self._reader.has_detached:
+            if not template.leaf or self._reader.has_not_current:
                 self._take_in_like(span, encloses, frame, template)
                 return
             if parent is not None and call is not None and encloses.inside.get(call) != 0:

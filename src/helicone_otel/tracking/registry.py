@@ -121,9 +121,9 @@ class Registry:
     # --- headers leave ------------------------------------------------------------------------
 
     @property
-    def has_detached(self) -> bool:
+    def has_not_current(self) -> bool:
         """Whether there are spans that tell of calls beside which they stand."""
-        return self._reader.has_detached
+        return self._reader.has_not_current
 
     def locate(self, context: Context | None = None, call: str | None = None) -> Location | None:
         """Tell whose session and which path hold in a Context.
@@ -225,7 +225,7 @@ class Registry:
             call = _call_at(at or record)
             if call is not None:
                 call.by_gateway, call.row_id = True, row_id
-            elif self._reader.has_detached:
+            elif self._reader.has_not_current:
                 self._calls.note_without_span(record, row_id)
         if record.node is not None and not record.node.chosen:
             self.resolver.keep_session_id(record)

@@ -66,13 +66,13 @@ def is_boundary(record: SpanRecord) -> bool:
 def may_be_request(classification: Classification) -> bool:
     """Tell whether a span that is read like this can stand for a real call."""
     row = classification.row
-    return classification.kind in REQUEST_KINDS and (row is None or (row.request and not row.echo))
+    return classification.kind in REQUEST_KINDS and (row is None or (row.request and not row.duplicate))
 
 
 def stands_alone(record: SpanRecord) -> bool:
     """Tell whether a span that only tells once more of a call stands for it: the one it would repeat is not there."""
     row, above = record.classification.row, record.parent
-    return row is not None and row.echo and (above is None or above.scope is not record.scope)
+    return row is not None and row.duplicate and (above is None or above.scope is not record.scope)
 
 
 def new_row_id() -> str:
@@ -133,7 +133,7 @@ class Calls:
             row = record.classification.row
             if not record.wraps:
                 call = self._describe(record, span_id, span)
-                claimed = self._claim(call) if row is not None and row.detached else None
+                claimed = self._claim(call) if row is not None and row.not_current else None
                 if claimed is None:
                     self._recent.append(call)
                 elif claimed.record.scope is not None:

@@ -67,12 +67,12 @@ LITELLM = Dialect(
     scopes=("litellm",),
     rows=(
         # The same call once more, as the provider saw it. Below a span of the app's own it is the only one.
-        Row(kind="llm", names=("raw_gen_ai_request",), echo=True, detached=True),
+        Row(kind="llm", names=("raw_gen_ai_request",), duplicate=True, not_current=True),
         *(
-            Row(kind="embedding", attribute=key, values=frozenset({"embedding", "aembedding"}), detached=True)
+            Row(kind="embedding", attribute=key, values=frozenset({"embedding", "aembedding"}), not_current=True)
             for key in (OPERATION, "llm.request.type")
         ),
-        Row(kind="llm", names=("litellm_request",), detached=True),
+        Row(kind="llm", names=("litellm_request",), not_current=True),
     ),
     # Its proxy's inner life: caches, keys, queues.
     guesses=(Row(kind=None),),

@@ -33,9 +33,9 @@ OPENINFERENCE_LANGCHAIN = Dialect(
     name="openinference.langchain",
     scopes=("openinference.instrumentation.langchain",),
     current="openinference.instrumentation.langchain:get_current_span",
-    rows=(Row(kind="llm", attribute=KIND, values=frozenset({"llm"}), detached=True),),
+    rows=(Row(kind="llm", attribute=KIND, values=frozenset({"llm"}), not_current=True),),
     guesses=(
-        Row(kind="llm", names=_CHAT_MODELS, detached=True),
+        Row(kind="llm", names=_CHAT_MODELS, not_current=True),
         Row(kind="vector_db", names=("VectorStoreRetriever",)),
         Row(kind="task"),
     ),
@@ -46,12 +46,12 @@ TRACELOOP_LANGCHAIN = Dialect(
     name="traceloop.langchain",
     scopes=("opentelemetry.instrumentation.langchain",),
     rows=(
-        Row(kind="llm", attribute=OPERATION, values=frozenset({"chat", "text_completion"}), detached=True),
+        Row(kind="llm", attribute=OPERATION, values=frozenset({"chat", "text_completion"}), not_current=True),
         # Typed task, but documents are looked up.
         Row(kind="vector_db", attribute=OPERATION, values=frozenset({"vector_db_retrieve"}), segment="retrieve"),
     ),
     guesses=(
-        Row(kind="llm", names=("*.chat", "*.completion"), detached=True),
+        Row(kind="llm", names=("*.chat", "*.completion"), not_current=True),
         Row(kind="vector_db", names=("vector_db_retrieve *",), segment="retrieve"),
         Row(kind="tool", names=("execute_tool *",), named_by=(TOOL_NAME,), templates=("execute_tool *",)),
         Row(

@@ -24,7 +24,7 @@ OPENINFERENCE_ANTHROPIC = Dialect(
     name="openinference.anthropic",
     scopes=("openinference.instrumentation.anthropic",),
     # The stream's span is not made current, so the SDK's own span is beside it, not below.
-    rows=(Row(kind="llm", names=("messages.stream",), detached=True),),
+    rows=(Row(kind="llm", names=("messages.stream",), not_current=True),),
 )
 
 # LiteLLM's functions name the spans; all else comes at the end.

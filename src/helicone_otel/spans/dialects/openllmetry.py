@@ -11,7 +11,7 @@ TRACELOOP_OPENAI = Dialect(
     scopes=("opentelemetry.instrumentation.openai.*",),
     rows=(
         # Made once the call is over, with no attribute at its start.
-        Row(kind="llm", names=("openai.response",), detached=True),
+        Row(kind="llm", names=("openai.response",), not_current=True),
         Row(kind="llm", names=("openai.chat", "openai.completion")),
         Row(kind="embedding", names=("openai.embeddings",)),
     ),
@@ -20,7 +20,7 @@ TRACELOOP_OPENAI = Dialect(
 TRACELOOP_ANTHROPIC = Dialect(
     name="traceloop.anthropic",
     scopes=("opentelemetry.instrumentation.anthropic",),
-    rows=(Row(kind="llm", names=("anthropic.chat", "anthropic.completion"), detached=True),),
+    rows=(Row(kind="llm", names=("anthropic.chat", "anthropic.completion"), not_current=True),),
 )
 
 # Other clients, from documentation only: `cohere.chat`, `bedrock.converse`, `gemini.generate_content`.

@@ -109,7 +109,7 @@ _SQL = (
 _CYPHER = r"(?i)\bdb\.index\.vector\.query"
 
 
-def _searches(matching: str, segment: str = "", detached: bool = False) -> tuple[Row, ...]:
+def _searches(matching: str, segment: str = "", not_current: bool = False) -> tuple[Row, ...]:
     return tuple(
         Row(
             kind="vector_db",
@@ -118,7 +118,7 @@ def _searches(matching: str, segment: str = "", detached: bool = False) -> tuple
             segment=segment,
             operations=_OPERATIONS,
             verb=True,
-            detached=detached,
+            not_current=not_current,
         )
         for statement in _STATEMENTS
     )
@@ -143,7 +143,7 @@ SQL = Dialect(
 SQLALCHEMY = Dialect(
     name="db.sqlalchemy",
     scopes=("opentelemetry.instrumentation.sqlalchemy",),
-    rows=_searches(_SQL, detached=True),
+    rows=_searches(_SQL, not_current=True),
     everyday=True,
 )
 

@@ -144,7 +144,7 @@ def _address(facts: Mapping[str, Any]) -> str:
 
 
 def _no_request(classification: Classification) -> str:
-    if classification.row is not None and (classification.row.echo or not classification.row.request):
+    if classification.row is not None and (classification.row.duplicate or not classification.row.request):
         return "no request: another span of the same call stands for it"
     return "no request: it wraps the span that stands for the call"
 

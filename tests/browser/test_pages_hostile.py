@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 
 from tests.browser.demo_view import ask
 from tests.browser.looking import Looking
-from tests.support.view_seed import request_of, settle, span
+from tests.support.view_seed import request_of, span, wait_until_labelled
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -99,7 +99,7 @@ def attacked() -> Any:
     with viewing(None, Settings(), Places(pages=0, grpc=0, http=0)) as view:
         for number, text in enumerate(ATTACKS.values(), 1):
             view.intake.spans(of_request(request_of(f"service{text}", attack(text, number)))).result()
-        settle(view)
+        wait_until_labelled(view)
         yield view
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.view_seed import request_of, review, settle
+from tests.support.view_seed import request_of, review, wait_until_labelled
 
 if TYPE_CHECKING:
     from helicone_otel.tools.view.server import View
@@ -159,7 +159,7 @@ def _send(view: View, spans: list[dict[str, object]]) -> None:
     from helicone_otel.tools.replay.otlp import of_request  # noqa: PLC0415  # needs the extra "view"
 
     view.intake.spans(of_request(request_of("reviewer", spans))).result()
-    settle(view)
+    wait_until_labelled(view)
 
 
 def test_the_errors_stand_in_view_without_scrolling(seeded: View, look: Looking) -> None:

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from helicone_otel import Settings, failures, session
 from helicone_otel.install.configure import INSTALLATION
-from helicone_otel.log.delivery import queue as queue
+from helicone_otel.log.delivery import queue
 from helicone_otel.log.delivery import sender as post
 from helicone_otel.log.delivery.client import Client
 from helicone_otel.log.delivery.connections import pools

@@ -378,7 +378,7 @@ def test_an_sdk_that_was_imported_before_the_first_span_is_noticed(monkeypatch: 
 @pytest.mark.failures
 def test_a_sampler_that_fails_decides_by_the_trace_and_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     app = Sampled(0.5)
-    monkeypatch.setattr("helicone_otel.otel.sampler.foreseen_id", lambda *_: 1 / 0)
+    monkeypatch.setattr("helicone_otel.otel.sampler.predicted_session_id", lambda *_: 1 / 0)
 
     spans = [app.provider.get_tracer("a").start_span("x") for _ in range(200)]
 

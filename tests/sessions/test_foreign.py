@@ -20,7 +20,7 @@ from opentelemetry.trace import SpanKind
 
 from helicone_otel import HeliconePropagator, Settings, session, step
 from helicone_otel.failures import swallowed
-from helicone_otel.install.patches import Wraps
+from helicone_otel.install.patches import Patches
 from helicone_otel.sessions import foreign
 from tests.support.spans import HTTP, SERVER, App
 
@@ -144,7 +144,7 @@ def test_an_sdk_that_the_app_imports_later_is_noticed(
     assert load  # so that nothing is left behind
     (tmp_path / "langfuse.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    Wraps().watch_for_others()
+    Patches().watch_for_others()
     before = list(foreign.LOADED)
     importlib.import_module("langfuse")
     del sys.modules["langfuse"]

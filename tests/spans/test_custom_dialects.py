@@ -46,6 +46,14 @@ def test_json_says_the_same_and_several_files_are_read_in_turn(file: Path, tmp_p
     assert settings.dialects[1].rows == (Row(kind=None, names=("ping",), span_kinds=("CLIENT",), request=False),)
 
 
+def test_files_that_spell_columns_as_they_were_called_before_are_read(tmp_path: Path) -> None:
+    rows = [{"kind": "llm", "attribute": "ask", "echo": True, "detached": True}]
+    (tmp_path / "old.json").write_text(json.dumps({"dialect": [{"name": "old", "rows": rows}]}))
+
+    (dialect,) = Settings.from_environment({"HELICONE_DIALECTS": str(tmp_path / "old.json")}).dialects
+    assert dialect.rows == (Row(kind="llm", attribute="ask", duplicate=True, not_current=True),)
+
+
 def test_spans_are_labelled_by_a_table_of_ones_own(file: Path) -> None:
     app = App(Settings.from_environment({"HELICONE_DIALECTS": str(file)}))
     with app.span("run agent Planner", {"acme.conversation": "c-1"}, scope="acme.agents"):

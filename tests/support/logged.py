@@ -11,7 +11,7 @@ from helicone_otel import Settings
 from helicone_otel.log.rows.content import Content
 from helicone_otel.log.rows.encode import encoded
 from helicone_otel.log.rows.row import row_of
-from helicone_otel.log.rows.types import Event, FinishedSpan, Row
+from helicone_otel.log.rows.types import Event, FinishedSpan, HeliconeRow
 from helicone_otel.tools.replay.files import recording_of
 from helicone_otel.tools.replay.player import Replay
 from helicone_otel.tracking.registry import Registry
@@ -49,7 +49,7 @@ _SPAN: dict[str, Any] = {
 }
 
 
-def row(kind: str, attributes: Mapping[str, Any] = {}, content: Content = Content(), **more: Any) -> Row:  # noqa: B008
+def row(kind: str, attributes: Mapping[str, Any] = {}, content: Content = Content(), **more: Any) -> HeliconeRow:  # noqa: B008
     """Return the row of a span of this kind, and see that Helicone takes it."""
     made = row_of(facts(kind, attributes, **more), content)
     assert made is not None
@@ -57,7 +57,7 @@ def row(kind: str, attributes: Mapping[str, Any] = {}, content: Content = Conten
     return made
 
 
-def bodies(made: Row) -> tuple[dict[str, Any], dict[str, Any]]:
+def bodies(made: HeliconeRow) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the bodies of a row as they arrive."""
     body = json.loads(encoded(made))
     return body["providerRequest"]["json"], body["providerResponse"]["json"]
@@ -88,7 +88,7 @@ def recorded(name: str) -> Iterator[tuple[str, FinishedSpan]]:
         )
 
 
-def check(made: Row) -> None:
+def check(made: HeliconeRow) -> None:
     """See that Helicone would take a row and show it: what its endpoints validate, and the traps in its views."""
     sent = encoded(made)
     text = sent.decode()
@@ -151,7 +151,7 @@ def _no_constant(name: str) -> None:
     raise AssertionError(f"{name} is no JSON")
 
 
-def shown(made: Row) -> dict[str, Any]:
+def shown(made: HeliconeRow) -> dict[str, Any]:
     """Return a row as the files of expected rows have it."""
     body = json.loads(encoded(made))
     request, response = body["providerRequest"], body["providerResponse"]
@@ -194,7 +194,7 @@ def _written(rows: Mapping[str, Mapping[str, Any]]) -> str:
     return "{\n" + ",\n".join(written) + "\n}\n"
 
 
-def _look(made: Row) -> str:
+def _look(made: HeliconeRow) -> str:
     """Return what rows have in common that look alike: what they are, and which fields they have."""
     request, response = bodies(made)
     return json.dumps([made.kind, made.route, made.body["providerRequest"]["url"], _fields(request), _fields(response)])

@@ -204,10 +204,10 @@ def fill(view: View, reviews: int = 12, questions: int = 8) -> None:
     requests.append(request_of("reviewer", review(999, "a long review", 200, now - 300_000_000_000)))
     for request in requests:
         view.intake.spans(of_request(request)).result()
-    finalize(view)
+    wait_until_labelled(view)
 
 
-def finalize(view: View) -> None:
+def wait_until_labelled(view: View) -> None:
     """Wait until everything that arrived is in sessions."""
     for _ in range(2000):
         if not view.worker.waiting:

@@ -18,7 +18,7 @@ from helicone_otel.tools.replay.otlp import of_request
 from helicone_otel.tools.view import worker
 from helicone_otel.tools.view.server import View, viewing
 from helicone_otel.tools.view.sockets import Places
-from tests.support.view_seed import finalize, request_of
+from tests.support.view_seed import request_of, wait_until_labelled
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 JSON = {"Content-Type": "application/json"}
@@ -55,7 +55,7 @@ class Asked:
 
     def clear(self) -> None:
         """Forget everything."""
-        finalize(self.view)
+        wait_until_labelled(self.view)
 
         def forget(connection: sqlite3.Connection) -> None:
             for table in ("spans", "traces", "places", "logs", "requests", "sessions", "facts"):
@@ -67,7 +67,7 @@ class Asked:
         """Have it take export requests one after the other, and place what is in them."""
         for request in requests:
             self.view.intake.spans(of_request(request)).result()
-        finalize(self.view)
+        wait_until_labelled(self.view)
 
     def take(self, *spans: dict[str, Any], service: str = "shop") -> None:
         """Have it take spans of `view_seed.span`."""

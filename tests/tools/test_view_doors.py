@@ -30,7 +30,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 
 from helicone_otel.log.rows.content import Content
 from helicone_otel.log.rows.row import row_of
-from helicone_otel.log.rows.types import Event, Facts
+from helicone_otel.log.rows.types import Event, FinishedSpan
 from helicone_otel.tools.redaction import shown
 from helicone_otel.tools.replay.otlp import MalformedError, from_json, from_protobuf
 from helicone_otel.tools.view import database, receivers, server
@@ -38,7 +38,7 @@ from helicone_otel.tools.view.assets import find_part
 from helicone_otel.tools.view.content import content_of
 from helicone_otel.tools.view.database import BusyError, Store, StoreError
 from helicone_otel.tools.view.log_rows import RefusedError, read_row
-from tests.support.view_seed import finalize, request_of, span
+from tests.support.view_seed import request_of, span, wait_until_labelled
 from tests.support.viewing import JSON, PROTOBUF, Answer, Asked, ask, asked, posted_row
 from tests.tools.test_explain import _with_hex_ids
 
@@ -91,7 +91,7 @@ def test_the_sdks_own_exporters_are_understood(view: Asked, protocol: str) -> No
     ):
         pass
     provider.shutdown()
-    finalize(view.view)
+    wait_until_labelled(view.view)
 
     assert view.requests("c") == [("/chat", "llm", "m")]
 
@@ -414,7 +414,7 @@ KEYS = st.sampled_from(
 def test_any_content_is_shown(kind: str, attributes: dict[str, Any], said: Any) -> None:
     label = {"helicone.request.id": str(uuid.uuid4()), "helicone.span.kind": kind, "helicone.session.id": "s"}
     events = [Event("gen_ai.choice", 1, {"message": said}), Event("db.query.result", 2, attributes)]
-    row = row_of(Facts("x", "app", attributes | label, events, 1, 2, failed=False, reason=""), Content())
+    row = row_of(FinishedSpan("x", "app", attributes | label, events, 1, 2, failed=False, reason=""), Content())
 
     assert row is not None
     json.dumps(shown(content_of(row.body)._asdict()), allow_nan=False)
@@ -425,7 +425,7 @@ def test_any_content_is_shown(kind: str, attributes: dict[str, Any], said: Any) 
 
 def test_a_full_disk_is_told_of_and_costs_nothing_that_was_acknowledged(view: Asked) -> None:
     assert post(view, BODY).status == 200
-    finalize(view.view)
+    wait_until_labelled(view.view)
     connection = view.view.store._connection
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages}")

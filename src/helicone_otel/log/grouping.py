@@ -108,7 +108,7 @@ class CallGrouper:
     def _may_be_told_more(self, span_id: int, entry: Entry) -> bool:
         """Tell whether a wrapper of a call has not ended, or has not come here yet."""
         here = [held.entry for held in self._wrappers.get(span_id, ())]
-        if not here and self._registry.has_detached:
+        if not here and self._registry.has_not_current:
             return True  # one beside it shows itself at its end
         kind = _reading_of(entry).kind
         above = entry.parent if isinstance(entry, SpanRecord) else entry[2]

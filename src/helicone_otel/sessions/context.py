@@ -37,7 +37,7 @@ class ContextFrame:
         claim: What other SDKs' scopes said around it.
     """
 
-    __slots__ = ("anchor", "depth", "detached", "left", "number", "outer", "record", "claim", "session", "steps")
+    __slots__ = ("anchor", "claim", "depth", "detached", "left", "number", "outer", "record", "session", "steps")
 
     def __init__(
         self,

@@ -81,7 +81,7 @@ class GeneratorActivation:
     What the generator itself attached meanwhile, a span or an inner step, is set aside with it.
     """
 
-    __slots__ = ("_before", "_inside", "_activity")
+    __slots__ = ("_activity", "_before", "_inside")
 
     def __init__(self, activity: Activity) -> None:
         self._activity = activity

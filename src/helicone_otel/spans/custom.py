@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar, get_args, get_type_hints
@@ -32,6 +32,8 @@ _MAX_BYTES: Final = 1024 * 1024
 _TOP: Final = "dialect"
 _NO_KIND: Final = "none"  # TOML has no null
 _SPAN_KINDS: Final = get_args(SpanKind)
+# Files from before 0.2 spell these columns of a row in another way.
+_FORMER_NAMES: Final[Mapping[str, str]] = {"echo": "duplicate", "detached": "not_current"}
 
 
 def read_dialects(path: Path) -> tuple[Dialect, ...]:
@@ -91,7 +93,8 @@ def _record(schema: type[_T], table: object, where: str) -> _T:
     where = f"{where} ({table['name']})" if isinstance(table.get("name"), str) else where
     types = get_type_hints(schema)
     values = {}
-    for field, value in table.items():
+    for spelled, value in table.items():
+        field = _FORMER_NAMES.get(spelled, spelled)
         if field not in types:
             close = get_close_matches(field, types, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(types)}"

@@ -81,10 +81,10 @@ class ScopeRules:
         "attributes",
         "bare_carriers",
         "framework_spans",
-        "not_current",
         "known",
         "name",
         "named",
+        "not_current",
         "takes_headers",
     )
 

@@ -111,7 +111,6 @@ class PathNode:
         "_families",
         "_key",
         "_nodes",
-        "templates",
         "call",
         "chosen",
         "entry_route",
@@ -119,6 +118,7 @@ class PathNode:
         "label",
         "path",
         "session",
+        "templates",
         "text",
     )
 

@@ -361,7 +361,7 @@ class Resolver:
         encloses = self.span_store.record_at(frame.anchor)
         if frame.outer is not None and (encloses is None or is_newer(frame.outer, encloses)):
             encloses = outer
-        if frame.claim is not None and not frame.not_current:
+        if frame.claim is not None and not frame.detached:
             encloses = self.foreign_sessions.scope(encloses, frame.claim, trace_id, span)
         record = SpanRecord(None, encloses, None, frame, encloses.trace_id if encloses is not None else trace_id)
         record.claim = frame.claim  # what is inside is newer

@@ -21,7 +21,7 @@ from .queue import PendingRow, RowQueue
 from .sender import RowSender
 from .verdict import Delivery, DeliveryResult
 
-__all__ = ["CONNECTIONS", "MAX_BYTES", "Client", "PendingRow", "out_of_sight"]
+__all__ = ["CONNECTIONS", "MAX_BYTES", "Client", "PendingRow", "suppressed"]
 
 # Rows that wait, as they are sent.
 MAX_BYTES: Final = 64 * 2**20

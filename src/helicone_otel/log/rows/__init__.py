@@ -10,4 +10,4 @@ from .encode import encoded
 from .row import row_of
 from .types import Event, FinishedSpan, HeliconeRow
 
-__all__ = ["Content", "Event", "FinishedSpan", "Row", "Where", "encoded", "row_of"]
+__all__ = ["Content", "Event", "FinishedSpan", "HeliconeRow", "Where", "encoded", "row_of"]

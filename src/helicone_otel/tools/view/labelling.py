@@ -268,7 +268,7 @@ class Placing:
 
 
 def _is_alone(record: SpanRecord) -> bool:
-    return record.parent is None and record.classification.row is not None and record.classification.row.detached
+    return record.parent is None and record.classification.row is not None and record.classification.row.not_current
 
 
 _LABEL: Final = (wire.SESSION_ID, wire.SESSION_PATH, wire.SESSION_NAME, wire.SPAN_KIND, wire.REQUEST_ID)

@@ -18,7 +18,7 @@ PACKAGE = Path(helicone_otel.__file__).parent
 ORDER = ("base", "spans", "sessions", "settings", "tracking", "http", "otel", "log", "install")
 # These two stand beside the others: they import up to `settings`, and only the faces and the tools import them.
 BESIDE = ("manual", "collector")
-TOOLS = (("terminal", "redaction"), ("replay", "fakes"), ("view", "diagnostics"), ("cli",))
+TOOLS = (("terminal", "redaction", "folders"), ("replay", "fakes"), ("view", "diagnostics"), ("cli",))
 # What users import or run. Each loads what it needs when it is used.
 FACES = ("__init__", "__main__", "testing")
 PURE = ("base", "spans")

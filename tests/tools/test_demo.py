@@ -20,7 +20,8 @@ import pytest
 from helicone_otel.tools.cli import demo
 from helicone_otel.tools.cli.demo.check import Expected, World, disagreements
 from helicone_otel.tools.cli.demo.world import demo_helicone
-from helicone_otel.tools.cli.tree import GatewayCall, LoggedRow, Request, Session, Step
+from helicone_otel.tools.cli.gateway_calls import GatewayCall
+from helicone_otel.tools.cli.tree import LoggedRow, RequestNode, SessionTree, Step
 from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.rows import Row
 from helicone_otel.tools.fakes.server import FakeHelicone
@@ -85,12 +86,12 @@ def call(status: int, **headers: str) -> GatewayCall:
     return GatewayCall("gw.test", status, 0, 1, None, tuple({**HEADERS, **headers}.items()))
 
 
-def a_session(*calls: GatewayCall, upserts: int = 1, session_id: str = "s1", name: str = "Trip") -> Session:
-    llm = Request("llm", "m", "/a", 0, 1, None, calls or (call(429), call(200)))
-    upsert = Request("vector_db", "", "/a/upsert", 0, 1, None, (), (LoggedRow("VectorDB", "vector_db", 200, ()),))
+def a_session(*calls: GatewayCall, upserts: int = 1, session_id: str = "s1", name: str = "Trip") -> SessionTree:
+    llm = RequestNode("llm", "m", "/a", 0, 1, None, calls or (call(429), call(200)))
+    upsert = RequestNode("vector_db", "", "/a/upsert", 0, 1, None, (), (LoggedRow("VectorDB", "vector_db", 200, ()),))
     leaf = Step("upsert", "/a/upsert", "vector_db", 1, 0, 1, None, (upsert,) * upserts, ())
     step = Step("a", "/a", "task", 1, 0, 1, None, (llm,), (leaf,))
-    return Session(session_id, name, Step("", "/", None, 0, 0, 1, None, (), (step,)))
+    return SessionTree(session_id, name, Step("", "/", None, 0, 0, 1, None, (), (step,)))
 
 
 def row(status: int, kind: str = "llm", **headers: str) -> Row:
@@ -186,7 +187,7 @@ WRONG = {"Helicone-Session-Path": "/b"}
         (a_session(), a_world(leaked=frozenset({"Helicone-Session-Id"})), "Helicone-Session-Id left for a host"),
     ],
 )
-def test_whatever_does_not_agree_is_named(session: Session, world: World, sentence: str) -> None:
+def test_whatever_does_not_agree_is_named(session: SessionTree, world: World, sentence: str) -> None:
     assert any(problem.startswith(sentence) for problem in disagreements(TREE, [session], world))
 
 

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from helicone_otel.testing import Row, Trouble
-from helicone_otel.tools.fakes.read_api import Folder, tree
+from helicone_otel.tools.fakes.sessions import session_tree, tree_lines
 from tests.support.logs import ANSWERED, ASKED, CUSTOM, SESSION, START, TIMING, Client, a_log
 
 QUESTION = {"role": "user", "content": "Where to?"}
@@ -465,19 +465,25 @@ def at(path: str, started: int = 0) -> Row:
     ],
 )
 def test_a_tree_is_drawn_as_helicone_draws_it(paths: list[str], lines: list[str]) -> None:
-    assert tree(at(path, start) for start, path in enumerate(paths)).lines() == lines
+    assert tree_lines(session_tree(at(path, start) for start, path in enumerate(paths))) == lines
 
 
-def test_folders_stand_in_the_order_of_their_starts_and_can_be_looked_into() -> None:
+def test_folders_are_in_the_order_of_their_starts() -> None:
     rows = [at("/late/inner", 2), at("/early", 1)]
 
-    drawn = tree(rows)
+    drawn = session_tree(rows)
 
     assert list(drawn.folders) == ["early", "late"]
-    assert drawn.at("/late/inner").rows == rows[:1]
-    assert tree([Row(*["x"] * 2, "", "m", 200, "", 0, 0, "", {}, {}, {})]) == Folder(
-        "", folders={"": Folder("", [Row(*["x"] * 2, "", "m", 200, "", 0, 0, "", {}, {}, {})])}
-    )
+    assert drawn.folders["late"].folders["inner"].content == rows[:1]
+
+
+def test_a_row_without_a_path_is_in_a_folder_without_a_name() -> None:
+    row = Row(*["x"] * 2, "", "m", 200, "", 0, 0, "", {}, {}, {})
+
+    tree = session_tree([row])
+
+    assert (tree.content, list(tree.folders)) == ([], [""])
+    assert (tree.folders[""].content, tree.folders[""].folders) == ([row], {})
 
 
 def test_the_clock_of_a_gateway_row_is_that_of_the_machine(client: Client) -> None:

@@ -11,8 +11,9 @@ from typing import Final
 from ... import wire
 from ...destinations import Destination, Destinations
 from ..terminal import counted
+from .gateway_calls import SpanParents, host_of
 from .receiver import Span
-from .tree import Family, Session, host_of
+from .tree import SessionTree
 
 _CALL_KINDS: Final = frozenset({"llm", "embedding"})
 _ALWAYS: Final = frozenset({"", "always_on", "parentbased_always_on"})
@@ -21,7 +22,7 @@ _SAMPLER: Final = "OTEL_TRACES_SAMPLER"
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RunFacts:
     """What is known after a run.
 
     Attributes:
@@ -34,10 +35,10 @@ class Facts:
     greetings: int
     dropped: int
     spans: Sequence[Span]
-    sessions: Sequence[Session]
+    sessions: Sequence[SessionTree]
 
 
-def advise(facts: Facts) -> list[str]:
+def advise(facts: RunFacts) -> list[str]:
     """Return what explains a gap, the likeliest reason first; nothing if all is well."""
     reasons = list(_switched_off(facts))
     if facts.spans or not reasons:
@@ -45,7 +46,7 @@ def advise(facts: Facts) -> list[str]:
     return [*reasons, *_without_headers(facts), *_incomplete(facts)]
 
 
-def _switched_off(facts: Facts) -> Iterator[str]:
+def _switched_off(facts: RunFacts) -> Iterator[str]:
     environ = facts.environ
     if not facts.spans and environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         yield "OTEL_SDK_DISABLED=true: OpenTelemetry made no spans."
@@ -59,7 +60,7 @@ def _switched_off(facts: Facts) -> Iterator[str]:
         yield f"{setting}: what was sampled out is not shown."
 
 
-def _nothing_seen(facts: Facts) -> Iterator[str]:
+def _nothing_seen(facts: RunFacts) -> Iterator[str]:
     if facts.sessions:
         return
     if facts.spans:
@@ -81,13 +82,13 @@ def _nothing_seen(facts: Facts) -> Iterator[str]:
         )
 
 
-def _without_headers(facts: Facts) -> Iterator[str]:
+def _without_headers(facts: RunFacts) -> Iterator[str]:
     """Explain LLM calls that carried no header: hosts that are no gateways, mostly."""
-    family = Family(facts.spans)
+    parents = SpanParents(facts.spans)
     carriers = [span for span in facts.spans if _carries_headers(span)]
-    above = {above.span_id for span in carriers for above in family.line(span)}
+    above = {above.span_id for span in carriers for above in parents.line(span)}
     bare = Counter(
-        host_of(span.attributes) for span in facts.spans if span.span_id not in above and _is_bare_call(span, family)
+        host_of(span.attributes) for span in facts.spans if span.span_id not in above and _is_bare_call(span, parents)
     )
     for host, number in bare.most_common(5):
         calls = f"{counted(number, 'HTTP request')} of LLM calls"
@@ -103,12 +104,12 @@ def _without_headers(facts: Facts) -> Iterator[str]:
         yield "No LLM call carried Helicone headers: none of them went through httpx or httpx2."
 
 
-def _is_bare_call(span: Span, family: Family) -> bool:
+def _is_bare_call(span: Span, parents: SpanParents) -> bool:
     """Tell whether a span is an HTTP request of an LLM call, and no span of either tells of headers."""
     attributes = span.attributes
     if wire.SESSION_ID not in attributes or not ("url.full" in attributes or "http.url" in attributes):
         return False
-    for above in family.line(span):
+    for above in parents.line(span):
         if _carries_headers(above):
             return False
         if above.attributes.get(wire.SPAN_KIND) in _CALL_KINDS:
@@ -120,6 +121,6 @@ def _carries_headers(span: Span) -> bool:
     return any(name.startswith(wire.REQUEST_HEADER_PREFIX) for name in span.attributes)
 
 
-def _incomplete(facts: Facts) -> Iterator[str]:
+def _incomplete(facts: RunFacts) -> Iterator[str]:
     if facts.dropped:
         yield f"{counted(facts.dropped, 'span')} came after the first {len(facts.spans)} and are not shown."

@@ -17,7 +17,8 @@ from rich.tree import Tree
 
 from ... import wire
 from ..terminal import counted, format_duration, visible
-from .tree import GatewayCall, LoggedRow, Request, Session, Step
+from .gateway_calls import GatewayCall
+from .tree import LoggedRow, RequestNode, SessionTree, Step
 
 MAX_SESSIONS: Final = 50
 MAX_REQUESTS: Final = 50  # of one step
@@ -46,7 +47,7 @@ def terminal(file: IO[str]) -> Console:
     return Console(file=file, markup=False, emoji=False, highlight=False)
 
 
-def draw(console: Console, sessions: Sequence[Session], notes: Iterable[str]) -> None:
+def draw(console: Console, sessions: Sequence[SessionTree], notes: Iterable[str]) -> None:
     """Print sessions, each as a tree by path, and then what should be said about them."""
     for session in sessions[:MAX_SESSIONS]:
         console.print()
@@ -72,7 +73,7 @@ _ASCII: Final = _Glyphs(bar="#", arrow="->", cross="x")
 class _Drawing:
     """One session and the console's abilities."""
 
-    def __init__(self, session: Session, console: Console) -> None:
+    def __init__(self, session: SessionTree, console: Console) -> None:
         self._session = session
         self._ascii_only = console.options.ascii_only
         self._glyphs = _ASCII if self._ascii_only else _UNICODE
@@ -107,7 +108,7 @@ class _Drawing:
 
     def _fill(self, branch: Tree, step: Step) -> None:
         own = () if _is_its_own_request(step) else step.requests
-        parts: list[Request | Step] = [*own[:MAX_REQUESTS], *step.steps]
+        parts: list[RequestNode | Step] = [*own[:MAX_REQUESTS], *step.steps]
         for part in sorted(parts, key=lambda part: part.start):
             if isinstance(part, Step):
                 self._fill(branch.add(self._step(part)), part)
@@ -128,7 +129,7 @@ class _Drawing:
         error = None if step.requests and step.kind == step.requests[0].kind else step.error
         return Group(self._row(label, step.end - step.start), *self._error(error))
 
-    def _request(self, label: Text, request: Request) -> RenderableType:
+    def _request(self, label: Text, request: RequestNode) -> RenderableType:
         if request.name:
             label.append(f"  {self._visible(request.name)}", style="not bold dim")
         lines = [line for call in request.calls for line in self._call(call)]
@@ -160,7 +161,7 @@ class _Drawing:
         if error is not None:
             yield Text(f"{self._glyphs.cross} {self._visible(error)}", style="red", overflow="fold")
 
-    def _row(self, label: Text, duration: int, request: Request | None = None) -> Table:
+    def _row(self, label: Text, duration: int, request: RequestNode | None = None) -> Table:
         # Without padding, whose treatment at the edge differs between versions of rich.
         row = Table.grid(expand=True)
         row.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
@@ -169,7 +170,7 @@ class _Drawing:
         row.add_row(label, format_duration(duration), self._bar(request) if request else "")
         return row
 
-    def _bar(self, request: Request) -> Text:
+    def _bar(self, request: RequestNode) -> Text:
         root = self._session.root
         scale = self._bar_width / max(root.end - root.start, 1)
         before = min(int((request.start - root.start) * scale), self._bar_width - 1)

@@ -21,10 +21,10 @@ from ...settings import Settings, SettingsError
 from ..fakes.headers import new_key
 from ..fakes.loopback import serving
 from ..fakes.server import FakeHelicone
-from .advice import Facts, advise
+from .advice import RunFacts, advise
 from .draw import draw, terminal
 from .receiver import Inbox, Span, receiving
-from .tree import Session, as_data, grow, logged
+from .tree import SessionTree, as_data, build_sessions, logged_rows_by_id
 from .view import beside
 
 # What the `opentelemetry-instrument` script does, in the interpreter that we are installed for.
@@ -136,7 +136,7 @@ class Run:
 
     exit_code: int
     spans: list[Span]
-    sessions: list[Session]
+    sessions: list[SessionTree]
     notes: list[str]
 
 
@@ -170,8 +170,8 @@ def observe(
             log = ""
         exit_code = launch(command, child_environment(environ, endpoint, log), stdout)
     spans = inbox.spans
-    sessions = grow(spans, destinations, logged(helicone.rows))
-    facts = Facts(environ, destinations, inbox.greetings, inbox.dropped, spans, sessions)
+    sessions = build_sessions(spans, destinations, logged_rows_by_id(helicone.rows))
+    facts = RunFacts(environ, destinations, inbox.greetings, inbox.dropped, spans, sessions)
     return Run(exit_code, spans, sessions, advise(facts))
 
 

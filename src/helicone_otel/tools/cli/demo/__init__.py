@@ -21,7 +21,7 @@ from ...fakes.server import FakeHelicone
 from ...terminal import visible
 from ..draw import draw, terminal
 from ..run import Run, observe
-from ..tree import Session, as_data
+from ..tree import SessionTree, as_data
 from ..view import Beside, beside
 from .check import World, disagreements
 from .world import WITNESS_PATH, Town, demo_helicone
@@ -82,7 +82,7 @@ def _observed(screen: Console, view: Beside) -> tuple[Run, World]:
     return run, World(helicone.rows, town.asked, town.leaked, listed)
 
 
-def _read_back(helicone: FakeHelicone, sessions: Sequence[Session]) -> dict[tuple[str, str], int]:
+def _read_back(helicone: FakeHelicone, sessions: Sequence[SessionTree]) -> dict[tuple[str, str], int]:
     api = Api(Settings(api_key=helicone.key, log_endpoint=helicone.url))
     listed = [entry for session in sessions for entry in api.sessions(session.id)]
     return {(entry["session_id"], entry["session_name"]): entry["total_requests"] for entry in listed}

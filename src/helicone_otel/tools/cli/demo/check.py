@@ -9,7 +9,8 @@ from typing import Final, TypeAlias, TypedDict, TypeVar
 
 from .... import wire
 from ...fakes.rows import Row
-from ..tree import GatewayCall, Session, Step
+from ..gateway_calls import GatewayCall
+from ..tree import SessionTree, Step
 
 # Path -> what the step is, which requests it made, and what the gateway answered, in order.
 Steps: TypeAlias = Mapping[str, Mapping[str, object]]
@@ -54,7 +55,7 @@ class Expected(TypedDict):
     steps: Steps
 
 
-def disagreements(expected: Sequence[Expected], sessions: Sequence[Session], world: World) -> list[str]:
+def disagreements(expected: Sequence[Expected], sessions: Sequence[SessionTree], world: World) -> list[str]:
     """Return what does not agree, as sentences; nothing if all of it does."""
     return [
         *_tree(expected, sessions),
@@ -68,7 +69,7 @@ def disagreements(expected: Sequence[Expected], sessions: Sequence[Session], wor
     ]
 
 
-def steps_of(session: Session) -> Steps:
+def steps_of(session: SessionTree) -> Steps:
     """Return a session in the form of the expected tree."""
     return {step.path: _step(step) for step in session.root.walk() if step.path != "/" or step.requests}
 
@@ -82,7 +83,7 @@ def _step(step: Step) -> Mapping[str, object]:
     return facts
 
 
-def _tree(expected: Sequence[Expected], sessions: Sequence[Session]) -> Iterator[str]:
+def _tree(expected: Sequence[Expected], sessions: Sequence[SessionTree]) -> Iterator[str]:
     if len(sessions) != len(expected):
         yield f"{len(expected)} sessions were expected, {len(sessions)} were drawn"
     for wanted, session in zip(expected, sessions, strict=False):
@@ -94,7 +95,7 @@ def _tree(expected: Sequence[Expected], sessions: Sequence[Session]) -> Iterator
                 yield f"{path}: expected {steps.get(path, 'nothing')}, drawn {found.get(path, 'nothing')}"
 
 
-def _gateway(sessions: Sequence[Session], rows: Sequence[Row]) -> Iterator[str]:
+def _gateway(sessions: Sequence[SessionTree], rows: Sequence[Row]) -> Iterator[str]:
     """Every request that the gateway saw is drawn, with the headers that it saw, and no other."""
     requests = [request for session in sessions for request in session.requests]
     seen: Counter[tuple[str, ...]] = Counter((str(row.status), row.id, *_place(row)) for row in rows)
@@ -109,7 +110,7 @@ def _gateway(sessions: Sequence[Session], rows: Sequence[Row]) -> Iterator[str]:
     yield from _difference("request by the gateway's count", answered, counted)
 
 
-def _log(sessions: Sequence[Session], rows: Sequence[Row]) -> Iterator[str]:
+def _log(sessions: Sequence[SessionTree], rows: Sequence[Row]) -> Iterator[str]:
     """Every request that no gateway saw has one row in Helicone's log, at the same place, and no other has one."""
     requests = [(session, request) for session in sessions for request in session.requests if not request.calls]
     drawn: Counter[tuple[str, ...]] = Counter(
@@ -120,7 +121,7 @@ def _log(sessions: Sequence[Session], rows: Sequence[Row]) -> Iterator[str]:
     yield from (f"the row of {row.model} at {row.session_path}: {flaw}" for row in rows for flaw in row.flaws)
 
 
-def _listed(sessions: Sequence[Session], listed: Mapping[tuple[str, str], int]) -> Iterator[str]:
+def _listed(sessions: Sequence[SessionTree], listed: Mapping[tuple[str, str], int]) -> Iterator[str]:
     """Whoever asks Helicone for the sessions finds each, with its calls by the gateway and its rows of the log."""
     rows = {
         (session.id, session.name): sum(len(request.calls) or len(request.rows) for request in session.requests)
@@ -129,7 +130,7 @@ def _listed(sessions: Sequence[Session], listed: Mapping[tuple[str, str], int]) 
     yield from _difference("row of session", listed, rows)
 
 
-def _witnesses(sessions: Sequence[Session], asked: Mapping[str, int]) -> Iterator[str]:
+def _witnesses(sessions: Sequence[SessionTree], asked: Mapping[str, int]) -> Iterator[str]:
     """What the vector store and the tool counted is what was drawn, and nothing happened behind our back."""
     steps = [step for session in sessions for step in session.root.walk()]
     drawn = Counter(step.segment for step in steps for _ in step.requests if step.segment in _WITNESSES)
@@ -139,7 +140,7 @@ def _witnesses(sessions: Sequence[Session], asked: Mapping[str, int]) -> Iterato
         yield "the agent never asked a host that is no gateway, so nothing shows that such a host gets no headers"
 
 
-def _attributes(sessions: Sequence[Session]) -> Iterator[str]:
+def _attributes(sessions: Sequence[SessionTree]) -> Iterator[str]:
     """The headers of a request say what the attributes of its span say."""
     for session in sessions:
         for request in session.requests:

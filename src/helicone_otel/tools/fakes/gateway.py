@@ -11,11 +11,9 @@ from typing import Any, Final, Protocol
 from . import rows
 from .headers import DEFAULT, Keys, from_http, key_of, said
 from .log_api import parsed
-from .requests import Outcome, Reply, Request
+from .requests import HEADER_LINE, Outcome, Reply, Request
 from .rows import Row
 
-# https://www.rfc-editor.org/rfc/rfc9112#section-5, without what nobody may send any more (folded lines)
-HEADER_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*\r\n\Z", re.DOTALL)
 _PRINTABLE: Final = re.compile(r"[ -~]+\Z")
 _STREAM: Final = "text/event-stream"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections import defaultdict, deque
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from .rows import Row
 
 JSON_TYPE: Final = "application/json"
+# https://www.rfc-editor.org/rfc/rfc9112#section-5, without folded lines, which nobody may send any more.
+HEADER_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*\r\n\Z", re.DOTALL)
 # Headers of Helicone's that tell nothing of a session.
 _ASIDE: Final = frozenset({"helicone-auth", "helicone-request-id"})
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import os
-import socket
-import struct
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeAlias
 
 from . import jawn_api, log_api, otlp_api, read_api
-from .gateway import HEADER_LINE, Provider, passed_on
+from .answering import AnsweringServer
+from .gateway import Provider, passed_on
 from .headers import KEY, WRITE_ONLY_KEY, Keys, from_http
-from .loopback import LoopbackServer, QuietHandler
 from .provider import ScriptedProvider
-from .requests import Door, Outcome, Reply, Request, Trouble, Troubles, in_text, refused
+from .requests import Door, Outcome, Request, Trouble, Troubles, in_text, refused
 from .rows import MAX_ROWS, Row, Store
 
 Opened: TypeAlias = Callable[[Request], Outcome]
@@ -25,7 +21,7 @@ Opened: TypeAlias = Callable[[Request], Outcome]
 _MAX_BYTES: Final = 256 * 1024 * 1024
 
 
-class FakeHelicone(LoopbackServer):
+class FakeHelicone(AnsweringServer):
     """A Helicone on loopback.
 
     Attributes:
@@ -45,13 +41,12 @@ class FakeHelicone(LoopbackServer):
         self.keys = Keys(key)
         self.store = Store(max_rows)
         self.troubles = Troubles()
-        self.closing = threading.Event()
         self._provider = provider or ScriptedProvider()
         self._doors = self._doors_by_path()
         self._seen: deque[tuple[Door, Request]] = deque()
         self._bytes = 0
         self._lock = threading.Lock()
-        super().__init__(Handler)
+        super().__init__()
 
     @property
     def rows(self) -> list[Row]:
@@ -85,10 +80,6 @@ class FakeHelicone(LoopbackServer):
         if trouble.makes_rows:
             self.store.add(outcome.rows, len(request.body))
         return Outcome(trouble.reply or outcome.reply), trouble
-
-    def server_close(self) -> None:
-        self.closing.set()
-        super().server_close()
 
     def _remember(self, door: Door, request: Request) -> None:
         with self._lock:
@@ -133,117 +124,3 @@ class FakeHelicone(LoopbackServer):
 def _size(request: Request) -> int:
     # The object itself takes some memory, too.
     return len(request.head) + len(request.body) + 1024
-
-
-_MAX_LINE: Final = 65536
-# What Node takes, and the only limit on headers that anybody found (431 beyond).
-_MAX_HEAD: Final = 16 * 1024
-# What jawn takes; the worker says no before.
-_MAX_BODY: Final = 50 * 1024 * 1024
-_HANG_UP_AT_ONCE: Final = struct.pack("ii", 1, 0)
-
-
-class Handler(QuietHandler):
-    """Reads a request, has it answered, and sends the answer."""
-
-    server: FakeHelicone
-    raw_requestline: bytes
-    # Head and body leave as one, which is twice as fast.
-    wbufsize = 65536
-
-    def parse_request(self) -> bool:
-        # The parent's parser keeps no bytes, so it is given them at second hand.
-        lines = [self.raw_requestline]
-        while lines[-1] not in (b"\r\n", b"\n", b""):
-            lines.append(self.rfile.readline(_MAX_LINE))
-        self._lines = lines
-        if sum(map(len, lines)) > _MAX_HEAD:
-            self.close_connection = True
-            self.wfile.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\r\n")
-            return False
-        stream, self.rfile = self.rfile, io.BytesIO(b"".join(lines[1:]))
-        try:
-            return super().parse_request()
-        finally:
-            self.rfile = stream
-
-    def do_POST(self) -> None:  # noqa: N802  # http.server's name
-        self._answer(length="")
-
-    def do_PUT(self) -> None:  # noqa: N802  # http.server's name
-        self._answer(length="")
-
-    def do_GET(self) -> None:  # noqa: N802  # http.server's name
-        self._answer(length="0")
-
-    def _answer(self, length: str) -> None:
-        request = self._request(length)
-        if request is None:
-            self.close_connection = True
-            outcome, trouble = refused(411, "The request has no Content-Length, or one that is too large."), Trouble()
-        else:
-            outcome, trouble = self.server.answer(request)
-        if self.server.closing.wait(trouble.seconds):
-            self.close_connection = True
-        elif trouble.reset:
-            self._reset()
-        elif trouble.trickle:
-            self._trickle(outcome.reply, trouble.trickle)
-        else:
-            self._send(outcome.reply)
-
-    def _request(self, length: str) -> Request | None:
-        matches = (HEADER_LINE.match(line) for line in self._lines[1:])
-        headers = tuple((match[1].decode("latin-1"), match[2].decode("latin-1")) for match in matches if match)
-        length = {name.lower(): value for name, value in headers}.get("content-length", length)
-        if not length.isdigit() or int(length) > _MAX_BODY:
-            return None
-        return Request(b"".join(self._lines), self.rfile.read(int(length)), self.command, self.path, headers)
-
-    def _send(self, reply: Reply) -> None:
-        self.send_response(reply.status)
-        for name, value in _headers(reply):
-            self.send_header(name, value)
-        self.end_headers()
-        if reply.events:
-            self._send_events(reply)
-        elif self._waited(reply.seconds):
-            self.wfile.write(reply.body)
-
-    def _send_events(self, reply: Reply) -> None:
-        for event in reply.events:
-            if not self._waited(reply.seconds / len(reply.events)):
-                return
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(event), event))
-            self.wfile.flush()
-        self.wfile.write(b"0\r\n\r\n")
-
-    def _trickle(self, reply: Reply, seconds: float) -> None:
-        wire, self.wfile = self.wfile, io.BytesIO()
-        try:
-            self._send(reply)
-            whole = self.wfile.getvalue()
-        finally:
-            self.wfile = wire
-        for byte in whole:
-            self.wfile.write(bytes((byte,)))
-            self.wfile.flush()
-            if not self._waited(seconds):
-                return
-
-    def _waited(self, seconds: float) -> bool:
-        """Wait, and tell whether anybody still does."""
-        return not (seconds and self.server.closing.wait(seconds))
-
-    def _reset(self) -> None:
-        self.close_connection = True
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _HANG_UP_AT_ONCE)
-        # The server would say goodbye first if it still had the socket.
-        os.close(self.connection.detach())
-
-
-def _headers(reply: Reply) -> Iterator[tuple[str, str]]:
-    if reply.content_type:
-        yield "Content-Type", reply.content_type
-    yield from (("Transfer-Encoding", "chunked"),) if reply.events else (("Content-Length", str(len(reply.body))),)
-    yield from reply.headers

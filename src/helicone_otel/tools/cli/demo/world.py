@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from ...fakes.answering import AnsweringServer
 from ...fakes.headers import new_key
-from ...fakes.loopback import LoopbackServer, QuietHandler
-from ...fakes.requests import Reply, Request, in_json
+from ...fakes.requests import Outcome, Reply, Request, Trouble, in_json, in_text
 from ...fakes.server import FakeHelicone
 from . import anthropic_api, openai_api
 from .answers import Answer, Body, RefusedError
@@ -27,14 +27,14 @@ _REPORTS: Final = {
 }
 
 
-class Town(LoopbackServer):
-    """Answers, and counts what it was asked."""
+class Town(AnsweringServer):
+    """Answers the agent's other requests, and counts them."""
 
     def __init__(self) -> None:
         self._asked: Counter[str] = Counter()
         self._leaked: set[str] = set()
         self._lock = threading.Lock()
-        super().__init__(_Handler)
+        super().__init__()
 
     @property
     def asked(self) -> dict[str, int]:
@@ -48,33 +48,14 @@ class Town(LoopbackServer):
         with self._lock:
             return set(self._leaked)
 
-    def record(self, path: str, leaked: set[str]) -> None:
+    def answer(self, request: Request) -> tuple[Outcome, Trouble]:
+        """Count a request, and answer it."""
+        path = request.path.partition("?")[0]
         with self._lock:
             self._asked[path] += 1
-            self._leaked |= leaked
-
-
-class _Handler(QuietHandler):
-    server: Town
-
-    def do_GET(self) -> None:  # noqa: N802  # as http.server calls it
-        self._answer(_REPORTS.get(self._recorded()))
-
-    def do_POST(self) -> None:  # noqa: N802  # as http.server calls it
-        self._answer("" if self._recorded().startswith(f"{WITNESS_PATH}/") else None)
-
-    def _recorded(self) -> str:
-        path = self.path.partition("?")[0]
-        self.server.record(path, {name for name in self.headers if name.lower().startswith("helicone-")})
-        return path
-
-    def _answer(self, text: str | None) -> None:
-        body = (text or "").encode()
-        self.send_response(200 if text is not None else 404)
-        self.send_header("Content-Type", "text/plain; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+            self._leaked |= {name for name, _ in request.headers if name.lower().startswith("helicone-")}
+        reports = {**_REPORTS, path: ""} if path.startswith(f"{WITNESS_PATH}/") else _REPORTS
+        return Outcome(in_text(200, reports[path]) if path in reports else in_text(404, "")), Trouble()
 
 
 _MAX_BODY: Final = 1024 * 1024

@@ -11,11 +11,10 @@ from typing import Any, Final, Protocol
 from . import rows
 from .headers import DEFAULT, Keys, from_http, key_of, said
 from .log_api import parsed
-from .requests import HEADER_LINE, Outcome, Reply, Request
+from .requests import HEADER_LINE, STREAM_TYPE, Outcome, Reply, Request
 from .rows import Row
 
 _PRINTABLE: Final = re.compile(r"[ -~]+\Z")
-_STREAM: Final = "text/event-stream"
 
 
 class Provider(Protocol):
@@ -41,7 +40,7 @@ def passed_on(request: Request, provider: Provider, keys: Keys) -> Outcome:
 def _row(request: Request, reply: Reply, started: int, keys: Keys) -> Row:
     headers, asked = from_http(request.headers), parsed(request.body)
     text = b"".join([reply.body, *reply.events]).decode()
-    if reply.content_type != _STREAM and isinstance(asked, Mapping):
+    if reply.content_type != STREAM_TYPE and isinstance(asked, Mapping):
         answered = rows.response_of({**asked, "stream": False}, text, None)
     else:
         answered = rows.response_of(asked, text, None)

@@ -17,7 +17,7 @@ class LoopbackServer(ThreadingHTTPServer):
         handler: Handles the requests of one connection.
     """
 
-    # The threads end with the process, and `server_close` does not wait for them: a client may keep its connection open.
+    # Threads end with the process, and `server_close` does not wait for them: a client may keep its connection open.
     daemon_threads = True
     block_on_close = False
     # Clients may all connect at once. At the default of 5 the kernel lets some wait for a second, or resets them.

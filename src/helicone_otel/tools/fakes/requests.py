@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from .rows import Row
 
 JSON_TYPE: Final = "application/json"
+STREAM_TYPE: Final = "text/event-stream"
 # https://www.rfc-editor.org/rfc/rfc9112#section-5, without folded lines, which nobody may send any more.
 HEADER_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*\r\n\Z", re.DOTALL)
 # Headers of Helicone's that tell nothing of a session.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from helicone_otel.tools.fakes.loopback import LoopbackServer, QuietHandler
-from helicone_otel.tools.fakes.provider_formats import as_event_stream, openai_error
+from helicone_otel.tools.fakes.provider import as_event_stream, openai_error
 
 TEXT = "Hello from fake"
 TOOL = {"name": "get_weather", "arguments": '{"city": "Paris"}'}

@@ -17,8 +17,7 @@ import pytest
 from opentelemetry.instrumentation import httpx as http_instrumentation
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from helicone_otel.tools.fakes.provider import endpoint_of
-from helicone_otel.tools.fakes.provider_formats import ModelAnswer, as_event_stream
+from helicone_otel.tools.fakes.provider import ModelAnswer, as_event_stream, endpoint_of
 
 MODEL = "gpt-5.4-mini"
 QUESTION = {"role": "user", "content": "Where to?"}

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from helicone_otel.testing import Row, Trouble
-from helicone_otel.tools.fakes.sessions import session_tree, tree_lines
+from helicone_otel.tools.fakes.read_api import session_tree, tree_lines
 from tests.support.logs import ANSWERED, ASKED, CUSTOM, SESSION, START, TIMING, Client, a_log
 
 QUESTION = {"role": "user", "content": "Where to?"}

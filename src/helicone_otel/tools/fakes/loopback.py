@@ -1,13 +1,27 @@
-"""An HTTP server on a free port of 127.0.0.1 that leaves no thread and no socket behind."""
+"""HTTP servers on a free port of 127.0.0.1, which close all they opened."""
 
 from __future__ import annotations
 
+import io
+import os
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
-from typing import TypeVar
+from typing import Final, TypeVar
+
+from .requests import HEADER_LINE, Outcome, Reply, Request, Trouble, refused
+
+_MAX_LINE: Final = 65536
+# Node's limit; beyond it Helicone answers 431. No other limit on headers is known.
+_MAX_HEAD: Final = 16 * 1024
+# The limit of jawn, Helicone's second server. The worker, its first, refuses smaller bodies with a text of its own.
+_MAX_BODY: Final = 50 * 1024 * 1024
+# `SO_LINGER` with no time: closing resets the connection.
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class LoopbackServer(ThreadingHTTPServer):
@@ -66,3 +80,130 @@ def serving(server: _Server) -> Iterator[_Server]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+class AnsweringServer(LoopbackServer):
+    """Reads whole requests, lets a subclass answer them, and can fail while it sends the reply.
+
+    Attributes:
+        closing: Set when the server closes, so that slow replies end.
+    """
+
+    def __init__(self) -> None:
+        self.closing = threading.Event()
+        super().__init__(_AnsweringHandler)
+
+    def answer(self, request: Request) -> tuple[Outcome, Trouble]:
+        """Return the outcome of a request, and what goes wrong while its reply is sent. Called from many threads."""
+        raise NotImplementedError
+
+    def server_close(self) -> None:
+        """Close the server, and end the replies that are still being sent."""
+        self.closing.set()
+        super().server_close()
+
+
+class _AnsweringHandler(QuietHandler):
+    """Reads requests of one connection, and sends the replies."""
+
+    server: AnsweringServer
+    raw_requestline: bytes
+    # Head and body leave in one write, which is twice as fast.
+    wbufsize = 65536
+
+    def parse_request(self) -> bool:
+        """Read the head of a request; keep its bytes, which the parent's parser does not."""
+        lines = [self.raw_requestline]
+        while lines[-1] not in (b"\r\n", b"\n", b""):
+            lines.append(self.rfile.readline(_MAX_LINE))
+        self._lines = lines
+        if sum(map(len, lines)) > _MAX_HEAD:
+            self.close_connection = True
+            self.wfile.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\r\n")
+            return False
+        stream, self.rfile = self.rfile, io.BytesIO(b"".join(lines[1:]))
+        try:
+            return super().parse_request()
+        finally:
+            self.rfile = stream
+
+    def do_POST(self) -> None:  # the name that http.server calls
+        self._answer(default_length="")
+
+    def do_PUT(self) -> None:  # the name that http.server calls
+        self._answer(default_length="")
+
+    def do_GET(self) -> None:  # the name that http.server calls
+        self._answer(default_length="0")
+
+    def _answer(self, default_length: str) -> None:
+        request = self._request(default_length)
+        if request is None:
+            self.close_connection = True
+            outcome, trouble = refused(411, "The request has no Content-Length, or one that is too large."), Trouble()
+        else:
+            outcome, trouble = self.server.answer(request)
+        if self.server.closing.wait(trouble.seconds):
+            self.close_connection = True
+        elif trouble.reset:
+            self._reset()
+        elif trouble.trickle:
+            self._trickle(outcome.reply, trouble.trickle)
+        else:
+            self._send(outcome.reply)
+
+    def _request(self, default_length: str) -> Request | None:
+        matches = (HEADER_LINE.match(line) for line in self._lines[1:])
+        headers = tuple((match[1].decode("latin-1"), match[2].decode("latin-1")) for match in matches if match)
+        length = {name.lower(): value for name, value in headers}.get("content-length", default_length)
+        if not length.isdigit() or int(length) > _MAX_BODY:
+            return None
+        return Request(b"".join(self._lines), self.rfile.read(int(length)), self.command, self.path, headers)
+
+    def _send(self, reply: Reply) -> None:
+        self.send_response(reply.status)
+        for name, value in _headers(reply):
+            self.send_header(name, value)
+        self.end_headers()
+        if reply.events:
+            self._send_events(reply)
+        elif self._wait(reply.seconds):
+            self.wfile.write(reply.body)
+
+    def _send_events(self, reply: Reply) -> None:
+        for event in reply.events:
+            if not self._wait(reply.seconds / len(reply.events)):
+                return
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(event), event))
+            self.wfile.flush()
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _trickle(self, reply: Reply, seconds: float) -> None:
+        connection, self.wfile = self.wfile, io.BytesIO()
+        try:
+            self._send(reply)
+            sent = self.wfile.getvalue()
+        finally:
+            self.wfile = connection
+        for byte in sent:
+            self.wfile.write(bytes((byte,)))
+            self.wfile.flush()
+            if not self._wait(seconds):
+                return
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait, and return whether the server still runs."""
+        return not (seconds and self.server.closing.wait(seconds))
+
+    def _reset(self) -> None:
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        # If the server still had the socket, it would shut the connection down first, without a reset.
+        os.close(self.connection.detach())
+
+
+def _headers(reply: Reply) -> Iterator[tuple[str, str]]:
+    if reply.content_type:
+        yield "Content-Type", reply.content_type
+    yield from (("Transfer-Encoding", "chunked"),) if reply.events else (("Content-Length", str(len(reply.body))),)
+    yield from reply.headers

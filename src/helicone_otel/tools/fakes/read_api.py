@@ -1,123 +1,82 @@
-"""The API by which Helicone is read: sessions and requests, and what can be said of them afterwards."""
+"""Helicone's read API: sessions and requests, and the properties, tags and feedback that they get afterwards."""
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
+from ..folders import Folder
+from .filters import FilterError, milliseconds, test_of
 from .log_api import parsed
 from .requests import Outcome, Request, in_json
 from .rows import Row, Store
-from .sessions import as_date, grouped, summary
 
-Test: TypeAlias = Callable[[Row], bool]
-
-_TEXT_TESTS: Final[Mapping[str, Callable[[str, str], bool]]] = {
-    "equals": operator.eq,
-    "not-equals": operator.ne,
-    "like": lambda value, wanted: _is_like(value, wanted, 0),
-    "ilike": lambda value, wanted: _is_like(value, wanted, re.IGNORECASE),
-    "contains": lambda value, wanted: wanted.lower() in value.lower(),
-    "not-contains": lambda value, wanted: wanted.lower() not in value.lower(),
-}
-_NUMBER_TESTS: Final[Mapping[str, Callable[[float, float], bool]]] = {
-    "equals": operator.eq,
-    "not-equals": operator.ne,
-    "gt": operator.gt,
-    "gte": operator.ge,
-    "lt": operator.lt,
-    "lte": operator.le,
-}
-_TEXTS: Final[Mapping[str, Callable[[Row], str]]] = {
-    "request_id": lambda row: row.id,
-    "model": lambda row: row.model,
-    "provider": lambda row: row.provider,
-    "user_id": lambda row: row.user_id,
-    "request_path": lambda row: row.path,
-    "session_session_id": lambda row: row.session_id or "",
-    "session_session_name": lambda row: row.session_name,
-}
-_NUMBERS: Final[Mapping[str, Callable[[Row], float]]] = {
-    "status": lambda row: row.status,
-    "latency": lambda row: row.ended - row.started,
-    "prompt_tokens": lambda row: row.prompt_tokens,
-    "completion_tokens": lambda row: row.completion_tokens,
-    "request_created_at": lambda row: row.started,
-}
-_TABLES: Final = ("request_response_rmt", "sessions_request_response_rmt")
+Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | float | int | None"
 
 
-class FilterError(Exception):
-    """A filter that Helicone cannot make a query of."""
+def grouped(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
+    """Return the rows of each session by its id and name, each by their start; those of no session are left out."""
+    sessions: dict[tuple[str, str], list[Row]] = {}
+    for row in sorted(rows, key=lambda row: row.started):
+        if row.session_id:
+            sessions.setdefault((row.session_id, row.session_name), []).append(row)
+    return sessions
 
 
-def test_of(node: Any) -> Test:
-    """Return what tells whether a row passes a filter.
+def summary(session: tuple[str, str], rows: list[Row], minutes: int = 0) -> dict[str, Json]:
+    """Return a session as the list shows it; the rows are in the order of their starts."""
+    prompt, completion = sum(row.prompt_tokens for row in rows), sum(row.completion_tokens for row in rows)
+    return {
+        "created_at": as_date(rows[0].started, minutes),
+        "latest_request_created_at": as_date(rows[-1].started, minutes),
+        "session_id": session[0],
+        "session_name": session[1],
+        # The fake knows no prices.
+        "total_cost": 0,
+        "total_requests": len(rows),
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "avg_latency": sum(row.ended - row.started for row in rows) / len(rows),
+        "user_ids": sorted({row.user_id for row in rows if row.user_id}),
+    }
 
-    Raises:
-        FilterError: It is none, or asks for what the fake does not know.
+
+def as_date(milliseconds: int, minutes: int = 0) -> str:
+    """Return a moment as ClickHouse writes it, moved by minutes."""
+    moment = datetime.fromtimestamp(milliseconds / 1000 + minutes * 60, UTC)
+    return moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{milliseconds % 1000:03}"
+
+
+def session_tree(rows: Iterable[Row]) -> Folder[list[Row]]:
+    """Return the tree that Helicone draws of a session's rows: cut at each slash, and nothing tidied.
+
+    Rows and folders are in the order in which they started.
     """
-    if node in ("all", {}):
-        return lambda _: True
-    if not isinstance(node, Mapping):
-        raise FilterError(f"{node!r:.60} is no filter")
-    if "operator" in node:
-        left, right = test_of(node.get("left")), test_of(node.get("right"))
-        if node["operator"] == "and":
-            return lambda row: left(row) and right(row)
-        if node["operator"] == "or":
-            return lambda row: left(row) or right(row)
-        raise FilterError(f"{node['operator']!r:.60} is neither and nor or")
-    return _leaf(_only(node, _TABLES))
+    root = Folder[list[Row]](list)
+    for row in sorted(rows, key=lambda row: row.started):
+        if row.session_path:  # only OTLP lets it be empty
+            root.open(_segments(row.session_path)).content.append(row)
+    return root
 
 
-def milliseconds(value: object) -> float:
-    """Return a moment as milliseconds since the epoch, from such a number or a date as ISO writes it."""
-    if isinstance(value, str):
-        moment = datetime.fromisoformat(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000
-    if isinstance(value, int | float):
-        return value
-    raise FilterError(f"{value!r:.60} is no date")
+def tree_lines(root: Folder[list[Row]]) -> list[str]:
+    """Return a tree as text: folders with a slash, the rows of each before its folders."""
+    lines: list[str] = []
+    for folder in root.walk():
+        indent = "  " * len(folder.segments)
+        if folder.segments:
+            lines.append(f"{indent[2:]}{folder.segment}/")
+        lines += [f"{indent}{row.badge} {row.model}" for row in folder.content]
+    return lines
 
 
-def _leaf(columns: Any) -> Test:
-    column = next(iter(columns), "") if isinstance(columns, Mapping) else ""
-    if column == "properties" and isinstance(columns[column], Mapping) and columns[column]:
-        name, condition = next(iter(columns[column].items()))
-        wanted, test = _condition(condition, _TEXT_TESTS)
-        # ClickHouse finds the empty text where a map has no such key.
-        return lambda row: test(row.properties.get(name, ""), str(wanted))
-    if column in _TEXTS:
-        wanted, test = _condition(columns[column], _TEXT_TESTS)
-        return lambda row: test(_TEXTS[column](row), str(wanted))
-    if column in _NUMBERS:
-        wanted, compare = _condition(columns[column], _NUMBER_TESTS)
-        number = milliseconds(wanted)
-        return lambda row: compare(_NUMBERS[column](row), number)
-    raise FilterError(f"the fake has no column {column!r:.60}")
-
-
-def _condition(condition: Any, tests: Mapping[str, Callable[[Any, Any], bool]]) -> tuple[Any, Callable[..., bool]]:
-    wanted = _only(condition, tests)
-    return wanted, tests[next(iter(condition))]
-
-
-def _only(node: Any, names: Any) -> Any:
-    if not isinstance(node, Mapping) or len(node) != 1 or next(iter(node)) not in names:
-        raise FilterError(f"{node!r:.60} is not one of {', '.join(names)}")
-    return next(iter(node.values()))
-
-
-def _is_like(value: str, pattern: str, flags: int) -> bool:
-    wild = {"%": ".*", "_": "."}
-    return bool(
-        re.fullmatch("".join(wild.get(letter, re.escape(letter)) for letter in pattern), value, flags | re.DOTALL)
-    )
+def _segments(path: str) -> list[str]:
+    # A slash is put in front where there is none; for the root, that leaves one folder without a name.
+    return (path if path.startswith("/") else f"/{path}").split("/")[1:]
 
 
 STARTS: Final = ("/v1/session/", "/v1/request/")

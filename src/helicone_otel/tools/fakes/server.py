@@ -9,9 +9,9 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from . import jawn_api, log_api, otlp_api, read_api
-from .answering import AnsweringServer
 from .gateway import Provider, passed_on
 from .headers import KEY, WRITE_ONLY_KEY, Keys, from_http
+from .loopback import AnsweringServer
 from .provider import ScriptedProvider
 from .requests import Door, Outcome, Request, Trouble, Troubles, in_text, refused
 from .rows import MAX_ROWS, Row, Store

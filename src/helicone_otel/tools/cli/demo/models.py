@@ -14,8 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from ...fakes.provider import endpoint_of, error_reply, fault_of, model_reply
-from ...fakes.provider_formats import Body, ModelAnswer
+from ...fakes.provider import Body, ModelAnswer, endpoint_of, error_reply, fault_of, model_reply
 from ...fakes.requests import JSON_TYPE, Reply, Request
 
 # The first whose words occur in the prompt.

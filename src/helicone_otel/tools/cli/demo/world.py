@@ -9,8 +9,8 @@ import threading
 from collections import Counter
 from typing import Final
 
-from ...fakes.answering import AnsweringServer
 from ...fakes.headers import new_key
+from ...fakes.loopback import AnsweringServer
 from ...fakes.requests import Outcome, Request, Trouble, in_text
 from ...fakes.server import FakeHelicone
 from .models import DemoModels

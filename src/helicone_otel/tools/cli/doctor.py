@@ -1,26 +1,42 @@
-"""`helicone-otel doctor`: what would leave from an app started in this environment."""
+"""`helicone-otel doctor`: which headers and rows would leave from an app that is started in this environment."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from argparse import ArgumentParser, Namespace
 
 from ..diagnostics.examine import examine_environment, with_what_arrives
 from ..diagnostics.report import draw
 
 
-def doctor(*, as_json: bool, sends: bool = False) -> int:
-    """Print a report; return 0 if there is no problem, 1 if there are some, 2 if something could not be looked at.
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `helicone-otel doctor`."""
+    parser.description = (
+        "Start a process as opentelemetry-instrument would start your app here, have the LLM SDKs that are "
+        "installed call a stand-in for a gateway on loopback, and say what left, what did not, and what to do next. "
+        "Nothing is sent elsewhere, unless --send says so."
+    )
+    parser.epilog = (
+        "Exit code: 0 if all is well or there are only warnings, 1 if there are problems, 2 if something could "
+        "not be looked at."
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--send",
+        action="store_true",
+        help="also log one tiny session to Helicone with HELICONE_API_KEY, and read it back",
+    )
+    parser.set_defaults(main=doctor)
 
-    Args:
-        as_json: As data.
-        sends: Log a session to Helicone, and read it back.
-    """
+
+def doctor(given: Namespace) -> int:
+    """Print a report; return 0 without problems, 1 with some, 2 if something could not be checked."""
     report = examine_environment(os.environ)
-    if sends:
+    if given.send:
         report = with_what_arrives(report, os.environ)
-    if as_json:
+    if given.json:
         print(json.dumps(report.as_data(), indent=2))
     else:
         draw(report, sys.stdout)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
+from argparse import ArgumentParser, Namespace
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,11 +17,23 @@ from ..replay.player import Replay
 from ..replay.reasons import Explained, Reasons
 from ..replay.spans import NotReadable
 from ..terminal import counted, visible
-from .view import NOT_FOR_US
+from .beside import forget_variables_of_apps
 
 # Deeper than this a tree is wider than any terminal: the depth is told as a number then.
 _MAX_INDENT: Final = 24
 _Key = tuple[str, str]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `helicone-otel explain`."""
+    parser.description = (
+        "Play the spans of a file again through the library, and print of each its kind, where it stands "
+        "in the session, whether it is a request, which dialect and which row decided, and why nothing did."
+    )
+    parser.epilog = "Exit code: 0, or 2 if the file or a setting cannot be used."
+    parser.add_argument("file", type=Path, help="OTLP JSON, as the Collector's file exporter writes it, or a recording")
+    parser.add_argument("--json", action="store_true", help="print the answers as JSON")
+    parser.set_defaults(main=explain)
 
 
 def draw(spans: Sequence[Explained], *, ascii_only: bool = False) -> Iterator[str]:
@@ -69,10 +81,10 @@ def _summary(spans: Sequence[Explained], traces: int) -> str:
     return f"{counted(len(spans), 'span')} in {counted(traces, 'trace')}: {known} with a kind, {requests}"
 
 
-def explain(file: Path, *, as_json: bool) -> int:
+def explain(given: Namespace) -> int:
     """Print what the spans of a file are; return 0, or 2 if the file or a setting cannot be used."""
-    for name in NOT_FOR_US:
-        os.environ.pop(name, None)
+    file: Path = given.file
+    forget_variables_of_apps()
     try:
         registry = Registry(Settings.from_environment())
         recording = read(file)
@@ -84,7 +96,7 @@ def explain(file: Path, *, as_json: bool) -> int:
         return 2
     reasons = Reasons(registry.resolver.reader)
     spans = [reasons.explain(replayed) for replayed in Replay(recording, registry).run()]
-    if as_json:
+    if given.json:
         print(json.dumps([span.as_data() for span in spans], indent=1, default=str))
     else:
         ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"

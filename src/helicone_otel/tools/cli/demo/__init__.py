@@ -6,23 +6,21 @@ import json
 import os
 import sys
 import threading
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rich.text import Text
-
 from ....log.rest import Api
 from ....settings import Settings
 from ...fakes.loopback import serving
 from ...fakes.server import FakeHelicone
 from ...terminal import visible
-from ..draw import draw, terminal
+from ..beside import ViewBeside, view_beside
 from ..run import Run, observe
 from ..tree import SessionTree, as_data
-from ..view import Beside, beside
 from .check import World, disagreements
 from .world import WITNESS_PATH, Town, demo_helicone
 
@@ -37,20 +35,28 @@ _PROXIES: Final = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 _INSTRUMENTED: Final = frozenset({"helicone", "httpx", "httpx2", "openai", "qdrant_client"})
 
 
-def demo(*, as_json: bool, in_view: bool = False) -> int:
-    """Run the agent, show its sessions, and return 1 if they are not what happened.
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `helicone-otel demo`."""
+    parser.description = (
+        "Run a small agent that knows nothing of helicone-otel against a stand-in for Helicone's gateway "
+        "on loopback, draw its sessions, and check them against what the gateway, the vector store and the tool saw."
+    )
+    parser.add_argument("--json", action="store_true", help="print the sessions as JSON")
+    parser.add_argument("--view", action="store_true", help="show the sessions in a local view, until Ctrl-C")
+    parser.set_defaults(main=demo)
 
-    Args:
-        as_json: Print the sessions as JSON.
-        in_view: Show them in a view as well, while the agent runs and afterwards.
-    """
-    with beside(in_view, Settings) as view:
-        failed = _demo_beside(view, as_json=as_json)
+
+def demo(given: Namespace) -> int:
+    """Run the agent, show its sessions, and return 1 if they are not what happened."""
+    with view_beside(given.view, Settings) as view:
+        failed = _demo(view, as_json=given.json)
         view.wait()
     return failed
 
 
-def _demo_beside(view: Beside, *, as_json: bool) -> int:
+def _demo(view: ViewBeside, *, as_json: bool) -> int:
+    from ..draw import draw, terminal  # noqa: PLC0415  # it needs the extra
+
     screen = terminal(sys.stderr if as_json else sys.stdout)
     run, world = _observed(screen, view)
     expected = json.loads((_HERE / "expected.json").read_text(encoding="utf-8"))
@@ -66,8 +72,10 @@ def _demo_beside(view: Beside, *, as_json: bool) -> int:
     return 1 if problems else 0
 
 
-def _observed(screen: Console, view: Beside) -> tuple[Run, World]:
+def _observed(screen: Console, view: ViewBeside) -> tuple[Run, World]:
     """Run the agent in its world, with a line that tells what it is doing."""
+    from rich.text import Text  # noqa: PLC0415  # it needs the extra
+
     helicone, town = demo_helicone(), Town()
     command = [sys.executable, str(_HERE / "witness.py"), str(_HERE / "agent.py")]
     status = screen.status("Starting the agent; its libraries take a few seconds")
@@ -89,6 +97,8 @@ def _read_back(helicone: FakeHelicone, sessions: Sequence[SessionTree]) -> dict[
 
 
 def _conclude(screen: Console, run: Run, world: World, problems: list[str]) -> None:
+    from rich.text import Text  # noqa: PLC0415  # it needs the extra
+
     screen.print()
     for problem in problems:
         screen.print(Text(f"Disagreement: {visible(problem)}", style="bold red"))

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from .rows import Row
 
-Test: TypeAlias = Callable[[Row], bool]
+RowTest: TypeAlias = Callable[[Row], bool]
 
 _TEXT_TESTS: Final[Mapping[str, Callable[[str, str], bool]]] = {
     "equals": operator.eq,
@@ -48,45 +48,56 @@ _TABLES: Final = ("request_response_rmt", "sessions_request_response_rmt")
 
 
 class FilterError(Exception):
-    """A filter that Helicone cannot make a query of."""
+    """Helicone cannot make a query of a filter."""
 
 
-def test_of(node: Any) -> Test:
-    """Return what tells whether a row passes a filter.
+def test_of(node: Any) -> RowTest:
+    """Return a function that tells whether a row passes a filter.
+
+    Args:
+        node: A filter, or a part of one, as decoded JSON.
 
     Raises:
-        FilterError: It is none, or asks for what the fake does not know.
+        FilterError: It is not a filter, or has a column or an operator that the fake does not know.
     """
     if node in ("all", {}):
         return lambda _: True
     if not isinstance(node, Mapping):
-        raise FilterError(f"{node!r:.60} is no filter")
+        raise FilterError(f"{node!r:.60} is not a filter")
     if "operator" in node:
         left, right = test_of(node.get("left")), test_of(node.get("right"))
         if node["operator"] == "and":
             return lambda row: left(row) and right(row)
         if node["operator"] == "or":
             return lambda row: left(row) or right(row)
-        raise FilterError(f"{node['operator']!r:.60} is neither and nor or")
-    return _leaf(_only(node, _TABLES))
+        raise FilterError(f"{node['operator']!r:.60} is neither 'and' nor 'or'")
+    return _column_test(_only(node, _TABLES))
 
 
 def milliseconds(value: object) -> float:
-    """Return a moment as milliseconds since the epoch, from such a number or a date as ISO writes it."""
+    """Return a moment in milliseconds since the epoch.
+
+    Args:
+        value: Such a number, or a date in ISO 8601.
+
+    Raises:
+        FilterError: It is neither a number nor a text.
+        ValueError: The text is not a date.
+    """
     if isinstance(value, str):
         moment = datetime.fromisoformat(value)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000
     if isinstance(value, int | float):
         return value
-    raise FilterError(f"{value!r:.60} is no date")
+    raise FilterError(f"{value!r:.60} is not a date")
 
 
-def _leaf(columns: Any) -> Test:
+def _column_test(columns: Any) -> RowTest:
     column = next(iter(columns), "") if isinstance(columns, Mapping) else ""
     if column == "properties" and isinstance(columns[column], Mapping) and columns[column]:
         name, condition = next(iter(columns[column].items()))
         wanted, test = _condition(condition, _TEXT_TESTS)
-        # ClickHouse finds the empty text where a map has no such key.
+        # In ClickHouse, a missing key of a map has the empty text as its value.
         return lambda row: test(row.properties.get(name, ""), str(wanted))
     if column in _TEXTS:
         wanted, test = _condition(columns[column], _TEXT_TESTS)

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Final, TypeVar
 
-from .requests import HEADER_LINE, Outcome, Reply, Request, Trouble, refused
+from .requests import HEADER_LINE, ApiResult, Reply, Request, Trouble, refused
 
 _MAX_LINE: Final = 65536
 # Node's limit; beyond it Helicone answers 431. No other limit on headers is known.
@@ -93,7 +93,7 @@ class AnsweringServer(LoopbackServer):
         self.closing = threading.Event()
         super().__init__(_AnsweringHandler)
 
-    def answer(self, request: Request) -> tuple[Outcome, Trouble]:
+    def answer(self, request: Request) -> tuple[ApiResult, Trouble]:
         """Return the outcome of a request, and what goes wrong while its reply is sent. Called from many threads."""
         raise NotImplementedError
 

@@ -11,73 +11,10 @@ from urllib.parse import parse_qsl, unquote
 from ..folders import Folder
 from .filters import FilterError, milliseconds, test_of
 from .log_api import parsed
-from .requests import Outcome, Request, in_json
-from .rows import Row, Store
+from .requests import ApiResult, Request, in_json
+from .rows import Row, RowStore
 
 Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | float | int | None"
-
-
-def grouped(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
-    """Return the rows of each session by its id and name, each by their start; those of no session are left out."""
-    sessions: dict[tuple[str, str], list[Row]] = {}
-    for row in sorted(rows, key=lambda row: row.started):
-        if row.session_id:
-            sessions.setdefault((row.session_id, row.session_name), []).append(row)
-    return sessions
-
-
-def summary(session: tuple[str, str], rows: list[Row], minutes: int = 0) -> dict[str, Json]:
-    """Return a session as the list shows it; the rows are in the order of their starts."""
-    prompt, completion = sum(row.prompt_tokens for row in rows), sum(row.completion_tokens for row in rows)
-    return {
-        "created_at": as_date(rows[0].started, minutes),
-        "latest_request_created_at": as_date(rows[-1].started, minutes),
-        "session_id": session[0],
-        "session_name": session[1],
-        # The fake knows no prices.
-        "total_cost": 0,
-        "total_requests": len(rows),
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "avg_latency": sum(row.ended - row.started for row in rows) / len(rows),
-        "user_ids": sorted({row.user_id for row in rows if row.user_id}),
-    }
-
-
-def as_date(milliseconds: int, minutes: int = 0) -> str:
-    """Return a moment as ClickHouse writes it, moved by minutes."""
-    moment = datetime.fromtimestamp(milliseconds / 1000 + minutes * 60, UTC)
-    return moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{milliseconds % 1000:03}"
-
-
-def session_tree(rows: Iterable[Row]) -> Folder[list[Row]]:
-    """Return the tree that Helicone draws of a session's rows: cut at each slash, and nothing tidied.
-
-    Rows and folders are in the order in which they started.
-    """
-    root = Folder[list[Row]](list)
-    for row in sorted(rows, key=lambda row: row.started):
-        if row.session_path:  # only OTLP lets it be empty
-            root.open(_segments(row.session_path)).content.append(row)
-    return root
-
-
-def tree_lines(root: Folder[list[Row]]) -> list[str]:
-    """Return a tree as text: folders with a slash, the rows of each before its folders."""
-    lines: list[str] = []
-    for folder in root.walk():
-        indent = "  " * len(folder.segments)
-        if folder.segments:
-            lines.append(f"{indent[2:]}{folder.segment}/")
-        lines += [f"{indent}{row.badge} {row.model}" for row in folder.content]
-    return lines
-
-
-def _segments(path: str) -> list[str]:
-    # A slash is put in front where there is none; for the root, that leaves one folder without a name.
-    return (path if path.startswith("/") else f"/{path}").split("/")[1:]
-
 
 STARTS: Final = ("/v1/session/", "/v1/request/")
 _DEFAULT_SESSIONS: Final = 50
@@ -90,15 +27,15 @@ _NAME_FIELDS: Final = ("nameContains", "timezoneDifference")
 
 
 class QueryError(Exception):
-    """What a query answers in its envelope, with 500."""
+    """A query fails: Helicone answers 500, with the message as `error`."""
 
 
 class InvalidError(Exception):
-    """A body that lacks a field."""
+    """A body lacks a field: Helicone answers 400."""
 
 
-def query(request: Request, organization: str, store: Store) -> Outcome:
-    """Answer a query. Whatever it answers stands in an envelope."""
+def query(request: Request, organization: str, store: RowStore) -> ApiResult:
+    """Answer a request to the read API: `{"data": …, "error": …}`."""
     path, _, parameters = request.path.partition("?")
     body = parsed(request.body) if request.body else dict(parse_qsl(parameters))
     for method, pattern, answer in _ROUTES:
@@ -107,19 +44,19 @@ def query(request: Request, organization: str, store: Store) -> Outcome:
             try:
                 data = answer(store, organization, body, *arguments)
             except InvalidError as error:
-                return Outcome(in_json(400, {"message": "Validation Failed", "details": str(error)}))
+                return ApiResult(in_json(400, {"message": "Validation Failed", "details": str(error)}))
             except (QueryError, FilterError, ValueError, TypeError, LookupError, AttributeError) as error:
-                return Outcome(in_json(500, {"data": None, "error": str(error)}))
-            return Outcome(in_json(200, {"data": data, "error": None}))
-    return Outcome(in_json(404, {"error": f"there is no {request.method} {path}"}))
+                return ApiResult(in_json(500, {"data": None, "error": str(error)}))
+            return ApiResult(in_json(200, {"data": data, "error": None}))
+    return ApiResult(in_json(404, {"error": f"there is no {request.method} {path}"}))
 
 
-def _sessions(store: Store, organization: str, body: Any) -> Any:
+def _sessions(store: RowStore, organization: str, body: Any) -> Any:
     """`POST /v1/session/query`."""
     return _summaries(store, organization, body)
 
 
-def _session_count(store: Store, organization: str, body: Any) -> Any:
+def _session_count(store: RowStore, organization: str, body: Any) -> Any:
     """`POST /v1/session/count`."""
     found = _summaries(store, organization, {**body, "offset": 0, "limit": None})
     count = len(found) or 1
@@ -128,7 +65,7 @@ def _session_count(store: Store, organization: str, body: Any) -> Any:
     return {"count": len(found), "total_cost": 0, **averages}
 
 
-def _summaries(store: Store, organization: str, body: Any) -> list[Any]:
+def _summaries(store: RowStore, organization: str, body: Any) -> list[Any]:
     _require(body, _QUERY_FIELDS)
     window = body["timeFilter"]
     first, last = (milliseconds(window[key]) for key in ("startTimeUnixMs", "endTimeUnixMs"))
@@ -145,7 +82,7 @@ def _summaries(store: Store, organization: str, body: Any) -> list[Any]:
     return [summary(session, entries, int(body["timezoneDifference"])) for session, entries in chosen]
 
 
-def _session_names(store: Store, organization: str, body: Any) -> Any:
+def _session_names(store: RowStore, organization: str, body: Any) -> Any:
     """`POST /v1/session/name/query`. Despite its name, `nameContains` must be the whole name."""
     _require(body, _NAME_FIELDS)
     wanted, minutes = body["nameContains"], -abs(int(body["timezoneDifference"]))
@@ -165,13 +102,13 @@ def _name(name: str, rows: list[Row], sessions: int, minutes: int) -> dict[str, 
     return {"name": name, **times, "session_count": sessions, "avg_latency": latency}
 
 
-def _has_session(store: Store, organization: str, _: Any) -> Any:
+def _has_session(store: RowStore, organization: str, _: Any) -> Any:
     """`GET /v1/session/has-session`."""
     return any(row.session_id for row in store.ingested(organization))
 
 
-def _give_feedback(store: Store, organization: str, body: Any, session: str) -> Any:
-    """`POST /v1/session/{id}/feedback`: it is kept as a property of the session's earliest request."""
+def _give_feedback(store: RowStore, organization: str, body: Any, session: str) -> Any:
+    """`POST /v1/session/{id}/feedback`: it becomes a property of the session's earliest row."""
     _require(body, ("rating",))
     rows = [row for row in store.ingested(organization) if row.session_id == session]
     if not rows:
@@ -180,19 +117,19 @@ def _give_feedback(store: Store, organization: str, body: Any, session: str) -> 
     store.change(organization, earliest.id, _FEEDBACK, "1" if body["rating"] else "0")
 
 
-def _tag(store: Store, organization: str, _: Any, session: str) -> Any:
+def _tag(store: RowStore, organization: str, _: Any, session: str) -> Any:
     """`GET /v1/session/{id}/tag`."""
     return store.tags.get((organization, session))
 
 
-def _set_tag(store: Store, organization: str, body: Any, session: str) -> Any:
+def _set_tag(store: RowStore, organization: str, body: Any, session: str) -> Any:
     """`POST /v1/session/{id}/tag`."""
     _require(body, ("tag",))
     store.tags[organization, session] = str(body["tag"])
 
 
-def _requests(store: Store, organization: str, body: Any) -> Any:
-    """`POST /v1/request/query-clickhouse`, the bodies of which are elsewhere."""
+def _requests(store: RowStore, organization: str, body: Any) -> Any:
+    """`POST /v1/request/query-clickhouse`: rows without their bodies."""
     _require(body, ("filter",))
     passes = test_of(body["filter"])
     rows = [row for row in store.ingested(organization) if passes(row)]
@@ -202,7 +139,7 @@ def _requests(store: Store, organization: str, body: Any) -> Any:
     return [_request_data(row) for row in rows[start : start + limit]]
 
 
-def _request(store: Store, organization: str, parameters: Any, request_id: str) -> Any:
+def _request(store: RowStore, organization: str, parameters: Any, request_id: str) -> Any:
     """`GET /v1/request/{id}`."""
     rows = [row for row in store.ingested(organization) if row.id == request_id]
     if not rows:
@@ -213,7 +150,7 @@ def _request(store: Store, organization: str, parameters: Any, request_id: str) 
     return {**_request_data(row), **bodies}
 
 
-def _set_property(store: Store, organization: str, body: Any, request_id: str) -> Any:
+def _set_property(store: RowStore, organization: str, body: Any, request_id: str) -> Any:
     """`PUT /v1/request/{id}/property`."""
     _require(body, ("key", "value"))
     if not store.change(organization, request_id, str(body["key"]), str(body["value"])):
@@ -258,3 +195,76 @@ _ROUTES: Final[tuple[tuple[str, re.Pattern[str], Callable[..., Any]], ...]] = (
     ("GET", re.compile("/v1/request/([^/]+)"), _request),
     ("PUT", re.compile("/v1/request/([^/]+)/property"), _set_property),
 )
+
+
+def grouped(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
+    """Return the rows of each session by its id and name, sorted by start. Rows without a session are left out."""
+    sessions: dict[tuple[str, str], list[Row]] = {}
+    for row in sorted(rows, key=lambda row: row.started):
+        if row.session_id:
+            sessions.setdefault((row.session_id, row.session_name), []).append(row)
+    return sessions
+
+
+def summary(session: tuple[str, str], rows: list[Row], minutes: int = 0) -> dict[str, Json]:
+    """Return a session as Helicone's list of sessions has it.
+
+    Args:
+        session: Its id and name.
+        rows: Its rows, sorted by start.
+        minutes: Added to its dates.
+    """
+    prompt, completion = sum(row.prompt_tokens for row in rows), sum(row.completion_tokens for row in rows)
+    return {
+        "created_at": as_date(rows[0].started, minutes),
+        "latest_request_created_at": as_date(rows[-1].started, minutes),
+        "session_id": session[0],
+        "session_name": session[1],
+        # The fake knows no prices.
+        "total_cost": 0,
+        "total_requests": len(rows),
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "avg_latency": sum(row.ended - row.started for row in rows) / len(rows),
+        "user_ids": sorted({row.user_id for row in rows if row.user_id}),
+    }
+
+
+def as_date(milliseconds: int, minutes: int = 0) -> str:
+    """Return a moment, in milliseconds since the epoch, as ClickHouse writes it.
+
+    Args:
+        milliseconds: The moment.
+        minutes: Added to it.
+    """
+    moment = datetime.fromtimestamp(milliseconds / 1000 + minutes * 60, UTC)
+    return moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{milliseconds % 1000:03}"
+
+
+def session_tree(rows: Iterable[Row]) -> Folder[list[Row]]:
+    """Return the tree that Helicone draws of a session's rows.
+
+    A path is cut at each slash, without tidying. Rows and folders are in the order in which they started.
+    """
+    root = Folder[list[Row]](list)
+    for row in sorted(rows, key=lambda row: row.started):
+        if row.session_path:  # only OTLP lets it be empty
+            root.open(_segments(row.session_path)).content.append(row)
+    return root
+
+
+def tree_lines(root: Folder[list[Row]]) -> list[str]:
+    """Return a tree as text: folders with a slash, the rows of each before its folders."""
+    lines: list[str] = []
+    for folder in root.walk():
+        indent = "  " * len(folder.segments)
+        if folder.segments:
+            lines.append(f"{indent[2:]}{folder.segment}/")
+        lines += [f"{indent}{row.badge} {row.model}" for row in folder.content]
+    return lines
+
+
+def _segments(path: str) -> list[str]:
+    # Helicone puts a slash before a path that has none. `/` gives one folder without a name.
+    return (path if path.startswith("/") else f"/{path}").split("/")[1:]

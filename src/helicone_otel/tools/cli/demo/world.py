@@ -11,7 +11,7 @@ from typing import Final
 
 from ...fakes.headers import new_key
 from ...fakes.loopback import AnsweringServer
-from ...fakes.requests import Outcome, Request, Trouble, in_text
+from ...fakes.requests import ApiResult, Request, Trouble, in_text
 from ...fakes.server import FakeHelicone
 from .models import DemoModels
 
@@ -43,14 +43,14 @@ class Town(AnsweringServer):
         with self._lock:
             return set(self._leaked)
 
-    def answer(self, request: Request) -> tuple[Outcome, Trouble]:
+    def answer(self, request: Request) -> tuple[ApiResult, Trouble]:
         """Count a request, and answer it."""
         path = request.path.partition("?")[0]
         with self._lock:
             self._asked[path] += 1
             self._leaked |= {name for name, _ in request.headers if name.lower().startswith("helicone-")}
         reports = {**_REPORTS, path: ""} if path.startswith(f"{WITNESS_PATH}/") else _REPORTS
-        return Outcome(in_text(200, reports[path]) if path in reports else in_text(404, "")), Trouble()
+        return ApiResult(in_text(200, reports[path]) if path in reports else in_text(404, "")), Trouble()
 
 
 def demo_helicone() -> FakeHelicone:

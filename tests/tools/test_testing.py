@@ -99,9 +99,9 @@ def test_with_two_sessions_a_tree_is_asked_for_by_id_or_name(helicone: Helicone,
 
     assert helicone.sessions == {"1": "Trip Planning", "2": "Support"}
     assert (helicone.tree("1"), helicone.tree("Support")) == ({"/step-1": ["llm"]}, {"/step-2": ["llm"]})
-    with pytest.raises(AssertionError, match=r"tree\(\) needs to know which one.*'1': 'Trip Planning', '2': 'Support'"):
+    with pytest.raises(AssertionError, match=r"tree\(\): give the id or name.*'1': 'Trip Planning', '2': 'Support'"):
         helicone.tree()
-    with pytest.raises(AssertionError, match=r"tree\('3'\) fits 0 of them.*'1': 'Trip Planning', '2': 'Support'"):
+    with pytest.raises(AssertionError, match=r"tree\('3'\) fits 0 sessions.*'1': 'Trip Planning', '2': 'Support'"):
         helicone.tree("3")
 
 
@@ -252,12 +252,12 @@ def test_anthropics_version_header_is_asked_for_in_anthropics_words(helicone: He
         (b"Helicone-Session-Id: a\r\nhelicone-session-id: a\r\n", b"more than once: helicone-session-id"),
         (b"Helicone-Session-Name:\r\n", b"Helicone-Session-Name is empty"),
         (b"Helicone-Session-Name:  \r\n", b"Helicone-Session-Name is empty"),
-        (b"Helicone-Session-Name: caf\xe9\r\n", b"no printable ASCII"),
-        (b"Helicone-Session-Path: /a\tb\r\n", b"no printable ASCII"),
-        (b"Helicone-Session-Path: /a\n", b"no header line"),
-        (b"Helicone-Property-My Key: a\r\n", b"no header line"),
-        (b"Helicone-Session-Id : a\r\n", b"no header line"),
-        (b" folded\r\n", b"no header line"),
+        (b"Helicone-Session-Name: caf\xe9\r\n", b"not printable ASCII"),
+        (b"Helicone-Session-Path: /a\tb\r\n", b"not printable ASCII"),
+        (b"Helicone-Session-Path: /a\n", b"not a header line"),
+        (b"Helicone-Property-My Key: a\r\n", b"not a header line"),
+        (b"Helicone-Session-Id : a\r\n", b"not a header line"),
+        (b" folded\r\n", b"not a header line"),
     ],
 )
 def test_headers_that_helicone_could_not_take_are_refused_and_named(
@@ -552,7 +552,7 @@ def test_without_the_fixture_nothing_is_installed():
 def test_a_failure_reads_well(helicone):
     with pytest.raises(AssertionError) as raised:
         helicone.tree("Trip Planning")
-    assert str(raised.value) == "tree('Trip Planning') fits 0 of them; the sessions seen, by id: {}"
+    assert str(raised.value) == "tree('Trip Planning') fits 0 sessions; the sessions, by id: {}"
 """
 
 # A global provider of the app's own, with an exporter of its own, set before any test.
@@ -640,7 +640,7 @@ def test_a_run_of_pytest_that_does_not_use_the_fixture_imports_nothing_more_for_
 def test_the_fixture_says_what_it_is_where_pytest_lists_fixtures(pytester: pytest.Pytester) -> None:
     listed = pytester.runpytest_inprocess("--fixtures", *STRANGERS_OPTIONS)
 
-    listed.stdout.fnmatch_lines(["helicone -- *", "*Helicone Sessions switched on for one test*"])
+    listed.stdout.fnmatch_lines(["helicone -- *", "*Install helicone-otel for one test*"])
 
 
 def test_the_module_offers_the_fixture_and_its_type() -> None:

@@ -142,8 +142,8 @@ WRONG = {"Helicone-Session-Path": "/b"}
             a_world(row(429), row(200, **OTHER)),
             "gateway request ('200', '', 's2', 'Trip', '/a'): seen 1 times",
         ),
-        (a_session(call(429), call(200, **WRONG)), a_world(row(429), row(200, **WRONG)), "/a: the span says"),
-        (a_session(session_id="s3"), a_world(), "/a: the span says"),
+        (a_session(call(429), call(200, **WRONG)), a_world(row(429), row(200, **WRONG)), "/a: the span has"),
+        (a_session(session_id="s3"), a_world(), "/a: the span has"),
         (a_session(name="Tour"), a_world(), "a session named 'Trip' was expected, one named 'Tour' was drawn"),
         (
             a_session(),
@@ -183,7 +183,7 @@ WRONG = {"Helicone-Session-Path": "/b"}
         ),
         (a_session(), a_world(log=()), "row of session ('s1', 'Trip'): seen 2 times, drawn 3 times"),
         (a_session(), replace_sends(a_world(), 2), "the row  was sent 2 times"),
-        (a_session(), a_world(asked={"/weather": 0}), "the agent never asked a host that is no gateway"),
+        (a_session(), a_world(asked={"/weather": 0}), "the agent never called a host that is not a gateway"),
         (a_session(), a_world(leaked=frozenset({"Helicone-Session-Id"})), "Helicone-Session-Id left for a host"),
     ],
 )

@@ -432,7 +432,7 @@ def test_headers_captured_on_the_sdks_span_cover_the_http_span_below() -> None:
 @pytest.mark.parametrize(
     ("host", "beginning"),
     [
-        ("api.test", "1 HTTP request of LLM calls went to api.test, which is no Helicone gateway"),
+        ("api.test", "1 HTTP request of LLM calls went to api.test, which is not a Helicone gateway"),
         ("gw.test", "1 HTTP request of LLM calls reached the gateway gw.test without Helicone headers"),
     ],
 )
@@ -454,12 +454,12 @@ def test_llm_calls_of_which_no_http_request_was_seen_are_explained() -> None:
 def test_spans_that_nothing_recognises_are_listed_by_scope() -> None:
     [note] = notes(span(None), span(None))
 
-    assert note.startswith("2 spans arrived, from a scope (2), but none of an LLM call")
+    assert note.startswith("2 spans arrived, from a scope (2), but helicone-otel recognises none")
 
 
 def test_what_was_sampled_out_or_dropped_is_said() -> None:
     assert notes(*a_trip(), dropped=3, OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="0.1") == [
-        "OTEL_TRACES_SAMPLER=traceidratio (OTEL_TRACES_SAMPLER_ARG=0.1): what was sampled out is not shown.",
+        "OTEL_TRACES_SAMPLER=traceidratio (OTEL_TRACES_SAMPLER_ARG=0.1): spans that are sampled out are not shown.",
         "3 spans came after the first 7 and are not shown.",
     ]
 

@@ -1,4 +1,4 @@
-"""What to tell someone whose run shows less than they hoped for. Pure: facts in, sentences out."""
+"""Explains why a run shows no sessions, or calls without headers. Pure: facts in, sentences out."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ class RunFacts:
     """What is known after a run.
 
     Attributes:
-        greetings: How many processes said that they were instrumented.
-        dropped: How many spans were more than the receiver holds.
+        environ: The environment of the application.
+        greetings: How many processes reported that they were instrumented.
+        dropped: How many spans came after the receiver was full.
     """
 
     environ: Mapping[str, str]
@@ -39,7 +40,7 @@ class RunFacts:
 
 
 def advise(facts: RunFacts) -> list[str]:
-    """Return what explains a gap, the likeliest reason first; nothing if all is well."""
+    """Return sentences that explain what is missing, the likeliest reason first. None if all is well."""
     reasons = list(_switched_off(facts))
     if facts.spans or not reasons:
         reasons += _nothing_seen(facts)
@@ -57,7 +58,7 @@ def _switched_off(facts: RunFacts) -> Iterator[str]:
     if sampler not in _ALWAYS:
         argument = environ.get(f"{_SAMPLER}_ARG", "").strip()
         setting = f"{_SAMPLER}={sampler}" + (f" ({_SAMPLER}_ARG={argument})" if argument else "")
-        yield f"{setting}: what was sampled out is not shown."
+        yield f"{setting}: spans that are sampled out are not shown."
 
 
 def _nothing_seen(facts: RunFacts) -> Iterator[str]:
@@ -67,12 +68,12 @@ def _nothing_seen(facts: RunFacts) -> Iterator[str]:
         scopes = Counter(span.scope or "(no scope)" for span in facts.spans)
         listed = ", ".join(f"{scope} ({number})" for scope, number in scopes.most_common(5))
         yield (
-            f"{counted(len(facts.spans), 'span')} arrived, from {listed}, but none of an LLM call, embedding, vector "
-            "query, tool or agent that helicone-otel recognises, so there is no session. Is the instrumentation of "
+            f"{counted(len(facts.spans), 'span')} arrived, from {listed}, but helicone-otel recognises none of them as "
+            "an LLM call, embedding, vector query, tool or agent, so there is no session. Is the instrumentation of "
             "your SDK installed (for instance opentelemetry-instrumentation-genai-openai)?"
         )
         if facts.environ.get("HELICONE_SESSION_FALLBACK", "").strip().lower() == "none":
-            yield "HELICONE_SESSION_FALLBACK=none: a trace that names no session is none."
+            yield "HELICONE_SESSION_FALLBACK=none: a trace without a session id makes no session."
     elif facts.greetings:
         yield "The application was instrumented but made no span: it ended before it used an instrumented library."
     else:
@@ -83,10 +84,10 @@ def _nothing_seen(facts: RunFacts) -> Iterator[str]:
 
 
 def _without_headers(facts: RunFacts) -> Iterator[str]:
-    """Explain LLM calls that carried no header: hosts that are no gateways, mostly."""
+    """Explain LLM calls without headers. Most went to a host that is not a gateway."""
     parents = SpanParents(facts.spans)
-    carriers = [span for span in facts.spans if _carries_headers(span)]
-    above = {above.span_id for span in carriers for above in parents.line(span)}
+    with_headers = [span for span in facts.spans if _has_headers(span)]
+    above = {above.span_id for span in with_headers for above in parents.line(span)}
     bare = Counter(
         host_of(span.attributes) for span in facts.spans if span.span_id not in above and _is_bare_call(span, parents)
     )
@@ -96,8 +97,8 @@ def _without_headers(facts: RunFacts) -> Iterator[str]:
             yield f"{calls} reached the gateway {host} without Helicone headers."
         else:
             yield (
-                f"{calls} went to {host}, which is no Helicone gateway, and got no headers. Point the SDK at a gateway "
-                "(OPENAI_BASE_URL, ANTHROPIC_BASE_URL), or name yours in HELICONE_GATEWAY_HOSTS."
+                f"{calls} went to {host}, which is not a Helicone gateway, and got no headers. Point the SDK at a "
+                "gateway (OPENAI_BASE_URL, ANTHROPIC_BASE_URL), or name yours in HELICONE_GATEWAY_HOSTS."
             )
     requests = [request for session in facts.sessions for request in session.requests if request.kind in _CALL_KINDS]
     if requests and not bare and not any(request.calls for request in requests):
@@ -105,19 +106,19 @@ def _without_headers(facts: RunFacts) -> Iterator[str]:
 
 
 def _is_bare_call(span: Span, parents: SpanParents) -> bool:
-    """Tell whether a span is an HTTP request of an LLM call, and no span of either tells of headers."""
+    """Tell whether a span is an HTTP request of an LLM call, and neither of them recorded Helicone headers."""
     attributes = span.attributes
     if wire.SESSION_ID not in attributes or not ("url.full" in attributes or "http.url" in attributes):
         return False
     for above in parents.line(span):
-        if _carries_headers(above):
+        if _has_headers(above):
             return False
         if above.attributes.get(wire.SPAN_KIND) in _CALL_KINDS:
             return True
     return False
 
 
-def _carries_headers(span: Span) -> bool:
+def _has_headers(span: Span) -> bool:
     return any(name.startswith(wire.REQUEST_HEADER_PREFIX) for name in span.attributes)
 
 

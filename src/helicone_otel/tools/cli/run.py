@@ -88,11 +88,12 @@ def run(given: Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What came of a run.
+    """The result of a run.
 
     Attributes:
-        spans: All of them, as the receiver holds them.
-        notes: What explains gaps, for people.
+        exit_code: That of the application, as a shell reports it.
+        spans: All spans that the receiver kept.
+        notes: Sentences that explain what is missing.
     """
 
     exit_code: int
@@ -108,13 +109,14 @@ def observe(
     helicone: FakeHelicone | None = None,
     forward: Callable[[bytes], None] | None = None,
 ) -> Run:
-    """Run a command to its end under OpenTelemetry, and return what it did.
+    """Run a command to its end under OpenTelemetry, and return its sessions.
 
     Args:
         command: The program and its arguments.
         environ: Its environment.
         stdout: Where its standard output goes; by default where ours goes.
-        helicone: Where its environment has it log already; one of our own, beside wherever it logs, if not given.
+        helicone: The fake Helicone to which its environment makes it log. By default a new one gets its rows, beside
+            where it logs anyway.
         forward: Gets each export request of the application as well, in protobuf.
 
     Raises:
@@ -137,7 +139,7 @@ def observe(
 
 
 def _own_helicone(servers: ExitStack) -> tuple[FakeHelicone, str]:
-    """Return a Helicone for one run, and what tells the app of it."""
+    """Return a new fake Helicone, and the variable that tells the application its address and key."""
     key = new_key()
     helicone = servers.enter_context(serving(FakeHelicone(key=key)))
     return helicone, f"{helicone.url} {key}"
@@ -146,27 +148,26 @@ def _own_helicone(servers: ExitStack) -> tuple[FakeHelicone, str]:
 def child_environment(environ: Mapping[str, str], endpoint: str, log: str = "") -> dict[str, str]:
     """Return the environment for the application.
 
-    Its spans reach us by an exporter of our own beside whatever it exports to already
-    (`attach.py`). To forward what it sends instead would mean to speak its protocol (gRPC, files,
-    vendors' exporters), with its certificates and retries, and could not cover what a
-    configuration file or the code sets up. So no `OTEL_*` variable of the user's is touched. The same
-    holds for rows, and for the variables of the log.
+    Its spans reach us by an exporter of our own, beside the exporters that it has (`install/run_attach.py`). We do not
+    stand between it and its own exporters: we would have to speak their protocols (gRPC, files, those of vendors) with
+    their certificates and retries, and exporters of a configuration file or of the code would still be missed. So no
+    `OTEL_*` variable that the user has set is changed. The same is true for rows, and for the variables of the log.
 
     Args:
-        environ: The user's.
-        endpoint: Where spans are received.
-        log: Where rows are, and the key; nothing if they are not wanted.
+        environ: The environment of the user.
+        endpoint: The address that receives the spans.
+        log: The address that receives the rows, a blank, and the key; empty for no rows.
     """
     child = dict(environ)
     child[ENDPOINT] = endpoint
     if log:
         child[LOG] = log
     child[_CAPTURE] = "true"
-    # `python` means the interpreter that we and the instrumentations are installed for, activated or not.
+    # `python` must be the interpreter in which we and the instrumentations are installed, activated or not.
     child["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])
     for kind in _SIGNALS:
         if not _has_destination(environ, kind):
-            # The distro's default is gRPC to localhost:4317, where nobody listens: it would log errors.
+            # The distro's default is gRPC to localhost:4317. Without a receiver there it would log errors.
             child[f"OTEL_{kind}_EXPORTER"] = "none"
     return child
 
@@ -185,7 +186,7 @@ def launch(command: Sequence[str], environ: Mapping[str, str], stdout: IO[str] |
         stdout: Where its standard output goes; by default where ours goes.
     """
     instrumented = [*_INSTRUMENT, *command]
-    # To run what the user types is what this is for.
+    # The command is the one that the user typed.
     process = subprocess.Popen(instrumented, env=environ, stdout=stdout)  # noqa: S603
     with process, _signals_forwarded(process):
         code = process.wait()
@@ -195,12 +196,12 @@ def launch(command: Sequence[str], environ: Mapping[str, str], stdout: IO[str] |
 @contextmanager
 def _signals_forwarded(process: subprocess.Popen[bytes]) -> Iterator[None]:
     def forward(number: int, _frame: FrameType | None) -> None:
-        # Ctrl-C in a terminal reaches the whole foreground group; a second one would cut its shutdown short.
+        # Ctrl-C in a terminal reaches the whole foreground group. A second SIGINT would interrupt the shutdown.
         if number != signal.SIGINT or not _in_foreground():
             process.send_signal(number)
 
     known = [getattr(signal, name) for name in _FORWARDED if hasattr(signal, name)]
-    # What we were told to ignore (`nohup`), the application ignores as well.
+    # The application ignores the signals that we ignore (`nohup`) as well.
     before = {
         number: handler for number in known if (handler := signal.getsignal(number)) not in (None, signal.SIG_IGN)
     }

@@ -30,11 +30,11 @@ _MS: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class LoggedRow:
-    """What the log API made of a request that no gateway saw.
+    """The row in Helicone's log of a request that did not pass a gateway.
 
     Attributes:
-        badge: What Helicone shows it as.
-        flaws: What it would draw otherwise than it was meant, as sentences.
+        badge: The badge with which Helicone shows it.
+        flaws: What Helicone would show otherwise than the sender meant, as sentences.
     """
 
     badge: str
@@ -48,8 +48,9 @@ class RequestNode:
     """One real LLM call, embedding, vector operation, tool run, rerank or guardrail.
 
     Attributes:
-        kind: As on the span; `http` for a call to a gateway that no LLM instrumentation covers.
-        name: The model, if the span tells.
+        kind: The kind of its span; `http` for a call to a gateway without a span of an LLM call.
+        name: The model; empty if the span does not record it.
+        start: Nanoseconds since the epoch, as is `end`.
         calls: The HTTP requests that carried it to a gateway; none if it went elsewhere.
         rows: Its rows in Helicone's log; none if a gateway makes them.
     """
@@ -66,12 +67,14 @@ class RequestNode:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One level of a path, with everything that stands at it.
+    """One level of a path, with its requests and the levels below.
 
     Attributes:
         segment: The last segment of `path`; empty for the session's root.
-        kind: `None` for a level that no span of this run stands at.
-        runs: How often it ran.
+        kind: `None` for a level without a span.
+        runs: How many times it ran.
+        start: Nanoseconds since the epoch, as is `end`.
+        error: The first error of its spans.
     """
 
     segment: str
@@ -85,7 +88,7 @@ class Step:
     steps: tuple[Step, ...]
 
     def walk(self) -> Iterator[Step]:
-        """Yield this step and all below it, each before its children."""
+        """Yield this step and all steps below it, parents first."""
         yield self
         for step in self.steps:
             yield from step.walk()
@@ -93,7 +96,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class SessionTree:
-    """All that Helicone would show under one id and name.
+    """One session, as Helicone would show it.
 
     Attributes:
         name: Empty if the session has none.
@@ -105,6 +108,7 @@ class SessionTree:
 
     @property
     def requests(self) -> list[RequestNode]:
+        """All requests of the session, step by step."""
         return [request for step in self.root.walk() for request in step.requests]
 
 
@@ -244,7 +248,7 @@ def _is_structural(span: Span) -> bool:
 
 
 def as_data(sessions: Iterable[SessionTree]) -> list[Json]:
-    """Return sessions as plain data for JSON; times are milliseconds from the session's start."""
+    """Return sessions as plain data for JSON. Times are in milliseconds from the start of the session."""
     return [_session_data(session) for session in sessions]
 
 

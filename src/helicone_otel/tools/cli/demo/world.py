@@ -1,6 +1,7 @@
-"""The rest of the demo's world on loopback: a weather report, a timetable, and a witness for the vector store.
+"""The servers of the demo on loopback: a fake Helicone, and a town with a weather report and a timetable.
 
-None of it is a Helicone gateway, so no `Helicone-*` header may arrive here.
+The town also counts the operations of the vector store. It is not a Helicone gateway, so no `Helicone-*` header may
+arrive there.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _REPORTS: Final = {
 
 
 class Town(AnsweringServer):
-    """Answers the agent's other requests, and counts them."""
+    """Answers the requests of the agent and of `witness.py` that do not go to a model, and counts them."""
 
     def __init__(self) -> None:
         self._asked: Counter[str] = Counter()
@@ -33,7 +34,7 @@ class Town(AnsweringServer):
 
     @property
     def asked(self) -> dict[str, int]:
-        """How often each path was asked for; `/witness/upsert` is one upsert that reached the store."""
+        """The number of requests by path. A request for `/witness/upsert` is one upsert that reached the store."""
         with self._lock:
             return dict(self._asked)
 

@@ -1,4 +1,4 @@
-"""`helicone-otel demo`: the whole of it once, and each thing that it must notice."""
+"""`helicone-otel demo`: one whole run, and each disagreement that it must notice."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HERE = Path(demo.__file__).parent
 EXPECTED = json.loads((HERE / "expected.json").read_text(encoding="utf-8"))
 
 
-def test_the_demo_agrees_with_its_world_whatever_the_environment_says() -> None:
+def test_the_demo_finds_no_disagreement_whatever_the_environment_says() -> None:
     nowhere = "http://127.0.0.1:9"
     hostile = {
         "OTEL_SDK_DISABLED": "true",
@@ -65,11 +65,11 @@ def test_the_demo_agrees_with_its_world_whatever_the_environment_says() -> None:
 def test_the_agent_knows_nothing_of_helicone() -> None:
     for file in ("agent.py", "tool_server.py"):
         tree = ast.parse((HERE / file).read_text(encoding="utf-8"))
-        tree.body = [node for node in tree.body if not isinstance(node, ast.Expr)]  # its docstring may say so
+        tree.body = [node for node in tree.body if not isinstance(node, ast.Expr)]  # its docstring may name Helicone
         assert "helicone" not in ast.dump(tree).lower()
 
 
-# A small world of its own, for what the demo must notice.
+# A small world, to test what the demo must notice.
 HEADERS = {"Helicone-Session-Id": "s1", "Helicone-Session-Path": "/a", "Helicone-Session-Name": "Trip"}
 TREE: list[Expected] = [
     {
@@ -119,7 +119,7 @@ def replace_sends(world: World, sends: int) -> World:
     return replace(world, rows=[replace(row, sends=sends) for row in world.rows])
 
 
-def test_a_world_in_which_all_agree_is_found_to_agree() -> None:
+def test_a_world_that_agrees_has_no_disagreements() -> None:
     assert disagreements(TREE, [a_session()], a_world()) == []
 
 
@@ -187,11 +187,11 @@ WRONG = {"Helicone-Session-Path": "/b"}
         (a_session(), a_world(leaked=frozenset({"Helicone-Session-Id"})), "Helicone-Session-Id left for a host"),
     ],
 )
-def test_whatever_does_not_agree_is_named(session: SessionTree, world: World, sentence: str) -> None:
+def test_each_disagreement_is_named(session: SessionTree, world: World, sentence: str) -> None:
     assert any(problem.startswith(sentence) for problem in disagreements(TREE, [session], world))
 
 
-def test_a_session_more_or_less_is_named() -> None:
+def test_a_missing_session_is_named() -> None:
     assert disagreements(TREE, [], a_world())[0] == "1 sessions were expected, 0 were drawn"
 
 
@@ -260,10 +260,10 @@ def test_the_stand_in_is_overloaded_once_and_then_answers(gateway: FakeHelicone)
 def test_the_stand_in_refuses_what_the_providers_refuse(
     gateway: FakeHelicone, path: str, body: object, status: int
 ) -> None:
-    answered, said = ask(gateway, path, body)
+    answered, body_of_answer = ask(gateway, path, body)
 
     assert answered == status
-    assert said["error"]["message"]
+    assert body_of_answer["error"]["message"]
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings", "/v1/messages"])
@@ -276,6 +276,6 @@ def test_the_stand_in_accepts_no_other_key_and_records_every_request(gateway: Fa
     assert [(row.status, row.properties) for row in gateway.rows[before:]] == [(401, {"Helicone-Session-Id": "s"})]
 
 
-def test_the_stand_in_wants_to_know_the_version_of_anthropics_api(gateway: FakeHelicone) -> None:
+def test_the_stand_in_needs_the_version_of_anthropics_api(gateway: FakeHelicone) -> None:
     assert ask(gateway, "/v1/messages", MESSAGES, anthropic_version="")[0] == 400
     assert ask(gateway, "/v1/messages", MESSAGES)[0] == 200

@@ -20,7 +20,7 @@ from helicone_otel.tools.cli.tree import RequestNode, SessionTree, as_data, buil
 from helicone_otel.tools.terminal import format_duration, visible
 
 MS = 1_000_000
-HOUR = 1_800_000_000_000_000_000  # a start that is no small number, as real ones are
+HOUR = 1_800_000_000_000_000_000  # as large as real start times
 GATEWAYS = Destinations(gateways=["gw.test"], services=["mine.test"])
 _ids = itertools.count(1)
 
@@ -86,7 +86,7 @@ def sent(
 
 
 def logged(path: str, kind: str, at: tuple[int, int] = (0, 1), parent: Span | None = None) -> Span:
-    """Return a request that no gateway saw."""
+    """Return the span of a request that did not pass a gateway."""
     return span(path, kind, at, parent, attributes={"helicone.request.id": "r"})
 
 
@@ -136,7 +136,7 @@ def test_a_session_is_a_tree_by_path_with_its_requests_at_their_steps() -> None:
     }
 
 
-def test_a_request_knows_every_http_request_that_carried_it() -> None:
+def test_a_request_has_every_http_request_that_carried_it() -> None:
     [session] = build_sessions(a_trip(), GATEWAYS)
     headers = (
         ("Helicone-Session-Id", "s1"),
@@ -211,7 +211,7 @@ def test_headers_for_a_service_of_the_users_own_make_no_request() -> None:
     assert session.requests == []
 
 
-def test_a_header_that_says_another_path_than_its_span_is_shown_as_it_is() -> None:
+def test_a_header_with_another_path_than_its_span_is_shown_unchanged() -> None:
     chat = span("/plan", "llm")
 
     [session] = build_sessions([chat, sent(chat, "/wrong", label="/plan")], GATEWAYS)
@@ -226,11 +226,11 @@ def test_one_id_under_two_names_is_two_sessions_as_it_is_for_helicone() -> None:
     assert [(session.id, session.name) for session in build_sessions(spans, GATEWAYS)] == [("s1", ""), ("s1", "Trips")]
 
 
-def test_spans_without_a_label_are_no_session() -> None:
+def test_spans_without_a_label_make_no_session() -> None:
     assert build_sessions([span(None), span(None)], GATEWAYS) == []
 
 
-def test_spans_that_are_each_others_parents_end_nowhere() -> None:
+def test_spans_that_are_each_others_parents_do_no_harm() -> None:
     one = Span("t", "1", "2", "one", "", 0, 1, None, dict(span("/a", "task").attributes))
     two = Span(
         "t",
@@ -417,7 +417,7 @@ def test_a_run_in_which_all_went_to_the_gateway_needs_no_advice() -> None:
     assert notes(*a_trip()) == []
 
 
-def test_a_span_of_the_sdks_own_with_a_url_is_not_taken_for_a_call_without_headers() -> None:
+def test_an_sdks_own_span_with_a_url_is_not_taken_for_a_call_without_headers() -> None:
     native = span("/a", "llm", attributes={"url.full": "http://gw.test/v1/messages"})
 
     assert notes(native, sent(native, "/a")) == []
@@ -445,7 +445,7 @@ def test_a_call_without_headers_is_explained_by_its_host(host: str, beginning: s
     assert "secret" not in note
 
 
-def test_llm_calls_of_which_no_http_request_was_seen_are_explained() -> None:
+def test_llm_calls_without_an_http_span_are_explained() -> None:
     assert notes(logged("/a", "llm")) == [
         "No LLM call carried Helicone headers: none of them went through httpx or httpx2."
     ]
@@ -457,7 +457,7 @@ def test_spans_that_nothing_recognises_are_listed_by_scope() -> None:
     assert note.startswith("2 spans arrived, from a scope (2), but helicone-otel recognises none")
 
 
-def test_what_was_sampled_out_or_dropped_is_said() -> None:
+def test_sampling_and_dropped_spans_are_noted() -> None:
     assert notes(*a_trip(), dropped=3, OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="0.1") == [
         "OTEL_TRACES_SAMPLER=traceidratio (OTEL_TRACES_SAMPLER_ARG=0.1): spans that are sampled out are not shown.",
         "3 spans came after the first 7 and are not shown.",
@@ -500,7 +500,7 @@ _SPANS = st.lists(
 
 @given(_SPANS)
 @settings(max_examples=300, deadline=None)
-def test_whatever_arrives_is_drawn_and_printed(spans: list[Span]) -> None:
+def test_any_spans_are_drawn_and_printed(spans: list[Span]) -> None:
     sessions = build_sessions(spans, GATEWAYS)
 
     json.dumps(as_data(sessions))

@@ -65,7 +65,7 @@ def hide_secrets(text: str) -> str:
     return _PAIRS.sub(rf"\1{_HIDDEN}", _SECRETS.sub(_HIDDEN, text))
 
 
-def shown(value: Any, depth: int = 0) -> Any:
+def redact(value: Any, depth: int = 0) -> Any:
     """Return a value of JSON without secrets, with long texts cut and without infinities and NaN.
 
     Args:
@@ -80,22 +80,22 @@ def shown(value: Any, depth: int = 0) -> Any:
         return "…"
     if isinstance(value, Mapping):
         return {
-            str(key)[:1024]: _HIDDEN if _is_secret(str(key), item) else shown(item, depth + 1)
+            str(key)[:1024]: _HIDDEN if _is_secret(str(key), item) else redact(item, depth + 1)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [shown(item, depth + 1) for item in value]
+        return [redact(item, depth + 1) for item in value]
     return value
 
 
-def shown_attributes(attributes: Mapping[str, Any]) -> list[list[Any]]:
+def redact_attributes(attributes: Mapping[str, Any]) -> list[list[Any]]:
     """Return attributes as pairs sorted by name, without secrets and without folders."""
     return [[key, _attribute(key, attributes[key])] for key in sorted(attributes)]
 
 
-def shown_resource(attributes: Mapping[str, Any]) -> list[list[Any]]:
-    """Return the attributes of a resource that identify services, as `shown_attributes` does."""
-    return shown_attributes({key: value for key, value in attributes.items() if key.startswith(_RESOURCES)})
+def redact_resource(attributes: Mapping[str, Any]) -> list[list[Any]]:
+    """Return the attributes of a resource that identify services, as `redact_attributes` does."""
+    return redact_attributes({key: value for key, value in attributes.items() if key.startswith(_RESOURCES)})
 
 
 class Redaction:
@@ -121,7 +121,7 @@ class Redaction:
 def _attribute(key: str, value: Any) -> Any:
     if _NAMED.search(key) or _HEADERS.match(key):
         return _HIDDEN
-    safe = shown(value)
+    safe = redact(value)
     return _FOLDERS.sub("…/", safe) if key in _FILES and isinstance(safe, str) else safe
 
 

@@ -16,7 +16,7 @@ from .... import wire
 from ....log.rows.content import Content as Everything
 from ....log.rows.row import row_of
 from ....log.rows.types import Event, FinishedSpan
-from ...redaction import shown, shown_attributes, shown_resource
+from ...redaction import redact, redact_attributes, redact_resource
 from ...replay.otlp import attributes_of
 from ...replay.spans import sent_headers
 from ..content import Content, content_of
@@ -114,9 +114,9 @@ def request(traces: Traces, id_: str) -> dict[str, Any] | None:
         "duration_ms": milliseconds(row["end"] - row["start"]),
         "ttft_ms": milliseconds(row["ttft"]) if row["ttft"] is not None else None,
         **{key: row[key] for key in ("input_tokens", "output_tokens")},
-        "error": shown(row["error"]),
+        "error": redact(row["error"]),
         **_beside(connection, row),
-        **shown(content._asdict()),
+        **redact(content._asdict()),
         **(span.data() if span is not None else _NO_SPAN),
         "logged": bool(row["logged"]),
         "helicone_url": _PAGE + quote(row["id"], safe=""),
@@ -201,12 +201,12 @@ class _Span:
         foreign_sessions = self._traces.foreign_sessions(self._trace, self._id)
         return {
             "headers": self._headers(foreign_sessions),
-            "attributes": shown_attributes(self.attributes),
+            "attributes": redact_attributes(self.attributes),
             "events": [
-                {"name": one.name, "at_ms": milliseconds(one.time), "attributes": shown_attributes(one.attributes)}
+                {"name": one.name, "at_ms": milliseconds(one.time), "attributes": redact_attributes(one.attributes)}
                 for one in self.events
             ],
-            "resource": shown_resource(self._resource),
+            "resource": redact_resource(self._resource),
             "scope": self._scope,
             "trace": {
                 "trace_id": self._trace,
@@ -237,7 +237,7 @@ def _span_data(row: sqlite3.Row, this: str) -> dict[str, Any]:
         "path": row["path"],
         "start_ms": milliseconds(row["start"]),
         "end_ms": milliseconds(row["end"]),
-        "error": shown(row["error"]),
+        "error": redact(row["error"]),
         "request": row["request"],
         "this": row["span"] == this,
     }
@@ -250,4 +250,4 @@ def _captured(attributes: Mapping[str, Any]) -> list[list[str]]:
 
 def _joined(value: Any) -> str:
     values: Iterable[Any] = value if isinstance(value, list) else (value,)
-    return ", ".join(str(shown(item)) for item in values)
+    return ", ".join(str(redact(item)) for item in values)

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from ...redaction import shown
+from ...redaction import redact
 from .numbers import colour_of, milliseconds, percentile
 from .sessions import find_session, session_data
 from .tree import Request, steps_of, tree
@@ -59,7 +59,7 @@ def _data(request: Request, lane: int) -> dict[str, Any]:
         "ttft_ms": milliseconds(request.ttft) if request.ttft is not None else None,
         "input_tokens": request.input_tokens,
         "output_tokens": request.output_tokens,
-        "error": shown(request.error),
+        "error": redact(request.error),
         "lane": lane,
     }
 

@@ -1,4 +1,4 @@
-"""A session as a tree by path."""
+"""The tree by path on the page of a session."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ...folders import Folder
 from .numbers import colour_of, milliseconds
 
 _CALLS: Final = frozenset({"llm", "embedding"})
-# The steps of a session, and above which of them another step of the same path stands: a wrapper and what it
-# wraps are one run.
+# The steps of a session. The last column tells whether the parent of a step is a step at the same path: a wrapper and
+# the span that it wraps are one run.
 _STEPS: Final = """
 SELECT p.path, p.kind, p.start, p."end", p.error, p.request IS NOT NULL,
     EXISTS (SELECT 1 FROM spans s JOIN spans a ON a.trace = s.trace AND a.span = s.parent JOIN places o ON o.id = a.id
@@ -21,8 +21,8 @@ FROM places p WHERE p.session = ? AND p.kind IS NOT NULL AND p.kind NOT IN ('llm
 """
 
 
-class Request(NamedTuple):
-    """A request as its row in the store has it; times are nanoseconds."""
+class StoredRequest(NamedTuple):
+    """A request as the database has it. Times are in nanoseconds since the epoch, `ttft` in nanoseconds."""
 
     id: str
     path: str
@@ -38,12 +38,17 @@ class Request(NamedTuple):
 
 
 def steps_of(connection: sqlite3.Connection, session: int) -> list[sqlite3.Row]:
-    """Return the steps of a session by its number in the store, for `tree`."""
+    """Return the steps of a session for `tree`.
+
+    Args:
+        connection: To the database.
+        session: The number of the session in the database.
+    """
     return connection.execute(_STEPS, (session,)).fetchall()
 
 
 class _Level:
-    """What the page shows of one level of a path."""
+    """What is counted at one level of a path."""
 
     def __init__(self) -> None:
         self.kinds: Counter[str] = Counter()
@@ -53,8 +58,13 @@ class _Level:
         self.requests_below = 0
 
 
-def tree(requests: Sequence[Request], steps: Sequence[sqlite3.Row]) -> Iterator[dict[str, Any]]:
-    """Yield each level of the paths of a session, depth first, in the order in which things began."""
+def tree(requests: Sequence[StoredRequest], steps: Sequence[sqlite3.Row]) -> Iterator[dict[str, Any]]:
+    """Yield the data of each level of the paths of a session: parents first, and siblings by their start.
+
+    Args:
+        requests: The requests of the session.
+        steps: What `steps_of` returned.
+    """
     root = Folder(_Level)
     for path, kind, start, end, error, is_request, is_inner in steps:
         level = root.open(_segments(path)).content
@@ -109,7 +119,7 @@ def _union(spells: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 def _data(folder: Folder[_Level]) -> dict[str, Any]:
     level, path = folder.content, folder.path
     ((start, end),) = level.times
-    # Of what was asked for at this path, the outermost: an agent that runs tools of its own name stays an agent.
+    # The kind of the outermost span at this path: an agent that runs tools of its own name stays an agent.
     kind = next(iter(level.kinds), None)
     return {
         "path": path,

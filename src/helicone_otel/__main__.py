@@ -15,8 +15,8 @@ from typing import Final
 _TOOLS: Final = {
     "run": "run a Python application under OpenTelemetry and draw its sessions at the end",
     "demo": "run a small agent against a stand-in gateway, and check its sessions",
-    "doctor": "say why headers would or would not leave from this environment",
-    "explain": "say of each span in a file what it is, and which dialect and row decided",
+    "doctor": "explain why headers would or would not leave from this environment",
+    "explain": "show what each span in a file is, and which dialect and row decided",
     "view": "show sessions in a local view, fed by OTLP and by Helicone's log API",
 }
 _COMMANDS: Final = {

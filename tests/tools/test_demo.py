@@ -179,7 +179,7 @@ WRONG = {"Helicone-Session-Path": "/b"}
         (
             a_session(),
             a_world(log=(logged(response={"_type": "vector_db", "matches": [{"score": "high"}]}),)),
-            "the row of vector_db at /a/upsert: a score among the matches is no number",
+            "the row of vector_db at /a/upsert: a score among the matches is not a number",
         ),
         (a_session(), a_world(log=()), "row of session ('s1', 'Trip'): seen 2 times, drawn 3 times"),
         (a_session(), replace_sends(a_world(), 2), "the row  was sent 2 times"),

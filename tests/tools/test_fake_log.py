@@ -371,8 +371,8 @@ def test_a_row_has_the_badge_of_its_type(client: Client, asked: Any, answered: A
         (DATA, {"_type": "data", "toolName": "unknown"}, "data:undefined", "does not repeat the name"),
         (TOOL, {"_type": "tool"}, "tool:undefined", "does not repeat the name"),
         (TOOL, {"result": 4}, "tool:get_weather", "does not repeat the type"),
-        (VECTOR, {"_type": "vector_db", "matches": [{"score": "0.9"}]}, "vector_db", "is no number"),
-        (VECTOR, {"_type": "vector_db", "results": [{"score": None}]}, "vector_db", "is no number"),
+        (VECTOR, {"_type": "vector_db", "matches": [{"score": "0.9"}]}, "vector_db", "is not a number"),
+        (VECTOR, {"_type": "vector_db", "results": [{"score": None}]}, "vector_db", "is not a number"),
     ],
 )
 def test_what_helicone_mistakes_for_something_else_is_named(

@@ -205,7 +205,7 @@ def test_an_answer_may_be_a_whole_body_for_any_endpoint(helicone: Helicone, clie
 
     assert asked is not None
     assert (asked[0].id, moderation.id) == ("call_1", "m-1")
-    with pytest.raises(NotFoundError, match="knows no /v1/moderations"):
+    with pytest.raises(NotFoundError, match="has no endpoint /v1/moderations"):
         client.moderations.create(input="Porto")
 
 

@@ -27,8 +27,8 @@ _Key = tuple[str, str]
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `helicone-otel explain`."""
     parser.description = (
-        "Play the spans of a file again through the library, and print of each its kind, where it stands "
-        "in the session, whether it is a request, which dialect and which row decided, and why nothing did."
+        "Replay the spans of a file through the library, and print for each its kind, its path in the session, "
+        "whether it is a request, and which dialect and row decided, or why none did."
     )
     parser.epilog = "Exit code: 0, or 2 if the file or a setting cannot be used."
     parser.add_argument("file", type=Path, help="OTLP JSON, as the Collector's file exporter writes it, or a recording")

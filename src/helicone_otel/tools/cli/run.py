@@ -149,7 +149,7 @@ def child_environment(environ: Mapping[str, str], endpoint: str, log: str = "") 
     """Return the environment for the application.
 
     Its spans reach us by an exporter of our own, beside the exporters that it has (`install/run_attach.py`). We do not
-    stand between it and its own exporters: we would have to speak their protocols (gRPC, files, those of vendors) with
+    relay what its own exporters send: we would have to speak their protocols (gRPC, files, those of vendors) with
     their certificates and retries, and exporters of a configuration file or of the code would still be missed. So no
     `OTEL_*` variable that the user has set is changed. The same is true for rows, and for the variables of the log.
 

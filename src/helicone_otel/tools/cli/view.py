@@ -39,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="OTLP JSON lines, as the Collector's file exporter writes them",
     )
-    parser.add_argument("--db", type=Path, metavar="FILE", help="keep everything in this file; else it goes at the end")
+    parser.add_argument(
+        "--db", type=Path, metavar="FILE", help="keep all data in this file; without it they are removed at the end"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument(
         "--allow-host",
@@ -57,8 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--html", type=Path, metavar="OUT", help="write one session of the files as one HTML file, and end"
     )
-    parser.add_argument("--session", metavar="ID", help="which session --html writes, if there are several")
-    parser.add_argument("--name", help="which of them, if several have that id")
+    parser.add_argument("--session", metavar="ID", help="the session that --html writes, if there are several")
+    parser.add_argument("--name", help="its name, if several sessions have that id")
     parser.set_defaults(main=view)
 
 
@@ -69,7 +71,7 @@ def _port(text: str) -> int:
 
 
 def view(given: Namespace) -> int:
-    """Serve a view until somebody ends it, or write a session of files; return 0, or 2 if that cannot be.
+    """Serve a view until Ctrl-C, or write a session of files; return 0, or 2 if a port, file or setting is not usable.
 
     Args:
         given: The parsed arguments.

@@ -134,7 +134,7 @@ def _flaws(model: str, request: Mapping[str, Any], response: Mapping[str, Any]) 
         entries = response.get(key)
         scores = [_mapping(entry).get("score", 0) for entry in entries] if isinstance(entries, list) else []
         if response.get("_type") == "vector_db" and not all(_is_number(score) for score in scores):
-            yield f"a score among the {key} is no number, so the row falls back to raw JSON"
+            yield f"a score among the {key} is not a number, so Helicone shows raw JSON"
 
 
 def _messages(response: Any) -> Iterator[Any]:

@@ -219,7 +219,7 @@ def fault_of(endpoint: ProviderEndpoint, request: Request) -> str | None:
     except ValueError:
         body = None
     if not isinstance(body, Mapping):
-        return "The body is no JSON object."
+        return "The body is not a JSON object."
     for name, kind in endpoint.required.items():
         if not isinstance(body.get(name), kind) or not body[name]:
             return f"'{name}' is missing, empty or of the wrong type."
@@ -261,7 +261,7 @@ class ScriptedProvider:
     def answer(self, request: Request) -> Reply:
         """Answer a request."""
         if request.method != "POST":
-            return self.refusal("", 404, "The stand-in gateway answers only POST.")
+            return self.refusal("", 404, "The fake gateway answers only POST.")
         answer, endpoint = self._next(), endpoint_of(request.path)
         if endpoint and (fault := fault_of(endpoint, request)):
             return self.refusal(request.path, 400, fault)
@@ -270,7 +270,7 @@ class ScriptedProvider:
         if not isinstance(answer, str):
             return in_json(200, answer, *_HEADERS)
         if endpoint is None:
-            message = f"The stand-in gateway knows no {request.path}; answer_with() a whole body."
+            message = f"The fake gateway has no endpoint {request.path}: give answer_with() a whole body."
             return self.refusal(request.path, 404, message)
         return model_reply(endpoint, request.json, ModelAnswer(answer), _HEADERS)
 

@@ -146,7 +146,7 @@ def logged_rows_by_id(rows: Iterable[Row]) -> _RowsById:
     return by_id
 
 
-class _Level:
+class _StepParts:
     """The structural spans and the requests at one path."""
 
     def __init__(self) -> None:
@@ -160,7 +160,7 @@ class _SessionBuilder:
 
     def __init__(self) -> None:
         self._times: list[int] = []
-        self._root = Folder(_Level)
+        self._root = Folder(_StepParts)
 
     def add_span(self, span: Span, parents: SpanParents) -> None:
         self._times += (span.start, span.end)
@@ -181,7 +181,7 @@ class _SessionBuilder:
     def root_step(self) -> Step:
         return self._step(self._root)
 
-    def _step(self, folder: Folder[_Level]) -> Step:
+    def _step(self, folder: Folder[_StepParts]) -> Step:
         spans = sorted(folder.content.spans, key=lambda span: span.start)
         requests = sorted(folder.content.requests, key=lambda request: request.start)
         steps = sorted(map(self._step, folder.folders.values()), key=lambda step: (step.start, step.segment))

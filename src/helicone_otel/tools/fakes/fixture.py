@@ -31,7 +31,7 @@ from .server import FakeHelicone
 _FLUSH_MILLIS: Final = 5000
 
 
-class Installed(NamedTuple):
+class FixtureParts(NamedTuple):
     """The parts of which `testing.Helicone` is made."""
 
     server: FakeHelicone
@@ -60,7 +60,7 @@ def _ended_spans() -> SpanProcessor:
 
 
 @contextmanager
-def installed(environment: pytest.MonkeyPatch) -> Iterator[Installed]:
+def installed(environment: pytest.MonkeyPatch) -> Iterator[FixtureParts]:
     """Install the library while the block runs, with the default settings and a fake Helicone.
 
     Args:
@@ -74,7 +74,7 @@ def installed(environment: pytest.MonkeyPatch) -> Iterator[Installed]:
     with serving(FakeHelicone(models)) as server:
         _direct_clients(environment, server)
         with _installed_with(environment, server, spans) as (provider, configure):
-            yield Installed(server, models.script, provider, spans, configure)
+            yield FixtureParts(server, models.script, provider, spans, configure)
 
 
 @contextmanager

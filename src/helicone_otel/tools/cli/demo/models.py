@@ -35,12 +35,12 @@ _DIMENSIONS: Final = 64
 _ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool"})
 
 
-class _RefusedError(Exception):
+class _ModelRefusedError(Exception):
     """A request that the provider does not accept.
 
     Args:
         status: The HTTP status.
-        code: The provider's word for it.
+        code: The provider's name of the error.
         message: For people.
         param: The field of the request that is wrong, if one is.
     """
@@ -66,7 +66,7 @@ class DemoModels:
         """Answer a request."""
         try:
             return self._answer(request)
-        except _RefusedError as refused:
+        except _ModelRefusedError as refused:
             headers = (_RETRY_AFTER,) if refused.status == _TOO_MANY else ()
             return error_reply(
                 request.path, refused.status, refused.message, *headers, code=refused.code, param=refused.param
@@ -82,11 +82,13 @@ class DemoModels:
         self._throttle(body)
         endpoint, api = endpoint_of(request.path), _APIS.get(request.path)
         if endpoint is None or api is None:
-            raise _RefusedError(404, "unknown_url", "Invalid URL: there is no such endpoint.")
+            raise _ModelRefusedError(404, "unknown_url", "Invalid URL: there is no such endpoint.")
         if fault := fault_of(endpoint, request):
             raise _invalid(fault)
         _check_fields({**api.optional, **endpoint.required}, body)
-        _check_model(api.model, body)
+        if body["model"] != api.model:
+            message = f"The model `{body['model']}` does not exist or you do not have access to it."
+            raise _ModelRefusedError(404, api.unknown_model, message, "model")
         seconds = api.streamed if body.get("stream") else api.seconds
         answer = replace(api.answer(body), id=uuid.uuid4().hex, created=int(time.time()), seconds=seconds)
         return model_reply(endpoint, body, answer)
@@ -94,19 +96,19 @@ class DemoModels:
     def _authenticate(self, request: Request) -> None:
         key = request.header("X-Api-Key") or (request.header("Authorization") or "").removeprefix("Bearer ")
         if not secrets.compare_digest(key.encode(), self._key.encode()):
-            raise _RefusedError(401, "authentication_error", "Incorrect API key provided.")
+            raise _ModelRefusedError(401, "authentication_error", "Incorrect API key provided.")
 
     def _throttle(self, body: Body) -> None:
         with self._lock:
             if self._was_overloaded or _OVERLOADED not in json.dumps(body).lower():
                 return
             self._was_overloaded = True
-        raise _RefusedError(_TOO_MANY, "rate_limit_exceeded", "Rate limit reached. Please try again in 40ms.")
+        raise _ModelRefusedError(_TOO_MANY, "rate_limit_exceeded", "Rate limit reached. Please try again in 40ms.")
 
 
 def _body(request: Request) -> dict[str, Any]:
     if len(request.body) > _MAX_BODY:
-        raise _RefusedError(413, "request_too_large", "The request is too long.")
+        raise _ModelRefusedError(413, "request_too_large", "The request is too long.")
     try:
         body = request.json
     except ValueError:
@@ -123,12 +125,6 @@ def _check_fields(fields: Mapping[str, type | tuple[type, ...]], body: Body) -> 
             raise _invalid(f"Unknown parameter: '{name}'.", name)
         if not isinstance(value, fields[name]) or (fields[name] is int and isinstance(value, bool)):
             raise _invalid(f"'{name}' is of the wrong type.", name)
-
-
-def _check_model(known: str, body: Body) -> None:
-    if body["model"] != known:
-        message = f"The model `{body['model']}` does not exist or you do not have access to it."
-        raise _RefusedError(404, "model_not_found", message, "model")
 
 
 def _chat_answer(body: Body) -> ModelAnswer:
@@ -188,13 +184,15 @@ class _Api(NamedTuple):
 
     Attributes:
         model: The only model there is.
+        unknown_model: The provider's name of the error for any other model.
         optional: The fields that a request may have beside the required ones, with their types.
-        answer: Makes the model's answer to a body, or raises `_RefusedError`.
+        answer: Makes the model's answer to a body, or raises `_ModelRefusedError`.
         seconds: How long a whole answer takes.
         streamed: How long a stream takes.
     """
 
     model: str
+    unknown_model: str
     optional: Mapping[str, type]
     answer: Callable[[Body], ModelAnswer]
     seconds: float
@@ -205,9 +203,11 @@ _CHAT_FIELDS: Final = {"stream": bool, "stream_options": dict, "tools": list, "u
 _EMBEDDING_FIELDS: Final = {"encoding_format": str, "dimensions": int, "user": str}
 _MESSAGE_FIELDS: Final = {"stream": bool, "system": object, "metadata": dict}
 _APIS: Final = {
-    "/v1/chat/completions": _Api("gpt-5.4-mini", _CHAT_FIELDS, _chat_answer, 0.15, 0.3),
-    "/v1/embeddings": _Api("text-embedding-3-small", _EMBEDDING_FIELDS, _embedding_answer, 0.06, 0.06),
-    "/v1/messages": _Api("claude-sonnet-5", _MESSAGE_FIELDS, _message_answer, 0.3, 0.45),
+    "/v1/chat/completions": _Api("gpt-5.4-mini", "model_not_found", _CHAT_FIELDS, _chat_answer, 0.15, 0.3),
+    "/v1/embeddings": _Api(
+        "text-embedding-3-small", "model_not_found", _EMBEDDING_FIELDS, _embedding_answer, 0.06, 0.06
+    ),
+    "/v1/messages": _Api("claude-sonnet-5", "not_found_error", _MESSAGE_FIELDS, _message_answer, 0.3, 0.45),
 }
 
 
@@ -239,5 +239,5 @@ def _objects(body: Body, name: str) -> list[Body]:
     return value
 
 
-def _invalid(message: str, param: str | None = None) -> _RefusedError:
-    return _RefusedError(400, "invalid_request_error", message, param)
+def _invalid(message: str, param: str | None = None) -> _ModelRefusedError:
+    return _ModelRefusedError(400, "invalid_request_error", message, param)

@@ -47,7 +47,7 @@ def steps_of(connection: sqlite3.Connection, session: int) -> list[sqlite3.Row]:
     return connection.execute(_STEPS, (session,)).fetchall()
 
 
-class _Level:
+class _LevelCounts:
     """What is counted at one level of a path."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ def tree(requests: Sequence[StoredRequest], steps: Sequence[sqlite3.Row]) -> Ite
         requests: The requests of the session.
         steps: What `steps_of` returned.
     """
-    root = Folder(_Level)
+    root = Folder(_LevelCounts)
     for path, kind, start, end, error, is_request, is_inner in steps:
         level = root.open(_segments(path)).content
         level.kinds[kind] += 1
@@ -91,7 +91,7 @@ def _segments(path: str) -> list[str]:
     return [segment for segment in path.split("/") if segment]
 
 
-def _add_up(folder: Folder[_Level]) -> None:
+def _add_up(folder: Folder[_LevelCounts]) -> None:
     """Add to each level what the levels below it have. The root is shown beside its folders, so it keeps its own."""
     level = folder.content
     for below in folder.folders.values():
@@ -116,7 +116,7 @@ def _union(spells: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return joined
 
 
-def _data(folder: Folder[_Level]) -> dict[str, Any]:
+def _data(folder: Folder[_LevelCounts]) -> dict[str, Any]:
     level, path = folder.content, folder.path
     ((start, end),) = level.times
     # The kind of the outermost span at this path: an agent that runs tools of its own name stays an agent.

@@ -139,7 +139,7 @@ def observe(
 
 
 def _own_helicone(servers: ExitStack) -> tuple[FakeHelicone, str]:
-    """Return a new fake Helicone, and the variable that tells the application its address and key."""
+    """Return a new fake Helicone, and the value of the variable with its address and key."""
     key = new_key()
     helicone = servers.enter_context(serving(FakeHelicone(key=key)))
     return helicone, f"{helicone.url} {key}"

@@ -34,7 +34,7 @@ def _clean_process(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReque
         monkeypatch.delenv(variable)
     REGISTRY.configure(Settings())
     INJECTED.clear()
-    REGISTRY.thorough = False
+    REGISTRY.decides_at_end = False
     REGISTRY.active = True  # a test before may have taken everything out
     failures._counts.clear()
     before = get_current()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Mapping
 from typing import Final
 
 # Request headers, in the case in which Helicone's documentation writes them.
@@ -109,6 +110,12 @@ def is_property_name(name: str) -> bool:
 def is_row_id(text: str) -> bool:
     """Tell whether Helicone takes `Helicone-Request-Id: <text>` for the id of the request's row."""
     return re.match(_ROW_ID, text, re.IGNORECASE) is not None
+
+
+def row_id_in(headers: Mapping[str, str]) -> str | None:
+    """Return the id that the row of a request with these headers gets, or `None` if Helicone makes one up."""
+    row_id = headers.get(REQUEST_ID_HEADER)
+    return row_id.lower() if row_id is not None and is_row_id(row_id) else None
 
 
 def _percent_encoded(character: str) -> str:

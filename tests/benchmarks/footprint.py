@@ -147,7 +147,7 @@ def _kept(name: str, inside: Context | None = None, llm: bool = False, end: bool
     gc.collect()
     megabytes = tracemalloc.get_traced_memory()[0] / 2**20
     tracemalloc.stop()
-    span_store = registry.span_store
+    span_store = registry.resolver.span_store
     links = span_store._above  # nobody else counts them
     entries = len(span_store.live) + len(span_store.recent) + len(links) + len(registry.resolver.traces)
     return Row(f"kept of {SPANS:,} {name} ({megabytes:.1f} MB)", "entries", Sample(entries), budget=BOUND)

@@ -509,7 +509,7 @@ def test_a_failure_of_ours_costs_headers_and_not_the_request(
         raise ValueError("ours")
 
     with app(gateway, client=client if http else None), session("Ours", id="ours"):
-        monkeypatch.setattr(REGISTRY, "locate", fail)
+        monkeypatch.setattr(REGISTRY.locator, "locate", fail)
         client.get(gateway.url)
 
     assert arrived(gateway) == [[]]

@@ -106,7 +106,7 @@ def test_ten_thousand_spans_in_one_trace_are_all_labelled_and_not_all_remembered
     paths = {(span.attributes or {}).get("helicone.session.path") for span in app.exporter.get_finished_spans()}
     assert len(app.exporter.get_finished_spans()) == 10_001
     assert paths == {"/plan", "/plan/step"}
-    assert len(app.registry.span_store.recent) <= 2 * MAX_ENDED
+    assert len(app.registry.resolver.span_store.recent) <= 2 * MAX_ENDED
 
 
 def test_of_a_thousand_spans_inside_each_other_each_has_a_path_within_bounds() -> None:
@@ -158,4 +158,4 @@ def test_a_drivers_queries_in_an_app_that_is_no_llm_app_come_out_untouched_and_a
     spans = app.exporter.get_finished_spans()
     assert [dict(span.attributes or {}) for span in spans] == [{**query, "net.peer.name": "db"}] * 5
     assert not app.registry.live
-    assert len(app.registry.span_store.recent) == 0
+    assert len(app.registry.resolver.span_store.recent) == 0

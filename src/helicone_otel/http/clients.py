@@ -59,7 +59,7 @@ def _httpcore_headers(
     """Return the headers with which a request is to leave: others, if any of ours are due. Never raises."""
     try:
         url = request.url
-        destination = registry.resolver.destinations.of_raw_host(url.host, url.port, url.scheme)
+        destination = registry.destinations.of_raw_host(url.host, url.port, url.scheme)
         if destination is Destination.UNKNOWN:
             return _httpcore_without_ours(headers) if INJECTED else headers
         if not is_due(registry):
@@ -100,7 +100,7 @@ def _urllib3(registry: Registry, send: _Function) -> _Function:
 def _urllib3_headers(registry: Registry, pool: Any, url: str, headers: Any) -> Any:
     """Return the headers with which a pool is to send: others, if any of ours are due. Never raises."""
     try:
-        destinations = registry.resolver.destinations
+        destinations = registry.destinations
         if pool.proxy is not None and not url.startswith("/"):
             destination = destinations.of_url(url)  # the pool's own host is the proxy
         else:
@@ -137,7 +137,7 @@ def _aiohttp_headers(registry: Registry, request: Any, headers: Any) -> Any:
     """Return the headers with which a request is to leave: others, if any of ours are due. Never raises."""
     try:
         url = request.url
-        destination = registry.resolver.destinations.of_host(url.raw_host, url.port, url.scheme)
+        destination = registry.destinations.of_host(url.raw_host, url.port, url.scheme)
         if destination is Destination.UNKNOWN:
             return _without_ours(headers) if INJECTED else headers
         # What opens a tunnel goes to the proxy, though it says the host behind it.
@@ -166,7 +166,7 @@ def _urllib_request(registry: Registry, request: Any) -> Any:
     """Return the request that is to leave: another, if any of our headers are due. Never raises."""
     try:
         url = request.full_url  # its host is the proxy's, if there is one
-        destination = registry.resolver.destinations.of_url(url)
+        destination = registry.destinations.of_url(url)
         if destination is Destination.UNKNOWN:
             return _urllib_without_ours(request) if INJECTED else request
         if not is_due(registry):

@@ -9,8 +9,9 @@ from typing import Final
 from .. import wire
 from ..caches import Recent
 from ..destinations import Destination
+from ..tracking.locate import Location
 from ..tracking.records import SpanRecord
-from ..tracking.registry import Location, Registry, row_id_said
+from ..tracking.registry import Registry
 
 SESSION_HEADERS: Final = wire.SESSION_HEADERS
 
@@ -67,7 +68,7 @@ def write_headers(
             write(name, value)
     leaving = {**theirs, **dict(ours)}
     if theirs.keys().isdisjoint(SESSION_HEADERS):
-        registry.sent(sender, tuple(leaving.items()), destination, location.record, row_id_said(leaving))
+        registry.sent(sender, tuple(leaving.items()), destination, location.record, wire.row_id_in(leaving))
     elif record is not None:
         registry.adopt_caller_headers(record, leaving, destination)
     return ours

@@ -14,7 +14,8 @@ from opentelemetry import trace
 
 from .. import wire
 from ..destinations import Destination
-from ..tracking.registry import Location, Registry
+from ..tracking.locate import Location
+from ..tracking.registry import Registry
 from ..tracking.requests import new_row_id
 from ..tracking.resolver import call_kind
 from .headers import Headers, adopt_caller_headers, write_headers

@@ -134,7 +134,7 @@ class Installation:
         self._patches.undo()
         self._flushes = False
         self._restore_global_textmap()
-        self._propagator.enabled = REGISTRY.active = REGISTRY.thorough = False
+        self._propagator.enabled = REGISTRY.active = REGISTRY.decides_at_end = False
         self._processor.disarm()
         self.log(None)
         REGISTRY.configure(REGISTRY.settings)

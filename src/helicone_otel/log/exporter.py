@@ -21,7 +21,8 @@ from ..otel.exporter import FinalizedSpan, finalized, finalized_attributes
 from ..sessions.model import Session
 from ..settings import Settings, SettingsError, content_of
 from ..spans.schema import REQUEST_KINDS
-from ..tracking.registry import REGISTRY, Outcome, Registry
+from ..tracking.on_end import Outcome
+from ..tracking.registry import REGISTRY, Registry
 from .delivery.client import Client
 from .delivery.queue import PendingRow
 from .grouping import wrappers_among

@@ -94,7 +94,7 @@ class CallGrouper:
         if ids is None or not ids.trace_flags.sampled:
             return
         # It may have turned out a wrapper by now.
-        entry = self._registry.span_store.recent.get(ids.span_id) or entry
+        entry = self._registry.ended(ids.span_id) or entry
         if not isinstance(entry, SpanRecord) or not entry.wraps:
             self._calls[ids.span_id] = _Held(span, entry, now)
         elif call := entry.tells_of:
@@ -108,7 +108,7 @@ class CallGrouper:
     def _may_be_told_more(self, span_id: int, entry: Entry) -> bool:
         """Tell whether a wrapper of a call has not ended, or has not come here yet."""
         here = [held.entry for held in self._wrappers.get(span_id, ())]
-        if not here and self._registry.has_not_current:
+        if not here and self._registry.reader.has_not_current:
             return True  # one beside it shows itself at its end
         kind = _reading_of(entry).kind
         above = entry.parent if isinstance(entry, SpanRecord) else entry[2]
@@ -134,13 +134,12 @@ class CallGrouper:
 def wrappers_among(registry: Registry, spans: Iterable[ReadableSpan]) -> dict[int, list[ReadableSpan]]:
     """Return, by the ids of calls' spans, those of some spans that ended which wrap the calls."""
     found: dict[int, list[ReadableSpan]] = {}
-    recent = registry.span_store.recent
     for span in spans:
         ids = span.get_span_context()
-        entry = recent.get(ids.span_id) if ids is not None else None
+        entry = registry.ended(ids.span_id) if ids is not None else None
         if not isinstance(entry, SpanRecord) or not (call := entry.tells_of):
             continue
-        of = recent.get(call)
+        of = registry.ended(call)
         if of is not None and _is_same_step(entry, of):
             found.setdefault(call, []).append(span)
     return found

@@ -14,7 +14,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from ..failures import swallow
-from ..tracking.registry import REGISTRY, Outcome, Registry
+from ..tracking.on_end import Outcome
+from ..tracking.registry import REGISTRY, Registry
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationInfo

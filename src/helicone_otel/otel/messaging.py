@@ -12,7 +12,8 @@ from .. import wire
 from ..caches import Recent
 from ..destinations import Destination
 from ..sessions.inbound import is_callers_frame
-from ..tracking.registry import Location, Registry
+from ..tracking.locate import Location
+from ..tracking.registry import Registry
 
 _MAX_WRITTEN: Final = 1024
 _ID: Final = wire.SESSION_ID_HEADER.lower()

@@ -24,7 +24,8 @@ from ..failures import swallow
 from ..http.headers import INJECTED, SESSION_HEADERS, write_headers
 from ..sessions.context import with_frame
 from ..sessions.inbound import inbound_frame
-from ..tracking.registry import REGISTRY, Location, Registry
+from ..tracking.locate import Location
+from ..tracking.registry import REGISTRY, Registry
 from .messaging import MessageHeaders
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class HeliconePropagator(TextMapPropagator):
             return Destination.UNKNOWN  # the transport hook writes
         if record is None or record.span is None:
             host = _text_in(carrier, "host")
-            return self._registry.resolver.destinations.of_authority(host) if host else Destination.UNKNOWN
+            return self._registry.destinations.of_authority(host) if host else Destination.UNKNOWN
         scope = record.scope
         if scope is not None and (scope.bare_carriers or (hooked and scope.name in hooked)):
             return Destination.UNKNOWN
@@ -113,7 +114,7 @@ class HeliconePropagator(TextMapPropagator):
     def _rpc_destination(self, context: Context | None) -> Destination:
         span = trace.get_current_span(context)
         attributes = span.attributes if isinstance(span, ReadableSpan) else None
-        return self._registry.resolver.destinations.of_rpc(attributes or {})
+        return self._registry.destinations.of_rpc(attributes or {})
 
     def extract(
         self,
@@ -130,7 +131,7 @@ class HeliconePropagator(TextMapPropagator):
         if not (self.enabled and registry.active and registry.settings.accept_inbound):
             return context
         try:
-            frame = inbound_frame(carrier, context, getter, registry.resolver.sessions.path)
+            frame = inbound_frame(carrier, context, getter, registry.root_path)
             return context if frame is None else with_frame(frame, context)
         except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
             swallow("extract", error)

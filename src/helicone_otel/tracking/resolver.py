@@ -16,12 +16,11 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind
 
 from .. import wire
 from ..caches import Recent
-from ..destinations import Destination, Destinations
+from ..destinations import Destination
 from ..sessions.context import ContextFrame
 from ..sessions.inbound import UntrustedBaggage
 from ..sessions.model import Session, path_segments
-from ..settings import Settings, named_attributes
-from ..spans.dialects import DIALECTS
+from ..settings import named_attributes
 from ..spans.dialects.semconv import LIBRARIES
 from ..spans.reader import ENTRY_KINDS as _ENTRY_KINDS
 from ..spans.reader import SpanReader, entry_route_of
@@ -30,6 +29,7 @@ from .derived import SET_BY_HAND, SessionFactory, by_hand, is_ours
 from .enclosing import ForeignSessions, FrameworkSpans
 from .nodes import NodeKey, PathNode, top
 from .records import SpanRecord, SpanStore, shown, size_of
+from .state import ProcessState
 
 MAX_TRACES: Final = 2048
 GATEWAY: Final = "gateway"
@@ -62,14 +62,15 @@ class Resolver:
     """Reads spans into their records, and finds where they stand.
 
     Args:
-        settings: What to do.
+        state: The settings in force.
         dialects: The tables by which spans are read.
 
     Attributes:
         value_limit: The length to which the SDK cuts values, once it has cut one of ours.
     """
 
-    def __init__(self, settings: Settings, dialects: Sequence[Dialect] = DIALECTS) -> None:
+    def __init__(self, state: ProcessState, dialects: Sequence[Dialect]) -> None:
+        settings = state.settings
         own = (dialect._replace(foremost=True) for dialect in settings.dialects)
         self.reader = SpanReader(
             (*own, *dialects),
@@ -84,7 +85,7 @@ class Resolver:
         self.untrusted = UntrustedBaggage(self.reader, settings.accept_inbound)
         self.sessions = SessionFactory(settings, self.reader.session_ids, self.reader.user_ids)
         self.foreign_sessions = ForeignSessions(self.sessions, self.find_nodes)
-        self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
+        self.destinations = state.destinations
         self.traces: Recent[int, Trace] = Recent(MAX_TRACES)
         self.families = frozenset(settings.attributes)
         self.value_limit: int | None = None

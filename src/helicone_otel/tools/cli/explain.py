@@ -82,7 +82,7 @@ def explain(file: Path, *, as_json: bool) -> int:
     except NotReadable as error:
         print(f"helicone-otel explain: {file}: {error}", file=sys.stderr)
         return 2
-    reasons = Reasons(registry.resolver.reader)
+    reasons = Reasons(registry.reader)
     spans = [reasons.explain(replayed) for replayed in Replay(recording, registry).run()]
     if as_json:
         print(json.dumps([span.as_data() for span in spans], indent=1, default=str))

@@ -17,9 +17,9 @@ from opentelemetry.context import Context
 from timing import Row, Sample, difference
 
 from helicone_otel import HeliconeSpanProcessor
-from helicone_otel.tracking.records import MAX_ENDED, MAX_LINKS, MAX_LIVE
 from helicone_otel.tracking.registry import Registry
 from helicone_otel.tracking.resolver import MAX_TRACES
+from helicone_otel.tracking.store import MAX_ENDED, MAX_LINKS, MAX_LIVE
 from spans import LLM, LLM_SCOPE, context_of_session, tracer
 
 SPANS = 100_000
@@ -148,6 +148,6 @@ def _kept(name: str, inside: Context | None = None, llm: bool = False, end: bool
     megabytes = tracemalloc.get_traced_memory()[0] / 2**20
     tracemalloc.stop()
     span_store = registry.resolver.span_store
-    links = span_store._above  # nobody else counts them
+    links = span_store._parents  # nobody else counts them
     entries = len(span_store.live) + len(span_store.recent) + len(links) + len(registry.resolver.traces)
     return Row(f"kept of {SPANS:,} {name} ({megabytes:.1f} MB)", "entries", Sample(entries), budget=BOUND)

@@ -336,7 +336,7 @@ def test_many_conversations_in_one_span_are_not_all_remembered(load: Any, app: A
 
     record = app.registry.record_of(worker)
     assert record is not None
-    assert len(record.foreign_sessions or {}) <= 64
+    assert len(record.claims_inside or {}) <= 64
     assert app.where()["chat gpt-4o"] == ("c199", "/worker")
 
 

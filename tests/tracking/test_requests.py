@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from helicone_otel import HeliconeSpanProcessor, SessionSpanExporter, session, step
 from helicone_otel.destinations import Destination
 from helicone_otel.tracking.nodes import PathNode
-from helicone_otel.tracking.records import MAX_ENDED
 from helicone_otel.tracking.registry import Registry
+from helicone_otel.tracking.store import MAX_ENDED
 from tests.support.spans import CHAT, GENAI, App
 
 CLIENT = trace.SpanKind.CLIENT

@@ -10,7 +10,7 @@ from .. import wire
 from ..caches import Recent
 from ..destinations import Destination
 from ..tracking.locate import Location
-from ..tracking.records import SpanRecord
+from ..tracking.records import Record
 from ..tracking.registry import Registry
 
 SESSION_HEADERS: Final = wire.SESSION_HEADERS
@@ -26,7 +26,7 @@ Headers = tuple[tuple[str, str], ...]
 def write_headers(
     registry: Registry,
     location: Location,
-    record: SpanRecord | None,
+    record: Record | None,
     destination: Destination,
     carrier: object,
     write: Callable[[str, str], None],
@@ -74,13 +74,13 @@ def write_headers(
     return ours
 
 
-def _is_of_attempt_before(sender: SpanRecord, theirs: Mapping[str, str]) -> bool:
+def _is_of_attempt_before(sender: Record, theirs: Mapping[str, str]) -> bool:
     """Tell whether the id of the row is ours: urllib3 tries again with the headers of the attempt before."""
     row_id = (wire.REQUEST_ID_HEADER, theirs.get(wire.REQUEST_ID_HEADER))
-    return any(row_id in above.sent for above in sender.line())
+    return any(row_id in above.sent_headers for above in sender.line())
 
 
-def adopt_caller_headers(registry: Registry, record: SpanRecord, destination: Destination, carrier: object) -> None:
+def adopt_caller_headers(registry: Registry, record: Record, destination: Destination, carrier: object) -> None:
     """Label a request's span with the session that its caller wrote, where there is none of ours."""
     theirs = _present(carrier, ())
     if wire.SESSION_ID_HEADER in theirs:

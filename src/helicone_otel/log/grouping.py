@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..failures import swallow
 from ..spans.schema import Classification
-from ..tracking.records import Entry, SpanRecord
+from ..tracking.records import Entry, Record, SpanRecord
 from ..tracking.registry import Registry
 from ..tracking.requests import is_boundary
 
@@ -111,7 +111,7 @@ class CallGrouper:
         if not here and self._registry.reader.has_not_current:
             return True  # one beside it shows itself at its end
         kind = _reading_of(entry).kind
-        above = entry.parent if isinstance(entry, SpanRecord) else entry[2]
+        above = entry.parent
         for record in above.line() if above is not None else ():
             if is_boundary(record):
                 return False
@@ -145,7 +145,7 @@ def wrappers_among(registry: Registry, spans: Iterable[ReadableSpan]) -> dict[in
     return found
 
 
-def _may_wrap(record: SpanRecord, kind: str | None) -> bool:
+def _may_wrap(record: Record, kind: str | None) -> bool:
     """Tell whether a span that has not ended may turn out to wrap a call; some show only then what they are."""
     own = record.classification.kind
     return own == kind or (own is None and record.scope is not None and record.scope.known)
@@ -157,4 +157,4 @@ def _is_same_step(wrapper: Entry, call: Entry) -> bool:
 
 
 def _reading_of(entry: Entry) -> Classification:
-    return entry.classification if isinstance(entry, SpanRecord) else entry[0].classification
+    return entry.classification

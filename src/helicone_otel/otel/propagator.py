@@ -29,7 +29,7 @@ from ..tracking.registry import REGISTRY, Registry
 from .messaging import MessageHeaders
 
 if TYPE_CHECKING:
-    from ..tracking.records import SpanRecord
+    from ..tracking.records import Record
 
 
 class HeliconePropagator(TextMapPropagator):
@@ -99,7 +99,7 @@ class HeliconePropagator(TextMapPropagator):
         if ours and registry.hooked:
             INJECTED.note(ours)
 
-    def _destination(self, record: SpanRecord | None, carrier: object) -> Destination:
+    def _destination(self, record: Record | None, carrier: object) -> Destination:
         hooked = self._registry.hooked
         if hooked and type(carrier).__module__ in hooked:
             return Destination.UNKNOWN  # the transport hook writes

@@ -15,7 +15,7 @@ from ..sessions.foreign import LOADED, SessionClaim, claim_in, claim_of_run
 from ..sessions.model import Session
 from ..spans.schema import CALL_KINDS
 from .labels import LabelWriter
-from .records import MAX_DEPTH, SpanRecord
+from .records import MAX_DEPTH, Record
 from .requests import Calls
 from .resolver import Resolver, is_newer
 from .state import ProcessState
@@ -36,8 +36,8 @@ class Location(NamedTuple):
     session: Session
     path: str
     headers: tuple[tuple[str, str], ...]
-    record: SpanRecord | None = None
-    sender: SpanRecord | None = None
+    record: Record | None = None
+    sender: Record | None = None
     row_id: str | None = None
 
 
@@ -74,7 +74,8 @@ class Locator:
             return self._locate_process(call)
         span = trace.get_current_span(context)
         ids = span.get_span_context()
-        record = sender = store.known(ids, span)
+        record: Record | None = store.known(ids, span)
+        sender = record
         if self._reader.framework_spans:
             record = self._resolver.framework_spans.innermost(record)
         if frame is not None and (record is None or is_newer(frame, record)):
@@ -83,7 +84,7 @@ class Locator:
             record = self._with_claims(record, span, claim_in(context))
         if record is None or (record.node is None and frame is None and ids.trace_id not in traces):
             return self._locate_process(call)
-        self._label_writer.ask_everything(record)
+        self._label_writer.update_line(record)
         node = record.node
         if node is None:
             return None
@@ -103,19 +104,17 @@ class Locator:
         if location is not None and location.record is not None:
             return location
         span = trace.get_current_span()
-        record = self._span_store.record_at(span)
+        record: Record | None = self._span_store.record_at(span)
         if record is None:
             return location
         if LOADED:
             record = self._with_claims(record, span, None) or record
-        self._label_writer.ask_everything(record)
+        self._label_writer.update_line(record)
         if record.node is None and record.trace_id not in self._resolver.traces:
             self._label_writer.begin_trace(record)
         return self.locate(call=kind)
 
-    def _with_claims(
-        self, record: SpanRecord | None, span: trace.Span, claim: SessionClaim | None
-    ) -> SpanRecord | None:
+    def _with_claims(self, record: Record | None, span: trace.Span, claim: SessionClaim | None) -> Record | None:
         """Return the record of what encloses headers, with the claims of other SDKs taken into account.
 
         Args:
@@ -137,10 +136,10 @@ class Locator:
 
     def sent(
         self,
-        record: SpanRecord | None,
+        record: Record | None,
         headers: tuple[tuple[str, str], ...],
         destination: Destination,
-        at: SpanRecord | None = None,
+        at: Record | None = None,
         row_id: str | None = None,
     ) -> None:
         """Note that headers have left from a span. What they say about a session is final now.
@@ -154,7 +153,7 @@ class Locator:
         """
         if record is None:
             return
-        record.sent = headers
+        record.sent_headers = headers
         if destination is Destination.GATEWAY:
             call = _call_around(at or record)
             if call is not None:
@@ -164,7 +163,7 @@ class Locator:
         if record.node is not None and not record.node.chosen:
             self._resolver.keep_session_id(record)
 
-    def adopt_caller_headers(self, record: SpanRecord, headers: Mapping[str, str], destination: Destination) -> None:
+    def adopt_caller_headers(self, record: Record, headers: Mapping[str, str], destination: Destination) -> None:
         """Label a request's spans with the session headers that the caller itself wrote.
 
         Args:
@@ -179,7 +178,7 @@ class Locator:
             self._label_writer.adopt_caller_headers(above, headers)
             if call is None or above is call:
                 break
-        record.sent = tuple(headers.items())
+        record.sent_headers = tuple(headers.items())
         if destination is Destination.GATEWAY and call is not None:
             call.by_gateway, call.row_id = True, wire.row_id_in(headers)
         node = record.node
@@ -187,15 +186,13 @@ class Locator:
             self._resolver.keep_session_id(record)  # the caller set a path or name only: the id that leaves is ours
 
 
-def _location(
-    session: Session, path: str, record: SpanRecord | None = None, sender: SpanRecord | None = None
-) -> Location:
+def _location(session: Session, path: str, record: Record | None = None, sender: Record | None = None) -> Location:
     return Location(session, path, ((wire.SESSION_PATH_HEADER, path), *session.headers), record, sender)
 
 
-def _call_around(record: SpanRecord) -> SpanRecord | None:
+def _call_around(record: Record) -> Record | None:
     """Return the record of the call that a request belongs to: the innermost one, if there is one."""
-    above: SpanRecord | None = record
+    above: Record | None = record
     for _ in range(MAX_DEPTH):
         if above is None or above.classification.kind in CALL_KINDS:
             return above

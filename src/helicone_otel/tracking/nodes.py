@@ -44,13 +44,13 @@ class SpanTemplate(NamedTuple):
         base: The node below which that is.
         name: Their name.
         scope: Their instrumentation scope.
-        kind: OpenTelemetry's word for their kind.
-        show: Returns what they show of themselves beyond which attributes they have; `None` for nothing.
-        shown: What that is.
+        span_kind: OpenTelemetry's kind of these spans.
+        values_of: Returns the values of those attributes that matter; `None`: none does.
+        values: These values.
         size: How many attributes they have, our label included.
         leaf: They need no record of their own while nothing is below them.
         request: Without anything below it, each stands for a real call.
-        call: Of which kind that is.
+        call: The kind of that call.
     """
 
     classification: Classification
@@ -58,9 +58,9 @@ class SpanTemplate(NamedTuple):
     base: PathNode
     name: str
     scope: ScopeRules
-    kind: object
-    show: Callable[[Mapping[str, object]], object] | None
-    shown: object
+    span_kind: object
+    values_of: Callable[[Mapping[str, object]], object] | None
+    values: object
     size: int
     leaf: bool
     request: bool

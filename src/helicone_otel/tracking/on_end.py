@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from .. import wire
 from ..destinations import Destination
 from ..spans.schema import CALL_KINDS
+from .attributes import attributes_of, size_of
 from .labels import LabelWriter
-from .records import Entry, LeafRecord, SpanRecord, shown, size_of
+from .records import Entry, LeafRecord, SpanRecord
 from .requests import Calls, request_id
 from .resolver import Resolver
 from .state import ProcessState
@@ -60,38 +61,36 @@ class SpanEnds:
 
     def on_end(self, span: ReadableSpan) -> None:
         """Decide about a span that has ended, and hand it to the log if it may become a row."""
-        ids = span.get_span_context()
-        if ids is None:
+        span_context = span.get_span_context()
+        if span_context is None:
             return
-        span_id = ids.span_id
-        if (entry := self._live.pop(span_id, None)) is not None:
-            self._end(entry, span_id, span)
+        span_id = span_context.span_id
+        if (record := self._live.pop(span_id, None)) is not None:
+            self._end(record, span_id, span)
             return
-        entry, state = self._recent.get(span_id), self._state
+        entry, state = self._span_store.ended(span_id), self._state
         if state.log is None:
             if state.decides_at_end and (entry is None or self._is_changed_leaf(entry, span)):
                 self._record_of_ended(span)
-        elif isinstance(entry, tuple):
+        elif isinstance(entry, LeafRecord):
             self._offer_leaf(entry, span)
         elif entry is None and (
-            state.decides_at_end or shown(span) or self._resolver.is_of_named_scope(span)
-        ):  # a span that shows nothing of itself can be no call
+            # A span that bears nothing can be no call, unless its scope says so.
+            state.decides_at_end or attributes_of(span) or self._resolver.is_of_named_scope(span)
+        ):
             self._offer(self._record_of_ended(span), span)
 
-    def _end(self, entry: Entry, span_id: int, span: ReadableSpan) -> None:
-        self._recent.put(span_id, entry)
-        if isinstance(entry, SpanRecord):
-            self._finalize(entry, span)
-            self._offer(entry, span)
-        else:
-            self._offer_leaf(entry, span)
+    def _end(self, record: SpanRecord, span_id: int, span: ReadableSpan) -> None:
+        self._recent.put(span_id, record)
+        self._finalize(record, span)
+        self._offer(record, span)
 
     def _offer_leaf(self, leaf: LeafRecord, span: ReadableSpan) -> None:
         """Hand a span that was labelled by a template to the log, if it may become a row."""
         log = self._state.log
         if log is None:
             return
-        if leaf[0].request:
+        if leaf.template.request:
             log(leaf, span)
         elif _has_changed(leaf, span):
             self._offer(self._record_of_ended(span), span)
@@ -110,16 +109,16 @@ class SpanEnds:
         return not (isinstance(entry, SpanRecord) and entry.by_gateway)
 
     def _is_changed_leaf(self, entry: Entry, span: ReadableSpan) -> bool:
-        return isinstance(entry, tuple) and not self._is_as_it_started(entry, span)
+        return isinstance(entry, LeafRecord) and not self._is_as_it_started(entry, span)
 
     def _is_as_it_started(self, leaf: LeafRecord, span: ReadableSpan) -> bool:
         """Tell whether a span has shown nothing new since its start, and what encloses it has not moved."""
-        template, _, encloses = leaf
+        template = leaf.template
         return (
             size_of(span) == template.size
             and span.name == template.name
-            and encloses.node is template.base
-            and not self._resolver.is_overwritten(shown(span) or _NOTHING, template.node.label)
+            and leaf.parent.node is template.base
+            and not self._resolver.is_overwritten(attributes_of(span) or _NOTHING, template.node.label)
         )
 
     def _finalize(self, record: SpanRecord, span: ReadableSpan) -> None:
@@ -140,12 +139,13 @@ class SpanEnds:
 
     def outcome(self, span: ReadableSpan) -> Outcome | None:
         """Return what was decided for a span that has ended; `None`: it leaves as it is."""
-        ids = span.get_span_context()
-        if ids is None:
+        span_context = span.get_span_context()
+        if span_context is None:
             return None
-        if (entry := self._live.pop(ids.span_id, None)) is not None:
-            self._end(entry, ids.span_id, span)  # an exporter got it before our processor did
-        return self._outcome_of(self._recent.get(ids.span_id), span)
+        span_id = span_context.span_id
+        if (record := self._live.pop(span_id, None)) is not None:
+            self._end(record, span_id, span)  # an exporter got it before our processor did
+        return self._outcome_of(self._span_store.ended(span_id), span)
 
     def outcome_later(self, entry: Entry, span: ReadableSpan) -> Outcome | None:
         """Return the outcome of a candidate for a row.
@@ -154,14 +154,15 @@ class SpanEnds:
             entry: What was remembered of it when it ended; it may be forgotten by now, or be a wrapper.
             span: The span.
         """
-        ids = span.get_span_context()
-        return self._outcome_of((self._recent.get(ids.span_id) if ids is not None else None) or entry, span)
+        span_context = span.get_span_context()
+        now = self._span_store.ended(span_context.span_id) if span_context is not None else None
+        return self._outcome_of(now or entry, span)
 
     def _outcome_of(self, entry: Entry | None, span: ReadableSpan) -> Outcome | None:
         state = self._state
-        if isinstance(entry, tuple) and (state.decides_at_end or self._is_as_it_started(entry, span)):
-            written = entry[0].node.label
-            if not entry[0].request:
+        if isinstance(entry, LeafRecord) and (state.decides_at_end or self._is_as_it_started(entry, span)):
+            written = entry.template.node.label
+            if not entry.template.request:
                 return Outcome(written, written)
             return Outcome(written, {**written, wire.REQUEST_ID: request_id(span)}, logged=True)
         record = entry if isinstance(entry, SpanRecord) else None
@@ -174,8 +175,8 @@ class SpanEnds:
         logged = self._is_logged(record, span)
         if row_id := request_id(span) if logged else _gateway_row_id(record):
             extra[wire.REQUEST_ID] = row_id
-        if record.sent and state.settings.capture_headers:
-            extra |= {wire.REQUEST_HEADER_PREFIX + name.lower(): [value] for name, value in record.sent}
+        if record.sent_headers and state.settings.capture_headers:
+            extra |= {wire.REQUEST_HEADER_PREFIX + name.lower(): [value] for name, value in record.sent_headers}
         return Outcome(
             record.label or {}, {**label, **extra} if extra else label, record.overwritten or _NOTHING, logged
         )
@@ -185,18 +186,19 @@ class SpanEnds:
         if not record.request or record.wraps or record.by_gateway or record.destination is Destination.GATEWAY:
             return False
         # Where a client has no hook no headers leave, but its span may name the host that was called.
-        host = (shown(span) or _NOTHING).get(_SERVER_ADDRESS) if record.classification.kind in CALL_KINDS else None
+        attributes = attributes_of(span) or _NOTHING
+        host = attributes.get(_SERVER_ADDRESS) if record.classification.kind in CALL_KINDS else None
         if not isinstance(host, str):
             return True
-        port = (shown(span) or _NOTHING).get(_SERVER_PORT)
+        port = attributes.get(_SERVER_PORT)
         destination = self._state.destinations.of_host(host, port if isinstance(port, int) else None, "https")
         return destination is not Destination.GATEWAY
 
     def _record_of_ended(self, span: ReadableSpan) -> SpanRecord | None:
         """Make the record of a span that has ended, if only now it matters what it is."""
-        ids = span.get_span_context()
-        record = self._span_store.known(ids, span) if ids is not None else None
-        if record is None and self._resolver.shows_itself(span):
+        span_context = span.get_span_context()
+        record = self._span_store.known(span_context, span) if span_context is not None else None
+        if record is None and self._resolver.is_recognisable(span):
             record = self._span_store.ended_record(span)
         if record is not None and not record.finalized:
             self._finalize(record, span)
@@ -205,7 +207,7 @@ class SpanEnds:
 
 def _has_changed(leaf: LeafRecord, span: ReadableSpan) -> bool:
     """Tell, as cheaply as possible, whether a span shows more than at its start, or the user has set its kind."""
-    attributes, template = shown(span), leaf[0]
+    attributes, template = attributes_of(span), leaf.template
     if attributes is None:
         return False
     if len(attributes) != template.size or span.name != template.name:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .locate import Location, Locator
     from .on_end import Outcome, SpanEnds
     from .on_start import SpanStarts
-    from .records import Entry, SpanRecord
+    from .records import Entry, Record, SpanRecord
     from .resolver import Resolver
 
 _ENGINE: Final = frozenset({"starts", "ends", "live", "resolver", "locator"})
@@ -45,14 +45,14 @@ class Registry(ProcessState):
     Attributes:
         starts: Labels spans that start.
         ends: Decides about spans that end.
-        live: The spans that have started and are not decided yet, by span id.
+        live: The records of spans that have started and are not decided yet, by span id.
         resolver: Finds the session and path of spans.
         locator: Finds the session and path of headers.
     """
 
     starts: SpanStarts
     ends: SpanEnds
-    live: Recent[int, Entry]
+    live: Recent[int, SpanRecord]
     resolver: Resolver
     locator: Locator
 
@@ -101,16 +101,16 @@ class Registry(ProcessState):
 
     def sent(
         self,
-        record: SpanRecord | None,
+        record: Record | None,
         headers: tuple[tuple[str, str], ...],
         destination: Destination,
-        at: SpanRecord | None = None,
+        at: Record | None = None,
         row_id: str | None = None,
     ) -> None:
         """Note that headers have left from a span; see `Locator.sent`."""
         self.locator.sent(record, headers, destination, at, row_id)
 
-    def adopt_caller_headers(self, record: SpanRecord, headers: Mapping[str, str], destination: Destination) -> None:
+    def adopt_caller_headers(self, record: Record, headers: Mapping[str, str], destination: Destination) -> None:
         """Label a request's spans with the session headers that the caller itself wrote."""
         self.locator.adopt_caller_headers(record, headers, destination)
 
@@ -121,7 +121,7 @@ class Registry(ProcessState):
 
     def ended(self, span_id: int) -> Entry | None:
         """Return what is remembered of a span that has ended."""
-        return self.resolver.span_store.recent.get(span_id)
+        return self.resolver.span_store.ended(span_id)
 
     def predicted_session_id(
         self,

@@ -67,7 +67,7 @@ class SpanStarts:
         scope = self._known_scope(scope_name) or self._new_scope(scope_name)
         given, parent_ids, kind = attributes_of(span), span.parent, span.kind
         if kind is _SERVER or kind is _CONSUMER:
-            self._untrusted.hear(span.get_span_context().trace_id, parent_context)
+            self._untrusted.note(span.get_span_context().trace_id, parent_context)
         frame: ContextFrame | None = None
         claim: SessionClaim | None = None
         if OPEN_FRAMES or LOADED:

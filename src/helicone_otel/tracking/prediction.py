@@ -39,10 +39,10 @@ def predicted_session_id(
     """
     find_imported_sdks()  # this may be the first span of all
     if kind in _ENTRY_KINDS:
-        resolver.untrusted.hear(trace_id, context)
+        resolver.untrusted.note(trace_id, context)
     names = (*SET_BY_HAND, *resolver.reader.session_ids)
     facts = {key: attributes[key] for key in names if key in attributes} if attributes else {}
-    facts = resolver.untrusted.without(trace_id, facts)
+    facts = resolver.untrusted.removed_from(facts, trace_id)
     if chosen := by_hand(facts).get(wire.SESSION_ID):
         return wire.wire_text(wire.valid_text(chosen))
     if enclosing := _enclosing_id(resolver, trace_id, context):

@@ -180,7 +180,7 @@ class Resolver:
     def _facts_of(self, record: SpanRecord, attributes: Mapping[str, object]) -> dict[str, object]:
         """Return the attributes that matter, without those that we wrote and those that a caller's baggage brought."""
         facts = record.scope.facts(attributes) if record.scope is not None else {}
-        facts = self.untrusted.without(record.trace_id, facts)
+        facts = self.untrusted.removed_from(facts, record.trace_id)
         label = record.label
         if label is None:
             return facts

@@ -10,7 +10,6 @@ import pytest
 from opentelemetry.context import attach, get_current
 
 from helicone_otel import Settings, failures
-from helicone_otel.http.headers import INJECTED
 from helicone_otel.tracking.registry import REGISTRY
 from tests.support.raw_http import Wire, listening
 
@@ -33,7 +32,7 @@ def _clean_process(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReque
     for variable in [name for name in os.environ if name.startswith(("HELICONE_", "OTEL_"))]:
         monkeypatch.delenv(variable)
     REGISTRY.configure(Settings())
-    INJECTED.clear()
+    REGISTRY.injected.clear()
     REGISTRY.decides_at_end = False
     REGISTRY.active = True  # a test before may have taken everything out
     failures._counts.clear()

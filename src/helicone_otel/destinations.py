@@ -10,6 +10,7 @@ import enum
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Literal
 
 # Helicone's own gateways: any host below these two, on a label boundary ...
 _GATEWAY_SUFFIXES = (".helicone.ai", ".hconeai.com")
@@ -148,3 +149,9 @@ def _is_helicone_gateway(host: str) -> bool:
         return False
     labels = host.split(".")[:-2]
     return _NO_GATEWAY_LABEL not in labels and not (len(labels) == 1 and labels[0] in _NO_GATEWAY_HOSTS)
+
+
+def call_kind(url: str) -> Literal["llm", "embedding"]:
+    """Return the kind of call that a request to a gateway is, by its URL or the path of it."""
+    path = url.partition("?")[0].rstrip("/")
+    return "embedding" if path.endswith("/embeddings") else "llm"

@@ -20,6 +20,10 @@ _counts: Counter[str] = Counter()
 _HANDLERS_MAY_FAIL = contextlib.suppress(Exception)
 
 
+class LoggedError(Exception):
+    """A failure that has been logged already: whoever catches it says nothing more."""
+
+
 def swallow(where: str, error: Exception) -> None:
     """Count a failure of ours and log the first of its kind, with its traceback.
 
@@ -27,7 +31,7 @@ def swallow(where: str, error: Exception) -> None:
         where: The hook that failed, for instance `on_start`.
         error: What it raised.
     """
-    if _count(f"{where}: {type(error).__name__}"):
+    if _count(f"{where}: {type(error).__name__}") and not isinstance(error, LoggedError):
         with _HANDLERS_MAY_FAIL:
             logger.error(
                 "helicone-otel failed in %s and carries on without a label or header there; "
@@ -60,6 +64,8 @@ def log_nothing(error: Exception) -> None:
 
 
 def _say(what: str, error: Exception) -> None:
+    if isinstance(error, LoggedError):
+        return
     # Messages of settings say it all, others mean little without the name of their kind.
     reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
     if _count(f"off: {reason}"):

@@ -7,6 +7,7 @@ the same in headers, span attributes and log rows. Encoding twice changes nothin
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from collections.abc import Mapping
@@ -110,6 +111,13 @@ def is_property_name(name: str) -> bool:
 def is_row_id(text: str) -> bool:
     """Tell whether Helicone takes `Helicone-Request-Id: <text>` for the id of the request's row."""
     return re.match(_ROW_ID, text, re.IGNORECASE) is not None
+
+
+def new_row_id() -> str:
+    """Return a random id for the row that a gateway is about to make: a UUIDv4."""
+    # `uuid.uuid4` takes twice as long, for the sake of two more random bits.
+    digits = os.urandom(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def row_id_in(headers: Mapping[str, str]) -> str | None:

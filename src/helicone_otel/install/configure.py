@@ -27,7 +27,6 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 
 from .. import wire
 from ..failures import log_nothing, stay_out, swallow, warn_once
-from ..http.headers import INJECTED
 from ..otel.exporter import finalized
 from ..otel.processor import HeliconeSpanProcessor
 from ..otel.propagator import HeliconePropagator
@@ -60,7 +59,7 @@ class Installation:
         # The SDK takes no processor out again: what a provider was given once, it has for good.
         self._given: weakref.WeakKeyDictionary[Any, list[_Maker]] = weakref.WeakKeyDictionary()
 
-    def install(self, settings: Settings, provider: trace.TracerProvider | None = None) -> None:
+    def install(self, settings: Settings, provider: trace.TracerProvider | None = None, build: bool = False) -> None:
         """Bring the pieces in, or only their new settings if they are in already.
 
         Does not raise: where they do not fit what they find, all of it is taken out again, which is
@@ -70,6 +69,7 @@ class Installation:
             settings: What to do.
             provider: Gets the processor now; the global one if not given. Providers made later get
                 it when they are made.
+            build: Build the tracking engine now, not at the first span or header.
         """
         with self._lock:
             try:
@@ -83,6 +83,8 @@ class Installation:
                     self._wrap()
                 self._attach(provider if provider is not None else _global_provider())
                 self._compose_global_textmap()
+                if build:
+                    REGISTRY.build()
             except Exception as error:  # noqa: BLE001  # the app must run as if we were not there
                 self._take_out()
                 stay_out(error)
@@ -138,7 +140,7 @@ class Installation:
         self._processor.disarm()
         self.log(None)
         REGISTRY.configure(REGISTRY.settings)
-        INJECTED.clear()
+        REGISTRY.injected.clear()
         self._providers.clear()
         self._makers.clear()
 
@@ -281,7 +283,7 @@ def configure(
     exporter = log if log is not None and not isinstance(log, bool) else None
     if log is True:
         exporter = _exporter(replace(settings, log=True))
-    INSTALLATION.install(settings, provider)
+    INSTALLATION.install(settings, provider, build=True)
     if log is None:
         log_as_set(settings)
     elif INSTALLATION.installed:

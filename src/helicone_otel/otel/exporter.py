@@ -14,11 +14,12 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from ..failures import swallow
-from ..tracking.on_end import Outcome
 from ..tracking.registry import REGISTRY, Registry
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationInfo
+
+    from ..tracking.on_end import Outcome
 
 
 class FinalizedSpan(ReadableSpan):

@@ -92,11 +92,6 @@ def current_frame(context: Context | None = None) -> ContextFrame | None:
     return frame
 
 
-def with_frame(frame: ContextFrame, context: Context | None = None) -> Context:
-    """Return a Context in which a place is the current one."""
-    return set_value(FRAME_KEY, frame, context)
-
-
 def session(
     name: str | None,
     *,

@@ -92,21 +92,29 @@ class Locator:
             return Location(node.session, node.text, node.headers, record, sender)
         return _location(node.session, node.text_of_call(call), record, sender)
 
-    def locate_gateway_call(self, kind: str) -> Location | None:
-        """Return where a call is that leaves for a gateway without a span of its own.
+    def locate_gateway_call(self, kind: str, row_id: str | None = None) -> Location | None:
+        """Return where a call is that leaves for a gateway, with or without a span of its own.
 
-        Such a call makes its trace part of an LLM app, as a recognised span would.
+        A call without a span makes its trace part of an LLM app, as a recognised span would.
 
         Args:
             kind: `llm` or `embedding`.
+            row_id: The id that the request's row is to get; it becomes a header.
         """
         location = self.locate(call=kind)
-        if location is not None and location.record is not None:
+        if location is None or location.record is None:
+            location = self._locate_bare_call(kind) or location
+        if location is None or row_id is None:
             return location
+        session, path, headers, record, sender, _ = location
+        return Location(session, path, (*headers, (wire.REQUEST_ID_HEADER, row_id)), record, sender, row_id)
+
+    def _locate_bare_call(self, kind: str) -> Location | None:
+        """Give the current span's trace a session, if it has none; return where the call is then."""
         span = trace.get_current_span()
         record: Record | None = self._span_store.record_at(span)
         if record is None:
-            return location
+            return None
         if LOADED:
             record = self._with_claims(record, span, None) or record
         self._label_writer.update_line(record)

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from ..failures import swallow
+from ..failures import LoggedError, stay_out, swallow
 from ..settings import Settings
 from .state import ProcessState
 
@@ -58,21 +58,35 @@ class Registry(ProcessState):
 
     def __init__(self, settings: Settings | None = None, dialects: Sequence[Dialect] | None = None) -> None:
         self._dialects = dialects
+        self._is_broken = False
         super().__init__(settings or Settings())
 
     def configure(self, settings: Settings) -> None:
         """Put other settings in force and forget what was remembered."""
         self.use(settings)
+        self._is_broken = False
         for name in _ENGINE:
             vars(self).pop(name, None)
 
     def build(self) -> None:
-        """Build the engine, if it is not built yet."""
+        """Build the engine, if it is not built yet.
+
+        Raises:
+            LoggedError: It cannot be built. The library is off from then on.
+        """
         with _building.lock:
-            if "starts" not in vars(self):  # another thread, or a signal handler, may have come first
+            if "starts" in vars(self):
+                return  # another thread, or a signal handler, came first
+            if self._is_broken:
+                raise LoggedError
+            try:
                 from .engine import parts_of  # noqa: PLC0415  # 10 ms that an app's start should not pay
 
                 vars(self).update(parts_of(self, self._dialects))
+            except Exception as error:
+                self._is_broken, self.active = True, False
+                stay_out(error)
+                raise LoggedError from error
 
     def __getattr__(self, name: str) -> object:
         # Called only for what is not there: afterwards the engine's parts are plain attributes.
@@ -95,9 +109,9 @@ class Registry(ProcessState):
         """
         return self.locator.locate(context, call)
 
-    def locate_gateway_call(self, kind: str) -> Location | None:
-        """Return where a call is that leaves for a gateway without a span of its own."""
-        return self.locator.locate_gateway_call(kind)
+    def locate_gateway_call(self, kind: str, row_id: str | None = None) -> Location | None:
+        """Return where a call is that leaves for a gateway; see `Locator.locate_gateway_call`."""
+        return self.locator.locate_gateway_call(kind, row_id)
 
     def sent(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import time
 import uuid
@@ -31,16 +30,6 @@ _RESPONSE, _PROVIDER, _MODEL, _STATEMENT = "response", "provider", "model", "sta
 _VERSION: Final = r"(?:[-@:]v?[0-9][0-9a-z.:-]*|[-@:]latest)\Z"
 # What may follow a query in the text that reaches the driver: a comment, the final semicolon.
 _COMMENT: Final = r"[\s;]*(?:/\*|\Z)"
-
-
-# --- ids of rows ------------------------------------------------------------------------------
-
-
-def new_row_id() -> str:
-    """Return a random id for the row that a gateway is about to make: a UUIDv4."""
-    # `uuid.uuid4` takes twice as long, for the sake of two more random bits.
-    digits = os.urandom(16).hex()
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def request_id(span: ReadableSpan) -> str:

@@ -16,7 +16,7 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind
 
 from .. import wire
 from ..caches import Recent
-from ..destinations import Destination
+from ..destinations import Destination, call_kind
 from ..sessions.context import ContextFrame
 from ..sessions.inbound import UntrustedBaggage
 from ..sessions.model import Session, path_segments
@@ -24,7 +24,7 @@ from ..settings import named_attributes
 from ..spans.dialects.semconv import LIBRARIES
 from ..spans.reader import ENTRY_KINDS as _ENTRY_KINDS
 from ..spans.reader import SpanReader, entry_route_of
-from ..spans.schema import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Classification, Dialect, Kind
+from ..spans.schema import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Classification, Dialect
 from .attributes import attributes_of, size_of
 from .derived import SET_BY_HAND, SessionFactory, by_hand, is_ours
 from .enclosing import ForeignSessions, FrameworkSpans
@@ -389,9 +389,3 @@ def is_newer(frame: ContextFrame, record: Record) -> bool:
     """Tell whether a context frame was opened after the one in which a span started."""
     older = record.frame
     return older is not frame and (older is None or frame.number > older.number)
-
-
-def call_kind(url: str) -> Kind:
-    """Return the kind of call that a request to a gateway is, by its URL."""
-    path = url.partition("?")[0].rstrip("/")
-    return "embedding" if path.endswith("/embeddings") else "llm"

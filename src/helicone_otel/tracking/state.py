@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..destinations import Destinations
+from ..injected import InjectedHeaders
 from ..sessions.model import SessionPath
 from ..settings import Settings
 
@@ -27,6 +28,7 @@ class ProcessState:
             What a span is must then be decided when it ends; otherwise that can wait until an exporter asks.
         hooked: Where the transport hook writes headers instead of the propagator: names of instrumentation
             scopes, and packages of carriers.
+        injected: The sets of headers that the propagator injected last.
         log: `log(entry, span)` takes a span that has ended and may become a row of Helicone's log, with what is
             remembered of it. `None`: nothing is logged.
         flush_log: `flush_log(milliseconds)` sends what `log` took and returns whether all of it was sent in time.
@@ -37,6 +39,7 @@ class ProcessState:
         self.active = True
         self.decides_at_end = False
         self.hooked: set[str] = set()
+        self.injected = InjectedHeaders()
         self.log: Callable[[Entry, ReadableSpan], None] | None = None
         self.flush_log: Callable[[int | None], bool] | None = None
         self.use(settings)

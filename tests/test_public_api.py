@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 
 import helicone_otel
 from helicone_otel import testing
+from tests.support.paths import REPOSITORY
 
 PUBLIC = [(module, name) for module in (helicone_otel, testing) for name in module.__all__]
 IDS = [f"{module.__name__}.{name}" for module, name in PUBLIC]
@@ -82,6 +84,14 @@ def test_a_public_name_has_a_docstring_and_so_have_its_methods(module: ModuleTyp
     # `__doc__` alone: a class without a docstring must not pass with that of its base.
     assert value.__doc__
     assert undocumented == []
+
+
+def test_every_public_name_is_documented_in_the_table_of_the_architecture_page_and_no_other_name_is() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text()
+    table = page.partition("<!-- public names -->\n")[2].partition("<!-- /public names -->")[0]
+    names = [name for line in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split("|")[1])]
+
+    assert sorted(names) == sorted(name for _, name in PUBLIC)
 
 
 def test_a_plain_import_offers_the_public_names_and_loads_no_other_module() -> None:

@@ -133,11 +133,13 @@ def test_every_function_that_the_architecture_page_names_is_in_the_file_that_it_
     assert [pair for pair in named if pair[1] not in _definitions(PACKAGE / pair[0])] == []
 
 
-def test_the_architecture_page_names_every_package() -> None:
+def test_the_architecture_page_names_every_package_and_every_file_of_tracking() -> None:
     page = (REPOSITORY / "docs" / "architecture.md").read_text()
     packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    files = {f"tracking/{path.name}" for path in PACKAGE.glob("tracking/*.py")} - {"tracking/__init__.py"}
 
     assert {name for name in packages if f"| `{name}/` |" not in page} == set()
+    assert {name for name in files if f"`{name}`" not in page} == set()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -231,6 +231,7 @@ class Row:
 
     @property
     def session_id(self) -> str | None:
+        """The id of its session; `None` if its request named none."""
         return self.properties.get("Helicone-Session-Id")
 
     @property

@@ -1,6 +1,6 @@
 """Prints what helicone-otel costs, as ratios within one run: its budgets, and its peers beside it.
 
-    python tests/benchmarks [--no-peers] [--markdown | --json] [--check]
+    python -m tests.benchmarks [--no-peers] [--markdown | --json] [--check]
 
 Each part runs in an interpreter of its own, each peer in a temporary virtual environment of its own
 with this one's version of the SDK, installed from the package index.
@@ -19,16 +19,16 @@ import tempfile
 import venv
 from pathlib import Path
 
-from peers import PEERS, Peer
-from timing import Row, Sample
+from tests.benchmarks.peers import PEERS, Peer
+from tests.benchmarks.timing import Row, Sample
+from tests.support.paths import REPOSITORY
 
-HERE = Path(__file__).parent
 COLUMNS = ("what", "takes", "beside it", "what that is", "ratio", "budget", "verdict")
 
 
 def main() -> int:
     """Measure everything and print the table."""
-    parser = argparse.ArgumentParser(prog="python tests/benchmarks", description="What helicone-otel costs.")
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="What helicone-otel costs.")
     parser.add_argument("--no-peers", action="store_true", help="measure no peers; installs nothing")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a budget is missed")
     shape = parser.add_mutually_exclusive_group()
@@ -55,23 +55,23 @@ def main() -> int:
 def _measure(part: str) -> list[Row]:
     # Imported here: a peer's environment has not what the other parts need.
     if part == "spans":
-        from spans import families, idle, in_session
+        from tests.benchmarks.spans import families, idle, in_session
 
         return [*idle(), *in_session(), *families()]
     if part == "wire":
-        from wire import headers
+        from tests.benchmarks.wire import headers
 
         return headers()
     if part == "rows":
-        from rows import rows
+        from tests.benchmarks.rows import rows
 
         return rows()
     if part == "footprint":
-        from footprint import imports, memory, startup
+        from tests.benchmarks.footprint import imports, memory, startup
 
         return [*imports(), *startup(), *memory()]
     if part == "log":
-        from log import building, outage, steady, threads
+        from tests.benchmarks.log import building, outage, steady, threads
 
         return [*threads(), *building(), *steady(), *outage()]
     return PEERS[part].measure()
@@ -79,8 +79,10 @@ def _measure(part: str) -> list[Row]:
 
 def _rows(python: str | Path, part: str) -> list[Row]:
     print(f"measuring {part} …", file=sys.stderr)
-    environ = {**os.environ, "PYTHONPATH": str(HERE.parents[1] / "src")}
-    done = subprocess.run([python, HERE, "--part", part], check=True, stdout=subprocess.PIPE, env=environ)
+    # The environment of a peer has neither the package nor its tests.
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "src")])}
+    command = [python, "-m", "tests.benchmarks", "--part", part]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environ)
     return [
         Row(name, unit, Sample(*ours), Sample(*reference) if reference else None, beside, budget)
         for name, unit, ours, reference, beside, budget in json.loads(done.stdout)

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from timing import Row, Sample, difference
 
 from helicone_otel import HeliconeSpanProcessor
 from helicone_otel.tracking.records import MAX_ENDED, MAX_LINKS, MAX_LIVE
 from helicone_otel.tracking.registry import Registry
 from helicone_otel.tracking.resolver import MAX_TRACES
-from spans import LLM, LLM_SCOPE, context_of_session, tracer
+from tests.benchmarks.spans import LLM, LLM_SCOPE, context_of_session, tracer
+from tests.benchmarks.timing import Row, Sample, difference
 
 SPANS = 100_000
 STARTS = 61

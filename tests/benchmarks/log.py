@@ -8,18 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from log_server import LogServer, serving
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind
-from timing import ROUNDS, Row, Sample, difference, take_turns
 
 from helicone_otel import HeliconeSpanExporter, HeliconeSpanProcessor, Settings, configure, session
 from helicone_otel.log.delivery.client import Client
 from helicone_otel.log.worker import LogWorker
 from helicone_otel.tracking.records import Entry
 from helicone_otel.tracking.registry import Registry
-from spans import LLM, LLM_SCOPE, NullExporter, context_of_session, llm, spans, tracer
+from tests.benchmarks.log_server import LogServer, serving
+from tests.benchmarks.spans import LLM, LLM_SCOPE, NullExporter, context_of_session, llm, spans, tracer
+from tests.benchmarks.timing import ROUNDS, Row, Sample, difference, take_turns
 
 KEY = "sk-helicone-testing-fixture-nothing-private"
 RATE = 500

@@ -1,7 +1,7 @@
-"""A stand-in for Helicone's log, as light as can be: `python log_server.py <milliseconds>`, in a process of its own.
+"""A stand-in for Helicone's log in a process of its own: `python -m tests.benchmarks.log_server MILLISECONDS`.
 
-It takes commands on its input: `down` and `up` (it refuses connections meanwhile), and `rows`, on which it prints
-how many rows have arrived, each counted once. First it prints its address.
+It answers each request after that time. It prints its address, and then reads commands from its input: `down` closes
+the port, `up` opens it again, and `rows` prints how many different rows have arrived.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+
+from tests.support.paths import REPOSITORY
 
 _LENGTH = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
 _ID = re.compile(rb'"Helicone-Request-Id": ?"([^"]*)"')
@@ -49,8 +50,8 @@ class LogServer:
 @contextlib.contextmanager
 def serving(milliseconds: int = 20) -> Iterator[LogServer]:
     """Serve while the block runs."""
-    command = [sys.executable, str(Path(__file__)), str(milliseconds)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "tests.benchmarks.log_server", str(milliseconds)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as process:
         try:
             yield LogServer(process)
         finally:

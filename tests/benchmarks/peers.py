@@ -9,9 +9,9 @@ from typing import NamedTuple
 from opentelemetry import baggage, context
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import SpanProcessor
-from timing import Row
 
-from spans import LLM_SCOPE, NullExporter, beside, llm, spans, tracer
+from tests.benchmarks.spans import LLM_SCOPE, NullExporter, beside, llm, spans, tracer
+from tests.benchmarks.timing import Row
 
 PROPERTIES = {"id": "7f9c1f5e-8d35-4b8c-9d6f-0b1c2d3e4f50", "path": "/work", "name": "Trip Planning"}
 
@@ -69,7 +69,7 @@ def helicone_helpers() -> list[Row]:
     """The manual logger of Helicone's own helpers, called in a loop as its documentation shows."""
     from helicone_helpers import HeliconeManualLogger
 
-    from log import KEY, speed
+    from tests.benchmarks.log import KEY, speed
 
     def log(url: str, count: int) -> None:
         logger = HeliconeManualLogger(api_key=KEY, logging_endpoint=url)

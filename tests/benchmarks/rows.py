@@ -6,12 +6,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from timing import Row, Sample, Variant, take_turns
-
 from helicone_otel.log.rows.content import Content
 from helicone_otel.log.rows.encode import encoded
 from helicone_otel.log.rows.row import row_of
 from helicone_otel.log.rows.types import FinishedSpan
+from tests.benchmarks.timing import Row, Sample, Variant, take_turns
 
 # A few messages of the length that agents write.
 _SYSTEM: Final = "You plan trips for families. Answer in short paragraphs, and never invent a price. " * 4

@@ -9,13 +9,13 @@ from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
-from timing import Row, Sample, Variant, difference, take_turns
 
 from helicone_otel import HeliconeSpanProcessor, SessionSpanExporter, session
 from helicone_otel.spans.dialects import DIALECTS
 from helicone_otel.spans.dialects.semconv import GEN_AI
 from helicone_otel.spans.schema import Dialect
 from helicone_otel.tracking.registry import Registry
+from tests.benchmarks.timing import Row, Sample, Variant, difference, take_turns
 
 Attributes = Mapping[str, str | int | float]
 

@@ -1,4 +1,4 @@
-"""How fast is the view? `python tests/benchmarks/view.py [SECONDS]`.
+"""How fast is the view? `python -m tests.benchmarks.view [SECONDS]`.
 
 1. Intake: 2,000 spans a second by OTLP/gRPC and OTLP/HTTP from another process, for 60 s: none may be lost, and
    memory must stay where it is. What is measured is the view's own process.
@@ -21,8 +21,10 @@ import time
 import urllib.request
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.support.paths import REPOSITORY
+from tests.support.view_seed import request_of, span
 
+SENDER = (sys.executable, "-m", "tests.benchmarks.view", "send")
 RATE = 2000
 TRACE = 20
 BATCH = 500
@@ -75,7 +77,7 @@ def intake(seconds: int) -> None:
     """Measure the intake."""
     view = Running()
     print(f"start to first page     {view.started:6.2f} s")
-    sender = subprocess.Popen([sys.executable, __file__, "send", str(view.http), str(view.grpc), str(seconds)])
+    sender = subprocess.Popen([*SENDER, str(view.http), str(view.grpc), str(seconds)], cwd=REPOSITORY)
     memory: list[float] = []
     began, cpu = time.perf_counter(), view.cpu()
     lists: list[float] = []
@@ -111,7 +113,6 @@ def send(http: str, grpc_address: str, seconds: int) -> None:
     """Send spans at a steady rate, one half by each protocol."""
     import grpc
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
-    from tests.support.view_seed import request_of
 
     stub = TraceServiceStub(grpc.insecure_channel(grpc_address))
     began = time.perf_counter()
@@ -136,8 +137,6 @@ def send(http: str, grpc_address: str, seconds: int) -> None:
 
 def session_of(trace: int, requests: int = TRACE - 2) -> list[dict[str, object]]:
     """Return the spans of one session: an agent, a step, and calls with content below them."""
-    from tests.support.view_seed import span
-
     base = trace << 24
     agent = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner", "user.id": f"u-{trace % 100}"}
     epoch = EPOCH + trace * 1_000_000_000
@@ -172,8 +171,6 @@ def session_of(trace: int, requests: int = TRACE - 2) -> list[dict[str, object]]
 
 def queries(sessions: int, requests: int) -> None:
     """Measure what the pages ask."""
-    from tests.support.view_seed import request_of
-
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "view.db")
         view = Running("--db", str(file))

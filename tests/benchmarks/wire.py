@@ -13,12 +13,12 @@ from opentelemetry.context import Context
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from timing import Row, Sample, Variant, take_turns
 
 from helicone_otel import HeliconePropagator, HeliconeSpanProcessor
 from helicone_otel.http.clients import HOOKS
 from helicone_otel.tracking.registry import Registry
-from spans import LLM, LLM_SCOPE, Attributes, context_of_session, tracer
+from tests.benchmarks.spans import LLM, LLM_SCOPE, Attributes, context_of_session, tracer
+from tests.benchmarks.timing import Row, Sample, Variant, take_turns
 
 GATEWAY: Final = "https://oai.helicone.ai/v1/chat/completions"
 UNLISTED: Final = "https://api.openai.com/v1/chat/completions"

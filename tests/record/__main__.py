@@ -1,7 +1,7 @@
 """Record families again, with the newest versions of their libraries, and say what changed.
 
-    python tests/record genai_openai oi_openai      # or without a name: all that `families.py` lists
-    python tests/record --save /tmp/new oi_openai   # keep the new recording
+    python -m tests.record genai_openai oi_openai      # or without a name: all that `families.py` lists
+    python -m tests.record --save /tmp/new oi_openai   # keep the new recording
 
 Each is recorded in a virtual environment of its own, against a stand-in for the provider on loopback, and
 compared with the one in `tests/data/recordings`. Exit code: 0 if nothing but versions changed, 1 if something did.
@@ -19,21 +19,19 @@ import venv
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[1]))  # what the tests use: `replay`
-
-from changes import changes  # noqa: E402
-from families import EVERY, FAMILIES  # noqa: E402
-from provider import Provider  # noqa: E402
-
-from helicone_otel.tools.fakes.loopback import serving  # noqa: E402
-
-RECORDINGS = HERE.parent / "data" / "recordings"
+from helicone_otel.tools.fakes.loopback import serving
+from tests.record.changes import changes
+from tests.record.families import EVERY, FAMILIES
+from tests.record.provider import Provider
+from tests.support.paths import REPOSITORY
+from tests.support.replay import RECORDINGS
 
 
 def main() -> int:
     """Record what is asked for; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.record", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(FAMILIES)}; all if none is given")
     parser.add_argument("--save", type=Path, metavar="FOLDER", help="where to put the new recordings")
     given = parser.parse_args()
@@ -68,14 +66,14 @@ def record(name: str) -> dict[str, Any]:
         # Nothing of the machine's own settings may change what is recorded.
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "HELICONE_"))}
         ran = subprocess.run(
-            [python, HERE / "inside.py", name, provider.url],
-            env={**environment, **dict(family.environment), "NO_PROXY": "127.0.0.1"},
+            [python, "-m", "tests.record.inside", name, provider.url],
+            env={**environment, **dict(family.environment), "NO_PROXY": "127.0.0.1", "PYTHONPATH": str(REPOSITORY)},
             stdout=subprocess.PIPE,
             text=True,
             check=True,
         )
     said = ran.stdout
-    for root in (HERE.parent.parent, folder):  # where it was recorded says nothing of the library
+    for root in (REPOSITORY, folder):  # where it was recorded says nothing of the library
         said = said.replace(f"{root}{os.sep}", "")
     recording: dict[str, Any] = json.loads(said)
     return recording

@@ -1,4 +1,4 @@
-"""Records spans, in the environment of a family: `python inside.py NAME URL` prints a recording."""
+"""Records spans, in the environment of a family: `python -m tests.record.inside NAME URL` prints a recording."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
-from families import EVERY, FAMILIES
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import CarrierT, Setter, TextMapPropagator, default_setter
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
-from scenarios import PROGRAMS, run
+
+from tests.record.families import EVERY, FAMILIES
+from tests.record.scenarios import PROGRAMS, run
 
 HTTP_CLIENTS = {"httpx": "HTTPXClientInstrumentor", "httpx2": "HTTPX2ClientInstrumentor"}
 

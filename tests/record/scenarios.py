@@ -7,8 +7,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from frameworks import FRAMEWORKS
 from opentelemetry import trace
+
+from tests.record.frameworks import FRAMEWORKS
 
 _ASKED = [{"role": "system", "content": "You are terse."}, {"role": "user", "content": "Say hi"}]
 _SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}

@@ -19,7 +19,7 @@ from helicone_otel.tracking.records import Entry
 from helicone_otel.tracking.registry import Registry
 from tests.benchmarks.log_server import LogServer, serving
 from tests.benchmarks.spans import LLM, LLM_SCOPE, NullExporter, context_of_session, llm, spans, tracer
-from tests.benchmarks.timing import ROUNDS, Row, Sample, difference, take_turns
+from tests.benchmarks.timing import ROUNDS, Measurement, Sample, difference, take_turns
 
 KEY = "sk-helicone-testing-fixture-nothing-private"
 RATE = 500
@@ -43,7 +43,7 @@ class _Idle(HeliconeSpanExporter):
         """Do nothing."""
 
 
-def threads() -> list[Row]:
+def threads() -> list[Measurement]:
     """What the app's own thread pays for a span, beside OpenTelemetry's own processor with the same spans."""
     os.environ["OTEL_BSP_MAX_QUEUE_SIZE"] = str(2**20)
     registry, logging = Registry(), Registry()
@@ -61,7 +61,7 @@ def threads() -> list[Row]:
     found = take_turns(variants)
     del os.environ["OTEL_BSP_MAX_QUEUE_SIZE"]
     return [
-        Row(
+        Measurement(
             f"log: app's thread, {words}, adds",
             "µs",
             Sample.of(difference(found[f"{what} log"], found[f"{what} none"])),
@@ -73,7 +73,7 @@ def threads() -> list[Row]:
     ]
 
 
-def building() -> list[Row]:
+def building() -> list[Measurement]:
     """All that is done for a row off the app's thread, from the span that ended to the bytes that wait."""
     return [
         _built("LLM call with messages and tokens", LLM | _SAID, LLM_SCOPE),
@@ -81,7 +81,7 @@ def building() -> list[Row]:
     ]
 
 
-def _built(words: str, attributes: dict[str, object], scope: str) -> Row:
+def _built(words: str, attributes: dict[str, object], scope: str) -> Measurement:
     registry, ended = Registry(), list[tuple[Entry, ReadableSpan]]()
     registry.log = lambda entry, span: ended.append((entry, span))
     made = tracer(HeliconeSpanProcessor(registry), scope=scope)
@@ -100,10 +100,10 @@ def _built(words: str, attributes: dict[str, object], scope: str) -> Row:
             exporter.log(span, registry.outcome_later(entry, span))
         series.append((time.thread_time() - begin) / 50 * 1e6)
         assert len(taken) == len(ended) == 50
-    return Row(f"log: all that a row takes but the sending, {words}", "µs", Sample.of(series))
+    return Measurement(f"log: all that a row takes but the sending, {words}", "µs", Sample.of(series))
 
 
-def speed(log_by_helpers: Callable[[str, int], None]) -> list[Row]:
+def speed(log_by_helpers: Callable[[str, int], None]) -> list[Measurement]:
     """Rows per second, beside helicone-helpers' manual logger called in a loop; as time for a row."""
     with serving() as server:
         begin = time.perf_counter()
@@ -115,7 +115,11 @@ def speed(log_by_helpers: Callable[[str, int], None]) -> list[Row]:
         with serving() as server:
             ours.append(_time_for_a_row(server, 3000))
     words = "helicone-helpers' manual logger in a loop"
-    return [Row("log: time for a row, server answers in 20 ms", "µs", Sample.of(ours), Sample(theirs), words, 1 / 15)]
+    return [
+        Measurement(
+            "log: time for a row, server answers in 20 ms", "µs", Sample.of(ours), Sample(theirs), words, 1 / 15
+        )
+    ]
 
 
 def _time_for_a_row(server: LogServer, count: int) -> float:
@@ -129,7 +133,7 @@ def _time_for_a_row(server: LogServer, count: int) -> float:
     return took
 
 
-def steady() -> list[Row]:
+def steady() -> list[Measurement]:
     """500 rows a second for a minute."""
     with serving() as server:
         with _app(server) as app:
@@ -139,12 +143,14 @@ def steady() -> list[Row]:
             cpu = (time.process_time() - cpu) / app.count * 1e6
         lost = app.count - server.rows()
     return [
-        Row(f"log: rows lost of {app.count:,}, {RATE} a second for {STEADY} s", "entries", Sample(lost), budget=0),
-        Row("log: CPU time of the process for a row at that rate, span included", "µs", Sample(cpu)),
+        Measurement(
+            f"log: rows lost of {app.count:,}, {RATE} a second for {STEADY} s", "entries", Sample(lost), budget=0
+        ),
+        Measurement("log: CPU time of the process for a row at that rate, span included", "µs", Sample(cpu)),
     ]
 
 
-def outage() -> list[Row]:
+def outage() -> list[Measurement]:
     """The server is down for half a minute, at the same rate, with documents of some size."""
     with serving() as server:
         with _app(server) as app:
@@ -162,10 +168,12 @@ def outage() -> list[Row]:
         lost = waiting - (server.rows() - before)
     offered = f"{RATE * DOWN:,} rows of 20 KB offered"
     return [
-        Row(f"log: server down for {DOWN} s, {offered}: rows that wait", "entries", Sample(waiting), budget=2048),
-        Row("log: the same: bytes that wait", "MB", Sample(held), budget=64),
-        Row("log: the same: memory of the process grows by", "MB", Sample(grown / 2**20), budget=128),
-        Row("log: the same: rows lost of those that waited", "entries", Sample(max(lost, 0)), budget=0),
+        Measurement(
+            f"log: server down for {DOWN} s, {offered}: rows that wait", "entries", Sample(waiting), budget=2048
+        ),
+        Measurement("log: the same: bytes that wait", "MB", Sample(held), budget=64),
+        Measurement("log: the same: memory of the process grows by", "MB", Sample(grown / 2**20), budget=128),
+        Measurement("log: the same: rows lost of those that waited", "entries", Sample(max(lost, 0)), budget=0),
     ]
 
 

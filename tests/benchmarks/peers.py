@@ -11,12 +11,12 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import SpanProcessor
 
 from tests.benchmarks.spans import LLM_SCOPE, NullExporter, beside, llm, spans, tracer
-from tests.benchmarks.timing import Row
+from tests.benchmarks.timing import Measurement
 
 PROPERTIES = {"id": "7f9c1f5e-8d35-4b8c-9d6f-0b1c2d3e4f50", "path": "/work", "name": "Trip Planning"}
 
 
-def baggage_processor() -> list[Row]:
+def baggage_processor() -> list[Measurement]:
     """OpenTelemetry's own way: three entries of baggage, copied onto every span."""
     from opentelemetry.processor.baggage import ALLOW_ALL_BAGGAGE_KEYS, BaggageSpanProcessor
 
@@ -26,7 +26,7 @@ def baggage_processor() -> list[Row]:
     return beside("BaggageSpanProcessor", {"no baggage": spans(theirs), "3 entries": spans(theirs, inside)})
 
 
-def openinference() -> list[Row]:
+def openinference() -> list[Measurement]:
     """OpenInference's tracer, which does more than label spans."""
     from openinference.instrumentation import OITracer, TraceConfig, using_session
 
@@ -36,7 +36,7 @@ def openinference() -> list[Row]:
     return beside("OpenInference", {"idle": spans(theirs), "using_session": spans(theirs, inside)})
 
 
-def traceloop() -> list[Row]:
+def traceloop() -> list[Measurement]:
     """traceloop-sdk's processor as `Traceloop.init` makes it, without any exporter."""
     os.environ |= {"TRACELOOP_METRICS_ENABLED": "false", "TRACELOOP_TELEMETRY": "false"}
     from traceloop.sdk import Traceloop
@@ -53,7 +53,7 @@ def traceloop() -> list[Row]:
     return beside("traceloop-sdk", variants, llm(tracer(processor, scope=LLM_SCOPE), inside))
 
 
-def langfuse() -> list[Row]:
+def langfuse() -> list[Measurement]:
     """The processor of langfuse; its filter lets nothing through to the queue."""
     from langfuse import propagate_attributes
     from langfuse._client.span_processor import LangfuseSpanProcessor
@@ -65,7 +65,7 @@ def langfuse() -> list[Row]:
     return beside("langfuse", {"idle": spans(theirs), "propagate_attributes(session_id=…)": spans(theirs, inside)})
 
 
-def helicone_helpers() -> list[Row]:
+def helicone_helpers() -> list[Measurement]:
     """The manual logger of Helicone's own helpers, called in a loop as its documentation shows."""
     from helicone_helpers import HeliconeManualLogger
 
@@ -90,7 +90,7 @@ class Peer(NamedTuple):
     The last is for sets that pip cannot resolve: instrumentations pin each other's releases with `==`.
     """
 
-    measure: Callable[[], list[Row]]
+    measure: Callable[[], list[Measurement]]
     packages: tuple[str, ...]
     alone: tuple[str, ...] = ()
 

@@ -10,7 +10,7 @@ from helicone_otel.log.rows.content import Content
 from helicone_otel.log.rows.encode import encoded
 from helicone_otel.log.rows.row import row_of
 from helicone_otel.log.rows.types import FinishedSpan
-from tests.benchmarks.timing import Row, Sample, Variant, take_turns
+from tests.benchmarks.timing import Measurement, Sample, Variant, take_turns
 
 # A few messages of the length that agents write.
 _SYSTEM: Final = "You plan trips for families. Answer in short paragraphs, and never invent a price. " * 4
@@ -71,12 +71,12 @@ _QUERY: Final = {
 _BUDGET: Final = 60.0
 
 
-def rows() -> list[Row]:
+def rows() -> list[Measurement]:
     """Measure rows of an LLM call, a tool and a vector query."""
     spans = {"llm": _CHAT, "tool": _TOOL, "vector_db": _QUERY}
     found = take_turns({kind: _building(_span(kind, attributes)) for kind, attributes in spans.items()})
     return [
-        Row(f"a row of kind {kind}, built and encoded", "µs", Sample.of(found[kind]), None, "", _BUDGET)
+        Measurement(f"a row of kind {kind}, built and encoded", "µs", Sample.of(found[kind]), None, "", _BUDGET)
         for kind in spans
     ]
 

@@ -15,7 +15,7 @@ from helicone_otel.spans.dialects import DIALECTS
 from helicone_otel.spans.dialects.semconv import GEN_AI
 from helicone_otel.spans.schema import Dialect
 from helicone_otel.tracking.registry import Registry
-from tests.benchmarks.timing import Row, Sample, Variant, difference, take_turns
+from tests.benchmarks.timing import Measurement, Sample, Variant, difference, take_turns
 
 Attributes = Mapping[str, str | int | float]
 
@@ -97,7 +97,7 @@ def _labels(processor: SpanProcessor, scope: str, inside: Context, *ends: int | 
     return [context.set_value(_KEY, dict(label[:end]), Context()) for end in ends]
 
 
-def idle() -> list[Row]:
+def idle() -> list[Measurement]:
     """Nobody has opened a session: to be measured before any is."""
     bare, ours = tracer(), tracer(HeliconeSpanProcessor(Registry()))
     used = HeliconeSpanProcessor(Registry())
@@ -113,12 +113,12 @@ def idle() -> list[Row]:
     variants |= {"bare " + name: spans(bare, inside, has) for name, (_, inside, has, _) in cases.items()}
     found = {name: Sample.of(series) for name, series in take_turns(variants).items()}
     return [
-        Row(f"idle: {name}", "µs", found[name], found["bare " + name], "bare SDK", case[3])
+        Measurement(f"idle: {name}", "µs", found[name], found["bare " + name], "bare SDK", case[3])
         for name, case in cases.items()
     ]
 
 
-def in_session() -> list[Row]:
+def in_session() -> list[Measurement]:
     """A plain span in a session; and what the settled copy costs where spans are exported."""
     inside, ours = context_of_session(), HeliconeSpanProcessor(registry := Registry())
     (floor,) = _labels(ours, "app", inside, None, name="work")
@@ -141,14 +141,16 @@ def in_session() -> list[Row]:
 
     floor_adds = adds("cheapest", "bare")
     return [
-        Row("session: plain span adds", "µs", adds("ours", "bare"), floor_adds, "cheapest processor adds", 1.5),
-        Row("session: plain child span adds", "µs", adds("child", "bare child"), floor_adds, "cheapest processor adds"),
-        Row("settled copy: label as written", "µs", adds("settled", "exported")),
-        Row("settled copy: LLM span, gets a request id", "µs", adds("settled llm", "exported llm")),
+        Measurement("session: plain span adds", "µs", adds("ours", "bare"), floor_adds, "cheapest processor adds", 1.5),
+        Measurement(
+            "session: plain child span adds", "µs", adds("child", "bare child"), floor_adds, "cheapest processor adds"
+        ),
+        Measurement("settled copy: label as written", "µs", adds("settled", "exported")),
+        Measurement("settled copy: LLM span, gets a request id", "µs", adds("settled llm", "exported llm")),
     ]
 
 
-def families() -> list[Row]:
+def families() -> list[Measurement]:
     """All dialects, beside the one that describes the span."""
     inside = context_of_session()
     one, all_of_them = (GEN_AI,), DIALECTS
@@ -160,7 +162,7 @@ def families() -> list[Row]:
     variants = {f"{name} {len(few)}": case(few) for name, case in cases.items() for few in (one, all_of_them)}
     found = take_turns(variants)
     return [
-        Row(
+        Measurement(
             f"{len(all_of_them)} dialects: {name}",
             "µs",
             Sample.of(found[f"{name} {len(all_of_them)}"]),
@@ -172,7 +174,7 @@ def families() -> list[Row]:
     ] + [_everyday()]
 
 
-def _everyday() -> Row:
+def _everyday() -> Measurement:
     """A database driver's span in an app that is no LLM app: it may hold a search for vectors."""
     scope = "opentelemetry.instrumentation.psycopg"
     query: Attributes = {"db.system": "postgresql", "db.statement": "SELECT id, name FROM trips WHERE town = %s"}
@@ -182,7 +184,7 @@ def _everyday() -> Row:
             "bare": _late(tracer(SimpleSpanProcessor(NullExporter()), scope=scope), Context(), "SELECT", query),
         }
     )
-    return Row(
+    return Measurement(
         "idle: a driver's span with a query, exported",
         "µs",
         Sample.of(found["ours"]),
@@ -215,7 +217,7 @@ def _late(tracer: trace.Tracer, inside: Context, name: str = "chat gpt-5", attri
     return lambda count: functools.partial(work, count)
 
 
-def beside(peer: str, variants: Mapping[str, Variant], llm_variant: Variant | None = None) -> list[Row]:
+def beside(peer: str, variants: Mapping[str, Variant], llm_variant: Variant | None = None) -> list[Measurement]:
     """Measure a peer's plain spans beside ours; with its LLM span given, our budget for that."""
     inside, ours = context_of_session(), HeliconeSpanProcessor(Registry())
     everything = {"bare": spans(tracer()), **variants, "helicone-otel": spans(tracer(ours), inside)}
@@ -227,8 +229,10 @@ def beside(peer: str, variants: Mapping[str, Variant], llm_variant: Variant | No
         everything |= {"llm three": llm(tracer(Cheapest()), three), "llm all": llm(tracer(Cheapest()), all_labels)}
     found = take_turns(everything)
     bare = Sample.of(found["bare"])
-    rows = [Row(f"{peer}: {name}", "µs", Sample.of(found[name]), bare, "bare SDK") for name in variants]
-    rows += [Row(f"{peer}: helicone-otel in the same run", "µs", Sample.of(found["helicone-otel"]), bare, "bare SDK")]
+    rows = [Measurement(f"{peer}: {name}", "µs", Sample.of(found[name]), bare, "bare SDK") for name in variants]
+    rows += [
+        Measurement(f"{peer}: helicone-otel in the same run", "µs", Sample.of(found["helicone-otel"]), bare, "bare SDK")
+    ]
     if llm_variant is not None:
         more = difference(found["llm all"], found["llm three"])
         theirs = [a + b for a, b in zip(difference(found["llm peer"], found["llm bare"]), more, strict=True)]
@@ -237,6 +241,8 @@ def beside(peer: str, variants: Mapping[str, Variant], llm_variant: Variant | No
             f"{peer} with 3 properties, and our further labels",
         )
         rows.append(
-            Row("session: LLM span with ten attributes adds", "µs", Sample.of(adds), Sample.of(theirs), words, 1.0)
+            Measurement(
+                "session: LLM span with ten attributes adds", "µs", Sample.of(adds), Sample.of(theirs), words, 1.0
+            )
         )
     return rows

@@ -24,7 +24,7 @@ class Sample(NamedTuple):
         return cls(median, statistics.median(abs(value - median) for value in values))
 
 
-class Row(NamedTuple):
+class Measurement(NamedTuple):
     """What was measured (`ours`, or a peer's), what beside it, and the most that it may be."""
 
     name: str

@@ -18,7 +18,7 @@ from helicone_otel import HeliconePropagator, HeliconeSpanProcessor
 from helicone_otel.http.clients import HOOKS
 from helicone_otel.tracking.registry import Registry
 from tests.benchmarks.spans import LLM, LLM_SCOPE, Attributes, context_of_session, tracer
-from tests.benchmarks.timing import Row, Sample, Variant, take_turns
+from tests.benchmarks.timing import Measurement, Sample, Variant, take_turns
 
 GATEWAY: Final = "https://oai.helicone.ai/v1/chat/completions"
 UNLISTED: Final = "https://api.openai.com/v1/chat/completions"
@@ -85,7 +85,7 @@ class App:
         return fresh
 
 
-def headers() -> list[Row]:
+def headers() -> list[Measurement]:
     """Measure the propagator beside W3C's, the hook beside a request through a transport that does nothing."""
     elsewhere = App(UNLISTED, Context(), llm=False)  # measured first: no session is open anywhere yet
     found = take_turns({"none": elsewhere.injects(), "no baggage": elsewhere.injects(W3CBaggagePropagator())})
@@ -107,10 +107,10 @@ def headers() -> list[Row]:
     sample = {name: Sample.of(series) for name, series in found.items()}
     w3c = "tracecontext and baggage of three"
     return [
-        Row("inject in a session", "µs", sample["ours"], sample["baggage"], w3c, 1.0),
-        Row("inject without a session", "µs", sample["none"], sample["no baggage"], "baggage of none", 1.2),
-        Row("inject in a session, host not listed", "µs", sample["not listed"], sample["baggage"], w3c),
-        Row("transport hook, host listed", "µs", sample["hook"], budget=12.0),
-        Row("transport hook, host not listed", "µs", sample["hook not listed"], budget=1.0),
-        Row("httpx2 POST through a null transport, for comparison", "µs", sample["post"]),
+        Measurement("inject in a session", "µs", sample["ours"], sample["baggage"], w3c, 1.0),
+        Measurement("inject without a session", "µs", sample["none"], sample["no baggage"], "baggage of none", 1.2),
+        Measurement("inject in a session, host not listed", "µs", sample["not listed"], sample["baggage"], w3c),
+        Measurement("transport hook, host listed", "µs", sample["hook"], budget=12.0),
+        Measurement("transport hook, host not listed", "µs", sample["hook not listed"], budget=1.0),
+        Measurement("httpx2 POST through a null transport, for comparison", "µs", sample["post"]),
     ]

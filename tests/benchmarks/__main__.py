@@ -60,7 +60,7 @@ def main() -> int:
     chosen = options.part or (PARTS if options.no_peers else (*PARTS, *PEERS))
     rows: list[Measurement] = []
     for part in chosen:
-        rows += _rows_beside(part, PEERS[part]) if part in PEERS else _rows(sys.executable, part)
+        rows += _rows_of_peer(part, PEERS[part]) if part in PEERS else _rows(sys.executable, part)
     rows.sort(key=lambda row: row.budget is None)
     if options.json:
         print(json.dumps([{**row._asdict(), "figure": row.figure, "verdict": row.result} for row in rows], indent=1))
@@ -89,7 +89,7 @@ def _rows(python: str | Path, part: str) -> list[Measurement]:
     ]
 
 
-def _rows_beside(name: str, peer: Peer) -> list[Measurement]:
+def _rows_of_peer(name: str, peer: Peer) -> list[Measurement]:
     print(f"installing {name} …", file=sys.stderr)
     sdk = "opentelemetry-sdk==" + importlib.metadata.version("opentelemetry-sdk")
     with tempfile.TemporaryDirectory(prefix="helicone-otel-benchmark-") as folder:
@@ -111,8 +111,8 @@ def _cells(row: Measurement) -> tuple[str, ...]:
     budget = "" if row.budget is None else f"{row.budget:.2f} ×" if row.reference else f"{row.budget:,g} {row.unit}"
     return (
         row.name,
-        _shown(row.ours, row.unit),
-        _shown(row.reference, row.unit),
+        _formatted(row.ours, row.unit),
+        _formatted(row.reference, row.unit),
         row.beside,
         ratio,
         budget,
@@ -120,7 +120,7 @@ def _cells(row: Measurement) -> tuple[str, ...]:
     )
 
 
-def _shown(sample: Sample | None, unit: str) -> str:
+def _formatted(sample: Sample | None, unit: str) -> str:
     if sample is None:
         return ""
     return f"{sample.median:,.0f}" if unit == "entries" else f"{sample.median:.2f} ± {sample.spread:.2f} {unit}"

@@ -1,4 +1,4 @@
-"""What importing and starting cost, and what the registry keeps of spans without number."""
+"""What an import costs, and how much the registry remembers of very many spans."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.benchmarks.timing import Measurement, Sample
 
 SPANS = 100_000
 BOUND = MAX_LIVE + 2 * MAX_ENDED + 2 * MAX_LINKS + MAX_TRACES
-# CPU time and resident memory (of Linux) that our import adds.
+# Prints the CPU time and the resident memory (on Linux) that our import adds.
 _IMPORT = """
 import os, time
 import opentelemetry.sdk.trace
@@ -32,13 +32,13 @@ def resident():
 memory, begin = resident(), time.process_time()
 import helicone_otel
 if {everything}:
-    [getattr(helicone_otel, name) for name in helicone_otel.__all__]  # they are loaded when they are used
+    [getattr(helicone_otel, name) for name in helicone_otel.__all__]  # names are loaded on first use
 print((time.process_time() - begin) * 1e3, resident() - memory)
 """
 
 
 def imports() -> list[Measurement]:
-    """Import the package in fresh interpreters, alone and with all that it offers."""
+    """Import the package in new interpreters: alone, and with all of its names."""
     words = "import, beyond opentelemetry.sdk.trace"
     milliseconds, megabytes = _import(everything=False)
     all_milliseconds, all_megabytes = _import(everything=True)
@@ -57,18 +57,18 @@ def _import(everything: bool) -> list[Sample]:
         subprocess.run(command, check=True, capture_output=True, text=True, env=environ).stdout.split()
         for _ in range(22)
     ]
-    # The first one writes the bytecode.
+    # The first run writes the bytecode.
     return [Sample.of([float(figure) for figure in column]) for column in zip(*runs[1:], strict=True)]
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment of a user, who sets nothing and has run Python before."""
+    """Return an environment without settings, in which Python may write bytecode."""
     unwanted = ("OTEL_", "HELICONE_", "PYTHONDONTWRITEBYTECODE")
     return {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
 
 
 def memory() -> list[Measurement]:
-    """Start very many spans, most of which end, and count what is remembered of them."""
+    """Start very many spans and count what the registry remembers of them."""
     return [
         _kept("idle child spans"),
         _kept("plain spans in a session", inside=context_of_session()),
@@ -94,6 +94,6 @@ def _kept(name: str, inside: Context | None = None, llm: bool = False, end: bool
     megabytes = tracemalloc.get_traced_memory()[0] / 2**20
     tracemalloc.stop()
     span_store = registry.span_store
-    links = span_store._above  # nobody else counts them
+    links = span_store._above  # there is no public count
     entries = len(span_store.live) + len(span_store.recent) + len(links) + len(registry.resolver.traces)
     return Measurement(f"kept of {SPANS:,} {name} ({megabytes:.1f} MB)", "entries", Sample(entries), budget=BOUND)

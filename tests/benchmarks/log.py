@@ -1,4 +1,4 @@
-"""What the log exporter costs the app's thread, how fast it is, and what it loses."""
+"""What the log exporter costs the app's thread, how fast it sends rows, and how many it loses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEY = "sk-helicone-testing-fixture-nothing-private"
 RATE = 500
 STEADY, DOWN = 60, 30
 _TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
-_SAID = {
+_ANSWERED = {
     "gen_ai.input.messages": '[{"role":"user","parts":[{"type":"text","content":"Where shall we go this weekend?"}]}]',
     "gen_ai.output.messages": '[{"role":"assistant","parts":[{"type":"text","content":"Try Porto, it is lovely."}],'
     '"finish_reason":"stop"}]',
@@ -37,35 +37,35 @@ _DOCUMENT = "All about Porto. " * 40
 
 
 class _Idle(HeliconeSpanExporter):
-    """Takes what it gets and does nothing: what is measured is the app's thread."""
+    """An exporter that does nothing, so that only the app's thread is measured."""
 
     def log(self, span: ReadableSpan, outcome: object, wrappers: object = ()) -> None:
         """Do nothing."""
 
 
 def threads() -> list[Measurement]:
-    """What the app's own thread pays for a span, beside OpenTelemetry's own processor with the same spans."""
+    """Measure what the app's thread pays for a span, and compare it with OpenTelemetry's own processor."""
     os.environ["OTEL_BSP_MAX_QUEUE_SIZE"] = str(2**20)
     registry, logging = Registry(), Registry()
     ours, log = HeliconeSpanProcessor(registry), LogWorker(logging)
     log.switch(_Idle(KEY, registry=logging))
     stock = BatchSpanProcessor(NullExporter(), max_queue_size=2**20)
     chosen = {"none": (ours,), "stock": (ours, stock), "log": (HeliconeSpanProcessor(logging),)}
-    # A session of its own for each: what is remembered of a place is remembered for one registry.
+    # Each has its own session, because a context frame remembers the record of one registry only.
     inside = {name: context_of_session() for name in chosen}
     variants = {}
     for name, processors in chosen.items():
         variants[f"idle {name}"] = spans(tracer(*processors))
         variants[f"plain {name}"] = spans(tracer(*processors), inside[name])
         variants[f"llm {name}"] = llm(tracer(*processors, scope=LLM_SCOPE), inside[name])
-    found = take_turns(variants)
+    measured = take_turns(variants)
     del os.environ["OTEL_BSP_MAX_QUEUE_SIZE"]
     return [
         Measurement(
             f"log: app's thread, {words}, adds",
             "µs",
-            Sample.of(difference(found[f"{what} log"], found[f"{what} none"])),
-            Sample.of(difference(found[f"{what} stock"], found[f"{what} none"])),
+            Sample.of(difference(measured[f"{what} log"], measured[f"{what} none"])),
+            Sample.of(difference(measured[f"{what} stock"], measured[f"{what} none"])),
             "BatchSpanProcessor adds",
             1.0,
         )
@@ -74,9 +74,9 @@ def threads() -> list[Measurement]:
 
 
 def building() -> list[Measurement]:
-    """All that is done for a row off the app's thread, from the span that ended to the bytes that wait."""
+    """Measure the work for a row outside of the app's thread, from the ended span to the encoded row."""
     return [
-        _built("LLM call with messages and tokens", LLM | _SAID, LLM_SCOPE),
+        _built("LLM call with messages and tokens", LLM | _ANSWERED, LLM_SCOPE),
         _built("tool call", {**_TOOL, "gen_ai.tool.call.arguments": '{"q":"Porto"}'}, "x"),
     ]
 
@@ -100,11 +100,11 @@ def _built(words: str, attributes: dict[str, object], scope: str) -> Measurement
             exporter.log(span, registry.outcome_later(entry, span))
         series.append((time.thread_time() - begin) / 50 * 1e6)
         assert len(taken) == len(ended) == 50
-    return Measurement(f"log: all that a row takes but the sending, {words}", "µs", Sample.of(series))
+    return Measurement(f"log: work for a row without sending it, {words}", "µs", Sample.of(series))
 
 
 def speed(log_by_helpers: Callable[[str, int], None]) -> list[Measurement]:
-    """Rows per second, beside helicone-helpers' manual logger called in a loop; as time for a row."""
+    """Compare the time for a row with that of helicone-helpers' manual logger, called in a loop."""
     with serving() as server:
         begin = time.perf_counter()
         log_by_helpers(server.url, 100)
@@ -134,7 +134,7 @@ def _time_for_a_row(server: LogServer, count: int) -> float:
 
 
 def steady() -> list[Measurement]:
-    """500 rows a second for a minute."""
+    """Count the rows lost at 500 rows a second for a minute."""
     with serving() as server:
         with _app(server) as app:
             cpu = time.process_time()
@@ -151,18 +151,18 @@ def steady() -> list[Measurement]:
 
 
 def outage() -> list[Measurement]:
-    """The server is down for half a minute, at the same rate, with documents of some size."""
+    """Log rows of 20 KB at the same rate while the server is down for half a minute."""
     with serving() as server:
         with _app(server) as app:
             app.calls(2)
             assert app.provider.force_flush()
             before, memory = server.rows(), _resident()
-            server.tell("down")
+            server.command("down")
             app.calls(DOWN, _DOCUMENT * 30)
             exporter = app.exporter
             client: Client = exporter._client
             grown, waiting, held = _resident() - memory, client.rows, client.bytes / 2**20
-            server.tell("up")
+            server.command("up")
             time.sleep(0.2)
             assert app.provider.force_flush(60_000)
         lost = waiting - (server.rows() - before)

@@ -21,7 +21,7 @@ _OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n
 
 
 class LogServer:
-    """The server, seen from the benchmark.
+    """The server process, as the benchmark uses it.
 
     Attributes:
         url: Its address.
@@ -33,11 +33,11 @@ class LogServer:
 
     def rows(self) -> int:
         """Return how many rows have arrived."""
-        self.tell("rows")
+        self.command("rows")
         return int(self._line())
 
-    def tell(self, command: str) -> None:
-        """Give it a command."""
+    def command(self, command: str) -> None:
+        """Send a command: `down`, `up` or `rows`."""
         assert self._process.stdin is not None
         self._process.stdin.write(command + "\n")
         self._process.stdin.flush()
@@ -49,7 +49,7 @@ class LogServer:
 
 @contextlib.contextmanager
 def serving(milliseconds: int = 20) -> Iterator[LogServer]:
-    """Serve while the block runs."""
+    """Run the server while the block runs; it answers each request after this time."""
     command = [sys.executable, "-m", "tests.benchmarks.log_server", str(milliseconds)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as process:
         try:
@@ -77,7 +77,7 @@ class _Log:
         for writer in self._writers:
             writer.transport.abort()
 
-    async def obey(self) -> None:
+    async def run_commands(self) -> None:
         await self.up()
         print(f"http://127.0.0.1:{self._port}", flush=True)
         commands = asyncio.StreamReader()
@@ -111,4 +111,4 @@ class _Log:
 
 
 if __name__ == "__main__":
-    asyncio.run(_Log(int(sys.argv[1]) / 1000).obey())
+    asyncio.run(_Log(int(sys.argv[1]) / 1000).run_commands())

@@ -1,4 +1,4 @@
-"""The peers, each to be measured in an environment of its own."""
+"""The peers that we are compared with. Each is measured in its own virtual environment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROPERTIES = {"id": "7f9c1f5e-8d35-4b8c-9d6f-0b1c2d3e4f50", "path": "/work", "na
 
 
 def baggage_processor() -> list[Measurement]:
-    """OpenTelemetry's own way: three entries of baggage, copied onto every span."""
+    """Measure OpenTelemetry's own processor, which copies three entries of baggage onto every span."""
     from opentelemetry.processor.baggage import ALLOW_ALL_BAGGAGE_KEYS, BaggageSpanProcessor
 
     theirs, inside = tracer(BaggageSpanProcessor(ALLOW_ALL_BAGGAGE_KEYS)), Context()
@@ -27,7 +27,7 @@ def baggage_processor() -> list[Measurement]:
 
 
 def openinference() -> list[Measurement]:
-    """OpenInference's tracer, which does more than label spans."""
+    """Measure OpenInference's tracer, which does more than label spans."""
     from openinference.instrumentation import OITracer, TraceConfig, using_session
 
     theirs = OITracer(tracer(), TraceConfig())
@@ -37,11 +37,11 @@ def openinference() -> list[Measurement]:
 
 
 def traceloop() -> list[Measurement]:
-    """traceloop-sdk's processor as `Traceloop.init` makes it, without any exporter."""
+    """Measure traceloop-sdk's processor as `Traceloop.init` makes it, without an exporter."""
     os.environ |= {"TRACELOOP_METRICS_ENABLED": "false", "TRACELOOP_TELEMETRY": "false"}
     from traceloop.sdk import Traceloop
 
-    processor = SpanProcessor()  # `init` puts an `on_start` of its own before this one's
+    processor = SpanProcessor()  # `init` replaces its `on_start`
     Traceloop.init(
         app_name="benchmark", processor=processor, api_key="none", instruments=set(), telemetry_enabled=False
     )
@@ -54,7 +54,7 @@ def traceloop() -> list[Measurement]:
 
 
 def langfuse() -> list[Measurement]:
-    """The processor of langfuse; its filter lets nothing through to the queue."""
+    """Measure langfuse's processor, with a filter that rejects every span."""
     from langfuse import propagate_attributes
     from langfuse._client.span_processor import LangfuseSpanProcessor
 
@@ -66,7 +66,7 @@ def langfuse() -> list[Measurement]:
 
 
 def helicone_helpers() -> list[Measurement]:
-    """The manual logger of Helicone's own helpers, called in a loop as its documentation shows."""
+    """Measure the manual logger of helicone-helpers, called in a loop as its documentation shows."""
     from helicone_helpers import HeliconeManualLogger
 
     from tests.benchmarks.log import KEY, speed
@@ -85,9 +85,13 @@ def helicone_helpers() -> list[Measurement]:
 
 
 class Peer(NamedTuple):
-    """Measures a peer; what to install, and what to install without its dependencies.
+    """A peer.
 
-    The last is for sets that pip cannot resolve: instrumentations pin each other's releases with `==`.
+    Attributes:
+        measure: Measures it.
+        packages: What pip installs.
+        alone: What pip installs without dependencies. Instrumentations pin each other's releases with `==`, so pip
+            finds no set of versions for some.
     """
 
     measure: Callable[[], list[Measurement]]

@@ -1,9 +1,7 @@
-"""An app that uses another SDK's sessions and ours, each inside the other; see `test_scopes_sdks`.
+"""An app that uses sessions of another SDK and ours, each inside the other: `python foreign_sessions.py SDK`.
 
-    python scopes_app.py SDK
-
-Prints under which session and for which user each request reached the stand-in for a gateway, and the sessions of
-the SDK's own span, started in a session of ours.
+It prints the session and the user with which each request reached a stand-in for a gateway, and the session attributes
+of the SDK's own span, which starts in a session of ours. `test_foreign_sdks.py` runs it.
 """
 
 from __future__ import annotations

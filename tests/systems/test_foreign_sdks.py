@@ -73,7 +73,7 @@ def test_sessions_set_by_an_sdk_are_ours_and_ours_are_the_sdks(name: str, enviro
 def _run(python: Path, name: str) -> dict[str, Any]:
     environ = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "HELICONE_", "PYTEST_"))}
     done = subprocess.run(
-        [python, "-W", "ignore", HERE / "around.py", name],
+        [python, "-W", "ignore", HERE / "foreign_sessions.py", name],
         capture_output=True,
         text=True,
         check=False,

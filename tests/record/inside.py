@@ -1,4 +1,7 @@
-"""Records spans, in the environment of a family: `python -m tests.record.inside NAME URL` prints a recording."""
+"""Record spans in the environment of a family: `python -m tests.record.inside NAME URL` prints a recording.
+
+Neither this module nor what it imports from the tests needs helicone-otel, which is not installed there.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ HTTP_CLIENTS = {"httpx": "HTTPXClientInstrumentor", "httpx2": "HTTPX2ClientInstr
 
 
 class Recorder(SpanProcessor, TextMapPropagator):
-    """Notes what spans bear when they start, when headers leave, and when they end."""
+    """Records the attributes of spans when they start and end, and the open spans when headers are injected."""
 
     def __init__(self) -> None:
         self.scenario = ""

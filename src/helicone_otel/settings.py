@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from .destinations import HostList
 from .sessions.model import SessionPath
 from .spans.schema import REQUEST_KINDS, Dialect
-from .values import Value
+from .values import Value, value
 from .wire import MAX_PROPERTIES, is_property_name
 
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
@@ -28,7 +27,7 @@ class SettingsError(ValueError):
     """A setting has a value that cannot be used; the message names the setting and what fits."""
 
 
-@dataclass(init=False, repr=False, eq=False)
+@value
 class Settings(Value):
     """What the library does, as decided once at start.
 

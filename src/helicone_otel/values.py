@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
-from typing import Any, ClassVar
+from dataclasses import FrozenInstanceError, dataclass, field
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+_T = TypeVar("_T")
+
+
+@dataclass_transform(eq_default=True, frozen_default=True, field_specifiers=(field,))
+def value(cls: type[_T]) -> type[_T]:
+    """Make a subclass of `Value` a dataclass whose methods are written out."""
+    return dataclass(init=False, repr=False, eq=False)(cls)
 
 
 class Value:

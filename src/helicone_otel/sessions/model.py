@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, NamedTuple
 
 from .. import wire
 from ..failures import warn_once
-from ..values import Value
+from ..values import Value, value
 from ..wire import bounded
 
 _BLANKS_AROUND_SLASH = r"\s*/\s*"
 
 
-@dataclass(init=False, repr=False, eq=False)
+@value
 class SessionPath(Value):
     """A path such as `/review/security`: conceptual levels, outermost first.
 
@@ -75,7 +75,7 @@ def _non_empty(names: Iterable[str]) -> tuple[str, ...]:
 _ROOT: Final = SessionPath()
 
 
-@dataclass(init=False, repr=False, eq=False)
+@value
 class Session(Value):
     """One task of an agent. Helicone groups rows by its id and name.
 

@@ -7,7 +7,6 @@ the same in headers, span attributes and log rows. Encoding twice changes nothin
 
 from __future__ import annotations
 
-import os
 import re
 import uuid
 from collections.abc import Mapping
@@ -54,7 +53,7 @@ MAX_PROPERTIES: Final = 16
 _MAX_ORIGINAL: Final = 1024
 
 # So few segments of the longest kind are within the limit together with their slashes.
-_SURELY_SHORT = MAX_PATH // (MAX_SEGMENT + 1)
+SURELY_SHORT = MAX_PATH // (MAX_SEGMENT + 1)
 
 # Ids of rows are UUIDv5, so that a row that is sent twice stays one row; Helicone replaces
 # ids of versions above 5.
@@ -113,13 +112,6 @@ def is_row_id(text: str) -> bool:
     return re.match(_ROW_ID, text, re.IGNORECASE) is not None
 
 
-def new_row_id() -> str:
-    """Return a random id for the row that a gateway is about to make: a UUIDv4."""
-    # `uuid.uuid4` takes twice as long, for the sake of two more random bits.
-    digits = os.urandom(16).hex()
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
-
-
 def row_id_in(headers: Mapping[str, str]) -> str | None:
     """Return the id that the row of a request with these headers gets, or `None` if Helicone makes one up."""
     row_id = headers.get(REQUEST_ID_HEADER)
@@ -134,7 +126,7 @@ def _percent_encoded(character: str) -> str:
 
 def bounded(segments: tuple[str, ...]) -> tuple[str, ...]:
     """Cut a path to 16 levels and 512 characters, keeping the outermost."""
-    if len(segments) <= _SURELY_SHORT:
+    if len(segments) <= SURELY_SHORT:
         return segments
     segments = segments[:MAX_DEPTH]
     while sum(map(len, segments)) + len(segments) > MAX_PATH:

@@ -230,7 +230,7 @@ def test_a_call_after_one_to_a_gateway_inside_the_same_wrapper_is_not_told_of(ap
         with app.span("chat", CHAT, scope=GENAI, kind=CLIENT) as first:
             at = app.registry.locate()
             assert at is not None
-            app.registry.sent(at.sender, at.headers, Destination.GATEWAY)
+            app.registry.locator.sent(at.sender, at.headers, Destination.GATEWAY)
             first.set_attributes(SAID)
         with _sdk(app):
             pass

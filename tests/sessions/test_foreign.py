@@ -406,7 +406,7 @@ def test_headers_of_a_run_without_spans_carry_its_threads_id(app: App) -> None:
     with running("thread-7"):
         assert _headers(app) == {"Helicone-Session-Id": "thread-7", "Helicone-Session-Path": "/chat"}
         with app.span("handle"):
-            location = app.registry.locate_gateway_call("llm")
+            location = app.registry.locator.locate_gateway_call("llm")
     assert _headers(app) == {}
 
     assert location is not None

@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from helicone_otel import HeliconeSpanProcessor, SessionSpanExporter, session, step
 from helicone_otel.destinations import Destination
 from helicone_otel.tracking.nodes import PathNode
+from helicone_otel.tracking.records import MAX_ENDED
 from helicone_otel.tracking.registry import Registry
-from helicone_otel.tracking.store import MAX_ENDED
 from tests.support.spans import CHAT, GENAI, App
 
 CLIENT = trace.SpanKind.CLIENT
@@ -187,9 +187,11 @@ def test_a_child_that_names_its_parent_by_ids_alone_ends_nothing() -> None:
 
 
 def _posts(app: App) -> None:
-    location = app.registry.locate_gateway_call("llm")
+    location = app.registry.locator.locate_gateway_call("llm")
     assert location is not None
-    app.registry.sent(location.sender or location.record, location.headers, Destination.GATEWAY, location.record)
+    app.registry.locator.sent(
+        location.sender or location.record, location.headers, Destination.GATEWAY, location.record
+    )
 
 
 def test_a_step_parts_the_call_around_it_from_the_request_in_it() -> None:

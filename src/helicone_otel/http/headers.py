@@ -53,7 +53,7 @@ def write_headers(
     if not present:
         for name, value in wanted:
             write(name, value)
-        registry.sent(sender, wanted, destination, location.record, location.row_id)
+        registry.locator.sent(sender, wanted, destination, location.record, location.row_id)
         return wanted
     # An instrumentation may inject twice for one request: what we wrote is not the caller's.
     values = dict(wanted)
@@ -68,9 +68,9 @@ def write_headers(
             write(name, value)
     leaving = {**theirs, **dict(ours)}
     if theirs.keys().isdisjoint(SESSION_HEADERS):
-        registry.sent(sender, tuple(leaving.items()), destination, location.record, wire.row_id_in(leaving))
+        registry.locator.sent(sender, tuple(leaving.items()), destination, location.record, wire.row_id_in(leaving))
     elif record is not None:
-        registry.adopt_caller_headers(record, leaving, destination)
+        registry.locator.adopt_caller_headers(record, leaving, destination)
     return ours
 
 
@@ -84,7 +84,7 @@ def adopt_caller_headers(registry: Registry, record: Record, destination: Destin
     """Label a request's span with the session that its caller wrote, where there is none of ours."""
     theirs = _present(carrier, ())
     if wire.SESSION_ID_HEADER in theirs:
-        registry.adopt_caller_headers(record, theirs, destination)
+        registry.locator.adopt_caller_headers(record, theirs, destination)
 
 
 def _present(carrier: object, wanted: Headers) -> dict[str, str]:
@@ -100,8 +100,12 @@ def _present(carrier: object, wanted: Headers) -> dict[str, str]:
     else:
         return {}  # only the carrier's own setter can read it
     # Not every mapping knows that HTTP does not distinguish upper and lower case.
-    found = {text: value for name, value in lines if (text := text_of(name).lower()).startswith(PREFIX)}
+    found: dict[str, object] = {}
+    for name, value in lines:
+        lower = name.lower() if isinstance(name, str) else text_of(name).lower()
+        if lower.startswith(PREFIX):
+            found[lower] = value
     if not found:
         return {}
     names = (*(name for name, _ in wanted), *SESSION_HEADERS, wire.REQUEST_ID_HEADER)
-    return {name: text_of(found[lower]) for name in names if (lower := name.lower()) in found}
+    return {name: text_of(found[key]) for name in names if (key := name.lower()) in found}

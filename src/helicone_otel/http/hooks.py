@@ -8,13 +8,13 @@ called where a request leaves, with the headers as they will be sent. It makes n
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 
 from ..destinations import Destination, call_kind
-from ..wire import new_row_id
 from .headers import Headers, adopt_caller_headers, write_headers
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def put_headers(
     """
     if destination is Destination.GATEWAY:
         # Each attempt is a row of its own, and only here does a request leave exactly once.
-        location = registry.locate_gateway_call(call_kind(path), new_row_id())
+        location = registry.locator.locate_gateway_call(call_kind(path), new_row_id())
     else:
-        location = registry.locate()
+        location = registry.locator.locate()
     record = location.sender if location is not None else None
     if record is None:
         record = registry.record_of(trace.get_current_span())
@@ -58,6 +58,13 @@ def put_headers(
             adopt_caller_headers(registry, record, destination, carrier)
         return ()
     return write_headers(registry, location, record, destination, carrier, write)
+
+
+def new_row_id() -> str:
+    """Return a random id for the row that a gateway is about to make: a UUIDv4."""
+    # `uuid.uuid4` takes twice as long, for the sake of two more random bits.
+    digits = os.urandom(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 @functools.cache

@@ -62,7 +62,7 @@ class MessageHeaders:
         names = {name.lower() for name, _ in ours}
         if written := {name: value for name, value in _present(carrier).items() if name in names}:
             self._written.put(id(carrier), written)
-        registry.sent(location.sender or location.record, ours, Destination.SERVICE)
+        registry.locator.sent(location.sender or location.record, ours, Destination.SERVICE)
 
 
 def _present(carrier: object) -> dict[str, object]:

@@ -115,10 +115,14 @@ class UntrustedBaggage:
     Args:
         reader: Tells which attributes name sessions and users.
         trusted: Callers are accepted, so there is nothing to remember.
+
+    Attributes:
+        is_used: Something is remembered.
     """
 
     def __init__(self, reader: SpanReader, trusted: bool) -> None:
         self._trusted = trusted
+        self.is_used = False
         self._claims = reader.claims
         self._keys = self._claims.union(*CALLERS_BAGGAGE)
         # By trace id. Hashes, because a caller may send long texts, and many.
@@ -135,6 +139,7 @@ class UntrustedBaggage:
         texts = frozenset(hash(text) for key in self._keys if (text := first_text(entries, (key,))))
         if not texts:
             return
+        self.is_used = True
         texts |= self._texts.get(trace_id, frozenset())
         if len(texts) > _MAX_TEXTS:
             self._texts.pop(trace_id, None)

@@ -91,6 +91,8 @@ class Session(Value):
         provisional: Nobody chose the id: it is the trace's.
         wire_id: The id in wire form.
         wire_name: The name in wire form; empty if there is none.
+        valid_id: The id as other attributes than ours have it: not encoded, but of bounded length.
+        valid_user_id: The same of the user's id; empty if there is none.
         headers: The headers of the session but for its path, in wire form.
     """
 
@@ -103,6 +105,8 @@ class Session(Value):
 
     wire_id: str = field(init=False)
     wire_name: str = field(init=False)
+    valid_id: str = field(init=False)
+    valid_user_id: str = field(init=False)
     headers: tuple[tuple[str, str], ...] = field(init=False)
 
     _compared: ClassVar = ("id", "name", "path", "user_id", "properties", "provisional")
@@ -127,6 +131,8 @@ class Session(Value):
         fields["provisional"] = provisional
         fields["wire_id"] = wire.wire_text(id)
         fields["wire_name"] = wire.wire_text(name) if name else ""
+        fields["valid_id"] = wire.valid_text(id)
+        fields["valid_user_id"] = wire.valid_text(user_id) if user_id else ""
         fields["headers"] = tuple(self._headers())
 
     def __reduce__(self) -> tuple[type[Session], tuple[object, ...]]:

@@ -105,12 +105,6 @@ class SessionFactory:
         )
 
 
-def is_ours(key: str, value: object, written: Mapping[str, str] | None, limit: int | None) -> bool:
-    """Tell whether an attribute is as we wrote it, or as the SDK's limit of values has cut it."""
-    ours = written.get(key) if written else None
-    return ours is not None and (value == ours or (limit is not None and value == ours[:limit]))
-
-
 def by_hand(facts: Mapping[str, object]) -> dict[str, str]:
     """Return the session attributes among those that the user set on a span."""
     return {key: text for key in SET_BY_HAND if key in facts and (text := first_text(facts, (key,)))}

@@ -19,8 +19,7 @@ from ..sessions.foreign import SessionClaim
 from ..sessions.model import Session, SessionDetails
 from ..spans.reader import SpanReader
 from .derived import SessionFactory
-from .records import ClaimRecord, Record, SpanRecord
-from .store import SpanStore
+from .records import ClaimRecord, Record, SpanRecord, SpanStore
 
 _MAX_OUTERMOST: Final = 1024
 # A worker may open a scope for each conversation, in one span that lives as long as the worker.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 from .. import wire
 from ..destinations import Destination
 from ..sessions.model import Session
-from .attributes import size_of
+from .attributes import attributes_of
 from .nodes import top
 from .records import MAX_DEPTH, Record, SpanRecord
 from .resolver import Resolver
@@ -73,8 +73,10 @@ class LabelWriter:
             if above is None:
                 break
             span, parent = above.span, above.parent
-            if span is not None and (above.size != size_of(span) or cast("SpanRecord", above).name != span.name):
-                return self._update_all(record)
+            if span is not None:
+                size = len(attributes_of(span) or ())
+                if above.size != size or cast("SpanRecord", above).name != span.name:
+                    return self._update_all(record)
             if above.base_node is not (parent.node if parent is not None else resolver.base_of(above)):
                 return self._update_all(record)
             above = parent

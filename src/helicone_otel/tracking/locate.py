@@ -10,7 +10,7 @@ from opentelemetry.context import Context, get_current
 
 from .. import wire
 from ..destinations import Destination
-from ..sessions.context import OPEN_FRAMES, current_frame
+from ..sessions.context import FRAME_KEY, OPEN_FRAMES, ContextFrame, current_frame
 from ..sessions.foreign import LOADED, SessionClaim, claim_in, claim_of_run
 from ..sessions.model import Session
 from ..spans.schema import CALL_KINDS
@@ -68,7 +68,11 @@ class Locator:
         """
         if context is None:
             context = get_current()
-        frame = current_frame(context) if OPEN_FRAMES else None
+        frame: ContextFrame | None = None
+        if OPEN_FRAMES:
+            frame = context.get(FRAME_KEY)  # type: ignore[assignment]  # our own key
+            if frame is not None and frame.left:
+                frame = current_frame(context)
         store, traces = self._span_store, self._resolver.traces
         if frame is None and not (LOADED or store.live or traces or store.recent.young):
             return self._locate_process(call)

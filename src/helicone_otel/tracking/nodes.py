@@ -16,7 +16,7 @@ from ..caches import Recent
 from ..sessions.model import Session
 from ..spans.reader import ScopeRules
 from ..spans.schema import CALL_KINDS, Classification
-from ..wire import bounded
+from ..wire import SURELY_SHORT, bounded
 
 _MAX_CHILDREN: Final = 256
 _MAX_NODES: Final = 4096
@@ -189,7 +189,8 @@ class PathNode:
             # Adjacent equal segments are one step seen twice (`invoke_agent X` around `X.agent`).
             if not path or path[-1] != segment:
                 path = (*path, segment)
-        path = bounded(path)
+        if len(path) > SURELY_SHORT:
+            path = bounded(path)
         if path == self.path and key._replace(segments=()) == self._key:
             return self  # the same step seen again: a line of such has one node
         return PathNode(self._families, self.session, self.chosen, path, key, self, self._nodes)
@@ -207,13 +208,13 @@ class PathNode:
             label[wire.SPAN_KIND] = key.kind
         # The conventions forbid invented conversation ids, and other backends would group by them.
         if not session.provisional and "session" in self._families:
-            label[wire.OTEL_SESSION_ID] = wire.valid_text(session.id)
+            label[wire.OTEL_SESSION_ID] = session.valid_id
         if not session.provisional and key.gen_ai and "gen_ai" in self._families:
-            label[wire.OTEL_CONVERSATION_ID] = wire.valid_text(session.id)
+            label[wire.OTEL_CONVERSATION_ID] = session.valid_id
         if not session.provisional and key.grouped_by and "sdk" in self._families:
-            label[key.grouped_by] = wire.valid_text(session.id)
-        if session.user_id and "user" in self._families:
-            label[wire.OTEL_USER_ID] = wire.valid_text(session.user_id)
+            label[key.grouped_by] = session.valid_id
+        if session.valid_user_id and "user" in self._families:
+            label[wire.OTEL_USER_ID] = session.valid_user_id
         for name, value in session.properties.items():
             label[wire.PROPERTY_PREFIX + name] = value
         return label

@@ -81,7 +81,10 @@ class SpanEnds:
             self._offer(self._record_of_ended(span), span)
 
     def _end(self, record: SpanRecord, span_id: int, span: ReadableSpan) -> None:
-        self._recent.put(span_id, record)
+        recent = self._recent
+        recent.young[span_id] = record
+        if len(recent.young) >= recent.limit:
+            recent.turn()
         self._finalize(record, span)
         self._offer(record, span)
 
@@ -124,8 +127,9 @@ class SpanEnds:
     def _finalize(self, record: SpanRecord, span: ReadableSpan) -> None:
         # The live span, if there is one: what is handed over may be a copy that somebody redacted.
         record.span = live = record.span or span
-        self._label_writer.follow(record)
-        record.span = live  # `follow` lets go of a span that has ended
+        if self._resolver.has_moved(record):
+            self._label_writer.follow(record)
+            record.span = live  # `follow` lets go of a span that has ended
         record.ended = record.finalized = True
         if self._resolver.has_changed(record):
             record.overwritten = _overwritten_values(record)

@@ -22,14 +22,13 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from ..caches import Recent
-    from ..destinations import Destination
     from ..sessions.model import Session
     from ..spans.reader import SpanReader
     from ..spans.schema import Dialect
     from .locate import Location, Locator
     from .on_end import Outcome, SpanEnds
     from .on_start import SpanStarts
-    from .records import Entry, Record, SpanRecord
+    from .records import Entry, SpanRecord
     from .resolver import Resolver
 
 _ENGINE: Final = frozenset({"starts", "ends", "live", "resolver", "locator"})
@@ -108,25 +107,6 @@ class Registry(ProcessState):
             call: `llm` or `embedding` if such a call is about to be made here without a span.
         """
         return self.locator.locate(context, call)
-
-    def locate_gateway_call(self, kind: str, row_id: str | None = None) -> Location | None:
-        """Return where a call is that leaves for a gateway; see `Locator.locate_gateway_call`."""
-        return self.locator.locate_gateway_call(kind, row_id)
-
-    def sent(
-        self,
-        record: Record | None,
-        headers: tuple[tuple[str, str], ...],
-        destination: Destination,
-        at: Record | None = None,
-        row_id: str | None = None,
-    ) -> None:
-        """Note that headers have left from a span; see `Locator.sent`."""
-        self.locator.sent(record, headers, destination, at, row_id)
-
-    def adopt_caller_headers(self, record: Record, headers: Mapping[str, str], destination: Destination) -> None:
-        """Label a request's spans with the session headers that the caller itself wrote."""
-        self.locator.adopt_caller_headers(record, headers, destination)
 
     def record_of(self, span: trace.Span | ReadableSpan) -> SpanRecord | None:
         """Return what is remembered of a span."""

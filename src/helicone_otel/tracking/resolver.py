@@ -25,13 +25,12 @@ from ..spans.dialects.semconv import LIBRARIES
 from ..spans.reader import ENTRY_KINDS as _ENTRY_KINDS
 from ..spans.reader import SpanReader, entry_route_of
 from ..spans.schema import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Classification, Dialect
-from .attributes import attributes_of, size_of
-from .derived import SET_BY_HAND, SessionFactory, by_hand, is_ours
+from .attributes import attributes_of
+from .derived import SET_BY_HAND, SessionFactory, by_hand
 from .enclosing import ForeignSessions, FrameworkSpans
 from .nodes import NodeKey, PathNode, top
-from .records import ClaimRecord, FrameRecord, Record, SpanRecord
+from .records import MAX_DEPTH, ClaimRecord, FrameRecord, Record, SpanRecord, SpanStore
 from .state import ProcessState
-from .store import SpanStore
 
 MAX_TRACES: Final = 2048
 GATEWAY: Final = "gateway"
@@ -105,10 +104,11 @@ class Resolver:
         """Tell whether a span bears anything else than when it was read last."""
         if not isinstance(record, SpanRecord) or (span := record.span) is None:
             return False
-        if record.size != size_of(span) or record.name != span.name:
+        attributes = attributes_of(span) or _NO_FACTS
+        if record.size != len(attributes) or record.name != span.name:
             return True
         label = record.label
-        return label is not None and self.is_overwritten(attributes_of(span) or _NO_FACTS, label)
+        return label is not None and self.is_overwritten(attributes, label)
 
     def is_overwritten(self, attributes: Mapping[str, object], label: Mapping[str, str]) -> bool:
         """Tell whether the user has put values of their own in the place of ours."""
@@ -116,7 +116,7 @@ class Resolver:
             for key in _OVERWRITABLE:
                 if key in label:
                     value = attributes[key]
-                    if value is not label[key] and not is_ours(key, value, label, self.value_limit):
+                    if value is not label[key] and not self._is_ours(key, value, label):
                         return True
         except KeyError:  # evicted by the SDK's limit, not overwritten
             pass
@@ -180,11 +180,18 @@ class Resolver:
     def _facts_of(self, record: SpanRecord, attributes: Mapping[str, object]) -> dict[str, object]:
         """Return the attributes that matter, without those that we wrote and those that a caller's baggage brought."""
         facts = record.scope.facts(attributes) if record.scope is not None else {}
-        facts = self.untrusted.removed_from(facts, record.trace_id)
+        if self.untrusted.is_used:
+            facts = self.untrusted.removed_from(facts, record.trace_id)
         label = record.label
         if label is None:
             return facts
-        return {key: value for key, value in facts.items() if not is_ours(key, value, label, self.value_limit)}
+        return {key: value for key, value in facts.items() if not self._is_ours(key, value, label)}
+
+    def _is_ours(self, key: str, value: object, label: Mapping[str, str]) -> bool:
+        """Tell whether an attribute has the value that we wrote, or what the SDK's limit of values left of it."""
+        ours = label.get(key)
+        limit = self.value_limit
+        return ours is not None and (value == ours or (limit is not None and value == ours[:limit]))
 
     def _enclose(self, record: SpanRecord, frame: ContextFrame | None) -> None:
         """Make a context frame the record's parent, if it is newer than the parent span."""
@@ -238,6 +245,17 @@ class Resolver:
             return record.parent.node
         trace = self.traces.get(record.trace_id)
         return trace.node if trace is not None else None
+
+    def has_moved(self, record: Record) -> bool:
+        """Tell whether something that encloses a record has another path node than when its own was found."""
+        above: Record | None = record
+        for _ in range(MAX_DEPTH):
+            if above is None:
+                return False
+            if above.base_node is not self.base_of(above):
+                return True
+            above = above.parent
+        return False
 
     def find_node(self, record: Record) -> None:
         """Find the path node of a record, below that of what encloses it."""
@@ -372,7 +390,9 @@ class Resolver:
             enclosing = self.foreign_sessions.claim_record(enclosing, frame.claim, trace_id, span)
         record = FrameRecord(frame, enclosing, enclosing.trace_id if enclosing is not None else trace_id)
         if frame.session is not None:
-            record.own_session, record.is_explicit = self.sessions.named(frame.session, span), True
+            session = frame.session
+            record.own_session = session if session.wire_name else self.sessions.named(session, span)
+            record.is_explicit = True
             record.is_shared = True
             record.begins_at = frame.session.path.segments
         if record.is_shared:

@@ -334,7 +334,7 @@ class Resolver:
         span = record.span
         named = next((above.own_session for above in reversed(list(record.line())) if above.own_session), None)
         process = self.sessions.of_process(span)
-        session = named or process or self.sessions.made_up(record.trace_id, span)
+        session = named or process or self.sessions.provisional(record.trace_id, span)
         node = top(self.families, session, chosen=False) if session is not None else None
         self.traces.put(record.trace_id, Trace(node, final=named is None and process is not None))
 

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from ..providers import providers_in
 from . import frameworks, openinference, openllmetry, semconv, vendors
-from .langchain import OPENINFERENCE_LANGCHAIN, TRACELOOP_LANGCHAIN
-from .llama_index import OPENINFERENCE_LLAMA_INDEX, TRACELOOP_LLAMA_INDEX
-from .semconv import BY_HAND, CALLERS_BAGGAGE, ENTRY_ROUTES, GEN_AI, LIBRARIES, MCP, EntryRoute
-from .vendors import ANTHROPIC, LANGFUSE, LANGSMITH, LOGFIRE, PYDANTIC_AI
+from .semconv import CALLERS_BAGGAGE, ENTRY_ROUTES, GEN_AI, LIBRARIES, EntryRoute
 
 # In order of precedence: where two families describe one span, the first that fits decides.
 DIALECTS = (
-    BY_HAND,
-    ANTHROPIC,
-    MCP,
-    PYDANTIC_AI,
-    LANGFUSE,
-    LANGSMITH,
+    vendors.HELICONE,
+    vendors.ANTHROPIC,
+    semconv.MCP,
+    vendors.PYDANTIC_AI,
+    vendors.LANGFUSE,
+    vendors.LANGSMITH,
     frameworks.STRANDS,
     frameworks.AGENT_FRAMEWORK,
     frameworks.GOOGLE_ADK,
@@ -34,8 +31,8 @@ DIALECTS = (
     openinference.OPENINFERENCE_CREWAI,
     openinference.OPENINFERENCE_SMOLAGENTS,
     openinference.OPENINFERENCE_DSPY,
-    OPENINFERENCE_LANGCHAIN,
-    OPENINFERENCE_LLAMA_INDEX,
+    openinference.OPENINFERENCE_LANGCHAIN,
+    openinference.OPENINFERENCE_LLAMA_INDEX,
     vendors.OPENLIT_VECTORS,
     vendors.OPENLIT,
     openllmetry.TRACELOOP_OPENAI,
@@ -44,8 +41,8 @@ DIALECTS = (
     openllmetry.TRACELOOP_SDK,
     openllmetry.TRACELOOP_CREWAI,
     openllmetry.TRACELOOP_VECTORS,
-    TRACELOOP_LANGCHAIN,
-    TRACELOOP_LLAMA_INDEX,
+    openllmetry.TRACELOOP_LANGCHAIN,
+    openllmetry.TRACELOOP_LLAMA_INDEX,
     semconv.SQL,
     semconv.SQLALCHEMY,
     semconv.REDIS,
@@ -53,12 +50,12 @@ DIALECTS = (
     semconv.MONGODB,
     semconv.NEO4J,
     # Those without a scope of their own.
-    LOGFIRE,
+    vendors.LOGFIRE,
     frameworks.HAYSTACK,
     frameworks.VERCEL,
     openinference.OPENINFERENCE,
     openllmetry.TRACELOOP,
-    GEN_AI,
+    semconv.GEN_AI,
     semconv.VECTOR_STORES,
 )
 

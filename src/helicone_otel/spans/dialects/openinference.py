@@ -2,7 +2,7 @@
 
 from ..schema import Dialect, Row
 
-KIND = "openinference.span.kind"
+_KIND = "openinference.span.kind"
 
 OPENINFERENCE_OPENAI = Dialect(
     name="openinference.openai",
@@ -51,7 +51,7 @@ OPENINFERENCE_CREWAI = Dialect(
         ),
         Row(
             kind="agent",
-            attribute=KIND,
+            attribute=_KIND,
             values=frozenset({"agent"}),
             named_by=("agent.name",),
             templates=("*._execute_core",),
@@ -64,7 +64,7 @@ OPENINFERENCE_SMOLAGENTS = Dialect(
     name="openinference.smolagents",
     scopes=("openinference.instrumentation.smolagents",),
     rows=(
-        Row(kind="agent", attribute=KIND, values=frozenset({"agent"}), named_by=("agent.name",), templates=("*.run",)),
+        Row(kind="agent", attribute=_KIND, values=frozenset({"agent"}), named_by=("agent.name",), templates=("*.run",)),
     ),
 )
 
@@ -73,30 +73,93 @@ OPENINFERENCE_DSPY = Dialect(
     name="openinference.dspy",
     scopes=("openinference.instrumentation.dspy",),
     rows=(
-        Row(kind="task", attribute=KIND, values=frozenset({"chain"}), templates=("*.forward", "*.__call__")),
-        Row(kind="agent", attribute=KIND, values=frozenset({"agent"}), templates=("*.forward",)),
+        Row(kind="task", attribute=_KIND, values=frozenset({"chain"}), templates=("*.forward", "*.__call__")),
+        Row(kind="agent", attribute=_KIND, values=frozenset({"agent"}), templates=("*.forward",)),
         Row(
             kind="tool",
-            attribute=KIND,
+            attribute=_KIND,
             values=frozenset({"tool"}),
             named_by=("tool.name",),
             templates=("*.__call__", "*.forward"),
         ),
-        Row(kind="vector_db", attribute=KIND, values=frozenset({"retriever"}), segment="retrieve"),
+        Row(kind="vector_db", attribute=_KIND, values=frozenset({"retriever"}), segment="retrieve"),
+    ),
+)
+
+# Chat models whose classes name their runs; `ChatPromptTemplate` is none.
+_LANGCHAIN_CHAT_MODELS = (
+    "ChatOpenAI",
+    "AzureChatOpenAI",
+    "ChatAnthropic*",
+    "ChatBedrock*",
+    "ChatCohere",
+    "ChatDeepSeek",
+    "ChatFireworks",
+    "ChatGoogleGenerativeAI",
+    "ChatGroq",
+    "ChatHuggingFace",
+    "ChatLiteLLM*",
+    "ChatMistralAI",
+    "ChatNVIDIA",
+    "ChatOllama",
+    "ChatOpenRouter",
+    "ChatPerplexity",
+    "ChatTogether",
+    "ChatVertexAI",
+    "ChatWatsonx",
+    "ChatXAI",
+)
+
+# Runs have free names and show nothing before their end. Their spans are never current.
+OPENINFERENCE_LANGCHAIN = Dialect(
+    name="openinference.langchain",
+    scopes=("openinference.instrumentation.langchain",),
+    current="openinference.instrumentation.langchain:get_current_span",
+    rows=(Row(kind="llm", attribute=_KIND, values=frozenset({"llm"}), not_current=True),),
+    guesses=(
+        Row(kind="llm", names=_LANGCHAIN_CHAT_MODELS, not_current=True),
+        Row(kind="vector_db", names=("VectorStoreRetriever",)),
+        Row(kind="task"),
+    ),
+)
+
+_LLAMA_INDEX_CHAT = ("chat", "stream_chat", "complete", "stream_complete", "predict", "stream")
+_LLAMA_INDEX_EMBED = ("get_query_embedding", "get_text_embedding", "get_text_embeddings", "get_text_embedding_batch")
+
+
+def _methods(*names: str) -> tuple[str, ...]:
+    """Return names of spans of methods, their asynchronous and inner forms too."""
+    return tuple(f"*.{inner}{kind}{name}" for name in names for inner in ("", "_") for kind in ("", "a"))
+
+
+OPENINFERENCE_LLAMA_INDEX = Dialect(
+    name="openinference.llama_index",
+    scopes=("openinference.instrumentation.llama_index",),
+    rows=(
+        # Typed LLM, but no model is called: it puts arguments together.
+        Row(kind="task", names=("*._prepare_chat_with_tools",)),
+        Row(kind="vector_db", names=_methods("retrieve"), segment="retrieve"),
+    ),
+    guesses=(
+        Row(kind="task", names=("*ChatEngine.chat", "*ChatEngine.achat", "*ChatEngine.stream_chat")),
+        Row(kind="llm", names=_methods(*_LLAMA_INDEX_CHAT)),
+        Row(kind="embedding", names=_methods(*_LLAMA_INDEX_EMBED)),
+        Row(kind="tool", names=("*Tool.call", "*Tool.acall", "*Tool.__call__"), named_by=("tool.name",)),
+        Row(kind="task"),
     ),
 )
 
 OPENINFERENCE = Dialect(
     name="openinference",
     rows=(
-        Row(kind="llm", attribute=KIND, values=frozenset({"llm"})),
-        Row(kind="embedding", attribute=KIND, values=frozenset({"embedding"})),
-        Row(kind="tool", attribute=KIND, values=frozenset({"tool"}), named_by=("tool.name",)),
-        Row(kind="agent", attribute=KIND, values=frozenset({"agent"}), named_by=("agent.name",)),
-        Row(kind="vector_db", attribute=KIND, values=frozenset({"retriever"})),
-        Row(kind="rerank", attribute=KIND, values=frozenset({"reranker"})),
-        Row(kind="guardrail", attribute=KIND, values=frozenset({"guardrail", "evaluator"})),
-        Row(kind="task", attribute=KIND, values=frozenset({"chain", "prompt", "decision", "unknown"})),
+        Row(kind="llm", attribute=_KIND, values=frozenset({"llm"})),
+        Row(kind="embedding", attribute=_KIND, values=frozenset({"embedding"})),
+        Row(kind="tool", attribute=_KIND, values=frozenset({"tool"}), named_by=("tool.name",)),
+        Row(kind="agent", attribute=_KIND, values=frozenset({"agent"}), named_by=("agent.name",)),
+        Row(kind="vector_db", attribute=_KIND, values=frozenset({"retriever"})),
+        Row(kind="rerank", attribute=_KIND, values=frozenset({"reranker"})),
+        Row(kind="guardrail", attribute=_KIND, values=frozenset({"guardrail", "evaluator"})),
+        Row(kind="task", attribute=_KIND, values=frozenset({"chain", "prompt", "decision", "unknown"})),
     ),
     session_ids=("session.id",),
     user_ids=("user.id",),

@@ -1,6 +1,7 @@
 """OpenLLMetry (Traceloop), now and before: https://github.com/traceloop/openllmetry."""
 
 from ..schema import Dialect, Row
+from .semconv import AGENT_NAME, OPERATION, TOOL_NAME
 
 _KIND = "traceloop.span.kind"
 _NAME = "traceloop.entity.name"
@@ -96,6 +97,53 @@ TRACELOOP_VECTORS = Dialect(
             names=tuple(f"{store}.*" for store in _STORES),
             templates=("chroma.query.segment.*", *(f"{store}.*" for store in _STORES)),
         ),
+    ),
+)
+
+# An LLM span is made beside the HTTP span of its call, and beside what instruments the client.
+TRACELOOP_LANGCHAIN = Dialect(
+    name="traceloop.langchain",
+    scopes=("opentelemetry.instrumentation.langchain",),
+    rows=(
+        Row(kind="llm", attribute=OPERATION, values=frozenset({"chat", "text_completion"}), not_current=True),
+        # Typed task, but documents are looked up.
+        Row(kind="vector_db", attribute=OPERATION, values=frozenset({"vector_db_retrieve"}), segment="retrieve"),
+    ),
+    guesses=(
+        Row(kind="llm", names=("*.chat", "*.completion"), not_current=True),
+        Row(kind="vector_db", names=("vector_db_retrieve *",), segment="retrieve"),
+        Row(kind="tool", names=("execute_tool *",), named_by=(TOOL_NAME,), templates=("execute_tool *",)),
+        Row(
+            kind="agent",
+            names=("invoke_agent *", "create_agent *"),
+            named_by=(AGENT_NAME,),
+            templates=("invoke_agent *", "create_agent *"),
+        ),
+        Row(kind="workflow", names=("*.workflow",), templates=("*.workflow",)),
+        Row(kind="task", names=("execute_task *", "*.task"), templates=("execute_task *", "*.task")),
+    ),
+)
+
+_METHOD_TEMPLATES = ("*.workflow", "*.task")
+
+# Every method of a class is `X.task`, or `X.workflow` without a parent; the class tells what it is.
+TRACELOOP_LLAMA_INDEX = Dialect(
+    name="traceloop.llama_index",
+    scopes=("opentelemetry.instrumentation.llamaindex",),
+    rows=(
+        Row(kind="embedding", names=("*Embedding.workflow", "*Embedding.task")),
+        Row(kind="vector_db", names=("*Retriever.workflow", "*Retriever.task"), templates=_METHOD_TEMPLATES),
+        Row(kind="tool", names=("*Tool.workflow", "*Tool.task"), named_by=("tool.name",), templates=_METHOD_TEMPLATES),
+        # The agent's step that runs a tool says which.
+        Row(
+            kind="tool",
+            attribute="tool.name",
+            names=("*Agent.task",),
+            named_by=("tool.name",),
+        ),
+        # What is called the entity's name is the span's.
+        Row(kind="workflow", names=("*.workflow",), templates=_METHOD_TEMPLATES),
+        Row(kind="task", names=("*.task",), templates=_METHOD_TEMPLATES),
     ),
 )
 

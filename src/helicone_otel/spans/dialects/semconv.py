@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ... import wire
 from ..schema import Dialect, Row
 
 OPERATION = "gen_ai.operation.name"
@@ -220,23 +219,6 @@ MCP = Dialect(
     ),
     # A propagator that writes into `_meta` tells every third-party server about the session.
     takes_headers=False,
-)
-
-
-BY_HAND = Dialect(
-    name="helicone",
-    scopes=(wire.SCOPE,),
-    rows=(
-        # The collection is what is searched; the step is the searching.
-        Row(kind="vector_db", attribute="db.operation.name", operations=("db.operation.name",)),
-        Row(kind="data", attribute=wire.DATA_NAME, named_by=(wire.DATA_NAME,)),
-        Row(
-            kind="tool",
-            attribute="gen_ai.operation.name",
-            values=frozenset({"execute_tool"}),
-            named_by=("gen_ai.tool.name",),
-        ),
-    ),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ... import wire
 from ..schema import Dialect, Row
 from .semconv import AGENT_NAME, NAMED, OPERATION, TOOL_NAME
 
@@ -131,4 +132,20 @@ ANTHROPIC = Dialect(
         Row(kind=None, names=("anthropic.sessions.*",)),
     ),
     bare_carriers=True,
+)
+
+HELICONE = Dialect(
+    name="helicone",
+    scopes=(wire.SCOPE,),
+    rows=(
+        # The collection is what is searched; the step is the searching.
+        Row(kind="vector_db", attribute="db.operation.name", operations=("db.operation.name",)),
+        Row(kind="data", attribute=wire.DATA_NAME, named_by=(wire.DATA_NAME,)),
+        Row(
+            kind="tool",
+            attribute="gen_ai.operation.name",
+            values=frozenset({"execute_tool"}),
+            named_by=("gen_ai.tool.name",),
+        ),
+    ),
 )

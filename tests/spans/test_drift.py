@@ -25,8 +25,8 @@ import helicone_otel
 from helicone_otel import wire
 from helicone_otel.log.rows.sources import SOURCES
 from helicone_otel.spans.dialects import DIALECTS
-from helicone_otel.spans.dialects.semconv import ENTRY_ROUTES
 from helicone_otel.spans.reader import SpanReader
+from helicone_otel.spans.routes import ENTRY_ROUTES
 from helicone_otel.spans.schema import URL_ATTRIBUTES, Dialect
 from tests.record.changes import changes
 from tests.record.families import FAMILIES

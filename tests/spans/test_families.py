@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from helicone_otel.spans.dialects import DIALECTS
-from helicone_otel.spans.dialects.semconv import LIBRARIES
+from helicone_otel.spans.dialects import DIALECTS, LIBRARIES
 from helicone_otel.spans.reader import SpanReader
 from tests.support.spans import App
 

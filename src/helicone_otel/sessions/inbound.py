@@ -10,7 +10,7 @@ from opentelemetry.propagators.textmap import CarrierT, Getter
 
 from .. import wire
 from ..caches import Recent
-from ..spans.dialects.semconv import CALLERS_BAGGAGE
+from ..spans.dialects import CALLERS_BAGGAGE
 from ..spans.reader import SpanReader
 from ..spans.schema import first_text
 from ..wire import SESSION_HEADERS

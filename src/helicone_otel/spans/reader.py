@@ -1,4 +1,8 @@
-"""By which route or task did work come into the service? Pure."""
+"""The interpreter of the dialects: it says what a span is.
+
+`SpanReader` holds all dialects. For each instrumentation scope it makes one `ScopeRules`, an index of the rows that
+can fit the scope's spans, so that reading a span costs a few look-ups and not a walk through all rows.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,7 @@ from itertools import chain
 from typing import Final, cast
 
 from .. import wire
-from ..wire import bounded
-from .dialects.semconv import ENTRY_ROUTES
-from .names import clean_name, clean_route, fit_template, is_made_up
+from .names import clean_name, fit_template, is_made_up
 from .schema import (
     APPLICATION,
     BY_HAND,
@@ -22,29 +24,7 @@ from .schema import (
     Dialect,
     Kind,
     Row,
-    first_text,
 )
-
-_BY_KIND: Final = {entry_route.span_kind: entry_route for entry_route in ENTRY_ROUTES}
-ENTRY_KINDS: Final = frozenset(_BY_KIND)
-
-
-def entry_route_of(span_kind: str, name: str, attributes: Mapping[str, object]) -> str:
-    """Return the path of the route or task name of a SERVER or CONSUMER span; empty if it has none."""
-    named = first_text(attributes, _BY_KIND[span_kind].named_by)
-    return _path(named) if named else _path_from_name(span_kind, name)
-
-
-@lru_cache(maxsize=512)
-def _path_from_name(span_kind: str, name: str) -> str:
-    rests = (fit_template(template, name) for template in _BY_KIND[span_kind].templates)
-    return _path(next((rest for rest in rests if rest), ""))
-
-
-def _path(route: str) -> str:
-    segments = bounded(clean_route(route))
-    return "/" + "/".join(segments) if segments else ""
-
 
 _MAX_SCOPES: Final = 1024
 _MAX_NAMES: Final = 512
@@ -57,87 +37,6 @@ _OURS: Final = (wire.SPAN_KIND, wire.SESSION_ID, wire.SESSION_PATH, wire.SESSION
 _NO_ROW: Final = Row(kind=None)
 _ANY: Final = "*"  # in the index: a row that takes any value
 _Ranked = tuple[int, str, Row]  # precedence, dialect's name, row
-
-
-class ScopeRules:
-    """What the dialects say about one instrumentation scope, indexed for reading its spans.
-
-    Attributes:
-        named: Some dialect speaks of it.
-        known: What it makes are spans of an LLM app.
-        application: Its INTERNAL spans are the application's own steps.
-        takes_headers: What is injected while its spans are current are HTTP headers.
-        bare_carriers: It injects into carriers in which the caller's headers cannot be seen.
-        not_current: Some of its spans are never current while what they wrap is going on.
-        framework_spans: Where to ask for its current span, which is never the Context's.
-        attributes: All that any table has to say about its spans hangs on these.
-    """
-
-    __slots__ = (
-        "_by_name",
-        "_by_value",
-        "_named",
-        "application",
-        "attributes",
-        "bare_carriers",
-        "framework_spans",
-        "known",
-        "name",
-        "named",
-        "not_current",
-        "takes_headers",
-    )
-
-    def __init__(self, name: str, dialects: Sequence[Dialect], application: bool, telling: frozenset[str]) -> None:
-        self.name = name
-        own = [dialect for dialect in dialects if dialect.scopes and is_listed(name, dialect.scopes)]
-        shared = [dialect for dialect in dialects if not dialect.scopes]
-        ranked = sorted(own + shared, key=lambda dialect: not dialect.foremost)
-        rows = [(dialect.name, row) for dialect in ranked for row in dialect.rows]
-        rows += [(dialect.name, row) for dialect in ranked for row in dialect.guesses]
-        self.named = bool(own)
-        self.known = any(not dialect.everyday for dialect in own)
-        self.application = application and not own
-        self.takes_headers = all(dialect.takes_headers for dialect in own)
-        self.bare_carriers = any(dialect.bare_carriers for dialect in own)
-        self.framework_spans = tuple(dialect.current for dialect in own if dialect.current)
-        self.not_current = any(row.not_current for dialect in own for row in chain(dialect.rows, dialect.guesses))
-        self.attributes = telling.union(
-            key for _, row in rows for key in (row.attribute, *row.named_by, *row.operations) if key
-        )
-        self._by_value: dict[str, dict[str, list[_Ranked]]] = {}
-        self._named: list[_Ranked] = []
-        self._by_name: dict[tuple[str, str], _Ranked | None] = {}
-        for rank, (dialect_name, row) in enumerate(rows):
-            entry = (rank, dialect_name, row)
-            if not row.attribute:
-                self._named.append(entry)
-                continue
-            for value in row.values or {_ANY}:
-                self._by_value.setdefault(row.attribute, {}).setdefault(value, []).append(entry)
-
-    def facts(self, attributes: Mapping[str, object]) -> dict[str, object]:
-        """Return the attributes that any table speaks of: one pass, whatever else a span carries."""
-        return {key: attributes[key] for key in self.attributes.intersection(attributes)}
-
-    def candidates(self, key: str, value: object) -> Iterable[_Ranked]:
-        """Return the rows that speak of an attribute with this value."""
-        rows = self._by_value.get(key)
-        if rows is None:
-            return ()
-        exact = rows.get(value.lower(), ()) if isinstance(value, str) and len(value) <= _MAX_WORD else ()
-        return (*exact, *rows.get(_ANY, ()))
-
-    def by_name(self, name: str, span_kind: str) -> _Ranked | None:
-        """Return the first row without an attribute that fits; remembered, names being few."""
-        key = (name, span_kind)
-        if key in self._by_name:
-            return self._by_name[key]
-        if len(self._by_name) >= _MAX_NAMES:
-            self._by_name.clear()
-        found = next((entry for entry in self._named if entry[2].fits(name, span_kind)), None)
-        self._by_name[key] = found
-        return found
 
 
 class SpanReader:
@@ -234,6 +133,87 @@ class SpanReader:
         if scope.application and span_kind == "INTERNAL":
             return _application_task(name)
         return NOTHING
+
+
+class ScopeRules:
+    """What the dialects say about one instrumentation scope, indexed for reading its spans.
+
+    Attributes:
+        named: Some dialect speaks of it.
+        known: What it makes are spans of an LLM app.
+        application: Its INTERNAL spans are the application's own steps.
+        takes_headers: What is injected while its spans are current are HTTP headers.
+        bare_carriers: It injects into carriers in which the caller's headers cannot be seen.
+        not_current: Some of its spans are never current while what they wrap is going on.
+        framework_spans: Where to ask for its current span, which is never the Context's.
+        attributes: All that any table has to say about its spans hangs on these.
+    """
+
+    __slots__ = (
+        "_by_name",
+        "_by_value",
+        "_named",
+        "application",
+        "attributes",
+        "bare_carriers",
+        "framework_spans",
+        "known",
+        "name",
+        "named",
+        "not_current",
+        "takes_headers",
+    )
+
+    def __init__(self, name: str, dialects: Sequence[Dialect], application: bool, telling: frozenset[str]) -> None:
+        self.name = name
+        own = [dialect for dialect in dialects if dialect.scopes and is_listed(name, dialect.scopes)]
+        shared = [dialect for dialect in dialects if not dialect.scopes]
+        ranked = sorted(own + shared, key=lambda dialect: not dialect.foremost)
+        rows = [(dialect.name, row) for dialect in ranked for row in dialect.rows]
+        rows += [(dialect.name, row) for dialect in ranked for row in dialect.guesses]
+        self.named = bool(own)
+        self.known = any(not dialect.everyday for dialect in own)
+        self.application = application and not own
+        self.takes_headers = all(dialect.takes_headers for dialect in own)
+        self.bare_carriers = any(dialect.bare_carriers for dialect in own)
+        self.framework_spans = tuple(dialect.current for dialect in own if dialect.current)
+        self.not_current = any(row.not_current for dialect in own for row in chain(dialect.rows, dialect.guesses))
+        self.attributes = telling.union(
+            key for _, row in rows for key in (row.attribute, *row.named_by, *row.operations) if key
+        )
+        self._by_value: dict[str, dict[str, list[_Ranked]]] = {}
+        self._named: list[_Ranked] = []
+        self._by_name: dict[tuple[str, str], _Ranked | None] = {}
+        for rank, (dialect_name, row) in enumerate(rows):
+            entry = (rank, dialect_name, row)
+            if not row.attribute:
+                self._named.append(entry)
+                continue
+            for value in row.values or {_ANY}:
+                self._by_value.setdefault(row.attribute, {}).setdefault(value, []).append(entry)
+
+    def facts(self, attributes: Mapping[str, object]) -> dict[str, object]:
+        """Return the attributes that any table speaks of: one pass, whatever else a span carries."""
+        return {key: attributes[key] for key in self.attributes.intersection(attributes)}
+
+    def candidates(self, key: str, value: object) -> Iterable[_Ranked]:
+        """Return the rows that speak of an attribute with this value."""
+        rows = self._by_value.get(key)
+        if rows is None:
+            return ()
+        exact = rows.get(value.lower(), ()) if isinstance(value, str) and len(value) <= _MAX_WORD else ()
+        return (*exact, *rows.get(_ANY, ()))
+
+    def by_name(self, name: str, span_kind: str) -> _Ranked | None:
+        """Return the first row without an attribute that fits; remembered, names being few."""
+        key = (name, span_kind)
+        if key in self._by_name:
+            return self._by_name[key]
+        if len(self._by_name) >= _MAX_NAMES:
+            self._by_name.clear()
+        found = next((entry for entry in self._named if entry[2].fits(name, span_kind)), None)
+        self._by_name[key] = found
+        return found
 
 
 @lru_cache(maxsize=_MAX_NAMES)

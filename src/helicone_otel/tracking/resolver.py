@@ -21,9 +21,10 @@ from ..sessions.context import ContextFrame
 from ..sessions.inbound import UntrustedBaggage
 from ..sessions.model import Session, path_segments
 from ..settings import named_attributes
-from ..spans.dialects.semconv import LIBRARIES
-from ..spans.reader import ENTRY_KINDS as _ENTRY_KINDS
-from ..spans.reader import SpanReader, entry_route_of
+from ..spans.dialects import LIBRARIES
+from ..spans.reader import SpanReader
+from ..spans.routes import ENTRY_KINDS as _ENTRY_KINDS
+from ..spans.routes import entry_route_of
 from ..spans.schema import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Classification, Dialect
 from .attributes import attributes_of
 from .derived import SET_BY_HAND, SessionFactory, by_hand

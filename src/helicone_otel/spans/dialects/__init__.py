@@ -1,17 +1,21 @@
-"""The families' conventions, one table each. A new family is rows here and a recording in the tests.
+"""The dialects of all families, as tables. A new family needs rows here and a recording in the tests.
 
-Attribute names stand as literals: the published constants are deprecated or move, and a test
-compares these with the convention packages.
+`semconv` holds OpenTelemetry's own conventions, `openinference` and `openllmetry` the two families of
+instrumentations, `vendors` products and SDKs that make spans themselves, `frameworks` agent frameworks that do.
+
+Attribute names are literals, because constants of the published packages get deprecated or move. A test compares the
+literals with those packages.
 """
 
 from __future__ import annotations
 
-from ..providers import providers_in
+from typing import Final, NamedTuple
+
+from ..schema import Dialect
 from . import frameworks, openinference, openllmetry, semconv, vendors
-from .semconv import CALLERS_BAGGAGE, ENTRY_ROUTES, GEN_AI, LIBRARIES, EntryRoute
 
 # In order of precedence: where two families describe one span, the first that fits decides.
-DIALECTS = (
+DIALECTS: Final[tuple[Dialect, ...]] = (
     vendors.HELICONE,
     vendors.ANTHROPIC,
     semconv.MCP,
@@ -59,13 +63,36 @@ DIALECTS = (
     semconv.VECTOR_STORES,
 )
 
-# What is needed only where rows are made is not loaded here: `_contents`, `_endpoints`, `_operations`.
-__all__ = [
-    "CALLERS_BAGGAGE",
-    "DIALECTS",
-    "ENTRY_ROUTES",
-    "GEN_AI",
-    "LIBRARIES",
-    "EntryRoute",
-    "providers_in",
-]
+# Scopes of instrumentation libraries, exact or with a final `*`. An INTERNAL span of any other scope was made by the
+# application's own code.
+LIBRARIES: Final = (
+    "opentelemetry.*",
+    "openinference.instrumentation.*",
+    "openlit.*",
+    "logfire.*",
+    "langsmith",
+    "litellm*",
+    "pydantic-ai",
+    "crewai.telemetry",
+    "elasticsearch-api",
+    "elastic-transport",
+    "@opentelemetry/*",
+    "io.opentelemetry.*",
+    "google.cloud.*",
+    "azure.*",
+    "helicone_otel",
+)
+
+
+class CallersBaggage(NamedTuple):
+    """Keys of W3C baggage under which callers send the ids of their session and their user, the best first."""
+
+    session_ids: tuple[str, ...]
+    user_ids: tuple[str, ...]
+
+
+# OpenTelemetry, Logfire, Mistral and Langfuse's `propagate_attributes(as_baggage=True)` write these.
+CALLERS_BAGGAGE: Final = CallersBaggage(
+    session_ids=("session.id", "gen_ai.conversation.id", "langfuse_session_id", "session_id"),
+    user_ids=("user.id", "enduser.id", "langfuse_user_id", "user_id"),
+)

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from ..schema import Dialect
 from . import frameworks, openinference, openllmetry, semconv, vendors
 
-# In order of precedence: where two families describe one span, the first that fits decides.
+# In order of precedence: if rows of two dialects fit a span, the earlier dialect decides.
 DIALECTS: Final[tuple[Dialect, ...]] = (
     vendors.HELICONE,
     vendors.ANTHROPIC,
@@ -53,7 +53,7 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     semconv.ELASTICSEARCH,
     semconv.MONGODB,
     semconv.NEO4J,
-    # Those without a scope of their own.
+    # The dialects whose rows apply to every scope.
     vendors.LOGFIRE,
     frameworks.HAYSTACK,
     frameworks.VERCEL,

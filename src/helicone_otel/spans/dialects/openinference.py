@@ -1,4 +1,4 @@
-"""OpenInference: https://github.com/Arize-ai/openinference/tree/main/spec."""
+"""OpenInference's instrumentations: https://github.com/Arize-ai/openinference/tree/main/spec."""
 
 from ..schema import Dialect, Row
 
@@ -8,7 +8,7 @@ OPENINFERENCE_OPENAI = Dialect(
     name="openinference.openai",
     scopes=("openinference.instrumentation.openai",),
     rows=(
-        # A moderation is typed LLM, but no model answers: it is a check.
+        # The span's type is LLM, but a moderation checks a text and generates none.
         Row(kind="guardrail", names=("ModerationCreateResponse",)),
     ),
 )
@@ -16,18 +16,18 @@ OPENINFERENCE_OPENAI = Dialect(
 OPENINFERENCE_AGENTS = Dialect(
     name="openinference.openai_agents",
     scopes=("openinference.instrumentation.openai_agents",),
-    # Typed TOOL, but nothing runs: the next agent takes over.
+    # The span's type is TOOL, but a handoff runs no tool: the next agent takes over.
     rows=(Row(kind="task", names=("handoff", "handoff *")),),
 )
 
 OPENINFERENCE_ANTHROPIC = Dialect(
     name="openinference.anthropic",
     scopes=("openinference.instrumentation.anthropic",),
-    # The stream's span is not made current, so the SDK's own span is beside it, not below.
+    # The stream's span is never current, so the SDK's own span is a sibling of it.
     rows=(Row(kind="llm", names=("messages.stream",), not_current=True),),
 )
 
-# LiteLLM's functions name the spans; all else comes at the end.
+# Spans are named after LiteLLM's functions, and get their attributes only at the end.
 OPENINFERENCE_LITELLM = Dialect(
     name="openinference.litellm",
     scopes=("openinference.instrumentation.litellm",),
@@ -39,7 +39,7 @@ OPENINFERENCE_LITELLM = Dialect(
     ),
 )
 
-# Documentation only: crews and flows are typed CHAIN, their agents AGENT with ids in their names.
+# From documentation only: the type of crews and flows is CHAIN, that of agents AGENT, and names contain ids.
 OPENINFERENCE_CREWAI = Dialect(
     name="openinference.crewai",
     scopes=("openinference.instrumentation.crewai",),
@@ -59,7 +59,7 @@ OPENINFERENCE_CREWAI = Dialect(
     ),
 )
 
-# Documentation only.
+# From documentation only.
 OPENINFERENCE_SMOLAGENTS = Dialect(
     name="openinference.smolagents",
     scopes=("openinference.instrumentation.smolagents",),
@@ -68,7 +68,7 @@ OPENINFERENCE_SMOLAGENTS = Dialect(
     ),
 )
 
-# Documentation only: `ChainOfThought.forward`, `LM.__call__`.
+# From documentation only: `ChainOfThought.forward`, `LM.__call__`.
 OPENINFERENCE_DSPY = Dialect(
     name="openinference.dspy",
     scopes=("openinference.instrumentation.dspy",),
@@ -86,7 +86,7 @@ OPENINFERENCE_DSPY = Dialect(
     ),
 )
 
-# Chat models whose classes name their runs; `ChatPromptTemplate` is none.
+# Classes of chat models, after which LangChain names their runs. Not `Chat*`: `ChatPromptTemplate` is no model.
 _LANGCHAIN_CHAT_MODELS = (
     "ChatOpenAI",
     "AzureChatOpenAI",
@@ -110,7 +110,7 @@ _LANGCHAIN_CHAT_MODELS = (
     "ChatXAI",
 )
 
-# Runs have free names and show nothing before their end. Their spans are never current.
+# LangChain and LangGraph. Runs have arbitrary names and get their attributes only at the end. Spans are never current.
 OPENINFERENCE_LANGCHAIN = Dialect(
     name="openinference.langchain",
     scopes=("openinference.instrumentation.langchain",),
@@ -128,7 +128,7 @@ _LLAMA_INDEX_EMBED = ("get_query_embedding", "get_text_embedding", "get_text_emb
 
 
 def _methods(*names: str) -> tuple[str, ...]:
-    """Return names of spans of methods, their asynchronous and inner forms too."""
+    """Return templates of span names for methods: plain, asynchronous (`achat`) and inner (`_chat`, `_achat`)."""
     return tuple(f"*.{inner}{kind}{name}" for name in names for inner in ("", "_") for kind in ("", "a"))
 
 
@@ -136,7 +136,7 @@ OPENINFERENCE_LLAMA_INDEX = Dialect(
     name="openinference.llama_index",
     scopes=("openinference.instrumentation.llama_index",),
     rows=(
-        # Typed LLM, but no model is called: it puts arguments together.
+        # The span's type is LLM, but the method only prepares arguments and calls no model.
         Row(kind="task", names=("*._prepare_chat_with_tools",)),
         Row(kind="vector_db", names=_methods("retrieve"), segment="retrieve"),
     ),

@@ -1,4 +1,4 @@
-"""OpenLLMetry (Traceloop), now and before: https://github.com/traceloop/openllmetry."""
+"""OpenLLMetry's (Traceloop's) instrumentations and SDK, now and before: https://github.com/traceloop/openllmetry."""
 
 from ..schema import Dialect, Row
 from .semconv import AGENT_NAME, OPERATION, TOOL_NAME
@@ -11,7 +11,7 @@ TRACELOOP_OPENAI = Dialect(
     name="traceloop.openai",
     scopes=("opentelemetry.instrumentation.openai.*",),
     rows=(
-        # Made once the call is over, with no attribute at its start.
+        # The span is made after the call has ended, and has no attribute at its start.
         Row(kind="llm", names=("openai.response",), not_current=True),
         Row(kind="llm", names=("openai.chat", "openai.completion")),
         Row(kind="embedding", names=("openai.embeddings",)),
@@ -56,7 +56,7 @@ TRACELOOP_CLIENTS = Dialect(
 TRACELOOP_SDK = Dialect(
     name="traceloop.sdk",
     scopes=("traceloop.tracer",),
-    # The SDK's decorators: the kind is in the name from the start, in attributes a moment later.
+    # The SDK's decorators. The span's name tells the kind from the start; attributes come a moment later.
     rows=(
         Row(kind="workflow", names=("*.workflow",), named_by=(_NAME,), templates=("*.workflow",)),
         Row(kind="agent", names=("*.agent",), named_by=(_NAME,), templates=("*.agent",)),
@@ -68,7 +68,7 @@ TRACELOOP_SDK = Dialect(
 TRACELOOP_CREWAI = Dialect(
     name="traceloop.crewai",
     scopes=("opentelemetry.instrumentation.crewai*",),
-    # The crew's run says that it invokes an agent.
+    # By its attributes, the crew's run invokes an agent.
     rows=(Row(kind="workflow", names=("*.workflow",), templates=("*.workflow",)),),
     guesses=(
         Row(kind="llm", names=("*.llm",)),
@@ -77,7 +77,7 @@ TRACELOOP_CREWAI = Dialect(
     ),
 )
 
-# Each names its spans by itself and what it does.
+# Spans are named after the store and the operation: `chroma.query`.
 _STORES = ("chroma", "qdrant", "pinecone", "milvus", "lancedb", "marqo", "db.weaviate")
 
 TRACELOOP_VECTORS = Dialect(
@@ -100,13 +100,13 @@ TRACELOOP_VECTORS = Dialect(
     ),
 )
 
-# An LLM span is made beside the HTTP span of its call, and beside what instruments the client.
+# LangChain and LangGraph. An LLM span is a sibling of the spans of its call: HTTP, and the client's instrumentation.
 TRACELOOP_LANGCHAIN = Dialect(
     name="traceloop.langchain",
     scopes=("opentelemetry.instrumentation.langchain",),
     rows=(
         Row(kind="llm", attribute=OPERATION, values=frozenset({"chat", "text_completion"}), not_current=True),
-        # Typed task, but documents are looked up.
+        # The span's type is task, but it looks up documents.
         Row(kind="vector_db", attribute=OPERATION, values=frozenset({"vector_db_retrieve"}), segment="retrieve"),
     ),
     guesses=(
@@ -126,7 +126,8 @@ TRACELOOP_LANGCHAIN = Dialect(
 
 _METHOD_TEMPLATES = ("*.workflow", "*.task")
 
-# Every method of a class is `X.task`, or `X.workflow` without a parent; the class tells what it is.
+# Spans are named after the class of the method: `X.task`, or `X.workflow` for a span without a parent. So the class
+# tells the kind.
 TRACELOOP_LLAMA_INDEX = Dialect(
     name="traceloop.llama_index",
     scopes=("opentelemetry.instrumentation.llamaindex",),
@@ -134,14 +135,14 @@ TRACELOOP_LLAMA_INDEX = Dialect(
         Row(kind="embedding", names=("*Embedding.workflow", "*Embedding.task")),
         Row(kind="vector_db", names=("*Retriever.workflow", "*Retriever.task"), templates=_METHOD_TEMPLATES),
         Row(kind="tool", names=("*Tool.workflow", "*Tool.task"), named_by=("tool.name",), templates=_METHOD_TEMPLATES),
-        # The agent's step that runs a tool says which.
+        # An agent's step that runs a tool has the tool's name.
         Row(
             kind="tool",
             attribute="tool.name",
             names=("*Agent.task",),
             named_by=("tool.name",),
         ),
-        # What is called the entity's name is the span's.
+        # `traceloop.entity.name` holds the span's name here, so it is not used.
         Row(kind="workflow", names=("*.workflow",), templates=_METHOD_TEMPLATES),
         Row(kind="task", names=("*.task",), templates=_METHOD_TEMPLATES),
     ),

@@ -11,7 +11,7 @@ import yaml
 
 from helicone_otel import Settings
 from helicone_otel.__main__ import main
-from helicone_otel.collector.config import VARIABLES, processors, render_variables, whole
+from helicone_otel.collector.config import VARIABLES, full_config, render_variables, session_processors
 from helicone_otel.spans.dialects import DIALECTS
 from helicone_otel.spans.reader import SpanReader
 from helicone_otel.spans.schema import KINDS, first_text
@@ -40,7 +40,7 @@ def _pasted(name: str) -> str:
 def test_the_file_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["collector-config"]) == 0
 
-    assert capsys.readouterr().out == TEXT == whole(Settings())
+    assert capsys.readouterr().out == TEXT == full_config(Settings())
 
 
 def test_the_file_names_every_attribute_of_every_dialect_in_the_librarys_order() -> None:
@@ -72,7 +72,7 @@ def test_settings_add_attributes_and_dialects_of_ones_own(
 
 def test_a_name_that_means_something_in_yaml_or_ottl_or_to_the_collector_stays_a_name() -> None:
     name = """a: 'b' #c "d" \\e ${env:F}"""
-    printed = yaml.safe_load(processors(Settings(session_id_attributes=(name,))))
+    printed = yaml.safe_load(session_processors(Settings(session_id_attributes=(name,))))
     (statement,) = [
         line
         for group in printed["processors"]["transform/session"]["trace_statements"]
@@ -114,7 +114,7 @@ def test_the_readme_pins_the_version_that_the_tests_build() -> None:
 
 
 def test_the_block_to_paste_is_what_the_command_prints() -> None:
-    assert _pasted("processors") == processors(Settings())
+    assert _pasted("processors") == session_processors(Settings())
 
 
 def _kubernetes(folder: Path) -> Path:
@@ -201,5 +201,5 @@ def test_own_attributes_that_are_lists_of_one_name_sessions_as_in_the_library(ot
 def _with_own(header: str) -> dict[str, object]:
     config = yaml.safe_load(_pasted("kubernetes"))["spec"]["config"]
     own = Settings(session_id_attributes=(header,), session_name_attributes=(header,), user_id_attributes=(header,))
-    config["processors"] |= yaml.safe_load(processors(own))["processors"]
+    config["processors"] |= yaml.safe_load(session_processors(own))["processors"]
     return dict(config)

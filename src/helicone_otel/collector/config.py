@@ -1,4 +1,7 @@
-"""`helicone-otel collector-config`: a configuration for an OpenTelemetry Collector, with the dialects in it."""
+"""The configuration of an OpenTelemetry Collector that `helicone-otel collector-config` prints.
+
+It is `template.yaml`, with statements made from the dialects and from the settings in the environment.
+"""
 
 from __future__ import annotations
 
@@ -12,33 +15,38 @@ from typing import Final, NamedTuple
 from .. import wire
 from ..settings import Settings, SettingsError
 from ..spans.dialects import DIALECTS
-from ..wire import NAMESPACE
 from . import ottl
 
-# That helicone-otel has labelled a span shows by path and id together; without it a path is one by hand.
+# helicone-otel sets path and id together, in Python. A path on any other span was set by hand.
 _LABELLED: Final = (
     f"({ottl.key(wire.SESSION_PATH)} != nil and {ottl.key(wire.SESSION_ID)} != nil "
     'and resource.attributes["telemetry.sdk.language"] == "python")'
 )
 _ROW_ID: Final = ottl.key(wire.REQUEST_ID)
-# Of a call through a gateway the span names the gateway's row. An id of the span's own is a UUIDv5, which begins
-# as the SHA-1 of its namespace and name does (RFC 9562, 5.5).
-_NAMESPACE: Final = f'Decode("{base64.b64encode(NAMESPACE.bytes).decode()}", "base64")'
+# After a call through a gateway, the span holds the id of the gateway's row. All other ids are UUIDv5, made from the
+# span's ids. A UUIDv5 begins with the first bytes of the SHA-1 of its namespace and name (RFC 9562, 5.5).
+_NAMESPACE: Final = f'Decode("{base64.b64encode(wire.NAMESPACE.bytes).decode()}", "base64")'
 _OWN_ID: Final = f'SHA1(Concat([{_NAMESPACE}, span.trace_id.string, span.span_id.string], ""))'
 _IS_OWN: Final = f"Substring({_ROW_ID}, 0, 8) == Substring({_OWN_ID}, 0, 8)"
 _CONDITIONS: Final = {
     "unlabelled": f"not {_LABELLED}",
-    "undecided": f"{_ROW_ID} == nil and not {_LABELLED}",
-    "no row of its own": f'{_LABELLED} and not (IsMatch({_ROW_ID}, "^[0-9a-f]{{8}}-") and {_IS_OWN})',
+    "kind decides": f"{_ROW_ID} == nil and not {_LABELLED}",
+    "row is not its own": f'{_LABELLED} and not (IsMatch({_ROW_ID}, "^[0-9a-f]{{8}}-") and {_IS_OWN})',
 }
-# `#: name` on a line of its own stands for lines, `{{name}}` for a condition.
-_LINES: Final = r"^( *)#: (\S+)(?: (\S+))?$"
-_CONDITION: Final = r"\{\{(?:unwired (\S+)|([a-z ]+))\}\}"
+# In the template, a line `#: name` or `#: name argument` stands for several lines, and `{{name}}` for a condition.
+_PLACEHOLDER: Final = r"^( *)#: (\S+)(?: (\S+))?$"
+_CONDITION: Final = r"\{\{(?:not in wire form (\S+)|([a-z ]+))\}\}"
 _PROCESSORS: Final = r"(?ms)^  # --- Sessions:.*?(?=^  # ---)"
 
 
 class Variable(NamedTuple):
-    """A variable of the environment in which the collector runs."""
+    """An environment variable of the collector.
+
+    Attributes:
+        name: Its name.
+        default: Its value if it is not set.
+        meaning: What it is for, in Markdown.
+    """
 
     name: str
     default: str
@@ -97,26 +105,33 @@ VARIABLES: Final = (
 
 
 def collector_config(*, processors_only: bool = False) -> int:
-    """Print the configuration, for the dialects and attributes that the environment's settings name."""
+    """Print the configuration, with the dialects and attributes that the environment's settings name.
+
+    Args:
+        processors_only: Print only the processors that an existing collector needs.
+
+    Returns:
+        The exit code: 0, or 2 if a setting cannot be used.
+    """
     try:
         settings = Settings.from_environment()
     except (SettingsError, OSError) as error:
         print(f"helicone-otel collector-config: {error}", file=sys.stderr)
         return 2
-    print(processors(settings) if processors_only else whole(settings), end="")
+    print(session_processors(settings) if processors_only else full_config(settings), end="")
     return 0
 
 
-def whole(settings: Settings) -> str:
-    """Return the whole configuration."""
+def full_config(settings: Settings) -> str:
+    """Return the whole configuration, as YAML."""
     text = files(__package__).joinpath("template.yaml").read_text(encoding="utf-8")
-    lines = re.sub(_LINES, lambda found: _expanded(found, settings), text, flags=re.MULTILINE)
+    lines = re.sub(_PLACEHOLDER, lambda match: _expanded(match, settings), text, flags=re.MULTILINE)
     return re.sub(_CONDITION, _condition, lines)
 
 
-def processors(settings: Settings) -> str:
-    """Return the processors that a collector of somebody's own needs; a configuration by itself, to be merged."""
-    found = re.search(_PROCESSORS, whole(settings))
+def session_processors(settings: Settings) -> str:
+    """Return the processors that an existing collector needs, as YAML to merge into its configuration."""
+    found = re.search(_PROCESSORS, full_config(settings))
     return f"processors:\n{found[0].rstrip()}\n" if found else ""
 
 
@@ -129,14 +144,14 @@ def render_variables() -> str:
     return "\n".join(lines)
 
 
-def _expanded(found: re.Match[str], settings: Settings) -> str:
-    indent, name, argument = found.groups()
-    return "\n".join(indent + line for line in _LINES_OF[name](settings, argument))
+def _expanded(match: re.Match[str], settings: Settings) -> str:
+    indent, name, argument = match.groups()
+    return "\n".join(indent + line for line in _PLACEHOLDERS[name](settings, argument))
 
 
-def _condition(found: re.Match[str]) -> str:
-    unwired, name = found.groups()
-    return ottl.wire_condition(unwired) if unwired else _CONDITIONS[name]
+def _condition(match: re.Match[str]) -> str:
+    attribute, name = match.groups()
+    return ottl.wire_condition(attribute) if attribute else _CONDITIONS[name]
 
 
 def _listed(statements: Sequence[str]) -> Iterator[str]:
@@ -144,7 +159,7 @@ def _listed(statements: Sequence[str]) -> Iterator[str]:
 
 
 def _scalar(statement: str) -> str:
-    # Names of attributes that somebody configured may hold what YAML reads as more than text.
+    # A configured attribute name may contain characters that YAML would not read as part of a text.
     if ": " not in statement and " #" not in statement:
         return statement
     return "'" + statement.replace("'", "''") + "'"
@@ -154,7 +169,7 @@ def _kinds(settings: Settings, _: str) -> Iterator[str]:
     return _listed(ottl.kind_statements((*settings.dialects, *DIALECTS)))
 
 
-def _ids(settings: Settings, _: str) -> Iterator[str]:
+def _session_ids(settings: Settings, _: str) -> Iterator[str]:
     configured = settings.session_id_attributes
     known = [name for dialect in (*settings.dialects, *DIALECTS) for name in dialect.session_ids]
     names = dict.fromkeys((wire.SESSION_ID, *configured, *known))
@@ -166,7 +181,7 @@ def _session_names(settings: Settings, _: str) -> Iterator[str]:
     return _listed(ottl.first_statements("name", (wire.SESSION_NAME, *configured), configured))
 
 
-def _users(settings: Settings, _: str) -> Iterator[str]:
+def _user_ids(settings: Settings, _: str) -> Iterator[str]:
     configured = settings.user_id_attributes
     known = [name for dialect in (*settings.dialects, *DIALECTS) for name in dialect.user_ids]
     return _listed(ottl.first_statements("user", dict.fromkeys((*configured, *known)), configured))
@@ -176,7 +191,7 @@ def _models(settings: Settings, _: str) -> Iterator[str]:
     return _listed(ottl.model_statements("model", (*settings.dialects, *DIALECTS)))
 
 
-def _wired(_: Settings, attribute: str) -> Iterator[str]:
+def _wire_form(_: Settings, attribute: str) -> Iterator[str]:
     return _listed(ottl.wire_statements(attribute))
 
 
@@ -187,12 +202,13 @@ def _variables(_: Settings, __: str) -> Iterator[str]:
         yield f"#   {variable.name:{width}}  {variable.meaning.replace('`', '')}{default}"
 
 
-_LINES_OF: Final[dict[str, Callable[[Settings, str], Iterator[str]]]] = {
+# Functions of the settings and the placeholder's argument.
+_PLACEHOLDERS: Final[dict[str, Callable[[Settings, str], Iterator[str]]]] = {
     "kinds": _kinds,
-    "session_ids": _ids,
+    "session_ids": _session_ids,
     "session_names": _session_names,
-    "user_ids": _users,
+    "user_ids": _user_ids,
     "models": _models,
-    "wire": _wired,
+    "wire": _wire_form,
     "variables": _variables,
 }

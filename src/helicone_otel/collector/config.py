@@ -54,52 +54,54 @@ class Variable(NamedTuple):
 
 
 VARIABLES: Final = (
-    Variable("OTEL_BACKEND_ENDPOINT", "http://localhost:6006", "Where spans go, as OTLP over HTTP: `otlp_http`."),
+    Variable("OTEL_BACKEND_ENDPOINT", "http://localhost:6006", "Where `otlp_http` sends spans, as OTLP over HTTP."),
     Variable(
         "OTEL_BACKEND_GRPC_ENDPOINT",
         "http://localhost:14317",
-        "Where spans go, as OTLP over gRPC: `otlp_grpc`. `https://` for TLS; `host:port` alone is clear text.",
+        "Where `otlp_grpc` sends spans, as OTLP over gRPC. `https://` for TLS; `host:port` alone is clear text.",
     ),
-    Variable("OTEL_BACKEND_HEADERS", "null", "Headers for either: `{authorization: Bearer …}`."),
+    Variable("OTEL_BACKEND_HEADERS", "null", "Headers for both: `{authorization: Bearer …}`."),
     Variable("OTEL_BACKEND_COMPRESSION", "gzip", "`gzip`, `zstd`, `snappy` or `none`."),
-    Variable("OTEL_BACKEND_CA_FILE", "", "Who signed the backend's certificate, if not a public authority."),
-    Variable("OTEL_BACKEND_CERT_FILE", "", "A certificate of the collector's own, if the backend asks for one."),
-    Variable("OTEL_BACKEND_KEY_FILE", "", "Its key."),
+    Variable("OTEL_BACKEND_CA_FILE", "", "The authority of the backend's certificate, if it is not a public one."),
+    Variable("OTEL_BACKEND_CERT_FILE", "", "The collector's own certificate, if the backend asks for one."),
+    Variable("OTEL_BACKEND_KEY_FILE", "", "The key of that certificate."),
     Variable("OTEL_COLLECTOR_EXPORTERS", "[otlp_http]", "Some of `otlp_http`, `otlp_grpc`, `debug`."),
-    Variable("OTEL_COLLECTOR_HOST", "127.0.0.1", "Where it listens; `0.0.0.0` in a container."),
+    Variable("OTEL_COLLECTOR_HOST", "127.0.0.1", "The address on which it listens; `0.0.0.0` in a container."),
     Variable(
         "OTEL_COLLECTOR_STORAGE",
-        "/tmp/otelcol-helicone",  # noqa: S108  # where anyone may write: a first run needs no rights
-        "Folder of the sending queues. Name one on a disk that stays.",
+        "/tmp/otelcol-helicone",  # noqa: S108  # a folder where anyone may write, so that a first run works
+        "Folder of the sending queues. In production, use one on a persistent disk.",
     ),
-    Variable("OTEL_COLLECTOR_QUEUE_BYTES", "1073741824", "Of each exporter's queue, at most; then clients must wait."),
-    Variable("OTEL_COLLECTOR_RETRY_INTERVAL", "30s", "Between two attempts, at most."),
-    Variable("OTEL_COLLECTOR_MEMORY_PERCENT", "75", "Of the memory that there is; above it clients must wait."),
-    Variable("OTEL_COLLECTOR_MAX_SERIES", "2000", "Series of one metric of one service, at most."),
-    Variable("OTEL_COLLECTOR_METRICS_INTERVAL", "15s", "Between two states of the metrics."),
+    Variable(
+        "OTEL_COLLECTOR_QUEUE_BYTES", "1073741824", "Maximum size of each exporter's queue. A full queue refuses."
+    ),
+    Variable("OTEL_COLLECTOR_RETRY_INTERVAL", "30s", "Maximum time between two attempts."),
+    Variable("OTEL_COLLECTOR_MEMORY_PERCENT", "75", "Share of the memory above which it refuses spans."),
+    Variable("OTEL_COLLECTOR_MAX_SERIES", "2000", "Maximum number of series of one metric of one service."),
+    Variable("OTEL_COLLECTOR_METRICS_INTERVAL", "15s", "Time between two updates of the metrics."),
     Variable(
         "HELICONE_SESSION_NAME",
         "",
-        "Name of sessions that have none, before `service.namespace` and `.name`. Without quotes and backslashes.",
+        "Name for sessions without one; it wins over `service.namespace` and `.name`. No quotes, no backslashes.",
     ),
-    Variable("HELICONE_SESSION_FALLBACK", "none", "`trace`: calls without a session get their trace's id as one."),
-    Variable("HELICONE_SESSION_SAMPLING_RATIO", "1", "Share of sessions that is sent on, whole: `0.25`, no `1e-3`."),
-    Variable("HELICONE_OTLP", "off", "`on`: requests go to Helicone's OTLP door as well."),
-    Variable("HELICONE_API_KEY", "", "For that."),
+    Variable("HELICONE_SESSION_FALLBACK", "none", "`trace`: the trace's id is the session's id of calls without one."),
+    Variable("HELICONE_SESSION_SAMPLING_RATIO", "1", "Share of sessions to keep, each as a whole: `0.25`, not `1e-3`."),
+    Variable("HELICONE_OTLP", "off", "`on`: send requests to Helicone's OTLP endpoint too."),
+    Variable("HELICONE_API_KEY", "", "The key for that endpoint."),
     Variable(
         "HELICONE_OTLP_ENDPOINT",
         "https://api.helicone.ai/v1/trace/log-python",
-        "The door; `https://eu.api.helicone.ai/v1/trace/log-python` in the EU.",
+        "That endpoint; `https://eu.api.helicone.ai/v1/trace/log-python` in the EU.",
     ),
     Variable(
         "HELICONE_OTLP_KINDS",
         "llm|embedding|tool|vector_db|rerank|guardrail|data",
-        "Which spans without `helicone.request.id` are requests.",
+        "Kinds of spans that are requests even without `helicone.request.id`.",
     ),
     Variable(
         "HELICONE_GATEWAYS",
         "(?:.*[.])?(?:helicone[.]ai|hconeai[.]com)",
-        "Hosts of gateways, which make rows themselves: a regular expression.",
+        "Hosts of gateways, as a regular expression. Gateways make the rows themselves.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""`helicone-otel doctor`: what would leave from an app started in this environment."""
+"""`helicone-otel doctor`: check which headers and spans an app would send if it started in this environment."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import json
 import os
 import sys
 
-from ..diagnostics.examine import examine_environment, with_what_arrives
-from ..diagnostics.report import draw
+from ..diagnostics.examine import examine_environment, with_sent_session
+from ..diagnostics.report import print_report
 
 
 def doctor(*, as_json: bool, sends: bool = False) -> int:
-    """Print a report; return 0 if there is no problem, 1 if there are some, 2 if something could not be looked at.
+    """Print a report about this environment.
 
     Args:
-        as_json: As data.
-        sends: Log a session to Helicone, and read it back.
+        as_json: Print the report as JSON.
+        sends: Also log a session to Helicone, and read it back.
+
+    Returns:
+        The exit code: 0 without problems, 1 with problems, 2 if a check could not be made.
     """
     report = examine_environment(os.environ)
     if sends:
-        report = with_what_arrives(report, os.environ)
+        report = with_sent_session(report, os.environ)
     if as_json:
         print(json.dumps(report.as_data(), indent=2))
     else:
-        draw(report, sys.stdout)
+        print_report(report, sys.stdout)
     return report.exit_code

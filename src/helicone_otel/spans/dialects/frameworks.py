@@ -84,7 +84,7 @@ _COMPONENT = ("haystack.component.name",)
 # The scope of Haystack's OpenTelemetry connector. Spans get their attributes a moment after their start.
 HAYSTACK_CONNECTOR = Dialect(name="haystack.connector", scopes=("haystack",), guesses=(Row(kind="task"),))
 
-# https://docs.haystack.deepset.ai/docs/tracing: the app chooses the scope, and the class of a component tells the kind.
+# https://docs.haystack.deepset.ai/docs/tracing: the app chooses the scope. The kind follows from the component's class.
 HAYSTACK = Dialect(
     name="haystack",
     rows=(

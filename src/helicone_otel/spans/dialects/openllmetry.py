@@ -56,7 +56,7 @@ TRACELOOP_CLIENTS = Dialect(
 TRACELOOP_SDK = Dialect(
     name="traceloop.sdk",
     scopes=("traceloop.tracer",),
-    # The SDK's decorators. The span's name tells the kind from the start; attributes come a moment later.
+    # The SDK's decorators. The span's name contains the kind from the start; attributes come a moment later.
     rows=(
         Row(kind="workflow", names=("*.workflow",), named_by=(_NAME,), templates=("*.workflow",)),
         Row(kind="agent", names=("*.agent",), named_by=(_NAME,), templates=("*.agent",)),
@@ -126,8 +126,8 @@ TRACELOOP_LANGCHAIN = Dialect(
 
 _METHOD_TEMPLATES = ("*.workflow", "*.task")
 
-# Spans are named after the class of the method: `X.task`, or `X.workflow` for a span without a parent. So the class
-# tells the kind.
+# Spans are named after the class of the method: `X.task`, or `X.workflow` for a span without a parent. So the kind
+# follows from the class.
 TRACELOOP_LLAMA_INDEX = Dialect(
     name="traceloop.llama_index",
     scopes=("opentelemetry.instrumentation.llamaindex",),

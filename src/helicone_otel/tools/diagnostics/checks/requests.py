@@ -40,7 +40,7 @@ def calls(facts: Facts) -> Iterator[Finding]:
 
 
 def _header_list(headers: Mapping[str, str]) -> str:
-    # Without the value of the id, which is new in every trace and tells nothing.
+    # Without the value of the id: it is new in every trace, so it is of no use in a report.
     with_value = (wire.SESSION_PATH_HEADER, wire.SESSION_NAME_HEADER)
     return ", ".join([wire.SESSION_ID_HEADER, *(f"{name}: {headers[name]}" for name in with_value if name in headers)])
 

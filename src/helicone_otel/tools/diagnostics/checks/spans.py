@@ -1,4 +1,4 @@
-"""Checks of spans and sessions: which spans are kept, what is on them, and whose session are they?"""
+"""Checks of spans and sessions: which spans are kept, what is on them, and which session do they belong to?"""
 
 from __future__ import annotations
 

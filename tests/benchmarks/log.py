@@ -16,6 +16,7 @@ from timing import ROUNDS, Row, Sample, difference, take_turns
 
 from helicone_otel import HeliconeSpanExporter, HeliconeSpanProcessor, Settings, configure, session
 from helicone_otel.log.delivery.client import Client
+from helicone_otel.log.grouping import CallGroup
 from helicone_otel.log.worker import LogWorker
 from helicone_otel.tracking.records import Entry
 from helicone_otel.tracking.registry import Registry
@@ -39,7 +40,7 @@ _DOCUMENT = "All about Porto. " * 40
 class _Idle(HeliconeSpanExporter):
     """Takes what it gets and does nothing: what is measured is the app's thread."""
 
-    def log(self, span: ReadableSpan, outcome: object, wrappers: object = ()) -> None:
+    def log(self, group: CallGroup, registry: Registry) -> None:
         """Do nothing."""
 
 
@@ -97,7 +98,7 @@ def _built(words: str, attributes: dict[str, object], scope: str) -> Row:
             made.start_span("work", inside, SpanKind.CLIENT, attributes).end()  # type: ignore[arg-type]
         begin = time.thread_time()
         for entry, span in ended:
-            exporter.log(span, registry.outcome_later(entry, span))
+            exporter.log(CallGroup(span, entry, ()), registry)
         series.append((time.thread_time() - begin) / 50 * 1e6)
         assert len(taken) == len(ended) == 50
     return Row(f"log: all that a row takes but the sending, {words}", "µs", Sample.of(series))

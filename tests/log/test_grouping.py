@@ -314,7 +314,7 @@ def test_a_row_waits_for_its_wrapper_and_is_sent_once(hurried: Logging) -> None:
     with hurried.span("chat", CHAT, scope=GENAI, kind=CLIENT) as wrapper:
         with _sdk(hurried):
             pass
-        hurried.log._awake.set()  # the thread looks now, and has the call before its wrapper
+        hurried.log._wake.set()  # the thread looks now, and has the call before its wrapper
         threading.Event().wait(0.03)
         assert hurried.fake.rows == []
         wrapper.set_attributes(SAID)

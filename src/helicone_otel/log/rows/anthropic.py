@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ...jsontext import read, text_of
 from .call import Call, Failure, Usage
 from .forms import data_url, known
+from .jsonread import read, text_of
 from .messages import Message, Part, text_in
 
 _FINISHES: Final = {

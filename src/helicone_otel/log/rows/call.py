@@ -6,9 +6,9 @@ import re
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from ...jsontext import number, whole
 from ...spans.providers import CUSTOM, ENDPOINTS, FRAMEWORKS, MODELS, Endpoint, providers_in
 from .facts import SpanFacts
+from .jsonread import number, whole
 from .messages import Message, Part
 from .sources import OTHER_NAMES, PARAMETERS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from ...jsontext import dump, tidy
+from .jsonread import dump, tidy
 from .types import HeliconeRow
 
 # https://github.com/Helicone/helicone: longer bodies are refused with 400. UTF-16 units, as JavaScript counts.

@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from ...failures import swallow
-from ...jsontext import number, read, text_of, whole
 from .content import Content, Where
 from .forms import FORMS, NUMBERS
+from .jsonread import number, read, text_of, whole
 from .messages import Message, messages_of
 from .sources import DETAILS, EVENTS, SIDES, SOURCES, EventSource
 from .types import Event, FinishedSpan

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ...jsontext import number, read, text_of, tidy
 from ...spans.retrieval import Matches, found_in
+from .jsonread import number, read, text_of, tidy
 from .messages import parts_of
 
 # What only an instrumentation's wrapping is: where all of these are, what is meant stands at the path.

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ...jsontext import text_of
 from .call import Call, Failure, Usage
 from .forms import known
+from .jsonread import text_of
 from .messages import Message, Part, text_in
 
 _FINISHES: Final = {

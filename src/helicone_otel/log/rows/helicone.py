@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ... import wire
-from ...jsontext import read, text_of, tidy
 from ...spans.retrieval import MAX_MATCHES, Matches, found_in
 from .call import Failure
 from .facts import SpanFacts
 from .forms import known, vector
+from .jsonread import read, text_of, tidy
 from .messages import text_in
 from .types import RowBodies
 

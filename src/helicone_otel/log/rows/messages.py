@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal, NamedTuple
 
-from ...jsontext import read, text_of, tidy
+from .jsonread import read, text_of, tidy
 
 PartKind = Literal["text", "reasoning", "call", "result", "other"]
 

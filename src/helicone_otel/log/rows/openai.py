@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ...jsontext import dump, text_of
 from .call import Call, Failure, Usage
 from .forms import data_url, known
+from .jsonread import dump, text_of
 from .messages import Message, Part, text_in
 
 # Words of other families for why an answer ended.

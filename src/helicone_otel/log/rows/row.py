@@ -130,8 +130,8 @@ def _nanoseconds_to_first(facts: SpanFacts) -> int | None:
     for fact, unit in (("first.seconds", 1e9), ("first.milliseconds", 1e6)):
         if (found := facts.number(fact)) is not None and found >= 0:
             return int(found * unit)
-    first = facts.time_of("first.time") or _nanoseconds_of_date(facts.text("first.date"))
-    return first - facts.facts.start if first and facts.facts.start else None
+    first = facts.first_event_time("first.time") or _nanoseconds_of_date(facts.text("first.date"))
+    return first - facts.span.start if first and facts.span.start else None
 
 
 def _nanoseconds_of_date(text: str) -> int | None:

@@ -29,7 +29,7 @@ from helicone_otel.log.delivery import sender as post
 from helicone_otel.log.delivery.client import Client
 from helicone_otel.log.delivery.connections import pools
 from helicone_otel.log.delivery.queue import PendingRow, RowQueue
-from helicone_otel.log.delivery.verdict import MAX_WAIT, Delivery, judge, retry_after, said
+from helicone_otel.log.delivery.verdict import MAX_WAIT, Delivery, error_text, result_of_answer, retry_after
 from helicone_otel.tools.fakes.headers import KEY
 from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.requests import Trouble
@@ -130,7 +130,7 @@ def test_what_may_be_taken_later_is_sent_again_until_it_is(
     assert client.flush(5)
     assert ids(fake) == [0, 1, 2]
     assert len(fake.requests("log")) == 6
-    assert all("later, if they can be" in record.getMessage() for record in caplog.records)
+    assert all("sent to Helicone again later" in record.getMessage() for record in caplog.records)
 
 
 @pytest.mark.parametrize("trouble", [Trouble(seconds=0.6), Trouble(trickle=0.05)], ids=["silence", "trickle"])
@@ -154,7 +154,7 @@ def test_where_nobody_listens_rows_wait(client: Client, caplog: pytest.LogCaptur
         assert not client.flush(0.2)
     assert client.rows == 1
     assert caplog.messages == [
-        "Rows are logged to Helicone later, if they can be: Helicone cannot be reached (NewConnectionError)"
+        "Rows will be sent to Helicone again later: Helicone cannot be reached (NewConnectionError)"
     ]
 
 
@@ -192,7 +192,7 @@ def test_a_redirect_is_not_followed(fake: FakeHelicone, client: Client, caplog: 
 
         assert client.flush(5)
     assert elsewhere.heads == []
-    assert "a redirect: it is not followed, because the key would go along" in caplog.text
+    assert "a redirect: it is not followed, because the key would be sent there" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -226,11 +226,11 @@ def test_whatever_stands_in_retry_after_the_wait_is_bounded(text: str) -> None:
 @hypothesis_settings(max_examples=50)
 @given(st.integers(100, 599), st.dictionaries(st.just("Retry-After"), st.text()), st.binary())
 def test_only_ok_is_delivered(status: int, headers: dict[str, str], body: bytes) -> None:
-    result = judge(status, headers, body)
+    result = result_of_answer(status, headers, body)
 
     assert (result.delivery is Delivery.DELIVERED) == (status == 200 and body.strip() in (b"ok", b'"ok"'))
-    assert len(said(body)) <= 120
-    assert said(body).isprintable()
+    assert len(error_text(body)) <= 120
+    assert error_text(body).isprintable()
 
 
 def test_nothing_is_sent_before_the_server_says_so(fake: FakeHelicone, client: Client) -> None:
@@ -304,7 +304,7 @@ def test_a_row_that_the_server_cannot_stand_is_given_up_when_others_get_through(
         client.flush(0.05)
     assert {row.id for row in fake.rows} >= {row(number).id for number in range(1, 90)}
     assert client.rows == 0
-    assert "A row was not logged to Helicone, where others were: Helicone answered 500" in caplog.text
+    assert "A row was not logged to Helicone, although others were: Helicone answered 500" in caplog.text
 
 
 def test_a_tenant_that_is_to_wait_holds_up_no_other(
@@ -319,7 +319,7 @@ def test_a_tenant_that_is_to_wait_holds_up_no_other(
 
     monkeypatch.setattr(fake, "answer", unless_other)
     client.put(row(0, fake.url, key=OTHER_KEY))
-    wait_for(lambda: client._queue._key_queues[OTHER_KEY].failed)  # the answer has been read
+    wait_for(lambda: client._queue._key_queues[OTHER_KEY].failures)  # the answer has been read
     for number in range(1, 21):
         client.put(row(number, fake.url))
         client.put(row(100 + number, fake.url, key=OTHER_KEY))
@@ -544,7 +544,7 @@ def test_a_proxy_that_cannot_be_used_is_said_without_its_password(
 
     Client("https://log.test", 10).shutdown(0)
 
-    assert ["without the proxy that the environment names" in message for message in caplog.messages] == [True]
+    assert ["The proxy that the environment names is not used" in message for message in caplog.messages] == [True]
     assert "secret" not in caplog.text
 
 

@@ -20,7 +20,7 @@ from ..sessions.model import Session
 from ..settings import Settings, SettingsError
 from .delivery.client import suppressed
 from .delivery.connections import pools
-from .delivery.verdict import said
+from .delivery.verdict import error_text
 
 _MAX_ANSWER: Final = 16 * 2**20
 _MAX_REQUESTS: Final = 500
@@ -169,7 +169,7 @@ class Api:
         if status == HTTPStatus.OK and isinstance(envelope, dict) and "data" in envelope and not envelope.get("error"):
             return envelope["data"]
         kind = LaterError if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR else HeliconeError
-        raise kind(f"{host} answered {status}: {said(answer) or 'nothing'}")
+        raise kind(f"{host} answered {status}: {error_text(answer) or 'nothing'}")
 
 
 _FIRST_PAUSE: Final = 0.25

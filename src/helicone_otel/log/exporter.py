@@ -90,8 +90,8 @@ class HeliconeSpanExporter(SpanExporter):
         self._key_for = key_for
         self._registry = registry or REGISTRY
         self.endpoint, self._key = _address(settings, api_key, endpoint, http_hosts, needs_key=key_for is None)
-        # Otherwise each row goes to the region of its key.
-        self._has_fixed_endpoint = bool(endpoint or settings.log_endpoint)
+        # Whether each row goes to the region of its own key, because tenants may be in different regions.
+        self._is_endpoint_by_key = key_for is not None and not (endpoint or settings.log_endpoint)
         chosen = Settings(log_kinds=tuple(settings.log_kinds if kinds is None else kinds)).log_kinds
         self._kinds = frozenset(chosen) or REQUEST_KINDS
         self._content = content if content is not None else _content(settings)
@@ -172,7 +172,7 @@ class HeliconeSpanExporter(SpanExporter):
         key = self._key_of(row.session)
         if key is None:
             return
-        url = (self.endpoint if self._has_fixed_endpoint else default_endpoint(key)) + row.route
+        url = (default_endpoint(key) if self._is_endpoint_by_key else self.endpoint) + row.route
         if _LOGGED_ROWS.claim(f"{url} {key} {row.id}") and not self._client.put(
             PendingRow(row.id, key, url, encoded(row), row.headers)
         ):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from ... import wire
 from ...failures import swallow, warn_once
+from ...sessions.model import Session, SessionPath
 from ...spans.schema import REQUEST_KINDS
 from .anthropic import messages
 from .call import Call, Failure, call_of, failure_of
@@ -16,15 +18,21 @@ from .content import Content
 from .facts import MergedFacts, SpanFacts
 from .google import embed, generate_content
 from .helicone import data, tool, vector_query
-from .label import session_of
 from .openai import chat, embeddings, responses
 from .types import FinishedSpan, HeliconeRow, RowBodies
+
+_LABEL: Final = (wire.SESSION_ID, wire.SESSION_NAME, wire.SESSION_PATH, wire.OTEL_USER_ID)
+_MAX_SESSIONS: Final = 512
+# Further properties of a span are not read.
+_MAX_PROPERTIES: Final = 64
+# Longer texts of a label are cut before their wire form is made, which is shorter still.
+_MAX_TEXT: Final = 4 * wire.MAX_PATH
+# Longer numbers are not written, and are no times in nanoseconds since the epoch.
+_MAX_INT: Final = 2**63
 
 _OK: Final = 200
 _SECOND: Final = 1_000_000_000
 _MILLISECOND: Final = 1_000_000
-# Nanoseconds since the epoch; what is later is no time.
-_LATEST: Final = 2**63
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 _MODEL_CALLS: Final = frozenset({"llm", "embedding"})
@@ -71,7 +79,7 @@ def _row(span: FinishedSpan, content: Content) -> HeliconeRow | None:
     failure = failure_of(facts)
     is_model_call = kind in _MODEL_CALLS
     bodies = _model_bodies(facts, failure) if is_model_call else _OTHER_BODIES.get(kind, data)(facts, failure)
-    session, headers = session_of(span.attributes)
+    session, headers = _session_of(span.attributes)
     body = {
         "providerRequest": {
             "url": bodies.url,
@@ -93,6 +101,59 @@ def _row_id(attributes: Mapping[str, object]) -> str:
     return wire.row_id_of(text) if isinstance(text, str) else ""
 
 
+# --- the session of the label ---------------------------------------------------------------------
+
+
+def _session_of(attributes: Mapping[str, object]) -> tuple[Session, Mapping[str, str]]:
+    """Return the session of a label, and the Helicone headers that say the same.
+
+    The label is the source, and not the session that the library remembers. A processor of the user may have redacted
+    the label, and a span that was stored or sent by another process has nothing else.
+
+    Values in wire form stay as they are. All headers are printable ASCII, because Helicone drops a row with others.
+
+    Args:
+        attributes: The attributes of a span, the label among them.
+    """
+    properties = tuple((name, _text(attributes[key])) for name, key in _properties(tuple(attributes)))
+    session_id, name, path, user_id = [_text(attributes.get(key)) for key in _LABEL]
+    return _session(session_id, name, path, user_id, properties)
+
+
+@lru_cache(_MAX_SESSIONS)
+def _properties(keys: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return the names of properties, and the attributes that hold their values."""
+    prefix = wire.PROPERTY_PREFIX
+    found = sorted(key for key in keys if key.startswith(prefix))[:_MAX_PROPERTIES]
+    # Helicone joins the values of names that differ in case only.
+    return tuple({key.lower(): (key.removeprefix(prefix), key) for key in found}.values())
+
+
+@lru_cache(_MAX_SESSIONS)
+def _session(
+    session_id: str, name: str, path: str, user_id: str, properties: tuple[tuple[str, str], ...]
+) -> tuple[Session, Mapping[str, str]]:
+    at = SessionPath(path) if path.lstrip().startswith("/") else SessionPath()
+    session = Session(session_id, name or None, at, user_id or None, dict(properties))
+    headers = {name: value for name, value in session.headers if value}
+    if wire.SESSION_ID_HEADER in headers:
+        text = wire.wire_text(path, wire.MAX_PATH)
+        headers[wire.SESSION_PATH_HEADER] = text if text.startswith("/") else wire.wire_text("/" + text, wire.MAX_PATH)
+    return session, headers
+
+
+def _text(value: object) -> str:
+    """Return the text of an attribute, of bounded length; empty for what is neither a text nor a number."""
+    if type(value) is str:  # the usual case
+        return value[:_MAX_TEXT]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value) if isinstance(value, float) or abs(value) < _MAX_INT else ""
+    return value[:_MAX_TEXT] if isinstance(value, str) else ""
+
+
+# --- bodies and times -----------------------------------------------------------------------------
+
+
 def _model_bodies(facts: SpanFacts, failure: Failure | None) -> RowBodies:
     call = call_of(facts, failure)
     make_bodies = _MODEL_BODIES.get((call.shape, call.api)) or _MODEL_BODIES["openai", call.api]
@@ -109,13 +170,13 @@ def _timing(span: FinishedSpan, to_first: int | None) -> dict[str, Any]:
     start, end = _known_time(span.start), _known_time(span.end)
     start = start or end or time.time_ns()
     timing: dict[str, Any] = {"startTime": _seconds(start), "endTime": _seconds(max(start, end))}
-    if to_first is not None and 0 <= to_first < _LATEST:
+    if to_first is not None and 0 <= to_first < _MAX_INT:
         timing["timeToFirstToken"] = to_first // _MILLISECOND
     return timing
 
 
 def _known_time(value: object) -> int:
-    return value if isinstance(value, int) and 0 < value < _LATEST else 0
+    return value if isinstance(value, int) and 0 < value < _MAX_INT else 0
 
 
 def _seconds(nanoseconds: int) -> dict[str, int]:

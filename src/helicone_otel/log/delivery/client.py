@@ -56,8 +56,9 @@ class Client:
         self._max_rows, self._max_bytes = max_rows, max_bytes
         self._connections, self._seconds = connections, seconds
         # Loaded now, and not in a thread: a fork at that moment would leave the child with a lock on the module
-        # that is never released.
-        import opentelemetry.instrumentation.utils  # noqa: F401, PLC0415  # it imports `opentelemetry.propagate`, which an entry point must not
+        # that is never released. Not at the top, because it imports `opentelemetry.propagate`, which an entry point
+        # must not.
+        import opentelemetry.instrumentation.utils  # noqa: F401, PLC0415
 
         self._reset()
         if hasattr(os, "register_at_fork"):
@@ -165,7 +166,7 @@ class Client:
 @contextlib.contextmanager
 def suppressed() -> Iterator[None]:
     """Suppress instrumentation, and leave the current session, so that requests make no spans and get no headers."""
-    # Not at the top, because it imports `opentelemetry.propagate`, which an entry point must not.
+    # Not at the top: see `Client`.
     from opentelemetry.instrumentation.utils import suppress_instrumentation  # noqa: PLC0415
 
     token = attach(Context())

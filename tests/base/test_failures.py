@@ -101,7 +101,7 @@ def test_an_error_that_cannot_be_printed_is_swallowed_too(caplog: pytest.LogCapt
 
 @pytest.mark.failures
 @pytest.mark.usefixtures("_broken_handler")
-def test_a_log_handler_that_fails_does_not_become_the_users_failure() -> None:
+def test_a_log_handler_that_raises_does_not_make_the_app_fail() -> None:
     fail("on_start", KeyError())
     warn_once("once")
 

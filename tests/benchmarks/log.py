@@ -14,6 +14,7 @@ from opentelemetry.trace import SpanKind
 
 from helicone_otel import HeliconeSpanExporter, HeliconeSpanProcessor, Settings, configure, session
 from helicone_otel.log.delivery.client import Client
+from helicone_otel.log.grouping import CallGroup
 from helicone_otel.log.worker import LogWorker
 from helicone_otel.tracking.records import Entry
 from helicone_otel.tracking.registry import Registry
@@ -39,7 +40,7 @@ _DOCUMENT = "All about Porto. " * 40
 class _Idle(HeliconeSpanExporter):
     """An exporter that does nothing, so that only the app's thread is measured."""
 
-    def log(self, span: ReadableSpan, outcome: object, wrappers: object = ()) -> None:
+    def log(self, group: CallGroup, registry: Registry) -> None:
         """Do nothing."""
 
 
@@ -97,7 +98,7 @@ def _built(words: str, attributes: dict[str, object], scope: str) -> Measurement
             made.start_span("work", inside, SpanKind.CLIENT, attributes).end()  # type: ignore[arg-type]
         begin = time.thread_time()
         for entry, span in ended:
-            exporter.log(span, registry.outcome_later(entry, span))
+            exporter.log(CallGroup(span, entry, ()), registry)
         series.append((time.thread_time() - begin) / 50 * 1e6)
         assert len(taken) == len(ended) == 50
     return Measurement(f"log: work for a row without sending it, {words}", "µs", Sample.of(series))

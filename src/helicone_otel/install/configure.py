@@ -26,7 +26,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
 from .. import wire
-from ..failures import log_nothing, stay_out, swallow, warn_once
+from ..failures import log_that_library_is_off, log_that_log_is_off, swallow, warn_once
 from ..otel.exporter import finalized
 from ..otel.processor import HeliconeSpanProcessor
 from ..otel.propagator import HeliconePropagator
@@ -87,7 +87,7 @@ class Installation:
                     REGISTRY.build()
             except Exception as error:  # noqa: BLE001  # the app must run as if we were not there
                 self._take_out()
-                stay_out(error)
+                log_that_library_is_off(error)
 
     @property
     def installed(self) -> bool:
@@ -298,7 +298,7 @@ def log_as_set(settings: Settings) -> None:
     try:
         INSTALLATION.log(_exporter(settings))
     except Exception as error:  # noqa: BLE001  # the app must run as if nothing were to be logged
-        log_nothing(error)
+        log_that_log_is_off(error)
 
 
 def _exporter(settings: Settings) -> HeliconeSpanExporter:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from ..failures import LoggedError, stay_out, swallow
+from ..failures import LoggedError, log_that_library_is_off, swallow
 from ..settings import Settings
 from .state import ProcessState
 
@@ -84,7 +84,7 @@ class Registry(ProcessState):
                 vars(self).update(parts_of(self, self._dialects))
             except Exception as error:
                 self._is_broken, self.active = True, False
-                stay_out(error)
+                log_that_library_is_off(error)
                 raise LoggedError from error
 
     def __getattr__(self, name: str) -> object:

@@ -67,7 +67,7 @@ class AppRun(NamedTuple):
     output: str
 
 
-def run(case: Case, door: str, script: str = "app.py", **environ: str) -> AppRun:
+def run(case: Case, method: str, script: str = "app.py", **environ: str) -> AppRun:
     """Run an app and return what it did."""
     with receiving() as backend, listening() as gateway, tempfile.TemporaryDirectory() as folder:
         if case.file:
@@ -75,13 +75,13 @@ def run(case: Case, door: str, script: str = "app.py", **environ: str) -> AppRun
             text = CONFIGURATION.format(propagators=", ".join(propagators), endpoint=f"{backend.url}/v1/traces")
             Path(folder, "otel.yaml").write_text(text + case.file)
             environ["OTEL_CONFIG_FILE"] = str(Path(folder, "otel.yaml"))
-        launched = case.launched or door in {"instrument", "launched without"}
+        launched = case.launched or method in {"instrument", "launched without"}
         configured = {"BACKEND": f"{backend.url}/v1/traces", "GATEWAY": gateway.url, "SETUP": case.setup, **environ}
         output = run_app(
             [str(SETUPS / script), case.setup],
             {
-                **base_environ(door),
-                **(launcher_environ(dict(case.environ), configured, door) if launched else {}),
+                **base_environ(method),
+                **(launcher_environ(dict(case.environ), configured, method) if launched else {}),
                 **configured,
                 "HELICONE_GATEWAY_HOSTS": gateway.netloc,
             },
@@ -108,17 +108,17 @@ def app_run(backend: Backend, gateway: Wire, output: str) -> AppRun:
     return AppRun(spans, headers, _ADDRESS.sub("", str(without_ports(output))))
 
 
-def base_environ(door: str) -> dict[str, str]:
+def base_environ(method: str) -> dict[str, str]:
     """Return the environment of every app: that of pytest without variables that configure something."""
     # Some SDKs send nothing when they see that pytest runs them.
     unwanted = ("OTEL_", "HELICONE_", "PYTEST_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
-    return {**kept, "OTEL_SERVICE_NAME": "shop", "DOOR": "none" if door == "launched without" else door}
+    return {**kept, "OTEL_SERVICE_NAME": "shop", "INSTALL": "none" if method == "launched without" else method}
 
 
-def launcher_environ(environ: dict[str, str], configured: Mapping[str, str], door: str) -> dict[str, str]:
+def launcher_environ(environ: dict[str, str], configured: Mapping[str, str], method: str) -> dict[str, str]:
     """Return the variables of the launcher: where to export, and which instrumentations to load."""
-    used = {"httpx"} | ({"helicone"} if door == "instrument" else set())
+    used = {"httpx"} | ({"helicone"} if method == "instrument" else set())
     unused = sorted({point.name for point in entry_points(group="opentelemetry_instrumentor")} - used)
     variables = {
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(unused),

@@ -128,14 +128,14 @@ def _printed(
     return printed
 
 
-@pytest.mark.parametrize("door", [_run, _launch], ids=["code", "zero code"])
+@pytest.mark.parametrize("runner", [_run, _launch], ids=["code", "zero code"])
 @pytest.mark.parametrize("how", ["sync", "async", "stream"])
 @pytest.mark.parametrize("client", ["", "+genai"])
 @pytest.mark.parametrize("framework", PATHS)
 def test_an_agent_is_one_session_with_one_row_for_each_call(
-    environment: Environment, framework: str, client: str, how: str, door: Any
+    environment: Environment, framework: str, client: str, how: str, runner: Any
 ) -> None:
-    run: AgentRun = door(environment, framework + client, how)
+    run: AgentRun = runner(environment, framework + client, how)
     step, tool = PATHS[framework]
 
     # Two instrumentations write the conversation id only at the end; LangChain has it in its config before.
@@ -147,7 +147,7 @@ def test_an_agent_is_one_session_with_one_row_for_each_call(
     rows = {span["helicone.request.id"]: span for span in run.spans if "helicone.request.id" in span}
     assert {row_id: rows.pop(row_id)["helicone.span.kind"] for row_id in ids} == dict.fromkeys(ids, "llm")
     assert [(row["helicone.span.kind"], row["helicone.session.path"]) for row in rows.values()] == [("tool", tool)]
-    logged = [("tool:get_weather", tool, next(iter(rows)))] if door is _launch else []
+    logged = [("tool:get_weather", tool, next(iter(rows)))] if runner is _launch else []
     assert [(row.model, row.session_path, row.id) for row in run.rows] == logged
     calls = [label for label in run.labelled if label.get("helicone.span.kind") == "llm"]
     assert {call["helicone.session.path"] for call in calls} == {step}

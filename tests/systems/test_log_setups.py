@@ -62,7 +62,7 @@ def check(fake: FakeHelicone) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "door"),
+    ("name", "method"),
     [
         pytest.param("configurator", "instrument", marks=LAUNCHED),
         pytest.param("configuration file", "instrument", marks=[LAUNCHED, FILES, pytest.mark.slow]),
@@ -77,19 +77,19 @@ def check(fake: FakeHelicone) -> None:
     ],
 )
 def test_calls_past_the_gateway_are_logged_whatever_makes_the_provider(
-    name: str, door: str, fake: FakeHelicone
+    name: str, method: str, fake: FakeHelicone
 ) -> None:
-    run_setup(CASES[name], door, **environ(fake, HELICONE_LOG="true"))
+    run_setup(CASES[name], method, **environ(fake, HELICONE_LOG="true"))
 
     check(fake)
 
 
 @pytest.mark.parametrize(
-    ("name", "door"),
+    ("name", "method"),
     [
         *[
-            pytest.param(name, door, marks=pytest.mark.slow)
-            for name, door in [
+            pytest.param(name, method, marks=pytest.mark.slow)
+            for name, method in [
                 ("configurator", "configure first"),
                 ("several providers", "configure first"),
                 ("own provider", "configure first"),
@@ -98,8 +98,8 @@ def test_calls_past_the_gateway_are_logged_whatever_makes_the_provider(
         ],
     ],
 )
-def test_the_log_is_switched_on_in_code(name: str, door: str, fake: FakeHelicone) -> None:
-    run_setup(CASES[name], door, **environ(fake, LOG_IN_CODE="yes"))
+def test_the_log_is_switched_on_in_code(name: str, method: str, fake: FakeHelicone) -> None:
+    run_setup(CASES[name], method, **environ(fake, LOG_IN_CODE="yes"))
 
     check(fake)
 
@@ -142,15 +142,15 @@ def test_nothing_is_logged_when_the_instrumentor_is_disabled(fake: FakeHelicone)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("door", ["configure first", "instrument"])
+@pytest.mark.parametrize("method", ["configure first", "instrument"])
 @pytest.mark.parametrize("name", VENDORS)
 def test_calls_past_the_gateway_are_logged_beside_a_vendor(
-    name: str, door: str, fake: FakeHelicone, environments: Environments
+    name: str, method: str, fake: FakeHelicone, environments: Environments
 ) -> None:
     vendor = VENDORS[name]
     python = environments.python(name.removesuffix("_client"), vendor.requirements, vendor.alone)
 
-    run_vendor(name, door, python, **environ(fake, HELICONE_LOG="true"))
+    run_vendor(name, method, python, **environ(fake, HELICONE_LOG="true"))
 
     ours = [row for row in fake.rows if row.model == "tool:web_search"]
     assert summary(ours) == SEARCHES

@@ -17,7 +17,7 @@ from tests.support.launching import AppRun, Case, labels, run, without_ours
 from tests.support.raw_http import expected
 
 PROPAGATORS = "tracecontext,baggage,helicone"
-DOORS = ("configure first", "configure last", "instrument")
+METHODS = ("configure first", "configure last", "instrument")
 NAMED = """
 instrumentation/development: {python: {helicone: {}}}
 """
@@ -77,20 +77,20 @@ FAST = {
 }
 EVERY = [
     pytest.param(*one, marks=[] if one in FAST else pytest.mark.slow)
-    for one in itertools.product(CASES, DOORS, ("", PROPAGATORS))
+    for one in itertools.product(CASES, METHODS, ("", PROPAGATORS))
 ]
 
 
-@pytest.mark.parametrize(("name", "door", "propagators"), EVERY)
-def test_labels_and_headers_are_the_same_whatever_makes_the_provider(name: str, door: str, propagators: str) -> None:
+@pytest.mark.parametrize(("name", "method", "propagators"), EVERY)
+def test_labels_and_headers_are_the_same_whatever_makes_the_provider(name: str, method: str, propagators: str) -> None:
     case = CASES[name]
     if case.launched and find_spec("opentelemetry.distro") is None:
         pytest.skip("the launcher's configurator is not installed")
     if case.file and find_spec("opentelemetry.configuration") is None:
         pytest.skip("configuration files need opentelemetry-configuration")
-    before = bare(case, launched=case.launched or door == "instrument")
+    before = bare(case, launched=case.launched or method == "instrument")
 
-    after = run(case, door, **({"OTEL_PROPAGATORS": propagators} if propagators else {}))
+    after = run(case, method, **({"OTEL_PROPAGATORS": propagators} if propagators else {}))
 
     assert without_ours(after.spans) == before.spans
     exported = {span.name for span in before.spans}

@@ -102,20 +102,20 @@ VENDORS = {
         beside={"/v1/metrics": {}},
     ),
 }
-DOORS = ("configure first", "configure last", "instrument")
+METHODS = ("configure first", "configure last", "instrument")
 
 
-def run(name: str, door: str, python: Path, **environ: str) -> AppRun:
+def run(name: str, method: str, python: Path, **environ: str) -> AppRun:
     """Run an app under a vendor's SDK and return what it did."""
     vendor = VENDORS[name]
     with receiving(vendor.path, vendor.headers, vendor.beside) as backend, listening() as gateway:
-        launched = door in {"instrument", "launched without"}
+        launched = method in {"instrument", "launched without"}
         variables = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
-        variables |= {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "helicone"} if door == "launched without" else {}
+        variables |= {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "helicone"} if method == "launched without" else {}
         output = run_app(
             [str(SETUPS / f"with_{name}.py")],
             {
-                **base_environ(door),
+                **base_environ(method),
                 **vendor.environ,
                 **({**variables, **vendor.launcher} if launched else {}),
                 "LANGSMITH_ENDPOINT": backend.url,
@@ -159,16 +159,16 @@ def is_of_log(row_id: object) -> bool:
 
 
 @pytest.mark.parametrize("propagators", ["", PROPAGATORS])
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", VENDORS)
 def test_a_vendor_gets_the_same_spans_with_our_labels_on_them(
-    name: str, door: str, propagators: str, environments: Environments
+    name: str, method: str, propagators: str, environments: Environments
 ) -> None:
     vendor = VENDORS[name]
     python = environments.python(name.removesuffix("_client"), vendor.requirements, vendor.alone)
-    before = run(name, "launched without" if door == "instrument" else "none", python)
+    before = run(name, "launched without" if method == "instrument" else "none", python)
 
-    after = run(name, door, python, **({"OTEL_PROPAGATORS": propagators} if propagators else {}))
+    after = run(name, method, python, **({"OTEL_PROPAGATORS": propagators} if propagators else {}))
 
     spans = finished(after.spans)
     assert without_ours(spans) == finished(before.spans)

@@ -14,10 +14,10 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode
 
 from .. import wire
-from ..caches import Generations
+from ..caches import Recent
 from ..endpoints import check_transport, checked_endpoint, checked_key, default_endpoint
 from ..failures import swallow, warn_once
-from ..otel.exporter import finalized, finalized_attributes
+from ..otel.exporter import finalized
 from ..sessions.model import Session
 from ..settings import Settings, SettingsError, content_of
 from ..spans.schema import REQUEST_KINDS
@@ -134,7 +134,7 @@ class HeliconeSpanExporter(SpanExporter):
         try:
             outcome = group.outcome(registry)
             if outcome is not None and outcome.logged and not self._stopped:
-                self._log(group.span, finalized_attributes(group.span, outcome), group.wrappers)
+                self._log(group.span, outcome.attributes_of(group.span), group.wrappers)
         except Exception as error:  # noqa: BLE001  # the next spans must be logged all the same
             swallow("log exporter", error)
 
@@ -233,14 +233,17 @@ class _LoggedRows:
 
     def __init__(self) -> None:
         # Hashes, because the texts contain the key.
-        self._claims: Generations[int, bool] = Generations(_MAX_LOGGED)
+        self._claims: Recent[int, None] = Recent(_MAX_LOGGED)
 
     def claim(self, row: str) -> bool:
         """Return whether a row was not claimed before."""
         mark = hash(row)
-        if self._claims.get(mark):
+        claims = self._claims
+        if mark in claims:
             return False
-        self._claims.put(mark, True)
+        claims[mark] = None
+        if len(claims) > _MAX_LOGGED:
+            claims.forget_oldest()
         return True
 
 

@@ -49,7 +49,7 @@ class CallGroup(NamedTuple):
         """
         if isinstance(self.span, FinalizedSpan):  # decided when the copy was made, which has the label
             return Outcome({}, {}, logged=self.span.logged)
-        return registry.outcome_later(self.entry, self.span) if self.entry is not None else None
+        return registry.ends.outcome_later(self.entry, self.span) if self.entry is not None else None
 
 
 class _WaitingSpan(NamedTuple):
@@ -112,7 +112,7 @@ class CallGrouper:
         if ids is None:
             return
         # Since the entry was made, the span may have turned out to be a wrapper.
-        entry = self._registry.ended(ids.span_id) or entry
+        entry = self._registry.ends.ended(ids.span_id) or entry
         if not isinstance(entry, SpanRecord) or not entry.wraps:
             self._calls[ids.span_id] = _WaitingSpan(span, entry, now)
         elif call_id := entry.tells_of:
@@ -126,7 +126,7 @@ class CallGrouper:
     def _waits_for_wrapper(self, span_id: int, entry: Entry) -> bool:
         """Tell whether a wrapper of a call has not ended, or has not been added yet."""
         added = [wrapper.entry for wrapper in self._wrappers.get(span_id, ())]
-        if not added and self._registry.reader.has_not_current:
+        if not added and self._registry.ends.has_not_current:
             return True  # a wrapper beside the call is recognised when it ends
         kind = _classification_of(entry).kind
         parent = entry.parent

@@ -6,6 +6,7 @@ can fit the scope's spans, so that reading a span costs a few look-ups and not a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
@@ -26,6 +27,7 @@ from .schema import (
     Row,
 )
 
+_MAX_TEXT: Final = 4096
 _MAX_SCOPES: Final = 1024
 _MAX_NAMES: Final = 512
 _MAX_NAME: Final = 512
@@ -128,7 +130,7 @@ class SpanReader:
         for key, value in attributes.items():
             for candidate in scope.candidates(key, value):
                 rank, _, row = candidate
-                if (best is None or rank < best[0]) and row.fits(name, span_kind, value):
+                if (best is None or rank < best[0]) and _fits(row, name, span_kind, value):
                     best = candidate
         by_hand = attributes.get(wire.SPAN_KIND)
         if isinstance(by_hand, str) and by_hand in KINDS:
@@ -226,7 +228,7 @@ class ScopeRules:
             return self._by_name[key]
         if len(self._by_name) >= _MAX_NAMES:
             self._by_name.clear()
-        found = next((entry for entry in self._without_attribute if entry[2].fits(name, span_kind)), None)
+        found = next((entry for entry in self._without_attribute if _fits(entry[2], name, span_kind)), None)
         self._by_name[key] = found
         return found
 
@@ -276,3 +278,20 @@ def is_listed(name: str, patterns: Iterable[str]) -> bool:
 
 def _unique(*groups: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for group in groups for key in group))
+
+
+def _fits(row: Row, name: str, span_kind: str, value: object = None) -> bool:
+    """Return whether a span fits all columns of a row but `attribute` and `values`, which the caller has compared.
+
+    Args:
+        row: The row.
+        name: The span's name.
+        span_kind: The span's OpenTelemetry kind.
+        value: The value of `attribute` on the span.
+    """
+    if row.span_kinds and span_kind not in row.span_kinds:
+        return False
+    if row.names and all(fit_template(template, name) is None for template in row.names):
+        return False
+    # `re` compiles a pattern at its first use and keeps it.
+    return not row.matching or (isinstance(value, str) and bool(re.search(row.matching, value[:_MAX_TEXT])))

@@ -7,11 +7,8 @@ own name and kind, and a mapping of attributes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NamedTuple, get_args
-
-from .names import fit_template
 
 Kind = Literal["workflow", "agent", "task", "tool", "llm", "embedding", "vector_db", "rerank", "guardrail", "data"]
 SpanKind = Literal["INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"]
@@ -26,7 +23,6 @@ REQUEST_KINDS: Final[frozenset[str]] = KINDS - {"workflow", "agent", "task"}
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans/, now and before.
 URL_ATTRIBUTES: Final = ("url.full", "http.url")
 # `Row.matching` searches only the first characters of an attribute: some attributes are megabytes long.
-_MAX_TEXT: Final = 4096
 
 
 class Row(NamedTuple):
@@ -67,21 +63,6 @@ class Row(NamedTuple):
     request: bool = True
     duplicate: bool = False
     not_current: bool = False
-
-    def fits(self, name: str, span_kind: str, value: object = None) -> bool:
-        """Return whether a span fits all columns but `attribute` and `values`, which the caller has compared.
-
-        Args:
-            name: The span's name.
-            span_kind: The span's OpenTelemetry kind.
-            value: The value of `attribute` on the span.
-        """
-        if self.span_kinds and span_kind not in self.span_kinds:
-            return False
-        if self.names and all(fit_template(template, name) is None for template in self.names):
-            return False
-        # `re` compiles a pattern at its first use and keeps it.
-        return not self.matching or (isinstance(value, str) and bool(re.search(self.matching, value[:_MAX_TEXT])))
 
 
 class Dialect(NamedTuple):

@@ -121,7 +121,7 @@ class LabelWriter:
         if record.ended or not live.is_recording():
             record.ended, record.span = True, None  # what has ended is not kept alive
             return
-        label = self.label_of(record)
+        label = record.full_label()
         before = record.label
         if label is None or label is before:
             return
@@ -138,19 +138,6 @@ class LabelWriter:
             value, ours = attributes[key], label.get(key)
             if ours is not None and value != ours and isinstance(value, str) and ours.startswith(value):
                 self._resolver.value_limit = len(value)
-
-    def label_of(self, record: SpanRecord) -> dict[str, str] | None:
-        """Return the label of a span, or `None`: it gets none."""
-        if record.caller_label is not None:
-            return record.caller_label
-        if record.node is None:
-            return None
-        if not record.preset:
-            return record.node.label
-        if record.filtered_label is None or record.filtered_label[0] is not record.node:
-            label = {key: value for key, value in record.node.label.items() if key not in record.preset}
-            record.filtered_label = (record.node, label)
-        return record.filtered_label[1]
 
     def adopt_caller_headers(self, record: Record, headers: Mapping[str, str]) -> None:
         """Label a span with the session headers that a caller wrote into its request, and those that we added.

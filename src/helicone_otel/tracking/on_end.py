@@ -39,6 +39,27 @@ class Outcome(NamedTuple):
     overwritten: Mapping[str, object] = _NOTHING
     logged: bool = False
 
+    def attributes_of(self, span: ReadableSpan) -> dict[str, object]:
+        """Return a span's attributes with its finalized label.
+
+        What somebody on the way here changed or took out, as scrubbers do, is theirs to decide. What the SDK's limits
+        evicted or cut is brought back.
+        """
+        attributes = span.attributes or {}
+        stale = self.written.keys() - self.final.keys()
+        kept = {key: attributes[key] for key in attributes if key not in stale}
+        ours = {key: value for key, value in self.final.items() if not self._is_redacted(key, attributes, span)}
+        return {**kept, **ours}
+
+    def _is_redacted(self, key: str, attributes: Mapping[str, object], span: ReadableSpan) -> bool:
+        written = self.written.get(key)
+        if key not in attributes:
+            return written is not None and not span.dropped_attributes
+        value = attributes[key]
+        if value in (written, self.overwritten.get(key), self.final[key]):
+            return False
+        return written is None or not (isinstance(value, str) and written.startswith(value))
+
 
 class SpanEnds:
     """Decides about spans when they end, or when an exporter asks.
@@ -133,7 +154,11 @@ class SpanEnds:
         record.ended = record.finalized = True
         if self._resolver.has_changed(record):
             record.overwritten = _overwritten_values(record)
-            self._label_writer.read(record, [record])
+            self._resolver.read(record)
+            self._resolver.find_node(record)
+            is_new = record.node is None and record.trace_id not in self._resolver.traces
+            if is_new and record.classification.recognised:
+                self._label_writer.begin_trace(record)
         record.span, record.name = None, ""  # it is not read again, and a name may be of any length
         self._calls.finalize(record, span)
         if record.node is not None and not record.node.chosen:
@@ -150,6 +175,15 @@ class SpanEnds:
         if (record := self._live.pop(span_id, None)) is not None:
             self._end(record, span_id, span)  # an exporter got it before our processor did
         return self._outcome_of(self._span_store.ended(span_id), span)
+
+    @property
+    def has_not_current(self) -> bool:
+        """Whether spans are around that are never current: a wrapper may be beside its call and end later."""
+        return self._resolver.reader.has_not_current
+
+    def ended(self, span_id: int) -> Entry | None:
+        """Return what is remembered of a span that has ended."""
+        return self._span_store.ended(span_id)
 
     def outcome_later(self, entry: Entry, span: ReadableSpan) -> Outcome | None:
         """Return the outcome of a candidate for a row.
@@ -172,7 +206,7 @@ class SpanEnds:
         record = entry if isinstance(entry, SpanRecord) else None
         if record is None and not state.decides_at_end:  # otherwise an unknown span is a copy of another one
             record = self._record_of_ended(span)
-        label = self._label_writer.label_of(record) if record is not None else None
+        label = record.full_label() if record is not None else None
         if record is None or label is None:
             return None
         extra: dict[str, str | list[str]] = {}

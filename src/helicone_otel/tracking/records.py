@@ -176,6 +176,19 @@ class SpanRecord(Record):
         self.span = span
         self.scope = scope
 
+    def full_label(self) -> dict[str, str] | None:
+        """Return the label that the span should bear, or `None`: it gets none."""
+        if self.caller_label is not None:
+            return self.caller_label
+        if self.node is None:
+            return None
+        if not self.preset:
+            return self.node.label
+        if self.filtered_label is None or self.filtered_label[0] is not self.node:
+            label = {key: value for key, value in self.node.label.items() if key not in self.preset}
+            self.filtered_label = (self.node, label)
+        return self.filtered_label[1]
+
     def apply_template(self, template: SpanTemplate) -> None:
         """Take over what holds for all spans of a template."""
         self.classification, self.node, self.name = template.classification, template.node, template.name
@@ -278,7 +291,7 @@ class SpanStore:
 
     def ended(self, span_id: int) -> Entry | None:
         """Return what is remembered of a span that has ended."""
-        entry = self.recent.get(span_id)
+        entry = self.recent.young.get(span_id) or self.recent.old.get(span_id)
         return LeafRecord._make(entry) if isinstance(entry, tuple) else entry
 
     def note_parent(self, span_id: int, parent: trace.Span) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .locate import Location, Locator
     from .on_end import Outcome, SpanEnds
     from .on_start import SpanStarts
-    from .records import Entry, SpanRecord
+    from .records import SpanRecord
     from .resolver import Resolver
 
 _ENGINE: Final = frozenset({"starts", "ends", "live", "resolver", "locator"})
@@ -113,10 +113,6 @@ class Registry(ProcessState):
         ids = span.get_span_context()
         return self.resolver.span_store.known(ids, span) if ids is not None else None
 
-    def ended(self, span_id: int) -> Entry | None:
-        """Return what is remembered of a span that has ended."""
-        return self.resolver.span_store.ended(span_id)
-
     def predicted_session_id(
         self,
         trace_id: int,
@@ -132,10 +128,6 @@ class Registry(ProcessState):
     def outcome(self, span: ReadableSpan) -> Outcome | None:
         """Return what was decided for a span that has ended; `None`: it leaves as it is."""
         return self.ends.outcome(span)
-
-    def outcome_later(self, entry: Entry, span: ReadableSpan) -> Outcome | None:
-        """Return the outcome of a candidate for a row, of which `entry` was remembered when it ended."""
-        return self.ends.outcome_later(entry, span)
 
 
 class _BuildLock:

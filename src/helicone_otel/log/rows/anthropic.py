@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from .call import Call, Failure, Usage
-from .forms import data_url, known
-from .jsonread import read, text_of
+from .forms import data_url
+from .jsonread import known, read, text_of
 from .messages import Message, Part, text_in
 
 # Finish reasons of other families.

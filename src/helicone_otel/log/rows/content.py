@@ -44,8 +44,6 @@ class Content(NamedTuple):
 
     def withheld(self, kind: str) -> tuple[Side, ...]:
         """Return the sides of the calls of a kind that are not logged."""
-        if kind in self.inputs and kind in self.outputs:
-            return ()
         return tuple(side for side, kinds in zip(_SIDES, (self.inputs, self.outputs), strict=True) if kind not in kinds)
 
     def redacted(self, value: Any, where: Where) -> Any:

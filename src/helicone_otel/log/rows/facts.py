@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 
 from ...failures import swallow
 from .content import Content, Where
-from .forms import FORMS, NUMBERS
-from .jsonread import number, read, text_of, whole
+from .forms import FORMS
+from .jsonread import NUMBERS, number, read, text_of, whole
 from .messages import Message, messages_of
 from .sources import DETAILS, EVENTS, SIDES, SOURCES, EventSource
 from .types import Event, FinishedSpan
@@ -66,7 +66,8 @@ class SpanFacts:
         self._events: dict[str, list[tuple[EventSource, Event]]] = {}
         self.attributes = span.attributes
         self._add_events()
-        self._withheld = content.withheld(kind)
+        is_logged = kind in content.inputs and kind in content.outputs
+        self._withheld = () if is_logged else content.withheld(kind)
         self._layout = layout_of(tuple(self.attributes))
         self._sources = self._layout.sources
 

@@ -14,7 +14,6 @@ from ...spans.retrieval import Matches, found_in
 from .jsonread import number, read, text_of, tidy
 from .messages import parts_of
 
-NUMBERS: Final = frozenset({int, float, bool})
 """Types whose zero is a value, and not an empty one."""
 # Objects that instrumentations wrap around a value: the keys of the object, and the path to the value.
 _WRAPPINGS: Final = (
@@ -181,16 +180,6 @@ FORMS: Final[dict[str, Callable[[object], Any]]] = {
     "id in": id_in,
     "model in": model_in,
 }
-
-
-def known(members: Mapping[str, Any], *kept: str) -> dict[str, Any]:
-    """Return an object without its empty members.
-
-    Args:
-        members: The object. A zero and a `False` are not empty.
-        kept: Members that stay even if they are empty.
-    """
-    return {name: value for name, value in members.items() if value or type(value) in NUMBERS or name in kept}
 
 
 def data_url(value: Any) -> str:

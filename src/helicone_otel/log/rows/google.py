@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from .call import Call, Failure, Usage
-from .forms import known
-from .jsonread import text_of
+from .jsonread import known, text_of
 from .messages import Message, Part, text_in
 
 # Finish reasons of other families.

@@ -14,8 +14,8 @@ from ... import wire
 from ...spans.retrieval import MAX_MATCHES, Matches, found_in
 from .call import Failure
 from .facts import SpanFacts
-from .forms import known, vector
-from .jsonread import read, text_of, tidy
+from .forms import vector
+from .jsonread import known, read, text_of, tidy
 from .messages import text_in
 from .types import RowBodies
 

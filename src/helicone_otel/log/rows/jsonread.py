@@ -11,6 +11,7 @@ from ...jsontext import REDACTED, is_secret_key
 
 # What is nested deeper is no content, and walking it would exhaust the stack.
 _MAX_DEPTH: Final = 48
+NUMBERS: Final = frozenset({int, float, bool})
 _MAX_INT: Final = 2**63
 # Python refuses to write very long numbers.
 _MAX_BITS: Final = 1024
@@ -115,3 +116,13 @@ def _long(value: int) -> str:
 
 def _named(value: Mapping[Any, Any]) -> list[tuple[str, Any]]:
     return [(name if isinstance(name, str) else str(tidy(name, _MAX_DEPTH)), item) for name, item in value.items()]
+
+
+def known(members: Mapping[str, Any], *kept: str) -> dict[str, Any]:
+    """Return an object without its empty members.
+
+    Args:
+        members: The object. A zero and a `False` are not empty.
+        kept: Members that stay even if they are empty.
+    """
+    return {name: value for name, value in members.items() if value or type(value) in NUMBERS or name in kept}

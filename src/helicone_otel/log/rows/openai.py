@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from .call import Call, Failure, Usage
-from .forms import data_url, known
-from .jsonread import dump, text_of
+from .forms import data_url
+from .jsonread import dump, known, text_of
 from .messages import Message, Part, text_in
 
 # Finish reasons of other families.

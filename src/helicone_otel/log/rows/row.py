@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -98,7 +99,9 @@ def _row(span: FinishedSpan, content: Content) -> HeliconeRow | None:
 
 def _row_id(attributes: Mapping[str, object]) -> str:
     text = attributes.get(wire.REQUEST_ID)
-    return wire.row_id_of(text) if isinstance(text, str) else ""
+    if not isinstance(text, str):
+        return ""
+    return text if re.match(wire.ROW_ID, text) else wire.row_id_of(text)
 
 
 # --- the session of the label ---------------------------------------------------------------------

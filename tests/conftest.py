@@ -1,4 +1,4 @@
-"""What every test starts from and leaves behind: no setting, no session, nothing counted; and servers to talk to."""
+"""Every test starts and ends without settings, sessions and failures; and fixtures for two HTTP servers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import pytest
 from opentelemetry.context import attach, get_current
 
 from helicone_otel import Settings, failures
-from helicone_otel.http.headers import INJECTED
 from helicone_otel.tracking.registry import REGISTRY
 from tests.support.raw_http import Wire, listening
 
-# No test is about time, and shared machines have slow moments.
+# Tests must not depend on the speed of the machine.
 hypothesis.settings.register_profile("helicone-otel", deadline=None)
 hypothesis.settings.load_profile("helicone-otel")
 
@@ -29,22 +28,22 @@ pytest_plugins = [
 
 @pytest.fixture(autouse=True)
 def _clean_process(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
-    """Scrub the environment and the library's state, and let no test leave a context or a failure behind."""
+    """Reset the environment and the library's state, and fail a test that leaves a Context or a failure behind."""
     for variable in [name for name in os.environ if name.startswith(("HELICONE_", "OTEL_"))]:
         monkeypatch.delenv(variable)
     REGISTRY.configure(Settings())
-    INJECTED.clear()
-    REGISTRY.thorough = False
-    REGISTRY.active = True  # a test before may have taken everything out
+    REGISTRY.injected.clear()
+    REGISTRY.decides_at_end = False
+    REGISTRY.active = True  # a test before may have uninstalled the library
     failures._counts.clear()
     before = get_current()
     yield
     after = get_current()
     if after != before:
-        attach(before)  # the tests that follow are not to suffer
+        attach(before)  # so that the next tests do not fail, too
     assert after == before
     if request.node.get_closest_marker("failures") is None:
-        # Of our failures the count says `where: class`; of what was dropped, a sentence.
+        # A failure is counted as `where: class`, and what was dropped as a sentence.
         assert [kind for kind in failures.swallowed() if kind.endswith(("Error", "Exception"))] == []
 
 

@@ -170,20 +170,3 @@ def test_importing_the_package_loads_no_exporter_no_propagate_and_no_http_client
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert run.stdout == "[]\n"
-
-
-def test_the_public_names_are_sorted_and_there() -> None:
-    assert helicone_otel.__all__ == sorted(helicone_otel.__all__) == sorted(helicone_otel._HOMES)
-    assert all(hasattr(helicone_otel, name) for name in helicone_otel.__all__)
-
-
-def test_type_checkers_are_told_of_every_public_name() -> None:
-    tree = ast.parse((PACKAGE / "__init__.py").read_text())
-    told = {
-        alias.asname
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.level
-        for alias in node.names
-    }
-
-    assert told == set(helicone_otel.__all__)

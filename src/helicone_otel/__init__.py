@@ -1,9 +1,12 @@
 """Helicone Sessions for apps that are instrumented with OpenTelemetry.
 
-Names are loaded when they are first used. pytest imports this package in every run of everyone who
-has it installed, for the sake of its fixture, and `opentelemetry.propagate` does so half-way through its
-own import, with `OTEL_PROPAGATORS=…,helicone`: so nothing that is imported from here imports
-`opentelemetry.propagate` or an exporter, and importing the package alone imports nothing at all.
+The public names are those that `__all__` lists here and in `helicone_otel.testing`, and nothing else. The
+modules have plain names, but they are internal: they may move or change in any release.
+
+Importing this package loads no other module of it: each name is loaded when it is first used. Two importers
+need that. pytest imports the package in every run, for its fixtures. With `OTEL_PROPAGATORS=…,helicone`,
+`opentelemetry.propagate` imports it while it is half imported itself. So nothing that this module imports
+may import `opentelemetry.propagate` or an exporter.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Bounded memories. None holds a lock, so each survives a fork."""
+"""Caches of bounded size. None has a lock, so each can be used after a fork."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ _R = TypeVar("_R")
 
 
 class Generations(Generic[_K, _R]):
-    """A bounded memory: full, it forgets what was put in longest ago.
+    """A cache that forgets its oldest entries, many at a time.
 
-    Two dicts take turns, so that neither putting nor getting costs more than a dict does. It holds
-    at most twice `limit` entries. `young` is empty only while nothing has been put in.
+    It consists of two dicts, so that it is about as fast as a dict. When `young` is full, it becomes `old`, and the
+    entries that were `old` are forgotten.
+
+    Args:
+        limit: The size of one dict. The cache holds at most twice as many entries.
+
+    Attributes:
+        young: The newest entries; empty only until the first `put`.
+        old: The entries before them.
     """
 
     def __init__(self, limit: int) -> None:
@@ -22,21 +29,21 @@ class Generations(Generic[_K, _R]):
         self.old: dict[_K, _R] = {}
 
     def get(self, key: _K) -> _R | None:
-        """Return what was put in under a key, if it is still remembered."""
-        found = self.young.get(key)
-        return self.old.get(key) if found is None else found
+        """Return the value of a key; `None` if it was never put in, or is forgotten."""
+        value = self.young.get(key)
+        return self.old.get(key) if value is None else value
 
     def put(self, key: _K, value: _R) -> None:
-        """Remember a value."""
+        """Put in a value."""
         self.young[key] = value
         if len(self.young) >= self.limit:
             self.turn()
 
     def turn(self) -> None:
-        """Begin a new generation; what threads lose that do it at once is a few entries."""
+        """Make `young` the `old` dict, if it is full. Threads that do so at the same moment may lose a few entries."""
         young = self.young
         if len(young) >= self.limit:
-            # The newest stays in, so that what is not empty once is never empty again.
+            # The newest entry stays in `young`, so that `young` is never empty again.
             key = next(reversed(young))
             self.old, self.young = young, {key: young[key]}
 
@@ -45,22 +52,22 @@ class Generations(Generic[_K, _R]):
 
 
 class Recent(dict[_K, _R]):
-    """A bounded dict: full, it forgets its oldest entry."""
+    """A dict of bounded size: when it is full, it forgets its oldest entry."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
         self._limit = limit
 
     def put(self, key: _K, value: _R) -> _K | None:
-        """Remember a value; return the key of what was forgotten for it, if anything was."""
+        """Put in a value; return the key of the entry that was forgotten for it, or `None`."""
         self[key] = value
         return self.forget_oldest() if len(self) > self._limit else None
 
     def forget_oldest(self) -> _K | None:
-        """Make room for one entry; return its key."""
+        """Forget the oldest entry; return its key, or `None` if there is none."""
         try:
             oldest = next(iter(self))
             del self[oldest]
         except (KeyError, RuntimeError, StopIteration):
-            return None  # another thread is at it
+            return None  # another thread changes it at this moment
         return oldest

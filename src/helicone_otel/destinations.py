@@ -10,9 +10,10 @@ import enum
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Literal
 
-# Helicone's own gateways: any host below these two, on a label boundary ...
-_GATEWAY_SUFFIXES = (".helicone.ai", ".hconeai.com")
+# Helicone's own hosts: those below these two domains, on a label boundary. All are gateways ...
+HELICONE_DOMAINS = (".helicone.ai", ".hconeai.com")
 # ... but for the API, the dashboard and the site. The API's hosts are those with a label `api`
 # (api.worker, api.us, eu.api, api.hconeai.com); the rest are names of the dashboard and its regions.
 _NO_GATEWAY_LABEL = "api"
@@ -144,7 +145,13 @@ def _default_port(scheme: str) -> str:
 
 
 def _is_helicone_gateway(host: str) -> bool:
-    if not host.endswith(_GATEWAY_SUFFIXES):
+    if not host.endswith(HELICONE_DOMAINS):
         return False
     labels = host.split(".")[:-2]
     return _NO_GATEWAY_LABEL not in labels and not (len(labels) == 1 and labels[0] in _NO_GATEWAY_HOSTS)
+
+
+def call_kind(url: str) -> Literal["llm", "embedding"]:
+    """Return the kind of call that a request to a gateway is, by its URL or the path of it."""
+    path = url.partition("?")[0].rstrip("/")
+    return "embedding" if path.endswith("/embeddings") else "llm"

@@ -1,6 +1,6 @@
-"""Where rows go, and which keys may go there.
+"""Checks the addresses and keys of Helicone's log and API.
 
-Rows hold what users and models say, and each goes with a key: so they leave encrypted, and to one address.
+Rows contain what users and models write, and each is sent with a key. So they are sent encrypted, to one address.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from .destinations import HostList
 
 # https://docs.helicone.ai/getting-started/integration-method/custom
 DEFAULT: Final = "https://api.worker.helicone.ai"
-# Helicone's worker takes any host that begins with `api` for its log, and one with the label `eu` for Europe's.
+# Helicone's worker serves the log at any host that begins with `api`, and Europe's at one with the label `eu`.
 EUROPE: Final = "https://api.eu.helicone.ai"
-# Where sessions are read back. Other than the log's, these hosts know the keys of their own region only.
+# The API that sessions are read from. Each host knows only the keys of its own region; the log's hosts know all.
 # https://docs.helicone.ai/rest/session/post-v1sessionquery
 API: Final = "https://api.helicone.ai"
 EUROPEAN_API: Final = "https://eu.api.helicone.ai"
-# What Helicone's worker tells by whose key it is.
+# By this text in a key Helicone's worker recognises one of the European region.
 _EUROPEAN: Final = "helicone-eu"
 
 _HELICONE: Final = (".helicone.ai", ".hconeai.com")
-# People copy the address of the route from the documentation; the route depends on the row.
+# People copy the address from the documentation with its route, which is different for each kind of row.
 _ROUTES: Final = re.compile(r"/(?:custom|oai|anthropic|googleapis)/v1/log\Z")
 _LOOPBACK: Final = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|::1")
-# Helicone's worker refuses what does not look like this.
+# The format of the keys that Helicone's worker accepts.
 _KEY: Final = re.compile(r"[sp]k(?:-[a-z]+)*(?:-\w{7}){4}", re.ASCII)
-# What a header can carry, as one word: anything else would come back in the error of an HTTP library.
+# One word that a header can carry. HTTP libraries quote any other value in their errors.
 _WORD: Final = re.compile(r"[!-~]{8,256}")
 
 
 def default_endpoint(key: str | None) -> str:
-    """Return where rows go if nobody says so: a European key's stay in Europe."""
+    """Return the default address of the log: in Europe for a European key."""
     return EUROPE if key is not None and _EUROPEAN in key else DEFAULT
 
 
 def default_api(key: str | None, log_endpoint: str | None) -> str:
-    """Return where sessions are read back if nobody says so: in the region of the log, or beside a log of one's own."""
+    """Return the default address of the API: in the region of the log, or on the host of another log."""
     url = urlsplit(log_endpoint or default_endpoint(key))
     host = url.hostname or ""
     if not host.endswith(_HELICONE):
@@ -51,15 +51,15 @@ def checked_endpoint(text: object) -> str:
     """Return the address of a log, without the route.
 
     Raises:
-        ValueError: It is no such address.
+        ValueError: The text is no such address.
     """
     if not isinstance(text, str) or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("expected an address such as 'https://api.worker.helicone.ai'")
-    shown = re.sub(r"//[^/]*@", "//…@", text)[:80]  # what stands before an "@" may be a password
+    shown = re.sub(r"//[^/]*@", "//…@", text)[:80]  # the text before an "@" may be a password
     url = urlsplit(text)
     try:
         complete = url.scheme in {"http", "https"} and bool(url.hostname) and (url.port is None or url.port > 0)
-    except ValueError:  # a port that is none
+    except ValueError:  # the port is not a number from 0 to 65535
         complete = False
     if not complete:
         raise ValueError(f"{shown!r} is not an address such as 'https://api.worker.helicone.ai'")
@@ -69,14 +69,14 @@ def checked_endpoint(text: object) -> str:
 
 
 def check_transport(endpoint: str, http_hosts: tuple[str, ...]) -> None:
-    """Refuse an address to which a key would go in the clear.
+    """Raise if a key would be sent unencrypted to an address.
 
     Args:
         endpoint: The address.
-        http_hosts: Hosts for which the user allows it.
+        http_hosts: Hosts for which the user allows it (HELICONE_LOG_HTTP_HOSTS).
 
     Raises:
-        ValueError: It is neither encrypted nor on this machine nor allowed.
+        ValueError: The address is neither `https://` nor on this machine nor allowed.
     """
     url = urlsplit(endpoint)
     host = url.hostname or ""
@@ -96,15 +96,15 @@ def is_loopback(host: str) -> bool:
 
 
 def checked_key(key: object, endpoint: str) -> str:
-    """Return a key that can be sent to an address.
+    """Return a key if it can be sent to an address.
 
     Raises:
-        ValueError: It cannot; the message does not show it.
+        ValueError: It cannot be sent there. The message does not show it.
     """
     if not isinstance(key, str) or not _WORD.fullmatch(key):
         raise ValueError("expected a key such as sk-helicone-…: one word of ASCII, without 'Bearer'")
     host = urlsplit(endpoint).hostname or ""
     if host.endswith(_HELICONE) and not _KEY.fullmatch(key):
-        # It may be a key of somebody else's, which must not leave for Helicone.
+        # It may be the key of another provider, which must not be sent to Helicone.
         raise ValueError("this is no key of Helicone's: those look like sk-helicone-xxxxxxx-xxxxxxx-xxxxxxx-xxxxxxx")
     return key

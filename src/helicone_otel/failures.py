@@ -1,7 +1,6 @@
-"""The one place that swallows our failures, so that they are never the user's.
+"""Swallows failures of this library, so that the app never sees them. Each kind is counted, and logged once.
 
 Hot paths wrap their body in `try` / `except Exception as error: swallow("on_start", error)`.
-Each kind of failure is logged once and counted always.
 """
 
 from __future__ import annotations
@@ -12,22 +11,27 @@ from collections import Counter
 
 logger = logging.getLogger("helicone_otel")
 
-# Two threads may both see a kind as new: it is then logged twice, which does no harm.
+# Further kinds are counted as "other".
 _MAX_KINDS = 256
+# No lock: two threads may both see a kind as new. It is then logged twice, which does no harm.
 _counts: Counter[str] = Counter()
 
-# The app's own log handlers may raise, out of the app's `start_span`, were it not for this.
+# A log handler of the app may raise. Without this the error would come out of the app's `start_span`.
 _HANDLERS_MAY_FAIL = contextlib.suppress(Exception)
 
 
+class LoggedError(Exception):
+    """A failure that has been logged already: whoever catches it says nothing more."""
+
+
 def swallow(where: str, error: Exception) -> None:
-    """Count a failure of ours and log the first of its kind, with its traceback.
+    """Count a failure of this library, and log the first of its kind with its traceback.
 
     Args:
         where: The hook that failed, for instance `on_start`.
-        error: What it raised.
+        error: The exception.
     """
-    if _count(f"{where}: {type(error).__name__}"):
+    if _count(f"{where}: {type(error).__name__}") and not isinstance(error, LoggedError):
         with _HANDLERS_MAY_FAIL:
             logger.error(
                 "helicone-otel failed in %s and carries on without a label or header there; "
@@ -38,29 +42,31 @@ def swallow(where: str, error: Exception) -> None:
 
 
 def warn_once(message: str, detail: str = "") -> None:
-    """Count a drop or a refused input and log the first of its kind, in one line.
+    """Count a drop or a refused input, and log the first of its kind in one line.
 
     Args:
-        message: The same for all of one kind.
-        detail: What is to be said of the first besides.
+        message: The message; the same for all of one kind.
+        detail: More about the first one.
     """
     if _count(message):
         with _HANDLERS_MAY_FAIL:
             logger.warning("%s%s", message, f" ({detail})" if detail else "")
 
 
-def stay_out(error: Exception) -> None:
-    """Say in one line that we are off in this app and why; where it failed is for those who debug."""
-    _say("helicone-otel is off", error)
+def log_that_library_is_off(error: Exception) -> None:
+    """Log in one line that the library is off in this app, and why; the traceback only at level DEBUG."""
+    _log_off("helicone-otel is off", error)
 
 
-def log_nothing(error: Exception) -> None:
-    """Say in one line that nothing is logged to Helicone and why; all else goes on."""
-    _say("helicone-otel logs nothing to Helicone", error)
+def log_that_log_is_off(error: Exception) -> None:
+    """Log in one line that nothing is logged to Helicone, and why. Everything else goes on."""
+    _log_off("helicone-otel logs nothing to Helicone", error)
 
 
-def _say(what: str, error: Exception) -> None:
-    # Messages of settings say it all, others mean little without the name of their kind.
+def _log_off(what: str, error: Exception) -> None:
+    if isinstance(error, LoggedError):
+        return
+    # A `ValueError` of the settings has a full message. Others mean little without the name of their type.
     reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
     if _count(f"off: {reason}"):
         with _HANDLERS_MAY_FAIL:
@@ -69,7 +75,7 @@ def _say(what: str, error: Exception) -> None:
 
 
 def swallowed() -> dict[str, int]:
-    """Return how often each kind of failure or drop was swallowed in this process."""
+    """Return how often each kind of failure or drop was counted in this process."""
     return dict(_counts)
 
 

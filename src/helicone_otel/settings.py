@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from .destinations import HostList
 from .sessions.model import SessionPath
 from .spans.schema import REQUEST_KINDS, Dialect
+from .values import Value, value
 from .wire import MAX_PROPERTIES, is_property_name
 
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
@@ -27,45 +27,77 @@ class SettingsError(ValueError):
     """A setting has a value that cannot be used; the message names the setting and what fits."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
+@value
+class Settings(Value):
     """What the library does, as decided once at start.
 
     Every field has an environment variable, listed with its meaning by `helicone-otel env`.
+
+        configure(Settings(session_name="Trip Planning", gateway_hosts=("gateway.example.com",)))
 
     Raises:
         SettingsError: A value cannot be used.
     """
 
-    session_name: str | None = None
-    session_id: str | None = None
-    session_path: str = "/"
-    session_id_attributes: tuple[str, ...] = ()
-    session_name_attributes: tuple[str, ...] = ()
-    session_fallback: str = "trace"
-    session_sampling_ratio: float = 1.0
-    user_id_attributes: tuple[str, ...] = ()
-    property_attributes: tuple[str, ...] = ()
-    gateway_hosts: tuple[str, ...] = ()
-    propagate_hosts: tuple[str, ...] = ()
-    propagate_messaging: bool = False
-    accept_inbound: bool = False
-    application_spans: bool = True
-    attributes: tuple[str, ...] = FAMILIES
-    capture_headers: bool = False
-    dialects: tuple[Dialect, ...] = ()
-    log: bool = False
-    api_key: str | None = field(default=None, repr=False)
-    log_kinds: tuple[str, ...] = ()
-    log_content: tuple[str, ...] = ("all",)
-    log_endpoint: str | None = None
-    api_endpoint: str | None = None
-    log_http_hosts: tuple[str, ...] = ()
+    session_name: str | None
+    session_id: str | None
+    session_path: str
+    session_id_attributes: tuple[str, ...]
+    session_name_attributes: tuple[str, ...]
+    session_fallback: str
+    session_sampling_ratio: float
+    user_id_attributes: tuple[str, ...]
+    property_attributes: tuple[str, ...]
+    gateway_hosts: tuple[str, ...]
+    propagate_hosts: tuple[str, ...]
+    propagate_messaging: bool
+    accept_inbound: bool
+    application_spans: bool
+    attributes: tuple[str, ...]
+    capture_headers: bool
+    dialects: tuple[Dialect, ...]
+    log: bool
+    api_key: str | None
+    log_kinds: tuple[str, ...]
+    log_content: tuple[str, ...]
+    log_endpoint: str | None
+    api_endpoint: str | None
+    log_http_hosts: tuple[str, ...]
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        session_name: str | None = None,
+        session_id: str | None = None,
+        session_path: str = "/",
+        session_id_attributes: tuple[str, ...] = (),
+        session_name_attributes: tuple[str, ...] = (),
+        session_fallback: str = "trace",
+        session_sampling_ratio: float = 1.0,
+        user_id_attributes: tuple[str, ...] = (),
+        property_attributes: tuple[str, ...] = (),
+        gateway_hosts: tuple[str, ...] = (),
+        propagate_hosts: tuple[str, ...] = (),
+        propagate_messaging: bool = False,
+        accept_inbound: bool = False,
+        application_spans: bool = True,
+        attributes: tuple[str, ...] = FAMILIES,
+        capture_headers: bool = False,
+        dialects: tuple[Dialect, ...] = (),
+        log: bool = False,
+        api_key: str | None = None,
+        log_kinds: tuple[str, ...] = (),
+        log_content: tuple[str, ...] = ("all",),
+        log_endpoint: str | None = None,
+        api_endpoint: str | None = None,
+        log_http_hosts: tuple[str, ...] = (),
+    ) -> None:
+        fields = dict(locals())
+        del fields["self"]
+        vars(self).update(fields)
         for setting in SETTINGS:
             try:
-                setting.check(getattr(self, setting.field))
+                setting.check(fields[setting.field])
             except (TypeError, ValueError) as error:
                 raise SettingsError(f"{setting.field} ({setting.variable}): {error}") from error
 
@@ -92,12 +124,13 @@ class Settings:
         return cls(**values)
 
     def without_log(self) -> Settings:
-        """Return what concerns labels and headers alone: no key stands in it."""
-        defaults: dict[str, Any] = {each.name: each.default for each in fields(self) if each.name in _OF_THE_LOG}
-        return replace(self, **defaults)
+        """Return the settings that concern labels and headers alone: no key stands in them."""
+        return Settings(**{name: value for name, value in vars(self).items() if name not in _OF_THE_LOG})
 
 
-_OF_THE_LOG: Final = ("log", "api_key", "log_kinds", "log_content", "log_endpoint", "api_endpoint", "log_http_hosts")
+_OF_THE_LOG: Final = frozenset(
+    {"log", "api_key", "log_kinds", "log_content", "log_endpoint", "api_endpoint", "log_http_hosts"}
+)
 
 
 class Setting(NamedTuple):
@@ -463,6 +496,11 @@ SETTINGS: Final = (
         "Hosts to which rows and the key may go by `http://`, beside this machine.",
     ),
 )
+
+
+_FIELDS: Final = tuple(setting.field for setting in SETTINGS)
+Settings._compared = Settings._hashed = _FIELDS
+Settings._printed = tuple(name for name in _FIELDS if name != "api_key")
 
 
 def render_table() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Mapping
 from typing import Final
 
 # Request headers, in the case in which Helicone's documentation writes them.
@@ -52,16 +53,20 @@ MAX_PROPERTIES: Final = 16
 _MAX_ORIGINAL: Final = 1024
 
 # So few segments of the longest kind are within the limit together with their slashes.
-_SURELY_SHORT = MAX_PATH // (MAX_SEGMENT + 1)
+SURELY_SHORT = MAX_PATH // (MAX_SEGMENT + 1)
 
 # Ids of rows are UUIDv5, so that a row that is sent twice stays one row; Helicone replaces
-# ids of versions above 5.
+# ids of versions above 5. They are made from two kinds of names, each with a namespace of its own.
+# The name is the trace id and the span id of a call, in hex.
 NAMESPACE: Final = uuid.UUID("c48d0953-a864-57a6-8a83-c99d75b28a03")
+# The name is a `helicone.request.id` that the user set and that is not a UUID.
+NAMESPACE_OF_USER_IDS: Final = uuid.UUID("6a1c3b6e-0f5b-5c51-9d43-0a5d1a3f7c11")
 
 # A header name is a token: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2
 _HEADER_NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}\Z"
 # Helicone takes a caller's id for a row only if it looks like this, and else makes up one of its own.
-_ROW_ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z"
+# Both cases are spelled out, because to ignore case takes twice as long.
+ROW_ID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-5][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}\Z"
 
 
 def wire_text(text: str, limit: int = MAX_TEXT) -> str:
@@ -108,7 +113,20 @@ def is_property_name(name: str) -> bool:
 
 def is_row_id(text: str) -> bool:
     """Tell whether Helicone takes `Helicone-Request-Id: <text>` for the id of the request's row."""
-    return re.match(_ROW_ID, text, re.IGNORECASE) is not None
+    return re.match(ROW_ID, text) is not None
+
+
+def row_id_of(text: str) -> str:
+    """Return the row id for a `helicone.request.id`: a UUID as it is, a UUIDv5 of any other text, empty if blank."""
+    if is_row_id(text):
+        return text
+    return str(uuid.uuid5(NAMESPACE_OF_USER_IDS, text.encode("utf-8", "replace").decode())) if text.strip() else ""
+
+
+def row_id_in(headers: Mapping[str, str]) -> str | None:
+    """Return the id that the row of a request with these headers gets, or `None` if Helicone makes one up."""
+    row_id = headers.get(REQUEST_ID_HEADER)
+    return row_id.lower() if row_id is not None and is_row_id(row_id) else None
 
 
 def _percent_encoded(character: str) -> str:
@@ -119,7 +137,7 @@ def _percent_encoded(character: str) -> str:
 
 def bounded(segments: tuple[str, ...]) -> tuple[str, ...]:
     """Cut a path to 16 levels and 512 characters, keeping the outermost."""
-    if len(segments) <= _SURELY_SHORT:
+    if len(segments) <= SURELY_SHORT:
         return segments
     segments = segments[:MAX_DEPTH]
     while sum(map(len, segments)) + len(segments) > MAX_PATH:

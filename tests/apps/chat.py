@@ -1,4 +1,4 @@
-"""A chat with FastAPI: each turn is a request of its own, with the conversation's id in a header."""
+"""A chat with FastAPI. Each turn is a request, with the id of the conversation in a header."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ app = FastAPI()
 
 
 @app.middleware("http")
-async def tell(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Set attributes as an app's authentication does: after the span has started."""
+async def set_attributes(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Set attributes after the span has started, as the authentication of an app does."""
     span = trace.get_current_span()
     for attribute, header in (("app.conversation", "X-Chat"), ("app.user", "X-User"), ("app.plan", "X-Plan")):
         if value := request.headers.get(header):
@@ -32,7 +32,7 @@ def turn() -> dict[str, str | int]:
 
 @app.post("/chat/stream")
 async def streamed_turn() -> StreamingResponse:
-    """Answer one turn as a stream, whose call is made when the response is under way already."""
+    """Answer one turn as a stream; the LLM is called after the response has started."""
 
     async def answer() -> AsyncIterator[str]:
         messages = [{"role": "user", "content": "And then?"}]

@@ -1,9 +1,7 @@
-"""An app that uses another SDK's sessions and ours, each inside the other; see `test_scopes_sdks`.
+"""An app that uses sessions of another SDK and ours, each inside the other: `python foreign_sessions.py SDK`.
 
-    python scopes_app.py SDK
-
-Prints under which session and for which user each request reached the stand-in for a gateway, and the sessions of
-the SDK's own span, started in a session of ours.
+It prints the session and the user with which each request reached a stand-in for a gateway, and the session attributes
+of the SDK's own span, which starts in a session of ours. `test_foreign_sdks.py` runs it.
 """
 
 from __future__ import annotations
@@ -29,25 +27,25 @@ from helicone_otel import Settings, configure, session
 SEEN: list[list[str | None]] = []
 LLM = "opentelemetry.instrumentation.genai.openai"
 Work = Callable[[], object]
-# How the SDK opens a session with an id, and how it makes a span of its own around some work.
+# How the SDK opens a session with an id, and how it makes a span around a function.
 Ways = tuple[Callable[[str], AbstractContextManager[Any]], Callable[[Work], object]]
 
 
 class Gateway(BaseHTTPRequestHandler):
-    """Notes whose session a request is said to be."""
+    """A fake gateway that notes the session and the user of each request."""
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def do_POST(self) -> None:
-        """Answer nothing."""
+        """Note the headers, and answer without content."""
         SEEN.append([self.headers.get("Helicone-Session-Id"), self.headers.get("Helicone-User-Id")])
         self.send_response(204)
         self.end_headers()
 
 
 def openinference(_: TracerProvider) -> Ways:
-    """Return the ways of OpenInference, which Phoenix and Arize group by."""
+    """Use OpenInference, whose sessions Phoenix and Arize group by."""
     from openinference.instrumentation import OITracer, TraceConfig, using_attributes
 
     tracer = OITracer(trace.get_tracer("shop"), config=TraceConfig())
@@ -55,7 +53,7 @@ def openinference(_: TracerProvider) -> Ways:
 
 
 def langfuse(provider: TracerProvider) -> Ways:
-    """Return those of Langfuse."""
+    """Use Langfuse."""
     from langfuse import Langfuse, observe, propagate_attributes
 
     Langfuse(public_key="pk-lf-1", secret_key="sk-lf-1", host="http://127.0.0.1:9", tracer_provider=provider)
@@ -63,7 +61,7 @@ def langfuse(provider: TracerProvider) -> Ways:
 
 
 def traceloop(_: TracerProvider) -> Ways:
-    """Return those of Traceloop, whose properties are attached for good."""
+    """Use Traceloop, whose association properties stay attached."""
     from traceloop.sdk import Traceloop
     from traceloop.sdk.decorators import task
 
@@ -79,9 +77,9 @@ def traceloop(_: TracerProvider) -> Ways:
 
 
 def langsmith(_: TracerProvider) -> Ways:
-    """Return those of LangSmith, which sends its runs as spans, from another thread when they are over."""
-    told = {"TRACING": "true", "API_KEY": "ls-1", "OTEL_ENABLED": "true", "OTEL_ONLY": "true"}
-    os.environ |= {f"LANGSMITH_{name}": value for name, value in told.items()}
+    """Use LangSmith, whose thread makes spans of runs when they have ended."""
+    variables = {"TRACING": "true", "API_KEY": "ls-1", "OTEL_ENABLED": "true", "OTEL_ONLY": "true"}
+    os.environ |= {f"LANGSMITH_{name}": value for name, value in variables.items()}
     from langsmith import trace as run
     from langsmith import traceable
     from langsmith.run_trees import get_cached_client
@@ -94,14 +92,14 @@ def langsmith(_: TracerProvider) -> Ways:
 
 
 def agents(_: TracerProvider) -> Ways:
-    """Return those of OpenAI's agents, which makes no spans of OpenTelemetry by itself."""
+    """Use the OpenAI Agents SDK, which makes no OpenTelemetry spans itself."""
     from agents import trace as trace_of_agents
 
     return lambda id_: trace_of_agents("Trip", group_id=id_), lambda work: work()
 
 
 def main(sdk: str) -> None:
-    """Make requests in the SDK's sessions and in ours."""
+    """Send requests in sessions of the SDK and in ours."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"localhost:{server.server_port}"
@@ -137,16 +135,16 @@ def main(sdk: str) -> None:
     with session("Trip", id="ours"):
         own(chat)
     spans = [
-        {key: value for key, value in (span.attributes or {}).items() if key in SHOWN}
+        {key: value for key, value in (span.attributes or {}).items() if key in SESSION_KEYS}
         for span in exporter.get_finished_spans()
         if span.name.startswith("own")
     ]
     sys.stdout.write(json.dumps({"requests": SEEN, "own": spans}) + "\n")
     sys.stdout.flush()
-    os._exit(0)  # what the SDKs would send at the end has nowhere to go
+    os._exit(0)  # no backend runs to which the SDKs could send
 
 
-SHOWN = {"session.id", "gen_ai.conversation.id", "langsmith.metadata.session_id", "helicone.session.id"}
+SESSION_KEYS = {"session.id", "gen_ai.conversation.id", "langsmith.metadata.session_id", "helicone.session.id"}
 
 if __name__ == "__main__":
     main(*sys.argv[1:])

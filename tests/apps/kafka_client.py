@@ -1,7 +1,7 @@
-"""Sends a message in a session, or works on it as its consumer: `kafka_client.py aiokafka send`.
+"""Send a message in a session, or receive and process it: `python kafka_client.py aiokafka send`.
 
-The broker is the one that librdkafka brings along for tests: it speaks Kafka's protocol on a real socket, and
-lives as long as the sender. The sender prints its address, the consumer the message's headers as JSON.
+The broker is librdkafka's for tests. It speaks Kafka's protocol on a real socket and runs in the process of the
+sender, which prints its address. The consumer prints the headers of the message as JSON.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ async def aiokafka_receive(broker: str) -> Headers:
 
 
 def send(client: str) -> None:
-    """Send, say where the broker is, and wait to be told to stop."""
+    """Send, print the address of the broker, and wait for SIGTERM."""
     cluster = confluent_kafka.Producer({"test.mock.num.brokers": 1})
     broker = next(iter(cluster.list_topics(timeout=10).brokers.values()))
     address = f"{broker.host}:{broker.port}"
@@ -73,7 +73,7 @@ def send(client: str) -> None:
 
 
 def receive(client: str, broker: str) -> None:
-    """Receive, and work on the message, which a consumer has to say itself."""
+    """Receive and process the message. Consumers extract the Context and make the span themselves."""
     headers = confluent_receive(broker) if client == "confluent" else asyncio.run(aiokafka_receive(broker))
     token = attach(extract(headers, getter=_aiokafka_getter))
     tracer = trace.get_tracer("consumer")

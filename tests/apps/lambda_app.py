@@ -1,4 +1,4 @@
-"""A handler as AWS Lambda runs it."""
+"""A handler for AWS Lambda."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls the handler as the runtime of AWS Lambda does, and is then frozen for good: nothing is flushed at exit."""
+"""Call the handler as the runtime of AWS Lambda does, and exit without flushing anything, like a frozen runtime."""
 
 from __future__ import annotations
 

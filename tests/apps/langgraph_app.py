@@ -1,9 +1,9 @@
-"""A LangGraph agent with a tool, run in an environment of its own; see `test_langgraph`.
+"""A LangGraph agent with a tool, which `test_langgraph.py` runs in its own environment.
 
     python langgraph_app.py (INSTRUMENTATION[+genai] | launched) (sync | async | stream)
 
-Prints what left: the headers that the stand-in for a gateway saw, and the labelled spans. `launched`, it leaves
-all that to `opentelemetry-instrument`, and prints the headers.
+It prints the headers that arrived at a fake gateway, and the labelled spans. With `launched` it leaves OpenTelemetry to
+`opentelemetry-instrument`, and prints the headers only.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ ASKS = {"id": "c1", "type": "function", "function": {"name": "get_weather", "arg
 
 
 class Gateway(BaseHTTPRequestHandler):
-    """Answers as OpenAI's API does: first asks for the tool, then says something."""
+    """A fake gateway that answers as OpenAI's API does: the first answer calls the tool, the second is text."""
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def do_POST(self) -> None:
         """Answer a chat completion, streamed if asked to."""
@@ -53,12 +53,12 @@ class Gateway(BaseHTTPRequestHandler):
 
 
 def get_weather(city: str) -> str:
-    """Tell the weather."""
+    """Return the weather."""
     return f"Sunny in {city}."
 
 
 def instrument(names: str) -> None:
-    """Switch the instrumentations on."""
+    """Switch on these instrumentations."""
     if "openinference" in names:
         from openinference.instrumentation.langchain import LangChainInstrumentor
 
@@ -95,8 +95,8 @@ def run(url: str, how: str) -> None:
 
 
 def observed(address: str, names: str, how: str) -> list[dict[str, object]]:
-    """Run the agent in an app that sets OpenTelemetry up itself, and return its spans."""
-    from opentelemetry import trace  # not in an app that has never heard of it
+    """Run the agent in an app that sets up OpenTelemetry itself, and return its spans."""
+    from opentelemetry import trace  # not in the launched app
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -120,7 +120,7 @@ def observed(address: str, names: str, how: str) -> list[dict[str, object]]:
 
 
 def main(names: str, how: str) -> None:
-    """Run the agent, then print what left."""
+    """Run the agent, and print headers and spans."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"localhost:{server.server_port}"

@@ -1,7 +1,7 @@
-"""An agent that does everything an agent can do, with some of its calls past the gateway; prints what its world saw.
+"""An agent with all kinds of calls, some of which bypass the gateway. It prints how many calls of each kind were made.
 
-`GATEWAY`, `DIRECT` and `SERVICE` are where its models are: at Helicone's gateway, at a provider that is none, and at
-a service of its own in which the session goes on.
+`GATEWAY`, `DIRECT` and `SERVICE` are the addresses of its models: Helicone's gateway, a provider, and an own service in
+which the session continues.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MODEL = "gpt-5.4-mini"
 
 
 def seen(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Count the calls of a function of the world's."""
+    """Return the function, with its calls counted under a kind."""
 
     @functools.wraps(function)
     def counting(*args: Any, **kwargs: Any) -> Any:
@@ -47,14 +47,14 @@ def seen(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def a_store() -> QdrantClient:
-    """Return an embedded vector database whose engine counts what is asked of it."""
-    for name in ("upsert", "query_points"):  # those that are operations on vectors
+    """Return an embedded vector database whose engine counts its operations."""
+    for name in ("upsert", "query_points"):  # the operations on vectors
         setattr(QdrantLocal, name, seen("vector_db", getattr(QdrantLocal, name)))
     return QdrantClient(":memory:")
 
 
 def ask(client: OpenAI) -> None:
-    """Ask in every way: plainly, as a stream, for an embedding, and where the first answer is a refusal."""
+    """Make a plain call, a streamed call, and an embedding."""
     client.chat.completions.create(model=MODEL, messages=MESSAGES)
     for _ in client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True):
         pass
@@ -63,42 +63,42 @@ def ask(client: OpenAI) -> None:
 
 @tool
 def weather(city: str) -> str:
-    """Be a tool."""
+    """Return the weather: a tool."""
     SEEN["tool"] += 1
     return f"Sunny in {city}"
 
 
 @tool
 def broken(city: str) -> str:
-    """Be a tool that fails."""
+    """Raise an error: a tool that fails."""
     SEEN["tool"] += 1
     raise LookupError(city)
 
 
 @vector_query("notes")
 def notes(query: str) -> list[str]:
-    """Be an index that nobody instruments."""
+    """Search an index that no library instruments."""
     SEEN["vector_db"] += 1
     return [query]
 
 
 async def use_mcp() -> None:
-    """Call the tool of a server in another process."""
+    """Call a tool of an MCP server in another process."""
     parameters = mcp.StdioServerParameters(command=sys.executable, args=[str(Path(__file__).with_name("timetable.py"))])
     async with mcp.Client(mcp.stdio_client(parameters)) as client:
         result = await client.call_tool("trains", {"city": "Porto"})
     SEEN["tool"] += int(str(getattr(result.content[0], "text", "0")).partition(":")[0])
 
 
-async def ask_side_by_side(url: str) -> None:
-    """Ask three times at once."""
+async def ask_concurrently(url: str) -> None:
+    """Make three calls at the same time."""
     client = AsyncOpenAI(base_url=f"{url}/v1", max_retries=0)
     await asyncio.gather(*(client.chat.completions.create(model=MODEL, messages=MESSAGES) for _ in range(3)))
     await client.close()
 
 
 def work() -> None:
-    """Do all of it, in a session."""
+    """Make all calls."""
     gateway, direct, service = (
         OpenAI(base_url=os.environ[name] + "/v1", max_retries=2) for name in ("GATEWAY", "DIRECT", "SERVICE")
     )
@@ -106,10 +106,10 @@ def work() -> None:
     with step("models"):
         for client in (gateway, direct, service):
             ask(client)
-        asyncio.run(ask_side_by_side(os.environ["GATEWAY"]))
-        asyncio.run(ask_side_by_side(os.environ["DIRECT"]))
+        asyncio.run(ask_concurrently(os.environ["GATEWAY"]))
+        asyncio.run(ask_concurrently(os.environ["DIRECT"]))
     with step("refused"):
-        gateway.chat.completions.create(model=MODEL, messages=MESSAGES)  # which says 429 at first
+        gateway.chat.completions.create(model=MODEL, messages=MESSAGES)  # is refused with 429 at first, and retried
         try:
             gateway.with_options(max_retries=0).chat.completions.create(model=MODEL, messages=MESSAGES)
         except RateLimitError:
@@ -133,7 +133,7 @@ def work() -> None:
 
 
 def main() -> None:
-    """Work, with the instrumentations that the environment names."""
+    """Make all calls in a session, with HTTP instrumentation if `HTTP` is set."""
     provider = TracerProvider()
     trace.set_tracer_provider(provider)
     configure()

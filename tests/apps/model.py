@@ -1,10 +1,10 @@
-"""The one thing that all apps do: ask a model, through whatever gateway the environment names."""
+"""What all apps do: ask a model through the gateway in `OPENAI_BASE_URL`."""
 
 from __future__ import annotations
 
 from openai import OpenAI
 
-# Made when the app is loaded, as apps do: before gunicorn and Celery fork their workers.
+# Made on import, before gunicorn and Celery fork their workers, as in most apps.
 CLIENT = OpenAI(max_retries=0)
 
 

@@ -1,4 +1,4 @@
-"""Runs a notebook in a real kernel: cells that are run again and again, as people do. Prints what they print."""
+"""Run a notebook in a real kernel, some cells several times, and print the output of its cells."""
 
 from __future__ import annotations
 

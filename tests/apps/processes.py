@@ -1,4 +1,4 @@
-"""Asks the model in a session, and again in a child process of the kind that the command line names."""
+"""Ask the model in a session, and again in a child process: `python processes.py fork|spawn`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from helicone_otel import session, step
 
 
 def work(name: str) -> None:
-    """Ask the model, in whatever process this is."""
+    """Ask the model in a span."""
     with trace.get_tracer("processes").start_as_current_span(name):
         ask(name)
-    # multiprocessing's children end without running what was registered for the exit.
+    # Children of multiprocessing end without calling `atexit` functions.
     trace.get_tracer_provider().force_flush()
 
 
 def main() -> None:
-    """Work before, in and beside the child."""
+    """Ask before the child starts, in the child, and after it has ended."""
     with session("Trips", id="s-1"), step("plan"):
         work("before")
         child = multiprocessing.get_context(sys.argv[1]).Process(target=work, args=("child",))

@@ -1,6 +1,6 @@
-"""One call by each LLM SDK, in an interpreter of its own: `python sdk_calls.py mistralai URL HOSTS yes|no`.
+"""Make one call with an LLM SDK: `python sdk_calls.py mistralai URL HOSTS yes|no`.
 
-Prints what was measured: the clients whose hook a request passed through, and the spans with their paths.
+It prints the HTTP clients whose hook the request passed, and the spans with their paths.
 """
 
 from __future__ import annotations
@@ -150,17 +150,17 @@ INSTRUMENTORS = {
 
 
 def instrument() -> None:
-    """Instrument every HTTP client that is installed here, as `opentelemetry-instrument` would."""
+    """Instrument all HTTP clients that are installed, as `opentelemetry-instrument` does."""
     for module, names in INSTRUMENTORS.items():
         for name in names:
             try:
                 getattr(importlib.import_module(f"opentelemetry.instrumentation.{module}"), name)().instrument()
-            except ImportError:  # a client that this SDK does not bring
+            except ImportError:  # this SDK does not need the client
                 continue
 
 
 def noting(hook: Hook, sent_by: list[str]) -> Hook:
-    """Return a hook that notes which client it is when a request passes through it."""
+    """Return a hook that notes its client when a request passes it."""
 
     def make(registry: Any, send: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(send)
@@ -174,7 +174,7 @@ def noting(hook: Hook, sent_by: list[str]) -> Hook:
 
 
 def main(call: str, url: str, hosts: str, instrumented: str) -> None:
-    """Make the call in a session and print what was seen."""
+    """Make the call in a session, and print clients and spans."""
     sent_by: list[str] = []
     patches.HOOKS = tuple(noting(hook, sent_by) for hook in HOOKS)
     exporter = InMemorySpanExporter()

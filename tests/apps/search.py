@@ -1,4 +1,4 @@
-"""A service downstream, with FastAPI."""
+"""A downstream service with FastAPI."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ tracer = trace.get_tracer("search")
 
 @app.post("/search")
 def search() -> dict[str, str | int]:
-    """Have the model rank what was found."""
+    """Ask the model to rank search results."""
     with tracer.start_as_current_span("rank"):
         return {"answer": ask("Which museum is best?"), "pid": os.getpid()}

@@ -1,4 +1,4 @@
-"""The same service downstream, with gRPC. Prints its port, and serves until it is told to stop."""
+"""The same downstream service with gRPC. It prints its port, and serves until SIGTERM."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ tracer = trace.get_tracer("search")
 
 
 def query(_request: bytes, _context: grpc.ServicerContext) -> bytes:
-    """Have the model rank what was found."""
+    """Ask the model to rank search results."""
     with tracer.start_as_current_span("rank"):
         return ask("Which museum is best?").encode()
 

@@ -1,4 +1,4 @@
-"""A worker downstream, with Celery and the broker in the environment."""
+"""A downstream worker with Celery and the broker in `BROKER_URL`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ tracer = trace.get_tracer("tasks")
 
 @app.task(bind=True, max_retries=1)
 def book(self: Task, trip: str) -> None:
-    """Ask the model which hotel to book; with a trip called `retry`, only on the second try."""
+    """Ask the model which hotel to book; the trip `retry` fails on the first try."""
     with tracer.start_as_current_span("hotel"), tracer.start_as_current_span("choose"):
         if trip == "retry" and not self.request.retries:
             raise self.retry(countdown=0)

@@ -1,4 +1,4 @@
-"""An MCP server with one tool, which says how often it was called."""
+"""An MCP server with one tool, whose answer begins with the number of its calls."""
 
 from itertools import count
 

@@ -1,4 +1,4 @@
-"""Plans trips with FastAPI: asks a model, and a service or a worker downstream."""
+"""Plan trips with FastAPI: ask a model, and a downstream service or worker."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def plan_by_grpc(trip: str) -> dict[str, str]:
 
 @app.post("/trips/{trip}/later")
 def plan_later(trip: str) -> dict[str, str]:
-    """Ask the model, and leave the rest to a worker."""
+    """Ask the model, and send a task to the worker."""
     from tasks import book
 
     with tracer.start_as_current_span("research"):

@@ -1,4 +1,4 @@
-"""Asks Anthropic's API at `PROVIDER` under the instrumentation of OpenInference; prints who tells of the call."""
+"""Call Anthropic's API at `PROVIDER` under OpenInference's instrumentation; print the row id in each scope's span."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Only the hosts on the list are told about sessions; whoever merely looks like one is told nothing."""
+"""Only hosts on a list get session headers; hosts that look similar get none."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ GATEWAYS = [
     "https://gateway.hconeai.com?x",
     "https://bedrock.helicone.ai#top",
     "https://oai.eu.helicone.ai/v1",
-    # Neither case nor a port, a trailing dot or credentials make another host.
+    # The case of letters, a port, a trailing dot and credentials do not matter.
     "HTTPS://OAI.HELICONE.AI/v1",
     "https://Oai.Helicone.Ai/v1",
     "https://oai.helicone.ai./v1",
@@ -69,7 +69,7 @@ SERVICES = [
     "https://ported.acme.test:8080/",
 ]
 
-NOBODY = [
+UNLISTED = [
     # Look-alikes.
     "https://helicone.ai.evil.test/",
     "https://oai.helicone.ai.evil.test/",
@@ -98,7 +98,7 @@ NOBODY = [
     "https://oai.helicone.ai%2F@evil.test/",
     "https://a@oai.helicone.ai@evil.test/",
     "https://oai.helicone.ai:@evil.test:443/",
-    # Backslashes, which some take for slashes and some for part of the host.
+    # Backslashes, which some parsers read as slashes and others as part of the host.
     "https://evil.test\\@oai.helicone.ai/",
     "https://evil.test\\.helicone.ai/",
     "https://oai.helicone.ai\\@evil.test/",
@@ -122,7 +122,7 @@ NOBODY = [
     "https://oai.helicone.ai /",
     " https://oai.helicone.ai/",
     "https:// oai.helicone.ai/",
-    # No URL of an HTTP request at all.
+    # Not the URL of an HTTP request.
     "",
     "https://",
     "https:///oai.helicone.ai/",
@@ -134,7 +134,7 @@ NOBODY = [
     "wss://oai.helicone.ai/",
     "xhttps://oai.helicone.ai/",
     "unix:///run/oai.helicone.ai",
-    # Ports that are none.
+    # Invalid ports.
     "https://oai.helicone.ai:99999/",
     "https://oai.helicone.ai:0/",
     "https://oai.helicone.ai:-1/",
@@ -160,7 +160,7 @@ NOBODY = [
     "https://my-resource.openai.azure.com/openai/deployments/x",
     "https://bedrock-runtime.us-east-1.amazonaws.com/",
     "https://openrouter.ai/api/v1",
-    # Near what the user listed.
+    # Similar to the hosts that the user listed.
     "https://ported.acme.test/",
     "https://ported.acme.test:443/",
     "https://ported.acme.test:84430/",
@@ -199,16 +199,16 @@ def test_a_gateway_is_recognised_however_its_url_is_written(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", SERVICES)
-def test_a_service_of_the_users_own_is_recognised(url: str) -> None:
+def test_an_own_service_is_recognised(url: str) -> None:
     assert LISTED.of_url(url) is SERVICE
 
 
-@pytest.mark.parametrize("url", NOBODY, ids=lambda url: ascii(url)[1:60])
-def test_nobody_else_is_taken_for_one(url: str) -> None:
+@pytest.mark.parametrize("url", UNLISTED, ids=lambda url: ascii(url)[1:60])
+def test_no_other_host_is_recognised(url: str) -> None:
     assert LISTED.of_url(url) is UNKNOWN
 
 
-def test_without_a_list_of_the_users_own_only_helicones_hosts_are_gateways() -> None:
+def test_without_lists_only_helicones_hosts_are_gateways() -> None:
     destinations = Destinations()
 
     assert [destinations.of_url(url) for url in (GATEWAYS[0], "https://gw.acme.test/", SERVICES[0])] == [
@@ -230,7 +230,7 @@ def test_a_host_on_both_lists_is_a_gateway() -> None:
         ("gw.acme.test", GATEWAY),
         ("ported.acme.test:8443", GATEWAY),
         ("ported.acme.test:8080", SERVICE),
-        # Without the scheme nobody knows which port that is.
+        # Without a scheme the default port is unknown.
         ("ported.acme.test", UNKNOWN),
         ("oai.helicone.ai.evil.test", UNKNOWN),
         ("oai.helicone.ai@evil.test", UNKNOWN),
@@ -244,7 +244,7 @@ def test_a_host_header_says_where_a_request_goes(authority: str, destination: De
     assert LISTED.of_authority(authority) is destination
 
 
-def test_without_a_port_a_host_header_fits_no_host_with_a_port() -> None:
+def test_a_host_header_without_a_port_matches_no_entry_with_a_port() -> None:
     destinations = Destinations(("tls.test:443", "plain.test:80"))
 
     assert [destinations.of_authority(host) for host in ("tls.test", "plain.test")] == [UNKNOWN, UNKNOWN]
@@ -265,7 +265,7 @@ def test_without_a_port_a_host_header_fits_no_host_with_a_port() -> None:
         ("", None, "https", UNKNOWN),
     ],
 )
-def test_a_url_that_was_taken_apart_is_read_alike(
+def test_a_host_is_recognised_by_its_name_port_and_scheme(
     host: str, port: int | None, scheme: str, destination: Destination
 ) -> None:
     assert LISTED.of_host(host, port, scheme) is destination
@@ -312,7 +312,7 @@ def test_an_entry_that_could_never_match_is_refused_and_named(entry: str) -> Non
 
 
 @pytest.mark.parametrize("field", ["gateway_hosts", "propagate_hosts"])
-def test_a_setting_with_such_an_entry_names_itself(field: str) -> None:
+def test_the_error_for_such_an_entry_names_the_setting(field: str) -> None:
     with pytest.raises(SettingsError, match=rf"HELICONE_{field.upper()}.*'https://gw\.acme\.test'"):
         Settings(**{field: ("gw.acme.test", "https://gw.acme.test")})
 
@@ -336,9 +336,9 @@ def test_an_entry_may_be_written_in_other_ways(entry: str, url: str) -> None:
     assert Destinations((entry,)).of_url(url) is GATEWAY
 
 
-# --- against references that others wrote --------------------------------------------------------
+# --- compared with the URL parsers of urllib and httpx -------------------------------------------
 
-# Most of what is drawn is plain, so that a URL with one oddity is drawn often.
+# Most parts are plain, so that many URLs have exactly one odd part.
 
 
 def _mostly(plain: list[str], *odd: str) -> st.SearchStrategy[str]:
@@ -370,7 +370,7 @@ _URL = st.one_of(
 
 
 def _reference(host: str | None, port: int | None, scheme: str) -> Destination:
-    """Say what a host is, in another way than the library does."""
+    """Classify a host in another way than the library does."""
     if not host or scheme not in ("http", "https") or not host.isascii():
         return UNKNOWN
     host = host.lower().removesuffix(".")
@@ -422,14 +422,14 @@ def _by_httpx(url: str) -> Destination:
 @example("https://oai.helicone.ai@evil.test/")
 @example("https://evil.test\\@oai.helicone.ai/")
 @settings(max_examples=800, deadline=None)
-def test_a_host_is_told_from_no_url_that_urllib_reads_otherwise(url: str) -> None:
+def test_a_host_that_urllib_reads_differently_is_unknown(url: str) -> None:
     assert LISTED.of_url(url) in (_by_urllib(url), UNKNOWN)
 
 
 @given(_URL)
 @example("https://evil.test\\@oai.helicone.ai/")
 @settings(max_examples=800, deadline=None)
-def test_a_host_is_told_from_no_url_that_httpx_reads_otherwise(url: str) -> None:
+def test_a_host_that_httpx_reads_differently_is_unknown(url: str) -> None:
     assert LISTED.of_url(url) in (_by_httpx(url), UNKNOWN)
 
 
@@ -444,13 +444,13 @@ def test_a_host_is_told_from_no_url_that_httpx_reads_otherwise(url: str) -> None
     )
 )
 @settings(max_examples=300, deadline=None)
-def test_of_plain_urls_both_references_and_the_library_say_the_same(url: str) -> None:
+def test_plain_urls_are_read_as_urllib_and_httpx_read_them(url: str) -> None:
     assert (LISTED.of_url(url), LISTED.of_url(url)) == (_by_urllib(url), _by_httpx(url))
 
 
 @given(st.one_of(_URL, _HOST, st.text()), st.one_of(st.none(), st.integers()), st.text(max_size=8))
 @settings(max_examples=500, deadline=None)
-def test_no_text_whatsoever_makes_it_fail(text: str, port: int | None, scheme: str) -> None:
+def test_no_text_raises_an_error(text: str, port: int | None, scheme: str) -> None:
     answers = (LISTED.of_url(text), LISTED.of_authority(text), LISTED.of_host(text, port, scheme))
 
     assert set(answers) <= {GATEWAY, SERVICE, UNKNOWN}
@@ -458,7 +458,7 @@ def test_no_text_whatsoever_makes_it_fail(text: str, port: int | None, scheme: s
 
 @given(_HOST, st.one_of(st.none(), st.sampled_from([80, 443, 8080, 8443, 8585, 8787])))
 @settings(max_examples=300, deadline=None)
-def test_a_url_and_its_parts_are_read_alike(host: str, port: int | None) -> None:
+def test_a_url_and_its_parts_give_the_same_destination(host: str, port: int | None) -> None:
     try:
         url = httpx2.URL(scheme="https", host=host, port=port, path="/")
     except (httpx2.InvalidURL, ValueError):

@@ -1,4 +1,4 @@
-"""Our failures: swallowed in one place, counted always, logged once."""
+"""Failures of the library are swallowed in one place, always counted, and logged once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from helicone_otel.failures import _MAX_KINDS, logger, swallow, swallowed, warn_
 
 
 def fail(where: str, error: Exception) -> None:
-    """Fail as our hooks do."""
+    """Fail and swallow as a hook does."""
     try:
         _raise(error)
     except Exception as caught:  # noqa: BLE001
@@ -35,7 +35,7 @@ def _broken_handler() -> Iterator[None]:
 
 
 @pytest.mark.failures
-def test_a_failure_is_logged_once_with_its_traceback_and_counted_always(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_is_logged_once_with_its_traceback_and_always_counted(caplog: pytest.LogCaptureFixture) -> None:
     for number in range(3):
         fail("on_start", KeyError(number))
 
@@ -50,7 +50,7 @@ def test_a_failure_is_logged_once_with_its_traceback_and_counted_always(caplog: 
 
 
 @pytest.mark.failures
-def test_each_place_and_each_type_of_error_is_a_kind_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_hook_and_each_type_of_error_is_counted_by_itself(caplog: pytest.LogCaptureFixture) -> None:
     fail("on_start", KeyError())
     fail("on_start", TypeError())
     fail("inject", KeyError())
@@ -59,7 +59,7 @@ def test_each_place_and_each_type_of_error_is_a_kind_of_its_own(caplog: pytest.L
     assert swallowed() == {"on_start: KeyError": 1, "on_start: TypeError": 1, "inject: KeyError": 1}
 
 
-def test_a_refused_input_is_logged_once_in_one_line_and_counted_always(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refused_input_is_logged_once_in_one_line_and_always_counted(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
         warn_once("A path was cut. 100 %s")
 
@@ -68,7 +68,7 @@ def test_a_refused_input_is_logged_once_in_one_line_and_counted_always(caplog: p
     assert swallowed() == {"A path was cut. 100 %s": 3}
 
 
-def test_what_was_swallowed_is_handed_out_as_a_copy() -> None:
+def test_swallowed_returns_a_copy() -> None:
     warn_once("once")
 
     swallowed().clear()
@@ -76,7 +76,7 @@ def test_what_was_swallowed_is_handed_out_as_a_copy() -> None:
     assert swallowed() == {"once": 1}
 
 
-def test_the_memory_of_failures_is_bounded_and_the_rest_is_one_kind(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_number_of_kinds_is_bounded_and_further_ones_are_counted_together(caplog: pytest.LogCaptureFixture) -> None:
     for number in range(_MAX_KINDS + 100):
         warn_once(f"message {number}")
     warn_once("message 0")
@@ -101,7 +101,7 @@ def test_an_error_that_cannot_be_printed_is_swallowed_too(caplog: pytest.LogCapt
 
 @pytest.mark.failures
 @pytest.mark.usefixtures("_broken_handler")
-def test_a_log_handler_that_fails_does_not_become_the_users_failure() -> None:
+def test_a_log_handler_that_raises_does_not_make_the_app_fail() -> None:
     fail("on_start", KeyError())
     warn_once("once")
 

@@ -1,4 +1,4 @@
-"""The settings: every row of the one table, from the environment and from code."""
+"""Every row of the table of settings, from the environment and from code."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from helicone_otel.spans.schema import REQUEST_KINDS
 
 
 class Case(NamedTuple):
-    """What a setting takes and refuses."""
+    """The values that a setting accepts and refuses."""
 
     default: object
     good: dict[str, object]
-    """Texts in the environment, and what they mean."""
+    """Texts in the environment, and their values."""
     bad: dict[str, str]
-    """Texts in the environment, and what the error says of them."""
+    """Texts in the environment, and a part of the error message."""
     wrong: dict[str, object]
-    """Values in code, by what the error says of them."""
+    """Parts of the error message, and values in code."""
 
 
 FLAG_GOOD: dict[str, object] = {
@@ -115,7 +115,7 @@ CASES = {
         {**NAMES_WRONG, "got 'all'": ("all",)},
     ),
     "capture_headers": Case(False, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
-    # What a file may hold is tested in `test_own_dialects`.
+    # What a file may hold is tested in `test_custom_dialects`.
     "dialects": Case(
         (),
         {",": ()},
@@ -123,7 +123,7 @@ CASES = {
         {"expected a tuple of Dialect, got 'a.toml'": "a.toml", "got ('a.toml',)": ("a.toml",), "got None": None},
     ),
     "log": Case(False, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
-    # Whether it is a key of Helicone's is asked when rows are to be logged with it.
+    # The form of the key is checked when the log is switched on.
     "api_key": Case(
         None,
         {"sk-helicone-x": "sk-helicone-x"},
@@ -177,8 +177,8 @@ CASES = {
 
 by_field = {row.field: row for row in SETTINGS}
 good = [(field, text, value) for field, case in CASES.items() for text, value in case.good.items()]
-bad = [(field, text, says) for field, case in CASES.items() for text, says in case.bad.items()]
-wrong = [(field, says, value) for field, case in CASES.items() for says, value in case.wrong.items()]
+bad = [(field, text, message) for field, case in CASES.items() for text, message in case.bad.items()]
+wrong = [(field, message, value) for field, case in CASES.items() for message, value in case.wrong.items()]
 
 
 def test_the_table_has_a_row_for_each_field_in_order_and_so_do_these_tests() -> None:
@@ -221,9 +221,9 @@ def test_a_good_value_means_what_is_documented(field: str, text: str, value: obj
     assert getattr(settings, field) == value
 
 
-@pytest.mark.parametrize(("field", "text", "says"), bad)
-def test_a_bad_value_is_refused_by_the_name_of_its_variable_and_with_what_fits(
-    field: str, text: str, says: str
+@pytest.mark.parametrize(("field", "text", "message"), bad)
+def test_the_error_for_a_bad_value_names_its_variable_and_the_values_that_fit(
+    field: str, text: str, message: str
 ) -> None:
     variable = by_field[field].variable
 
@@ -231,17 +231,17 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable_and_with_what_fits(
         Settings.from_environment({variable: text})
 
     assert variable in str(refused.value)
-    assert says in str(refused.value)
+    assert message in str(refused.value)
     assert isinstance(refused.value, ValueError)
 
 
-@pytest.mark.parametrize(("field", "says", "value"), wrong)
-def test_a_wrong_value_in_code_is_refused_by_the_name_of_its_field(field: str, says: str, value: object) -> None:
+@pytest.mark.parametrize(("field", "message", "value"), wrong)
+def test_the_error_for_a_wrong_value_in_code_names_its_field(field: str, message: str, value: object) -> None:
     with pytest.raises(SettingsError) as refused:
         Settings(**{field: value})  # type: ignore[arg-type]
 
     assert str(refused.value).startswith(f"{field} ({by_field[field].variable}): ")
-    assert says in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize("field", ["session_path", "session_fallback", "accept_inbound", "attributes"])
@@ -284,7 +284,7 @@ def test_the_table_is_rendered_as_markdown_with_a_line_for_each_setting() -> Non
     assert {line.count("|") for line in lines} == {4}
 
 
-def test_the_key_is_shown_nowhere_and_the_labels_need_none_of_the_logs_settings() -> None:
+def test_the_repr_hides_the_key_and_without_log_removes_the_settings_of_the_log() -> None:
     settings = Settings(
         api_key="sk-helicone-secrets-arenice-tokeepp-forever", log=True, log_kinds=("tool",), session_name="Nightly"
     )

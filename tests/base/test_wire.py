@@ -1,4 +1,4 @@
-"""The wire form: what text becomes before it leaves the process."""
+"""The wire form of text, in which it leaves the process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from helicone_otel.wire import MAX_SEGMENT, MAX_TEXT, is_property_name, valid_text, wire_segment, wire_text
 
-# All of Unicode, the halves of surrogate pairs that stand alone included.
+# All of Unicode, with lone surrogates.
 any_text = st.text(st.characters())
 nasty_text = st.text(
     st.sampled_from("aB7 %/\\\t\r\n\0\x1b\x7f\x85\xa0\xe9\u200b\u2028\u3000\ud83d\ude80\udcff🚀日:;,\"'_-")
@@ -29,7 +29,7 @@ def is_wire_text(text: str, limit: int) -> bool:
 
 
 def send(name: str, value: str) -> bytes:
-    """Return a request with this header as it goes over the wire; h11 refuses what HTTP does not allow."""
+    """Return the bytes of a request with this header; h11 refuses headers that HTTP does not allow."""
     request = h11.Request(method="POST", target="/v1/chat", headers=[("Host", "gateway.test"), (name, value)])
     sent = h11.Connection(h11.CLIENT).send(request)
     assert sent is not None
@@ -60,7 +60,7 @@ def send(name: str, value: str) -> bytes:
         ("\ud83d\ude80", "??"),
     ],
 )
-def test_text_travels_as_it_is_but_for_what_http_cannot_carry(text: str, expected: str) -> None:
+def test_only_text_that_http_cannot_carry_is_encoded(text: str, expected: str) -> None:
     assert wire_text(text) == expected
 
 
@@ -80,7 +80,7 @@ def test_text_travels_as_it_is_but_for_what_http_cannot_carry(text: str, expecte
     ids=["as long as allowed", "long", "long and not ASCII", "surrogates", "cut at a blank", "cut before an escape",
          "an escape fits just so", "long and blank", "control characters"],
 )  # fmt: skip
-def test_a_text_is_cut_to_the_limit_and_no_character_in_half(text: str, expected: str) -> None:
+def test_a_text_is_cut_to_the_limit_but_not_inside_a_character(text: str, expected: str) -> None:
     assert wire_text(text) == expected
 
 
@@ -99,7 +99,7 @@ def test_encoding_twice_changes_nothing(text: str, limit: int) -> None:
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=MAX_TEXT))
-def test_printable_ascii_stays_as_it_is_blanks_and_percent_signs_included(text: str) -> None:
+def test_printable_ascii_stays_as_it_is_with_blanks_and_percent_signs(text: str) -> None:
     assert wire_text(text) == text.strip(" ")
 
 
@@ -112,14 +112,14 @@ def test_an_escape_is_never_cut_in_half_and_decodes_to_the_beginning_of_the_text
 
 
 @given(texts)
-def test_whatever_goes_in_h11_accepts_it_as_the_value_of_a_header(text: str) -> None:
+def test_h11_accepts_every_result_as_the_value_of_a_header(text: str) -> None:
     value = wire_text(text)
 
     assert f"Helicone-Session-Name: {value}\r\n".encode("ascii") in send("Helicone-Session-Name", value)
 
 
 @given(texts)
-def test_whatever_goes_in_httpx_and_httpx2_hand_it_on_unchanged(text: str) -> None:
+def test_httpx_and_httpx2_send_every_result_unchanged(text: str) -> None:
     value = wire_text(text)
     raw = (b"Helicone-Session-Name", value.encode("ascii"))
 
@@ -180,7 +180,7 @@ def test_the_original_of_an_id_can_be_encoded_and_stays_what_it_is(text: str) ->
 
 
 @pytest.mark.parametrize("name", ["Plan", "user-tier", "a.b_c", "X", "1", "!#$%&'*+-.^_`|~", "a" * 64])
-def test_a_property_may_have_the_name_of_a_header(name: str) -> None:
+def test_a_header_token_is_a_property_name(name: str) -> None:
     assert is_property_name(name)
     assert send("Helicone-Property-" + name, "x")
 
@@ -189,11 +189,11 @@ def test_a_property_may_have_the_name_of_a_header(name: str) -> None:
     "name",
     ["", " ", "user tier", "a:b", "a\n", "a\r\nX-Evil", "café", "a\0", "(a)", "a/b", "a=b", '"a"', "a" * 65, "\ud800"],
 )
-def test_a_property_may_not_have_a_name_that_no_header_has(name: str) -> None:
+def test_a_name_that_is_no_header_token_is_no_property_name(name: str) -> None:
     assert not is_property_name(name)
 
 
 @given(texts)
-def test_whatever_is_accepted_as_the_name_of_a_property_h11_accepts_in_a_header(name: str) -> None:
+def test_h11_accepts_every_property_name_in_a_header(name: str) -> None:
     if is_property_name(name):
         assert f"Helicone-Property-{name}: x\r\n".encode("ascii") in send("Helicone-Property-" + name, "x")

@@ -1,15 +1,16 @@
-"""Prints what helicone-otel costs, as ratios within one run: its budgets, and its peers beside it.
+"""Print what helicone-otel costs, as ratios within one run, with its budgets and its peers.
 
-    python tests/benchmarks [--no-peers] [--markdown | --json] [--check]
+    python -m tests.benchmarks [--no-peers] [--part NAME …] [--markdown | --json] [--check]
 
-Each part runs in an interpreter of its own, each peer in a temporary virtual environment of its own
-with this one's version of the SDK, installed from the package index.
+Each part runs in its own interpreter. Each peer runs in its own temporary virtual environment, which has the SDK in the
+version that is installed here, and gets its packages from the package index.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import importlib.metadata
 import json
 import os
@@ -19,31 +20,47 @@ import tempfile
 import venv
 from pathlib import Path
 
-from peers import PEERS, Peer
-from timing import Row, Sample
+from tests.benchmarks.peers import PEERS, Peer
+from tests.benchmarks.timing import Measurement, Sample
+from tests.support.paths import REPOSITORY
 
-HERE = Path(__file__).parent
+# Modules beside this one, and the functions that measure.
+PARTS = {
+    "spans": ("idle", "in_session", "families"),
+    "wire": ("headers",),
+    "rows": ("rows",),
+    "footprint": ("imports", "memory"),
+    "startup": ("startup",),
+    "log": ("threads", "building", "steady", "outage"),
+}
 COLUMNS = ("what", "takes", "beside it", "what that is", "ratio", "budget", "verdict")
 
 
 def main() -> int:
     """Measure everything and print the table."""
-    parser = argparse.ArgumentParser(prog="python tests/benchmarks", description="What helicone-otel costs.")
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="What helicone-otel costs.")
     parser.add_argument("--no-peers", action="store_true", help="measure no peers; installs nothing")
+    parser.add_argument(
+        "--part",
+        action="append",
+        choices=[*PARTS, *PEERS],
+        help="measure only this part or peer; repeatable",
+    )
     parser.add_argument("--check", action="store_true", help="exit with 1 if a budget is missed")
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--markdown", action="store_true", help="print a Markdown table")
     shape.add_argument("--json", action="store_true", help="print the rows as data")
-    parser.add_argument("--part", help=argparse.SUPPRESS)
+    parser.add_argument("--measure", help=argparse.SUPPRESS)  # a part, in this interpreter
     options = parser.parse_args()
-    if options.part:
+    if options.measure:
         with contextlib.redirect_stdout(sys.stderr):  # some peers print
-            measured = _measure(options.part)
+            measured = _measure(options.measure)
         print(json.dumps(measured))
         return 0
-    rows = [row for part in ("spans", "wire", "rows", "footprint", "log") for row in _rows(sys.executable, part)]
-    if not options.no_peers:
-        rows += [row for name, peer in PEERS.items() for row in _rows_beside(name, peer)]
+    chosen = options.part or (PARTS if options.no_peers else (*PARTS, *PEERS))
+    rows: list[Measurement] = []
+    for part in chosen:
+        rows += _rows_of_peer(part, PEERS[part]) if part in PEERS else _rows(sys.executable, part)
     rows.sort(key=lambda row: row.budget is None)
     if options.json:
         print(json.dumps([{**row._asdict(), "figure": row.figure, "verdict": row.result} for row in rows], indent=1))
@@ -52,42 +69,27 @@ def main() -> int:
     return int(options.check and any(row.result == "missed" for row in rows))
 
 
-def _measure(part: str) -> list[Row]:
-    # Imported here: a peer's environment has not what the other parts need.
-    if part == "spans":
-        from spans import families, idle, in_session
-
-        return [*idle(), *in_session(), *families()]
-    if part == "wire":
-        from wire import headers
-
-        return headers()
-    if part == "rows":
-        from rows import rows
-
-        return rows()
-    if part == "footprint":
-        from footprint import imports, memory, startup
-
-        return [*imports(), *startup(), *memory()]
-    if part == "log":
-        from log import building, outage, steady, threads
-
-        return [*threads(), *building(), *steady(), *outage()]
-    return PEERS[part].measure()
+def _measure(part: str) -> list[Measurement]:
+    if part in PEERS:
+        return PEERS[part].measure()
+    # Imported here: a peer's environment does not have what the other parts need.
+    module = importlib.import_module(f"tests.benchmarks.{part}")
+    return [row for name in PARTS[part] for row in getattr(module, name)()]
 
 
-def _rows(python: str | Path, part: str) -> list[Row]:
+def _rows(python: str | Path, part: str) -> list[Measurement]:
     print(f"measuring {part} …", file=sys.stderr)
-    environ = {**os.environ, "PYTHONPATH": str(HERE.parents[1] / "src")}
-    done = subprocess.run([python, HERE, "--part", part], check=True, stdout=subprocess.PIPE, env=environ)
+    # The environment of a peer has neither the package nor its tests.
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "src")])}
+    command = [python, "-m", "tests.benchmarks", "--measure", part]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environ)
     return [
-        Row(name, unit, Sample(*ours), Sample(*reference) if reference else None, beside, budget)
+        Measurement(name, unit, Sample(*ours), Sample(*reference) if reference else None, beside, budget)
         for name, unit, ours, reference, beside, budget in json.loads(done.stdout)
     ]
 
 
-def _rows_beside(name: str, peer: Peer) -> list[Row]:
+def _rows_of_peer(name: str, peer: Peer) -> list[Measurement]:
     print(f"installing {name} …", file=sys.stderr)
     sdk = "opentelemetry-sdk==" + importlib.metadata.version("opentelemetry-sdk")
     with tempfile.TemporaryDirectory(prefix="helicone-otel-benchmark-") as folder:
@@ -104,13 +106,13 @@ def _rows_beside(name: str, peer: Peer) -> list[Row]:
             return []
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: Measurement) -> tuple[str, ...]:
     ratio = f"{row.figure:.2f} ×" if row.reference else ""
     budget = "" if row.budget is None else f"{row.budget:.2f} ×" if row.reference else f"{row.budget:,g} {row.unit}"
     return (
         row.name,
-        _shown(row.ours, row.unit),
-        _shown(row.reference, row.unit),
+        _formatted(row.ours, row.unit),
+        _formatted(row.reference, row.unit),
         row.beside,
         ratio,
         budget,
@@ -118,7 +120,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _shown(sample: Sample | None, unit: str) -> str:
+def _formatted(sample: Sample | None, unit: str) -> str:
     if sample is None:
         return ""
     return f"{sample.median:,.0f}" if unit == "entries" else f"{sample.median:.2f} ± {sample.spread:.2f} {unit}"

@@ -1,4 +1,4 @@
-"""What the log exporter costs the app's thread, how fast it is, and what it loses."""
+"""What the log exporter costs the app's thread, how fast it sends rows, and how many it loses."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from log_server import LogServer, serving
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind
-from timing import ROUNDS, Row, Sample, difference, take_turns
 
 from helicone_otel import HeliconeSpanExporter, HeliconeSpanProcessor, Settings, configure, session
 from helicone_otel.log.delivery.client import Client
+from helicone_otel.log.grouping import CallGroup
 from helicone_otel.log.worker import LogWorker
 from helicone_otel.tracking.records import Entry
 from helicone_otel.tracking.registry import Registry
-from spans import LLM, LLM_SCOPE, NullExporter, context_of_session, llm, spans, tracer
+from tests.benchmarks.log_server import LogServer, serving
+from tests.benchmarks.spans import LLM, LLM_SCOPE, NullExporter, context_of_session, llm, spans, tracer
+from tests.benchmarks.timing import ROUNDS, Measurement, Sample, difference, take_turns
 
 KEY = "sk-helicone-testing-fixture-nothing-private"
 RATE = 500
 STEADY, DOWN = 60, 30
 _TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
-_SAID = {
+_ANSWERED = {
     "gen_ai.input.messages": '[{"role":"user","parts":[{"type":"text","content":"Where shall we go this weekend?"}]}]',
     "gen_ai.output.messages": '[{"role":"assistant","parts":[{"type":"text","content":"Try Porto, it is lovely."}],'
     '"finish_reason":"stop"}]',
@@ -37,35 +38,35 @@ _DOCUMENT = "All about Porto. " * 40
 
 
 class _Idle(HeliconeSpanExporter):
-    """Takes what it gets and does nothing: what is measured is the app's thread."""
+    """An exporter that does nothing, so that only the app's thread is measured."""
 
-    def log(self, span: ReadableSpan, outcome: object, wrappers: object = ()) -> None:
+    def log(self, group: CallGroup, registry: Registry) -> None:
         """Do nothing."""
 
 
-def threads() -> list[Row]:
-    """What the app's own thread pays for a span, beside OpenTelemetry's own processor with the same spans."""
+def threads() -> list[Measurement]:
+    """Measure what the app's thread pays for a span, and compare it with OpenTelemetry's own processor."""
     os.environ["OTEL_BSP_MAX_QUEUE_SIZE"] = str(2**20)
     registry, logging = Registry(), Registry()
     ours, log = HeliconeSpanProcessor(registry), LogWorker(logging)
     log.switch(_Idle(KEY, registry=logging))
     stock = BatchSpanProcessor(NullExporter(), max_queue_size=2**20)
     chosen = {"none": (ours,), "stock": (ours, stock), "log": (HeliconeSpanProcessor(logging),)}
-    # A session of its own for each: what is remembered of a place is remembered for one registry.
+    # Each has its own session, because a context frame remembers the record of one registry only.
     inside = {name: context_of_session() for name in chosen}
     variants = {}
     for name, processors in chosen.items():
         variants[f"idle {name}"] = spans(tracer(*processors))
         variants[f"plain {name}"] = spans(tracer(*processors), inside[name])
         variants[f"llm {name}"] = llm(tracer(*processors, scope=LLM_SCOPE), inside[name])
-    found = take_turns(variants)
+    measured = take_turns(variants)
     del os.environ["OTEL_BSP_MAX_QUEUE_SIZE"]
     return [
-        Row(
+        Measurement(
             f"log: app's thread, {words}, adds",
             "µs",
-            Sample.of(difference(found[f"{what} log"], found[f"{what} none"])),
-            Sample.of(difference(found[f"{what} stock"], found[f"{what} none"])),
+            Sample.of(difference(measured[f"{what} log"], measured[f"{what} none"])),
+            Sample.of(difference(measured[f"{what} stock"], measured[f"{what} none"])),
             "BatchSpanProcessor adds",
             1.0,
         )
@@ -73,15 +74,15 @@ def threads() -> list[Row]:
     ]
 
 
-def building() -> list[Row]:
-    """All that is done for a row off the app's thread, from the span that ended to the bytes that wait."""
+def building() -> list[Measurement]:
+    """Measure the work for a row outside of the app's thread, from the ended span to the encoded row."""
     return [
-        _built("LLM call with messages and tokens", LLM | _SAID, LLM_SCOPE),
+        _built("LLM call with messages and tokens", LLM | _ANSWERED, LLM_SCOPE),
         _built("tool call", {**_TOOL, "gen_ai.tool.call.arguments": '{"q":"Porto"}'}, "x"),
     ]
 
 
-def _built(words: str, attributes: dict[str, object], scope: str) -> Row:
+def _built(words: str, attributes: dict[str, object], scope: str) -> Measurement:
     registry, ended = Registry(), list[tuple[Entry, ReadableSpan]]()
     registry.log = lambda entry, span: ended.append((entry, span))
     made = tracer(HeliconeSpanProcessor(registry), scope=scope)
@@ -97,14 +98,14 @@ def _built(words: str, attributes: dict[str, object], scope: str) -> Row:
             made.start_span("work", inside, SpanKind.CLIENT, attributes).end()  # type: ignore[arg-type]
         begin = time.thread_time()
         for entry, span in ended:
-            exporter.log(span, registry.outcome_later(entry, span))
+            exporter.log(CallGroup(span, entry, ()), registry)
         series.append((time.thread_time() - begin) / 50 * 1e6)
         assert len(taken) == len(ended) == 50
-    return Row(f"log: all that a row takes but the sending, {words}", "µs", Sample.of(series))
+    return Measurement(f"log: work for a row without sending it, {words}", "µs", Sample.of(series))
 
 
-def speed(log_by_helpers: Callable[[str, int], None]) -> list[Row]:
-    """Rows per second, beside helicone-helpers' manual logger called in a loop; as time for a row."""
+def speed(log_by_helpers: Callable[[str, int], None]) -> list[Measurement]:
+    """Compare the time for a row with that of helicone-helpers' manual logger, called in a loop."""
     with serving() as server:
         begin = time.perf_counter()
         log_by_helpers(server.url, 100)
@@ -115,7 +116,11 @@ def speed(log_by_helpers: Callable[[str, int], None]) -> list[Row]:
         with serving() as server:
             ours.append(_time_for_a_row(server, 3000))
     words = "helicone-helpers' manual logger in a loop"
-    return [Row("log: time for a row, server answers in 20 ms", "µs", Sample.of(ours), Sample(theirs), words, 1 / 15)]
+    return [
+        Measurement(
+            "log: time for a row, server answers in 20 ms", "µs", Sample.of(ours), Sample(theirs), words, 1 / 15
+        )
+    ]
 
 
 def _time_for_a_row(server: LogServer, count: int) -> float:
@@ -129,8 +134,8 @@ def _time_for_a_row(server: LogServer, count: int) -> float:
     return took
 
 
-def steady() -> list[Row]:
-    """500 rows a second for a minute."""
+def steady() -> list[Measurement]:
+    """Count the rows lost at 500 rows a second for a minute."""
     with serving() as server:
         with _app(server) as app:
             cpu = time.process_time()
@@ -139,33 +144,37 @@ def steady() -> list[Row]:
             cpu = (time.process_time() - cpu) / app.count * 1e6
         lost = app.count - server.rows()
     return [
-        Row(f"log: rows lost of {app.count:,}, {RATE} a second for {STEADY} s", "entries", Sample(lost), budget=0),
-        Row("log: CPU time of the process for a row at that rate, span included", "µs", Sample(cpu)),
+        Measurement(
+            f"log: rows lost of {app.count:,}, {RATE} a second for {STEADY} s", "entries", Sample(lost), budget=0
+        ),
+        Measurement("log: CPU time of the process for a row at that rate, span included", "µs", Sample(cpu)),
     ]
 
 
-def outage() -> list[Row]:
-    """The server is down for half a minute, at the same rate, with documents of some size."""
+def outage() -> list[Measurement]:
+    """Log rows of 20 KB at the same rate while the server is down for half a minute."""
     with serving() as server:
         with _app(server) as app:
             app.calls(2)
             assert app.provider.force_flush()
             before, memory = server.rows(), _resident()
-            server.tell("down")
+            server.command("down")
             app.calls(DOWN, _DOCUMENT * 30)
             exporter = app.exporter
             client: Client = exporter._client
             grown, waiting, held = _resident() - memory, client.rows, client.bytes / 2**20
-            server.tell("up")
+            server.command("up")
             time.sleep(0.2)
             assert app.provider.force_flush(60_000)
         lost = waiting - (server.rows() - before)
     offered = f"{RATE * DOWN:,} rows of 20 KB offered"
     return [
-        Row(f"log: server down for {DOWN} s, {offered}: rows that wait", "entries", Sample(waiting), budget=2048),
-        Row("log: the same: bytes that wait", "MB", Sample(held), budget=64),
-        Row("log: the same: memory of the process grows by", "MB", Sample(grown / 2**20), budget=128),
-        Row("log: the same: rows lost of those that waited", "entries", Sample(max(lost, 0)), budget=0),
+        Measurement(
+            f"log: server down for {DOWN} s, {offered}: rows that wait", "entries", Sample(waiting), budget=2048
+        ),
+        Measurement("log: the same: bytes that wait", "MB", Sample(held), budget=64),
+        Measurement("log: the same: memory of the process grows by", "MB", Sample(grown / 2**20), budget=128),
+        Measurement("log: the same: rows lost of those that waited", "entries", Sample(max(lost, 0)), budget=0),
     ]
 
 

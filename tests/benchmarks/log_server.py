@@ -1,7 +1,7 @@
-"""A stand-in for Helicone's log, as light as can be: `python log_server.py <milliseconds>`, in a process of its own.
+"""A stand-in for Helicone's log in a process of its own: `python -m tests.benchmarks.log_server MILLISECONDS`.
 
-It takes commands on its input: `down` and `up` (it refuses connections meanwhile), and `rows`, on which it prints
-how many rows have arrived, each counted once. First it prints its address.
+It answers each request after that time. It prints its address, and then reads commands from its input: `down` closes
+the port, `up` opens it again, and `rows` prints how many different rows have arrived.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+
+from tests.support.paths import REPOSITORY
 
 _LENGTH = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
 _ID = re.compile(rb'"Helicone-Request-Id": ?"([^"]*)"')
@@ -20,7 +21,7 @@ _OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n
 
 
 class LogServer:
-    """The server, seen from the benchmark.
+    """The server process, as the benchmark uses it.
 
     Attributes:
         url: Its address.
@@ -32,11 +33,11 @@ class LogServer:
 
     def rows(self) -> int:
         """Return how many rows have arrived."""
-        self.tell("rows")
+        self.command("rows")
         return int(self._line())
 
-    def tell(self, command: str) -> None:
-        """Give it a command."""
+    def command(self, command: str) -> None:
+        """Send a command: `down`, `up` or `rows`."""
         assert self._process.stdin is not None
         self._process.stdin.write(command + "\n")
         self._process.stdin.flush()
@@ -48,9 +49,9 @@ class LogServer:
 
 @contextlib.contextmanager
 def serving(milliseconds: int = 20) -> Iterator[LogServer]:
-    """Serve while the block runs."""
-    command = [sys.executable, str(Path(__file__)), str(milliseconds)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    """Run the server while the block runs; it answers each request after this time."""
+    command = [sys.executable, "-m", "tests.benchmarks.log_server", str(milliseconds)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as process:
         try:
             yield LogServer(process)
         finally:
@@ -76,7 +77,7 @@ class _Log:
         for writer in self._writers:
             writer.transport.abort()
 
-    async def obey(self) -> None:
+    async def run_commands(self) -> None:
         await self.up()
         print(f"http://127.0.0.1:{self._port}", flush=True)
         commands = asyncio.StreamReader()
@@ -110,4 +111,4 @@ class _Log:
 
 
 if __name__ == "__main__":
-    asyncio.run(_Log(int(sys.argv[1]) / 1000).obey())
+    asyncio.run(_Log(int(sys.argv[1]) / 1000).run_commands())

@@ -1,4 +1,4 @@
-"""The peers, each to be measured in an environment of its own."""
+"""The peers that we are compared with. Each is measured in its own virtual environment."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import NamedTuple
 from opentelemetry import baggage, context
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import SpanProcessor
-from timing import Row
 
-from spans import LLM_SCOPE, NullExporter, beside, llm, spans, tracer
+from tests.benchmarks.spans import LLM_SCOPE, NullExporter, beside, llm, spans, tracer
+from tests.benchmarks.timing import Measurement
 
 PROPERTIES = {"id": "7f9c1f5e-8d35-4b8c-9d6f-0b1c2d3e4f50", "path": "/work", "name": "Trip Planning"}
 
 
-def baggage_processor() -> list[Row]:
-    """OpenTelemetry's own way: three entries of baggage, copied onto every span."""
+def baggage_processor() -> list[Measurement]:
+    """Measure OpenTelemetry's own processor, which copies three entries of baggage onto every span."""
     from opentelemetry.processor.baggage import ALLOW_ALL_BAGGAGE_KEYS, BaggageSpanProcessor
 
     theirs, inside = tracer(BaggageSpanProcessor(ALLOW_ALL_BAGGAGE_KEYS)), Context()
@@ -26,8 +26,8 @@ def baggage_processor() -> list[Row]:
     return beside("BaggageSpanProcessor", {"no baggage": spans(theirs), "3 entries": spans(theirs, inside)})
 
 
-def openinference() -> list[Row]:
-    """OpenInference's tracer, which does more than label spans."""
+def openinference() -> list[Measurement]:
+    """Measure OpenInference's tracer, which does more than label spans."""
     from openinference.instrumentation import OITracer, TraceConfig, using_session
 
     theirs = OITracer(tracer(), TraceConfig())
@@ -36,12 +36,12 @@ def openinference() -> list[Row]:
     return beside("OpenInference", {"idle": spans(theirs), "using_session": spans(theirs, inside)})
 
 
-def traceloop() -> list[Row]:
-    """traceloop-sdk's processor as `Traceloop.init` makes it, without any exporter."""
+def traceloop() -> list[Measurement]:
+    """Measure traceloop-sdk's processor as `Traceloop.init` makes it, without an exporter."""
     os.environ |= {"TRACELOOP_METRICS_ENABLED": "false", "TRACELOOP_TELEMETRY": "false"}
     from traceloop.sdk import Traceloop
 
-    processor = SpanProcessor()  # `init` puts an `on_start` of its own before this one's
+    processor = SpanProcessor()  # `init` replaces its `on_start`
     Traceloop.init(
         app_name="benchmark", processor=processor, api_key="none", instruments=set(), telemetry_enabled=False
     )
@@ -53,8 +53,8 @@ def traceloop() -> list[Row]:
     return beside("traceloop-sdk", variants, llm(tracer(processor, scope=LLM_SCOPE), inside))
 
 
-def langfuse() -> list[Row]:
-    """The processor of langfuse; its filter lets nothing through to the queue."""
+def langfuse() -> list[Measurement]:
+    """Measure langfuse's processor, with a filter that rejects every span."""
     from langfuse import propagate_attributes
     from langfuse._client.span_processor import LangfuseSpanProcessor
 
@@ -65,11 +65,11 @@ def langfuse() -> list[Row]:
     return beside("langfuse", {"idle": spans(theirs), "propagate_attributes(session_id=…)": spans(theirs, inside)})
 
 
-def helicone_helpers() -> list[Row]:
-    """The manual logger of Helicone's own helpers, called in a loop as its documentation shows."""
+def helicone_helpers() -> list[Measurement]:
+    """Measure the manual logger of helicone-helpers, called in a loop as its documentation shows."""
     from helicone_helpers import HeliconeManualLogger
 
-    from log import KEY, speed
+    from tests.benchmarks.log import KEY, speed
 
     def log(url: str, count: int) -> None:
         logger = HeliconeManualLogger(api_key=KEY, logging_endpoint=url)
@@ -85,12 +85,16 @@ def helicone_helpers() -> list[Row]:
 
 
 class Peer(NamedTuple):
-    """Measures a peer; what to install, and what to install without its dependencies.
+    """A peer.
 
-    The last is for sets that pip cannot resolve: instrumentations pin each other's releases with `==`.
+    Attributes:
+        measure: Measures it.
+        packages: What pip installs.
+        alone: What pip installs without dependencies. Instrumentations pin each other's releases with `==`, so pip
+            finds no set of versions for some.
     """
 
-    measure: Callable[[], list[Row]]
+    measure: Callable[[], list[Measurement]]
     packages: tuple[str, ...]
     alone: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""What a row of Helicone's log costs: from a span that ended to the bytes that leave."""
+"""What it costs to build and encode a row of Helicone's log from a span that has ended."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from timing import Row, Sample, Variant, take_turns
-
 from helicone_otel.log.rows.content import Content
 from helicone_otel.log.rows.encode import encoded
 from helicone_otel.log.rows.row import row_of
 from helicone_otel.log.rows.types import FinishedSpan
+from tests.benchmarks.timing import Measurement, Sample, Variant, take_turns
 
-# A few messages of the length that agents write.
+# Messages as long as those of agents.
 _SYSTEM: Final = "You plan trips for families. Answer in short paragraphs, and never invent a price. " * 4
 _QUESTION: Final = "Plan three days in Oslo in March for two adults and a child, with little money. " * 2
 _ANSWER: Final = "Day one: the fortress in the morning, the opera's roof at noon, and a swim by the harbour. " * 8
@@ -72,12 +71,12 @@ _QUERY: Final = {
 _BUDGET: Final = 60.0
 
 
-def rows() -> list[Row]:
-    """Measure rows of an LLM call, a tool and a vector query."""
+def rows() -> list[Measurement]:
+    """Measure the rows of an LLM call, a tool call and a vector query."""
     spans = {"llm": _CHAT, "tool": _TOOL, "vector_db": _QUERY}
-    found = take_turns({kind: _building(_span(kind, attributes)) for kind, attributes in spans.items()})
+    measured = take_turns({kind: _building(_span(kind, attributes)) for kind, attributes in spans.items()})
     return [
-        Row(f"a row of kind {kind}, built and encoded", "µs", Sample.of(found[kind]), None, "", _BUDGET)
+        Measurement(f"a row of kind {kind}, built and encoded", "µs", Sample.of(measured[kind]), None, "", _BUDGET)
         for kind in spans
     ]
 

@@ -1,4 +1,4 @@
-"""What a span costs, started and ended: ours, the least that labels cost, and a peer beside them."""
+"""What starting and ending a span costs: with our processor, with the cheapest possible one, and with a peer's."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
-from timing import Row, Sample, Variant, difference, take_turns
 
 from helicone_otel import HeliconeSpanProcessor, SessionSpanExporter, session
 from helicone_otel.spans.dialects import DIALECTS
 from helicone_otel.spans.dialects.semconv import GEN_AI
 from helicone_otel.spans.schema import Dialect
 from helicone_otel.tracking.registry import Registry
+from tests.benchmarks.timing import Measurement, Sample, Variant, difference, take_turns
 
 Attributes = Mapping[str, str | int | float]
 
@@ -37,7 +37,7 @@ _KEY = context.create_key("cheapest")
 
 
 class Cheapest(SpanProcessor):
-    """The least that a processor can do which labels spans with what the Context says."""
+    """The cheapest processor that labels spans from the Context."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Read one value and set it."""
@@ -47,7 +47,7 @@ class Cheapest(SpanProcessor):
 
 
 class NullExporter(SpanExporter):
-    """Takes spans and does nothing."""
+    """Accepts spans and does nothing."""
 
     def export(self, spans: object) -> SpanExportResult:  # noqa: ARG002  # the SDK's signature
         """Do nothing."""
@@ -55,7 +55,7 @@ class NullExporter(SpanExporter):
 
 
 def tracer(*processors: SpanProcessor, scope: str = "app") -> trace.Tracer:
-    """Return a tracer of a provider of its own."""
+    """Return a tracer of a new provider with these processors."""
     provider = TracerProvider(shutdown_on_exit=False)
     for processor in processors:
         provider.add_span_processor(processor)
@@ -69,7 +69,7 @@ def spans(
     name: str = "work",
     kind: trace.SpanKind = trace.SpanKind.INTERNAL,
 ) -> Variant:
-    """Return a variant that starts and ends spans in a Context, the empty one if not given."""
+    """Return a variant that starts and ends spans in a Context; in the empty one if none is given."""
 
     def work(count: int) -> None:
         token = context.attach(Context() if inside is None else inside)
@@ -84,21 +84,21 @@ llm: Callable[..., Variant] = functools.partial(spans, attributes=LLM, name="cha
 
 
 def context_of_session() -> Context:
-    """Return a Context inside a session; it lives as long as that."""
+    """Return a Context inside a session, which stays open as long as the Context lives."""
     with session("Trip Planning", id="7f9c1f5e-8d35-4b8c-9d6f-0b1c2d3e4f50"):
         return context.get_current()
 
 
 def _labels(processor: SpanProcessor, scope: str, inside: Context, *ends: int | None, **span: object) -> list[Context]:
-    """Return Contexts from which the cheapest processor writes what we do, or the first few of it."""
+    """Return Contexts from which the cheapest processor writes our labels up to each of these ends."""
     started = tracer(processor, scope=scope).start_span(context=inside, **span)  # type: ignore[arg-type]
     started.end()
     label = [item for item in started.attributes.items() if item[0] not in LLM]  # type: ignore[attr-defined]
     return [context.set_value(_KEY, dict(label[:end]), Context()) for end in ends]
 
 
-def idle() -> list[Row]:
-    """Nobody has opened a session: to be measured before any is."""
+def idle() -> list[Measurement]:
+    """Measure spans in a process that has opened no session; run it before any session is opened."""
     bare, ours = tracer(), tracer(HeliconeSpanProcessor(Registry()))
     used = HeliconeSpanProcessor(Registry())
     llm(tracer(used, scope=LLM_SCOPE))(10)()
@@ -111,19 +111,19 @@ def idle() -> list[Row]:
     }
     variants = {name: spans(which, inside, has) for name, (which, inside, has, _) in cases.items()}
     variants |= {"bare " + name: spans(bare, inside, has) for name, (_, inside, has, _) in cases.items()}
-    found = {name: Sample.of(series) for name, series in take_turns(variants).items()}
+    measured = {name: Sample.of(series) for name, series in take_turns(variants).items()}
     return [
-        Row(f"idle: {name}", "µs", found[name], found["bare " + name], "bare SDK", case[3])
+        Measurement(f"idle: {name}", "µs", measured[name], measured["bare " + name], "bare SDK", case[3])
         for name, case in cases.items()
     ]
 
 
-def in_session() -> list[Row]:
-    """A plain span in a session; and what the settled copy costs where spans are exported."""
+def in_session() -> list[Measurement]:
+    """Measure a plain span in a session, and what the finalized copy costs where spans are exported."""
     inside, ours = context_of_session(), HeliconeSpanProcessor(registry := Registry())
     (floor,) = _labels(ours, "app", inside, None, name="work")
     exporting = SimpleSpanProcessor(NullExporter())
-    settling = SimpleSpanProcessor(SessionSpanExporter(NullExporter(), registry))
+    finalizing = SimpleSpanProcessor(SessionSpanExporter(NullExporter(), registry))
     child = trace.set_span_in_context(tracer(ours).start_span("step", inside), inside)
     variants = {
         "bare": spans(tracer()),
@@ -131,40 +131,42 @@ def in_session() -> list[Row]:
         "ours": spans(tracer(ours), inside),
     }
     variants |= {"bare child": spans(tracer(), child), "child": spans(tracer(ours), child)}
-    for name, which in {"exported": exporting, "settled": settling}.items():
+    for name, which in {"exported": exporting, "finalized": finalizing}.items():
         variants[name] = spans(tracer(ours, which), inside)
         variants[name + " llm"] = llm(tracer(ours, which, scope=LLM_SCOPE), inside)
-    found = take_turns(variants)
+    measured = take_turns(variants)
 
     def adds(more: str, less: str) -> Sample:
-        return Sample.of(difference(found[more], found[less]))
+        return Sample.of(difference(measured[more], measured[less]))
 
     floor_adds = adds("cheapest", "bare")
     return [
-        Row("session: plain span adds", "µs", adds("ours", "bare"), floor_adds, "cheapest processor adds", 1.5),
-        Row("session: plain child span adds", "µs", adds("child", "bare child"), floor_adds, "cheapest processor adds"),
-        Row("settled copy: label as written", "µs", adds("settled", "exported")),
-        Row("settled copy: LLM span, gets a request id", "µs", adds("settled llm", "exported llm")),
+        Measurement("session: plain span adds", "µs", adds("ours", "bare"), floor_adds, "cheapest processor adds", 1.5),
+        Measurement(
+            "session: plain child span adds", "µs", adds("child", "bare child"), floor_adds, "cheapest processor adds"
+        ),
+        Measurement("finalized copy: label as written", "µs", adds("finalized", "exported")),
+        Measurement("finalized copy: LLM span, gets a request id", "µs", adds("finalized llm", "exported llm")),
     ]
 
 
-def families() -> list[Row]:
-    """All dialects, beside the one that describes the span."""
+def families() -> list[Measurement]:
+    """Compare all dialects with the only one that describes the span."""
     inside = context_of_session()
     one, all_of_them = (GEN_AI,), DIALECTS
     cases: dict[str, Callable[[Sequence[Dialect]], Variant]] = {
         "plain span, no session": lambda dialects: spans(tracer(_processor(dialects))),
         "LLM span in a session": lambda dialects: llm(tracer(_processor(dialects), scope=LLM_SCOPE), inside),
-        "LLM span that shows late what it is": lambda dialects: _late(_exported(dialects), inside),
+        "LLM span whose attributes come late": lambda dialects: _late(_exported(dialects), inside),
     }
     variants = {f"{name} {len(few)}": case(few) for name, case in cases.items() for few in (one, all_of_them)}
-    found = take_turns(variants)
+    measured = take_turns(variants)
     return [
-        Row(
+        Measurement(
             f"{len(all_of_them)} dialects: {name}",
             "µs",
-            Sample.of(found[f"{name} {len(all_of_them)}"]),
-            Sample.of(found[f"{name} 1"]),
+            Sample.of(measured[f"{name} {len(all_of_them)}"]),
+            Sample.of(measured[f"{name} 1"]),
             "one dialect",
             1.05,
         )
@@ -172,21 +174,21 @@ def families() -> list[Row]:
     ] + [_everyday()]
 
 
-def _everyday() -> Row:
-    """A database driver's span in an app that is no LLM app: it may hold a search for vectors."""
+def _everyday() -> Measurement:
+    """Measure the span of a database driver in an app without LLM calls: its query may be a vector query."""
     scope = "opentelemetry.instrumentation.psycopg"
     query: Attributes = {"db.system": "postgresql", "db.statement": "SELECT id, name FROM trips WHERE town = %s"}
-    found = take_turns(
+    measured = take_turns(
         {
             "ours": _late(_exported(DIALECTS, scope), Context(), "SELECT", query),
             "bare": _late(tracer(SimpleSpanProcessor(NullExporter()), scope=scope), Context(), "SELECT", query),
         }
     )
-    return Row(
+    return Measurement(
         "idle: a driver's span with a query, exported",
         "µs",
-        Sample.of(found["ours"]),
-        Sample.of(found["bare"]),
+        Sample.of(measured["ours"]),
+        Sample.of(measured["bare"]),
         "bare SDK",
     )
 
@@ -202,7 +204,7 @@ def _exported(dialects: Sequence[Dialect], scope: str = LLM_SCOPE) -> trace.Trac
 
 
 def _late(tracer: trace.Tracer, inside: Context, name: str = "chat gpt-5", attributes: Attributes = LLM) -> Variant:
-    """Return a variant whose spans get their attributes once they have started."""
+    """Return a variant whose spans get their attributes after they have started."""
 
     def work(count: int) -> None:
         token = context.attach(inside)
@@ -215,8 +217,8 @@ def _late(tracer: trace.Tracer, inside: Context, name: str = "chat gpt-5", attri
     return lambda count: functools.partial(work, count)
 
 
-def beside(peer: str, variants: Mapping[str, Variant], llm_variant: Variant | None = None) -> list[Row]:
-    """Measure a peer's plain spans beside ours; with its LLM span given, our budget for that."""
+def beside(peer: str, variants: Mapping[str, Variant], llm_variant: Variant | None = None) -> list[Measurement]:
+    """Compare a peer's plain spans with ours, and our LLM span with the peer's if that is given."""
     inside, ours = context_of_session(), HeliconeSpanProcessor(Registry())
     everything = {"bare": spans(tracer()), **variants, "helicone-otel": spans(tracer(ours), inside)}
     if llm_variant is not None:
@@ -225,18 +227,24 @@ def beside(peer: str, variants: Mapping[str, Variant], llm_variant: Variant | No
         everything |= {"llm bare": llm(tracer()), "llm peer": llm_variant}
         everything |= {"llm ours": llm(tracer(ours, scope=LLM_SCOPE), inside)}
         everything |= {"llm three": llm(tracer(Cheapest()), three), "llm all": llm(tracer(Cheapest()), all_labels)}
-    found = take_turns(everything)
-    bare = Sample.of(found["bare"])
-    rows = [Row(f"{peer}: {name}", "µs", Sample.of(found[name]), bare, "bare SDK") for name in variants]
-    rows += [Row(f"{peer}: helicone-otel in the same run", "µs", Sample.of(found["helicone-otel"]), bare, "bare SDK")]
+    measured = take_turns(everything)
+    bare = Sample.of(measured["bare"])
+    rows = [Measurement(f"{peer}: {name}", "µs", Sample.of(measured[name]), bare, "bare SDK") for name in variants]
+    rows += [
+        Measurement(
+            f"{peer}: helicone-otel in the same run", "µs", Sample.of(measured["helicone-otel"]), bare, "bare SDK"
+        )
+    ]
     if llm_variant is not None:
-        more = difference(found["llm all"], found["llm three"])
-        theirs = [a + b for a, b in zip(difference(found["llm peer"], found["llm bare"]), more, strict=True)]
+        more = difference(measured["llm all"], measured["llm three"])
+        theirs = [a + b for a, b in zip(difference(measured["llm peer"], measured["llm bare"]), more, strict=True)]
         adds, words = (
-            difference(found["llm ours"], found["llm bare"]),
+            difference(measured["llm ours"], measured["llm bare"]),
             f"{peer} with 3 properties, and our further labels",
         )
         rows.append(
-            Row("session: LLM span with ten attributes adds", "µs", Sample.of(adds), Sample.of(theirs), words, 1.0)
+            Measurement(
+                "session: LLM span with ten attributes adds", "µs", Sample.of(adds), Sample.of(theirs), words, 1.0
+            )
         )
     return rows

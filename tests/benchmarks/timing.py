@@ -1,4 +1,4 @@
-"""Rows of the table, and how they are measured: many short rounds in which all variants take turns."""
+"""Measure variants in many short rounds in which they take turns, and keep the results as rows of a table."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Sample(NamedTuple):
         return cls(median, statistics.median(abs(value - median) for value in values))
 
 
-class Row(NamedTuple):
-    """What was measured (`ours`, or a peer's), what beside it, and the most that it may be."""
+class Measurement(NamedTuple):
+    """One row of the table: a figure (ours, or a peer's), the figure to compare it with, and its budget."""
 
     name: str
     unit: str
@@ -36,27 +36,28 @@ class Row(NamedTuple):
 
     @property
     def figure(self) -> float:
-        """What the budget is set for: a ratio, or the plain number where nothing stands beside it."""
+        """The number that the budget limits: a ratio, or the plain number if there is nothing to compare it with."""
         return self.ours.median / self.reference.median if self.reference else self.ours.median
 
     @property
     def result(self) -> str:
-        """Whether the budget is kept, if there is one."""
+        """`kept` or `missed`; empty without a budget."""
         return "" if self.budget is None else "kept" if self.figure <= self.budget else "missed"
 
 
-# Prepares so many repetitions and returns the work that is to be timed.
+# Prepares a number of repetitions and returns the work to time.
 Variant = Callable[[int], Callable[[], object]]
 # One figure for each round, in microseconds for one repetition.
 Series = list[float]
 
 
 def take_turns(variants: Mapping[str, Variant], repetitions: int = 200) -> dict[str, Series]:
-    """Time variants round by round, each round beginning with another one.
+    """Time variants in rounds, each of which begins with another variant.
 
-    Others share the machine, so it is this thread's CPU time; the collector is off inside a timing.
+    Other processes share the machine, so this measures the CPU time of the thread. The garbage collector is off
+    meanwhile.
     """
-    found: dict[str, Series] = {name: [] for name in variants}
+    measured: dict[str, Series] = {name: [] for name in variants}
     order = list(variants)
     for number in range(-2, ROUNDS):  # two rounds to warm up
         order.append(order.pop(0))
@@ -69,10 +70,10 @@ def take_turns(variants: Mapping[str, Variant], repetitions: int = 200) -> dict[
             end = time.thread_time()
             gc.enable()
             if number >= 0:
-                found[name].append((end - begin) / repetitions * 1e6)
-    return found
+                measured[name].append((end - begin) / repetitions * 1e6)
+    return measured
 
 
 def difference(more: Series, less: Series) -> Series:
-    """Return what the one takes more than the other, round by round."""
+    """Return how much more the first takes than the second, round by round."""
     return [a - b for a, b in zip(more, less, strict=True)]

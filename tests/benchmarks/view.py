@@ -1,4 +1,4 @@
-"""How fast is the view? `python tests/benchmarks/view.py [SECONDS]`.
+"""Measure how fast the view is: `python -m tests.benchmarks.view [SECONDS] [--intake]`.
 
 1. Intake: 2,000 spans a second by OTLP/gRPC and OTLP/HTTP from another process, for 60 s: none may be lost, and
    memory must stay where it is. What is measured is the view's own process.
@@ -21,17 +21,19 @@ import time
 import urllib.request
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.support.paths import REPOSITORY
+from tests.support.view_seed import request_of, span
 
+SENDER = (sys.executable, "-m", "tests.benchmarks.view", "send")
 RATE = 2000
 TRACE = 20
 BATCH = 500
-# As an app would: a call of a model, with its content, is the most of what it sends.
+# Most spans are LLM calls with content, as in real apps.
 EPOCH = 1_760_000_000_000_000_000
 
 
 class Running:
-    """`helicone-otel view` in a process of its own."""
+    """A running `helicone-otel view` in its own process."""
 
     def __init__(self, *arguments: str) -> None:
         began = time.perf_counter()
@@ -43,9 +45,9 @@ class Running:
             self.lines.append(line)
             if "Ctrl-C" in line:
                 break
-        said = "".join(self.lines)
-        self.url = re.search(r"The view: (\S+)", said)[1]  # type: ignore[index]
-        http, grpc = re.search(r"OTLP/HTTP +(\S+)", said), re.search(r"OTLP/gRPC +(\S+)", said)
+        printed = "".join(self.lines)
+        self.url = re.search(r"The view: (\S+)", printed)[1]  # type: ignore[index]
+        http, grpc = re.search(r"OTLP/HTTP +(\S+)", printed), re.search(r"OTLP/gRPC +(\S+)", printed)
         self.http, self.grpc = http and http[1], grpc and grpc[1]
         self.get("/")
         self.started = time.perf_counter() - began
@@ -58,7 +60,7 @@ class Running:
         return json.loads(self.get("/api/status"))
 
     def memory(self) -> float:
-        """Return how many MiB the process holds."""
+        """Return the resident memory of the process in MiB."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
@@ -72,10 +74,10 @@ class Running:
 
 
 def intake(seconds: int) -> None:
-    """Measure the intake."""
+    """Send spans for some seconds, and print how the view copes."""
     view = Running()
     print(f"start to first page     {view.started:6.2f} s")
-    sender = subprocess.Popen([sys.executable, __file__, "send", str(view.http), str(view.grpc), str(seconds)])
+    sender = subprocess.Popen([*SENDER, str(view.http), str(view.grpc), str(seconds)], cwd=REPOSITORY)
     memory: list[float] = []
     began, cpu = time.perf_counter(), view.cpu()
     lists: list[float] = []
@@ -108,10 +110,9 @@ def intake(seconds: int) -> None:
 
 
 def send(http: str, grpc_address: str, seconds: int) -> None:
-    """Send spans at a steady rate, one half by each protocol."""
+    """Send spans at a steady rate, half of them by each protocol."""
     import grpc
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
-    from tests.support.view_seed import request_of
 
     stub = TraceServiceStub(grpc.insecure_channel(grpc_address))
     began = time.perf_counter()
@@ -136,8 +137,6 @@ def send(http: str, grpc_address: str, seconds: int) -> None:
 
 def session_of(trace: int, requests: int = TRACE - 2) -> list[dict[str, object]]:
     """Return the spans of one session: an agent, a step, and calls with content below them."""
-    from tests.support.view_seed import span
-
     base = trace << 24
     agent = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner", "user.id": f"u-{trace % 100}"}
     epoch = EPOCH + trace * 1_000_000_000
@@ -171,9 +170,7 @@ def session_of(trace: int, requests: int = TRACE - 2) -> list[dict[str, object]]
 
 
 def queries(sessions: int, requests: int) -> None:
-    """Measure what the pages ask."""
-    from tests.support.view_seed import request_of
-
+    """Time the queries of the pages, with many sessions and with a long one."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "view.db")
         view = Running("--db", str(file))
@@ -212,7 +209,7 @@ def queries(sessions: int, requests: int) -> None:
 
 
 def post(view: Running, body: bytes) -> None:
-    """Send spans, again if the view says that it is busy."""
+    """Send spans, and check that the view accepts them."""
     request = urllib.request.Request(f"{view.http}/v1/traces", body, {"Content-Type": "application/x-protobuf"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.status == 200

@@ -1,4 +1,4 @@
-"""How fast are the pages of the view? `python tests/benchmarks/view_browser.py [--check]`.
+"""Measure how fast the pages of the view are: `python -m tests.benchmarks.view_browser [--check]`.
 
 In Chromium, over a store that holds a session of 5,000 requests: how long until it can be read, and the longest
 task that blocks the page while it is opened, scrolled, zoomed, folded, and walked through.
@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from helicone_otel import Settings
+from helicone_otel.tools.replay.otlp import of_request
+from helicone_otel.tools.view.server import Places, viewing
+from tests.browser.chromium import browsing
+from tests.support.view_seed import fill, request_of, review, wait_until_labelled
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-TESTS = Path(__file__).parent.parent
-sys.path[:0] = [str(TESTS.parent)]
 
 QUESTIONS = 1667  # of three requests each
 ROUNDS = 5
@@ -44,19 +46,12 @@ SCROLL = """async (selector) => {
 
 
 def main() -> int:
-    """Measure, print, and return 1 if a budget is missed and that was asked for."""
-    from tests.browser.chromium import browsing
-    from tests.support.view_seed import fill, finalize, request_of, review
-
-    from helicone_otel import Settings
-    from helicone_otel.tools.replay.otlp import of_request
-    from helicone_otel.tools.view.server import Places, viewing
-
+    """Measure and print; return 1 if a budget is missed and `--check` is given."""
     with viewing(None, Settings(), Places(pages=0, grpc=0, http=0)) as view, browsing() as browser:
         fill(view)
         spans = review(5000, "long", QUESTIONS, time.time_ns() - 3600 * 10**9, fails=True)
         view.intake.spans(of_request(request_of(NAME, spans))).result()
-        finalize(view)
+        wait_until_labelled(view)
         measured: dict[str, list[float]] = {}
         for _ in range(ROUNDS):
             context = browser.new_context(viewport={"width": 1440, "height": 900})
@@ -64,7 +59,7 @@ def main() -> int:
             for name, value in _round(context.new_page(), view.url):
                 measured.setdefault(name, []).append(value)
             context.close()
-    return _told(measured)
+    return _report(measured)
 
 
 def _round(page: Page, url: str) -> list[tuple[str, float]]:
@@ -100,11 +95,11 @@ def _round(page: Page, url: str) -> list[tuple[str, float]]:
 
 
 def _longest(page: Page) -> float:
-    """Return the longest task since this was asked the last time; 0 if none took 50 ms, the least that is told."""
+    """Return the longest task since the last call in ms; 0 if none took 50 ms, the least that browsers report."""
     return float(page.evaluate("Math.max(0, ...longTasks.splice(0))"))
 
 
-def _told(measured: dict[str, list[float]]) -> int:
+def _report(measured: dict[str, list[float]]) -> int:
     missed = False
     for name, values in measured.items():
         middle, most = sorted(values)[len(values) // 2], MOST_OPEN if name == "opened" else MOST_BLOCKED

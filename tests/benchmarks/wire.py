@@ -1,4 +1,4 @@
-"""What headers cost: the propagator on fresh carriers, and the hook on the transport."""
+"""What headers cost: the propagator with new carriers, and the hook in the HTTP client."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from opentelemetry.context import Context
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from timing import Row, Sample, Variant, take_turns
 
 from helicone_otel import HeliconePropagator, HeliconeSpanProcessor
 from helicone_otel.http.clients import HOOKS
 from helicone_otel.tracking.registry import Registry
-from spans import LLM, LLM_SCOPE, Attributes, context_of_session, tracer
+from tests.benchmarks.spans import LLM, LLM_SCOPE, Attributes, context_of_session, tracer
+from tests.benchmarks.timing import Measurement, Sample, Variant, take_turns
 
 GATEWAY: Final = "https://oai.helicone.ai/v1/chat/completions"
 UNLISTED: Final = "https://api.openai.com/v1/chat/completions"
-# Fourteen, as many as the OpenAI SDK sends.
+# The OpenAI SDK sends fourteen, too.
 _NAMES: Final = (
     "Host",
     "Accept-Encoding",
@@ -39,7 +39,7 @@ HEADERS: Final = dict.fromkeys(_NAMES, "value") | {
 
 
 class App:
-    """An app that sends requests to a URL, below an LLM span if it has a session."""
+    """An app that sends requests to a URL, inside an LLM span unless `llm` is false."""
 
     def __init__(self, url: str, inside: Context, llm: bool = True) -> None:
         self.registry, self.url, self.inside = Registry(), url, inside
@@ -50,7 +50,7 @@ class App:
             self.inside = trace.set_span_in_context(call, inside)
 
     def injects(self, propagator: TextMapPropagator | None = None) -> Variant:
-        """Inject below fresh client spans into carriers that nobody has touched: ours if none is given."""
+        """Inject into new carriers inside new client spans, with our propagator if none is given."""
         chosen = propagator or HeliconePropagator(self.registry)
         attributes: Attributes = {
             "http.method": "POST",
@@ -68,7 +68,7 @@ class App:
         return fresh
 
     def hooks(self) -> Variant:
-        """Send fresh requests through a hook around nothing, with no HTTP instrumentation."""
+        """Send new requests through a hook around a function that does nothing, without HTTP instrumentation."""
         (hook, _) = [hook for hook in HOOKS if hook.module == "httpcore2"]
         send = hook.make(self.registry, lambda _pool, _request: None)
 
@@ -85,10 +85,10 @@ class App:
         return fresh
 
 
-def headers() -> list[Row]:
-    """Measure the propagator beside W3C's, the hook beside a request through a transport that does nothing."""
-    elsewhere = App(UNLISTED, Context(), llm=False)  # measured first: no session is open anywhere yet
-    found = take_turns({"none": elsewhere.injects(), "no baggage": elsewhere.injects(W3CBaggagePropagator())})
+def headers() -> list[Measurement]:
+    """Compare the propagator with W3C's, and the hook with a request through a transport that does nothing."""
+    elsewhere = App(UNLISTED, Context(), llm=False)  # measured first, before any session is opened
+    measured = take_turns({"none": elsewhere.injects(), "no baggage": elsewhere.injects(W3CBaggagePropagator())})
     three = Context()
     for name in ("id", "path", "name"):
         three = baggage.set_baggage(f"session_{name}", "7f9c1f5e-8d35-4b8c", three)
@@ -103,14 +103,14 @@ def headers() -> list[Row]:
         "hook not listed": unlisted.hooks(),
         "post": lambda count: lambda: [client.post(GATEWAY, headers=HEADERS, content=b"{}") for _ in range(count)],
     }
-    found |= take_turns(variants, repetitions=100)
-    sample = {name: Sample.of(series) for name, series in found.items()}
+    measured |= take_turns(variants, repetitions=100)
+    sample = {name: Sample.of(series) for name, series in measured.items()}
     w3c = "tracecontext and baggage of three"
     return [
-        Row("inject in a session", "µs", sample["ours"], sample["baggage"], w3c, 1.0),
-        Row("inject without a session", "µs", sample["none"], sample["no baggage"], "baggage of none", 1.2),
-        Row("inject in a session, host not listed", "µs", sample["not listed"], sample["baggage"], w3c),
-        Row("transport hook, host listed", "µs", sample["hook"], budget=12.0),
-        Row("transport hook, host not listed", "µs", sample["hook not listed"], budget=1.0),
-        Row("httpx2 POST through a null transport, for comparison", "µs", sample["post"]),
+        Measurement("inject in a session", "µs", sample["ours"], sample["baggage"], w3c, 1.0),
+        Measurement("inject without a session", "µs", sample["none"], sample["no baggage"], "baggage of none", 1.2),
+        Measurement("inject in a session, host not listed", "µs", sample["not listed"], sample["baggage"], w3c),
+        Measurement("transport hook, host listed", "µs", sample["hook"], budget=12.0),
+        Measurement("transport hook, host not listed", "µs", sample["hook not listed"], budget=1.0),
+        Measurement("httpx2 POST through a null transport, for comparison", "µs", sample["post"]),
     ]

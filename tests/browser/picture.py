@@ -1,16 +1,17 @@
-"""Draws the pictures of the README from the real demo: `python tests/browser/picture.py`.
+"""Draws the pictures of the README from the real demo: `python -m tests.browser.picture`.
 
 They stand beside this file, so that they are neither in the package nor at the top of the repository.
 """
 
 from __future__ import annotations
 
-import sys
 import urllib.parse
 from pathlib import Path
 
+from tests.browser.chromium import browsing
+from tests.browser.demo_view import NAME, ask, demonstrated
+
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parents[1])]
 
 # The head of a session, its tree and its timeline.
 SIZE = {"width": 1200, "height": 940}
@@ -19,9 +20,6 @@ SCHEMES = ("light", "dark")
 
 def main() -> None:
     """Run the demo into a view, open its session, and save what is to be seen, in light and in dark."""
-    from tests.browser.chromium import browsing  # noqa: PLC0415  # found by the path above
-    from tests.browser.demo_view import NAME, ask, demonstrated  # noqa: PLC0415
-
     with demonstrated() as url, browsing() as browser:
         found = ask(url, "sessions", name=NAME, sort="-requests")["sessions"][0]
         query = urllib.parse.urlencode({"id": found["id"], "name": NAME})

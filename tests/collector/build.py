@@ -1,7 +1,7 @@
 """Builds the collector that the tests run: `python tests/collector/build.py`.
 
-Go 1.25 or newer and a module proxy are all that it needs; modules and compiled packages stay in Go's own
-caches. What has been built already, from the same manifest, is left as it is.
+It needs Go 1.25 or newer and a module proxy. Modules and compiled packages stay in Go's own caches. If the collector
+was built from the same manifest before, nothing happens.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 
 FOLDER: Final = Path(__file__).parent
 MANIFEST: Final = FOLDER / "builder.yaml"
-# Git-ignored, like all folders of that name.
+# Git ignores all folders of this name.
 BUILD: Final = FOLDER / "build"
 BINARY: Final = BUILD / "otelcol"
 BUILDER: Final = "go.opentelemetry.io/collector/cmd/builder@v0.159.0"
@@ -26,7 +26,7 @@ _FLAGS: Final = ("-trimpath", "-buildvcs=false", "-tags", "grpcnotrace", "-ldfla
 
 
 def main() -> int:
-    """Build unless that is done; return an exit code."""
+    """Build the collector if necessary, print its path, and return an exit code."""
     stamp = BUILD / "manifest.sha256"
     digest = hashlib.sha256(MANIFEST.read_bytes() + BUILDER.encode()).hexdigest()
     if not (BINARY.exists() and stamp.exists() and stamp.read_text() == digest):
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def _build(folder: Path) -> None:
-    # The builder could compile as well, but not with our flags, and it does not show what Go says is wrong.
+    # The builder could compile too, but without these flags, and it hides Go's error messages.
     environ = {**os.environ, "GOBIN": str(folder), "CGO_ENABLED": "0"}
     sources = BUILD / "sources"
     generate = [folder / "builder", "--config", MANIFEST, "--skip-compilation"]

@@ -1,4 +1,4 @@
-"""collector-config.yaml is what the command prints, and what the README says of it."""
+"""collector-config.yaml is the output of the command, and the README describes it correctly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 
 from helicone_otel import Settings
 from helicone_otel.__main__ import main
-from helicone_otel.collector.config import VARIABLES, processors, render_variables, whole
+from helicone_otel.collector.config import VARIABLES, full_config, render_variables, session_processors
 from helicone_otel.spans.dialects import DIALECTS
 from helicone_otel.spans.reader import SpanReader
 from helicone_otel.spans.schema import KINDS, first_text
@@ -37,10 +37,10 @@ def _pasted(name: str) -> str:
     return found[1]
 
 
-def test_the_file_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_file_is_the_output_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["collector-config"]) == 0
 
-    assert capsys.readouterr().out == TEXT == whole(Settings())
+    assert capsys.readouterr().out == TEXT == full_config(Settings())
 
 
 def test_the_file_names_every_attribute_of_every_dialect_in_the_librarys_order() -> None:
@@ -53,7 +53,7 @@ def test_the_file_names_every_attribute_of_every_dialect_in_the_librarys_order()
     assert set(re.findall(r'set\(span\.cache\["kind"\], "(\w+)"\)', TEXT)) <= KINDS | {"none"}
 
 
-def test_settings_add_attributes_and_dialects_of_ones_own(
+def test_settings_add_the_users_attributes_and_dialects(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     rows = '[[dialect.rows]]\nkind = "tool"\nattribute = "acme.t"\n'
@@ -70,9 +70,9 @@ def test_settings_add_attributes_and_dialects_of_ones_own(
     )
 
 
-def test_a_name_that_means_something_in_yaml_or_ottl_or_to_the_collector_stays_a_name() -> None:
+def test_an_attribute_name_with_special_characters_of_yaml_ottl_or_the_collector_is_escaped() -> None:
     name = """a: 'b' #c "d" \\e ${env:F}"""
-    printed = yaml.safe_load(processors(Settings(session_id_attributes=(name,))))
+    printed = yaml.safe_load(session_processors(Settings(session_id_attributes=(name,))))
     (statement,) = [
         line
         for group in printed["processors"]["transform/session"]["trace_statements"]
@@ -85,7 +85,7 @@ def test_a_name_that_means_something_in_yaml_or_ottl_or_to_the_collector_stays_a
     )
 
 
-def test_a_setting_that_cannot_be_used_is_told(
+def test_a_setting_that_cannot_be_used_is_an_error_that_names_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HELICONE_SESSION_FALLBACK", "perhaps")
@@ -94,18 +94,18 @@ def test_a_setting_that_cannot_be_used_is_told(
     assert "HELICONE_SESSION_FALLBACK" in capsys.readouterr().err
 
 
-def test_every_variable_is_told_with_the_default_that_it_has() -> None:
+def test_the_table_lists_every_variable_with_its_default() -> None:
     used = dict(re.findall(USED, TEXT))
 
     assert used == {variable.name: variable.default for variable in VARIABLES}
     assert _block("collector variables") == render_variables()
 
 
-def test_nothing_has_two_defaults() -> None:
+def test_no_variable_has_two_defaults() -> None:
     assert len(set(re.findall(USED, TEXT))) == len(VARIABLES)
 
 
-def test_the_readme_pins_the_version_that_the_tests_build() -> None:
+def test_the_readme_names_the_version_that_the_tests_build() -> None:
     (version,) = set(re.findall(r"opentelemetry-collector-contrib:(\d+\.\d+\.\d+)", README))
 
     assert version == MANIFEST["dist"]["version"]
@@ -113,8 +113,8 @@ def test_the_readme_pins_the_version_that_the_tests_build() -> None:
     assert {part["gomod"].rpartition(" v")[2] for part in MANIFEST["processors"]} == {version}
 
 
-def test_the_block_to_paste_is_what_the_command_prints() -> None:
-    assert _pasted("processors") == processors(Settings())
+def test_the_block_to_paste_is_the_output_of_the_command() -> None:
+    assert _pasted("processors") == session_processors(Settings())
 
 
 def _kubernetes(folder: Path) -> Path:
@@ -126,7 +126,7 @@ def _kubernetes(folder: Path) -> Path:
     return path
 
 
-def test_the_processors_alone_work_in_a_collector_that_is_there_already(otelcol: str, tmp_path: Path) -> None:
+def test_the_processors_alone_work_in_an_existing_collector(otelcol: str, tmp_path: Path) -> None:
     config = _kubernetes(tmp_path)
     done = subprocess.run(
         [otelcol, "validate", "--config", config], capture_output=True, text=True, check=False, env={}
@@ -137,9 +137,9 @@ def test_the_processors_alone_work_in_a_collector_that_is_there_already(otelcol:
         changes = {"exporters": {"otlp_http": {"endpoint": sink.url}}}
         with running(otelcol, tmp_path, {}, changes, config) as collector:
             collector.send(request([span("a", {"langfuse.session.id": "\u00e9", "gen_ai.headers": "x"})]))
-            sink.arrivals.wait_for(1)
+            sink.received.wait_for(1)
 
-    assert sink.arrivals.attributes()["a"] == {
+    assert sink.received.attributes()["a"] == {
         "langfuse.session.id": "\u00e9",
         "session.id": "\u00e9",
         "helicone.session.id": "%C3%A9",
@@ -148,7 +148,7 @@ def test_the_processors_alone_work_in_a_collector_that_is_there_already(otelcol:
     }
 
 
-def test_without_a_collector_tests_are_skipped_but_in_ci_they_fail(
+def test_without_a_collector_tests_are_skipped_and_in_ci_they_fail(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("OTELCOL_BIN", raising=False)
@@ -170,7 +170,7 @@ def test_without_a_collector_tests_are_skipped_but_in_ci_they_fail(
 
 
 @pytest.mark.parametrize("command", re.findall(r"^(?:[A-Z_]+=\S+ )*otelcol-contrib --config .*$", README, re.MULTILINE))
-def test_a_command_of_the_readme_without_a_container_is_valid(command: str, otelcol: str, tmp_path: Path) -> None:
+def test_each_command_of_the_readme_without_a_container_is_valid(command: str, otelcol: str, tmp_path: Path) -> None:
     (tmp_path / "otelcol-contrib").symlink_to(otelcol)
     command = command.replace("otelcol-contrib", "otelcol-contrib validate")
     path = f"{tmp_path}:/usr/bin:/bin"
@@ -179,7 +179,9 @@ def test_a_command_of_the_readme_without_a_container_is_valid(command: str, otel
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_own_attributes_that_are_lists_of_one_name_sessions_as_in_the_library(otelcol: str, tmp_path: Path) -> None:
+def test_a_users_attribute_that_is_a_list_of_one_value_names_the_session_as_in_the_library(
+    otelcol: str, tmp_path: Path
+) -> None:
     header = "http.request.header.x_conversation_id"
     config = tmp_path / "own.yaml"
     config.write_text(yaml.safe_dump(_with_own(header)))
@@ -189,10 +191,10 @@ def test_own_attributes_that_are_lists_of_one_name_sessions_as_in_the_library(ot
         with running(otelcol, tmp_path, {}, changes, config) as collector:
             spans = [span(str(n), {header: value, "session.id": "s-1"}) for n, value in enumerate(values)]
             collector.send(request(spans))
-            sink.arrivals.wait_for(len(values))
+            sink.received.wait_for(len(values))
             assert collector.warnings() == []
 
-    arrived = sink.arrivals.attributes()
+    arrived = sink.received.attributes()
     assert [arrived[str(n)]["helicone.session.id"] for n in range(len(values))] == [
         first_text({header: value, "session.id": "s-1"}, (header, "session.id")) for value in values
     ]
@@ -201,5 +203,5 @@ def test_own_attributes_that_are_lists_of_one_name_sessions_as_in_the_library(ot
 def _with_own(header: str) -> dict[str, object]:
     config = yaml.safe_load(_pasted("kubernetes"))["spec"]["config"]
     own = Settings(session_id_attributes=(header,), session_name_attributes=(header,), user_id_attributes=(header,))
-    config["processors"] |= yaml.safe_load(processors(own))["processors"]
+    config["processors"] |= yaml.safe_load(session_processors(own))["processors"]
     return dict(config)

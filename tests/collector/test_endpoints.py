@@ -1,4 +1,4 @@
-"""What goes into the real collector by any door of OTLP comes out by the one that was asked for; and its metrics."""
+"""The real collector accepts OTLP in every form, sends it in the configured form, and makes metrics."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ LABEL = {"session.id": "s-1", "helicone.session.id": "s-1", "helicone.session.na
 
 @pytest.fixture(scope="module")
 def both(otelcol: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Collector, Any, Any]]:
-    """A collector that sends by HTTP and gRPC at once, and what is behind them."""
-    with http_sink() as http, grpc_sink() as (port, grpc_arrivals):
+    """A collector that sends by HTTP and by gRPC, with the two backends that receive."""
+    with http_sink() as http, grpc_sink() as (port, grpc_received):
         environ = {
             "OTEL_BACKEND_ENDPOINT": http.url,
             "OTEL_BACKEND_GRPC_ENDPOINT": f"http://127.0.0.1:{port}",
@@ -43,13 +43,13 @@ def both(otelcol: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
             "OTEL_COLLECTOR_EXPORTERS": "[otlp_http, otlp_grpc]",
         }
         with running(otelcol, tmp_path_factory.mktemp("otelcol"), environ) as collector:
-            yield collector, http, grpc_arrivals
+            yield collector, http, grpc_received
             assert [line for line in collector.warnings() if "larger than max" not in line] == []
 
 
 def _json(whole: ExportTraceServiceRequest) -> bytes:
     """Return a request as OTLP's JSON, whose ids are hexadecimal."""
-    import json  # noqa: PLC0415  # the name stands for the content type above
+    import json  # noqa: PLC0415  # the constant JSON above has almost the same name
 
     text = MessageToDict(whole)
     for spans in text["resourceSpans"][0]["scopeSpans"]:
@@ -59,8 +59,8 @@ def _json(whole: ExportTraceServiceRequest) -> bytes:
 
 
 @pytest.mark.parametrize("way", ["grpc", "protobuf", "protobuf gzip", "json", "json gzip"])
-def test_every_way_in_leads_out_by_http_and_by_grpc(both: tuple[Collector, Any, Any], way: str) -> None:
-    collector, http, grpc_arrivals = both
+def test_spans_received_in_any_form_are_sent_by_http_and_by_grpc(both: tuple[Collector, Any, Any], way: str) -> None:
+    collector, http, grpc_received = both
     whole = request([span(way, {"session.id": "s-1"})])
     body, content_type = (_json(whole), JSON) if "json" in way else (whole.SerializeToString(), PROTOBUF)
 
@@ -71,22 +71,22 @@ def test_every_way_in_leads_out_by_http_and_by_grpc(both: tuple[Collector, Any, 
     else:
         assert collector.post(body, content_type) == 200
 
-    for arrivals in (http.arrivals, grpc_arrivals):
+    for received in (http.received, grpc_received):
         deadline = time.monotonic() + 20
-        while way not in arrivals.attributes():
+        while way not in received.attributes():
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        assert arrivals.attributes()[way] == LABEL
-        arrived = next(one for one in arrivals.spans if one.name == way)
+        assert received.attributes()[way] == LABEL
+        arrived = next(one for one in received.spans if one.name == way)
         assert arrived.span_id == whole.resource_spans[0].scope_spans[0].spans[0].span_id
-        assert arrivals.headers[-1]["authorization"] == "Bearer t1"
-        assert arrivals.headers[-1]["x-mlflow-experiment-id"] == "0"
+        assert received.headers[-1]["authorization"] == "Bearer t1"
+        assert received.headers[-1]["x-mlflow-experiment-id"] == "0"
     assert http.paths[-1] == "/v1/traces"
-    assert http.arrivals.headers[-1]["content-encoding"] == "gzip"
+    assert http.received.headers[-1]["content-encoding"] == "gzip"
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "grpc gzip", "http", "http gzip"])
-def test_the_python_sdks_exporters_get_through(both: tuple[Collector, Any, Any], protocol: str) -> None:
+def test_spans_of_the_python_sdks_exporters_arrive(both: tuple[Collector, Any, Any], protocol: str) -> None:
     collector, http, _ = both
     if protocol.startswith("grpc"):
         compression = grpc.Compression.Gzip if "gzip" in protocol else None
@@ -101,48 +101,48 @@ def test_the_python_sdks_exporters_get_through(both: tuple[Collector, Any, Any],
         pass
     provider.shutdown()
 
-    before = len(http.arrivals.spans)
+    before = len(http.received.spans)
     deadline = time.monotonic() + 20
-    while f"sdk {protocol}" not in http.arrivals.attributes():
+    while f"sdk {protocol}" not in http.received.attributes():
         assert time.monotonic() < deadline, before
         time.sleep(0.02)
-    assert http.arrivals.attributes()[f"sdk {protocol}"]["helicone.session.id"] == "s-2"
+    assert http.received.attributes()[f"sdk {protocol}"]["helicone.session.id"] == "s-2"
 
 
-def test_long_prompts_get_through_a_span_of_5_mb_by_http_and_12_mb_of_spans_by_grpc(
+def test_a_span_of_5_mb_arrives_by_http_and_12_mb_of_spans_arrive_by_grpc(
     both: tuple[Collector, Any, Any],
 ) -> None:
-    collector, http, grpc_arrivals = both
+    collector, http, grpc_received = both
     prompt = "x" * 30_000
     collector.send(request([span(f"long {n}", {"prompt": prompt}) for n in range(400)]))
     collector.send(request([span("longest", {"prompt": "x" * 5_000_000}), span("beside it", {})]))
 
     long = {f"long {n}" for n in range(400)}
-    for arrivals, names in ((grpc_arrivals, long), (http.arrivals, long | {"longest", "beside it"})):
+    for received, names in ((grpc_received, long), (http.received, long | {"longest", "beside it"})):
         deadline = time.monotonic() + 30
-        while not names <= {one.name for one in arrivals.spans}:
+        while not names <= {one.name for one in received.spans}:
             assert time.monotonic() < deadline
             time.sleep(0.1)
-    # The gRPC server takes 4 MiB, as they do: what is larger than that in one span cannot go there.
-    assert max(grpc_arrivals.sizes) < 4 * 2**20
+    # Like most gRPC servers this one accepts 4 MiB, so a single span that is larger cannot arrive there.
+    assert max(grpc_received.sizes) < 4 * 2**20
 
 
-def test_the_endpoints_scheme_and_files_decide_about_tls(otelcol: str, tmp_path: Path) -> None:
+def test_the_scheme_of_the_endpoint_and_the_certificate_files_switch_tls_on(otelcol: str, tmp_path: Path) -> None:
     if shutil.which("openssl") is None:
-        pytest.skip("there is no openssl to make a certificate with")
+        pytest.skip("openssl is not installed, so there is no certificate to test with")
     make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost"
     files = ["-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem"]
     subprocess.run(
         [*make.split(), *files, "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, capture_output=True
     )
     key, certificate = (tmp_path / "key.pem").read_bytes(), (tmp_path / "cert.pem").read_bytes()
-    # A backend that insists on a certificate of the collector's own.
+    # A backend that requires a certificate from the collector.
     credentials = grpc.ssl_server_credentials([(key, certificate)], certificate, require_client_auth=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
     context.load_verify_locations(tmp_path / "cert.pem")
     context.verify_mode = ssl.CERT_REQUIRED
-    with grpc_sink(credentials) as (port, arrivals), http_sink() as http:
+    with grpc_sink(credentials) as (port, received), http_sink() as http:
         http.socket = context.wrap_socket(http.socket, server_side=True)
         environ = {
             "OTEL_BACKEND_ENDPOINT": http.url.replace("http://", "https://"),
@@ -154,13 +154,13 @@ def test_the_endpoints_scheme_and_files_decide_about_tls(otelcol: str, tmp_path:
         }
         with running(otelcol, tmp_path / "otelcol", environ) as collector:
             collector.send(request([span("a", {"session.id": "s-1"})]))
-            arrivals.wait_for(1)
-            http.arrivals.wait_for(1)
+            received.wait_for(1)
+            http.received.wait_for(1)
 
-    assert arrivals.attributes() == http.arrivals.attributes() == {"a": LABEL}
+    assert received.attributes() == http.received.attributes() == {"a": LABEL}
 
 
-def test_without_any_variable_it_starts_and_says_where_it_failed(otelcol: str, tmp_path: Path) -> None:
+def test_without_a_backend_it_starts_and_prints_spans(otelcol: str, tmp_path: Path) -> None:
     with running(otelcol, tmp_path, {"OTEL_COLLECTOR_EXPORTERS": "[debug]"}) as collector:
         collector.send(request([span("first look", {"session.id": "s-1"})]))
         deadline = time.monotonic() + 10
@@ -170,7 +170,7 @@ def test_without_any_variable_it_starts_and_says_where_it_failed(otelcol: str, t
         assert collector.warnings() == []
 
 
-def test_the_configuration_is_valid_and_nothing_in_it_is_deprecated(otelcol: str) -> None:
+def test_the_configuration_is_valid_and_uses_nothing_deprecated(otelcol: str) -> None:
     command = [otelcol, "validate", "--config", "collector-config.yaml"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={})
 
@@ -199,7 +199,7 @@ def _calls(collector: Collector, count: float) -> list[tuple[Mapping[str, str], 
     return calls
 
 
-def test_metrics_tell_durations_and_errors_by_name_path_kind_and_model(otelcol: str, tmp_path: Path) -> None:
+def test_metrics_count_durations_and_errors_by_name_path_kind_and_model(otelcol: str, tmp_path: Path) -> None:
     chat = {
         "session.id": "s-1",
         "helicone.session.path": "/plan",
@@ -219,20 +219,20 @@ def test_metrics_tell_durations_and_errors_by_name_path_kind_and_model(otelcol: 
     common = {"service_name": "shop", "helicone_session_name": "shop", "helicone_span_kind": "llm"}
     mini = {**common, "helicone_session_path": "/plan", "helicone_model": "gpt-5.4-mini"}
     kept = {*mini, "status_code", "error_type"}
-    told = [({key: value for key, value in labels.items() if key in kept}, count) for labels, count in calls]
-    assert sorted(told, key=lambda one: one[1] + len(one[0])) == [
+    counts = [({key: value for key, value in labels.items() if key in kept}, count) for labels, count in calls]
+    assert sorted(counts, key=lambda one: one[1] + len(one[0])) == [
         ({**common, "status_code": "STATUS_CODE_UNSET", "helicone_model": "gpt-4o"}, 1),
         ({**mini, "status_code": "STATUS_CODE_UNSET"}, 2),
         ({**mini, "status_code": "STATUS_CODE_ERROR", "error_type": "429"}, 1),
     ]
-    # Nothing that grows with the number of sessions.
+    # No label grows with the number of sessions.
     known = {*kept, "service_name", "otel_scope_name", "otel_scope_version", "otel_scope_schema_url"}
     assert {key for labels, _ in calls for key in labels} <= {*known, "collector_instance_id", "job", "instance"}
     sums = series["traces_span_metrics_duration_seconds_sum"]
     assert sorted(round(value, 3) for _, value in sums) == [0.1, 0.4, 3.0]
 
 
-def test_metrics_know_the_model_by_whatever_name_a_dialect_has_for_it(otelcol: str, tmp_path: Path) -> None:
+def test_metrics_read_the_model_from_every_attribute_of_the_dialects(otelcol: str, tmp_path: Path) -> None:
     models = SpanReader(DIALECTS).models
     spans = [span("one", {"session.id": "s-1", name: f"m {name}"}) for name in models]
     spans += [span("first", {"session.id": "s-1", **{name: f"from {name}" for name in models[n:]}}) for n in range(3)]
@@ -245,7 +245,7 @@ def test_metrics_know_the_model_by_whatever_name_a_dialect_has_for_it(otelcol: s
     )
 
 
-def test_however_many_paths_there_are_series_are_bounded(otelcol: str, tmp_path: Path) -> None:
+def test_the_number_of_series_is_bounded_however_many_paths_there_are(otelcol: str, tmp_path: Path) -> None:
     environ = {"OTEL_COLLECTOR_EXPORTERS": "[debug]", "OTEL_COLLECTOR_MAX_SERIES": "50"}
     spans = [span("a", {"session.id": f"s-{n}", "helicone.session.path": f"/p/{n}"}) for n in range(1000)]
     with running(otelcol, tmp_path, environ) as collector:
@@ -255,5 +255,5 @@ def test_however_many_paths_there_are_series_are_bounded(otelcol: str, tmp_path:
     assert len(calls) <= 51
     (overflow,) = [count for labels, count in calls if labels.get("otel_metric_overflow") == "true"]
     assert overflow >= 949
-    # A session's id is in no series, but for those whose path a test has made of it.
+    # No series contains a session's id.
     assert not any("s-" in value for labels, _ in calls for value in labels.values())

@@ -1,6 +1,6 @@
-"""What the real collector does when things go wrong: what was acknowledged arrives. Each test says its figures.
+"""The real collector under faults: every acknowledged span arrives. Each test prints its figures.
 
-`HELICONE_OTEL_TEST_OUTAGE=60` makes outages a whole minute long.
+`HELICONE_OTEL_TEST_OUTAGE=60` makes outages one minute long.
 """
 
 from __future__ import annotations
@@ -25,37 +25,37 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from helicone_otel import HeliconeSpanProcessor, session
 from tests.support.load import Load, Say
 from tests.support.otelcol import Collector, free_ports, request, running, span
-from tests.support.sink import SpanStarts, http_sink
+from tests.support.sink import ReceivedSpans, http_sink
 
 pytestmark = pytest.mark.slow
 
 OUTAGE: Final = float(os.environ.get("HELICONE_OTEL_TEST_OUTAGE", "20"))
 
 
-def _wait_for(acknowledged: list[bytes], arrivals: SpanStarts, seconds: float) -> float:
-    """Wait until everything has arrived, and return how long that took."""
+def _wait_for(acknowledged: list[bytes], received: ReceivedSpans, seconds: float) -> float:
+    """Wait until all acknowledged spans have arrived, and return the seconds that this took."""
     start = time.monotonic()
     missing = set(acknowledged)
     while missing and time.monotonic() - start < seconds:
         time.sleep(0.2)
-        missing -= set(arrivals.ids)
+        missing -= set(received.ids)
     assert not missing, f"{len(missing)} of {len(acknowledged)} acknowledged spans are lost"
     return time.monotonic() - start
 
 
-def _twice(arrivals: SpanStarts) -> int:
-    ids = arrivals.ids
+def _twice(received: ReceivedSpans) -> int:
+    ids = received.ids
     return len(ids) - len(set(ids))
 
 
-def test_a_backend_that_is_down_costs_nothing_even_if_the_collector_is_restarted_and_killed(
+def test_no_span_is_lost_if_the_backend_is_down_and_the_collector_is_restarted_and_killed(
     otelcol: str, tmp_path: Path, say: Say
 ) -> None:
-    arrivals = SpanStarts()
+    received = ReceivedSpans()
     (port,) = free_ports(1)
     with running(otelcol, tmp_path, {"OTEL_BACKEND_ENDPOINT": f"http://127.0.0.1:{port}"}) as collector:
         with Load(collector) as load:
-            with http_sink(arrivals, port):
+            with http_sink(received, port):
                 time.sleep(2)
             before = len(load.acknowledged)
             time.sleep(OUTAGE / 3)
@@ -67,45 +67,45 @@ def test_a_backend_that_is_down_costs_nothing_even_if_the_collector_is_restarted
             time.sleep(OUTAGE / 3)
             during = len(load.acknowledged) - before
             queued = collector.own_metric("otelcol_exporter_queue_size", 'exporter="otlp_http"')
-            with http_sink(arrivals, port):
+            with http_sink(received, port):
                 time.sleep(2)
                 load.__exit__()
-                took = _wait_for(load.acknowledged, arrivals, 60)
+                took = _wait_for(load.acknowledged, received, 60)
     say(
         f"backend down for {OUTAGE:.0f} s, collector restarted and killed -9 meanwhile: {len(load.acknowledged)} spans "
-        f"acknowledged, {during} of them in the outage, 0 lost, {_twice(arrivals)} twice, {load.refused} sends refused "
+        f"acknowledged, {during} of them in the outage, 0 lost, {_twice(received)} twice, {load.refused} sends refused "
         f"and repeated; {queued / 1e6:.1f} MB on disk at its end, all there {took:.1f} s after it; {load.percentiles()}"
     )
     assert during > 1000
 
 
-def test_a_full_queue_refuses_and_loses_nothing(otelcol: str, tmp_path: Path, say: Say) -> None:
-    arrivals = SpanStarts()
+def test_a_full_queue_refuses_spans_and_loses_none(otelcol: str, tmp_path: Path, say: Say) -> None:
+    received = ReceivedSpans()
     (port,) = free_ports(1)
     environ = {"OTEL_BACKEND_ENDPOINT": f"http://127.0.0.1:{port}", "OTEL_COLLECTOR_QUEUE_BYTES": "4000000"}
     with running(otelcol, tmp_path, environ) as collector, Load(collector, text=2000) as load:
         while load.refused < 10:
             time.sleep(0.1)
         full = len(load.acknowledged)
-        with http_sink(arrivals, port):
+        with http_sink(received, port):
             while len(load.acknowledged) < full + 1000:
                 time.sleep(0.1)
             load.__exit__()
-            _wait_for(load.acknowledged, arrivals, 60)
+            _wait_for(load.acknowledged, received, 60)
     say(
         f"{full} spans until the queue of 4 MB was full, {len(load.acknowledged)} in all, 0 lost, "
-        f"{_twice(arrivals)} twice"
+        f"{_twice(received)} twice"
     )
 
 
-def test_a_slow_backend_slows_nobody(otelcol: str, tmp_path: Path, say: Say) -> None:
+def test_a_slow_backend_does_not_slow_the_clients(otelcol: str, tmp_path: Path, say: Say) -> None:
     with http_sink() as sink:
-        sink.arrivals.delay = 1
+        sink.received.delay = 1
         with running(otelcol, tmp_path, {"OTEL_BACKEND_ENDPOINT": sink.url}) as collector:
             with Load(collector, slack=0.005) as load:
                 time.sleep(OUTAGE / 2)
-            behind = len(load.acknowledged) - len(sink.arrivals.spans)
-            took = _wait_for(load.acknowledged, sink.arrivals, 60)
+            behind = len(load.acknowledged) - len(sink.received.spans)
+            took = _wait_for(load.acknowledged, sink.received, 60)
     say(
         f"each answer after 1 s: {len(load.acknowledged)} spans acknowledged, {load.refused} sends refused, 0 lost, "
         f"{behind} behind at the end and {took:.1f} s to catch up; {load.percentiles()}"
@@ -114,7 +114,7 @@ def test_a_slow_backend_slows_nobody(otelcol: str, tmp_path: Path, say: Say) -> 
     assert statistics.median(load.waits) < 500
 
 
-def test_at_its_memory_limit_it_says_wait_and_lives(otelcol: str, tmp_path: Path, say: Say) -> None:
+def test_at_its_memory_limit_it_refuses_spans_and_keeps_running(otelcol: str, tmp_path: Path, say: Say) -> None:
     limit = {"check_interval": "100ms", "limit_mib": 90, "spike_limit_mib": 30}
     with http_sink() as sink:
         environ = {"OTEL_BACKEND_ENDPOINT": sink.url}
@@ -131,7 +131,7 @@ def test_at_its_memory_limit_it_says_wait_and_lives(otelcol: str, tmp_path: Path
             for load in loads:
                 load.__exit__()
             acknowledged = [one for load in loads for one in load.acknowledged]
-            _wait_for(acknowledged, sink.arrivals, 60)
+            _wait_for(acknowledged, sink.received, 60)
             resident = collector.own_metric("otelcol_process_memory_rss") / 2**20
             with Load(collector, size=1) as afterwards:
                 start = time.monotonic()
@@ -139,14 +139,16 @@ def test_at_its_memory_limit_it_says_wait_and_lives(otelcol: str, tmp_path: Path
                     assert time.monotonic() < start + 30, "it has not recovered"
                     time.sleep(0.05)
                 recovered = time.monotonic() - start
-            _wait_for(afterwards.acknowledged, sink.arrivals, 30)
+            _wait_for(afterwards.acknowledged, sink.received, 30)
     say(
         f"8 MB a batch, limit 90 MiB: {refused:.0f} spans refused, {len(acknowledged)} acknowledged, 0 lost, "
-        f"{_twice(sink.arrivals)} twice; {resident:.0f} MiB resident; takes spans again after {recovered:.1f} s"
+        f"{_twice(sink.received)} twice; {resident:.0f} MiB resident; takes spans again after {recovered:.1f} s"
     )
 
 
-def test_what_is_too_large_or_no_otlp_is_refused_and_hurts_nobody_else(otelcol: str, tmp_path: Path, say: Say) -> None:
+def test_requests_that_are_too_large_or_no_otlp_are_refused_without_harm_to_others(
+    otelcol: str, tmp_path: Path, say: Say
+) -> None:
     good = request([span("good", {})]).SerializeToString()
     large = request([span("large", {"text": "x" * 25_000_000})])
     protobuf, json = "application/x-protobuf", "application/json"
@@ -159,7 +161,7 @@ def test_what_is_too_large_or_no_otlp_is_refused_and_hurts_nobody_else(otelcol: 
                 "half a request": collector.post(good[: len(good) // 2], protobuf),
                 "no JSON": collector.post(b'{"resourceSpans": [', json),
                 "JSON of something else": collector.post(b'{"resourceSpans": 1}', json),
-                "protobuf said to be JSON": collector.post(good, json),
+                "protobuf as JSON": collector.post(good, json),
                 "no gzip": collector.post(good, protobuf, "gzip"),
                 "another type": collector.post(good, "text/plain"),
                 "25 MB": _status(collector, large.SerializeToString(), protobuf),
@@ -167,27 +169,27 @@ def test_what_is_too_large_or_no_otlp_is_refused_and_hurts_nobody_else(otelcol: 
                 "nothing": collector.post(b"", protobuf),
                 "good": collector.post(good, protobuf),
             }
-            sink.arrivals.wait_for(1)
+            sink.received.wait_for(1)
             resident = collector.own_metric("otelcol_process_memory_rss") / 2**20
-    said = ", ".join(f"{what} {status}" for what, status in answers.items())
-    say(f"25 MB by gRPC {refused.value.code().name}; by HTTP: {said}; {resident:.0f} MiB resident afterwards")
+    by_http = ", ".join(f"{body} {status}" for body, status in answers.items())
+    say(f"25 MB by gRPC {refused.value.code().name}; by HTTP: {by_http}; {resident:.0f} MiB resident afterwards")
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert answers.pop("another type") == 415
     assert [answers.pop("nothing"), answers.pop("good")] == [200, 200]
     assert all(400 <= status < 500 for status in answers.values()), answers
-    assert [one.name for one in sink.arrivals.spans] == ["good"]
+    assert [one.name for one in sink.received.spans] == ["good"]
 
 
 def _status(collector: Collector, body: bytes, content_type: str) -> int:
     try:
         return collector.post(body, content_type)
-    except OSError:  # it hung up while we were still sending
+    except OSError:  # the collector closed the connection before the body was sent
         return 413
 
 
 @contextmanager
 def _app(port: int) -> Iterator[TracerProvider]:
-    """An app as `configure()` leaves it, with the SDK's own batches."""
+    """Run an app that is set up as by `configure()` and exports by the SDK's batch processor."""
     exporter = OTLPSpanExporter(f"http://127.0.0.1:{port}", timeout=2)
     provider = TracerProvider()
     provider.add_span_processor(HeliconeSpanProcessor())
@@ -199,7 +201,7 @@ def _app(port: int) -> Iterator[TracerProvider]:
 
 
 def _work(provider: TracerProvider, count: int) -> tuple[float, float]:
-    """Make spans as fast as it goes; return the mean and the longest time of one, in microseconds."""
+    """Make spans as fast as possible; return the mean and the longest time of one, in microseconds."""
     tracer = provider.get_tracer("acme")
     longest, start = 0.0, time.perf_counter()
     with session("Trip Planning"):
@@ -211,7 +213,7 @@ def _work(provider: TracerProvider, count: int) -> tuple[float, float]:
     return (time.perf_counter() - start) / count * 1e6, longest * 1e6
 
 
-def test_an_app_does_not_slow_while_its_collector_is_down_and_says_what_it_drops(
+def test_an_app_is_not_slower_while_its_collector_is_down_and_logs_the_spans_that_it_drops(
     otelcol: str, tmp_path: Path, say: Say, caplog: pytest.LogCaptureFixture
 ) -> None:
     count = 30_000
@@ -222,17 +224,17 @@ def test_an_app_does_not_slow_while_its_collector_is_down_and_says_what_it_drops
         with _app(collector.grpc_port) as provider:
             with caplog.at_level(logging.WARNING, logger="opentelemetry"):
                 down, longest_down = _work(provider, count)
-            said = [record.getMessage() for record in caplog.records if record.name.startswith("opentelemetry")]
+            logged = [record.getMessage() for record in caplog.records if record.name.startswith("opentelemetry")]
             collector.start()
-            delivered = len(sink.arrivals.spans)
-        # The rest of its queue was sent when it ended.
+            delivered = len(sink.received.spans)
+        # The app sent the rest of its queue when it ended.
         time.sleep(1)
-        arrived = len(sink.arrivals.spans) - delivered
-    dropped = [text for text in said if "dropping" in text.lower()]
+        arrived = len(sink.received.spans) - delivered
+    dropped = [text for text in logged if "dropping" in text.lower()]
     say(
         f"a span takes {up:.0f} µs with the collector up (longest {longest_up / 1e3:.1f} ms), {down:.0f} µs with it "
         f"down (longest {longest_down / 1e3:.1f} ms); of {count} made meanwhile {arrived} arrived later and "
-        f"{count - arrived} were dropped; the SDK said: {dropped[:1]}"
+        f"{count - arrived} were dropped; the SDK logged: {dropped[:1]}"
     )
     assert dropped
     assert 0 < arrived <= 2048 + 512

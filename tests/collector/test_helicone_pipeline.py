@@ -1,4 +1,4 @@
-"""The second pipeline of collector-config.yaml: requests, in the words that Helicone's OTLP door reads."""
+"""The pipeline of collector-config.yaml that sends requests to Helicone's OTLP endpoint."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from opentelemetry.trace import SpanKind
 from helicone_otel import HeliconePropagator, HeliconeSpanProcessor, SessionSpanExporter, session, step
 from helicone_otel.collector.config import VARIABLES
 from helicone_otel.destinations import Destination, Destinations
+from helicone_otel.http.hooks import new_row_id
 from helicone_otel.spans.dialects import DIALECTS
 from helicone_otel.spans.reader import SpanReader
 from helicone_otel.spans.schema import REQUEST_KINDS
-from helicone_otel.tracking.requests import new_row_id
 from tests.support.backend import dict_of
 from tests.support.otelcol import Collector, attributes_of, request, running, span
 from tests.support.sink import HttpSink, http_sink
@@ -33,8 +33,8 @@ PYTHON = {"service.name": "shop", "telemetry.sdk.language": "python"}
 SESSION = {PROPERTY + "Session-Id": "s-1", PROPERTY + "Session-Name": "shop"}
 
 
-class Door:
-    """A collector with a backend and Helicone's door behind it."""
+class HeliconePipeline:
+    """A collector that sends to a backend and to Helicone's OTLP endpoint."""
 
     def __init__(self, collector: Collector, backend: HttpSink, helicone: HttpSink) -> None:
         self.collector = collector
@@ -42,18 +42,18 @@ class Door:
         self.helicone = helicone
 
     def rows(self, spans: Sequence[Span], resource: Mapping[str, object] = NODE) -> dict[str, dict[str, Any]]:
-        """Send spans and a last one, and return what came to the door until that."""
-        before = len(self.helicone.arrivals.spans)
+        """Send spans, and return the attributes that reach Helicone's endpoint, by the name of the span."""
+        before = len(self.helicone.received.spans)
         self.collector.send(request([*spans, span("last", {"gen_ai.operation.name": "chat"})], resource))
         names: list[str] = []
         while "last" not in names:
-            names = [one.name for one in self.helicone.arrivals.wait_for(before + len(names) + 1)[before:]]
-        arrived = self.helicone.arrivals.attributes()
+            names = [one.name for one in self.helicone.received.wait_for(before + len(names) + 1)[before:]]
+        arrived = self.helicone.received.attributes()
         return {name: arrived[name] for name in names if name != "last"}
 
 
 @pytest.fixture(scope="module")
-def door(otelcol: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+def pipeline(otelcol: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HeliconePipeline]:
     with http_sink() as backend, http_sink() as helicone:
         environ = {
             "OTEL_BACKEND_ENDPOINT": backend.url,
@@ -62,27 +62,27 @@ def door(otelcol: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doo
             "HELICONE_OTLP_ENDPOINT": f"{helicone.url}/v1/trace/log-python",
         }
         with running(otelcol, tmp_path_factory.mktemp("otelcol"), environ) as collector:
-            yield Door(collector, backend, helicone)
+            yield HeliconePipeline(collector, backend, helicone)
             assert collector.warnings() == []
 
 
-def test_it_is_off_until_one_variable_says_on(otelcol: str, tmp_path: Path) -> None:
+def test_the_pipeline_is_off_unless_helicone_otlp_is_on(otelcol: str, tmp_path: Path) -> None:
     with http_sink() as backend, http_sink() as helicone:
         environ = {"OTEL_BACKEND_ENDPOINT": backend.url, "HELICONE_OTLP_ENDPOINT": helicone.url}
         with running(otelcol, tmp_path, environ) as collector:
             collector.send(request([span("chat", {"gen_ai.operation.name": "chat", "session.id": "s-1"})]))
-            backend.arrivals.wait_for(1)
-        # It has ended, and sent what it had.
-        assert helicone.arrivals.spans == []
+            backend.received.wait_for(1)
+        # The collector has ended, so it has sent everything.
+        assert helicone.received.spans == []
 
 
-def test_the_key_goes_along_to_the_doors_own_path(door: Door) -> None:
-    door.rows([])
+def test_requests_go_to_the_endpoints_path_with_the_key(pipeline: HeliconePipeline) -> None:
+    pipeline.rows([])
 
-    assert door.helicone.paths[-1] == "/v1/trace/log-python"
-    assert door.helicone.arrivals.headers[-1]["authorization"] == "Bearer sk-helicone-test"
-    assert "content-encoding" not in door.helicone.arrivals.headers[-1]
-    assert all("authorization" not in headers for headers in door.backend.arrivals.headers)
+    assert pipeline.helicone.paths[-1] == "/v1/trace/log-python"
+    assert pipeline.helicone.received.headers[-1]["authorization"] == "Bearer sk-helicone-test"
+    assert "content-encoding" not in pipeline.helicone.received.headers[-1]
+    assert all("authorization" not in headers for headers in pipeline.backend.received.headers)
 
 
 MESSAGES = [
@@ -133,27 +133,27 @@ ROW = {
 }
 
 
-def test_a_call_by_todays_conventions_arrives_in_the_words_the_door_reads(door: Door) -> None:
-    assert door.rows([span("chat gpt-5.4-mini", CHAT)]) == {"chat gpt-5.4-mini": ROW}
+def test_a_call_by_todays_conventions_is_renamed_for_the_endpoint(pipeline: HeliconePipeline) -> None:
+    assert pipeline.rows([span("chat gpt-5.4-mini", CHAT)]) == {"chat gpt-5.4-mini": ROW}
 
 
-def test_a_call_without_instructions_tokens_or_messages_has_none(door: Door) -> None:
+def test_a_call_without_instructions_tokens_or_messages_makes_a_row_without_them(pipeline: HeliconePipeline) -> None:
     bare = {"gen_ai.operation.name": "chat", "session.id": "s-1", "helicone.session.path": "/plan/draft"}
-    told = {**bare, "gen_ai.response.model": "gpt-4o-2024", "gen_ai.request.model": "gpt-4o", "gen_ai.system": "az"}
-    odd = {**told, "gen_ai.input.messages": "not JSON", "gen_ai.output.messages": "[]"}
-    cut = {**told, "gen_ai.input.messages": '[{"role": "user", "par', "gen_ai.system_instructions": "[{"}
+    named = {**bare, "gen_ai.response.model": "gpt-4o-2024", "gen_ai.request.model": "gpt-4o", "gen_ai.system": "az"}
+    odd = {**named, "gen_ai.input.messages": "not JSON", "gen_ai.output.messages": "[]"}
+    cut = {**named, "gen_ai.input.messages": '[{"role": "user", "par', "gen_ai.system_instructions": "[{"}
     common = {**SESSION, PROPERTY + "Session-Path": "/plan/draft", "llm.request.type": "chat"}
     model = {"gen_ai.response.model": "gpt-4o-2024", "gen_ai.system": "az"}
 
-    assert door.rows([span("bare", bare), span("told", told), span("odd", odd), span("cut", cut)]) == {
+    assert pipeline.rows([span("bare", bare), span("named", named), span("odd", odd), span("cut", cut)]) == {
         "bare": common,
-        "told": {**common, **model},
+        "named": {**common, **model},
         "odd": {**common, **model},
         "cut": {**common, **model},
     }
 
 
-def test_openinferences_and_openllmetrys_calls_arrive_alike(door: Door) -> None:
+def test_calls_of_openinference_and_openllmetry_make_the_same_row(pipeline: HeliconePipeline) -> None:
     openinference = {
         "openinference.span.kind": "LLM",
         "session.id": "s-1",
@@ -186,10 +186,10 @@ def test_openinferences_and_openllmetrys_calls_arrive_alike(door: Door) -> None:
         PROPERTY + "Session-Path": "/chat",
     }
 
-    assert door.rows([span("oi", openinference), span("tl", openllmetry | users)]) == {"oi": row, "tl": row | users}
+    assert pipeline.rows([span("oi", openinference), span("tl", openllmetry | users)]) == {"oi": row, "tl": row | users}
 
 
-def test_tools_stores_and_the_rest_say_what_they_are_by_the_model(door: Door) -> None:
+def test_the_model_shows_which_rows_are_tools_vector_queries_and_data(pipeline: HeliconePipeline) -> None:
     tool = {
         "gen_ai.operation.name": "execute_tool",
         "gen_ai.tool.name": "get/weather é",
@@ -211,27 +211,29 @@ def test_tools_stores_and_the_rest_say_what_they_are_by_the_model(door: Door) ->
         ),
         span("azure", {"openinference.span.kind": "LLM", "llm.provider": "azure", "llm.system": "openai"}),
     ]
-    rows = door.rows(spans, {**NODE, "service.name": "unknown_service"})
+    rows = pipeline.rows(spans, {**NODE, "service.name": "unknown_service"})
     shown = {
         name: {key: value for key, value in row.items() if not key.startswith(PROPERTY)} for name, row in rows.items()
     }
 
-    def said(given: str | None, gave: str | None = None, **more: object) -> dict[str, object]:
+    def row_with(prompt: str | None, completion: str | None = None, **more: object) -> dict[str, object]:
         row: dict[str, object] = {key.replace("__", "."): value for key, value in more.items()}
-        if given is not None:
-            row |= {"gen_ai.prompt.0.role": "user", "gen_ai.prompt.0.content": given}
-        if gave is not None:
-            row |= {"gen_ai.completion.0.role": "assistant", "gen_ai.completion.0.content": gave}
+        if prompt is not None:
+            row |= {"gen_ai.prompt.0.role": "user", "gen_ai.prompt.0.content": prompt}
+        if completion is not None:
+            row |= {"gen_ai.completion.0.role": "assistant", "gen_ai.completion.0.content": completion}
         return row
 
     assert shown == {
-        "execute_tool get_weather": said('{"city": "Porto"}', "Sunny", gen_ai__response__model="tool:get/weather é"),
-        "a tool": said("in", "out", gen_ai__response__model="tool:a tool"),
-        "vercel": said("{}", "1", gen_ai__response__model="tool:vercel"),
-        "search": said("visa", gen_ai__response__model="vector_db", gen_ai__system="qdrant"),
-        "old search": said("visa", gen_ai__response__model="vector_db", gen_ai__system="chroma"),
-        "retrieve": said("visa", gen_ai__response__model="vector_db"),
-        "rank": said(None, gen_ai__response__model="data:rank"),
+        "execute_tool get_weather": row_with(
+            '{"city": "Porto"}', "Sunny", gen_ai__response__model="tool:get/weather é"
+        ),
+        "a tool": row_with("in", "out", gen_ai__response__model="tool:a tool"),
+        "vercel": row_with("{}", "1", gen_ai__response__model="tool:vercel"),
+        "search": row_with("visa", gen_ai__response__model="vector_db", gen_ai__system="qdrant"),
+        "old search": row_with("visa", gen_ai__response__model="vector_db", gen_ai__system="chroma"),
+        "retrieve": row_with("visa", gen_ai__response__model="vector_db"),
+        "rank": row_with(None, gen_ai__response__model="data:rank"),
         "embed": {
             "llm.request.type": "embedding",
             "gen_ai.usage.prompt_tokens": 4,
@@ -251,31 +253,33 @@ def test_tools_stores_and_the_rest_say_what_they_are_by_the_model(door: Door) ->
     }
 
 
-def test_the_model_is_read_by_whatever_name_a_dialect_has_for_it(door: Door) -> None:
+def test_the_model_is_read_from_every_attribute_of_the_dialects(pipeline: HeliconePipeline) -> None:
     models = SpanReader(DIALECTS).models
     kind = {"helicone.span.kind": "llm"}
     spans = [span(name, {name: f"m {name}", **kind}) for name in models]
     spans += [span(f"from {name}", {one: one for one in models[n:]} | kind) for n, name in enumerate(models)]
-    rows = door.rows(spans)
+    rows = pipeline.rows(spans)
 
     answered = "gen_ai.response.model"
     assert {name: rows[name][answered] for name in models} == {name: f"m {name}" for name in models}
-    # What the door reads is there already.
+    # Each of these spans already has the attribute that the endpoint reads.
     assert {rows[f"from {name}"][answered] for name in models} == {answered}
 
 
-def test_steps_and_infrastructure_make_no_rows(door: Door) -> None:
+def test_steps_and_spans_of_infrastructure_make_no_rows(pipeline: HeliconePipeline) -> None:
     spans = [
         span("agent", {"gen_ai.operation.name": "invoke_agent", "session.id": "s-1"}),
         span("workflow", {"traceloop.span.kind": "workflow"}),
         span("POST", {"http.request.method": "POST", "session.id": "s-1"}),
     ]
 
-    assert door.rows(spans) == {}
+    assert pipeline.rows(spans) == {}
 
 
-def test_of_what_helicone_otel_has_labelled_only_calls_that_no_gateway_saw_make_rows(door: Door) -> None:
-    """The library itself labels the spans: direct calls, one through a gateway, a wrapper and a step."""
+def test_of_spans_labelled_by_helicone_otel_only_calls_that_bypassed_the_gateway_make_rows(
+    pipeline: HeliconePipeline,
+) -> None:
+    """The library labels these spans: a direct call with its wrapper, a call through a gateway, and a step."""
     memory, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(HeliconeSpanProcessor())
     provider.add_span_processor(SimpleSpanProcessor(SessionSpanExporter(memory)))
@@ -298,7 +302,7 @@ def test_of_what_helicone_otel_has_labelled_only_calls_that_no_gateway_saw_make_
     provider.shutdown()
     spans = encode_spans(memory.get_finished_spans()).resource_spans[0].scope_spans
     labelled = [one for scoped in spans for one in scoped.spans]
-    # What the transport's hook would have made of the call through the gateway: its row's id, a UUIDv4.
+    # For the call through the gateway, the hook in the HTTP client would have set the id of the row: a UUIDv4.
     for one in labelled:
         if one.name == "by gateway":
             assert "helicone.request.id" not in dict_of(one.attributes)
@@ -306,13 +310,13 @@ def test_of_what_helicone_otel_has_labelled_only_calls_that_no_gateway_saw_make_
     named = {one.name for one in labelled if "helicone.request.id" in dict_of(one.attributes)}
     assert named == {"direct", "by gateway"}
 
-    rows = door.rows(labelled, PYTHON)
+    rows = pipeline.rows(labelled, PYTHON)
 
     assert rows == {"direct": {**SESSION, PROPERTY + "Session-Path": "/plan", "llm.request.type": "chat"}}
 
 
-def test_a_request_that_another_language_marks_makes_a_row_whatever_its_kind(door: Door) -> None:
-    rows = door.rows([span("by hand", {"helicone.request.id": "r-1", "helicone.span.kind": "task"})])
+def test_a_span_of_another_language_with_a_request_id_makes_a_row_whatever_its_kind(pipeline: HeliconePipeline) -> None:
+    rows = pipeline.rows([span("by hand", {"helicone.request.id": "r-1", "helicone.span.kind": "task"})])
 
     assert list(rows) == ["by hand"]
 
@@ -321,17 +325,19 @@ HOSTS = ("oai.helicone.ai", "ai-gateway.helicone.ai", "OAI.hconeai.com", "api.op
 HOSTS += ("nothelicone.ai", "localhost")
 
 
-def test_calls_through_a_gateway_make_no_second_row(door: Door) -> None:
+def test_calls_through_a_gateway_make_no_second_row(pipeline: HeliconePipeline) -> None:
     chat = {"gen_ai.operation.name": "chat"}
     spans = [span(f"address {host}", {**chat, "server.address": host}) for host in HOSTS]
     spans += [span(f"url {host}", {**chat, "url.full": f"https://user@{host}:443/v1?a=b"}) for host in HOSTS]
     spans += [span(f"base {host}", {**chat, "gen_ai.openai.api_base": f"https://{host}/v1"}) for host in HOSTS]
     away = [host for host in HOSTS if Destinations().of_url(f"https://{host}/") is not Destination.GATEWAY]
 
-    assert sorted(door.rows(spans)) == sorted(f"{word} {host}" for word in ("address", "url", "base") for host in away)
+    assert sorted(pipeline.rows(spans)) == sorted(
+        f"{word} {host}" for word in ("address", "url", "base") for host in away
+    )
 
 
-def test_gateways_and_kinds_of_ones_own_are_named_by_variables(otelcol: str, tmp_path: Path) -> None:
+def test_variables_name_further_gateways_and_the_kinds_that_make_rows(otelcol: str, tmp_path: Path) -> None:
     with http_sink() as backend, http_sink() as helicone:
         environ = {
             "OTEL_BACKEND_ENDPOINT": backend.url,
@@ -341,7 +347,7 @@ def test_gateways_and_kinds_of_ones_own_are_named_by_variables(otelcol: str, tmp
             "HELICONE_OTLP_KINDS": "tool|llm",
         }
         with running(otelcol, tmp_path, environ) as collector:
-            rows = Door(collector, backend, helicone).rows(
+            rows = HeliconePipeline(collector, backend, helicone).rows(
                 [
                     span("through", {"gen_ai.operation.name": "chat", "server.address": "gw.acme.org"}),
                     span("direct", {"gen_ai.operation.name": "chat", "server.address": "gwxacme.org"}),
@@ -352,29 +358,29 @@ def test_gateways_and_kinds_of_ones_own_are_named_by_variables(otelcol: str, tmp
     assert sorted(rows) == ["direct"]
 
 
-def test_the_kinds_that_make_rows_are_the_librarys() -> None:
+def test_the_default_kinds_that_make_rows_are_those_of_the_library() -> None:
     (kinds,) = [variable.default for variable in VARIABLES if variable.name == "HELICONE_OTLP_KINDS"]
 
     assert set(kinds.split("|")) == REQUEST_KINDS
 
 
-def test_what_the_door_refuses_is_not_sent_again(otelcol: str, tmp_path: Path) -> None:
+def test_a_row_that_the_endpoint_refuses_is_not_sent_again(otelcol: str, tmp_path: Path) -> None:
     with http_sink() as backend, http_sink() as helicone:
         environ = {
             "OTEL_BACKEND_ENDPOINT": backend.url,
             "HELICONE_OTLP": "on",
             "HELICONE_OTLP_ENDPOINT": helicone.url,
         }
-        helicone.arrivals.status = 500
+        helicone.received.status = 500
         with running(otelcol, tmp_path, environ) as collector:
             collector.send(request([span("chat", {"gen_ai.operation.name": "chat"})]))
-            backend.arrivals.wait_for(1)
+            backend.received.wait_for(1)
             failed = 0.0
             while not failed:
                 failed = collector.own_metric("otelcol_exporter_send_failed_spans", 'exporter="otlp_http/helicone"')
-            helicone.arrivals.status = 200
+            helicone.received.status = 200
             collector.send(request([span("again", {"gen_ai.operation.name": "chat"})]))
-            helicone.arrivals.wait_for(1)
+            helicone.received.wait_for(1)
 
     assert failed == 1
-    assert [one.name for one in helicone.arrivals.spans] == ["again"]
+    assert [one.name for one in helicone.received.spans] == ["again"]

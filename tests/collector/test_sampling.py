@@ -1,4 +1,4 @@
-"""Whole sessions in a real collector: the same verdicts as the library's sampler gives."""
+"""A real collector keeps or drops whole sessions, and decides as the library's sampler does."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SESSION_ID = "helicone.session.id"
 
 
 def spans_of(ids: Sequence[str], sampler: Sampler) -> tuple[ReadableSpan, ...]:
-    """Return what an app makes of sessions with several traces each, all of which it meets again and again."""
+    """Return the spans of an app that works on all sessions in turn, several times."""
     registry, exporter = Registry(Settings()), InMemorySpanExporter()
     provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
     provider.add_span_processor(HeliconeSpanProcessor(registry))
@@ -43,7 +43,7 @@ def spans_of(ids: Sequence[str], sampler: Sampler) -> tuple[ReadableSpan, ...]:
 
 
 def traces_by_session(spans: Iterator[tuple[str, str]]) -> dict[str, dict[str, int]]:
-    """Return how many spans there are of each trace of each session."""
+    """Return the number of spans by session and trace."""
     found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for session_id, trace in spans:
         found[session_id][trace] += 1
@@ -61,7 +61,7 @@ def through_a_collector(spans: Sequence[ReadableSpan], otelcol: str, folder: Pat
 
 
 @pytest.mark.slow
-def test_of_ten_thousand_sessions_none_is_torn_and_the_library_and_the_collector_keep_the_same(
+def test_the_library_and_the_collector_keep_the_same_whole_sessions_out_of_ten_thousand(
     otelcol: str, tmp_path: Path, say: Say
 ) -> None:
     count = 10_000
@@ -82,7 +82,7 @@ def test_of_ten_thousand_sessions_none_is_torn_and_the_library_and_the_collector
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fallback", ["none", "trace"])
-def test_what_belongs_to_no_session_stays_and_made_up_sessions_are_sampled_like_any_other(
+def test_spans_without_a_session_are_kept_and_sessions_named_after_traces_are_sampled(
     otelcol: str, tmp_path: Path, fallback: str
 ) -> None:
     plain = [span("GET /", {}, trace) for trace in range(1, 41)]

@@ -1,4 +1,4 @@
-"""The real collector, with collector-config.yaml: sessions from any language, as the library itself would name them."""
+"""The real collector, with collector-config.yaml: spans from any language get the sessions that the library gives."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NONE = {"service.name": "unknown_service:node"}
 
 
 class Pipe:
-    """A collector with a backend behind it: what goes in, and what comes out."""
+    """A collector that sends to a backend."""
 
     def __init__(self, collector: Collector, sink: HttpSink) -> None:
         self.collector = collector
@@ -34,13 +34,13 @@ class Pipe:
     def through(
         self, spans: list[Mapping[str, object]], resource: Mapping[str, object] | None = None
     ) -> list[dict[str, Any]]:
-        """Send spans with these attributes through, and return their attributes behind the collector."""
+        """Send spans with these attributes to the collector, and return the attributes that reach the backend."""
         names = [f"span {next(self._names)}" for _ in spans]
-        before = len(self.sink.arrivals.spans)
+        before = len(self.sink.received.spans)
         pairs = zip(names, spans, strict=True)
         self.collector.send(request([span(name, attributes) for name, attributes in pairs], resource))
-        self.sink.arrivals.wait_for(before + len(spans))
-        arrived = self.sink.arrivals.attributes()
+        self.sink.received.wait_for(before + len(spans))
+        arrived = self.sink.received.attributes()
         return [arrived[name] for name in names]
 
 
@@ -59,7 +59,7 @@ def _label(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {key: attributes[key] for key in keys if key in attributes}
 
 
-def test_each_attribute_that_a_dialect_knows_names_the_session(pipe: Pipe) -> None:
+def test_each_session_attribute_of_a_dialect_names_the_session(pipe: Pipe) -> None:
     spans = [{name: f"conversation {number}"} for number, name in enumerate(READER.session_ids)]
     arrived = pipe.through(spans)
 
@@ -68,7 +68,7 @@ def test_each_attribute_that_a_dialect_knows_names_the_session(pipe: Pipe) -> No
     assert {one[wire.SESSION_NAME] for one in arrived} == {"shop"}
 
 
-def test_of_several_attributes_the_librarys_first_decides_whatever_their_values(pipe: Pipe) -> None:
+def test_the_first_usable_attribute_in_the_librarys_order_decides(pipe: Pipe) -> None:
     chance = random.Random(5)
     values: list[Any] = ["conversation", " ", "", "\u00a0\u3000\x1f", 12345, 0, -7, True, 1.5, ["a", "b"], "  c-4 "]
     names = (wire.SESSION_ID, *READER.session_ids)
@@ -80,7 +80,7 @@ def test_of_several_attributes_the_librarys_first_decides_whatever_their_values(
 
     arrived = pipe.through(spans)
 
-    # What was there and is no id stays as it was.
+    # Values that are no id stay as they were.
     assert [one[wire.SESSION_ID] if wanted else None for one, wanted in zip(arrived, expected, strict=True)] == [
         wire.wire_text(wanted) if wanted else None for wanted in expected
     ]
@@ -116,7 +116,7 @@ def _texts(count: int) -> list[str]:
     return ["".join(chance.choices(pieces, k=chance.choice(lengths))) for _ in range(count)]
 
 
-def test_ids_and_names_have_the_librarys_wire_form_character_for_character(pipe: Pipe) -> None:
+def test_ids_and_names_have_exactly_the_librarys_wire_form(pipe: Pipe) -> None:
     edges = ["a" * 255 + "é", "a" * 256 + "é", "é" * 43, "中" * 29, "🙂" * 22, "a" * 254 + " b", " " + "b" * 300]
     edges += (
         ["a" * n + "中" for n in range(244, 257)] + ["a" * n + "🙂" for n in range(240, 257)] + ["a" * 250 + "%E4%B"]
@@ -131,7 +131,7 @@ def test_ids_and_names_have_the_librarys_wire_form_character_for_character(pipe:
     assert [one["session.id"] for one in arrived] == texts
 
 
-def test_the_original_is_kept_but_not_without_end(pipe: Pipe) -> None:
+def test_session_id_keeps_the_original_up_to_a_maximum_length(pipe: Pipe) -> None:
     (one,) = pipe.through([{"langfuse.session.id": "é" * 5000}])
 
     assert one[wire.OTEL_SESSION_ID] == "é" * 1024 == wire.valid_text("é" * 5000)
@@ -149,7 +149,7 @@ def _shared_rows() -> list[tuple[Dialect, str, object]]:
     return rows
 
 
-def test_every_row_that_holds_in_all_languages_tells_the_kind_the_library_tells(pipe: Pipe) -> None:
+def test_every_row_that_applies_to_all_languages_gives_the_same_kind_as_the_library(pipe: Pipe) -> None:
     rows = _shared_rows()
     chance = random.Random(3)
     spans: list[Mapping[str, object]] = [{attribute: value} for _, attribute, value in rows]
@@ -167,7 +167,7 @@ def test_every_row_that_holds_in_all_languages_tells_the_kind_the_library_tells(
     )
 
 
-def test_a_kind_by_hand_wins(pipe: Pipe) -> None:
+def test_a_kind_that_was_set_by_hand_wins(pipe: Pipe) -> None:
     (one,) = pipe.through([{"helicone.span.kind": "tool", "gen_ai.operation.name": "chat"}])
 
     assert one == {"helicone.span.kind": "tool", "gen_ai.operation.name": "chat"}
@@ -182,7 +182,7 @@ def test_a_kind_by_hand_wins(pipe: Pipe) -> None:
         ({}, None),
     ],
 )
-def test_the_name_comes_from_the_service_if_somebody_named_it(
+def test_the_name_comes_from_the_service_if_it_has_a_name(
     pipe: Pipe, resource: Mapping[str, object], name: str | None
 ) -> None:
     (one,) = pipe.through([{"session.id": "s-1"}], resource or {"host.name": "a"})
@@ -201,11 +201,11 @@ def test_only_spans_of_the_genai_conventions_name_a_conversation(pipe: Pipe) -> 
     arrived = pipe.through(spans)
 
     assert [one.get(wire.OTEL_CONVERSATION_ID) for one in arrived] == ["s-1", None, None, "c-1"]
-    # `gen_ai` stands behind the others, so the browser's or framework's session wins, as in the library.
+    # `gen_ai` comes after the other dialects, so the session of the browser or framework wins, as in the library.
     assert arrived[3][wire.SESSION_ID] == first_text(spans[3], READER.session_ids)
 
 
-def test_users_are_told_by_the_librarys_names_in_its_order(pipe: Pipe) -> None:
+def test_user_ids_come_from_the_librarys_attributes_in_its_order(pipe: Pipe) -> None:
     names = READER.user_ids
     others = [name for name in names if name != "user.id"]
     spans: list[Mapping[str, object]] = [{name: f"u-{name}"} for name in names]
@@ -218,7 +218,7 @@ def test_users_are_told_by_the_librarys_names_in_its_order(pipe: Pipe) -> None:
     assert arrived[-1]["user.id"] == "u-2"
 
 
-def test_what_helicone_otel_has_labelled_comes_out_as_it_went_in(pipe: Pipe) -> None:
+def test_a_span_that_helicone_otel_has_labelled_is_not_changed(pipe: Pipe) -> None:
     label = {
         "helicone.session.id": str(uuid.UUID(int=0xABC)),
         "helicone.session.path": "/chat",
@@ -232,7 +232,7 @@ def test_what_helicone_otel_has_labelled_comes_out_as_it_went_in(pipe: Pipe) -> 
     assert one == label
 
 
-def test_a_path_by_hand_is_no_reason_to_leave_a_span_of_another_language_alone(pipe: Pipe) -> None:
+def test_a_span_of_another_language_is_labelled_even_if_its_path_was_set_by_hand(pipe: Pipe) -> None:
     attributes = {"helicone.session.id": "é", "helicone.session.path": "/plan", "gen_ai.operation.name": "chat"}
     resource = {"service.name": "shop", "telemetry.sdk.language": "nodejs"}
 
@@ -249,7 +249,7 @@ def test_a_path_by_hand_is_no_reason_to_leave_a_span_of_another_language_alone(p
     }
 
 
-def test_a_path_by_hand_alone_is_no_label_of_this_library(pipe: Pipe) -> None:
+def test_a_span_with_only_a_path_set_by_hand_is_labelled(pipe: Pipe) -> None:
     attributes = {"session.id": "s-1", "helicone.session.path": "/plan", "gen_ai.operation.name": "chat"}
     resource = {"service.name": "shop", "telemetry.sdk.language": "python"}
 
@@ -263,7 +263,7 @@ def test_a_path_by_hand_alone_is_no_label_of_this_library(pipe: Pipe) -> None:
     }
 
 
-def test_a_span_of_nothing_comes_out_as_it_went_in(pipe: Pipe) -> None:
+def test_a_span_of_no_kind_is_not_changed(pipe: Pipe) -> None:
     attributes = {"http.request.method": "GET", "server.address": "example.org", "http.response.status_code": 200}
 
     assert pipe.through([attributes]) == [attributes]
@@ -286,7 +286,7 @@ SECRETS: Mapping[str, object] = {
 }
 
 
-def test_secrets_are_masked_wherever_instrumentations_leave_them(pipe: Pipe) -> None:
+def test_secrets_in_attributes_are_masked(pipe: Pipe) -> None:
     (one,) = pipe.through([SECRETS])
 
     assert one == {
@@ -297,7 +297,7 @@ def test_secrets_are_masked_wherever_instrumentations_leave_them(pipe: Pipe) -> 
     }
 
 
-def test_secrets_inside_a_status_a_url_and_the_parameters_of_a_call_are_masked(pipe: Pipe) -> None:
+def test_secrets_in_a_status_a_url_and_the_parameters_of_a_call_are_masked(pipe: Pipe) -> None:
     headers = {"api-key": "0123456789abcdef", "Authorization": "Basic dXNlcjpwYXNz", "Accept": "*/*"}
     made = span(
         "secrets",
@@ -309,12 +309,12 @@ def test_secrets_inside_a_status_a_url_and_the_parameters_of_a_call_are_masked(p
     )
     made.status.code = Status.STATUS_CODE_ERROR
     made.status.message = "the key sk-proj-abcdefghijklmnop0123 is wrong, Bearer of news"
-    before = len(pipe.sink.arrivals.spans)
+    before = len(pipe.sink.received.spans)
     pipe.collector.send(request([made]))
-    one = pipe.sink.arrivals.wait_for(before + 1)[-1]
+    one = pipe.sink.received.wait_for(before + 1)[-1]
 
     assert one.status.message == "the key **** is wrong, Bearer of news"
-    attributes = pipe.sink.arrivals.attributes()["secrets"]
+    attributes = pipe.sink.received.attributes()["secrets"]
     assert json.loads(attributes.pop("llm.invocation_parameters")) == {
         "extra_headers": {"api-key": "****", "Authorization": "****", "Accept": "*/*"},
         "temperature": 0,
@@ -322,7 +322,7 @@ def test_secrets_inside_a_status_a_url_and_the_parameters_of_a_call_are_masked(p
     assert attributes == {"gen_ai.request.extra_headers": "****", "url.full": "https:****example.org/a:b@c"}
 
 
-def test_what_names_sessions_is_never_masked_nor_are_words(pipe: Pipe) -> None:
+def test_names_of_sessions_and_ordinary_words_are_never_masked(pipe: Pipe) -> None:
     kept = {
         "helicone.session.id": "sk-0123456789abcdefgh",
         "helicone.session.name": "Bearer 0123456789abcdef",
@@ -338,7 +338,7 @@ def test_what_names_sessions_is_never_masked_nor_are_words(pipe: Pipe) -> None:
     assert pipe.through([kept]) == [kept]
 
 
-def test_a_trace_is_a_session_where_that_is_wanted(otelcol: str, tmp_path: Path) -> None:
+def test_with_the_trace_fallback_each_trace_is_a_session(otelcol: str, tmp_path: Path) -> None:
     with http_sink() as sink:
         environ = {
             "OTEL_BACKEND_ENDPOINT": sink.url,

@@ -1,4 +1,4 @@
-"""Past one machine: one balancer and three collectors behind it, some of which die while spans come in."""
+"""Two tiers of collectors: a balancer and three collectors behind it, one of which dies while spans arrive."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.backend import dict_of
 from tests.support.load import Load, Say
 from tests.support.otelcol import CONFIG, Collector, request, running, span
 from tests.support.paths import TESTS
-from tests.support.sink import SpanStarts, http_sink
+from tests.support.sink import ReceivedSpans, http_sink
 
 CONFIGS = TESTS / "collector"
 SESSIONS = 300
@@ -28,7 +28,7 @@ SESSION_ID = "helicone.session.id"
 
 
 class Chats(Load):
-    """An app with several sessions in each request: four spans to a trace, and every eleventh trace is nobody's."""
+    """An app with several sessions in each request: four spans a trace, and every eleventh trace has no session."""
 
     _traces = itertools.count(1)
 
@@ -42,33 +42,33 @@ def attributes_of(trace: int) -> Mapping[str, object]:
 
 
 class Tiers:
-    """A balancer, three collectors behind it, and what came to the backend behind each of those."""
+    """A balancer, three collectors behind it, and the spans that each of these sent to its backend."""
 
-    def __init__(self, balancer: Collector, processors: list[Collector], arrivals: list[SpanStarts]) -> None:
+    def __init__(self, balancer: Collector, processors: list[Collector], received: list[ReceivedSpans]) -> None:
         self.balancer = balancer
         self.processors = processors
-        self.arrivals = arrivals
+        self.received = received
 
     def wait_for(self, acknowledged: set[bytes], seconds: float = 60) -> set[bytes]:
         """Wait until spans have arrived somewhere, and return those that have not."""
         deadline = time.monotonic() + seconds
-        while (missing := acknowledged.difference(*(one.ids for one in self.arrivals))) and time.monotonic() < deadline:
+        while (missing := acknowledged.difference(*(one.ids for one in self.received))) and time.monotonic() < deadline:
             time.sleep(0.2)
         return missing
 
-    def places(self) -> dict[str, set[int]]:
-        """Return which backends each session's spans came to."""
+    def backends_by_session(self) -> dict[str, set[int]]:
+        """Return the numbers of the backends that received spans of each session."""
         found: dict[str, set[int]] = defaultdict(set)
-        for place, one in enumerate(self.arrivals):
+        for number, one in enumerate(self.received):
             for arrived in one.spans:
                 if session_id := dict_of(arrived.attributes).get(SESSION_ID):
-                    found[session_id].add(place)
+                    found[session_id].add(number)
         return found
 
     def keys(self) -> set[str]:
-        """Return the names of all attributes that arrived, those of resources too."""
-        spans = [arrived.attributes for one in self.arrivals for arrived in one.spans]
-        exports = [export for one in self.arrivals for export in one.requests]
+        """Return the names of all received attributes, of spans and of resources."""
+        spans = [arrived.attributes for one in self.received for arrived in one.spans]
+        exports = [export for one in self.received for export in one.requests]
         resources = [part.resource.attributes for export in exports for part in export.resource_spans]
         return {pair.key for pairs in (*spans, *resources) for pair in pairs}
 
@@ -88,12 +88,12 @@ def tiers(otelcol: str, folder: Path) -> Iterator[Tiers]:
         ]
         addresses = ", ".join(f"127.0.0.1:{one.grpc_port}" for one in behind)
         balancer = collector("balancer", "tier-one.yaml", OTEL_COLLECTOR_TIER_TWO=f"[{addresses}]")
-        yield Tiers(balancer, behind, [sink.arrivals for sink in sinks])
+        yield Tiers(balancer, behind, [sink.received for sink in sinks])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dies", ["a processor", "the balancer"])
-def test_every_session_stays_on_one_collector_and_what_was_acknowledged_arrives_whoever_dies(
+def test_if_a_collector_dies_each_session_stays_on_one_collector_and_no_acknowledged_span_is_lost(
     otelcol: str, tmp_path: Path, say: Say, dies: str
 ) -> None:
     began = time.monotonic()
@@ -110,8 +110,8 @@ def test_every_session_stays_on_one_collector_and_what_was_acknowledged_arrives_
             time.sleep(3)
         acknowledged = {span_id for load in loads for span_id in load.acknowledged}
         lost = made.wait_for(acknowledged)
-        places, keys = made.places(), made.keys()
-        arrived = [Counter(one.ids) for one in made.arrivals]
+        backends, keys = made.backends_by_session(), made.keys()
+        arrived = [Counter(one.ids) for one in made.received]
 
     shares, total = [len(counted) for counted in arrived], sum(arrived, Counter())
     say(
@@ -120,16 +120,16 @@ def test_every_session_stays_on_one_collector_and_what_was_acknowledged_arrives_
         f"{sum(load.refused for load in loads)} batches refused; {time.monotonic() - began:.0f} s"
     )
     assert lost == set()
-    assert len(places) == SESSIONS
-    assert {len(collectors) for collectors in places.values()} == {1}
+    assert len(backends) == SESSIONS
+    assert {len(numbers) for numbers in backends.values()} == {1}
     assert min(shares) > sum(shares) / 10
     assert keys == {"service.name", SESSION_ID, "session.id", "helicone.session.name", "app.plan"}
     assert (meanwhile > 0) is (dies == "a processor")
 
 
-def test_the_second_tier_runs_the_pipeline_of_the_one_file_behind_a_step_of_its_own() -> None:
-    whole, second = (yaml.safe_load(path.read_text()) for path in (CONFIG, CONFIGS / "tier-two.yaml"))
-    processors: list[Any] = whole["service"]["pipelines"]["traces"]["processors"]
+def test_the_second_tier_adds_one_processor_to_the_pipeline_of_collector_config() -> None:
+    single, second = (yaml.safe_load(path.read_text()) for path in (CONFIG, CONFIGS / "tier-two.yaml"))
+    processors: list[Any] = single["service"]["pipelines"]["traces"]["processors"]
 
     assert second["service"]["pipelines"]["traces"]["processors"] == [
         processors[0],
@@ -145,7 +145,7 @@ def test_the_second_tier_runs_the_pipeline_of_the_one_file_behind_a_step_of_its_
         {"dns": {"hostname": "tier-two.observability.svc.cluster.local"}},
     ],
 )
-def test_the_resolvers_of_kubernetes_can_stand_in_the_place_of_the_list(
+def test_the_list_of_collectors_can_be_replaced_by_a_resolver_of_kubernetes(
     otelcol: str, tmp_path: Path, resolver: Mapping[str, object]
 ) -> None:
     overlay = tmp_path / "kubernetes.yaml"

@@ -31,7 +31,6 @@ from opentelemetry.trace import SpanKind
 from helicone_otel import Settings, configure, session, step
 from helicone_otel.failures import swallowed
 from helicone_otel.http.clients import HOOKS
-from helicone_otel.http.headers import INJECTED
 from helicone_otel.tracking.registry import REGISTRY
 from tests.support.clients import CLIENTS, Client, Headers, Spans, app
 from tests.support.raw_http import Wire, expected, in_any_case, listening
@@ -427,14 +426,14 @@ def test_what_the_caller_says_to_a_proxy_of_its_own_stays_though_we_wrote_much_t
 
 def test_what_was_written_is_remembered_only_while_the_hooks_are_in_and_only_so_much_of_it() -> None:
     with app(gateway_hosts=("gw.test",)) as running:
-        assert list(INJECTED) == []
+        assert list(REGISTRY.injected) == []
         for number in range(1_100):
             with session("Ours", id=f"{number}"):
                 injected(running, "http://gw.test/v1")
-        kept = [dict(headers)["helicone-session-id"] for headers in INJECTED]
+        kept = [dict(headers)["helicone-session-id"] for headers in REGISTRY.injected]
 
     assert kept == [f"{number}" for number in range(76, 1_100)]
-    assert list(INJECTED) == []
+    assert list(REGISTRY.injected) == []
 
 
 # --- when somebody wraps what we hooked ------------------------------------------------------------
@@ -509,7 +508,7 @@ def test_a_failure_of_ours_costs_headers_and_not_the_request(
         raise ValueError("ours")
 
     with app(gateway, client=client if http else None), session("Ours", id="ours"):
-        monkeypatch.setattr(REGISTRY, "locate", fail)
+        monkeypatch.setattr(REGISTRY.locator, "locate", fail)
         client.get(gateway.url)
 
     assert arrived(gateway) == [[]]

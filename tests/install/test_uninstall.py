@@ -14,7 +14,7 @@ import helicone_otel
 from tests.support.environments import Environments
 from tests.support.launching import labels, needs_a_configurator, run, without_ours
 from tests.support.raw_http import expected
-from tests.systems.test_setups import CASES, DOORS, LABELS, PROPAGATORS, bare, planned
+from tests.systems.test_setups import CASES, LABELS, METHODS, PROPAGATORS, bare, planned
 
 CONFIGURED = CASES["configurator"]
 IN_SESSION = expected(id="trip-42", path="/plan_trip", name="Trip Planning")
@@ -95,7 +95,7 @@ def test_a_package_that_is_there_by_half_is_one_line_in_the_log(propagators: str
     told = {"OTEL_PROPAGATORS": propagators} if propagators else {}
     before = bare(CONFIGURED, launched=True)
 
-    after = run(CONFIGURED, "instrument", DOOR="none", PYTHONPATH=half_installed(tmp_path), **told)
+    after = run(CONFIGURED, "instrument", INSTALL="none", PYTHONPATH=half_installed(tmp_path), **told)
 
     assert (after.spans, after.headers) == (before.spans, [[], []])
     # The launcher, which loads propagators as well, is a process of its own and says it for itself.
@@ -151,7 +151,7 @@ OLDER_COPY = (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("door", METHODS)
 @pytest.mark.parametrize("name", ["configurator", "own provider"])
 def test_an_older_copy_of_opentelemetry_before_the_apps_own_is_worked_with(
     name: str, door: str, environments: Environments

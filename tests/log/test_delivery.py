@@ -1,4 +1,4 @@
-"""Rows on their way to Helicone: what is sent again, what is given up, what is kept, and what is said of it."""
+"""The delivery of rows: what is sent again, what is dropped, what is kept, and what is logged."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from hypothesis import strategies as st
 from helicone_otel import Settings, failures, session
 from helicone_otel.install.configure import INSTALLATION
 from helicone_otel.log.delivery import queue
-from helicone_otel.log.delivery import sender as post
+from helicone_otel.log.delivery import sender as sender_module
 from helicone_otel.log.delivery.client import Client
 from helicone_otel.log.delivery.connections import pools
 from helicone_otel.log.delivery.queue import PendingRow, RowQueue
-from helicone_otel.log.delivery.verdict import MAX_WAIT, Delivery, judge, retry_after, said
+from helicone_otel.log.delivery.verdict import MAX_WAIT, Delivery, error_text, result_of_answer, retry_after
 from helicone_otel.tools.fakes.headers import KEY
 from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.requests import Trouble
@@ -74,7 +74,7 @@ def client(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clie
     client.shutdown(0)
 
 
-# --- what an answer means -------------------------------------------------------------------------
+# --- answers --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def client(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clie
         (Trouble(status=422, text=f"what is {KEY}?"), "Helicone answered 422 (what is ***?)"),
     ],
 )
-def test_what_will_never_be_taken_is_given_up_and_said_once(
+def test_a_row_that_will_never_be_accepted_is_dropped_and_logged_once(
     fake: FakeHelicone, client: Client, trouble: Trouble, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake.troubles.next(trouble, trouble)
@@ -100,7 +100,7 @@ def test_what_will_never_be_taken_is_given_up_and_said_once(
     assert client.flush(5)
     assert (len(fake.rows), len(fake.requests("log"))) == (1, 3)
     assert [record.getMessage() for record in caplog.records] == [
-        said for said in [caplog.records[0].getMessage()] if reason in said
+        message for message in [caplog.records[0].getMessage()] if reason in message
     ]
     assert list(failures.swallowed().values()) == [2]
     assert KEY not in caplog.text
@@ -120,7 +120,7 @@ def test_what_will_never_be_taken_is_given_up_and_said_once(
     ],
     ids=str,
 )
-def test_what_may_be_taken_later_is_sent_again_until_it_is(
+def test_a_row_that_may_be_accepted_later_is_sent_until_it_is_accepted(
     fake: FakeHelicone, client: Client, trouble: Trouble, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake.troubles.next(*[trouble] * 3)
@@ -130,11 +130,11 @@ def test_what_may_be_taken_later_is_sent_again_until_it_is(
     assert client.flush(5)
     assert ids(fake) == [0, 1, 2]
     assert len(fake.requests("log")) == 6
-    assert all("later, if they can be" in record.getMessage() for record in caplog.records)
+    assert all("sent to Helicone again later" in record.getMessage() for record in caplog.records)
 
 
 @pytest.mark.parametrize("trouble", [Trouble(seconds=0.6), Trouble(trickle=0.05)], ids=["silence", "trickle"])
-def test_a_server_that_takes_too_long_is_asked_again(fake: FakeHelicone, trouble: Trouble) -> None:
+def test_a_row_is_sent_again_when_the_server_takes_too_long(fake: FakeHelicone, trouble: Trouble) -> None:
     fake.troubles.next(trouble)
     client = Client(fake.url, 10, connections=1, seconds=0.3)
     began = time.monotonic()
@@ -142,11 +142,11 @@ def test_a_server_that_takes_too_long_is_asked_again(fake: FakeHelicone, trouble
 
     assert client.flush(5)
     assert (ids(fake), len(fake.requests("log"))) == ([1], 2)
-    assert time.monotonic() - began < 3  # the trickle by itself takes longer than that
+    assert time.monotonic() - began < 3  # the trickle takes longer than that
     client.shutdown(0)
 
 
-def test_where_nobody_listens_rows_wait(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_rows_wait_while_the_server_cannot_be_reached(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     with closing(socket.socket()) as unused:
         unused.bind(("127.0.0.1", 0))
         client.put(row(1, f"http://127.0.0.1:{unused.getsockname()[1]}"))
@@ -154,11 +154,11 @@ def test_where_nobody_listens_rows_wait(client: Client, caplog: pytest.LogCaptur
         assert not client.flush(0.2)
     assert client.rows == 1
     assert caplog.messages == [
-        "Rows are logged to Helicone later, if they can be: Helicone cannot be reached (NewConnectionError)"
+        "Rows will be sent to Helicone again later: Helicone cannot be reached (NewConnectionError)"
     ]
 
 
-def test_an_untrusted_certificate_is_no_place_for_a_key(
+def test_no_row_is_sent_to_a_server_with_an_untrusted_certificate(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority = trustme.CA()
@@ -169,20 +169,20 @@ def test_an_untrusted_certificate_is_no_place_for_a_key(
     fake.socket = context.wrap_socket(fake.socket, server_side=True)
     url = fake.url.replace("http", "https")
     with serving(fake):
-        stranger = Client(url, 10)
-        stranger.put(row(1, url))
-        assert stranger.flush(5)
+        untrusting = Client(url, 10)
+        untrusting.put(row(1, url))
+        assert untrusting.flush(5)
         assert fake.requests("log") == []
         assert "no encrypted connection to its address can be trusted, so nothing is sent there" in caplog.text
-        stranger.shutdown(0)
+        untrusting.shutdown(0)
 
         monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-        friend = Client(url, 10)
-        friend.put(row(2, url))
-        assert friend.flush(5)
+        trusting = Client(url, 10)
+        trusting.put(row(2, url))
+        assert trusting.flush(5)
         assert ids(fake) == [2]
-        friend.shutdown(0)
+        trusting.shutdown(0)
 
 
 def test_a_redirect_is_not_followed(fake: FakeHelicone, client: Client, caplog: pytest.LogCaptureFixture) -> None:
@@ -192,7 +192,7 @@ def test_a_redirect_is_not_followed(fake: FakeHelicone, client: Client, caplog: 
 
         assert client.flush(5)
     assert elsewhere.heads == []
-    assert "a redirect: it is not followed, because the key would go along" in caplog.text
+    assert "a redirect: it is not followed, because the key would be sent there" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -213,27 +213,27 @@ def test_a_redirect_is_not_followed(fake: FakeHelicone, client: Client, caplog: 
         (None, None),
     ],
 )
-def test_retry_after_is_understood_and_bounded(text: str | None, seconds: float | None) -> None:
+def test_retry_after_is_read_and_bounded(text: str | None, seconds: float | None) -> None:
     assert retry_after(text, datetime(2026, 11, 27, 10, tzinfo=UTC)) == seconds
 
 
 @hypothesis_settings(max_examples=30)
 @given(st.text())
-def test_whatever_stands_in_retry_after_the_wait_is_bounded(text: str) -> None:
+def test_the_wait_is_bounded_whatever_retry_after_contains(text: str) -> None:
     assert retry_after(text) is None or 0 <= (retry_after(text) or 0) <= MAX_WAIT
 
 
 @hypothesis_settings(max_examples=50)
 @given(st.integers(100, 599), st.dictionaries(st.just("Retry-After"), st.text()), st.binary())
-def test_only_ok_is_delivered(status: int, headers: dict[str, str], body: bytes) -> None:
-    result = judge(status, headers, body)
+def test_only_an_answer_of_ok_means_delivered(status: int, headers: dict[str, str], body: bytes) -> None:
+    result = result_of_answer(status, headers, body)
 
     assert (result.delivery is Delivery.DELIVERED) == (status == 200 and body.strip() in (b"ok", b'"ok"'))
-    assert len(said(body)) <= 120
-    assert said(body).isprintable()
+    assert len(error_text(body)) <= 120
+    assert error_text(body).isprintable()
 
 
-def test_nothing_is_sent_before_the_server_says_so(fake: FakeHelicone, client: Client) -> None:
+def test_nothing_is_sent_during_a_pause_that_the_server_asked_for(fake: FakeHelicone, client: Client) -> None:
     fake.troubles.next(Trouble(status=429, headers={"Retry-After": "30"}))
     client.put(row(1, fake.url))
     wait_for(lambda: len(fake.requests("log")) == 1 and client._queue._queued == 1)
@@ -244,37 +244,37 @@ def test_nothing_is_sent_before_the_server_says_so(fake: FakeHelicone, client: C
     assert client.rows == 2
 
 
-# --- what is kept, and for how long ---------------------------------------------------------------
+# --- the queue ------------------------------------------------------------------------------------
 
 
-def test_what_is_in_stays_in_and_what_does_not_fit_is_not_taken() -> None:
-    box = RowQueue(max_rows=3, max_bytes=10_000)
+def test_a_full_queue_keeps_its_rows_and_accepts_no_new_ones() -> None:
+    row_queue = RowQueue(max_rows=3, max_bytes=10_000)
 
-    assert [box.put(row(number)) for number in range(5)] == [True, True, True, False, False]
-    assert (len(box), box.is_full) == (3, True)
-    first = box.take()
+    assert [row_queue.put(row(number)) for number in range(5)] == [True, True, True, False, False]
+    assert (len(row_queue), row_queue.is_full) == (3, True)
+    first = row_queue.take()
     assert first is not None
     assert first.id == row(0).id
-    assert not box.put(row(5))  # one on its way still counts
-    box.delivered(first)
-    assert box.put(row(6))
+    assert not row_queue.put(row(5))  # a row that is being sent still counts
+    row_queue.delivered(first)
+    assert row_queue.put(row(6))
 
 
-def test_the_bound_holds_in_bytes_too() -> None:
+def test_the_queue_is_bounded_in_bytes_too() -> None:
     size = row(text="x" * 5000).size
-    box = RowQueue(max_rows=100, max_bytes=3 * size)
+    row_queue = RowQueue(max_rows=100, max_bytes=3 * size)
 
-    assert [box.put(row(number, text="x" * 5000)) for number in range(4)] == [True, True, True, False]
-    assert box.bytes == 3 * size
-    assert not box.is_full  # a smaller one may fit
+    assert [row_queue.put(row(number, text="x" * 5000)) for number in range(4)] == [True, True, True, False]
+    assert row_queue.bytes == 3 * size
+    assert not row_queue.is_full  # a smaller one may fit
 
 
-def test_everything_that_fits_arrives_when_the_server_is_back(fake: FakeHelicone, client: Client) -> None:
+def test_all_queued_rows_arrive_when_the_server_is_back(fake: FakeHelicone, client: Client) -> None:
     fake.troubles.from_now_on(Trouble(status=503))
     accepted = [number for number in range(150) if client.put(row(number, fake.url))]
     assert len(accepted) == 100
     assert not client.flush(0.2)
-    assert len(fake.requests("log")) < 30  # a server that is down is not hammered
+    assert len(fake.requests("log")) < 30  # a server that is down gets few requests
 
     fake.troubles.end()
 
@@ -282,7 +282,7 @@ def test_everything_that_fits_arrives_when_the_server_is_back(fake: FakeHelicone
     assert ids(fake) == accepted
 
 
-def test_a_row_that_the_server_cannot_stand_is_given_up_when_others_get_through(
+def test_a_row_that_always_fails_is_dropped_when_other_rows_are_delivered(
     fake: FakeHelicone, client: Client, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = fake.answer
@@ -304,10 +304,10 @@ def test_a_row_that_the_server_cannot_stand_is_given_up_when_others_get_through(
         client.flush(0.05)
     assert {row.id for row in fake.rows} >= {row(number).id for number in range(1, 90)}
     assert client.rows == 0
-    assert "A row was not logged to Helicone, where others were: Helicone answered 500" in caplog.text
+    assert "A row was not logged to Helicone, although others were: Helicone answered 500" in caplog.text
 
 
-def test_a_tenant_that_is_to_wait_holds_up_no_other(
+def test_a_pause_for_one_key_does_not_delay_the_rows_of_others(
     fake: FakeHelicone, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = fake.answer
@@ -319,7 +319,7 @@ def test_a_tenant_that_is_to_wait_holds_up_no_other(
 
     monkeypatch.setattr(fake, "answer", unless_other)
     client.put(row(0, fake.url, key=OTHER_KEY))
-    wait_for(lambda: client._queue._key_queues[OTHER_KEY].failed)  # the answer has been read
+    wait_for(lambda: client._queue._key_queues[OTHER_KEY].failures)  # the answer has been read
     for number in range(1, 21):
         client.put(row(number, fake.url))
         client.put(row(100 + number, fake.url, key=OTHER_KEY))
@@ -330,7 +330,7 @@ def test_a_tenant_that_is_to_wait_holds_up_no_other(
     assert shown.count(f"Bearer {OTHER_KEY}") == 1
 
 
-def test_a_burst_of_rows_is_sent_side_by_side(fake: FakeHelicone, client: Client) -> None:
+def test_a_burst_of_rows_is_sent_in_parallel(fake: FakeHelicone, client: Client) -> None:
     client.put(row(0, fake.url))
     wait_for(lambda: client.rows == 0)  # one thread waits now
     fake.troubles.from_now_on(Trouble(seconds=20))
@@ -341,13 +341,15 @@ def test_a_burst_of_rows_is_sent_side_by_side(fake: FakeHelicone, client: Client
     wait_for(lambda: len(fake.requests("log")) == 1 + 4)
 
 
-def test_a_row_that_comes_while_another_is_put_in_is_taken(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_comes_while_another_is_being_queued_is_sent(
+    fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = Client(fake.url, 100)
 
     class KeyQueue(queue.KeyQueue):
         def __init__(self) -> None:
             super().__init__()
-            if coming:  # as when an object is collected just then, at whose end a span ends
+            if coming:  # as when the garbage collector ends a span at this moment
                 client.put(coming.pop())
 
     coming = [row(2, fake.url, key=OTHER_KEY)]
@@ -361,22 +363,22 @@ def test_a_row_that_comes_while_another_is_put_in_is_taken(fake: FakeHelicone, m
     assert len(fake.requests("log")) == 2
 
 
-def test_a_lane_is_forgotten_with_its_last_row() -> None:
-    box = RowQueue(max_rows=10, max_bytes=100_000)
+def test_the_queue_of_a_key_is_removed_with_its_last_row() -> None:
+    row_queue = RowQueue(max_rows=10, max_bytes=100_000)
     for number in range(5):
-        box.put(row(number, key=f"tenant-{number}"))
+        row_queue.put(row(number, key=f"tenant-{number}"))
 
-    while (taken := box.take(time.monotonic() + 5)) is not None:
-        box.refused(taken)
+    while (taken := row_queue.take(time.monotonic() + 5)) is not None:
+        row_queue.refused(taken)
 
-    assert box._key_queues == {}
-    assert (len(box), box.bytes) == (0, 0)
-
-
-# --- when things end ------------------------------------------------------------------------------
+    assert row_queue._key_queues == {}
+    assert (len(row_queue), row_queue.bytes) == (0, 0)
 
 
-def test_a_flush_ends_in_its_time_and_a_shutdown_says_what_is_left(
+# --- flush and shutdown -----------------------------------------------------------------------------
+
+
+def test_a_flush_ends_in_time_and_a_shutdown_logs_how_many_rows_are_left(
     fake: FakeHelicone, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake.troubles.from_now_on(Trouble(seconds=20))
@@ -391,7 +393,7 @@ def test_a_flush_ends_in_its_time_and_a_shutdown_says_what_is_left(
     assert not client.put(row(3, fake.url))
 
 
-def test_a_flush_ends_in_its_time_though_each_row_gets_through_before_the_end_of_it(fake: FakeHelicone) -> None:
+def test_a_flush_ends_in_time_although_each_row_is_delivered_in_time(fake: FakeHelicone) -> None:
     fake.troubles.from_now_on(Trouble(seconds=0.03))
     client = Client(fake.url, 1000, connections=2)
     for number in range(300):
@@ -404,9 +406,9 @@ def test_a_flush_ends_in_its_time_though_each_row_gets_through_before_the_end_of
     client.shutdown(0)
 
 
-def test_a_row_whose_flush_has_no_more_time_is_not_blamed_for_it(fake: FakeHelicone) -> None:
+def test_a_row_that_a_flush_cuts_short_does_not_count_as_failed(fake: FakeHelicone) -> None:
     fake.troubles.from_now_on(Trouble(seconds=5))
-    sender = post.RowSender(fake.url, 1, 0.2)
+    sender = sender_module.RowSender(fake.url, 1, 0.2)
 
     blamed = [sender.send(row(1, fake.url), seconds).answered for seconds in (None, 0.1)]
     sender.close()
@@ -414,7 +416,7 @@ def test_a_row_whose_flush_has_no_more_time_is_not_blamed_for_it(fake: FakeHelic
     assert blamed == [True, False]
 
 
-def test_rows_leave_though_no_thread_can_be_started(
+def test_rows_are_sent_although_no_thread_can_start(
     fake: FakeHelicone, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = threading.Thread.start
@@ -431,7 +433,7 @@ def test_rows_leave_though_no_thread_can_be_started(
     assert ids(fake) == [1]
 
 
-def test_connections_that_died_in_their_sleep_are_no_reason_to_wait(
+def test_a_row_is_sent_again_at_once_when_an_idle_connection_was_gone(
     fake: FakeHelicone, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     client.put(row(1, fake.url))
@@ -442,7 +444,7 @@ def test_connections_that_died_in_their_sleep_are_no_reason_to_wait(
     wait_for(lambda: client.rows == 0)
 
     now = time.time()
-    monkeypatch.setattr(post.time, "time", lambda: now + 3600)  # the process was frozen for an hour
+    monkeypatch.setattr(sender_module.time, "time", lambda: now + 3600)  # the process was frozen for an hour
     client.put(row(3, fake.url))
     wait_for(lambda: client.rows == 0)
 
@@ -451,7 +453,7 @@ def test_connections_that_died_in_their_sleep_are_no_reason_to_wait(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_child_sends_its_own_rows_and_none_of_its_parents(fake: FakeHelicone, client: Client) -> None:
+def test_a_forked_child_sends_its_own_rows_and_none_of_its_parents(fake: FakeHelicone, client: Client) -> None:
     fake.troubles.from_now_on(Trouble(status=503))
     client.put(row(1, fake.url))
     wait_for(lambda: len(fake.requests("log")) > 0)
@@ -477,7 +479,7 @@ def test_a_child_sends_its_own_rows_and_none_of_its_parents(fake: FakeHelicone, 
 # --- nothing of ours on it ------------------------------------------------------------------------
 
 
-def test_no_session_headers_are_put_on_what_is_sent_from_here(client: Client) -> None:
+def test_requests_of_the_client_get_no_session_headers(client: Client) -> None:
     with listening() as host:
         assert isinstance(host, Wire)
         INSTALLATION.install(Settings(gateway_hosts=(host.netloc,)))
@@ -491,7 +493,7 @@ def test_no_session_headers_are_put_on_what_is_sent_from_here(client: Client) ->
     assert b"traceparent" not in host.heads[0].lower()
 
 
-def test_the_wire_carries_what_it_must_and_no_more(fake: FakeHelicone, client: Client) -> None:
+def test_a_request_has_the_required_headers_and_no_others(fake: FakeHelicone, client: Client) -> None:
     sent = row(1, fake.url)
     sent.headers = (("Helicone-Model-Override", "gpt-4o"),)
     client.put(sent)
@@ -522,7 +524,7 @@ def test_the_environments_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("scheme", ["http://", ""])
-def test_a_proxy_is_told_who_asks_and_needs_no_scheme(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+def test_a_proxy_gets_its_credentials_and_needs_no_scheme(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     with listening() as proxy:
         monkeypatch.setenv("http_proxy", f"{scheme}ann%40shop:pass%3Aword@{proxy.netloc}")
         monkeypatch.setenv("no_proxy", "")
@@ -536,7 +538,7 @@ def test_a_proxy_is_told_who_asks_and_needs_no_scheme(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("proxy", ["socks5://ann:secret@proxy.test:1080", "http://ann:secret@[::1"])
-def test_a_proxy_that_cannot_be_used_is_said_without_its_password(
+def test_a_proxy_that_cannot_be_used_is_logged_without_its_password(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, proxy: str
 ) -> None:
     monkeypatch.setenv("https_proxy", proxy)
@@ -544,11 +546,11 @@ def test_a_proxy_that_cannot_be_used_is_said_without_its_password(
 
     Client("https://log.test", 10).shutdown(0)
 
-    assert ["without the proxy that the environment names" in message for message in caplog.messages] == [True]
+    assert ["The proxy that the environment names is not used" in message for message in caplog.messages] == [True]
     assert "secret" not in caplog.text
 
 
-def test_certificates_may_stand_in_a_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_certificates_may_be_in_a_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
 
     assert pools("https://log.test", 1).connection_pool_kw["ca_cert_dir"] == str(tmp_path)
@@ -561,7 +563,7 @@ def wait_for(condition: Any) -> None:
         time.sleep(0.005)
 
 
-def test_log_records_below_warnings_show_no_key_either(
+def test_log_records_below_warnings_show_no_key(
     fake: FakeHelicone, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

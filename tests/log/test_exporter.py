@@ -1,4 +1,4 @@
-"""The exporter to Helicone's log: which spans become rows, with which key, and what is said where it cannot be."""
+"""The exporter to Helicone's log: which spans become rows, with which key, and what is logged when it fails."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def fake() -> Iterator[FakeHelicone]:
 
 
 class Logging(App):
-    """An app whose spans go to the exporter, one by one."""
+    """An app that hands its spans to the exporter one by one."""
 
     def __init__(self, fake: FakeHelicone, **options: Any) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ def test_kinds_can_be_chosen(fake: FakeHelicone) -> None:
     assert app.rows() == [("tool:search", "/A/search")]
 
 
-def test_a_span_is_logged_once_whatever_exporters_there_are(fake: FakeHelicone) -> None:
+def test_a_span_is_logged_once_even_with_two_exporters(fake: FakeHelicone) -> None:
     app = Logging(fake)
     second = HeliconeSpanExporter(KEY, endpoint=fake.url, registry=app.registry)
     app.provider.add_span_processor(BatchSpanProcessor(second))
@@ -135,7 +135,7 @@ def test_content_that_is_switched_off_or_redacted_never_leaves(fake: FakeHelicon
 # --- tenants --------------------------------------------------------------------------------------
 
 
-def test_each_tenants_rows_go_with_its_own_key_and_some_not_at_all(fake: FakeHelicone) -> None:
+def test_each_tenants_rows_are_sent_with_its_own_key_or_not_at_all(fake: FakeHelicone) -> None:
     keys = {"ann": "sk-helicone-tenants-keyofan-nothing-private", "bob": "sk-helicone-tenants-keyofbo-nothing-private"}
     asked: list[Session] = []
 
@@ -158,7 +158,7 @@ def test_each_tenants_rows_go_with_its_own_key_and_some_not_at_all(fake: FakeHel
     assert sorted(seen) == sorted([(f"Bearer {keys[user]}", user) for user in ("ann", "bob")] * 10)
 
 
-def test_a_key_that_is_none_or_a_hook_that_fails_is_said_and_costs_that_row_only(
+def test_a_bad_key_or_a_failing_key_hook_is_logged_and_loses_only_that_row(
     fake: FakeHelicone, caplog: pytest.LogCaptureFixture
 ) -> None:
     def key_for(of: Session) -> str | None:
@@ -176,20 +176,18 @@ def test_a_key_that_is_none_or_a_hook_that_fails_is_said_and_costs_that_row_only
     assert "key_for: expected a key such as sk-helicone-…" in caplog.text
     assert "Evil" not in caplog.text
     assert "key_for failed (LookupError)" in caplog.text
-    assert "no such tenant" not in caplog.text  # what it says may quote a key
+    assert "no such tenant" not in caplog.text  # the message may quote a key
 
 
 @pytest.mark.usefixtures("uninstalled")
-def test_calls_that_a_hook_makes_are_no_rows_for_which_it_is_called_again(
-    fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_calls_that_a_hook_makes_do_not_become_rows(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
     provider = TracerProvider(shutdown_on_exit=False)
     asked: list[str] = []
 
     def redact(text: str, _: object) -> str:
         asked.append(text)
-        if is_instrumentation_enabled():  # as instrumentations ask
+        if is_instrumentation_enabled():  # as instrumentations do
             search()
         return text
 
@@ -210,11 +208,11 @@ def test_calls_that_a_hook_makes_are_no_rows_for_which_it_is_called_again(
     assert len(fake.rows) == 1
 
 
-# --- where rows go --------------------------------------------------------------------------------
+# --- addresses ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         ({}, "HELICONE_API_KEY is not set"),
         ({"api_key": "two words"}, "api_key (HELICONE_API_KEY): expected a key such as sk-helicone-…"),
@@ -226,14 +224,14 @@ def test_calls_that_a_hook_makes_are_no_rows_for_which_it_is_called_again(
         ({"api_key": KEY, "kinds": ["agent"]}, "log_kinds (HELICONE_LOG_KINDS): expected some of"),
     ],
 )
-def test_what_cannot_be_used_is_refused_at_once_and_no_key_is_shown(options: dict[str, Any], says: str) -> None:
+def test_bad_arguments_are_refused_at_once_without_showing_a_key(options: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError) as refused:
         HeliconeSpanExporter(**options)
 
-    assert says in str(refused.value)
+    assert message in str(refused.value)
     if "api_key" in options:
         assert options["api_key"] not in str(refused.value)
-    assert refused.value.__cause__ is None or "api_key" not in says
+    assert refused.value.__cause__ is None or "api_key" not in message
 
 
 @pytest.mark.parametrize(
@@ -247,11 +245,11 @@ def test_what_cannot_be_used_is_refused_at_once_and_no_key_is_shown(options: dic
         ("https://inside.test:8443/helicone", "https://inside.test:8443/helicone"),
     ],
 )
-def test_an_address_is_taken_with_or_without_the_route(text: str, endpoint: str) -> None:
+def test_an_address_is_accepted_with_or_without_the_route(text: str, endpoint: str) -> None:
     assert checked_endpoint(text) == endpoint
 
 
-def test_unencrypted_only_on_this_machine_or_to_hosts_that_are_named() -> None:
+def test_keys_are_sent_unencrypted_only_on_this_machine_or_to_named_hosts() -> None:
     for address in ("https://log.test", "http://localhost:1", "http://127.9.9.9", "http://[::1]:8788"):
         check_transport(address, ())
     check_transport("http://log.test:8788", ("log.test:8788",))
@@ -261,13 +259,13 @@ def test_unencrypted_only_on_this_machine_or_to_hosts_that_are_named() -> None:
             check_transport(address, ("log.test:8788",))
 
 
-def test_european_keys_stay_in_europe() -> None:
+def test_rows_of_european_keys_go_to_europe() -> None:
     assert HeliconeSpanExporter(KEY).endpoint == DEFAULT
     assert HeliconeSpanExporter(EU_KEY).endpoint == EUROPE
     assert HeliconeSpanExporter(EU_KEY, endpoint="https://own.test").endpoint == "https://own.test"
 
 
-def test_a_tenants_european_key_goes_to_europe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_of_a_tenant_with_a_european_key_go_to_europe(monkeypatch: pytest.MonkeyPatch) -> None:
     app = App()
     exporter = HeliconeSpanExporter(key_for=lambda of: EU_KEY if of.id == "eu" else KEY, registry=app.registry)
     sent: list[tuple[str, str]] = []
@@ -281,7 +279,7 @@ def test_a_tenants_european_key_goes_to_europe(monkeypatch: pytest.MonkeyPatch) 
     assert sent == [(f"{EUROPE}/custom/v1/log", EU_KEY), (f"{DEFAULT}/custom/v1/log", KEY)]
 
 
-def test_keys_of_all_forms_that_helicone_makes_are_taken() -> None:
+def test_keys_of_all_formats_of_helicone_are_accepted() -> None:
     for key in (
         KEY,
         EU_KEY,
@@ -296,7 +294,7 @@ def test_keys_of_all_forms_that_helicone_makes_are_taken() -> None:
 # --- nothing leaks --------------------------------------------------------------------------------
 
 
-def test_the_key_stands_in_one_header_and_nowhere_else(
+def test_the_key_is_in_one_header_and_nowhere_else(
     fake: FakeHelicone, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -347,18 +345,18 @@ def test_a_key_alone_sends_nothing(fake: FakeHelicone, monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("uninstalled")
-@pytest.mark.parametrize("door", ["HELICONE_LOG", "log=True", "log=exporter"])
-def test_it_is_switched_on_and_off(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch, door: str) -> None:
+@pytest.mark.parametrize("switch", ["HELICONE_LOG", "log=True", "log=exporter"])
+def test_logging_can_be_switched_on_and_off(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch, switch: str) -> None:
     monkeypatch.setenv("HELICONE_API_KEY", KEY)
     monkeypatch.setenv("HELICONE_LOG_ENDPOINT", fake.url)
     before, provider = TracerProvider(shutdown_on_exit=False), TracerProvider(shutdown_on_exit=False)
-    if door == "HELICONE_LOG":
+    if switch == "HELICONE_LOG":
         monkeypatch.setenv("HELICONE_LOG", "true")
         configure(provider=before)
         installation = configure(provider=provider)
     else:
         configure(provider=before)
-        installation = configure(provider=provider, log=HeliconeSpanExporter() if door == "log=exporter" else True)
+        installation = configure(provider=provider, log=HeliconeSpanExporter() if switch == "log=exporter" else True)
     later = TracerProvider(shutdown_on_exit=False)
 
     def search() -> None:
@@ -379,7 +377,7 @@ def test_it_is_switched_on_and_off(fake: FakeHelicone, monkeypatch: pytest.Monke
 
 @pytest.mark.usefixtures("uninstalled")
 @pytest.mark.parametrize(
-    ("environ", "says"),
+    ("environ", "message"),
     [
         ({}, "helicone-otel logs nothing to Helicone: HELICONE_API_KEY is not set"),
         ({"HELICONE_API_KEY": "sk-helicone-mistyped"}, "api_key (HELICONE_API_KEY): this is no key of Helicone's"),
@@ -389,8 +387,8 @@ def test_it_is_switched_on_and_off(fake: FakeHelicone, monkeypatch: pytest.Monke
         ),
     ],
 )
-def test_from_the_environment_a_mistake_is_one_line_and_the_app_goes_on(
-    environ: dict[str, str], says: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_mistake_in_the_environment_is_logged_in_one_line_and_the_app_goes_on(
+    environ: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name, value in {"HELICONE_LOG": "true", **environ}.items():
         monkeypatch.setenv(name, value)
@@ -405,7 +403,7 @@ def test_from_the_environment_a_mistake_is_one_line_and_the_app_goes_on(
     assert named.force_flush()
     named.shutdown()
     (record,) = caplog.records
-    assert says in record.getMessage()
+    assert message in record.getMessage()
     assert "mistyped" not in caplog.text
     with pytest.raises(SettingsError):
         configure(log=True)
@@ -415,7 +413,7 @@ def test_from_the_environment_a_mistake_is_one_line_and_the_app_goes_on(
 
 
 @pytest.mark.usefixtures("uninstalled")
-def test_what_does_not_fit_is_counted_and_what_is_in_stays_in(
+def test_rows_that_do_not_fit_are_counted_and_queued_rows_are_kept(
     fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "20")
@@ -443,7 +441,9 @@ def test_what_does_not_fit_is_counted_and_what_is_in_stays_in(
 
 
 @pytest.mark.usefixtures("uninstalled")
-def test_rows_leave_by_themselves_after_the_schedule_delay(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_sent_without_a_flush_after_the_schedule_delay(
+    fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
     provider = TracerProvider(shutdown_on_exit=False)
     configure(Settings(log_endpoint=fake.url, api_key=KEY), provider=provider, log=True)
@@ -469,7 +469,7 @@ def test_limits_are_those_of_opentelemetrys_own_processor() -> None:
         assert Limits.from_environment({"OTEL_BSP_MAX_QUEUE_SIZE": bad}) == (5000, 2048, 512, 30000)
 
 
-def test_a_wrapper_that_ends_before_what_it_wraps_is_no_row(fake: FakeHelicone) -> None:
+def test_a_wrapper_that_ends_before_its_call_does_not_become_a_row(fake: FakeHelicone) -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     try:
         configure(Settings(log_endpoint=fake.url, api_key=KEY), provider=provider, log=True)
@@ -489,7 +489,7 @@ def test_a_wrapper_that_ends_before_what_it_wraps_is_no_row(fake: FakeHelicone) 
     assert len(fake.rows) == 1
 
 
-def test_it_takes_spans_from_the_stock_processor_and_passes_others_over(fake: FakeHelicone) -> None:
+def test_the_exporter_works_with_the_stock_processor_and_ignores_other_spans(fake: FakeHelicone) -> None:
     exporter = HeliconeSpanExporter(KEY, endpoint=fake.url)
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(HeliconeSpanProcessor())
@@ -506,7 +506,7 @@ def test_it_takes_spans_from_the_stock_processor_and_passes_others_over(fake: Fa
 
 
 @pytest.mark.usefixtures("uninstalled")
-def test_what_a_replaced_exporter_has_is_sent_by_a_flush_too(fake: FakeHelicone) -> None:
+def test_a_flush_also_sends_the_rows_of_a_replaced_exporter(fake: FakeHelicone) -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     fake.troubles.from_now_on(Trouble(status=503, headers={"Retry-After": "1"}))
     configure(provider=provider, log=HeliconeSpanExporter(KEY, endpoint=fake.url))
@@ -523,7 +523,7 @@ def test_what_a_replaced_exporter_has_is_sent_by_a_flush_too(fake: FakeHelicone)
 
 @pytest.mark.usefixtures("uninstalled")
 @pytest.mark.parametrize("milliseconds", [sys.maxsize, math.inf, -1])
-def test_a_flush_takes_whatever_time_opentelemetrys_own_does(fake: FakeHelicone, milliseconds: Any) -> None:
+def test_a_flush_accepts_any_timeout_that_opentelemetry_accepts(fake: FakeHelicone, milliseconds: Any) -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     configure(provider=provider, log=HeliconeSpanExporter(KEY, endpoint=fake.url))
     with session("Shop"), provider.get_tracer("x").start_as_current_span("execute_tool x", attributes=GENAI_TOOL):
@@ -535,7 +535,7 @@ def test_a_flush_takes_whatever_time_opentelemetrys_own_does(fake: FakeHelicone,
 
 
 @pytest.mark.usefixtures("uninstalled")
-def test_exporters_that_come_and_go_leave_no_thread_behind(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replaced_exporters_leave_no_thread_behind(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "_LINGER", 0.05)
     monkeypatch.setattr(sender, "_LINGER", 0.05)
     monkeypatch.setenv("OTEL_BSP_EXPORT_TIMEOUT", "1000")

@@ -1,4 +1,4 @@
-"""Several spans tell of one call: its one row says what all of them know, and nothing of another call."""
+"""One call has several spans: its row has the content of all of them, and none of another call."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def fake() -> Iterator[FakeHelicone]:
 
 
 class Logging(App):
-    """An app whose calls are logged as `HELICONE_LOG` does it."""
+    """An app whose calls are logged as with `HELICONE_LOG`."""
 
     def __init__(self, fake: FakeHelicone) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Logging(App):
         return sorted(self.fake.rows, key=lambda row: row.started)
 
     def wait_for_rows(self, seconds: float) -> list[Row]:
-        """Return the rows that come by themselves within some time."""
+        """Return the rows that arrive without a flush within some seconds."""
         end = time.monotonic() + seconds
         while not self.fake.rows and time.monotonic() < end:
             time.sleep(0.02)
@@ -80,7 +80,7 @@ def app(fake: FakeHelicone) -> Logging:
 
 @pytest.fixture
 def hurried(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> Logging:
-    """Rows are made ten times a second."""
+    """Return an app that makes rows ten times a second."""
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
     return Logging(fake)
 
@@ -101,7 +101,9 @@ def _answers(row: Row) -> Any:
 
 
 @pytest.mark.parametrize("name", ["genai_anthropic", "oi_anthropic", "tl_anthropic"])
-def test_rows_of_the_anthropic_sdks_spans_say_what_its_instrumentation_recorded(fake: FakeHelicone, name: str) -> None:
+def test_rows_of_the_anthropic_sdks_spans_have_the_content_of_its_instrumentation(
+    fake: FakeHelicone, name: str
+) -> None:
     registry = Registry(Settings())
     log = LogWorker(registry)
     log.switch(HeliconeSpanExporter(KEY, endpoint=fake.url, registry=registry))
@@ -125,7 +127,7 @@ def test_rows_of_the_anthropic_sdks_spans_say_what_its_instrumentation_recorded(
     assert [_answers(row) for row in others] == [["Hello from fake"]] * 5
 
 
-def test_the_row_of_a_call_by_the_anthropic_sdk_says_what_stands_on_the_span_around_it(app: Logging) -> None:
+def test_the_row_of_a_call_by_the_anthropic_sdk_has_the_content_of_the_span_around_it(app: Logging) -> None:
     http = anthropic.DefaultHttpxClient(verify=TLS)
     options = {"tracer_provider": app.provider}
     with (
@@ -141,7 +143,7 @@ def test_the_row_of_a_call_by_the_anthropic_sdk_says_what_stands_on_the_span_aro
 
 
 @pytest.mark.slow
-def test_the_row_of_a_real_call_by_the_anthropic_sdk_has_what_openinference_captured(
+def test_the_row_of_a_real_call_by_the_anthropic_sdk_has_the_content_that_openinference_captured(
     fake: FakeHelicone, environments: Environments
 ) -> None:
     python = environments.python("oi_anthropic", ["anthropic>=2,<3", "openinference-instrumentation-anthropic>=3.1"])
@@ -166,14 +168,12 @@ def test_the_row_of_a_real_call_by_the_anthropic_sdk_has_what_openinference_capt
     assert (_messages(row), row.request["system"], len(_answers(row))) == ([QUESTION], "Be brief.", 1)
 
 
-# --- inside each other --------------------------------------------------------------------------------
+# --- wrappers around calls ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("calls", [1, 2], ids=["first", "second, which is like the first"])
 @pytest.mark.parametrize("http", [False, True], ids=["no HTTP instrumentation", "HTTP instrumentation"])
-def test_what_the_request_lacks_is_taken_from_its_wrappers_and_what_it_says_stays(
-    app: Logging, calls: int, http: bool
-) -> None:
+def test_a_row_takes_from_wrappers_only_what_the_span_of_the_call_lacks(app: Logging, calls: int, http: bool) -> None:
     with session("Trip", id="s1"), app.span("plan"):
         for _ in range(calls):
             with app.span("ChatAnthropic", CHAT | SAID, scope="my.framework"):
@@ -193,9 +193,7 @@ def test_what_the_request_lacks_is_taken_from_its_wrappers_and_what_it_says_stay
     [((3, 0), (3, 0)), ((3, None), (9, 8)), ((None, None), (9, 8))],
     ids=["all", "some", "none"],
 )
-def test_tokens_are_taken_from_one_span_all_together(
-    app: Logging, own: tuple[int | None, ...], used: tuple[int, ...]
-) -> None:
+def test_all_tokens_are_taken_from_one_span(app: Logging, own: tuple[int | None, ...], used: tuple[int, ...]) -> None:
     names = ("input_tokens", "output_tokens")
     counted = {f"gen_ai.usage.{name}": count for name, count in zip(names, own, strict=True) if count is not None}
     more = {"gen_ai.usage.input_tokens": 9, "gen_ai.usage.output_tokens": 8}
@@ -205,7 +203,7 @@ def test_tokens_are_taken_from_one_span_all_together(
     assert [row.response["usage"] for row in app.rows()] == [dict(zip(names, used, strict=True))]
 
 
-def test_a_wrapper_of_two_calls_tells_of_none_of_them(app: Logging) -> None:
+def test_a_wrapper_of_two_calls_adds_nothing_to_their_rows(app: Logging) -> None:
     with app.span("retry", CHAT | SAID, scope="my.framework"):
         for _ in range(2):
             with app.span("chat", CHAT | ANSWERED, scope=GENAI, kind=CLIENT), _sdk(app):
@@ -214,7 +212,7 @@ def test_a_wrapper_of_two_calls_tells_of_none_of_them(app: Logging) -> None:
     assert [(_messages(row), _answers(row)) for row in app.rows()] == [([], ["Hi"])] * 2
 
 
-def test_a_wrapper_of_calls_that_run_in_parallel_tells_of_none_of_them(app: Logging) -> None:
+def test_a_wrapper_of_parallel_calls_adds_nothing_to_their_rows(app: Logging) -> None:
     with app.span("both", CHAT | SAID, scope="my.framework") as above:
         context = trace.set_span_in_context(above)
         tracer = app.provider.get_tracer(SDK)
@@ -225,12 +223,12 @@ def test_a_wrapper_of_calls_that_run_in_parallel_tells_of_none_of_them(app: Logg
     assert [_messages(row) for row in app.rows()] == [[], []]
 
 
-def test_a_call_after_one_to_a_gateway_inside_the_same_wrapper_is_not_told_of(app: Logging) -> None:
+def test_a_wrapper_adds_nothing_to_a_call_that_follows_one_to_a_gateway_inside_of_it(app: Logging) -> None:
     with app.span("fallback", CHAT | SAID, scope="my.framework"):
         with app.span("chat", CHAT, scope=GENAI, kind=CLIENT) as first:
             at = app.registry.locate()
             assert at is not None
-            app.registry.sent(at.sender, at.headers, Destination.GATEWAY)
+            app.registry.locator.sent(at.sender, at.headers, Destination.GATEWAY)
             first.set_attributes(SAID)
         with _sdk(app):
             pass
@@ -238,7 +236,7 @@ def test_a_call_after_one_to_a_gateway_inside_the_same_wrapper_is_not_told_of(ap
     assert [_messages(row) for row in app.rows()] == [[]]
 
 
-def test_that_a_framework_failed_with_an_answer_is_no_failure_of_the_call(app: Logging) -> None:
+def test_a_call_whose_framework_failed_afterwards_is_logged_as_a_success(app: Logging) -> None:
     with app.span("parse", CHAT | SAID, scope="my.framework") as wrapper:
         with _sdk(app):
             pass
@@ -248,7 +246,7 @@ def test_that_a_framework_failed_with_an_answer_is_no_failure_of_the_call(app: L
     assert [(row.status, _messages(row)) for row in app.rows()] == [(200, HI)]
 
 
-def test_why_a_call_failed_is_taken_from_its_wrapper(app: Logging) -> None:
+def test_a_row_takes_the_reason_of_a_failure_from_its_wrapper(app: Logging) -> None:
     with app.span("chat", CHAT, scope=GENAI, kind=CLIENT) as wrapper:
         with _sdk(app) as call:
             call.set_status(trace.StatusCode.ERROR)
@@ -258,34 +256,34 @@ def test_why_a_call_failed_is_taken_from_its_wrapper(app: Logging) -> None:
     assert (row.status, row.response["error"]["message"]) == (429, "Error code: 429 - slow down")
 
 
-@pytest.mark.parametrize(("outer", "told"), [("search", {"q": "Oslo"}), ("delegate", None)])
-def test_a_tool_of_the_same_name_is_a_wrapper_and_one_of_another_name_is_another_tool(
-    app: Logging, outer: str, told: object
+@pytest.mark.parametrize(("outer", "expected"), [("search", {"q": "Oslo"}), ("delegate", None)])
+def test_a_tool_around_a_tool_is_its_wrapper_only_if_it_has_the_same_name(
+    app: Logging, outer: str, expected: object
 ) -> None:
     arguments = {"gen_ai.tool.name": outer, "gen_ai.tool.call.arguments": json.dumps({"q": "Oslo"})}
     with app.span(f"execute_tool {outer}", TOOL | arguments, scope="a"):
         with app.span("execute_tool search", TOOL, scope="b"):
             pass
 
-    assert [(row.model, row.request.get("input")) for row in app.rows()] == [("tool:search", told)]
+    assert [(row.model, row.request.get("input")) for row in app.rows()] == [("tool:search", expected)]
 
 
-# --- beside each other --------------------------------------------------------------------------------
+# --- wrappers beside calls ------------------------------------------------------------------------------
 
 
 def _beside(app: App, answer_ids: Sequence[str]) -> None:
-    """Run calls at the same time, each with a wrapper that is never current."""
+    """Run parallel calls, each with a wrapper that is never current."""
     wrappers = [Beside.begin(app, "ChatAnthropic.chat", LANGCHAIN) for _ in answer_ids]
     calls = [Beside.begin(app, "anthropic.messages.create", SDK, attributes=CHAT) for _ in answer_ids]
     for call, answer_id in zip(calls, answer_ids, strict=True):
         call.end({"gen_ai.response.id": answer_id} if answer_id else {})
     for number, (wrapper, answer_id) in enumerate(zip(wrappers, answer_ids, strict=True)):
-        said = {"gen_ai.input.messages": json.dumps([{"role": "user", "content": f"Number {number}"}])}
-        wrapper.end({**CHAT, **said, **({"gen_ai.response.id": answer_id} if answer_id else {})})
+        content = {"gen_ai.input.messages": json.dumps([{"role": "user", "content": f"Number {number}"}])}
+        wrapper.end({**CHAT, **content, **({"gen_ai.response.id": answer_id} if answer_id else {})})
 
 
 @pytest.mark.parametrize(
-    ("answer_ids", "told"),
+    ("answer_ids", "expected"),
     [
         ([""], ["Number 0"]),
         (["a", "b"], ["Number 0", "Number 1"]),
@@ -294,27 +292,27 @@ def _beside(app: App, answer_ids: Sequence[str]) -> None:
     ],
     ids=["one call", "answers with ids", "which is whose is unknown", "three"],
 )
-def test_a_wrapper_beside_a_call_tells_of_it_if_it_can_be_no_other(
-    app: Logging, answer_ids: list[str], told: list[str | None]
+def test_a_wrapper_beside_calls_adds_to_a_row_only_if_its_call_is_certain(
+    app: Logging, answer_ids: list[str], expected: list[str | None]
 ) -> None:
     with app.span("plan"):
         _beside(app, answer_ids)
 
     rows = app.rows()
-    assert sorted([next((said["content"] for said in _messages(row)), None) for row in rows], key=str) == told
+    assert sorted([next((one["content"] for one in _messages(row)), None) for row in rows], key=str) == expected
     for row in rows:
         if answer_id := row.response.get("id"):
             assert _messages(row)[0]["content"] == f"Number {answer_ids.index(answer_id)}"
 
 
-# --- how long a row is held back ------------------------------------------------------------------------
+# --- how long a call waits -------------------------------------------------------------------------------
 
 
 def test_a_row_waits_for_its_wrapper_and_is_sent_once(hurried: Logging) -> None:
     with hurried.span("chat", CHAT, scope=GENAI, kind=CLIENT) as wrapper:
         with _sdk(hurried):
             pass
-        hurried.log._awake.set()  # the thread looks now, and has the call before its wrapper
+        hurried.log._wake.set()  # the thread takes the call now, before its wrapper has ended
         threading.Event().wait(0.03)
         assert hurried.fake.rows == []
         wrapper.set_attributes(SAID)
@@ -324,7 +322,7 @@ def test_a_row_waits_for_its_wrapper_and_is_sent_once(hurried: Logging) -> None:
     assert hurried.rows() == [row]
 
 
-def test_a_wrapper_that_never_ends_holds_no_row_back_for_good(hurried: Logging) -> None:
+def test_a_row_does_not_wait_for_ever_for_a_wrapper_that_never_ends(hurried: Logging) -> None:
     with hurried.span("chat", CHAT | SAID, scope=GENAI, kind=CLIENT):
         with _sdk(hurried):
             pass
@@ -343,8 +341,8 @@ def test_a_flush_waits_for_no_wrapper(app: Logging) -> None:
         assert sorted([_messages(row) for row in app.rows()], key=len) == [[], HI]
 
 
-def test_what_is_held_back_is_bounded_and_what_no_call_comes_for_is_forgotten(app: Logging) -> None:
-    joining = CallGrouper(app.registry, 10)
+def test_calls_that_wait_are_bounded_and_wrappers_without_a_call_are_dropped(app: Logging) -> None:
+    grouper = CallGrouper(app.registry, 10)
     ended: list[tuple[ReadableSpan, Entry]] = []
     app.registry.log = lambda entry, span: ended.append((span, entry))
     with app.span("plan"):
@@ -353,25 +351,25 @@ def test_what_is_held_back_is_bounded_and_what_no_call_comes_for_is_forgotten(ap
             with trace.use_span(outer), _sdk(app):
                 pass
 
-    assert [len(joining.take(ended, 60)), len(joining), len(joining.take((), 0)), len(joining)] == [20, 10, 10, 0]
+    assert [len(grouper.take(ended, 60)), len(grouper), len(grouper.take((), 0)), len(grouper)] == [20, 10, 10, 0]
     ended.clear()
     outer.end()
-    assert [len(ended), joining.take(ended, 60), len(joining._wrappers)] == [1, [], 1]
-    assert [joining.take((), 0), len(joining._wrappers)] == [[], 0]
+    assert [len(ended), grouper.take(ended, 60), len(grouper._wrappers)] == [1, [], 1]
+    assert [grouper.take((), 0), len(grouper._wrappers)] == [[], 0]
 
 
 def test_wrappers_whose_calls_do_not_come_are_bounded(app: Logging) -> None:
-    joining = CallGrouper(app.registry, 10)
+    grouper = CallGrouper(app.registry, 10)
     ended: list[tuple[ReadableSpan, Entry]] = []
     app.registry.log = lambda entry, span: ended.append((span, entry))
     for _ in range(30):
         with app.span("chat", CHAT, scope=GENAI, kind=CLIENT), _sdk(app):
             pass
 
-    assert [joining.take(ended[1::2], 60), len(joining._wrappers)] == [[], 10]
+    assert [grouper.take(ended[1::2], 60), len(grouper._wrappers)] == [[], 10]
 
 
-def test_an_exporter_that_the_app_adds_joins_what_comes_in_one_batch(fake: FakeHelicone) -> None:
+def test_an_exporter_that_the_app_adds_groups_the_spans_of_one_batch(fake: FakeHelicone) -> None:
     app = App()
     exporter = HeliconeSpanExporter(KEY, endpoint=fake.url, registry=app.registry)
     app.provider.add_span_processor(BatchSpanProcessor(exporter))

@@ -1,4 +1,4 @@
-"""Reading back: the client of Helicone's API, `feedback()`, and what `doctor --send` says."""
+"""The client of Helicone's API, `feedback()`, and `doctor --send`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 
-import opentelemetry.instrumentation.utils  # noqa: F401  # the client loads it late, and here time is short
+import opentelemetry.instrumentation.utils  # noqa: F401  # the client loads it late, and these tests have short time limits
 import pytest
 
 from helicone_otel import HeliconeError, Session, Settings, SettingsError, feedback
@@ -80,7 +80,7 @@ def test_sessions_and_their_requests_are_read_back(fake: FakeHelicone) -> None:
         ("sk-x", "http://localhost:8585/v1/trace", "http://localhost:8585"),
     ],
 )
-def test_the_api_is_that_of_the_region_or_beside_the_log(key: str, log: str | None, address: str) -> None:
+def test_the_api_is_in_the_region_of_the_log_or_on_its_host(key: str, log: str | None, address: str) -> None:
     assert default_api(key, log) == address
 
 
@@ -92,7 +92,7 @@ def test_the_api_is_that_of_the_region_or_beside_the_log(key: str, log: str | No
         ({"api_endpoint": "https://api.helicone.ai", "api_key": "sk-openai-abcdefgh"}, "HELICONE_API_KEY.*no key"),
     ],
 )
-def test_what_cannot_be_asked_is_a_matter_of_settings(
+def test_bad_settings_are_refused_before_any_call(
     fake: FakeHelicone, changes: Mapping[str, str | None], message: str
 ) -> None:
     with pytest.raises(SettingsError, match=message) as raised:
@@ -101,7 +101,7 @@ def test_what_cannot_be_asked_is_a_matter_of_settings(
     assert "abcdefgh" not in str(raised.value)
 
 
-def test_an_address_must_be_one() -> None:
+def test_an_invalid_address_is_refused() -> None:
     with pytest.raises(SettingsError, match="HELICONE_API_ENDPOINT"):
         Settings(api_endpoint="nowhere")
 
@@ -129,7 +129,7 @@ def test_feedback_reads_its_settings_from_the_environment(fake: FakeHelicone, mo
     assert fake.rows[0].properties["Helicone-Session-Feedback"] == "1"
 
 
-def test_no_proxy_is_asked_for_what_is_on_this_machine(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_is_used_for_this_machine(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", NOWHERE)
     monkeypatch.setenv("http_proxy", NOWHERE)
     monkeypatch.delenv("NO_PROXY", raising=False)
@@ -141,7 +141,7 @@ def test_no_proxy_is_asked_for_what_is_on_this_machine(fake: FakeHelicone, monke
     assert fake.rows[0].properties["Helicone-Session-Feedback"] == "1"
 
 
-def test_feedback_waits_until_the_session_is_there_and_helicone_well(fake: FakeHelicone) -> None:
+def test_feedback_is_sent_again_until_the_session_is_known_and_helicone_works(fake: FakeHelicone) -> None:
     fake.troubles.next(Trouble(status=429), Trouble(reset=True), door="api")
     late = threading.Timer(0.4, logged, (fake, "s-1"))
     late.start()
@@ -165,7 +165,7 @@ def test_feedback_waits_until_the_session_is_there_and_helicone_well(fake: FakeH
         ({}, Trouble(status=302, headers={"Location": "https://example.com"}), "answered 302"),
     ],
 )
-def test_feedback_that_is_not_recorded_says_why(
+def test_feedback_that_is_not_recorded_raises_an_error_that_says_why(
     fake: FakeHelicone, changes: Mapping[str, str], trouble: Trouble | None, message: str
 ) -> None:
     if trouble:
@@ -177,7 +177,7 @@ def test_feedback_that_is_not_recorded_says_why(
     assert UNKNOWN_KEY not in str(raised.value)
 
 
-def test_feedback_is_true_or_false_and_on_a_session() -> None:
+def test_feedback_accepts_only_a_bool_and_a_session() -> None:
     with pytest.raises(TypeError, match="takes True or False, not int"):
         feedback("s-1", good=1)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="takes the id of a session"):
@@ -191,7 +191,7 @@ def sent(fake: FakeHelicone, **environ: str) -> list[Finding]:
     return list(send({"HELICONE_API_KEY": fake.key, "HELICONE_LOG_ENDPOINT": fake.url, **environ}, seconds=1))
 
 
-def test_what_is_sent_is_one_row_and_is_found(fake: FakeHelicone) -> None:
+def test_the_probe_sends_one_row_and_finds_it(fake: FakeHelicone) -> None:
     took, shows = sent(fake, HELICONE_LOG_KINDS="tool")
 
     [row] = fake.rows
@@ -208,7 +208,7 @@ def test_what_is_sent_is_one_row_and_is_found(fake: FakeHelicone) -> None:
     )
 
 
-def test_it_is_looked_for_until_it_is_there(fake: FakeHelicone) -> None:
+def test_the_probe_looks_for_its_row_until_it_is_there(fake: FakeHelicone) -> None:
     fake.store.lag = 0.1
     fake.troubles.next(Trouble(status=503), door="api")
 
@@ -231,7 +231,7 @@ def test_it_is_looked_for_until_it_is_there(fake: FakeHelicone) -> None:
         ({"HELICONE_API_ENDPOINT": NOWHERE}, None, Level.UNKNOWN, "cannot be reached", "HELICONE_API_ENDPOINT"),
     ],
 )
-def test_what_goes_wrong_is_said(
+def test_the_probe_reports_what_failed(
     fake: FakeHelicone, environ: Mapping[str, str], trouble: Trouble | None, level: Level, text: str, remedy: str
 ) -> None:
     if trouble:
@@ -243,14 +243,16 @@ def test_what_goes_wrong_is_said(
     assert Redaction({})(last.remedy) == last.remedy
 
 
-def test_what_succeeds_at_the_second_try_has_arrived(fake: FakeHelicone) -> None:
+def test_a_row_that_is_accepted_at_the_second_attempt_has_arrived(fake: FakeHelicone) -> None:
     fake.troubles.next(Trouble(status=503, headers={"Retry-After": "0"}))
     environ = {"HELICONE_API_KEY": fake.key, "HELICONE_LOG_ENDPOINT": fake.url}
 
     assert [finding.level for finding in send(environ, seconds=5)] == [Level.OK, Level.OK]
 
 
-def test_what_opentelemetry_does_not_make_was_not_sent(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_span_that_opentelemetry_does_not_make_is_reported_as_not_sent(
+    fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
 
     [finding] = sent(fake)
@@ -262,7 +264,7 @@ def test_what_opentelemetry_does_not_make_was_not_sent(fake: FakeHelicone, monke
     )
 
 
-def test_a_key_that_only_writes_and_one_of_another_region_are_told_apart(fake: FakeHelicone) -> None:
+def test_the_probe_distinguishes_a_write_only_key_from_one_of_another_region(fake: FakeHelicone) -> None:
     took, write_only = sent(fake, HELICONE_API_KEY=fake.write_only_key)
     assert (took.level, write_only.level) == (Level.OK, Level.UNKNOWN)
     assert "a key that begins with pk- only writes" in write_only.text
@@ -273,10 +275,10 @@ def test_a_key_that_only_writes_and_one_of_another_region_are_told_apart(fake: F
     assert "https://eu.api.helicone.ai" in elsewhere.remedy
 
 
-def test_it_stands_in_the_report_without_a_secret(
+def test_the_report_contains_the_probe_without_a_secret(
     fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # What is looked at besides is tested elsewhere, and takes its time.
+    # The other checks are tested elsewhere, and are slow.
     monkeypatch.setattr("helicone_otel.tools.cli.doctor.examine_environment", lambda _: Report(()))
     monkeypatch.setenv("HELICONE_API_KEY", fake.key)
     monkeypatch.setenv("HELICONE_LOG_ENDPOINT", fake.url)
@@ -292,7 +294,7 @@ def test_it_stands_in_the_report_without_a_secret(
 
 
 @pytest.mark.slow
-def test_the_command_adds_it_to_its_report(fake: FakeHelicone) -> None:
+def test_the_command_adds_the_probe_to_its_report(fake: FakeHelicone) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "HELICONE_"))}
     log = {"HELICONE_LOG": "true", "OTEL_BSP_SCHEDULE_DELAY": "1"}
     environ = {**kept, **log, "HELICONE_API_KEY": fake.key, "HELICONE_LOG_ENDPOINT": fake.url}
@@ -303,5 +305,5 @@ def test_the_command_adds_it_to_its_report(fake: FakeHelicone) -> None:
     checks = [check for check in json.loads(done.stdout)["checks"] if check["check"] == "send"]
     assert [(check["group"], check["level"]) for check in checks] == [("Log", "ok"), ("Log", "ok")]
     assert fake.key not in done.stdout + done.stderr
-    # Of the trial calls that it makes besides, nothing is logged.
+    # The other trial calls of the command are not logged.
     assert [row.model for row in fake.rows] == ["data:hello"]

@@ -1,4 +1,4 @@
-"""What each family writes down, in rows: forms of which there is no recording, content that may not leave, secrets."""
+"""Rows from each family's spans: forms without a recording, content that is withheld, secrets."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def _event(name: str, /, **attributes: Any) -> Event:
     return Event(name, logged.START + 40_000_000, {key.replace("__", "."): value for key, value in attributes.items()})
 
 
-def _said(attributes: dict[str, Any], *events: Event) -> tuple[Any, Any]:
-    """Return the messages of a row and what was answered."""
+def _conversation(attributes: dict[str, Any], *events: Event) -> tuple[Any, Any]:
+    """Return the messages of a row, and the answers."""
     request, response = bodies(row("llm", attributes, events=events))
     return request["messages"], [choice["message"] for choice in response["choices"]]
 
@@ -184,10 +184,10 @@ FORMS: dict[str, tuple[dict[str, Any], list[Event]]] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_messages_are_understood_in_the_form_of(form: str) -> None:
+def test_messages_are_read_in_the_form_of(form: str) -> None:
     attributes, events = FORMS[form]
 
-    assert _said(attributes, *events) == ([USER], [HELLO])
+    assert _conversation(attributes, *events) == ([USER], [HELLO])
 
 
 TOOL_FORMS: dict[str, list[dict[str, Any]]] = {
@@ -232,19 +232,19 @@ TOOL_FORMS: dict[str, list[dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("family", TOOL_FORMS)
-def test_tool_calls_and_their_results_are_understood_from(family: str) -> None:
-    said, _ = _said({"gen_ai.input.messages": json.dumps(TOOL_FORMS[family])})
+def test_tool_calls_and_their_results_are_read_from(family: str) -> None:
+    messages, _ = _conversation({"gen_ai.input.messages": json.dumps(TOOL_FORMS[family])})
 
-    assert [{**message, "content": message["content"] or None} for message in said] == [CALLING, RESULT]
+    assert [{**message, "content": message["content"] or None} for message in messages] == [CALLING, RESULT]
 
 
-def test_what_looks_like_json_is_what_somebody_said() -> None:
+def test_a_message_that_looks_like_json_stays_a_text() -> None:
     answer = '{"city": "Oslo", "type": "text"}'
 
-    assert _said({"gen_ai.output.messages": json.dumps([{"role": "assistant", "content": answer}])})[1] == [
+    assert _conversation({"gen_ai.output.messages": json.dumps([{"role": "assistant", "content": answer}])})[1] == [
         {"role": "assistant", "content": answer}
     ]
-    assert _said({}, _event("gen_ai.user.message", content=answer))[0] == [{"role": "user", "content": answer}]
+    assert _conversation({}, _event("gen_ai.user.message", content=answer))[0] == [{"role": "user", "content": answer}]
 
 
 def test_reasoning_and_images_are_kept() -> None:
@@ -256,7 +256,7 @@ def test_reasoning_and_images_are_kept() -> None:
     attributes = {"gen_ai.input.messages": json.dumps([{"role": "user", "parts": parts}])}
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBO"}}
 
-    assert _said(attributes)[0] == [
+    assert _conversation(attributes)[0] == [
         {"role": "user", "content": [{"type": "text", "text": "see"}, image], "reasoning": "think"}
     ]
 
@@ -312,7 +312,7 @@ def test_a_call_to_openai_has_openais_bodies() -> None:
     )
 
 
-def test_a_call_to_anthropic_has_anthropics_bodies_and_counts() -> None:
+def test_a_call_to_anthropic_has_anthropics_bodies_and_token_counts() -> None:
     made = row("llm", {**TALK, "gen_ai.provider.name": "anthropic", "gen_ai.request.model": "claude-sonnet-4-5"})
 
     assert (made.route, made.body["providerRequest"]["url"]) == (
@@ -410,7 +410,7 @@ def test_a_call_to_google_has_geminis_bodies() -> None:
         ({"gen_ai.provider.name": "my-own", "gen_ai.request.model": "gpt-4o"}, "/custom/v1/log", "gpt-4o"),
         # Routers put the provider before the model, and the provider's prices are for the bare name.
         ({"llm.provider": "openai", "llm.model_name": "openai/gpt-4o"}, "/oai/v1/log", "gpt-4o"),
-        # Who says nothing of a provider is asked whose model it is.
+        # If the span names no provider, it is the one that made the model.
         ({"langfuse.observation.model.name": "claude-sonnet-4-5"}, "/anthropic/v1/log", "claude-sonnet-4-5"),
         ({"gen_ai.provider.name": "langchain", "gen_ai.request.model": "gpt-4o"}, "/oai/v1/log", "gpt-4o"),
         ({"gen_ai.request.model": "mine"}, "/custom/v1/log", "mine"),
@@ -428,7 +428,7 @@ def test_claude_at_bedrock_has_anthropics_bodies() -> None:
     assert bodies(row("llm", attributes))[1]["content"] == [{"type": "text", "text": "hello"}]
 
 
-def test_an_embedding_at_google_is_counted_as_google_counts() -> None:
+def test_an_embedding_at_google_has_googles_token_counts() -> None:
     attributes = {"gen_ai.provider.name": "gemini", "gen_ai.request.model": "e-1", "gen_ai.usage.input_tokens": 4}
 
     assert bodies(row("embedding", attributes)) == (
@@ -473,7 +473,7 @@ def test_the_time_to_the_first_token_is_in_milliseconds(
         ({"error.type": "503"}, "", (503, "503", "503")),
         ({"error.type": "TimeoutError"}, "", (500, "TimeoutError", "TimeoutError")),
         ({}, "Error code: 401 - bad key", (401, "Error code: 401 - bad key", None)),
-        # The answer began well, and broke off.
+        # The answer started with 200, and broke off.
         ({"http.response.status_code": 200, "error.type": "ReadError"}, "reset", (500, "reset", "ReadError")),
         ({}, "", (500, "error", None)),
     ],
@@ -487,11 +487,11 @@ def test_a_failure_has_type_message_and_status(
     assert (made.body["providerResponse"]["status"], error["message"], error.get("type")) == expected
 
 
-def test_an_answer_of_400_is_a_failure_whatever_the_span_says() -> None:
+def test_an_http_status_of_400_is_a_failure_even_if_the_span_has_none() -> None:
     assert row("tool", {"http.response.status_code": 404}).body["providerResponse"]["status"] == 404
 
 
-def test_the_last_exception_says_what_happened() -> None:
+def test_the_last_exception_is_the_failure() -> None:
     events = [
         _event("exception", exception__type="First", exception__message="one"),
         _event(
@@ -575,11 +575,11 @@ def test_a_vector_and_the_scores_of_events_are_numbers() -> None:
         ("create_collection", "create_collection"),
     ],
 )
-def test_operations_are_those_that_helicone_knows(word: str, operation: str) -> None:
+def test_operations_get_the_names_that_helicone_knows(word: str, operation: str) -> None:
     assert bodies(row("vector_db", {"db.operation.name": word}))[0]["operation"] == operation
 
 
-def test_a_reranking_shows_documents_before_and_after() -> None:
+def test_a_rerank_has_the_documents_before_and_after() -> None:
     attributes = {
         "reranker.query": "visa",
         "reranker.model_name": "rerank-3",
@@ -604,7 +604,7 @@ def test_a_reranking_shows_documents_before_and_after() -> None:
     )
 
 
-def test_data_by_hand_has_its_name_on_both_sides() -> None:
+def test_data_by_hand_has_its_name_in_request_and_response() -> None:
     attributes = {"helicone.data.name": "score trip", "input.value": '{"a": 1}', "output.value": "fine"}
 
     assert bodies(row("data", attributes)) == (
@@ -616,7 +616,7 @@ def test_data_by_hand_has_its_name_on_both_sides() -> None:
 # --- sessions ------------------------------------------------------------------------------------
 
 
-def test_a_session_leaves_byte_for_byte_as_it_stands_on_the_span() -> None:
+def test_the_headers_of_a_session_are_byte_for_byte_those_of_the_label() -> None:
     label = {
         "helicone.session.id": "chat 7 %41",
         "helicone.session.name": "Reise %C3%BC 100%",
@@ -638,19 +638,19 @@ def test_a_session_leaves_byte_for_byte_as_it_stands_on_the_span() -> None:
 
 
 @pytest.mark.parametrize("value", ["a\r\nHelicone-Auth: x", "\x00", "\ud800", "x" * 5000, 7, None, ("a", "b"), b"\xff"])
-def test_no_value_of_a_label_poisons_a_row(value: object) -> None:
+def test_no_value_of_a_label_makes_a_row_invalid(value: object) -> None:
     names = ("session.id", "session.name", "session.path", "property.a", "property.A", "property.b c", "property.")
 
     row("tool", {f"helicone.{name}": value for name in names} | {"user.id": value})
 
 
-def test_a_request_outside_of_sessions_has_none() -> None:
+def test_the_row_of_a_request_without_a_session_has_no_session_headers() -> None:
     made = row("tool", {"helicone.session.id": "", "helicone.session.name": ""})
 
     assert made.body["providerRequest"]["meta"] == {"Helicone-Request-Id": logged.ROW_ID}
 
 
-# --- what may leave ------------------------------------------------------------------------------
+# --- content -----------------------------------------------------------------------------------
 
 SPOKEN = {
     **TALK,
@@ -659,7 +659,7 @@ SPOKEN = {
 }
 
 
-def test_inputs_may_stay() -> None:
+def test_inputs_can_be_withheld() -> None:
     assert bodies(row("llm", SPOKEN, Content(inputs=REQUEST_KINDS - {"llm"})))[0] == {
         "model": "gpt-4o",
         "messages": [],
@@ -668,7 +668,7 @@ def test_inputs_may_stay() -> None:
     }
 
 
-def test_outputs_may_stay_and_with_them_what_errors_say() -> None:
+def test_outputs_can_be_withheld_with_the_messages_of_errors() -> None:
     content = Content(outputs=frozenset())
 
     answered = bodies(row("llm", SPOKEN, content))[1]
@@ -678,7 +678,7 @@ def test_outputs_may_stay_and_with_them_what_errors_say() -> None:
     assert bodies(failed)[1]["error"] == {"message": "ValueError", "type": "ValueError"}
 
 
-def test_content_of_other_kinds_leaves() -> None:
+def test_content_of_other_kinds_is_logged() -> None:
     call = {"gen_ai.tool.call.arguments": '{"city": "Oslo"}', "gen_ai.tool.call.result": "4"}
 
     kept = bodies(row("tool", call, Content(inputs=frozenset({"tool"}), outputs=frozenset({"llm"}))))
@@ -686,7 +686,7 @@ def test_content_of_other_kinds_leaves() -> None:
     assert (kept[0]["input"], "result" in kept[1]) == ({"city": "Oslo"}, False)
 
 
-def test_a_hook_sees_each_text_and_where_it_stands() -> None:
+def test_a_hook_gets_each_text_with_its_kind_side_and_key() -> None:
     seen: set[tuple[str, Where]] = set()
 
     def hide(text: str, where: Where) -> str:
@@ -701,7 +701,7 @@ def test_a_hook_sees_each_text_and_where_it_stands() -> None:
     assert seen == {("Oslo", Where("tool", "inputs", "city")), ("4", Where("tool", "outputs", "output"))}
 
 
-def test_a_hook_changes_what_is_said_and_not_who_says_it() -> None:
+def test_a_hook_changes_the_content_of_messages_and_not_their_roles() -> None:
     made = row("llm", SPOKEN, Content(redact=lambda text, _: text.upper()))
 
     request, response = bodies(made)
@@ -714,7 +714,7 @@ def test_a_hook_changes_what_is_said_and_not_who_says_it() -> None:
     assert (request["model"], response["choices"][0]["message"]["content"]) == ("gpt-4o", "HELLO")
 
 
-def test_a_hook_sees_what_a_query_looked_for_and_found() -> None:
+def test_a_hook_gets_the_query_and_the_matches() -> None:
     found = {"gen_ai.retrieval.documents": json.dumps([{"id": "a", "content": "Oslo", "metadata": {"town": "Oslo"}}])}
     events = [_event("db.query.result", db__query__result__id="a", db__query__result__document="Oslo")]
     hook = Content(redact=lambda text, _: text.replace("Oslo", "***"))
@@ -730,10 +730,10 @@ def test_a_hook_sees_what_a_query_looked_for_and_found() -> None:
 
 
 def _talking_of(town: str, form: str) -> dict[str, Any]:
-    """Return a span whose every attribute and event that may be content speaks of a town."""
+    """Return a span with the name of a town in each attribute and event that may hold content."""
     keys = {key for source in SOURCES if source.fact in SIDES for key in source.keys}
-    said = [{"role": "user", "content": town, "score": 1, "text": town}] if form == "JSON" else f"in {town}"
-    attributes = {key: json.dumps(said) for key in keys if not key.endswith(".")}
+    content = [{"role": "user", "content": town, "score": 1, "text": town}] if form == "JSON" else f"in {town}"
+    attributes = {key: json.dumps(content) for key in keys if not key.endswith(".")}
     attributes |= {
         f"{key}0.{tail}": town for key in keys if key.endswith(".") for tail in ("content", "document.content")
     }
@@ -746,7 +746,7 @@ def _talking_of(town: str, form: str) -> dict[str, Any]:
 @pytest.mark.parametrize("failed", [False, True])
 @pytest.mark.parametrize("form", ["JSON", "text", "events"])
 @pytest.mark.parametrize("kind", sorted(REQUEST_KINDS))
-def test_no_content_gets_past_a_hook_or_a_switch(kind: str, form: str, failed: bool) -> None:
+def test_no_content_is_logged_without_the_hook_or_against_a_setting(kind: str, form: str, failed: bool) -> None:
     span = {"kind": kind, "failed": failed, **_talking_of("Oslo", form)}
 
     redacted = row(content=Content(redact=lambda text, _: text.replace("Oslo", "***")), **span)
@@ -759,7 +759,7 @@ def test_no_content_gets_past_a_hook_or_a_switch(kind: str, form: str, failed: b
 
 
 @pytest.mark.failures
-def test_a_hook_that_raises_costs_the_content_and_not_the_row(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_hook_that_raises_loses_the_content_and_not_the_row(caplog: pytest.LogCaptureFixture) -> None:
     def broken(text: str, where: Where) -> str:
         raise RuntimeError(f"{where}: {text}")
 
@@ -769,7 +769,7 @@ def test_a_hook_that_raises_costs_the_content_and_not_the_row(caplog: pytest.Log
 
     assert "hi" not in json.dumps([request, response]).replace("third", "")
     assert request["messages"] == []
-    assert swallowed()["The redaction hook failed (RuntimeError); what it was given is left out of the log."] > 0
+    assert swallowed()["The redaction hook failed (RuntimeError); that content is not logged."] > 0
     assert "terse" not in caplog.text
 
 
@@ -790,8 +790,8 @@ def test_headers_that_instrumentations_record_never_enter_a_row(kind: str) -> No
     assert secret not in str(row(kind, attributes).body)
 
 
-def test_a_row_is_pure_json_and_the_span_is_left_as_it_was() -> None:
-    span = logged.facts("llm", SPOKEN)
+def test_a_row_is_pure_json_and_the_span_is_unchanged() -> None:
+    span = logged.finished_span("llm", SPOKEN)
     before = dict(span.attributes)
 
     assert row_of(span, Content()) == row_of(span, Content())

@@ -1,4 +1,4 @@
-"""Whatever stands on a span: a row that Helicone takes, or a drop that is counted; never an exception."""
+"""Any span becomes a row that Helicone accepts, or is dropped and counted. None raises an exception."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ HAPPENED = st.builds(
 
 
 def _is_too_long(value: Any) -> bool:
-    return "1" + "0" * 300 in repr(value)  # Python writes no such number
+    return "1" + "0" * 300 in repr(value)  # Python refuses to write such a number
 
 
 def _shouting(text: str, where: Where) -> str:
@@ -132,7 +132,7 @@ HOOKS = st.sampled_from((None, None, _shouting, _raising, _silent))
     [{"exception.message": "\ud800"}],
 )
 @example("vector_db", {"retrieval.documents.0.document.score": float("nan")}, [], -1, 2**80, False, "", None, [])
-def test_any_span_makes_a_row_that_helicone_takes(
+def test_any_span_makes_a_row_that_helicone_accepts(
     kind: str,
     attributes: Mapping[str, Any],
     events: list[Event],
@@ -143,8 +143,8 @@ def test_any_span_makes_a_row_that_helicone_takes(
     hook: Any,
     wrappers: list[Mapping[str, Any]],
 ) -> None:
-    around = [logged.facts(kind, told, events=events, failed=failed, reason=reason) for told in wrappers]
-    span = logged.facts(
+    around = [logged.finished_span(kind, one, events=events, failed=failed, reason=reason) for one in wrappers]
+    span = logged.finished_span(
         kind, attributes, events=events, start=start, end=end, failed=failed, reason=reason, wrappers=around
     )
 
@@ -156,11 +156,11 @@ def test_any_span_makes_a_row_that_helicone_takes(
 
 @settings(max_examples=40, deadline=None)
 @given(kind=JSON, row_id=JSON | TEXTS, session=JSON)
-def test_a_label_that_is_none_is_a_row_or_a_counted_drop(kind: Any, row_id: Any, session: Any) -> None:
+def test_a_span_with_a_bad_label_becomes_a_row_or_is_dropped_and_counted(kind: Any, row_id: Any, session: Any) -> None:
     before = sum(failures.swallowed().values())
     label = {"helicone.span.kind": kind, "helicone.request.id": row_id, "helicone.session.id": session}
 
-    row = row_of(logged.facts("tool", label), Content())
+    row = row_of(logged.finished_span("tool", label), Content())
 
     if row is None:
         assert sum(failures.swallowed().values()) == before + 1
@@ -172,11 +172,11 @@ def test_a_label_that_is_none_is_a_row_or_a_counted_drop(kind: Any, row_id: Any,
 def test_a_span_without_an_id_is_dropped_and_counted(row_id: object) -> None:
     before = failures.swallowed()
 
-    assert row_of(logged.facts("tool", {"helicone.request.id": row_id}), Content()) is None
+    assert row_of(logged.finished_span("tool", {"helicone.request.id": row_id}), Content()) is None
     assert failures.swallowed() != before
 
 
-def test_an_id_that_helicone_would_replace_is_made_into_one_that_it_keeps() -> None:
+def test_an_id_that_helicone_would_replace_becomes_one_that_it_keeps() -> None:
     seventh = {"helicone.request.id": "01a203b9-0094-77c0-aeb2-55a412ff6051"}
 
     assert logged.row("tool", seventh).id == logged.row("tool", seventh).id != seventh["helicone.request.id"]
@@ -193,15 +193,15 @@ def _units(sent: bytes) -> int:
     "letter",
     ["😀", *(pytest.param(letter, marks=pytest.mark.slow) for letter in ("a", "é", '"', "\x01", "\\", "\ud800"))],
 )
-def test_a_row_that_is_too_large_is_cut_and_says_so(letter: str) -> None:
-    said = letter * (LIMIT // len(letter.encode("utf-16-le", "surrogatepass")) * 2 + 1000)
+def test_a_row_that_is_too_large_is_cut_and_has_a_note(letter: str) -> None:
+    text = letter * (LIMIT // len(letter.encode("utf-16-le", "surrogatepass")) * 2 + 1000)
     attributes = {
         "gen_ai.provider.name": "openai",
         "gen_ai.request.model": "gpt-4o",
-        "gen_ai.input.messages": json.dumps([{"role": "user", "content": said}], ensure_ascii=False),
+        "gen_ai.input.messages": json.dumps([{"role": "user", "content": text}], ensure_ascii=False),
         "gen_ai.output.messages": json.dumps([{"role": "assistant", "content": "short"}]),
     }
-    row = row_of(logged.facts("llm", attributes), Content())
+    row = row_of(logged.finished_span("llm", attributes), Content())
     assert row is not None
 
     sent = encoded(row)
@@ -214,7 +214,7 @@ def test_a_row_that_is_too_large_is_cut_and_says_so(letter: str) -> None:
     assert response["choices"][0]["message"]["content"] == "short"
 
 
-def test_of_many_texts_the_largest_are_cut() -> None:
+def test_the_longest_of_many_texts_are_cut() -> None:
     documents = [{"id": str(number), "content": "x" * (10 if number else 11_000_000)} for number in range(50)]
     row = logged.row("vector_db", {"gen_ai.retrieval.documents": json.dumps(documents)})
 
@@ -227,9 +227,10 @@ def test_of_many_texts_the_largest_are_cut() -> None:
 @pytest.mark.parametrize(
     "result", [list(range(4_000_000)), {str(number): number for number in range(1_000_000)}, [["x"] * 10] * 500_000]
 )
-def test_a_row_of_too_many_small_things_is_cut_as_well(result: Any) -> None:
+def test_a_row_of_too_many_small_items_is_cut_too(result: Any) -> None:
     row = row_of(
-        logged.facts("tool", {"gen_ai.tool.name": "all", "gen_ai.tool.call.result": json.dumps(result)}), Content()
+        logged.finished_span("tool", {"gen_ai.tool.name": "all", "gen_ai.tool.call.result": json.dumps(result)}),
+        Content(),
     )
     assert row is not None
 
@@ -239,7 +240,7 @@ def test_a_row_of_too_many_small_things_is_cut_as_well(result: Any) -> None:
     assert json.loads(sent)["providerRequest"]["json"]["toolName"] == "all"
 
 
-def test_a_row_just_within_the_limit_is_sent_as_it_is() -> None:
+def test_a_row_just_within_the_limit_is_sent_unchanged() -> None:
     room = LIMIT - len(encoded(logged.row("tool", {"gen_ai.tool.call.result": "x"}))) + 1
     full, over = (logged.row("tool", {"gen_ai.tool.call.result": "x" * size}) for size in (room, room + 1))
 
@@ -256,22 +257,22 @@ def _moments(start: int, end: int) -> tuple[dict[str, int], dict[str, int]]:
     return timing["startTime"], timing["endTime"]
 
 
-def test_the_clock_is_read_to_the_millisecond() -> None:
+def test_times_are_in_milliseconds() -> None:
     assert _moments(logged.START, logged.END) == (
         {"seconds": 1_760_000_000, "milliseconds": 125},
         {"seconds": 1_760_000_001, "milliseconds": 640},
     )
 
 
-def test_an_end_before_the_start_is_the_start() -> None:
+def test_an_end_before_the_start_becomes_the_start() -> None:
     start, end = _moments(logged.END, logged.START)
 
     assert start == end == {"seconds": 1_760_000_001, "milliseconds": 640}
 
 
-def test_an_unknown_start_is_the_end_and_an_unknown_end_the_start() -> None:
+def test_an_unknown_start_becomes_the_end_and_an_unknown_end_the_start() -> None:
     assert _moments(0, logged.END)[0] == _moments(logged.END, 0)[1] == {"seconds": 1_760_000_001, "milliseconds": 640}
 
 
-def test_a_span_without_times_happened_now() -> None:
+def test_a_span_without_times_gets_the_current_time() -> None:
     assert abs(_moments(0, 0)[0]["seconds"] - time.time()) < 60

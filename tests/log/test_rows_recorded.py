@@ -1,4 +1,4 @@
-"""What real libraries recorded, as the rows that a person sees in Helicone."""
+"""Recordings of real libraries, as rows of Helicone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REVIEWED = sorted(path.stem for path in logged.EXPECTED.glob("*.json"))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_recorded_request_becomes_a_row_that_helicone_takes(name: str) -> None:
+def test_every_recorded_request_becomes_a_row_that_helicone_accepts(name: str) -> None:
     before = swallowed()
     spans = list(logged.recorded(name))
     rows = [row_of(span, Content()) for _, span in spans]
@@ -27,21 +27,21 @@ def test_every_recorded_request_becomes_a_row_that_helicone_takes(name: str) -> 
 
 
 @pytest.mark.parametrize("name", REVIEWED)
-def test_rows_of_recorded_requests_are_what_a_person_said_they_should_be(name: str) -> None:
+def test_rows_of_recorded_requests_are_those_that_a_person_approved(name: str) -> None:
     expected = logged.expected(name)
     rows = {span_id: row_of(span, Content()) for span_id, span in logged.recorded(name) if span_id in expected}
 
-    assert {span_id: logged.shown(row) for span_id, row in rows.items()} == {
+    assert {span_id: logged.expected_form(row) for span_id, row in rows.items()} == {
         span_id: {name: value for name, value in row.items() if name != "span"} for span_id, row in expected.items()
     }
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_without_content_nothing_that_was_said_is_in_a_row(name: str) -> None:
+def test_a_row_without_content_has_no_text_of_a_message(name: str) -> None:
     nothing = Content(inputs=frozenset(), outputs=frozenset())
     sent = "".join(str(row_of(span, nothing).body) for _, span in logged.recorded(name))
 
-    for said in (
+    for text in (
         "Say hi",
         "terse",
         "Hello from fake",
@@ -52,4 +52,4 @@ def test_without_content_nothing_that_was_said_is_in_a_row(name: str) -> None:
         "a city",
         "fake failure",
     ):
-        assert said not in sent
+        assert text not in sent

@@ -1,4 +1,4 @@
-"""The door for what nobody instruments: `tool()`, `vector_query()` and `data()`."""
+"""Calls recorded by hand: `tool()`, `vector_query()` and `data()`."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ LABEL = ("helicone.", "session.", "gen_ai.conversation.", "user.")
 
 
 def _own(span: ReadableSpan) -> dict[str, Any]:
-    """Return the attributes of a span without our label."""
+    """Return the attributes of a span without the label."""
     return {key: value for key, value in (span.attributes or {}).items() if not key.startswith(LABEL)}
 
 
 def _label(span: ReadableSpan) -> tuple[Any, Any, bool]:
-    """Return kind, path and whether a span is a request."""
+    """Return the kind and path of a span, and whether it is a request."""
     attributes = span.attributes or {}
     return (
         attributes.get("helicone.span.kind"),
@@ -39,10 +39,10 @@ def _label(span: ReadableSpan) -> tuple[Any, Any, bool]:
     )
 
 
-# --- what the spans say -------------------------------------------------------------------------
+# --- spans --------------------------------------------------------------------------------------
 
 
-def test_a_tool_run_by_hand_is_a_span_of_the_convention_for_tools(helicone: Helicone) -> None:
+def test_a_tool_call_by_hand_is_a_span_of_the_convention_for_tools(helicone: Helicone) -> None:
     with session("Trip", id="s-1"), step("research"):
         with tool("get_weather", input={"city": "Porto"}) as call:
             call.output({"celsius": 21})
@@ -83,7 +83,7 @@ def test_a_vector_query_by_hand_is_a_span_of_the_conventions_for_databases_and_r
     assert _label(span) == ("vector_db", "/search", True)
 
 
-def test_of_an_embedding_only_the_size_is_recorded(helicone: Helicone) -> None:
+def test_only_the_size_of_an_embedding_is_recorded(helicone: Helicone) -> None:
     with session("Trip"):
         with vector_query("docs", query=[0.1] * 1536):
             pass
@@ -104,7 +104,7 @@ def test_an_operation_that_is_no_search_is_no_retrieval(helicone: Helicone) -> N
 
 
 @pytest.mark.parametrize("kind", ["data", "rerank", "guardrail"])
-def test_any_other_work_is_a_request_of_the_kind_that_it_says(kind: Any, helicone: Helicone) -> None:
+def test_any_other_work_is_a_request_of_the_given_kind(kind: Any, helicone: Helicone) -> None:
     with session("Trip"), data("order by date v2", kind=kind, input=["b", "a"]) as call:
         call.output("a, b")
 
@@ -120,7 +120,7 @@ def test_any_other_work_is_a_request_of_the_kind_that_it_says(kind: Any, helicon
     assert (span.attributes or {})["helicone.data.name"] == "order by date v2"
 
 
-def test_a_name_that_people_gave_stays_as_it_is(helicone: Helicone) -> None:
+def test_a_name_that_the_user_gave_is_not_changed(helicone: Helicone) -> None:
     with session("Trip"):
         for name in ("search_v2", "question 1", "gpt-4o", "a/b"):
             with tool(name), data(name):
@@ -131,14 +131,14 @@ def test_a_name_that_people_gave_stays_as_it_is(helicone: Helicone) -> None:
     assert paths[::2] == paths[1::2]  # the same step inside of itself
 
 
-def test_what_runs_inside_stands_below(helicone: Helicone) -> None:
+def test_work_inside_of_a_call_has_a_path_below_it(helicone: Helicone) -> None:
     with session("Trip"), tool("plan"), vector_query("docs"), data("check"):
         pass
 
     assert helicone.tree() == {"/plan": ["tool"], "/plan/search": ["vector_db"], "/plan/search/check": ["data"]}
 
 
-def test_an_error_is_recorded_and_goes_through(helicone: Helicone) -> None:
+def test_an_error_is_recorded_and_raised(helicone: Helicone) -> None:
     with session("Trip"), pytest.raises(KeyError, match="Porto"), tool("get_weather"):
         raise KeyError("Porto")
 
@@ -159,14 +159,14 @@ def test_an_error_is_recorded_and_goes_through(helicone: Helicone) -> None:
         ({"helicone.session.path": "/by/hand"}, ("tool", "/by/hand", True)),
     ],
 )
-def test_what_is_written_on_the_span_by_hand_is_obeyed(given: Any, shown: Any, helicone: Helicone) -> None:
+def test_attributes_that_the_user_sets_on_the_span_win(given: Any, shown: Any, helicone: Helicone) -> None:
     with session("Trip"), tool("moderate") as call:
         call.span.set_attributes(given)
 
     assert _label(helicone.spans[0]) == shown
 
 
-def test_a_session_written_on_the_span_by_hand_holds_below_it(helicone: Helicone) -> None:
+def test_a_session_that_the_user_sets_on_the_span_holds_below_it(helicone: Helicone) -> None:
     with tool("outer") as call:
         call.span.set_attributes({"helicone.session.id": "s-9", "helicone.session.name": "Mine"})
         with tool("inner"):
@@ -179,7 +179,7 @@ def test_a_session_written_on_the_span_by_hand_holds_below_it(helicone: Helicone
 # --- decorators ---------------------------------------------------------------------------------
 
 
-def test_a_bare_decorator_takes_the_functions_own_name(helicone: Helicone) -> None:
+def test_a_bare_decorator_uses_the_name_of_the_function(helicone: Helicone) -> None:
     @tool
     def get_weather(city: str) -> str:
         """Say how the weather is."""
@@ -201,7 +201,7 @@ def test_a_bare_decorator_takes_the_functions_own_name(helicone: Helicone) -> No
     assert [span.name for span in helicone.spans] == ["execute_tool get_weather", "check", "search"]
 
 
-def test_a_decorated_functions_content_is_recorded_only_if_that_is_asked_for(
+def test_the_content_of_a_decorated_function_is_recorded_only_on_request(
     helicone: Helicone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @tool
@@ -239,7 +239,7 @@ def test_a_decorated_functions_content_is_recorded_only_if_that_is_asked_for(
     ]
 
 
-def test_a_methods_object_is_not_recorded(helicone: Helicone) -> None:
+def test_the_object_of_a_method_is_not_recorded(helicone: Helicone) -> None:
     class Weather:
         @tool(content=True)
         def get(self, city: str) -> str:
@@ -251,7 +251,7 @@ def test_a_methods_object_is_not_recorded(helicone: Helicone) -> None:
     assert _own(helicone.spans[0])["gen_ai.tool.call.arguments"] == '{"city":"Porto"}'
 
 
-def test_a_decorated_search_shows_its_query_its_limit_and_its_matches(helicone: Helicone) -> None:
+def test_a_decorated_search_records_its_query_its_limit_and_its_matches(helicone: Helicone) -> None:
     class Hit(NamedTuple):
         id: str
         score: float
@@ -282,7 +282,7 @@ def test_a_decorated_search_shows_its_query_its_limit_and_its_matches(helicone: 
     assert [_own(span)["db.response.returned_rows"] for span in helicone.spans] == [1, 1, 1]
 
 
-def test_what_can_be_read_only_once_is_left_to_the_caller(helicone: Helicone) -> None:
+def test_an_iterator_that_a_function_returns_is_not_read(helicone: Helicone) -> None:
     @vector_query("docs", content=True)
     def search() -> Iterator[str]:
         return iter(["a", "b"])
@@ -293,7 +293,7 @@ def test_what_can_be_read_only_once_is_left_to_the_caller(helicone: Helicone) ->
     assert "db.response.returned_rows" not in _own(helicone.spans[0])
 
 
-async def test_a_coroutine_is_decorated_and_an_async_block_works_too(helicone: Helicone) -> None:
+async def test_a_coroutine_can_be_decorated_and_a_block_can_be_async(helicone: Helicone) -> None:
     @tool(content=True)
     async def fetch(city: str) -> str:
         await asyncio.sleep(0)
@@ -308,7 +308,7 @@ async def test_a_coroutine_is_decorated_and_an_async_block_works_too(helicone: H
     assert results == ["a", "b", None]
 
 
-def test_a_generator_is_inside_its_tool_and_its_consumer_is_not(helicone: Helicone) -> None:
+def test_a_generator_runs_inside_of_its_call_and_its_consumer_does_not(helicone: Helicone) -> None:
     @tool(content=True)
     def stream(words: list[str]) -> Iterator[str]:
         for word in words:
@@ -331,7 +331,7 @@ def test_a_generator_is_inside_its_tool_and_its_consumer_is_not(helicone: Helico
     assert [span.status.status_code for span in helicone.spans] == [StatusCode.UNSET, StatusCode.UNSET]
 
 
-async def test_an_async_generator_shows_its_matches_and_its_errors(helicone: Helicone) -> None:
+async def test_an_async_generator_records_its_matches_and_its_errors(helicone: Helicone) -> None:
     @vector_query("docs")
     async def search() -> AsyncIterator[tuple[str, float]]:
         yield "a", 0.9
@@ -346,7 +346,7 @@ async def test_an_async_generator_shows_its_matches_and_its_errors(helicone: Hel
     assert span.status.status_code is StatusCode.ERROR
 
 
-def test_a_decorated_function_fails_as_it_did_when_it_is_called_wrongly(helicone: Helicone) -> None:
+def test_a_decorated_function_that_is_called_wrongly_raises_its_own_error(helicone: Helicone) -> None:
     @tool(content=True)
     def get(city: str) -> str:
         return city
@@ -357,7 +357,7 @@ def test_a_decorated_function_fails_as_it_did_when_it_is_called_wrongly(helicone
     assert helicone.spans[0].status.status_code is StatusCode.ERROR
 
 
-def test_threads_may_share_one_opening(helicone: Helicone) -> None:
+def test_threads_can_share_one_recorder(helicone: Helicone) -> None:
     shared = tool("shared")
     both = threading.Barrier(2)
 
@@ -396,7 +396,7 @@ class Weird:
     [Weird(), {"a": Weird()}, [Weird()], {Weird(): 1}, "\ud800", float("nan"), 10**5000, b"\xff", object, (1, Weird())],
     ids=lambda _: "value",
 )
-def test_nothing_that_is_recorded_makes_a_call_fail(value: Any, helicone: Helicone) -> None:
+def test_no_recorded_value_makes_a_call_fail(value: Any, helicone: Helicone) -> None:
     with session("Trip"):
         with tool("t", input=value) as call:
             assert call.output(value) is value
@@ -411,7 +411,7 @@ def test_nothing_that_is_recorded_makes_a_call_fail(value: Any, helicone: Helico
         json.dumps(dict(span.attributes or {}), allow_nan=False).encode()
 
 
-def test_what_is_recorded_is_of_bounded_size(helicone: Helicone) -> None:
+def test_recorded_values_are_bounded_in_size(helicone: Helicone) -> None:
     huge = {"text": "x" * 10_000_000, "list": list(range(1_000_000))}
     with session("Trip"):
         with tool("t", input=huge) as call:
@@ -447,7 +447,7 @@ def test_values_under_the_keys_of_secrets_are_left_out(helicone: Helicone) -> No
         (lambda: tool().__enter__(), "a `with` block needs a name"),
     ],
 )
-def test_a_wrong_argument_is_told_at_once(wrong: Any, error: str) -> None:
+def test_a_wrong_argument_raises_at_once(wrong: Any, error: str) -> None:
     with pytest.raises((TypeError, ValueError), match=error):
         wrong()
 

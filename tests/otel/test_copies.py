@@ -181,10 +181,10 @@ def test_strangers_behind_ours_are_forgotten_when_it_is_taken_out_and_found_when
     thorough = []
     for _ in range(2):
         handle.install(Settings(), provider)
-        thorough.append(REGISTRY.thorough)
+        thorough.append(REGISTRY.decides_at_end)
         provider.add_span_processor(Redacting(SpanProcessor()))
-        thorough.append(REGISTRY.thorough)
+        thorough.append(REGISTRY.decides_at_end)
         handle.uninstall()
-        thorough.append(REGISTRY.thorough)
+        thorough.append(REGISTRY.decides_at_end)
 
     assert thorough == [False, True, False, True, True, False]

@@ -237,23 +237,23 @@ def test_a_stranger_is_not_believed_because_many_others_came_in_meanwhile() -> N
 def test_no_more_strangers_are_remembered_than_the_limit_says() -> None:
     untrusted = App().registry.resolver.untrusted
     for number in range(_MAX_TRACES + 10):
-        untrusted.hear(number, says("evil" * 1000))
+        untrusted.note(number, says("evil" * 1000))
     evil: dict[str, object] = {"session.id": "evil" * 1000, "url.full": "u"}
     other: dict[str, object] = {"session.id": "mine", "url.full": "u"}
 
-    assert (len(untrusted._said), len(untrusted._marks)) == (_MAX_TRACES, 2**20)
-    assert [untrusted.without(_MAX_TRACES, facts) for facts in (evil, other)] == [{"url.full": "u"}, other]
-    assert [untrusted.without(5, facts) for facts in (evil, other)] == [{"url.full": "u"}, {"url.full": "u"}]
-    assert untrusted.without(2 * _MAX_TRACES, evil) == evil
+    assert (len(untrusted._texts), len(untrusted._tainted)) == (_MAX_TRACES, 10)
+    assert [untrusted.removed_from(facts, _MAX_TRACES) for facts in (evil, other)] == [{"url.full": "u"}, other]
+    assert [untrusted.removed_from(facts, 5) for facts in (evil, other)] == [{"url.full": "u"}, {"url.full": "u"}]
+    assert untrusted.removed_from(evil, 2 * _MAX_TRACES) == evil
 
 
 def test_of_one_trace_no_more_is_remembered_than_the_limit_says() -> None:
     untrusted = App().registry.resolver.untrusted
     for number in range(_MAX_TEXTS + 1):
-        untrusted.hear(7, says(str(number)))
+        untrusted.note(7, says(str(number)))
 
-    assert len(untrusted._said) == 0
-    assert untrusted.without(7, {"session.id": "0", "url.full": "u"}) == {"url.full": "u"}
+    assert len(untrusted._texts) == 0
+    assert untrusted.removed_from({"session.id": "0", "url.full": "u"}, 7) == {"url.full": "u"}
 
 
 # --- gRPC ----------------------------------------------------------------------------------------

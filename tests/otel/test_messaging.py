@@ -263,7 +263,7 @@ def test_no_more_is_remembered_of_messages_than_the_limit_says() -> None:
     for carrier in carriers:
         app.send(carrier)
 
-    assert len(app.propagator._message_headers._written) == _MAX_WRITTEN
+    assert len(app.propagator._message_headers()._written) == _MAX_WRITTEN
 
 
 @pytest.mark.parametrize("carrier", [None, 5, (), object(), [None], [()], {5: object()}, [(b"Helicone-Session-Id",)]])

@@ -25,7 +25,7 @@ from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, TraceState
 
 from helicone_otel import HeliconePropagator, HeliconeSpanProcessor, SessionSampler, Settings, session, step
-from helicone_otel.otel.sampler import _RootSampler, is_kept, predicted_session_id
+from helicone_otel.otel.sampler import _RootSampler, is_kept
 from helicone_otel.tracking.registry import Registry
 from tests.sessions.test_foreign import OI, langgraph, load, running, saying
 from tests.support.launching import Case, needs_a_configurator, run
@@ -249,7 +249,7 @@ class Watching(_RootSampler):
 
     def should_sample(self, parent_context: Any, trace_id: int, name: str, *rest: Any, **named: Any) -> Any:
         kind, attributes = rest[:2]
-        told = predicted_session_id(self._registry.resolver, trace_id, kind, attributes, parent_context)
+        told = self._registry.predicted_session_id(trace_id, kind, attributes, parent_context)
         self.predicted.setdefault(trace_id, told)
         return super().should_sample(parent_context, trace_id, name, *rest, **named)
 
@@ -378,7 +378,7 @@ def test_an_sdk_that_was_imported_before_the_first_span_is_noticed(monkeypatch: 
 @pytest.mark.failures
 def test_a_sampler_that_fails_decides_by_the_trace_and_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     app = Sampled(0.5)
-    monkeypatch.setattr("helicone_otel.otel.sampler.predicted_session_id", lambda *_: 1 / 0)
+    monkeypatch.setattr("helicone_otel.tracking.prediction.predicted_session_id", lambda *_: 1 / 0)
 
     spans = [app.provider.get_tracer("a").start_span("x") for _ in range(200)]
 

@@ -1,10 +1,10 @@
-"""Record families again, with the newest versions of their libraries, and say what changed.
+"""Record families again with the newest versions of their libraries, and print what changed.
 
-    python tests/record genai_openai oi_openai      # or without a name: all that `families.py` lists
-    python tests/record --save /tmp/new oi_openai   # keep the new recording
+    python -m tests.record genai_openai oi_openai      # without a name: all families in `families.py`
+    python -m tests.record --save /tmp/new oi_openai   # keep the new recording
 
-Each is recorded in a virtual environment of its own, against a stand-in for the provider on loopback, and
-compared with the one in `tests/data/recordings`. Exit code: 0 if nothing but versions changed, 1 if something did.
+Each family is recorded in its own virtual environment, with a fake provider on loopback, and compared with its
+recording in `tests/data/recordings`. The exit code is 1 if more than versions changed, else 0.
 """
 
 from __future__ import annotations
@@ -19,32 +19,30 @@ import venv
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[1]))  # what the tests use: `replay`
-
-from changes import changes  # noqa: E402
-from families import EVERY, FAMILIES  # noqa: E402
-from provider import Provider  # noqa: E402
-
-from helicone_otel.tools.fakes.loopback import serving  # noqa: E402
-
-RECORDINGS = HERE.parent / "data" / "recordings"
+from helicone_otel.tools.fakes.loopback import serving
+from tests.record.changes import changes
+from tests.record.families import EVERY, FAMILIES
+from tests.record.provider import Provider
+from tests.support.paths import REPOSITORY
+from tests.support.replay import RECORDINGS
 
 
 def main() -> int:
-    """Record what is asked for; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Record the chosen families; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.record", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(FAMILIES)}; all if none is given")
-    parser.add_argument("--save", type=Path, metavar="FOLDER", help="where to put the new recordings")
-    given = parser.parse_args()
-    if unknown := [name for name in given.names if name not in FAMILIES]:
+    parser.add_argument("--save", type=Path, metavar="FOLDER", help="save the new recordings here")
+    options = parser.parse_args()
+    if unknown := [name for name in options.names if name not in FAMILIES]:
         parser.error(f"there is no {unknown[0]!r}; there are {', '.join(FAMILIES)}")
     something_changed = False
-    for name in given.names or FAMILIES:
+    for name in options.names or FAMILIES:
         recording = record(name)
-        if given.save:
-            given.save.mkdir(parents=True, exist_ok=True)
-            (given.save / f"{name}.json").write_text(json.dumps(recording, indent=1))
+        if options.save:
+            options.save.mkdir(parents=True, exist_ok=True)
+            (options.save / f"{name}.json").write_text(json.dumps(recording, indent=1))
         found = list(changes(json.loads((RECORDINGS / f"{name}.json").read_text()), recording))
         print(f"{name}: {len(recording['spans'])} spans" + ("" if found else ", nothing changed"))
         for change in found:
@@ -57,7 +55,7 @@ def record(name: str) -> dict[str, Any]:
     """Return a new recording of a family.
 
     Raises:
-        subprocess.CalledProcessError: pip or the recording failed; what they said stands on stderr.
+        subprocess.CalledProcessError: pip or the recording failed; their output is on stderr.
     """
     family = FAMILIES[name]
     with tempfile.TemporaryDirectory(prefix=f"record-{name}-") as folder, serving(Provider()) as provider:
@@ -65,19 +63,19 @@ def record(name: str) -> dict[str, Any]:
         python = Path(folder) / ("Scripts" if os.name == "nt" else "bin") / "python"
         quiet = "--quiet", "--disable-pip-version-check"
         subprocess.run([python, "-m", "pip", "install", *quiet, *EVERY, *family.requires], check=True)
-        # Nothing of the machine's own settings may change what is recorded.
+        # Settings of this machine must not change the recording.
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "HELICONE_"))}
         ran = subprocess.run(
-            [python, HERE / "inside.py", name, provider.url],
-            env={**environment, **dict(family.environment), "NO_PROXY": "127.0.0.1"},
+            [python, "-m", "tests.record.inside", name, provider.url],
+            env={**environment, **dict(family.environment), "NO_PROXY": "127.0.0.1", "PYTHONPATH": str(REPOSITORY)},
             stdout=subprocess.PIPE,
             text=True,
             check=True,
         )
-    said = ran.stdout
-    for root in (HERE.parent.parent, folder):  # where it was recorded says nothing of the library
-        said = said.replace(f"{root}{os.sep}", "")
-    recording: dict[str, Any] = json.loads(said)
+    text = ran.stdout
+    for root in (REPOSITORY, folder):  # where it was recorded must not matter
+        text = text.replace(f"{root}{os.sep}", "")
+    recording: dict[str, Any] = json.loads(text)
     return recording
 
 

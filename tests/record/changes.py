@@ -1,4 +1,4 @@
-"""What two recordings of one family have not in common: spans, kinds, attributes, and what we say of them."""
+"""Compare two recordings of a family: their spans and attributes, and how this library classifies the spans."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any, NamedTuple
 
 from tests.support import replay
 
-# What stands above a span as well as its own name: between two runs no ids are the same.
+# The scenario, scope, name and number of a span. Ids differ between two runs.
 _Key = tuple[str, str, str, int]
 
 
-class Sight(NamedTuple):
-    """What is compared of a span."""
+class RecordedFacts(NamedTuple):
+    """The facts of a span that are compared."""
 
     parent: str
     kind: str
     name: str
     at_start: frozenset[str]
     at_end: frozenset[str]
-    said: tuple[object, ...]
+    classified: tuple[object, ...]
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what changed from one recording to the next, a line each."""
+    """Yield a line for each change from one recording to the next."""
     for package, version in after["packages"].items():
         if (was := before["packages"].get(package)) != version:
             yield f"{package}: {was or 'none'} → {version}"
-    old, new = _sights(before), _sights(after)
+    old, new = _facts_of(before), _facts_of(after)
     for key in sorted(old.keys() | new.keys()):
         where = f"{key[0]}: {key[2]!r} ({key[1]}{f', {key[3]}' if key[3] > 1 else ''})"
         if key not in new:
@@ -40,37 +40,37 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str
             yield from (f"{where} {change}" for change in _differences(old[key], new[key]))
 
 
-def _sights(recording: Mapping[str, Any]) -> dict[_Key, Sight]:
+def _facts_of(recording: Mapping[str, Any]) -> dict[_Key, RecordedFacts]:
     names = {span["span_id"]: span["name_at_start"] for span in recording["spans"]}
-    said = replay.replay(dict(recording))
+    outcomes = replay.replay(dict(recording))
     counts: defaultdict[tuple[str, str, str], int] = defaultdict(int)
-    sights = {}
+    facts = {}
     for span in sorted(recording["spans"], key=lambda span: int(span["start_seq"])):
         key = span["scenario"], span["scope"]["name"], span["name_at_start"]
         counts[key] += 1
-        outcome = said[span["span_id"]]
-        sights[(*key, counts[key])] = Sight(
-            names.get(span["parent_span_id"], "nothing"),
+        outcome = outcomes[span["span_id"]]
+        facts[(*key, counts[key])] = RecordedFacts(
+            names.get(span["parent_span_id"], "no parent"),
             span["kind"],
             span["name"],
             _keys(span["attributes_at_start"]),
             _keys(span.get("attributes_at_end", {})),
             (outcome.kind, outcome.path, outcome.request),
         )
-    return sights
+    return facts
 
 
 def _keys(attributes: Mapping[str, Any]) -> frozenset[str]:
-    # Of lists that are spread over attributes, `llm.input_messages.0.message.role`, the length does not count.
+    # The length of a list in indexed attributes, such as `llm.input_messages.0.message.role`, does not matter.
     return frozenset(re.sub(r"\.\d+(?=\.|$)", ".#", key) for key in attributes)
 
 
-def _differences(old: Sight, new: Sight) -> Iterator[str]:
+def _differences(old: RecordedFacts, new: RecordedFacts) -> Iterator[str]:
     for what, was, now in (
-        ("stands below", old.parent, new.parent),
+        ("is below", old.parent, new.parent),
         ("is of kind", old.kind, new.kind),
         ("is called", old.name, new.name),
-        ("is said to be", old.said, new.said),
+        ("is classified as", old.classified, new.classified),
     ):
         if was != now:
             yield f"{what} {now}, and no longer {was}"

@@ -1,4 +1,4 @@
-"""Which recordings can be made again, and with what: a new one is a row here."""
+"""The families whose recordings can be made again. A new family is a row here."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 
 class Family(NamedTuple):
-    """How one recording comes about.
+    """How a recording is made.
 
     Attributes:
-        requires: What pip installs, at the newest versions that fit together.
-        instrumentors: `module:class` of what instruments the client, beside the HTTP client's own.
-        scenarios: Which of the programs in `scenarios.py` and `frameworks.py` runs.
-        environment: Variables that the instrumentation reads.
+        requires: The packages that pip installs, in the newest versions that fit together.
+        instrumentors: The `module:class` of each instrumentation, without those of HTTP clients.
+        scenarios: The name of a program in `scenarios.py` or `frameworks.py`.
+        environment: Variables for the instrumentation.
     """
 
     requires: tuple[str, ...]
@@ -21,7 +21,7 @@ class Family(NamedTuple):
     environment: tuple[tuple[str, str], ...] = ()
 
 
-# What every environment needs: `inside.py` runs on it.
+# Every environment needs these, because `inside.py` imports them.
 EVERY = ("opentelemetry-sdk", "opentelemetry-instrumentation-httpx")
 _WITH_CONTENT = (("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "SPAN_ONLY"),)
 
@@ -42,14 +42,14 @@ FAMILIES = {
         instrumentors=("opentelemetry.instrumentation.openai:OpenAIInstrumentor",),
         scenarios="openai",
     ),
-    # The SDK's own spans, and the instrumentation's around them.
+    # The SDK makes spans, and the instrumentation makes spans around them.
     "genai_anthropic": Family(
         requires=("anthropic", "opentelemetry-instrumentation-genai-anthropic"),
         instrumentors=("opentelemetry.instrumentation.genai.anthropic:AnthropicInstrumentor",),
         scenarios="anthropic",
         environment=_WITH_CONTENT,
     ),
-    # Those that make spans themselves; DSPy has OpenInference's.
+    # Libraries that make spans themselves; for DSPy OpenInference does.
     "native_litellm": Family(
         requires=("litellm", "openai"),
         instrumentors=(),
@@ -83,7 +83,7 @@ FAMILIES = {
         scenarios="google_genai",
     ),
     "native_google_adk": Family(
-        requires=("google-adk>=2", "litellm"),  # else pip prefers the newest OpenTelemetry to it
+        requires=("google-adk>=2", "litellm"),  # without this, pip prefers the newest OpenTelemetry
         instrumentors=(),
         scenarios="google_adk",
         environment=(("LITELLM_LOCAL_MODEL_COST_MAP", "true"),),

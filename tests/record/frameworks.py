@@ -1,4 +1,4 @@
-"""What is recorded of frameworks and SDKs that make spans themselves: programs as their documentation has them."""
+"""Programs for frameworks and SDKs that make spans themselves, written as their documentation shows."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _GPT = "gpt-4o-mini"
 _QUESTION = "What is the weather in Paris?"
 _ASKED = [{"role": "user", "content": _QUESTION}]
 _EMBEDDING = "text-embedding-3-small"
-# So long after a call LiteLLM's thread has written its spans.
+# In seconds: LiteLLM's thread makes its spans after the call.
 _LATE = 1.0
 Scenarios = dict[str, Callable[[], Any]]
 
 
 def get_weather(city: str) -> str:
-    """Tell the weather in a city."""
+    """Return the weather in a city."""
     return f"Sunny in {city}."
 
 
@@ -30,15 +30,15 @@ def litellm(url: str) -> Scenarios:
     from litellm.integrations.opentelemetry import OpenTelemetry, OpenTelemetryConfig
 
     litellm.callbacks = [OpenTelemetry(config=OpenTelemetryConfig(exporter="in_memory"))]
-    told: dict[str, Any] = {"api_base": f"{url}/v1", "api_key": "none", "max_retries": 0}
+    options: dict[str, Any] = {"api_base": f"{url}/v1", "api_key": "none", "max_retries": 0}
     model = f"openai/{_GPT}"
 
     def under_user_span() -> None:
         with trace.get_tracer("user.app").start_as_current_span("plan trip"):
-            litellm.completion(model=model, messages=_ASKED, metadata={"session_id": "sess-1"}, **told)
+            litellm.completion(model=model, messages=_ASKED, metadata={"session_id": "sess-1"}, **options)
 
     async def asynchronous() -> None:
-        await litellm.acompletion(model=model, messages=_ASKED, **told)
+        await litellm.acompletion(model=model, messages=_ASKED, **options)
         await asyncio.sleep(_LATE)
 
     def late(work: Callable[[], Any]) -> Callable[[], None]:
@@ -51,11 +51,11 @@ def litellm(url: str) -> Scenarios:
         return scenario
 
     return {
-        "completion": late(lambda: litellm.completion(model=model, messages=_ASKED, **told)),
+        "completion": late(lambda: litellm.completion(model=model, messages=_ASKED, **options)),
         "under_user_span": late(under_user_span),
-        "stream": late(lambda: list(litellm.completion(model=model, messages=_ASKED, stream=True, **told))),
-        "embedding": late(lambda: litellm.embedding(model=f"openai/{_EMBEDDING}", input=["a trip"], **told)),
-        "error": late(lambda: litellm.completion(model="openai/boom", messages=_ASKED, **told)),
+        "stream": late(lambda: list(litellm.completion(model=model, messages=_ASKED, stream=True, **options))),
+        "embedding": late(lambda: litellm.embedding(model=f"openai/{_EMBEDDING}", input=["a trip"], **options)),
+        "error": late(lambda: litellm.completion(model="openai/boom", messages=_ASKED, **options)),
         "async": asynchronous,
     }
 
@@ -111,9 +111,9 @@ def agent_framework(url: str) -> Scenarios:
 
 
 def langsmith(url: str) -> Scenarios:
-    """Return runs of LangSmith's client, which are written as spans by a thread of its own when they are over."""
-    told = {"TRACING": "true", "API_KEY": "ls-1", "OTEL_ENABLED": "true", "OTEL_ONLY": "true"}
-    os.environ |= {f"LANGSMITH_{name}": value for name, value in told.items()}
+    """Return runs of LangSmith's client, whose own thread makes spans of them when they have ended."""
+    variables = {"TRACING": "true", "API_KEY": "ls-1", "OTEL_ENABLED": "true", "OTEL_ONLY": "true"}
+    os.environ |= {f"LANGSMITH_{name}": value for name, value in variables.items()}
     from langsmith import traceable
     from langsmith.run_trees import get_cached_client
     from langsmith.wrappers import wrap_openai
@@ -163,7 +163,7 @@ def logfire(url: str) -> Scenarios:
 
     from __main__ import RECORDER
 
-    # It makes a provider of its own, which hands on what it has scrubbed.
+    # Logfire makes its own provider, whose processors get scrubbed spans.
     logfire.configure(send_to_logfire=False, console=False, additional_span_processors=[RECORDER])
     openai = OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
     anthropic = Anthropic(base_url=url, api_key="none", max_retries=0)
@@ -206,17 +206,17 @@ def haystack(url: str) -> Scenarios:
     from haystack_integrations.tracing.opentelemetry import OpenTelemetryTracer
 
     tracing.enable_tracing(OpenTelemetryTracer(trace.get_tracer("haystack")))
-    told: dict[str, Any] = {"api_base_url": f"{url}/v1", "api_key": Secret.from_token("none")}
+    options: dict[str, Any] = {"api_base_url": f"{url}/v1", "api_key": Secret.from_token("none")}
     weather = tool(get_weather)
 
     def chat(**more: Any) -> OpenAIChatGenerator:
-        return OpenAIChatGenerator(model=_GPT, **told, **more)
+        return OpenAIChatGenerator(model=_GPT, **options, **more)
 
     def retrieve() -> None:
         store = InMemoryDocumentStore()
         store.write_documents([Document(content="Paris is sunny.", embedding=[0.5, 0.5, 0.5, 0.5])])
         pipeline = Pipeline()
-        pipeline.add_component("embedder", OpenAITextEmbedder(model=_EMBEDDING, **told))
+        pipeline.add_component("embedder", OpenAITextEmbedder(model=_EMBEDDING, **options))
         pipeline.add_component("retriever", InMemoryEmbeddingRetriever(document_store=store))
         pipeline.add_component("prompt", PromptBuilder("{{ documents[0].content }}", required_variables=["documents"]))
         pipeline.connect("embedder.embedding", "retriever.query_embedding")
@@ -242,14 +242,14 @@ def dspy(url: str) -> Scenarios:
     dspy.configure(lm=dspy.LM(f"openai/{_GPT}", api_base=f"{url}/v1", api_key="none", cache=False))
 
     class Planner(dspy.Module):  # type: ignore[misc]  # DSPy ships no types here
-        """A program of one's own."""
+        """A module of the app."""
 
         def __init__(self) -> None:
             super().__init__()
             self.think = dspy.ChainOfThought("question -> answer")
 
         def forward(self, question: str) -> Any:
-            """Think."""
+            """Answer the question."""
             return self.think(question=question)
 
     weather = dspy.Tool(get_weather)
@@ -271,16 +271,16 @@ def mistral(url: str) -> Scenarios:
 
     client = Mistral(api_key="none", server_url=url)
     set_tracer_provider(client, trace.get_tracer_provider())
-    told: dict[str, Any] = {"model": "mistral-small-latest", "messages": _ASKED}
+    options: dict[str, Any] = {"model": "mistral-small-latest", "messages": _ASKED}
 
     async def asynchronous() -> None:
-        await client.chat.complete_async(**told)
+        await client.chat.complete_async(**options)
 
     return {
-        "chat": lambda: client.chat.complete(**told),
-        "stream": lambda: list(client.chat.stream(**told)),
+        "chat": lambda: client.chat.complete(**options),
+        "stream": lambda: list(client.chat.stream(**options)),
         "embeddings": lambda: client.embeddings.create(model="mistral-embed", inputs=["a trip"]),
-        "error": lambda: client.chat.complete(**{**told, "model": "boom"}),
+        "error": lambda: client.chat.complete(**{**options, "model": "boom"}),
         "async": asynchronous,
     }
 
@@ -291,15 +291,15 @@ def google_genai(url: str) -> Scenarios:
     from google.genai.types import GenerateContentConfig, HttpOptions
 
     client = genai.Client(api_key="none", http_options=HttpOptions(base_url=url))
-    told: dict[str, Any] = {"model": "gemini-2.5-flash", "contents": _QUESTION}
+    options: dict[str, Any] = {"model": "gemini-2.5-flash", "contents": _QUESTION}
 
     async def asynchronous() -> None:
-        await client.aio.models.generate_content(**told)
+        await client.aio.models.generate_content(**options)
 
     return {
-        "generate": lambda: client.models.generate_content(**told),
-        "stream": lambda: list(client.models.generate_content_stream(**told)),
-        "tools": lambda: client.models.generate_content(**told, config=GenerateContentConfig(tools=[get_weather])),
+        "generate": lambda: client.models.generate_content(**options),
+        "stream": lambda: list(client.models.generate_content_stream(**options)),
+        "tools": lambda: client.models.generate_content(**options, config=GenerateContentConfig(tools=[get_weather])),
         "embeddings": lambda: client.models.embed_content(model="gemini-embedding-001", contents="a trip"),
         "async": asynchronous,
     }

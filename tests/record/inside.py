@@ -1,4 +1,7 @@
-"""Records spans, in the environment of a family: `python inside.py NAME URL` prints a recording."""
+"""Record spans in the environment of a family: `python -m tests.record.inside NAME URL` prints a recording.
+
+Neither this module nor what it imports from the tests needs helicone-otel, which is not installed there.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,20 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
-from families import EVERY, FAMILIES
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import CarrierT, Setter, TextMapPropagator, default_setter
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
-from scenarios import PROGRAMS, run
+
+from tests.record.families import EVERY, FAMILIES
+from tests.record.scenarios import PROGRAMS, run
 
 HTTP_CLIENTS = {"httpx": "HTTPXClientInstrumentor", "httpx2": "HTTPX2ClientInstrumentor"}
 
 
 class Recorder(SpanProcessor, TextMapPropagator):
-    """Notes what spans bear when they start, when headers leave, and when they end."""
+    """Records the attributes of spans when they start and end, and the open spans when headers are injected."""
 
     def __init__(self) -> None:
         self.scenario = ""

@@ -1,4 +1,4 @@
-"""A stand-in for OpenAI and Anthropic on loopback, which says as much as they do."""
+"""A fake of the providers' APIs on loopback, with all fields that their answers have."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _MESSAGE_USAGE = {
 
 
 def _calls_a_tool(body: Body) -> bool:
-    """Tell whether a tool is to be called: once, or agents would go on for ever."""
+    """Tell whether the answer calls a tool: only once, or agents would never end."""
     return bool(body.get("tools")) and body["messages"][-1]["role"] != "tool"
 
 
 def _fields(body: Body) -> str:
-    """Fill in the fields that DSPy asks for in its last message."""
+    """Return values for the fields that DSPy asks for in the last message."""
     content = body["messages"][-1]["content"]
     names = re.findall(r"`\[\[ ## (\w+) ## \]\]`", content) if isinstance(content, str) else ()
     known = {"next_tool_name": TOOL["name"], "next_tool_args": TOOL["arguments"]}
@@ -62,11 +62,11 @@ def _chat(body: Body) -> Body:
 def _chat_events(body: Body) -> Iterator[tuple[str, Any]]:
     head = {**_CHAT, "object": "chat.completion.chunk"}
     del head["service_tier"], head["system_fingerprint"]
-    said: Body = {"content": TEXT}
+    delta_of_answer: Body = {"content": TEXT}
     if _calls_a_tool(body):
-        said = {"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": TOOL}]}
-    finish = "tool_calls" if "tool_calls" in said else "stop"
-    for delta, reason in (({"role": "assistant", "content": ""}, None), (said, None), ({}, finish)):
+        delta_of_answer = {"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": TOOL}]}
+    finish = "tool_calls" if "tool_calls" in delta_of_answer else "stop"
+    for delta, reason in (({"role": "assistant", "content": ""}, None), (delta_of_answer, None), ({}, finish)):
         yield "", {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
     if (body.get("stream_options") or {}).get("include_usage"):
         yield "", {**head, "choices": [], "usage": _CHAT_USAGE}
@@ -109,8 +109,8 @@ def _response_events(body: Body) -> Iterator[tuple[str, Any]]:
             "response": {**whole, "status": "in_progress", "output": []},
         },
     )
-    place = {"item_id": "m1", "output_index": 0, "content_index": 0}
-    yield "", {"type": "response.output_text.delta", "sequence_number": 1, "delta": TEXT, "logprobs": [], **place}
+    position = {"item_id": "m1", "output_index": 0, "content_index": 0}
+    yield "", {"type": "response.output_text.delta", "sequence_number": 1, "delta": TEXT, "logprobs": [], **position}
     yield "", {"type": "response.completed", "sequence_number": 2, "response": whole}
 
 
@@ -161,10 +161,10 @@ def _message_events(body: Body) -> Iterator[tuple[str, Any]]:
 
 # https://ai.google.dev/api/generate-content
 def _generated(body: Body) -> Body:
-    said: Body = {"text": TEXT}
+    part: Body = {"text": TEXT}
     if body.get("tools") and "functionResponse" not in body["contents"][-1]["parts"][-1]:
-        said = {"functionCall": {"name": TOOL["name"], "args": json.loads(TOOL["arguments"])}}
-    candidate = {"content": {"role": "model", "parts": [said]}, "finishReason": "STOP", "index": 0}
+        part = {"functionCall": {"name": TOOL["name"], "args": json.loads(TOOL["arguments"])}}
+    candidate = {"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}
     usage = {"promptTokenCount": 12, "candidatesTokenCount": 5, "totalTokenCount": 17}
     return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "gemini-2.5-flash", "responseId": "g1"}
 
@@ -190,7 +190,7 @@ _ANSWERS: dict[str, tuple[Callable[[Body], Body], Callable[[Body], Iterator[tupl
 
 
 class Provider(LoopbackServer):
-    """Answers every call, and that for the model `boom` with an error."""
+    """A server that answers every call, and calls of the model `boom` with an error."""
 
     def __init__(self) -> None:
         super().__init__(_Handler)

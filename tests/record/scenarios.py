@@ -1,4 +1,4 @@
-"""What is recorded: calls as apps make them. Runs in an environment that has the clients and not us."""
+"""The calls that are recorded. They run in an environment with the clients and without helicone-otel."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from frameworks import FRAMEWORKS
 from opentelemetry import trace
+
+from tests.record.frameworks import FRAMEWORKS
 
 _ASKED = [{"role": "system", "content": "You are terse."}, {"role": "user", "content": "Say hi"}]
 _SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -17,7 +18,7 @@ _CLAUDE = "claude-sonnet-4-5"
 
 
 def openai(url: str) -> dict[str, Callable[[], Any]]:
-    """Return calls of OpenAI's client, by their names."""
+    """Return calls of OpenAI's client by their names."""
     from openai import AsyncOpenAI, OpenAI
 
     settings: dict[str, Any] = {"base_url": f"{url}/v1", "api_key": "none", "max_retries": 0}
@@ -55,7 +56,7 @@ def openai(url: str) -> dict[str, Callable[[], Any]]:
 
 
 def anthropic(url: str) -> dict[str, Callable[[], Any]]:
-    """Return calls of Anthropic's client, by their names."""
+    """Return calls of Anthropic's client by their names."""
     from anthropic import Anthropic, AsyncAnthropic
 
     settings: dict[str, Any] = {"base_url": url, "api_key": "none", "max_retries": 0}
@@ -89,7 +90,7 @@ PROGRAMS = {"openai": openai, "anthropic": anthropic, **FRAMEWORKS}
 
 
 def run(scenario: Callable[[], Any]) -> str | None:
-    """Run a scenario and return what went wrong, which is what some are for."""
+    """Run a scenario and return its error, which some scenarios provoke."""
     try:
         if inspect.iscoroutinefunction(scenario):
             asyncio.run(scenario())

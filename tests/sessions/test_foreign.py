@@ -336,7 +336,7 @@ def test_many_conversations_in_one_span_are_not_all_remembered(load: Any, app: A
 
     record = app.registry.record_of(worker)
     assert record is not None
-    assert len(record.foreign_sessions or {}) <= 64
+    assert len(record.claims_inside or {}) <= 64
     assert app.where()["chat gpt-4o"] == ("c199", "/worker")
 
 
@@ -406,7 +406,7 @@ def test_headers_of_a_run_without_spans_carry_its_threads_id(app: App) -> None:
     with running("thread-7"):
         assert _headers(app) == {"Helicone-Session-Id": "thread-7", "Helicone-Session-Path": "/chat"}
         with app.span("handle"):
-            location = app.registry.locate_gateway_call("llm")
+            location = app.registry.locator.locate_gateway_call("llm")
     assert _headers(app) == {}
 
     assert location is not None

@@ -1,4 +1,4 @@
-"""Spans as nobody should make them: wrong types, megabytes, traces without end, bottom or brothers."""
+"""Bad spans: attributes of wrong types, megabytes of text, spans that never end, traces that are too long or deep."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _attributes(dialect: Dialect) -> list[str]:
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 @pytest.mark.parametrize("value", [True, -1, 2.5, (), ("a", "b"), (1, 2), "", " ", "\ud800", "/", NOT_JSON], ids=repr)
-def test_values_of_any_sort_in_a_familys_attributes_fail_nothing(dialect: Dialect, value: Any) -> None:
+def test_attributes_of_a_family_may_have_values_of_any_type(dialect: Dialect, value: Any) -> None:
     app = App()
     scope = dialect.scopes[0].replace("*", "x") if dialect.scopes else "my.app"
     wrong = dict.fromkeys(_attributes(dialect), value)
@@ -48,7 +48,7 @@ def test_values_of_any_sort_in_a_familys_attributes_fail_nothing(dialect: Dialec
     assert all(label["helicone.session.id"] for label in labels)
 
 
-def test_what_is_no_json_in_messages_and_metadata_changes_nothing() -> None:
+def test_messages_and_metadata_that_are_no_json_do_not_change_the_path() -> None:
     app = App()
     with session("Trip", id="s1"), app.span("rag", scope="openinference.instrumentation.langchain") as run:
         run.set_attributes({"openinference.span.kind": "CHAIN", "metadata": NOT_JSON})
@@ -83,7 +83,7 @@ def test_ten_megabytes_of_messages_are_neither_copied_nor_kept() -> None:
     assert peak < 2 * len(MEGABYTES)
 
 
-def test_spans_that_never_end_are_forgotten_once_there_are_too_many() -> None:
+def test_spans_that_never_end_are_forgotten_when_there_are_too_many() -> None:
     app = App()
     tracer = app.provider.get_tracer(GENAI)
     never = [tracer.start_span("chat gpt-4o", attributes=CHAT, kind=CLIENT) for _ in range(MAX_LIVE + 2000)]
@@ -106,10 +106,10 @@ def test_ten_thousand_spans_in_one_trace_are_all_labelled_and_not_all_remembered
     paths = {(span.attributes or {}).get("helicone.session.path") for span in app.exporter.get_finished_spans()}
     assert len(app.exporter.get_finished_spans()) == 10_001
     assert paths == {"/plan", "/plan/step"}
-    assert len(app.registry.span_store.recent) <= 2 * MAX_ENDED
+    assert len(app.registry.resolver.span_store.recent) <= 2 * MAX_ENDED
 
 
-def test_of_a_thousand_spans_inside_each_other_each_has_a_path_within_bounds() -> None:
+def test_each_of_a_thousand_nested_spans_has_a_path_of_bounded_length() -> None:
     app = App()
     context = Context()
     line: list[trace.Span] = []
@@ -129,7 +129,7 @@ def test_of_a_thousand_spans_inside_each_other_each_has_a_path_within_bounds() -
     assert max(len(label["helicone.session.path"]) for label in labels) <= MAX_PATH
 
 
-def test_a_span_that_is_recognised_below_a_thousand_that_are_not_begins_a_session_all_the_same() -> None:
+def test_a_recognised_span_below_a_thousand_others_starts_a_session() -> None:
     app = App()
     context = Context()
     line: list[Span] = []
@@ -148,7 +148,7 @@ def test_a_span_that_is_recognised_below_a_thousand_that_are_not_begins_a_sessio
     assert chat["helicone.session.path"].count("/") == MAX_DEPTH
 
 
-def test_a_drivers_queries_in_an_app_that_is_no_llm_app_come_out_untouched_and_are_not_remembered() -> None:
+def test_database_spans_of_an_app_without_llm_calls_are_neither_changed_nor_remembered() -> None:
     app = App()
     query = {"db.system": "postgresql", "db.statement": "SELECT name FROM trips ORDER BY name"}
     for scope in ("psycopg", "sqlalchemy", "redis", "pymongo", "elasticsearch"):
@@ -158,4 +158,4 @@ def test_a_drivers_queries_in_an_app_that_is_no_llm_app_come_out_untouched_and_a
     spans = app.exporter.get_finished_spans()
     assert [dict(span.attributes or {}) for span in spans] == [{**query, "net.peer.name": "db"}] * 5
     assert not app.registry.live
-    assert len(app.registry.span_store.recent) == 0
+    assert len(app.registry.resolver.span_store.recent) == 0

@@ -1,4 +1,4 @@
-"""Users teach the library conventions of their own, by a table in a file or in code."""
+"""Users add conventions of their own: as tables in a file, or in code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "dialects.toml"
 
 
-def test_the_table_that_the_readme_shows_is_read_into_rows(file: Path) -> None:
+def test_the_table_in_the_readme_is_read_into_rows(file: Path) -> None:
     tool = Row(kind="tool", attribute="acme.type", values=frozenset({"tool_call"}), named_by=("acme.tool",))
     agent = Row(kind="agent", names=("run agent *",), templates=("run agent *",))
     acme = Dialect("acme", scopes=("acme.agents",), rows=(tool, agent), session_ids=("acme.conversation",))
@@ -37,7 +37,7 @@ def test_the_table_that_the_readme_shows_is_read_into_rows(file: Path) -> None:
     assert Settings.from_environment({"HELICONE_DIALECTS": str(file)}).dialects == (acme,)
 
 
-def test_json_says_the_same_and_several_files_are_read_in_turn(file: Path, tmp_path: Path) -> None:
+def test_json_files_work_too_and_several_files_are_read_in_order(file: Path, tmp_path: Path) -> None:
     rows = [{"kind": "none", "names": ["ping"], "span_kinds": ["CLIENT"], "request": False}]
     (tmp_path / "b.json").write_text(json.dumps({"dialect": [{"name": "b", "scopes": ["b*"], "rows": rows}]}))
 
@@ -46,7 +46,7 @@ def test_json_says_the_same_and_several_files_are_read_in_turn(file: Path, tmp_p
     assert settings.dialects[1].rows == (Row(kind=None, names=("ping",), span_kinds=("CLIENT",), request=False),)
 
 
-def test_files_that_spell_columns_as_they_were_called_before_are_read(tmp_path: Path) -> None:
+def test_files_with_former_names_of_columns_are_read(tmp_path: Path) -> None:
     rows = [{"kind": "llm", "attribute": "ask", "echo": True, "detached": True}]
     (tmp_path / "old.json").write_text(json.dumps({"dialect": [{"name": "old", "rows": rows}]}))
 
@@ -54,7 +54,7 @@ def test_files_that_spell_columns_as_they_were_called_before_are_read(tmp_path: 
     assert dialect.rows == (Row(kind="llm", attribute="ask", duplicate=True, not_current=True),)
 
 
-def test_spans_are_labelled_by_a_table_of_ones_own(file: Path) -> None:
+def test_spans_are_labelled_by_a_users_dialect(file: Path) -> None:
     app = App(Settings.from_environment({"HELICONE_DIALECTS": str(file)}))
     with app.span("run agent Planner", {"acme.conversation": "c-1"}, scope="acme.agents"):
         with app.span("x", {"acme.type": "tool_call", "acme.tool": "search_v2"}, scope="acme.agents"):
@@ -73,7 +73,7 @@ def test_spans_are_labelled_by_a_table_of_ones_own(file: Path) -> None:
 
 
 @pytest.mark.parametrize("scopes", [(), (GENAI,)])
-def test_a_table_of_ones_own_is_asked_before_ours(scopes: tuple[str, ...]) -> None:
+def test_a_users_dialect_comes_before_the_built_in_ones(scopes: tuple[str, ...]) -> None:
     mine = Dialect("mine", scopes, rows=(Row(kind="guardrail", attribute="gen_ai.operation.name", segment="check"),))
     app = App(Settings(dialects=(mine,)))
     with app.span("chat", CHAT, scope=GENAI):
@@ -85,7 +85,7 @@ def test_a_table_of_ones_own_is_asked_before_ours(scopes: tuple[str, ...]) -> No
     assert kinds == {"chat": "guardrail", "anthropic.messages.create": "llm" if scopes else "guardrail"}
 
 
-def test_a_dialect_without_scopes_takes_the_applications_own_steps_from_no_one() -> None:
+def test_a_users_dialect_without_scopes_keeps_the_applications_own_steps() -> None:
     mine = Dialect("mine", rows=(Row(kind="tool", attribute="acme.tool", templates=("tool *",)),))
     app = App(Settings(dialects=(mine,)))
     with app.span("plan"):
@@ -95,7 +95,7 @@ def test_a_dialect_without_scopes_takes_the_applications_own_steps_from_no_one()
     assert {name: where[1] for name, where in app.where().items()} == {"plan": "/plan", "tool search": "/plan/search"}
 
 
-def test_explain_shows_that_it_works(
+def test_explain_shows_which_row_of_a_users_dialect_decided(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     span = {
@@ -120,10 +120,10 @@ ROW = '[[dialect]]\nname = "a"\nscopes = ["s"]\n[[dialect.rows]]\n'
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("x = ", "Invalid value"),
-        ("x = 1", "there is no 'x' here, only [[dialect]]"),
+        ("x = 1", "unknown key 'x'; the file may only hold [[dialect]] tables"),
         ("", "expected [[dialect]] tables"),
         ("dialect = 3", "expected [[dialect]] tables"),
         ("dialect = [3]", "dialect 1: expected a table, got 3"),
@@ -132,11 +132,11 @@ ROW = '[[dialect]]\nname = "a"\nscopes = ["s"]\n[[dialect.rows]]\n'
         ('[[dialect]]\nname = "a"\neveryday = "yes"', "dialect 1 (a): everyday: expected true or false, got 'yes'"),
         ("[[dialect]]\nname = 3", "dialect 1: name: expected a text, got 3"),
         ('[[dialect]]\nname = "a"\nrows = 3', "dialect 1 (a): rows: expected [[dialect.rows]] tables"),
-        ('[[dialect]]\nname = "a"\nscope = ["s"]', "dialect 1 (a): there is no 'scope'; did you mean 'scopes'?"),
+        ('[[dialect]]\nname = "a"\nscope = ["s"]', "dialect 1 (a): unknown key 'scope'; did you mean 'scopes'?"),
         (ROW + 'kind = "tol"', "dialect 1 (a): rows: row 1: kind: expected one of workflow, agent, task, tool, "),
         (ROW + 'attribute = "x"', "rows: row 1: kind is missing"),
-        (ROW + 'kind = "tool"\nzebra = 1', "rows: row 1: there is no 'zebra'; there are kind, attribute, values, "),
-        (ROW + 'kind = "tool"\nnames = ["*a*"]', "a name has one * at most, not '*a*'"),
+        (ROW + 'kind = "tool"\nzebra = 1', "rows: row 1: unknown key 'zebra'; the keys are kind, attribute, values, "),
+        (ROW + 'kind = "tool"\nnames = ["*a*"]', "a name may contain one *, not several: '*a*'"),
         (
             ROW + 'kind = "tool"\nspan_kinds = ["client"]',
             "expected some of INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER",
@@ -144,23 +144,23 @@ ROW = '[[dialect]]\nname = "a"\nscopes = ["s"]\n[[dialect.rows]]\n'
         (ROW + 'kind = "tool"\nattribute = "x"\nmatching = "("', "matching: '(' is no regular expression"),
         (
             ROW.replace('scopes = ["s"]', "") + 'kind = "tool"',
-            "a, row 1 needs an attribute, or the dialect needs scopes",
+            "a, row 1: the row needs an attribute, or the dialect scopes",
         ),
-        ('[[dialect]]\nname = "gen_ai"', "'gen_ai' is taken or blank"),
-        ('[[dialect]]\nname = "a"\n[[dialect]]\nname = "a"', "'a' is taken or blank"),
+        ('[[dialect]]\nname = "gen_ai"', "'gen_ai' is blank or already taken"),
+        ('[[dialect]]\nname = "a"\n[[dialect]]\nname = "a"', "'a' is blank or already taken"),
     ],
 )
-def test_a_mistake_is_told_with_the_variable_the_file_and_the_place(text: str, said: str, tmp_path: Path) -> None:
+def test_an_error_names_the_variable_and_the_position_in_the_file(text: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "dialects.toml"
     file.write_text(text)
 
     with pytest.raises(SettingsError) as error:
         Settings.from_environment({"HELICONE_DIALECTS": str(file)})
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "HELICONE_DIALECTS" in str(error.value)
 
 
-def test_a_file_that_is_not_there_is_told_so(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_file_without_an_object_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"nothing\.toml: No such file or directory"):
         read_dialects(tmp_path / "nothing.toml")
     (tmp_path / "list.json").write_text("[]")
@@ -169,12 +169,12 @@ def test_a_file_that_is_not_there_is_told_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["acme.toml", ("acme.toml",), [Dialect("a")]])
-def test_code_gives_dialects_as_such(wrong: Any) -> None:
+def test_code_must_pass_a_tuple_of_dialects(wrong: Any) -> None:
     with pytest.raises(SettingsError, match=r"dialects \(HELICONE_DIALECTS\): expected a tuple of Dialect"):
         Settings(dialects=wrong)
 
 
-def test_loaded_by_the_environment_a_mistake_is_one_line_in_the_log(tmp_path: Path) -> None:
+def test_an_error_in_a_file_that_the_environment_names_is_logged_as_one_line(tmp_path: Path) -> None:
     (tmp_path / "dialects.toml").write_text(ROW + 'kind = "tol"')
     code = (
         "import logging; logging.basicConfig(format='%(message)s')\n"

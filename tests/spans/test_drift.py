@@ -1,7 +1,7 @@
-"""The tables against the published conventions, and recordings against what the libraries do today.
+"""The tables are compared with the published conventions, and the recordings with what the libraries do today.
 
-Upstream renames and retires. Here a name that no package publishes needs a reason, and a value that a package
-has begun to publish needs a row.
+Upstream renames and removes attributes. So each name that no package publishes needs a reason here, and each value
+that a package publishes needs a row.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ import helicone_otel
 from helicone_otel import wire
 from helicone_otel.log.rows.sources import SOURCES
 from helicone_otel.spans.dialects import DIALECTS
-from helicone_otel.spans.dialects.semconv import ENTRY_ROUTES
 from helicone_otel.spans.reader import SpanReader
+from helicone_otel.spans.routes import ENTRY_ROUTES
 from helicone_otel.spans.schema import URL_ATTRIBUTES, Dialect
 from tests.record.changes import changes
 from tests.record.families import FAMILIES
 from tests.support import replay
-from tests.support.paths import TESTS
+from tests.support.paths import REPOSITORY
 
-# In the extra `dev`. The run at the lowest versions has none of them, and old names are no drift there.
+# The extra `dev` installs these. The run with the lowest versions has none of them, and old names are no drift there.
 openinference = pytest.importorskip("openinference.semconv.trace")
 traceloop = pytest.importorskip("opentelemetry.semconv_ai")
 gen_ai = pytest.importorskip("opentelemetry.semconv._incubating.attributes.gen_ai_attributes")
 
 PACKAGE = Path(helicone_otel.__file__).parent
 OTEL = ("opentelemetry.semconv.attributes", "opentelemetry.semconv._incubating.attributes")
-# Names, exact or with a final `*`, that no convention package publishes, and why they stand in a table.
+# Names, exact or with a final `*`, that no convention package publishes, and who writes them.
 UNPUBLISHED = {
     "anthropic.*": "the Anthropic SDK's own spans",
     "helicone.*": "ours",
@@ -75,11 +75,11 @@ UNPUBLISHED = {
     "response_data": "Logfire",
     "tool_arguments": "pydantic-ai before version 3 of its conventions",
     "tool_response": "pydantic-ai before version 3 of its conventions",
-    "traceloop.association.properties.*": "OpenLLMetry publishes the prefix; what follows is the user's word",
+    "traceloop.association.properties.*": "OpenLLMetry publishes the prefix; what follows it is the user's choice",
     # Published in https://github.com/open-telemetry/semantic-conventions-genai, which has no package yet.
     "gen_ai.retrieval.top_k": "OpenTelemetry's GenAI conventions 0.1, not yet in a package",
 }
-# Values that are published and stand for nothing.
+# Published values that mean no kind.
 UNKNOWN_VALUES = {"unknown"}
 
 
@@ -90,7 +90,7 @@ def test_every_attribute_in_the_tables_is_published_or_has_a_reason() -> None:
     assert [name for name in unpublished if not _reasons(name)] == []
 
 
-def test_a_reason_for_what_is_published_or_gone_is_taken_out_again() -> None:
+def test_no_reason_is_left_for_a_name_that_is_published_or_no_longer_in_a_table() -> None:
     published = set(_published())
     needed = {reason for name in _names() if name not in published for reason in _reasons(name)}
 
@@ -116,7 +116,7 @@ def test_every_published_value_has_a_row(attribute: str, values: type[Enum]) -> 
     assert [value for value, is_known in known.items() if not is_known and value.lower() not in UNKNOWN_VALUES] == []
 
 
-def test_of_two_dialects_no_two_have_one_name() -> None:
+def test_every_dialect_has_a_name_of_its_own() -> None:
     names = [dialect.name for dialect in DIALECTS]
 
     assert len(names) == len(set(names))
@@ -141,7 +141,7 @@ def _texts(owner: object) -> Iterator[str]:
 
 
 def _names() -> set[str]:
-    """Return the attributes of which a table speaks, those that the manual door writes, and those that we fill in."""
+    """Return the attributes that the tables name, that `tool()` and its siblings write, and that the labels set."""
     names = {*URL_ATTRIBUTES, wire.OTEL_SESSION_ID, wire.OTEL_CONVERSATION_ID, wire.OTEL_USER_ID}
     for dialect in DIALECTS:
         names |= _names_of(dialect)
@@ -167,13 +167,13 @@ def _reasons(name: str) -> list[str]:
 # --- recordings ---------------------------------------------------------------------------------
 
 
-def test_a_recording_differs_in_nothing_from_itself() -> None:
+def test_a_recording_has_no_changes_against_itself() -> None:
     recording = replay.load("oi_openai")
 
     assert list(changes(recording, copy.deepcopy(recording))) == []
 
 
-def test_what_changed_from_one_recording_to_the_next_is_told_line_by_line() -> None:
+def test_each_change_between_two_recordings_is_one_line() -> None:
     before = replay.load("oi_openai")
     after = copy.deepcopy(before)
     after["packages"]["openai"] = "99.0.0"
@@ -189,15 +189,15 @@ def test_what_changed_from_one_recording_to_the_next_is_told_line_by_line() -> N
     assert list(changes(before, after)) == [
         "openai: 3.54.0 → 99.0.0",
         f"{where} is of kind CLIENT, and no longer INTERNAL",
-        f"{where} is said to be (None, '/', False), and no longer ('llm', '/chat', True)",
+        f"{where} is classified as (None, '/', False), and no longer ('llm', '/chat', True)",
         f"{where} has gained at start: openinference.span.type",
         f"{where} has lost at start: openinference.span.kind",
         f"{where} has gained at the end: openinference.span.type",
         f"{where} has lost at the end: openinference.span.kind",
-        f"chat: {post} is said to be (None, '/', False), and no longer (None, '/chat', False)",
+        f"chat: {post} is classified as (None, '/', False), and no longer (None, '/chat', False)",
         f"moderations: '{moderation}' (openinference.instrumentation.openai) is gone",
-        f"moderations: {post} stands below nothing, and no longer {moderation}",
-        f"moderations: {post} is said to be (None, '/', False), and no longer (None, '/{moderation}', False)",
+        f"moderations: {post} is below no parent, and no longer {moderation}",
+        f"moderations: {post} is classified as (None, '/', False), and no longer (None, '/{moderation}', False)",
     ]
 
 
@@ -205,7 +205,7 @@ def test_every_family_that_can_be_recorded_again_has_a_recording() -> None:
     assert {name for name in FAMILIES if not (replay.RECORDINGS / f"{name}.json").exists()} == set()
 
 
-def test_a_family_that_nobody_knows_is_told_so() -> None:
+def test_an_unknown_family_is_an_error_that_lists_the_known_ones() -> None:
     run = _record("oi_openia")
 
     assert run.returncode == 2
@@ -214,16 +214,18 @@ def test_a_family_that_nobody_knows_is_told_so() -> None:
 
 @pytest.mark.slow  # it makes a virtual environment and installs the newest versions
 @pytest.mark.parametrize("name", FAMILIES)
-def test_of_what_the_newest_libraries_do_we_still_say_the_same(name: str) -> None:
+def test_spans_of_the_newest_libraries_get_the_same_labels_as_the_recorded_ones(name: str) -> None:
     run = _record(name)
-    print(run.stdout)  # noqa: T201  # what did change, however harmless
+    print(run.stdout)  # noqa: T201  # all changes, harmless ones too
 
     assert run.returncode in (0, 1), run.stderr
     assert [
-        line for line in run.stdout.splitlines() if line.endswith((" is gone", " is new")) or " is said to be " in line
+        line
+        for line in run.stdout.splitlines()
+        if line.endswith((" is gone", " is new")) or " is classified as " in line
     ] == []
 
 
 def _record(*arguments: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, TESTS / "record", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "tests.record", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)

@@ -1,6 +1,6 @@
-"""What the documentation of families says their spans look like; of most there is no recording.
+"""Spans as the documentation of each family describes them, because most of these families have no recording.
 
-Each span is read as it starts, and again with what comes later; a segment is checked where there is one.
+Each span is classified when it starts, and again with the attributes that come later.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from helicone_otel.spans.dialects import DIALECTS
-from helicone_otel.spans.dialects.semconv import LIBRARIES
+from helicone_otel.spans.dialects import DIALECTS, LIBRARIES
 from helicone_otel.spans.reader import SpanReader
 from tests.support.spans import App
 
@@ -24,7 +23,17 @@ COMPONENT = "haystack.component.type"
 
 
 class Case(NamedTuple):
-    """A span: under which scope and name it starts, what it shows then and later, what it is then and in the end."""
+    """A span and what it is classified as.
+
+    Attributes:
+        scope: Its instrumentation scope.
+        name: Its name.
+        start: Its attributes when it starts.
+        late: Attributes that it gets later.
+        at_start: Its expected kind and segment when it starts.
+        at_end: Its expected kind and segment with the late attributes.
+        span_kind: Its OpenTelemetry kind.
+    """
 
     scope: str
     name: str
@@ -35,20 +44,21 @@ class Case(NamedTuple):
     span_kind: str = "INTERNAL"
 
 
-def _both(what: str | None, segment: str | None = None) -> dict[str, tuple[str | None, str | None]]:
-    return {"at_start": (what, segment), "at_end": (what, segment)}
+def _case(
+    scope: str,
+    name: str,
+    kind: str | None,
+    segment: str | None = None,
+    start: Mapping[str, Any] | None = None,
+    late: Mapping[str, Any] | None = None,
+) -> Case:
+    """Return a span whose kind is known from its start."""
+    return Case(scope, name, start or {}, late or {}, (kind, segment), (kind, segment))
 
 
-def _case(scope: str, name: str, what: str | None, segment: str | None = None, **shows: Any) -> Case:
-    """Return a span that is known for what it is from its start."""
-    start, late = shows.get("start", {}), shows.get("late", {})
-    return Case(scope, name, start, late, **_both(what, segment))
-
-
-def _late(scope: str, name: str, late: Mapping[str, Any], what: str, segment: str | None, first: str | None) -> Case:
-    """Return a span that is taken for `first` when it starts."""
-    vague = (first, segment if first == "task" else None)
-    return Case(scope, name, {}, late, vague, (what, segment))
+def _late(scope: str, name: str, late: Mapping[str, Any], kind: str, segment: str | None, first: str | None) -> Case:
+    """Return a span that is classified as `first` when it starts, and as `kind` when it ends."""
+    return Case(scope, name, {}, late, (first, segment if first == "task" else None), (kind, segment))
 
 
 STRANDS = "strands.telemetry.tracer"
@@ -136,9 +146,9 @@ CASES = {
                 {},
                 {COMPONENT: component, "haystack.component.name": "part"},
                 ("task", "haystack.component.run"),
-                (what, segment),
+                (kind, segment),
             )
-            for component, what, segment in (
+            for component, kind, segment in (
                 ("OpenAITextEmbedder", "embedding", None),
                 ("InMemoryEmbeddingRetriever", "vector_db", "part"),
                 ("CohereRanker", "rerank", "part"),
@@ -187,7 +197,7 @@ def _read(reader: SpanReader, case: Case, attributes: Mapping[str, Any]) -> tupl
 @pytest.mark.parametrize(
     "case", [pytest.param(case, id=f"{family}: {case.name}") for family, cases in CASES.items() for case in cases]
 )
-def test_a_span_is_what_its_familys_documentation_says(reader: SpanReader, case: Case) -> None:
+def test_a_span_is_classified_as_its_familys_documentation_says(reader: SpanReader, case: Case) -> None:
     assert _read(reader, case, case.start) == case.at_start
     assert _read(reader, case, {**case.start, **case.late}) == case.at_end
 
@@ -215,7 +225,7 @@ QUERIES = {
 
 @pytest.mark.parametrize("name", ["db.statement", "db.query.text"])
 @pytest.mark.parametrize(("scope", "query", "searches"), QUERIES.values(), ids=QUERIES)
-def test_a_database_that_can_do_other_things_too_counts_where_vectors_are_searched(
+def test_a_database_query_is_a_vector_query_only_if_it_searches_vectors(
     reader: SpanReader, scope: str, query: str, searches: bool, name: str
 ) -> None:
     case = Case(scope, "x", {}, {}, (None, None), (None, None), "CLIENT")
@@ -223,7 +233,7 @@ def test_a_database_that_can_do_other_things_too_counts_where_vectors_are_search
     assert _read(reader, case, {name: query})[0] == ("vector_db" if searches else None)
 
 
-def test_what_shows_late_is_told_though_what_encloses_it_has_moved_meanwhile() -> None:
+def test_a_late_span_is_labelled_even_if_its_parent_changed_session_meanwhile() -> None:
     app = App()
     with app.span("invoke_agent a", {OPERATION: "invoke_agent"}) as agent:
         look_up = app.provider.get_tracer("langsmith").start_span("look up")
@@ -235,7 +245,7 @@ def test_what_shows_late_is_told_though_what_encloses_it_has_moved_meanwhile() -
     assert (label["helicone.span.kind"], label["helicone.session.id"]) == ("vector_db", "s1")
 
 
-def test_what_encloses_a_span_that_shows_late_what_it_is_is_read_then() -> None:
+def test_parents_are_read_again_when_a_late_span_is_recognised() -> None:
     app = App()
     with app.span("haystack.pipeline.run") as pipeline, app.span("haystack.component.run") as component:
         pipeline.set_attribute("haystack.pipeline.metadata", "{}")
@@ -248,7 +258,7 @@ def test_what_encloses_a_span_that_shows_late_what_it_is_is_read_then() -> None:
 
 
 @pytest.mark.parametrize("around", ["litellm_request", "plan trip"])
-def test_a_call_told_of_twice_by_one_library_is_one_request(around: str) -> None:
+def test_two_spans_of_one_library_for_one_call_are_one_request(around: str) -> None:
     app = App()
     with app.span(around, scope="litellm" if around == "litellm_request" else "my.app"):
         with app.span("raw_gen_ai_request", scope="litellm"):
@@ -258,7 +268,7 @@ def test_a_call_told_of_twice_by_one_library_is_one_request(around: str) -> None
     assert sum("helicone.request.id" in (span.attributes or {}) for span in finished) == 1
 
 
-def test_what_a_framework_made_up_for_a_name_is_no_name() -> None:
+def test_a_name_that_a_framework_made_up_is_cleaned_of_its_uuid() -> None:
     app = App()
     name = "WorkflowBuilder-3bd70a8b-50de-4e30-ae4b-d7f300f3d170"
     with app.span("workflow.run", {"workflow.name": name}, scope=FRAMEWORK):

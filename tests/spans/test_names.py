@@ -1,4 +1,4 @@
-"""From the names of spans to segments: the same work has the same name, always."""
+"""Span names become segments: the same work always has the same name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from helicone_otel.wire import MAX_SEGMENT, wire_segment
 UUID = "123e4567-e89b-12d3-a456-426614174000"
 
 any_text = st.text(st.characters())
-# Names made of the very pieces that are taken out, in any order and next to each other.
+# Names made of the parts that cleaning removes, in any order and next to each other.
 pieces = st.lists(
     st.sampled_from(
         [*"abcdef0123456789 _-/.:#()[]%é🚀\n", "gpt-4o", "o3", "command-", "-r", "#1", "search", UUID, "deadbeef1"]
@@ -104,7 +104,7 @@ names = any_text | pieces
         ("a\0b", "a%00b"),
     ],
 )
-def test_what_a_span_name_says_about_one_occurrence_is_taken_out(name: str, segment: str) -> None:
+def test_ids_counters_timestamps_and_models_are_removed_from_a_span_name(name: str, segment: str) -> None:
     assert clean_name(name) == segment
 
 
@@ -124,7 +124,7 @@ def test_two_occurrences_of_the_same_work_have_the_same_name(one: str, another: 
     assert clean_name(one) == clean_name(another) != ""
 
 
-def test_a_huge_name_becomes_a_segment_of_the_longest_kind() -> None:
+def test_a_huge_name_becomes_a_segment_of_the_maximum_length() -> None:
     assert clean_name("x" * 100_000) == "x" * MAX_SEGMENT
     assert clean_name("🚀" * 100_000) == "%F0%9F%9A%80" * (MAX_SEGMENT // 12)
 
@@ -135,7 +135,7 @@ def test_a_huge_name_becomes_a_segment_of_the_longest_kind() -> None:
 @example("\x1920-11-22")  # `%19` and `20` together look like a year
 @example("a" * 93 + " 12b")  # the cut leaves a counter
 @example("a 1#2 3")
-def test_a_cleaned_name_is_a_segment_and_stays_what_it_is(name: str) -> None:
+def test_a_cleaned_name_is_a_segment_and_cleaning_it_again_changes_nothing(name: str) -> None:
     segment = clean_name(name)
 
     assert wire_segment(segment) == segment
@@ -145,7 +145,7 @@ def test_a_cleaned_name_is_a_segment_and_stays_what_it_is(name: str) -> None:
 @given(
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="%")) | pieces.map(lambda n: n.replace("%", ""))
 )
-def test_cleaning_breaks_no_escape(name: str) -> None:
+def test_cleaning_never_cuts_a_percent_escape(name: str) -> None:
     segment = clean_name(name)
 
     assert re.search(r"%(?![0-9A-F]{2})", segment) is None
@@ -178,12 +178,12 @@ def test_cleaning_breaks_no_escape(name: str) -> None:
         ("/" + "x" * 100_000, ("x" * MAX_SEGMENT,)),
     ],
 )
-def test_a_route_is_its_levels_without_parameters_and_ids(route: str, segments: tuple[str, ...]) -> None:
+def test_the_segments_of_a_route_have_no_parameters_and_ids(route: str, segments: tuple[str, ...]) -> None:
     assert clean_route(route) == segments
 
 
 @given(names | names.map(lambda name: "/{id}/:x/<y>/" + name))
-def test_the_levels_of_a_route_are_segments_and_stay_what_they_are(route: str) -> None:
+def test_the_levels_of_a_route_are_segments_and_cleaning_them_again_changes_nothing(route: str) -> None:
     levels = clean_route(route)
 
     assert all(level and wire_segment(level) == level == clean_name(level) for level in levels)
@@ -212,12 +212,12 @@ def test_the_levels_of_a_route_are_segments_and_stay_what_they_are(route: str) -
         ("a*", "a*b", "*b"),
     ],
 )
-def test_a_template_fits_at_the_start_the_end_or_both(template: str, name: str, rest: str | None) -> None:
+def test_a_template_fits_the_start_and_the_end_of_a_name(template: str, name: str, rest: str | None) -> None:
     assert fit_template(template, name) == rest
 
 
 @given(st.text(st.characters(exclude_characters="*")), any_text, any_text)
-def test_what_a_template_leaves_over_is_what_stood_for_its_star(before: str, rest: str, after: str) -> None:
+def test_a_template_returns_the_text_that_its_star_stands_for(before: str, rest: str, after: str) -> None:
     assert fit_template(f"{before}*{after}", before + rest + after) == rest
 
 

@@ -1,4 +1,4 @@
-"""A stand-in for whoever receives spans by OTLP: as strict about paths and keys, and remembers what arrived."""
+"""A fake of a vendor's OTLP backend: it checks path and headers as the real one does, and keeps the spans."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROTOBUF = "application/x-protobuf"
 
 @dataclass(frozen=True)
 class Span:
-    """A span as it arrived, ids and times taken out, so that two runs can be compared."""
+    """A received span without ids and times, so that two runs can be compared."""
 
     name: str
     kind: str
@@ -37,39 +37,39 @@ class Span:
 
 
 class Backend(LoopbackServer):
-    """Takes `POST <path>` with the headers that the real one insists on, and refuses everything else.
+    """Accepts spans at one path with the required headers, and refuses all other requests.
 
     Args:
-        path: Where the real one takes spans.
-        headers: What it insists on: names and values.
-        beside: What else the vendor's SDK asks for, and the JSON that it is answered.
+        path: The path at which the real backend accepts spans.
+        headers: The names and values of the headers that the real backend requires.
+        other_answers: Other paths that the vendor's SDK requests, and the JSON with which they are answered.
 
     Attributes:
-        refused: What the real one would not have taken.
+        refused: The requests that the real backend would have refused, and why.
     """
 
     def __init__(
         self,
         path: str = "/v1/traces",
         headers: Mapping[str, str] | None = None,
-        beside: Mapping[str, object] | None = None,
+        other_answers: Mapping[str, object] | None = None,
     ) -> None:
         self.path = path
-        self.insists_on = dict(headers or {})
-        self.beside = dict(beside or {})
+        self.required_headers = dict(headers or {})
+        self.other_answers = dict(other_answers or {})
         self.refused: list[str] = []
         self._requests: list[ExportTraceServiceRequest] = []
         self._lock = threading.Lock()
         super().__init__(_Handler)
 
-    def take(self, body: bytes) -> None:
-        """Remember a request."""
+    def add(self, body: bytes) -> None:
+        """Decode and keep the body of a request."""
         with self._lock:
             self._requests.append(ExportTraceServiceRequest.FromString(body))
 
     @property
     def spans(self) -> list[Span]:
-        """What has arrived, the first to start first."""
+        """The spans that have arrived, in the order of their starts."""
         with self._lock:
             found = [
                 (resource.resource.attributes, scoped.scope.name, span)
@@ -98,7 +98,7 @@ def _span(resource: Mapping[str, Any], scope: str, span: OtlpSpan, names: Mappin
 
 
 def dict_of(attributes: Any) -> dict[str, Any]:
-    """Return OTLP's attributes as Python has them."""
+    """Return OTLP's attributes as a dictionary of Python values."""
     pairs: list[KeyValue] = list(attributes)
     return {pair.key: _value(pair.value) for pair in pairs}
 
@@ -112,10 +112,12 @@ def _value(value: AnyValue) -> Any:
 
 @contextmanager
 def receiving(
-    path: str = "/v1/traces", headers: Mapping[str, str] | None = None, beside: Mapping[str, object] | None = None
+    path: str = "/v1/traces",
+    headers: Mapping[str, str] | None = None,
+    other_answers: Mapping[str, object] | None = None,
 ) -> Iterator[Backend]:
-    """Take spans while the block runs."""
-    with serving(Backend(path, headers, beside)) as backend:
+    """Run a backend while the block runs. For the arguments, see `Backend`."""
+    with serving(Backend(path, headers, other_answers)) as backend:
         yield backend
 
 
@@ -125,27 +127,27 @@ class _Handler(QuietHandler):
     def do_POST(self) -> None:  # noqa: N802  # as http.server calls it
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         if self.path != self.server.path:
-            self._answer_beside()
+            self._answer_other()
             return
-        wrong = {name for name, value in self.server.insists_on.items() if self.headers.get(name) != value}
+        wrong = {name for name, value in self.server.required_headers.items() if self.headers.get(name) != value}
         if wrong:
             self._refuse(401, f"without the right {', '.join(sorted(wrong))}")
         elif self.headers.get_content_type() != PROTOBUF:
             self._refuse(415, f"as {self.headers.get_content_type()}")
         else:
             zipped = self.headers.get("Content-Encoding") == "gzip"
-            self.server.take(gzip.decompress(body) if zipped else body)
+            self.server.add(gzip.decompress(body) if zipped else body)
             self._answer(200, b"", PROTOBUF)
 
     def do_GET(self) -> None:  # noqa: N802  # as http.server calls it
-        self._answer_beside()
+        self._answer_other()
 
-    def _answer_beside(self) -> None:
+    def _answer_other(self) -> None:
         path = self.path.partition("?")[0]
-        if path in self.server.beside:
-            self._answer(200, json.dumps(self.server.beside[path]).encode(), "application/json")
+        if path in self.server.other_answers:
+            self._answer(200, json.dumps(self.server.other_answers[path]).encode(), "application/json")
         else:
-            self._refuse(404, "to a path that there is not")
+            self._refuse(404, "to an unknown path")
 
     def _refuse(self, status: int, why: str) -> None:
         self.server.refused.append(f"{self.command} {self.path} {why}")

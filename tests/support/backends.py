@@ -1,4 +1,4 @@
-"""Backends that people look at sessions in: the real servers, each in an environment of its own."""
+"""Real backends that show traces, Phoenix and MLflow, each in an environment of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.support.otelcol import free_ports
 
-_PATIENCE = 120.0
+_START_SECONDS = 120.0
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def mlflow(python: Path, folder: Path) -> Iterator[str]:
     (port,) = free_ports(1)
     store = f"sqlite:///{folder}/mlflow.db"
     command = [python.with_name("mlflow"), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    # It starts workers by looking for them on the path.
+    # MLflow finds the command of its workers on the path.
     environ = {"MLFLOW_DISABLE_TELEMETRY": "true", "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
     with _serving([*command, "--backend-store-uri", store], environ, port, "/health", folder) as url:
         yield url
@@ -60,7 +60,7 @@ def _serving(
             stderr=subprocess.STDOUT,
         )
     try:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _START_SECONDS
         while not _answers(url + ready):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
@@ -80,6 +80,6 @@ def _answers(url: str) -> bool:
 
 
 def ask(url: str) -> Any:
-    """Return what a backend answers to a GET, as JSON."""
+    """Return a backend's answer to a GET, decoded from JSON."""
     with urllib.request.urlopen(url, timeout=30) as answer:
         return json.load(answer)

@@ -1,4 +1,4 @@
-"""The HTTP clients that LLM SDKs use, behind one call each, and their published instrumentations."""
+"""The HTTP clients of LLM SDKs, each as one function, and their published instrumentations."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ from helicone_otel import Settings, configure
 from tests.support.raw_http import TLS, Wire, labels_of
 
 Headers = Mapping[str, str] | None
-# Sends one GET and follows redirects.
+# Sends a GET request and follows redirects.
 Get = Callable[[str, Headers], object]
 
 
 class Client(NamedTuple):
-    """A client.
+    """An HTTP client.
 
     Attributes:
-        make: Makes one, to send with; its lifetime is the block's.
+        name: Its name in tests.
+        make: Makes one that sends requests, through a proxy if one is given, and closes it with the stack.
         instrumentation: The module and class of OpenTelemetry's instrumentation.
     """
 
@@ -41,12 +42,12 @@ class Client(NamedTuple):
     instrumentation: tuple[str, str]
 
     def get(self, url: str, headers: Headers = None, proxy: str | None = None) -> None:
-        """Send a request with a client made for it."""
+        """Send a request with a new client."""
         with ExitStack() as stack:
             self.make(stack, proxy)(url, headers)
 
     def instrumentor(self) -> Any:
-        """Return an instrumentor; skip the test if there is none."""
+        """Return a new instrumentor; skip the test if none is installed."""
         module, name = self.instrumentation
         pytest.importorskip(module, reason=f"{module} is not installed: see test_transports_instrumented.py")
         if not hasattr(importlib.import_module(module), name):
@@ -67,7 +68,7 @@ def _urllib3(stack: ExitStack, proxy: str | None) -> Get:
 
 
 def _urllib3_pool(_: ExitStack, proxy: str | None) -> Get:
-    """Send through the pool of one host, by the method itself, as requests and botocore do."""
+    """Call the method of a host's pool directly, as requests and botocore do."""
 
     def get(url: str, headers: Headers) -> None:
         target = urllib3.util.parse_url(url)
@@ -92,7 +93,7 @@ def _aiohttp(stack: ExitStack, proxy: str | None) -> Get:
     runner = stack.enter_context(asyncio.Runner())
 
     def run(work: Coroutine[Any, Any, Any]) -> Any:
-        # In the Context in which the client is used, not in the one in which it was made.
+        # In the Context of the caller, not in the one in which the client was made.
         return runner.get_loop().run_until_complete(work)
 
     async def make() -> aiohttp.ClientSession:
@@ -149,7 +150,7 @@ class Spans(NamedTuple):
     exporter: InMemorySpanExporter
 
     def labels(self) -> list[dict[str, object]]:
-        """Return what the exported spans say about their session, by the parts of its headers."""
+        """Return the session attributes of the exported spans: `id`, `path` and `name`."""
         return labels_of(self.exporter)
 
 
@@ -161,7 +162,7 @@ def app(
     sampler: Sampler = ALWAYS_ON,
     **settings: Any,
 ) -> Iterator[Spans]:
-    """Install the library, and the instrumentation of a client if one is given."""
+    """Install the library, and a client's instrumentation if one is given; these servers are gateways."""
     provider = provider or TracerProvider(sampler=sampler, shutdown_on_exit=False)
     exporter = InMemorySpanExporter()
     instrumentor = client.instrumentor() if client else None

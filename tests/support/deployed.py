@@ -1,7 +1,7 @@
-"""Apps as people deploy them: real servers and workers in processes of their own, instrumented with zero code.
+"""Run apps as people deploy them: real servers and workers in their own processes, instrumented with zero code.
 
-They run in a virtual environment that is made once, from `apps/requirements.txt`: what contrib packages
-need cannot be had beside everything else in the `dev` extra.
+They run in a virtual environment that is made once, from `apps/requirements.txt`. The packages that contrib
+instrumentations need conflict with the `dev` extra.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _VENV = APPS.parent / ".venv-apps"
 _TIMEOUT = 60.0
 # In seconds.
 _SCHEDULE_DELAY = 0.1
-_COMPLAINTS = ("Traceback", "helicone-otel failed", "Failed to detach")
+_FAILURES = ("Traceback", "helicone-otel failed", "Failed to detach")
 
 
 def binaries() -> Path:
-    """Return the folder with the commands of the apps' virtual environment; make it if it is not there."""
+    """Return the folder with the commands of the apps' virtual environment, which is made if it is missing."""
     pip = [_VENV / "bin" / "pip", "--quiet", "--disable-pip-version-check", "install"]
     requirements = APPS / "requirements.txt"
     if _is_new("environment", requirements.read_bytes() + sys.version.encode()):
@@ -58,7 +58,7 @@ def _remember(what: str, content: bytes) -> None:
 
 
 class Process:
-    """A server or worker that runs, and what it prints."""
+    """A running server or worker, and its output."""
 
     def __init__(
         self, command: Sequence[str], environ: Mapping[str, str], log: Path, sock: socket.socket | None
@@ -82,37 +82,39 @@ class Process:
         return self._log.read_text(errors="replace")
 
     def stop(self) -> None:
-        """Ask it to end, and wait until it has."""
+        """Terminate it, and wait until it has ended without failures."""
         if self.popen.poll() is None:
-            # What dies of the signal flushes nothing: what has ended by now is given time to leave.
+            # A process that the signal kills flushes nothing, so its ended spans get time to leave.
             time.sleep(5 * _SCHEDULE_DELAY)
             self.popen.send_signal(signal.SIGTERM)
-        # uvicorn ends in order, and then by the signal after all.
+        # uvicorn shuts down in order and then raises the signal again.
         assert self.wait() in (0, -signal.SIGTERM), self.output
 
     def wait(self) -> int:
-        """Wait until it has ended in silence, and return its exit code."""
+        """Wait until it has ended, check that it printed no failure, and return its exit code."""
         try:
             code = self.popen.wait(timeout=30)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"it hangs at its exit:\n{self.output}") from None
-        wrong = [line for line in self.output.splitlines() if any(word in line for word in _COMPLAINTS)]
+            raise AssertionError(f"the process does not end:\n{self.output}") from None
+        wrong = [line for line in self.output.splitlines() if any(word in line for word in _FAILURES)]
         assert wrong == [], self.output
         return code
 
     def kill(self) -> None:
-        """End it and all that it started, whatever they are doing."""
+        """Kill it and all processes that it started."""
         with suppress(ProcessLookupError):
             os.killpg(self.popen.pid, signal.SIGKILL)
         self.popen.wait()
 
 
-class Town:
-    """A gateway, a collector, and the processes that speak to them.
+class Deployment:
+    """A gateway, a collector, and the processes that send to them.
 
     Attributes:
-        gateway: A stand-in for Helicone's.
-        inbox: What the processes exported.
+        gateway: A fake of Helicone's gateway.
+        inbox: The spans that the processes exported.
+        processes: The processes, in the order in which they were started.
+        environ: The environment of every process.
     """
 
     def __init__(self, folder: Path, gateway: FakeHelicone, inbox: Inbox, endpoint: str, stack: ExitStack) -> None:
@@ -139,7 +141,7 @@ class Town:
         }
 
     def start(self, *command: str, sock: socket.socket | None = None, **environ: str) -> Process:
-        """Start a process; `{fd}` in its command stands for the socket's descriptor."""
+        """Start a process; `{fd}` in its command becomes the descriptor of the socket."""
         filled = [part.format(fd=sock.fileno()) if sock is not None else part for part in command]
         log = self._folder / f"{len(list(self._folder.iterdir()))}.log"
         process = Process(filled, {**self.environ, **environ}, log, sock)
@@ -148,50 +150,56 @@ class Town:
         return process
 
     def serve(self, *command: str, **environ: str) -> tuple[Process, str]:
-        """Start a server on a socket that listens already, so that nobody waits for it; return its URL too."""
+        """Start a server on a socket that listens already, and return it with its URL.
+
+        Requests may be sent at once: they wait in the socket's backlog.
+        """
         sock = self._stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64))
         process = self.start(*command, sock=sock, **environ)
         return process, f"http://127.0.0.1:{sock.getsockname()[1]}"
 
     def uvicorn(self, app: str, **environ: str) -> tuple[Process, str]:
-        """Serve an app with uvicorn, with zero code."""
+        """Serve an app with uvicorn under `opentelemetry-instrument`."""
         return self.serve("opentelemetry-instrument", "uvicorn", app, "--fd", "{fd}", **environ)
 
     def stop(self) -> None:
-        """Ask all processes to end, and wait until they have."""
+        """Terminate all processes, and wait until they have ended."""
         for process in self.processes:
             process.stop()
 
     def requests(self, count: int) -> list[Request]:
-        """Return what arrived at the gateway, once it is so much."""
+        """Wait until this many requests have arrived at the gateway, and return all."""
         wait_until(lambda: len(self.gateway.requests("gateway")) >= count)
         return self.gateway.requests("gateway")
 
     def spans(self, *names: str) -> list[Span]:
-        """Return all spans that were exported, once there are some of these names."""
+        """Wait until spans of all these names were exported, and return all spans."""
         wait_until(lambda: set(names) <= {span.name for span in self.inbox.spans})
         return self.inbox.spans
 
 
 @contextmanager
-def town(folder: Path) -> Iterator[Town]:
-    """Run a gateway and a collector, and end all processes with them."""
+def deploy(folder: Path) -> Iterator[Deployment]:
+    """Run a gateway and a collector, and kill all processes when the block ends."""
     inbox = Inbox()
     with ExitStack() as stack:
         gateway = stack.enter_context(serving(FakeHelicone()))
         endpoint = stack.enter_context(receiving(inbox))
-        yield Town(folder, gateway, inbox, endpoint, stack)
+        yield Deployment(folder, gateway, inbox, endpoint, stack)
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    """Wait for something to become so; give up quietly, because what is asserted next says it better."""
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds, for a minute at most.
+
+    It does not fail, because the assertion that follows has the better message.
+    """
     deadline = time.monotonic() + _TIMEOUT
-    while not is_so() and time.monotonic() < deadline:
+    while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
 def sessions(requests: Sequence[Request]) -> list[tuple[str | None, str | None, str | None]]:
-    """Return id, path and name that each request carried."""
+    """Return the session id, path and name in the headers of each request."""
     return [
         tuple(request.header(f"Helicone-Session-{part}") for part in ("Id", "Path", "Name"))  # type: ignore[misc]
         for request in requests

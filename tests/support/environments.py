@@ -1,4 +1,4 @@
-"""Virtual environments for libraries that cannot stand beside each other: made once for a run of the tests."""
+"""Virtual environments for libraries that conflict with each other; each is made once in a run of the tests."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import pytest
 
 from tests.support.paths import REPOSITORY
 
-# pip can try releases for hours where packages pin each other; a set that takes longer is no set.
-_PATIENCE = 300
-# Where environments outlive a run: for people who work on one of them.
+# In seconds. Where packages pin each other, pip may try releases for hours.
+_TIMEOUT = 300
+# A folder in which environments are kept after a run, for work on one of them.
 _KEPT = os.environ.get("HELICONE_OTEL_TEST_ENVIRONMENTS")
 
 
 class Environments:
-    """Makes each environment when it is first asked for.
+    """Makes each environment on first use.
 
     Args:
-        folder: Where they are made.
+        folder: Where the environments are made.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,44 +33,44 @@ class Environments:
     def python(self, name: str, requirements: Sequence[str], alone: Sequence[str] = ()) -> Path:
         """Return the interpreter of an environment with these packages and ours.
 
-        Where they cannot be installed the test is skipped, or fails if `CI` is set: there they must run.
+        If they cannot be installed, the test is skipped; with `CI` set, it fails.
 
         Args:
-            name: Of the environment.
-            requirements: What pip is to find a set of versions for.
-            alone: What is installed without asking what it needs: vendors' own limits on releases of
-                OpenTelemetry can contradict each other.
+            name: The name of the environment.
+            requirements: Packages whose versions pip chooses.
+            alone: Packages that are installed without dependencies, because vendors pin releases of
+                OpenTelemetry that conflict.
         """
         python = self._folder / name / "bin" / "python"
         done = self._folder / name / "installed"
         if not done.exists() and name not in self._failures:
-            if failure := _made(python, requirements, alone):
+            if failure := _make(python, requirements, alone):
                 self._failures[name] = failure
             else:
                 done.touch()
-        self._insist(name)
+        self._require(name)
         return python
 
     def copy(self, name: str, requirements: Sequence[str]) -> Path:
-        """Return a folder with these packages and what they need, to be put before others on the path."""
+        """Return a folder with these packages and their dependencies, for the front of the path."""
         folder = self._folder / name
         if not folder.exists() and name not in self._failures:
             install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            if failure := _done([[*install, "--target", folder, *requirements]]):
+            if failure := _run_all([[*install, "--target", folder, *requirements]]):
                 self._failures[name] = failure
-        self._insist(name)
+        self._require(name)
         return folder
 
-    def _insist(self, name: str) -> None:
+    def _require(self, name: str) -> None:
         if name in self._failures:
             why = f"the environment {name!r} cannot be made: {self._failures[name]}"
             pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
 
 
-def _made(python: Path, requirements: Sequence[str], alone: Sequence[str]) -> str | None:
+def _make(python: Path, requirements: Sequence[str], alone: Sequence[str]) -> str | None:
     """Make an environment; return why that failed, or `None`."""
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    return _done(
+    return _run_all(
         [
             [sys.executable, "-m", "venv", "--clear", python.parent.parent],
             [*install, *requirements, "-e", REPOSITORY],
@@ -79,15 +79,15 @@ def _made(python: Path, requirements: Sequence[str], alone: Sequence[str]) -> st
     )
 
 
-def _done(commands: Sequence[Sequence[str | Path]]) -> str | None:
-    """Run commands; return why one failed, or `None`."""
-    deadline = time.monotonic() + _PATIENCE
+def _run_all(commands: Sequence[Sequence[str | Path]]) -> str | None:
+    """Run commands; return why the first failed, or `None`."""
+    deadline = time.monotonic() + _TIMEOUT
     for command in commands:
         try:
-            patience = max(1, deadline - time.monotonic())
-            done = subprocess.run(command, capture_output=True, text=True, timeout=patience, check=False)
+            left = max(1, deadline - time.monotonic())
+            done = subprocess.run(command, capture_output=True, text=True, timeout=left, check=False)
         except subprocess.TimeoutExpired:
-            return f"pip has found no set of versions within {_PATIENCE} s"
+            return f"pip found no set of versions within {_TIMEOUT} s"
         if done.returncode:
             return " / ".join(done.stderr.strip().splitlines()[-3:])
     return None
@@ -95,5 +95,5 @@ def _done(commands: Sequence[Sequence[str | Path]]) -> str | None:
 
 @pytest.fixture(scope="session")
 def environments(tmp_path_factory: pytest.TempPathFactory) -> Environments:
-    """Make environments for the tests of this run."""
+    """Return the environments of this run."""
     return Environments(tmp_path_factory.mktemp("environments"))

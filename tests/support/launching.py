@@ -1,4 +1,4 @@
-"""Runs the apps of `setups/` in fresh interpreters, by themselves or under the launcher, and says what they did."""
+"""Run the apps of `apps/setups` in new interpreters, alone or under the launcher, and return what they did."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ needs_a_configurator = pytest.mark.skipif(
 SETUPS = TESTS / "apps" / "setups"
 LLM_SCOPE = "opentelemetry.instrumentation.genai.openai"
 LAUNCHER = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
-# As `opentelemetry-configuration` reads it.
+# In the format of `opentelemetry-configuration`.
 CONFIGURATION = """
 file_format: "1.0"
 resource:
@@ -41,13 +41,13 @@ tracer_provider:
 
 
 class Case(NamedTuple):
-    """How an app comes by its provider, and under which launcher's environment.
+    """How an app gets its provider, and the environment of the launcher.
 
     Attributes:
-        setup: One of `setups/app.py`.
-        launched: The app is always started by `opentelemetry-instrument`: its configurator makes the provider.
-        environ: For the launcher.
-        file: What stands in the configuration file beside what all such files have.
+        setup: The name of a set-up in `apps/setups/app.py`.
+        launched: The app always runs under `opentelemetry-instrument`, whose configurator makes the provider.
+        environ: Variables for the launcher.
+        file: The text that is added to the configuration file; without it there is no file.
     """
 
     setup: str
@@ -59,15 +59,15 @@ class Case(NamedTuple):
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
-class Outcome(NamedTuple):
-    """What an app did: its spans as a backend has them, the headers at the gateway, what it wrote to the terminal."""
+class AppRun(NamedTuple):
+    """What an app did: the spans at a backend, the headers at the gateway, and the output."""
 
     spans: list[Span]
     headers: list[list[tuple[bytes, bytes]]]
     output: str
 
 
-def run(case: Case, door: str, script: str = "app.py", **environ: str) -> Outcome:
+def run(case: Case, method: str, script: str = "app.py", **environ: str) -> AppRun:
     """Run an app and return what it did."""
     with receiving() as backend, listening() as gateway, tempfile.TemporaryDirectory() as folder:
         if case.file:
@@ -75,65 +75,65 @@ def run(case: Case, door: str, script: str = "app.py", **environ: str) -> Outcom
             text = CONFIGURATION.format(propagators=", ".join(propagators), endpoint=f"{backend.url}/v1/traces")
             Path(folder, "otel.yaml").write_text(text + case.file)
             environ["OTEL_CONFIG_FILE"] = str(Path(folder, "otel.yaml"))
-        launched = case.launched or door in {"instrument", "launched without"}
+        launched = case.launched or method in {"instrument", "launched without"}
         configured = {"BACKEND": f"{backend.url}/v1/traces", "GATEWAY": gateway.url, "SETUP": case.setup, **environ}
         output = run_app(
             [str(SETUPS / script), case.setup],
             {
-                **base_environ(door),
-                **(launcher_environ(dict(case.environ), configured, door) if launched else {}),
+                **base_environ(method),
+                **(launcher_environ(dict(case.environ), configured, method) if launched else {}),
                 **configured,
                 "HELICONE_GATEWAY_HOSTS": gateway.netloc,
             },
             launched,
         )
         assert backend.refused == []
-        return outcome(backend, gateway, output)
+        return app_run(backend, gateway, output)
 
 
-def outcome(backend: Backend, gateway: Wire, output: str) -> Outcome:
-    """Return what an app did, without what is another one in every run: ports, and addresses of objects."""
+def app_run(backend: Backend, gateway: Wire, output: str) -> AppRun:
+    """Return what an app did, without what differs between runs: ports, and addresses of objects."""
     ports = {gateway.url.rpartition(":")[2]: "GATEWAY", backend.url.rpartition(":")[2]: "BACKEND"}
 
-    def steady(value: object) -> object:
+    def without_ports(value: object) -> object:
         for port, word in ports.items():
             value = value.replace(f":{port}", f":{word}") if isinstance(value, str) else value
         return value
 
     spans = [
-        dataclasses.replace(span, attributes={key: steady(value) for key, value in span.attributes.items()})
+        dataclasses.replace(span, attributes={key: without_ports(value) for key, value in span.attributes.items()})
         for span in backend.spans
     ]
     headers = [gateway.helicone(number) for number in range(len(gateway.heads))]
-    return Outcome(spans, headers, _ADDRESS.sub("", str(steady(output))))
+    return AppRun(spans, headers, _ADDRESS.sub("", str(without_ports(output))))
 
 
-def base_environ(door: str) -> dict[str, str]:
-    """Return the environment of every app: what pytest runs in, but for what would configure anything."""
-    # Some SDKs send nothing where they see that they are tested.
+def base_environ(method: str) -> dict[str, str]:
+    """Return the environment of every app: that of pytest without variables that configure something."""
+    # Some SDKs send nothing when they see that pytest runs them.
     unwanted = ("OTEL_", "HELICONE_", "PYTEST_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
-    return {**kept, "OTEL_SERVICE_NAME": "shop", "DOOR": "none" if door == "launched without" else door}
+    return {**kept, "OTEL_SERVICE_NAME": "shop", "INSTALL": "none" if method == "launched without" else method}
 
 
-def launcher_environ(environ: dict[str, str], configured: Mapping[str, str], door: str) -> dict[str, str]:
-    """Return what the launcher is told: to export to the backend, and which instrumentations to load."""
-    used = {"httpx"} | ({"helicone"} if door == "instrument" else set())
+def launcher_environ(environ: dict[str, str], configured: Mapping[str, str], method: str) -> dict[str, str]:
+    """Return the variables of the launcher: where to export, and which instrumentations to load."""
+    used = {"httpx"} | ({"helicone"} if method == "instrument" else set())
     unused = sorted({point.name for point in entry_points(group="opentelemetry_instrumentor")} - used)
-    told = {
+    variables = {
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(unused),
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": configured["BACKEND"],
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "OTEL_METRICS_EXPORTER": "none",
         "OTEL_LOGS_EXPORTER": "none",
     }
-    return {**told, **environ}
+    return {**variables, **environ}
 
 
 def run_app(
     script: Sequence[str], environ: Mapping[str, str], launched: bool, python: str | Path = sys.executable
 ) -> str:
-    """Run a script to its end, by itself or under the launcher, and return what it wrote."""
+    """Run a script to its end, alone or under the launcher, and return its output."""
     command = [python, "-P", "-c", LAUNCHER, python] if launched else [python]
     done = subprocess.run([*command, *script], env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
@@ -150,7 +150,7 @@ def without_ours(spans: Sequence[Span]) -> list[Span]:
 
 
 def labels(spans: Sequence[Span]) -> list[tuple[str, dict[str, Any]]]:
-    """Return what the spans bear of ours, the trace's id by the word for it."""
+    """Return our attributes of the spans by their names; `<trace>` replaces the id of the trace."""
     return [
         (span.name, {key: "<trace>" if value == span.trace else value for key, value in ours(span.attributes).items()})
         for span in spans

@@ -1,4 +1,4 @@
-"""Apps that send while something happens to a collector, and know what it said that it has."""
+"""An app that sends batches to a collector all the time, and counts what the collector acknowledged."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ Say = Callable[[str], None]
 
 @pytest.fixture
 def say(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Say:
-    """Print a test's figures, captured or not."""
+    """Yield a function that prints the figures of a test, even if output is captured."""
 
-    def said(figures: str) -> None:
+    def print_figures(figures: str) -> None:
         with capsys.disabled():
             sys.stdout.write(f"\n  {request.node.name}: {figures}\n")
 
-    return said
+    return print_figures
 
 
 class Load:
     """An app that sends batches and keeps what was not acknowledged.
 
     Attributes:
-        acknowledged: Ids of the spans that the collector said it has.
-        refused: How often it did not take a batch.
-        waits: How long each acknowledgement took, in milliseconds.
-        slack: Between two batches, in seconds.
+        acknowledged: The ids of the spans that the collector acknowledged.
+        refused: How often the collector refused a batch.
+        waits: How many milliseconds each acknowledgement took.
+        slack: The pause between two batches, in seconds.
     """
 
     def __init__(self, collector: Collector, size: int = 50, text: int = 200, slack: float = 0.02) -> None:
@@ -60,7 +60,7 @@ class Load:
                 self._send_one(stub, self._batch())
 
     def _batch(self) -> ExportTraceServiceRequest:
-        # Such as does not compress to nothing.
+        # Random, so that it cannot be compressed much.
         text = random.randbytes(self._text // 2).hex()
         return request([span("chat", {"session.id": "s-1", "text": text}) for _ in range(self._size)])
 
@@ -88,7 +88,7 @@ class Load:
         self._thread.join()
 
     def percentiles(self) -> str:
-        """Say how long acknowledgements took."""
+        """Return how long acknowledgements took, as a text."""
         waits = sorted(self.waits)
         return (
             f"acknowledged in {statistics.median(waits):.1f} ms (median), {waits[int(len(waits) * 0.99)]:.0f} ms (p99)"

@@ -1,4 +1,4 @@
-"""Rows of Helicone's log in tests: made of recorded spans, and refused if Helicone would refuse them."""
+"""Makes rows of Helicone's log in tests, also from recordings, and checks that Helicone would accept them."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _LATIN_1 = re.compile(r"[\x20-\x7e\x80-\xff]*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
-def facts(kind: str, attributes: Mapping[str, Any] = {}, **more: Any) -> FinishedSpan:  # only read
+def finished_span(kind: str, attributes: Mapping[str, Any] = {}, **more: Any) -> FinishedSpan:  # only read
     """Return a span of this kind, with a label."""
-    finalized = {**LABEL, "helicone.span.kind": kind, **attributes}
-    return FinishedSpan(**{**_SPAN, "attributes": finalized, **more})
+    labelled = {**LABEL, "helicone.span.kind": kind, **attributes}
+    return FinishedSpan(**{**_SPAN, "attributes": labelled, **more})
 
 
 _SPAN: dict[str, Any] = {
@@ -50,21 +50,21 @@ _SPAN: dict[str, Any] = {
 
 
 def row(kind: str, attributes: Mapping[str, Any] = {}, content: Content = Content(), **more: Any) -> HeliconeRow:  # noqa: B008
-    """Return the row of a span of this kind, and see that Helicone takes it."""
-    made = row_of(facts(kind, attributes, **more), content)
+    """Return the row of a span of this kind, and check that Helicone accepts it."""
+    made = row_of(finished_span(kind, attributes, **more), content)
     assert made is not None
     check(made)
     return made
 
 
 def bodies(made: HeliconeRow) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the bodies of a row as they arrive."""
+    """Return the request and the response of a row as Helicone gets them."""
     body = json.loads(encoded(made))
     return body["providerRequest"]["json"], body["providerResponse"]["json"]
 
 
 def recorded(name: str) -> Iterator[tuple[str, FinishedSpan]]:
-    """Yield the requests of a recording as the exporter would be handed them, by their span ids."""
+    """Yield the requests of a recording, each with its span id, as the exporter makes rows of them."""
     recording = replay.load(name)
     spans = {span["span_id"]: span for span in recording["spans"]}
     for replayed in Replay(recording_of(recording), Registry(Settings())).run():
@@ -89,7 +89,7 @@ def recorded(name: str) -> Iterator[tuple[str, FinishedSpan]]:
 
 
 def check(made: HeliconeRow) -> None:
-    """See that Helicone would take a row and show it: what its endpoints validate, and the traps in its views."""
+    """Check that Helicone would accept a row and show it: what its endpoints validate, and what breaks its pages."""
     sent = encoded(made)
     text = sent.decode()
     body = json.loads(text, parse_constant=_no_constant)
@@ -148,11 +148,11 @@ def _check_shown(kind: str, request: dict[str, Any], response: dict[str, Any], s
 
 
 def _no_constant(name: str) -> None:
-    raise AssertionError(f"{name} is no JSON")
+    raise AssertionError(f"{name} is not JSON")
 
 
-def shown(made: HeliconeRow) -> dict[str, Any]:
-    """Return a row as the files of expected rows have it."""
+def expected_form(made: HeliconeRow) -> dict[str, Any]:
+    """Return a row in the form of the files with expected rows."""
     body = json.loads(encoded(made))
     request, response = body["providerRequest"], body["providerResponse"]
     return {
@@ -167,21 +167,21 @@ def shown(made: HeliconeRow) -> dict[str, Any]:
 
 
 def expected(name: str) -> dict[str, Any]:
-    """Return the rows that the spans of a recording must become, by their span ids."""
+    """Return the expected rows of a recording, by span id."""
     return json.loads((EXPECTED / f"{name}.json").read_text())
 
 
 def write_expected() -> None:
-    """Write down what rows look like now, of each look one; every line that changes is to be read by a person."""
+    """Write the files with expected rows, one row of each form. A person must review each line that changes."""
     seen: set[str] = set()
     for path in sorted(replay.RECORDINGS.glob("*.json")):
         rows = {}
         for span_id, span in recorded(path.stem):
             made = row_of(span, Content())
             assert made is not None
-            if (look := _look(made)) not in seen:
-                seen.add(look)
-                rows[span_id] = {"span": f"{span.name} ({span.scope})", **shown(made)}
+            if (form := _form(made)) not in seen:
+                seen.add(form)
+                rows[span_id] = {"span": f"{span.name} ({span.scope})", **expected_form(made)}
         if rows:
             (EXPECTED / path.name).write_text(_written(rows))
 
@@ -194,8 +194,8 @@ def _written(rows: Mapping[str, Mapping[str, Any]]) -> str:
     return "{\n" + ",\n".join(written) + "\n}\n"
 
 
-def _look(made: HeliconeRow) -> str:
-    """Return what rows have in common that look alike: what they are, and which fields they have."""
+def _form(made: HeliconeRow) -> str:
+    """Return the form of a row: its kind, its route, its URL, and its fields."""
     request, response = bodies(made)
     return json.dumps([made.kind, made.route, made.body["providerRequest"]["url"], _fields(request), _fields(response)])
 

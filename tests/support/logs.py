@@ -1,4 +1,4 @@
-"""A client of the fake Helicone that sends what it is told, good or bad, and logs to send."""
+"""A client that sends requests to the fake Helicone, valid or not, and log bodies to send."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CUSTOM = "/custom/v1/log"
 def a_log(
     asked: Any = ASKED, answered: Any = ANSWERED, *, meta: Any = None, timing: Any = TIMING, url: Any = "no-path"
 ) -> dict[str, Any]:
-    """A log as Helicone wants it."""
+    """Return the body of a valid request to Helicone's log."""
     meta = {**SESSION, "Helicone-Request-Id": ID} if meta is None else meta
     return {
         "providerRequest": {"url": url, "json": asked, "meta": meta},
@@ -40,10 +40,10 @@ def a_log(
     }
 
 
-def changed(log: Mapping[str, Any], key_source: str, value: Any = ...) -> dict[str, Any]:
-    """The same log with another value at a place such as `providerRequest.url`, or with none there."""
+def changed(log: Mapping[str, Any], path: str, value: Any = ...) -> dict[str, Any]:
+    """Return the same body with another value at a path such as `providerRequest.url`, or without one."""
     copy: dict[str, Any] = json.loads(json.dumps(log))
-    *above, last = key_source.split(".")
+    *above, last = path.split(".")
     part = copy
     for name in above:
         part = part[name]
@@ -60,7 +60,7 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """A connection that stays open, as an exporter's does."""
+    """A client whose connection stays open, as that of an exporter does."""
 
     def __init__(self, fake: FakeHelicone) -> None:
         self.fake = fake
@@ -99,6 +99,6 @@ def one_client() -> Iterator[Client]:
 
 @pytest.fixture
 def client(one_client: Client) -> Iterator[Client]:
-    """A client of a fake Helicone that has seen nothing yet."""
+    """Yield a client of a fake Helicone that has no requests yet."""
     yield one_client
     one_client.fake.forget()

@@ -1,4 +1,4 @@
-"""The real collector: finds its binary, runs it on free ports, and speaks OTLP to it."""
+"""The real collector for tests: find its binary, run it on free ports, and send OTLP to it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from tests.support.paths import REPOSITORY
 
 CONFIG: Final = REPOSITORY / "collector-config.yaml"
 _BUILT: Final = REPOSITORY / "tests" / "collector" / "build" / "otelcol"
-_NONE: Final = (
-    "there is no collector: none named by OTELCOL_BIN, no otelcol-contrib or otelcol on PATH, and none built by "
+_NO_COLLECTOR: Final = (
+    "there is no collector: set OTELCOL_BIN, put otelcol-contrib or otelcol on PATH, or run "
     "`python tests/collector/build.py`"
 )
 
 
 def binary() -> str | None:
-    """Return the collector to run, if there is one."""
+    """Return the path of the collector to run, or `None`."""
     named = os.environ.get("OTELCOL_BIN")
     found = named or shutil.which("otelcol-contrib") or shutil.which("otelcol")
     return found or (str(_BUILT) if _BUILT.exists() else None)
@@ -41,20 +41,20 @@ def binary() -> str | None:
 
 @pytest.fixture(scope="session")
 def otelcol() -> str:
-    """The collector's binary; without one the test is skipped, or fails if `CI` is set."""
+    """Return the path of the collector's binary. Without one, skip the test, or fail it if `CI` is set."""
     return found_or_skipped()
 
 
 def found_or_skipped() -> str:
-    """Return the collector's binary, or say that there must be one, or leave the test."""
+    """Return the path of the collector's binary. Without one, skip the test, or fail it if `CI` is set."""
     found = binary()
     if found is None:
-        pytest.fail(_NONE) if os.environ.get("CI") else pytest.skip(_NONE)
+        pytest.fail(_NO_COLLECTOR) if os.environ.get("CI") else pytest.skip(_NO_COLLECTOR)
     return found
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of loopback on which nobody listens."""
+    """Return free ports of the loopback interface."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for one in sockets:
@@ -69,11 +69,11 @@ class Collector:
     """A collector with `collector-config.yaml`, on ports of its own.
 
     Args:
-        path: Of the binary.
-        folder: For its queues, its log and what is changed for the test.
-        environ: The variables of the configuration.
-        changes: What is merged into the configuration.
-        config: The configuration, if it is another one.
+        path: The path of the binary.
+        folder: The folder for its queues, its log and the changes of the configuration.
+        environ: Environment variables for it.
+        changes: A configuration that is merged into the file.
+        config: The file of the configuration.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class Collector:
         return True
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End it."""
+        """Send a signal, and wait until the collector has ended."""
         if self.process is not None:
             self.process.send_signal(how)
             try:
@@ -158,7 +158,7 @@ class Collector:
             self.process = None
 
     def get(self, port: int, path: str) -> str | None:
-        """Return what a port of it answers, or `None`."""
+        """Return the collector's answer to a GET, or `None` if there is none."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
                 return str(answer.read().decode())
@@ -166,7 +166,12 @@ class Collector:
             return None
 
     def own_metric(self, name: str, *parts: str) -> float:
-        """Return the sum of one of the metrics that it keeps of itself."""
+        """Return the sum of one of the metrics that the collector keeps of itself.
+
+        Args:
+            name: The beginning of the metric's name.
+            parts: Texts that a line of the metric must contain to count.
+        """
         total = 0.0
         for line in (self.get(self.own_port, "/metrics") or "").splitlines():
             if line.startswith(name) and all(part in line for part in parts):
@@ -174,7 +179,7 @@ class Collector:
         return total
 
     def send(self, request: ExportTraceServiceRequest) -> None:
-        """Send a request by gRPC; it is acknowledged when this returns."""
+        """Send a request by gRPC, and return when the collector has acknowledged it."""
         with grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}") as channel:
             TraceServiceStub(channel).Export(request, timeout=20)
 
@@ -189,7 +194,7 @@ class Collector:
             return error.code
 
     def warnings(self) -> list[str]:
-        """Return the lines of its log that are worse than information."""
+        """Return the warnings and errors in its log."""
         lines = self.log.read_text().splitlines()
         return [line for line in lines if "\twarn\t" in line.lower() or "\terror\t" in line.lower()]
 
@@ -202,7 +207,7 @@ def running(
     changes: Mapping[str, Any] | None = None,
     config: Path = CONFIG,
 ) -> Iterator[Collector]:
-    """Run a collector while the block runs."""
+    """Run a collector while the block runs. For the arguments, see `Collector`."""
     folder.mkdir(parents=True, exist_ok=True)
     collector = Collector(path, folder, environ or {}, changes, config)
     try:
@@ -213,7 +218,7 @@ def running(
 
 
 def _merged(one: dict[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Return two configurations as one."""
+    """Return a configuration with another one merged into it."""
     both = dict(one)
     for key, value in other.items():
         both[key] = (
@@ -226,7 +231,7 @@ def _merged(one: dict[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def value_of(value: object) -> AnyValue:
-    """Return a value as OTLP has it."""
+    """Return a Python value as a value of OTLP."""
     match value:
         case bool():
             return AnyValue(bool_value=value)
@@ -243,7 +248,7 @@ def value_of(value: object) -> AnyValue:
 
 
 def attributes_of(attributes: Mapping[str, object]) -> list[KeyValue]:
-    """Return attributes as OTLP has them."""
+    """Return attributes as key-value pairs of OTLP."""
     return [KeyValue(key=key, value=value_of(value)) for key, value in attributes.items()]
 
 
@@ -265,7 +270,7 @@ def span(name: str, attributes: Mapping[str, object], trace: int = 0xABC, second
 
 
 def request(spans: Sequence[Span], resource: Mapping[str, object] | None = None) -> ExportTraceServiceRequest:
-    """Return spans of one service as one request."""
+    """Return a request with spans of one service."""
     whole = ExportTraceServiceRequest()
     resource_spans = whole.resource_spans.add()
     resource_spans.resource.attributes.extend(attributes_of(resource or {"service.name": "shop"}))

@@ -1,4 +1,4 @@
-"""Where things are: the repository and its tests."""
+"""The folders of the repository and its tests."""
 
 from __future__ import annotations
 

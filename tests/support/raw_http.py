@@ -1,4 +1,4 @@
-"""A server that records what arrives on the socket before anything parses it, and clients that speak to it."""
+"""An HTTP server that records the bytes of each request before anything parses them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from helicone_otel.tools.fakes.provider import ModelAnswer, as_event_stream, end
 
 MODEL = "gpt-5.4-mini"
 QUESTION = {"role": "user", "content": "Where to?"}
-# Made once: a client that loads the world's certificates for itself takes longer than all else here.
+# Made once, because loading all certificates takes longer than a whole test.
 TLS = ssl.create_default_context()
 
-# With and without OpenTelemetry's HTTP instrumentation, which knows httpx2 since 0.65b0.
+# With and without OpenTelemetry's HTTP instrumentation, which supports httpx2 since 0.65b0.
 HTTP = [
     pytest.param(False, id="no HTTP instrumentation"),
     pytest.param(
@@ -43,14 +43,15 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
 
 @dataclass
 class Wire:
-    """What arrived at one address.
+    """A server, and the requests that arrived there.
 
     Attributes:
-        heads: Request line and headers of each request, byte for byte.
-        bodies: Its body.
-        answers: What to answer where a path ends so; elsewhere it is what OpenAI or Anthropic would say.
-        redirect: Where to send requests on, instead of answering them.
-        redirects: How many of them; the rest is answered.
+        url: Its address.
+        heads: The request line and headers of each request, byte for byte.
+        bodies: The body of each request.
+        answers: JSON answers by the end of the path; other paths are answered as OpenAI or Anthropic do.
+        redirect: An address to redirect requests to, instead of answering them.
+        redirects: How many requests are redirected; the others are answered.
     """
 
     url: str
@@ -70,7 +71,7 @@ class Wire:
         return [(line.partition(b": ")[0], line.partition(b": ")[2]) for line in lines]
 
     def helicone(self, index: int = -1) -> list[tuple[bytes, bytes]]:
-        """Return the lines that tell a session, sorted; one that was sent twice stands there twice."""
+        """Return the sorted header lines of Helicone but for the row id; a line that was sent twice is there twice."""
         return sorted(
             (name, value)
             for name, value in self.headers(index)
@@ -78,7 +79,7 @@ class Wire:
         )
 
     def row_ids(self) -> list[list[str]]:
-        """Return which ids each request gives to its row: one, if all is well."""
+        """Return the row ids in the headers of each request; there should be one."""
         return [
             [value.decode() for name, value in self.headers(index) if name.lower() == _ROW_ID]
             for index in range(len(self.heads))
@@ -86,12 +87,12 @@ class Wire:
 
 
 def in_any_case(lines: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return header lines with their names in lower case, as OpenAI's SDK sends those of its caller."""
+    """Return header lines with names in lower case, because OpenAI's SDK lowers the names of its caller's headers."""
     return sorted((name.lower(), value) for name, value in lines)
 
 
 def expected(**headers: str | None) -> list[tuple[bytes, bytes]]:
-    """Return what `Wire.helicone` is to be: `expected(id="a", path="/b")`."""
+    """Return the header lines of a session, as `Wire.helicone` returns them: `expected(id="a", path="/b")`."""
     lines = {f"Helicone-Session-{part.title()}": value for part, value in headers.items() if value is not None}
     return sorted((name.encode(), value.encode()) for name, value in lines.items())
 
@@ -103,7 +104,7 @@ def listening(
     redirects: float = math.inf,
     answers: Mapping[str, object] = MappingProxyType({}),
 ) -> Iterator[Wire]:
-    """Record and answer requests on a free port of loopback."""
+    """Record and answer requests on a free port of a loopback address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family) as server:
         server.settimeout(0.02)
@@ -157,9 +158,9 @@ def _answer(wire: Wire, path: str, body: bytes) -> bytes:
         return f"HTTP/1.1 307 On\r\nLocation: {wire.redirect}{path}\r\nContent-Length: 0\r\n\r\n".encode()
     endpoint, kind = endpoint_of(path) if body else None, "application/json"
     asked = json.loads(body) if endpoint else {}
-    told = next((answer for end, answer in wire.answers.items() if path.endswith(end)), None)
-    if told is not None:
-        content = json.dumps(told).encode()
+    fixed = next((answer for end, answer in wire.answers.items() if path.endswith(end)), None)
+    if fixed is not None:
+        content = json.dumps(fixed).encode()
     elif endpoint and endpoint.events and asked.get("stream"):
         content, kind = as_event_stream(endpoint.events(asked, ModelAnswer("OK"))), "text/event-stream"
     else:
@@ -168,7 +169,7 @@ def _answer(wire: Wire, path: str, body: bytes) -> bytes:
 
 
 def labels_of(exporter: InMemorySpanExporter) -> list[dict[str, object]]:
-    """Return what exported spans say about their session, by the parts of its headers."""
+    """Return the session attributes of exported spans: `id`, `path` and `name`."""
     spans = [dict(span.attributes or {}) for span in exporter.get_finished_spans()]
     keys = {part: f"helicone.session.{part}" for part in ("id", "path", "name")}
     return [{part: span[key] for part, key in keys.items() if key in span} for span in spans]

@@ -37,7 +37,7 @@ def load(name: str) -> dict[str, Any]:
 def replay(recording: dict[str, Any], settings: Settings | None = None) -> dict[str, Outcome]:
     """Replay all spans of a recording and return what became of each, by its recorded span id."""
     registry = Registry(settings or Settings())
-    reasons = Reasons(registry.resolver.reader)
+    reasons = Reasons(registry.reader)
     injecting = {injection["current_span_id"] for injection in recording["injections"]}
     outcomes = {}
     for replayed in Replay(recording_of(recording), registry).run():

@@ -1,4 +1,4 @@
-"""A small OTLP backend for what a real collector sends: gRPC and HTTP, with moods."""
+"""OTLP backends for the tests of the real collector: by gRPC and by HTTP, with delays and errors on request."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from tests.support.backend import dict_of
 
 
 @dataclass
-class SpanStarts:
-    """What arrived, by whichever door.
+class ReceivedSpans:
+    """The requests that a backend received, by HTTP or gRPC.
 
     Attributes:
-        requests: Each as it was decoded.
-        headers: Of each, in lower case.
-        sizes: Of each, in bytes as decoded.
-        status: What HTTP requests are answered; anything but 200 takes nothing.
-        delay: How long each answer takes, in seconds.
+        requests: The requests, decoded.
+        headers: The headers of each request, with names in lower case.
+        sizes: The decoded size of each request, in bytes.
+        status: The status with which HTTP requests are answered; with any other than 200, nothing is stored.
+        delay: The time before each answer, in seconds.
     """
 
     requests: list[ExportTraceServiceRequest] = field(default_factory=list)
@@ -47,7 +47,7 @@ class SpanStarts:
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
 
-    def take(self, request: ExportTraceServiceRequest, headers: Mapping[str, str]) -> None:
+    def add(self, request: ExportTraceServiceRequest, headers: Mapping[str, str]) -> None:
         with self._lock:
             self.requests.append(request)
             self.headers.append({name.lower(): value for name, value in headers.items()})
@@ -74,7 +74,7 @@ class SpanStarts:
         return {span.name: dict_of(span.attributes) for span in self.spans}
 
     def wait_for(self, count: int, seconds: float = 20) -> list[Any]:
-        """Return the spans once there are so many."""
+        """Wait until at least `count` spans have arrived, and return all spans."""
         deadline = time.monotonic() + seconds
         while len(self.spans) < count and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -83,12 +83,12 @@ class SpanStarts:
 
 
 class HttpSink(LoopbackServer):
-    """Takes OTLP over HTTP in protobuf at any path."""
+    """Receives OTLP over HTTP, in protobuf, at any path."""
 
-    def __init__(self, arrivals: SpanStarts, port: int = 0) -> None:
-        self.arrivals = arrivals
+    def __init__(self, received: ReceivedSpans, port: int = 0) -> None:
+        self.received = received
         self.paths: list[str] = []
-        # Not by the parent's door: a backend that comes back has the port that it had.
+        # Not `super().__init__`, which takes a free port: a restarted backend needs the port that it had before.
         ThreadingHTTPServer.__init__(self, ("127.0.0.1", port), _Handler)
 
 
@@ -96,47 +96,47 @@ class _Handler(QuietHandler):
     server: HttpSink
 
     def do_POST(self) -> None:  # noqa: N802  # as http.server calls it
-        arrivals = self.server.arrivals
+        received = self.server.received
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        time.sleep(arrivals.delay)
-        if arrivals.status == 200:
+        time.sleep(received.delay)
+        if received.status == 200:
             zipped = self.headers.get("Content-Encoding") == "gzip"
             self.server.paths.append(self.path)
             request = ExportTraceServiceRequest.FromString(gzip.decompress(body) if zipped else body)
-            arrivals.take(request, dict(self.headers.items()))
-        self.send_response(arrivals.status)
+            received.add(request, dict(self.headers.items()))
+        self.send_response(received.status)
         self.send_header("Content-Type", "application/x-protobuf")
         self.send_header("Content-Length", "0")
         self.end_headers()
 
 
 class _Servicer(TraceServiceServicer):
-    def __init__(self, arrivals: SpanStarts) -> None:
-        self._arrivals = arrivals
+    def __init__(self, received: ReceivedSpans) -> None:
+        self._received = received
 
     def Export(self, request: ExportTraceServiceRequest, context: Any) -> ExportTraceServiceResponse:  # noqa: N802
-        time.sleep(self._arrivals.delay)
-        self._arrivals.take(request, {key: str(value) for key, value in context.invocation_metadata()})
+        time.sleep(self._received.delay)
+        self._received.add(request, {key: str(value) for key, value in context.invocation_metadata()})
         return ExportTraceServiceResponse()
 
 
 @contextmanager
-def http_sink(arrivals: SpanStarts | None = None, port: int = 0) -> Iterator[HttpSink]:
-    """Listen for OTLP over HTTP."""
-    with serving(HttpSink(arrivals or SpanStarts(), port)) as server:
+def http_sink(received: ReceivedSpans | None = None, port: int = 0) -> Iterator[HttpSink]:
+    """Run a backend for OTLP over HTTP while the block runs."""
+    with serving(HttpSink(received or ReceivedSpans(), port)) as server:
         yield server
 
 
 @contextmanager
-def grpc_sink(credentials: grpc.ServerCredentials | None = None) -> Iterator[tuple[int, SpanStarts]]:
-    """Listen for OTLP over gRPC; yields the port."""
-    arrivals = SpanStarts()
+def grpc_sink(credentials: grpc.ServerCredentials | None = None) -> Iterator[tuple[int, ReceivedSpans]]:
+    """Run a backend for OTLP over gRPC while the block runs; yield its port and the requests it received."""
+    received = ReceivedSpans()
     server = grpc.server(ThreadPoolExecutor(4))
-    add_TraceServiceServicer_to_server(_Servicer(arrivals), server)
+    add_TraceServiceServicer_to_server(_Servicer(received), server)
     address = "127.0.0.1:0"
     port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     server.start()
     try:
-        yield port, arrivals
+        yield port, received
     finally:
         server.stop(None).wait()

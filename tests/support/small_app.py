@@ -1,4 +1,4 @@
-"""A small app under the real SDK: its spans, its calls, its requests, and what became of them."""
+"""A small app under the real SDK, which makes spans, LLM calls and requests, and the labels of its spans."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HTTP_SCOPE = "opentelemetry.instrumentation.httpx"
 
 
 class Label(NamedTuple):
-    """What a span says about its session; `None` where it says nothing."""
+    """The label of a span; `None` for an attribute that is missing."""
 
     id: object
     name: object
@@ -33,12 +33,12 @@ class Label(NamedTuple):
 
 
 class App:
-    """An app with a provider of its own, whose exporter is handed settled spans.
+    """An app with its own provider, whose exporter gets finalized spans.
 
     Args:
-        settings: The library's; the defaults if not given.
-        limits: The SDK's.
-        service: The resource's `service.name`; unnamed if not given.
+        settings: The settings of the library; the defaults if not given.
+        limits: The limits of the SDK.
+        service: The `service.name` of the resource; without a name if not given.
     """
 
     def __init__(
@@ -56,30 +56,30 @@ class App:
 
     @contextmanager
     def work(self, name: str, **attributes: object) -> Iterator[Span]:
-        """Do some work of the app's own under a span."""
+        """Run a block in a span of the app's own code."""
         with self.tracer.start_as_current_span(name, attributes=dotted(attributes)) as span:
             yield span
 
     @contextmanager
     def calling(self, name: str = "chat", **attributes: object) -> Iterator[Span]:
-        """Call an LLM; the block runs while the call does."""
+        """Run a block in the span of an LLM call."""
         start = {"gen_ai.operation.name": "chat", **dotted(attributes)}
         with self._llm.start_as_current_span(name, kind=SpanKind.CLIENT, attributes=start) as span:
             yield span
 
     def chat(self, name: str = "chat", **attributes: object) -> None:
-        """Call an LLM and have the answer."""
+        """Make the span of an LLM call."""
         with self.calling(name, **attributes):
             pass
 
     @contextmanager
     def requesting(self, url: str = GATEWAY_URL) -> Iterator[Span]:
-        """Send a request; the block runs where its headers are made."""
+        """Run a block in the span of a request, where its headers are written."""
         with self._http.start_as_current_span("POST", kind=SpanKind.CLIENT, attributes={"url.full": url}) as span:
             yield span
 
     def headers(self, url: str = GATEWAY_URL, **carrier: str) -> dict[str, str]:
-        """Return the headers with which a request to a URL leaves here."""
+        """Return the headers of a request to a URL that is sent here."""
         with self.requesting(url):
             HeliconePropagator().inject(carrier)
         return carrier
@@ -93,23 +93,23 @@ class App:
         return {span.name: span for span in self.all_spans()}
 
     def labels(self) -> dict[str, Label]:
-        """Return what the exported spans say about their sessions, by their names."""
+        """Return the labels of the exported spans by their names, but for those of requests."""
         return {name: label_of(span) for name, span in self.spans().items() if name != "POST"}
 
     def label(self, name: str) -> Label:
-        """Return what the exported span of this name says about its session."""
+        """Return the label of the exported span of this name."""
         return self.labels()[name]
 
 
 def label_of(span: ReadableSpan) -> Label:
-    """Return what a span says about its session."""
+    """Return the label of a span."""
     attributes = span.attributes or {}
     keys = ("helicone.session.id", "helicone.session.name", "helicone.session.path", "helicone.span.kind")
     return Label(*(attributes.get(key) for key in keys))
 
 
 def helicone_attributes(span: ReadableSpan) -> Mapping[str, object]:
-    """Return everything on a span that is ours to write."""
+    """Return all attributes of a span that this library writes."""
     shared = ("session.id", "gen_ai.conversation.id", "user.id")
     return {
         key: value for key, value in (span.attributes or {}).items() if key.startswith("helicone.") or key in shared
@@ -117,19 +117,19 @@ def helicone_attributes(span: ReadableSpan) -> Mapping[str, object]:
 
 
 def trace_session(span: ReadableSpan) -> str:
-    """Return the session id that is made up for a span's trace."""
+    """Return the provisional session id of a span's trace."""
     context = span.get_span_context()
     assert context is not None
     return str(uuid.UUID(int=context.trace_id))
 
 
 def inside(span: Span) -> Context:
-    """Return a Context that knows nothing but a current span."""
+    """Return a Context with a current span and nothing else."""
     return trace.set_span_in_context(span, Context())
 
 
 def dotted(attributes: Mapping[str, object]) -> dict[str, object]:
-    """Return attributes whose names were written with `__` for each dot."""
+    """Return attributes with a dot for each `__` in their names."""
     return {name.replace("__", "."): value for name, value in attributes.items()}
 
 

@@ -1,4 +1,4 @@
-"""Small words for tests that make spans: a provider of their own, and what came out of it."""
+"""An app with a provider and a registry of its own, for tests that make spans."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHAT = {"gen_ai.operation.name": "chat"}
 
 
 class App:
-    """An application with our pieces in it, and a registry of its own."""
+    """An app with our processor and exporter, and its own registry."""
 
     def __init__(self, settings: Settings | None = None, resource: Mapping[str, str] | None = None) -> None:
         self.registry = Registry(settings or Settings())
@@ -56,11 +56,11 @@ class App:
             yield span
 
     def labels(self) -> dict[str, dict[str, str]]:
-        """Return what the spans that ended bear of ours, by their names; names are unique in a test."""
+        """Return our attributes of the ended spans by their names, which are unique in a test."""
         return {span.name: ours(span.attributes or {}) for span in self.exporter.get_finished_spans()}
 
     def where(self) -> dict[str, tuple[str | None, str | None]]:
-        """Return session id and path of the spans that ended, by their names."""
+        """Return session id and path of the ended spans by their names."""
         return {
             name: (label.get("helicone.session.id"), label.get("helicone.session.path"))
             for name, label in self.labels().items()
@@ -68,7 +68,7 @@ class App:
 
 
 def ours(attributes: Mapping[str, Any]) -> dict[str, str]:
-    """Return the attributes that this library writes, but for the ids of rows."""
+    """Return the attributes that this library writes, without the row id."""
     return {
         name: value
         for name, value in attributes.items()

@@ -1,4 +1,4 @@
-"""Real backends show the session: the demo's agent with zero code, a real collector, and what the backend then says."""
+"""Real backends show the session of the demo's agent, sent with zero code through a real collector."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ DEMO = Path(helicone_otel.tools.cli.demo.__file__).parent
 PATH, KIND, SESSION_ID = "helicone.session.path", "helicone.span.kind", "helicone.session.id"
 
 
-class Way(NamedTuple):
-    """How the agent sends to the collector; both carry protobuf."""
+class Transport(NamedTuple):
+    """How the agent sends to the collector, and the session in which it does so."""
 
     session_id: str
     protocol: str
-    # OpenTelemetry's gRPC exporter for Python refuses the word "none".
+    # Empty without compression, because OpenTelemetry's gRPC exporter refuses "none".
     compression: tuple[tuple[str, str], ...] = ()
 
 
 GZIP = (("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),)
-WAYS = (Way("trip-1", "grpc"), Way("trip-2", "http/protobuf", GZIP))
+TRANSPORTS = (Transport("trip-1", "grpc"), Transport("trip-2", "http/protobuf", GZIP))
 
 
 def expected() -> set[tuple[str, str]]:
-    """Return the paths at which the agent's spans stand, with their kinds, as the demo knows them."""
+    """Return the paths and kinds of the agent's spans, from the demo's own expectation."""
     sessions = json.loads((DEMO / "expected.json").read_text())
     return {
         (path, kind)
@@ -49,17 +49,17 @@ def expected() -> set[tuple[str, str]]:
     }
 
 
-def run_agent(way: Way, collector: Collector) -> None:
-    """Run the demo's agent under the launcher, all it does in one session, against stand-ins for its world."""
-    port = collector.grpc_port if way.protocol == "grpc" else collector.http_port
+def run_agent(transport: Transport, collector: Collector) -> None:
+    """Run the demo's agent under the launcher in one session, with the fake services of the demo."""
+    port = collector.grpc_port if transport.protocol == "grpc" else collector.http_port
     helicone, town = demo_helicone(), Town()
     with serving(helicone), serving(town):
         environ = {
             **_environment(os.environ, helicone, town),
-            "HELICONE_SESSION_ID": way.session_id,
+            "HELICONE_SESSION_ID": transport.session_id,
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
-            "OTEL_EXPORTER_OTLP_PROTOCOL": way.protocol,
-            **dict(way.compression),
+            "OTEL_EXPORTER_OTLP_PROTOCOL": transport.protocol,
+            **dict(transport.compression),
             "OTEL_METRICS_EXPORTER": "none",
             "OTEL_LOGS_EXPORTER": "none",
         }
@@ -71,18 +71,18 @@ def run_agent(way: Way, collector: Collector) -> None:
 
 
 def send_sessions(otelcol: str, folder: Path, environ: Mapping[str, str]) -> None:
-    """Run the agent once in each way, through a collector that is configured as users configure it."""
+    """Run the agent once by each transport, through a collector with the configuration of the README."""
     with running(otelcol, folder, environ) as collector:
-        for way in WAYS:
-            run_agent(way, collector)
+        for transport in TRANSPORTS:
+            run_agent(transport, collector)
 
 
-def soon(look: Callable[[], Any], is_there: Callable[[Any], bool]) -> Any:
-    """Return what is seen once it is there; backends take spans in first, and sort them in later."""
+def poll(query: Callable[[], Any], is_complete: Callable[[Any], bool]) -> Any:
+    """Repeat a query until its result is complete, because backends process spans after accepting them."""
     deadline = time.monotonic() + 30
-    while not is_there(seen := look()) and time.monotonic() < deadline:
+    while not is_complete(result := query()) and time.monotonic() < deadline:
         time.sleep(0.5)
-    return seen
+    return result
 
 
 @pytest.mark.phoenix
@@ -93,28 +93,29 @@ def test_phoenix_shows_each_session_with_all_its_traces(
     with phoenix(python, tmp_path) as url:
         send_sessions(otelcol, tmp_path, {"OTEL_BACKEND_ENDPOINT": url})
         project = f"{url}/v1/projects/default"
-        found = soon(
+        found = poll(
             lambda: {one["session_id"]: one for one in ask(f"{project}/sessions")["data"]},
             lambda sessions: [len(session["traces"]) for session in sessions.values()] == [2, 2],
         )
         spans = {
-            way: ask(f"{project}/spans?limit=1000&attribute={SESSION_ID}:{way.session_id}")["data"] for way in WAYS
+            transport: ask(f"{project}/spans?limit=1000&attribute={SESSION_ID}:{transport.session_id}")["data"]
+            for transport in TRANSPORTS
         }
 
-    assert set(found) == {way.session_id for way in WAYS}
-    for way in WAYS:
-        traces = {trace["trace_id"] for trace in found[way.session_id]["traces"]}
-        roots = {span["name"] for span in spans[way] if span["parent_id"] is None}
-        told = {(span["attributes"].get(PATH), span["attributes"].get(KIND)) for span in spans[way]}
+    assert set(found) == {transport.session_id for transport in TRANSPORTS}
+    for transport in TRANSPORTS:
+        traces = {trace["trace_id"] for trace in found[transport.session_id]["traces"]}
+        roots = {span["name"] for span in spans[transport] if span["parent_id"] is None}
+        labels = {(span["attributes"].get(PATH), span["attributes"].get(KIND)) for span in spans[transport]}
         assert roots == {"plan_trip", "answer_question"}
-        assert {span["context"]["trace_id"] for span in spans[way]} == traces
-        assert {(path, kind) for path, kind in told if kind} == expected()
-        assert all(path for path, _ in told)
-        assert found[way.session_id]["token_count_total"] > 0
+        assert {span["context"]["trace_id"] for span in spans[transport]} == traces
+        assert {(path, kind) for path, kind in labels if kind} == expected()
+        assert all(path for path, _ in labels)
+        assert found[transport.session_id]["token_count_total"] > 0
 
 
-# MLflow's own client asks, because its answers over HTTP come in an encoding of their own.
-LOOK = f"""
+# Uses MLflow's client, because its HTTP API answers in its own encoding.
+MLFLOW_QUERY = f"""
 import json, sys, mlflow
 mlflow.set_tracking_uri(sys.argv[1])
 named = "metadata.`mlflow.trace.session` = '%s'"
@@ -135,19 +136,19 @@ def test_mlflow_shows_each_session_with_all_its_traces(
 ) -> None:
     python = environments.python("mlflow", ["mlflow"])
 
-    def look() -> Any:
-        command = [python, "-c", LOOK, url, *(way.session_id for way in WAYS)]
+    def query() -> Any:
+        command = [python, "-c", MLFLOW_QUERY, url, *(transport.session_id for transport in TRANSPORTS)]
         return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     with mlflow(python, tmp_path) as url:
         headers = "{x-mlflow-experiment-id: '0'}"
         send_sessions(otelcol, tmp_path, {"OTEL_BACKEND_ENDPOINT": url, "OTEL_BACKEND_HEADERS": headers})
-        found = soon(look, lambda sessions: [len(traces) for traces in sessions.values()] == [2, 2])
+        found = poll(query, lambda sessions: [len(traces) for traces in sessions.values()] == [2, 2])
 
-    for way in WAYS:
-        traces = found[way.session_id]
+    for transport in TRANSPORTS:
+        traces = found[transport.session_id]
         roots = {name for trace in traces for name, is_root, _, _ in trace if is_root}
-        told = {(path, kind) for trace in traces for _, _, path, kind in trace}
+        labels = {(path, kind) for trace in traces for _, _, path, kind in trace}
         assert roots == {"plan_trip", "answer_question"}
-        assert {(path, kind) for path, kind in told if kind} == expected()
-        assert all(path for path, _ in told)
+        assert {(path, kind) for path, kind in labels if kind} == expected()
+        assert all(path for path, _ in labels)

@@ -1,4 +1,4 @@
-"""A chat is one session: a real FastAPI app under uvicorn, with no code of ours in it."""
+"""A chat is one session: a real FastAPI or Flask app, instrumented with zero code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.deployed import Town, sessions, town
+from tests.support.deployed import Deployment, deploy, sessions
 
 pytestmark = pytest.mark.slow
 
@@ -21,9 +21,9 @@ BY_MIDDLEWARE = {"HELICONE_SESSION_ID_ATTRIBUTES": "app.conversation"}
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Town]:
-    with town(tmp_path) as place:
-        yield place
+def deployment(tmp_path: Path) -> Iterator[Deployment]:
+    with deploy(tmp_path) as deployment:
+        yield deployment
 
 
 def post(url: str, **headers: str) -> None:
@@ -33,15 +33,15 @@ def post(url: str, **headers: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "header"), [(BY_HEADER, "X-Conversation-Id"), (BY_MIDDLEWARE, "X-Chat")], ids=["header", "middleware"]
 )
-def test_the_turns_of_a_chat_are_one_session(place: Town, settings: dict[str, str], header: str) -> None:
-    _, url = place.uvicorn("chat:app", **settings)
+def test_the_turns_of_a_chat_are_one_session(deployment: Deployment, settings: dict[str, str], header: str) -> None:
+    _, url = deployment.uvicorn("chat:app", **settings)
     for turn, conversation in (("/chat", "c-1"), ("/chat", "c-2"), ("/chat/stream", "c-1"), ("/chat", "c-1")):
         post(url + turn, **{header: conversation})
     post(f"{url}/chat")
-    place.stop()
+    deployment.stop()
 
-    spans = place.inbox.spans
-    *turns, alone = sessions(place.requests(5))
+    spans = deployment.inbox.spans
+    *turns, alone = sessions(deployment.requests(5))
     assert turns == [
         ("c-1", "/chat", "Trips"),
         ("c-2", "/chat", "Trips"),
@@ -57,8 +57,8 @@ def test_the_turns_of_a_chat_are_one_session(place: Town, settings: dict[str, st
     assert labels == {("c-1", "/chat"), ("c-2", "/chat"), ("c-1", "/chat/stream"), (alone[0], "/chat")}
 
 
-def test_users_and_properties_come_from_attributes_the_same_way(place: Town) -> None:
-    _, url = place.uvicorn(
+def test_users_and_properties_are_read_from_attributes(deployment: Deployment) -> None:
+    _, url = deployment.uvicorn(
         "chat:app",
         **BY_HEADER,
         HELICONE_USER_ID_ATTRIBUTES="app.user,http.request.header.x_user",
@@ -68,20 +68,22 @@ def test_users_and_properties_come_from_attributes_the_same_way(place: Town) -> 
     post(f"{url}/chat", **{"X-Conversation-Id": "c-1", "X-User": "bob"})
 
     common = {"Helicone-Session-Id": "c-1", "Helicone-Session-Path": "/chat", "Helicone-Session-Name": "Trips"}
-    assert [request.helicone_headers for request in place.requests(2)] == [
+    assert [request.helicone_headers for request in deployment.requests(2)] == [
         {**common, "Helicone-User-Id": "ann", "Helicone-Property-Plan": "pro", "Helicone-Property-Route": "/chat"},
         {**common, "Helicone-User-Id": "bob", "Helicone-Property-Route": "/chat"},
     ]
-    place.stop()
+    deployment.stop()
     plans = [
-        span.attributes.get("helicone.property.Plan") for span in place.inbox.spans if span.name.startswith("chat ")
+        span.attributes.get("helicone.property.Plan")
+        for span in deployment.inbox.spans
+        if span.name.startswith("chat ")
     ]
     assert plans == ["pro", None]
 
 
-def test_flask_sets_captured_headers_later_and_they_count_all_the_same(place: Town) -> None:
+def test_headers_that_flask_captures_after_the_span_started_set_the_session(deployment: Deployment) -> None:
     command = ("opentelemetry-instrument", "gunicorn", "search_flask:app", "--bind", "fd://{fd}")
-    _, url = place.serve(*command, **BY_HEADER)
+    _, url = deployment.serve(*command, **BY_HEADER)
     post(f"{url}/search", **{"X-Conversation-Id": "c-1"})
 
-    assert sessions(place.requests(1)) == [("c-1", "/rank", "Trips")]
+    assert sessions(deployment.requests(1)) == [("c-1", "/rank", "Trips")]

@@ -1,4 +1,4 @@
-"""Sessions set by other SDKs are ours, and ours are theirs; with the SDKs themselves, each in its own environment."""
+"""Sessions of other SDKs are ours, and ours are theirs; with the real SDKs, each in its own environment."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ TRACELOOP = VENDORS["traceloop"]
 
 
 class Sdk(NamedTuple):
-    """An SDK, and what pip installs for it.
+    """An SDK.
 
     Attributes:
-        scoped: Its API opens a scope. Else it names a run, which stays in whatever session it runs in.
-        user: Whom it says that a request is for.
+        requirements: What pip installs.
+        alone: What pip installs without dependencies.
+        scoped: Its API opens a session. Without this, it names a run, which stays in the session around it.
+        user: The user that it sets for a request.
         groups_by: The attributes of its own spans by which its backend groups them.
     """
 
@@ -48,12 +50,12 @@ SDKS = {
 
 
 @pytest.mark.parametrize("name", SDKS)
-def test_sessions_set_by_an_sdk_are_ours_and_ours_are_the_sdks(name: str, environments: Environments) -> None:
+def test_the_sessions_of_an_sdk_are_ours_and_ours_are_the_sdks(name: str, environments: Environments) -> None:
     sdk = SDKS[name]
-    did = _run(environments.python(f"scopes of {name}", (*sdk.requirements, "httpx"), sdk.alone), name)
+    printed = _run(environments.python(f"scopes of {name}", (*sdk.requirements, "httpx"), sdk.alone), name)
 
     theirs = sdk.user
-    assert did["requests"] == [
+    assert printed["requests"] == [
         ["without a span", theirs],
         ["with one", theirs],
         ["inside ours", theirs] if sdk.scoped else ["ours", None],
@@ -64,16 +66,16 @@ def test_sessions_set_by_an_sdk_are_ours_and_ours_are_the_sdks(name: str, enviro
         [None, None],
         ["ours", None],
     ]
-    assert [{key: own[key] for key in sdk.groups_by} for own in did["own"]] == [
-        dict.fromkeys(sdk.groups_by, "ours") for _ in did["own"]
+    assert [{key: own[key] for key in sdk.groups_by} for own in printed["own"]] == [
+        dict.fromkeys(sdk.groups_by, "ours") for _ in printed["own"]
     ]
-    assert bool(did["own"]) == bool(sdk.groups_by)
+    assert bool(printed["own"]) == bool(sdk.groups_by)
 
 
 def _run(python: Path, name: str) -> dict[str, Any]:
     environ = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "HELICONE_", "PYTEST_"))}
     done = subprocess.run(
-        [python, "-W", "ignore", HERE / "around.py", name],
+        [python, "-W", "ignore", HERE / "foreign_sessions.py", name],
         capture_output=True,
         text=True,
         check=False,
@@ -81,5 +83,5 @@ def _run(python: Path, name: str) -> dict[str, Any]:
         env=environ,
     )
     assert done.returncode == 0, done.stderr
-    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return said
+    printed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return printed

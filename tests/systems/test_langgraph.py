@@ -1,4 +1,4 @@
-"""A LangGraph agent is one session at a gateway, whoever instruments it; with the real libraries."""
+"""A LangGraph agent is one session at a gateway under every instrumentation; with the real libraries."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ PACKAGES = (
     "opentelemetry-instrumentation-httpx",
     "wrapt",
 )
-# Instrumentations pin releases of OpenTelemetry that contradict each other, so they come without what they ask
-# for, each into a folder of its own: the launcher knows all three of LangChain by one name.
+# Instrumentations pin releases of OpenTelemetry that conflict, so they are installed without dependencies. Each is in
+# its own folder, because the entry points of all three for LangChain have the same name.
 INSTRUMENTATIONS = {
     "openinference": (
         "openinference-instrumentation",
@@ -40,7 +40,7 @@ INSTRUMENTATIONS = {
     "otel": ("opentelemetry-instrumentation-genai-langchain", "opentelemetry-util-genai"),
     "genai": ("opentelemetry-instrumentation-genai-openai", "opentelemetry-util-genai"),
 }
-# Where the model is called and where the tool runs. Under OpenTelemetry's own the graph's nodes make no spans.
+# The paths of the model call and of the tool. OpenTelemetry's own instrumentation makes no spans for nodes.
 PATHS = {
     "openinference": ("/weather_agent/model", "/weather_agent/tools/get_weather"),
     "traceloop": ("/weather_agent/model", "/weather_agent/tools/get_weather"),
@@ -51,14 +51,14 @@ pytestmark = pytest.mark.slow
 
 
 class Environment(NamedTuple):
-    """An interpreter with LangGraph, and for each instrumentation the folder that has it."""
+    """An interpreter with LangGraph, and the folder of each instrumentation."""
 
     python: Path
     folders: Mapping[str, Path]
 
 
-class Left(NamedTuple):
-    """What left a run of the agent: to the gateway, to the user's own backend, and to Helicone's log."""
+class AgentRun(NamedTuple):
+    """What a run of the agent sent: to the gateway, to the user's own backend, and to Helicone's log."""
 
     headers: list[dict[str, str]]
     spans: list[dict[str, Any]]
@@ -66,14 +66,14 @@ class Left(NamedTuple):
 
     @property
     def sessions(self) -> set[tuple[str | None, str | None]]:
-        """All that anybody was told of sessions: id and name."""
-        headers = {(said.get("Helicone-Session-Id"), said.get("Helicone-Session-Name")) for said in self.headers}
+        """The id and name of each session in headers, spans and rows."""
+        headers = {(each.get("Helicone-Session-Id"), each.get("Helicone-Session-Name")) for each in self.headers}
         spans = {(span["helicone.session.id"], span["helicone.session.name"]) for span in self.labelled}
         return headers | spans | {(row.session_id, row.session_name) for row in self.rows}
 
     @property
     def labelled(self) -> list[dict[str, Any]]:
-        # To make the agent is work of its own, before there is a thread: a trace by itself, and no request.
+        # The agent is made in a trace of its own, before there is a conversation.
         return [one for one in self.spans if "helicone.session.id" in one and not one["name"].startswith("create_")]
 
 
@@ -89,13 +89,13 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     return Environment(python, {name: folder / name for name in INSTRUMENTATIONS})
 
 
-def _run(environment: Environment, names: str, how: str) -> Left:
+def _run(environment: Environment, names: str, how: str) -> AgentRun:
     command: list[str | Path] = [environment.python, "-W", "ignore", HERE / "langgraph_app.py", names, how]
-    return Left(**_printed(environment, command, names.split("+"), {}))
+    return AgentRun(**_printed(environment, command, names.split("+"), {}))
 
 
-def _launch(environment: Environment, names: str, how: str) -> Left:
-    """Run the agent as an app that has never heard of OpenTelemetry."""
+def _launch(environment: Environment, names: str, how: str) -> AgentRun:
+    """Run the agent as an app without OpenTelemetry in its code."""
     command: list[str | Path] = [environment.python, "-W", "ignore", "-P", "-c", LAUNCHER, environment.python]
     with receiving() as backend, serving(FakeHelicone()) as helicone:
         settings = {
@@ -114,7 +114,7 @@ def _launch(environment: Environment, names: str, how: str) -> Left:
         app = [HERE / "langgraph_app.py", "launched", how]
         printed = _printed(environment, [*command, *app], names.split("+"), settings)
         spans = [{"name": span.name, **span.attributes} for span in backend.spans]
-        return Left(printed["headers"], spans, helicone.rows)
+        return AgentRun(printed["headers"], spans, helicone.rows)
 
 
 def _printed(
@@ -128,26 +128,26 @@ def _printed(
     return printed
 
 
-@pytest.mark.parametrize("door", [_run, _launch], ids=["code", "zero code"])
+@pytest.mark.parametrize("runner", [_run, _launch], ids=["code", "zero code"])
 @pytest.mark.parametrize("how", ["sync", "async", "stream"])
 @pytest.mark.parametrize("client", ["", "+genai"])
 @pytest.mark.parametrize("framework", PATHS)
 def test_an_agent_is_one_session_with_one_row_for_each_call(
-    environment: Environment, framework: str, client: str, how: str, door: Any
+    environment: Environment, framework: str, client: str, how: str, runner: Any
 ) -> None:
-    left: Left = door(environment, framework + client, how)
+    run: AgentRun = runner(environment, framework + client, how)
     step, tool = PATHS[framework]
 
-    # Two of the three tell the thread's id only when all is over; LangChain itself knows it before.
-    assert left.sessions == {("thread-7", "Trips")}
+    # Two instrumentations write the conversation id only at the end; LangChain has it in its config before.
+    assert run.sessions == {("thread-7", "Trips")}
     header = {"Helicone-Session-Id": "thread-7", "Helicone-Session-Name": "Trips", "Helicone-Session-Path": step}
-    ids = [said.pop("Helicone-Request-Id") for said in left.headers]
-    assert left.headers == [header, header]
-    # The gateway makes the rows of the LLM calls, which their spans name; what nobody saw is the tool's run.
-    rows = {span["helicone.request.id"]: span for span in left.spans if "helicone.request.id" in span}
+    ids = [headers.pop("Helicone-Request-Id") for headers in run.headers]
+    assert run.headers == [header, header]
+    # The gateway makes the rows of the LLM calls, whose ids are on their spans. The tool bypasses it.
+    rows = {span["helicone.request.id"]: span for span in run.spans if "helicone.request.id" in span}
     assert {row_id: rows.pop(row_id)["helicone.span.kind"] for row_id in ids} == dict.fromkeys(ids, "llm")
     assert [(row["helicone.span.kind"], row["helicone.session.path"]) for row in rows.values()] == [("tool", tool)]
-    logged = [("tool:get_weather", tool, next(iter(rows)))] if door is _launch else []
-    assert [(row.model, row.session_path, row.id) for row in left.rows] == logged
-    calls = [label for label in left.labelled if label.get("helicone.span.kind") == "llm"]
+    logged = [("tool:get_weather", tool, next(iter(rows)))] if runner is _launch else []
+    assert [(row.model, row.session_path, row.id) for row in run.rows] == logged
+    calls = [label for label in run.labelled if label.get("helicone.span.kind") == "llm"]
     assert {call["helicone.session.path"] for call in calls} == {step}

@@ -1,4 +1,4 @@
-"""A mixed agent: as many rows as the provider, the vector database and the tools saw operations, and each once."""
+"""An agent with all kinds of calls has one row for each operation of the provider, the database and the tools."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.raw_http import listening
 
 pytest.importorskip("qdrant_client")
 AGENT = TESTS / "apps" / "mixed.py"
-# What the provider is asked past the gateway: plainly, as a stream, and three times side by side.
+# Calls that bypass the gateway: a plain one, a stream, and three at the same time.
 DIRECT = {"llm": 5, "embedding": 1}
 SERVICE = {"llm": 2, "embedding": 1}
 
@@ -39,7 +39,7 @@ SERVICE = {"llm": 2, "embedding": 1}
 )
 def test_a_mixed_agent_has_one_row_for_each_operation(instrumented: str) -> None:
     with serving(FakeHelicone()) as fake, listening() as direct, listening() as service:
-        # The last two calls of the agent to the gateway: one that is repeated, and one that is not.
+        # The last two calls to the gateway fail at first: one is retried, the other is not.
         fake.troubles.next(
             *[Trouble()] * 6,
             Trouble(status=429, headers={"Retry-After": "0"}),
@@ -101,5 +101,5 @@ def test_a_mixed_agent_has_one_row_for_each_operation(instrumented: str) -> None
         assert {row.session_path for row in rows if row.badge == "LLM"} == {"/models"}
         assert [row.session_path for row in rows if row.failed] == ["/research/broken"]
         assert [flaw for row in rows for flaw in row.flaws] == []
-        # Rows of the gateway and of the log are two halves of one session: no call is in both.
+        # No call has a row of the gateway and a row of the log.
         assert len({row.id for row in fake.rows}) == len(fake.rows)

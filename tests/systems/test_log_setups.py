@@ -1,6 +1,6 @@
-"""Whatever created the provider, and whenever: what no gateway saw is logged to Helicone, once.
+"""Calls that bypass gateways are logged once, whatever creates the provider and when.
 
-Every case runs in a fresh interpreter that ends by itself, with a fake Helicone to log to.
+Every case runs in a new interpreter, which logs to a fake Helicone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LAUNCHED = pytest.mark.skipif(
 FILES = pytest.mark.skipif(
     find_spec("opentelemetry.configuration") is None, reason="configuration files need opentelemetry-configuration"
 )
-# What each of these apps does that no gateway sees: a tool runs twice, once in a session that code opens.
+# The calls of each app that bypass the gateway: a tool runs twice, once in a session that code opens.
 SEARCHES = [
     ("tool:web_search", "shop", "/plan_trip/web_search"),
     ("tool:web_search", "Trip Planning", "/plan_trip/web_search"),
@@ -49,20 +49,20 @@ def environ(fake: FakeHelicone, **more: str) -> dict[str, str]:
     return {"HELICONE_API_KEY": fake.key, "HELICONE_LOG_ENDPOINT": fake.url, **more}
 
 
-def shown(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
+def summary(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
     return [(row.model, row.session_name, row.session_path) for row in sorted(rows, key=lambda row: row.started)]
 
 
 def check(fake: FakeHelicone) -> None:
-    """See that each operation that no gateway saw is one row, sent once."""
-    assert shown(fake.rows) == SEARCHES
+    """Check that each operation that bypassed the gateway is one row, sent once."""
+    assert summary(fake.rows) == SEARCHES
     assert [row.sends for row in fake.rows] == [1, 1]
     assert [row.session_id for row in fake.rows if row.session_name == "Trip Planning"] == ["trip-42"]
     assert [flaw for row in fake.rows for flaw in row.flaws] == []
 
 
 @pytest.mark.parametrize(
-    ("name", "door"),
+    ("name", "method"),
     [
         pytest.param("configurator", "instrument", marks=LAUNCHED),
         pytest.param("configuration file", "instrument", marks=[LAUNCHED, FILES, pytest.mark.slow]),
@@ -76,18 +76,20 @@ def check(fake: FakeHelicone) -> None:
         pytest.param("processors in a pool", "configure first", marks=pytest.mark.slow),
     ],
 )
-def test_what_no_gateway_saw_is_logged_whatever_made_the_provider(name: str, door: str, fake: FakeHelicone) -> None:
-    run_setup(CASES[name], door, **environ(fake, HELICONE_LOG="true"))
+def test_calls_past_the_gateway_are_logged_whatever_makes_the_provider(
+    name: str, method: str, fake: FakeHelicone
+) -> None:
+    run_setup(CASES[name], method, **environ(fake, HELICONE_LOG="true"))
 
     check(fake)
 
 
 @pytest.mark.parametrize(
-    ("name", "door"),
+    ("name", "method"),
     [
         *[
-            pytest.param(name, door, marks=pytest.mark.slow)
-            for name, door in [
+            pytest.param(name, method, marks=pytest.mark.slow)
+            for name, method in [
                 ("configurator", "configure first"),
                 ("several providers", "configure first"),
                 ("own provider", "configure first"),
@@ -96,8 +98,8 @@ def test_what_no_gateway_saw_is_logged_whatever_made_the_provider(name: str, doo
         ],
     ],
 )
-def test_it_is_switched_on_in_code(name: str, door: str, fake: FakeHelicone) -> None:
-    run_setup(CASES[name], door, **environ(fake, LOG_IN_CODE="yes"))
+def test_the_log_is_switched_on_in_code(name: str, method: str, fake: FakeHelicone) -> None:
+    run_setup(CASES[name], method, **environ(fake, LOG_IN_CODE="yes"))
 
     check(fake)
 
@@ -131,33 +133,33 @@ def test_a_configuration_file_names_the_exporter(fake: FakeHelicone, monkeypatch
 
 @LAUNCHED
 @pytest.mark.slow
-def test_switched_off_it_logs_nothing(fake: FakeHelicone) -> None:
-    # The launcher is told to leave us out, and the exporter's name stays.
-    told = environ(fake, OTEL_TRACES_EXPORTER="otlp,helicone", HELICONE_LOG="true")
-    run_setup(CONFIGURATOR, "launched without", **told, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="helicone")
+def test_nothing_is_logged_when_the_instrumentor_is_disabled(fake: FakeHelicone) -> None:
+    # The variable disables us, but the exporter is still named.
+    variables = environ(fake, OTEL_TRACES_EXPORTER="otlp,helicone", HELICONE_LOG="true")
+    run_setup(CONFIGURATOR, "launched without", **variables, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="helicone")
 
     assert fake.rows == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("door", ["configure first", "instrument"])
+@pytest.mark.parametrize("method", ["configure first", "instrument"])
 @pytest.mark.parametrize("name", VENDORS)
-def test_what_no_gateway_saw_is_logged_beside_a_vendor(
-    name: str, door: str, fake: FakeHelicone, environments: Environments
+def test_calls_past_the_gateway_are_logged_beside_a_vendor(
+    name: str, method: str, fake: FakeHelicone, environments: Environments
 ) -> None:
     vendor = VENDORS[name]
     python = environments.python(name.removesuffix("_client"), vendor.requirements, vendor.alone)
 
-    run_vendor(name, door, python, **environ(fake, HELICONE_LOG="true"))
+    run_vendor(name, method, python, **environ(fake, HELICONE_LOG="true"))
 
     ours = [row for row in fake.rows if row.model == "tool:web_search"]
-    assert shown(ours) == SEARCHES
-    # Langfuse's own generation is an LLM call that no gateway saw.
+    assert summary(ours) == SEARCHES
+    # Langfuse's generation is an LLM call that bypasses the gateway.
     assert len(fake.rows) == len(SEARCHES) + len(vendor.calls)
     assert {row.sends for row in fake.rows} == {1}
 
 
-LEAVING = """
+ENDING_APP = """
 import os, sys
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -209,11 +211,11 @@ if sys.argv[1] == "multiprocessing":
         ("uninstalled", ["before"] * 64),
     ],
 )
-def test_rows_leave_as_the_interpreter_ends_and_a_fork_doubles_none(
+def test_rows_are_sent_when_the_interpreter_ends_and_a_fork_sends_none_twice(
     how: str, sessions: list[str], fake: FakeHelicone, tmp_path: Path
 ) -> None:
     script = tmp_path / "app.py"
-    script.write_text(LEAVING)
+    script.write_text(ENDING_APP)
     fake.troubles.from_now_on(Trouble(seconds=0.1))
 
     done = subprocess.run(

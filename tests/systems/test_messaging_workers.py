@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.deployed import Town, sessions, town, wait_until
+from tests.support.deployed import Deployment, deploy, sessions, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -20,9 +20,9 @@ ACCEPTING = {"HELICONE_ACCEPT_INBOUND": "true"}
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Town]:
-    with town(tmp_path) as place:
-        yield place
+def deployment(tmp_path: Path) -> Iterator[Deployment]:
+    with deploy(tmp_path) as deployment:
+        yield deployment
 
 
 @pytest.fixture(params=["filesystem", "redis"])
@@ -43,68 +43,70 @@ def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             server.terminate()
 
 
-def celery(place: Town, broker: dict[str, str], **settings: str) -> None:
+def celery(deployment: Deployment, broker: dict[str, str], **settings: str) -> None:
     """Start a worker with two forked processes."""
     command = ("celery", "-A", "tasks", "worker", "--pool", "prefork", "--concurrency", "2", "--loglevel", "WARNING")
-    place.start("opentelemetry-instrument", *command, **broker, **settings)
+    deployment.start("opentelemetry-instrument", *command, **broker, **settings)
 
 
 def post(url: str) -> None:
     httpx.post(url, timeout=60).raise_for_status()
 
 
-def test_a_tasks_work_is_part_of_the_session_that_sent_it(place: Town, broker: dict[str, str]) -> None:
-    celery(place, broker, **ACCEPTING)
-    _, front = place.uvicorn("trips:app", **broker, **SENDING)
+def test_the_work_of_a_task_is_part_of_the_session_that_sent_it(deployment: Deployment, broker: dict[str, str]) -> None:
+    celery(deployment, broker, **ACCEPTING)
+    _, front = deployment.uvicorn("trips:app", **broker, **SENDING)
     post(f"{front}/trips/7/later")
 
-    (first, second) = sessions(place.requests(2))
+    (first, second) = sessions(deployment.requests(2))
     assert (first[1:], second) == (("/research", "Trips"), (first[0], "/research/hotel/choose", "Trips"))
-    spans = place.spans("choose", "run/tasks.book", "apply_async/tasks.book")
+    spans = deployment.spans("choose", "run/tasks.book", "apply_async/tasks.book")
     assert {span.attributes.get("helicone.session.id") for span in spans if span.name == "choose"} == {first[0]}
-    place.stop()
+    deployment.stop()
 
 
-def test_a_task_that_is_tried_again_stands_where_it_stood(place: Town, broker: dict[str, str]) -> None:
-    celery(place, broker, **ACCEPTING, **SENDING)
-    _, front = place.uvicorn("trips:app", **broker, **SENDING)
+def test_a_task_that_is_retried_keeps_its_path(deployment: Deployment, broker: dict[str, str]) -> None:
+    celery(deployment, broker, **ACCEPTING, **SENDING)
+    _, front = deployment.uvicorn("trips:app", **broker, **SENDING)
     post(f"{front}/trips/retry/later")
 
-    first, second = sessions(place.requests(2))
+    first, second = sessions(deployment.requests(2))
     assert second == (first[0], "/research/hotel/choose", "Trips")
 
 
-def test_a_worker_that_is_told_nothing_stands_for_itself(place: Town, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_worker_without_a_session_in_its_message_has_a_session_of_its_own(
+    deployment: Deployment, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = tmp_path_factory.mktemp("broker")
     broker = {"BROKER_URL": "filesystem://", "BROKER_FOLDER": str(folder)}
-    _, front = place.uvicorn("trips:app", **broker)
+    _, front = deployment.uvicorn("trips:app", **broker)
     post(f"{front}/trips/7/later")
     (message,) = folder.iterdir()
     headers = json.loads(message.read_text())["headers"]
-    celery(place, broker, **ACCEPTING)
+    celery(deployment, broker, **ACCEPTING)
 
     assert [name for name in headers if "helicone" in name.lower()] == []
-    assert [path for _, path, _ in sessions(place.requests(2))] == ["/research", "/hotel/choose"]
+    assert [path for _, path, _ in sessions(deployment.requests(2))] == ["/research", "/hotel/choose"]
 
 
-def kafka(place: Town, client: str, **settings: str) -> list[tuple[str, str]]:
-    """Send a message and have another process work on it; return the message's headers."""
+def kafka(deployment: Deployment, client: str, **settings: str) -> list[tuple[str, str]]:
+    """Send a message, process it in another process, and return its headers."""
     script = ("opentelemetry-instrument", "python", "kafka_client.py", client)
-    sender = place.start(*script, "send", **settings)
+    sender = deployment.start(*script, "send", **settings)
     wait_until(lambda: "broker=" in sender.output)
     broker = sender.output.rpartition("broker=")[2].strip()
-    consumer = place.start(*script, "receive", broker, **ACCEPTING)
+    consumer = deployment.start(*script, "receive", broker, **ACCEPTING)
 
     assert consumer.wait() == 0, consumer.output
-    place.stop()
+    deployment.stop()
     return [(name, value) for name, value in json.loads(consumer.output.splitlines()[-1])]
 
 
 @pytest.mark.parametrize("client", ["confluent", "aiokafka"])
-def test_a_kafka_message_carries_its_session_to_its_consumer(place: Town, client: str) -> None:
-    headers = kafka(place, client, **SENDING)
+def test_a_kafka_message_carries_its_session_to_its_consumer(deployment: Deployment, client: str) -> None:
+    headers = kafka(deployment, client, **SENDING)
 
-    assert sessions(place.requests(1)) == [("s-1", "/plan/book", "Trips")]
+    assert sessions(deployment.requests(1)) == [("s-1", "/plan/book", "Trips")]
     assert headers[1:] == [
         ("Helicone-Session-Id", "s-1"),
         ("Helicone-Session-Path", "/plan"),
@@ -113,8 +115,8 @@ def test_a_kafka_message_carries_its_session_to_its_consumer(place: Town, client
 
 
 @pytest.mark.parametrize("client", ["confluent", "aiokafka"])
-def test_a_kafka_message_carries_no_session_by_default(place: Town, client: str) -> None:
-    headers = kafka(place, client)
+def test_a_kafka_message_carries_no_session_by_default(deployment: Deployment, client: str) -> None:
+    headers = kafka(deployment, client)
 
     assert [name for name, _ in headers] == ["traceparent"]
-    assert [path for _, path, _ in sessions(place.requests(1))] == ["/book"]
+    assert [path for _, path, _ in sessions(deployment.requests(1))] == ["/book"]

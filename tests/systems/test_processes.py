@@ -1,4 +1,4 @@
-"""Apps in as many processes as their servers like: labels and headers right, nothing doubled, nothing hanging."""
+"""Apps in several processes: labels and headers are right, nothing is sent twice, and every process ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.deployed import APPS, Town, sessions, town, wait_until
+from tests.support.deployed import APPS, Deployment, deploy, sessions, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -34,9 +34,9 @@ SERVERS = {
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Town]:
-    with town(tmp_path) as place:
-        yield place
+def deployment(tmp_path: Path) -> Iterator[Deployment]:
+    with deploy(tmp_path) as deployment:
+        yield deployment
 
 
 def post(url: str, conversation: str) -> int:
@@ -44,105 +44,109 @@ def post(url: str, conversation: str) -> int:
     return int(response.raise_for_status().json()["pid"])
 
 
-def calls(place: Town) -> list[tuple[str | None, str | None]]:
+def calls(deployment: Deployment) -> list[tuple[str | None, str | None]]:
     """Return session and path of each LLM span that was exported."""
     return sorted(
         (span.attributes.get("helicone.session.id"), span.attributes.get("helicone.session.path"))
-        for span in place.inbox.spans
+        for span in deployment.inbox.spans
         if span.name.startswith("chat ")
     )
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_each_worker_of_a_server_labels_its_own_requests_once(place: Town, server: str) -> None:
-    _, url = place.serve("opentelemetry-instrument", *SERVERS[server], **CHAT)
+def test_each_worker_of_a_server_labels_its_own_requests_once(deployment: Deployment, server: str) -> None:
+    _, url = deployment.serve("opentelemetry-instrument", *SERVERS[server], **CHAT)
     pids = {post(url, "c-0")}
     wanted = [f"c-{number}" for number in range(1, COUNT)]
     with ThreadPoolExecutor(8) as pool:
         pids |= set(pool.map(post, [url] * len(wanted), wanted))
     expected = sorted((f"c-{number}", "/rank", "Trips") for number in range(COUNT))
 
-    assert sorted(sessions(place.requests(COUNT))) == expected
-    wait_until(lambda: len(calls(place)) >= COUNT)
-    for _ in range(500):  # who gets a request is for the system to say
+    assert sorted(sessions(deployment.requests(COUNT))) == expected
+    wait_until(lambda: len(calls(deployment)) >= COUNT)
+    for _ in range(500):  # the operating system decides which worker gets a request
         if len(pids) == 2:
             break
         pids.add(post(url, "c-more"))
-    place.stop()
-    assert [call for call in calls(place) if call[0] != "c-more"] == [call[:2] for call in expected]
+    deployment.stop()
+    assert [call for call in calls(deployment) if call[0] != "c-more"] == [call[:2] for call in expected]
     assert len(pids) == 2
 
 
-def test_what_uvicorn_loads_again_is_labelled_as_before(place: Town, tmp_path: Path) -> None:
+def test_an_app_that_uvicorn_reloads_is_labelled_as_before(deployment: Deployment, tmp_path: Path) -> None:
     folder = tmp_path / "app"
     folder.mkdir()
     for name in ("search.py", "model.py"):
         shutil.copy(APPS / name, folder)
     command = ("uvicorn", "search:app", "--app-dir", str(folder), "--reload", "--reload-dir", str(folder))
-    process, url = place.serve("opentelemetry-instrument", *command, "--fd", "{fd}", PYTHONPATH=str(folder), **CHAT)
+    process, url = deployment.serve(
+        "opentelemetry-instrument", *command, "--fd", "{fd}", PYTHONPATH=str(folder), **CHAT
+    )
     first = post(url, "c-1")
     (folder / "search.py").write_text((APPS / "search.py").read_text().replace('"rank"', '"sort"'))
     wait_until(lambda: process.output.count("Application startup complete") == 2)
     second = post(url, "c-2")
 
     assert first != second
-    assert sessions(place.requests(2)) == [("c-1", "/rank", "Trips"), ("c-2", "/sort", "Trips")]
-    wait_until(lambda: len(calls(place)) >= 2)
-    place.stop()
-    assert calls(place) == [("c-1", "/rank"), ("c-2", "/sort")]
+    assert sessions(deployment.requests(2)) == [("c-1", "/rank", "Trips"), ("c-2", "/sort", "Trips")]
+    wait_until(lambda: len(calls(deployment)) >= 2)
+    deployment.stop()
+    assert calls(deployment) == [("c-1", "/rank"), ("c-2", "/sort")]
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_session_goes_on_in_a_forked_child_and_not_in_a_spawned_one(place: Town, method: str) -> None:
-    process = place.start("opentelemetry-instrument", "python", "processes.py", method)
+def test_a_session_continues_in_a_forked_child_but_not_in_a_spawned_one(deployment: Deployment, method: str) -> None:
+    process = deployment.start("opentelemetry-instrument", "python", "processes.py", method)
 
     assert process.wait() == 0, process.output
-    before, child, after = sessions(place.requests(3))
+    before, child, after = sessions(deployment.requests(3))
     assert (before, after) == (("s-1", "/plan/before", "Trips"), ("s-1", "/plan/after", "Trips"))
     if method == "fork":
         assert child == ("s-1", "/plan/child", "Trips")
     else:
-        trace_id = next(span.trace_id for span in place.spans("child") if span.name == "child")
+        trace_id = next(span.trace_id for span in deployment.spans("child") if span.name == "child")
         assert child == (str(uuid.UUID(hex=trace_id)), "/child", "Trips")
-    assert calls(place) == sorted([before[:2], child[:2], after[:2]])
+    assert calls(deployment) == sorted([before[:2], child[:2], after[:2]])
 
 
-def test_a_lambda_handler_has_flushed_when_it_returns(place: Town) -> None:
+def test_a_lambda_handler_has_flushed_when_it_returns(deployment: Deployment) -> None:
     settings = {
         "AWS_LAMBDA_FUNCTION_NAME": "answer",
         "_HANDLER": "lambda_app.handler",
         "OTEL_BSP_SCHEDULE_DELAY": "600000",
     }
     command = ("opentelemetry-instrument", "python", "lambda_runtime.py")
-    process = place.start(*command, HELICONE_ACCEPT_INBOUND="true", **settings)
+    process = deployment.start(*command, HELICONE_ACCEPT_INBOUND="true", **settings)
 
     assert process.wait() == 0, process.output
-    first, second = sessions(place.requests(2))
+    first, second = sessions(deployment.requests(2))
     assert (first[1:], second) == (("/answer", "Trips"), ("s-1", "/plan/answer", "Trips"))
-    assert calls(place) == sorted([first[:2], second[:2]])
+    assert calls(deployment) == sorted([first[:2], second[:2]])
 
 
-def test_the_cells_of_a_notebook_may_be_run_again_and_again(place: Town) -> None:
-    process = place.start("python", "notebook.py", OTEL_PYTHON_LOG_LEVEL="error")
+def test_the_cells_of_a_notebook_can_be_run_several_times(deployment: Deployment) -> None:
+    process = deployment.start("python", "notebook.py", OTEL_PYTHON_LOG_LEVEL="error")
 
     assert process.wait() == 0, process.output
     assert process.output.splitlines()[-1] == "printed: OK OK OK OK"
     plan, later = ("s-1", "/plan", "Trips"), ("s-2", "/later", "Trips")
-    assert sessions(place.requests(4)) == [plan, plan, later, plan]
-    assert calls(place) == sorted([plan[:2], plan[:2], later[:2], plan[:2]])
+    assert sessions(deployment.requests(4)) == [plan, plan, later, plan]
+    assert calls(deployment) == sorted([plan[:2], plan[:2], later[:2], plan[:2]])
 
 
-def test_tasks_of_celery_are_labelled_in_children_that_live_for_one_task(place: Town, tmp_path: Path) -> None:
+def test_tasks_of_celery_are_labelled_in_children_that_live_for_one_task(
+    deployment: Deployment, tmp_path: Path
+) -> None:
     folder = tmp_path / "broker"
     folder.mkdir()
     broker = {"BROKER_URL": "filesystem://", "BROKER_FOLDER": str(folder)}
     command = ("celery", "-A", "tasks", "worker", "-P", "prefork", "-c", "2", "--max-tasks-per-child", "1")
-    place.start("opentelemetry-instrument", *command, "-l", "WARNING", HELICONE_ACCEPT_INBOUND="true", **broker)
-    _, url = place.uvicorn("trips:app", HELICONE_PROPAGATE_MESSAGING="true", **CHAT, **broker)
+    deployment.start("opentelemetry-instrument", *command, "-l", "WARNING", HELICONE_ACCEPT_INBOUND="true", **broker)
+    _, url = deployment.uvicorn("trips:app", HELICONE_PROPAGATE_MESSAGING="true", **CHAT, **broker)
     for number in range(4):
         headers = {"X-Conversation-Id": f"c-{number}"}
         httpx.post(f"{url}/trips/{number}/later", headers=headers, timeout=60).raise_for_status()
 
     expected = sorted((f"c-{n}", path, "Trips") for n in range(4) for path in ("/research", "/research/hotel/choose"))
-    assert sorted(sessions(place.requests(8))) == expected
-    place.stop()
+    assert sorted(sessions(deployment.requests(8))) == expected
+    deployment.stop()

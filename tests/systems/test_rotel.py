@@ -1,4 +1,4 @@
-"""Through Rotel, a second collector that shares no code with OpenTelemetry's: what left arrives as it was."""
+"""Spans pass unchanged through Rotel, a collector that shares no code with OpenTelemetry's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TURNS = 20
 
 
 def agent() -> Path:
-    """Return Rotel's binary; where there is none, or it does not start, the test is skipped with the reason."""
+    """Return Rotel's binary; skip the test if there is none or if it does not start."""
     spec = find_spec("rotel")
     if spec is None or spec.origin is None:
         pytest.skip("rotel is not installed: it has wheels for Linux on x86_64 only")
@@ -40,7 +40,7 @@ def agent() -> Path:
 
 @contextmanager
 def running(folder: Path, ports: Sequence[int], *options: str) -> Iterator[None]:
-    """Run Rotel while the block runs; at its end it sends what it has."""
+    """Run Rotel while the block runs, and let it send all spans at the end."""
     command = [agent(), "start", "--exporter=otlp", f"--pid-file={folder}/pid", f"--log-file={folder}/log", *options]
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
@@ -65,7 +65,7 @@ def _listens(port: int) -> bool:
 
 
 def conversation() -> App:
-    """Return an app that has had a conversation: a trace for each turn."""
+    """Return an app that has had a conversation with one trace for each turn."""
     app = App()
     for turn in range(TURNS):
         with session("Trips", id="trip 42 ü", user_id="ann"), step("research"):
@@ -87,7 +87,7 @@ def without_a_collector(app: App) -> list[Span]:
 
 @pytest.mark.parametrize("gzip", [False, True])
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
-def test_a_session_passes_through_it_as_it_was(protocol: str, gzip: bool, tmp_path: Path) -> None:
+def test_spans_of_a_session_pass_through_rotel_unchanged(protocol: str, gzip: bool, tmp_path: Path) -> None:
     app, (grpc_port, http_port) = conversation(), free_ports(2)
     to_grpc = grpc.Compression.Gzip if gzip else grpc.Compression.NoCompression
     to_http = Compression.Gzip if gzip else Compression.NoCompression

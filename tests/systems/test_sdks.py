@@ -1,6 +1,7 @@
-"""The LLM SDKs themselves, against a server that answers as their providers do: what leaves, and by which client.
+"""The headers that calls of real LLM SDKs carry, and the HTTP clients that send them.
 
-Each SDK is installed into a virtual environment of its own, with every published HTTP instrumentation.
+Each SDK is installed into its own virtual environment, with every published HTTP instrumentation. A local server
+answers as the providers do.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ class Sdk(NamedTuple):
     """An SDK.
 
     Attributes:
-        package: What is installed.
-        calls: Functions of `sdk_calls.py`, and the client by which each sends.
-        own_spans: Scopes of spans that the SDK makes by itself.
+        package: What pip installs.
+        calls: The functions of `sdk_calls.py`, and the HTTP client that each uses.
+        own_spans: The scopes of spans that the SDK makes itself.
+        note: A remark for the table in the README.
     """
 
     package: str
@@ -69,18 +71,18 @@ ANSWERS = {
 }
 
 
-def test_the_readme_shows_what_is_measured_here() -> None:
+def test_the_table_in_the_readme_is_the_one_tested_here() -> None:
     readme = (REPOSITORY / "README.md").read_text()
     shown = readme.partition("<!-- sdks -->\n")[2].partition("<!-- /sdks -->")[0]
 
     assert shown.splitlines() == [
         "| SDK | sends by | headers, without and with HTTP instrumentation |",
         "|---|---|---|",
-        *(f"| {_shown(sdk)} | {', '.join(dict.fromkeys(sdk.calls.values()))} | each once{sdk.note} |" for sdk in SDKS),
+        *(f"| {_cell(sdk)} | {', '.join(dict.fromkeys(sdk.calls.values()))} | each once{sdk.note} |" for sdk in SDKS),
     ]
 
 
-def _shown(sdk: Sdk) -> str:
+def _cell(sdk: Sdk) -> str:
     return f"`{sdk.package}`" + (" (Bedrock)" if sdk.package == "boto3" else "")
 
 
@@ -106,7 +108,7 @@ def test_each_sdks_calls_carry_each_header_once(sdk: Sdk, tmp_path: Path) -> Non
             assert {path for _, path in at_gateway["spans"]} <= {"/ours"}
             assert instrumented or scopes == list(sdk.own_spans)
             if call == "boto3":
-                assert [_is_signed_well(wire) for wire in (gateway, provider)] == [True, True]
+                assert [_has_valid_signature(wire) for wire in (gateway, provider)] == [True, True]
 
 
 def _environment(folder: Path, package: str) -> str:
@@ -120,7 +122,7 @@ def _environment(folder: Path, package: str) -> str:
         capture_output=True,
         text=True,
     ).stdout.strip()
-    # Without their dependencies: each demands its own version of all others.
+    # Without dependencies, because each pins all others at its own version.
     wanted = [f"opentelemetry-instrumentation-{name}<={newest}" for name in INSTRUMENTATIONS]
     subprocess.run([*pip, "--no-deps", *wanted, "opentelemetry-propagator-aws-xray"], check=True)
     return python
@@ -129,7 +131,7 @@ def _environment(folder: Path, package: str) -> str:
 def _call(python: str, call: str, wire: Wire, hosts: str, instrumented: bool) -> dict[str, Any]:
     run = subprocess.run(
         [python, HERE / "sdk_calls.py", call, wire.url, hosts, "yes" if instrumented else "no"],
-        # litellm fetches a list of prices else.
+        # Without the second variable litellm downloads a list of prices.
         env={**os.environ, "NO_PROXY": "*", "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
         capture_output=True,
         text=True,
@@ -140,7 +142,7 @@ def _call(python: str, call: str, wire: Wire, hosts: str, instrumented: bool) ->
     return answer
 
 
-def _is_signed_well(wire: Wire) -> bool:
+def _has_valid_signature(wire: Wire) -> bool:
     """Compute AWS's signature of what arrived, as AWS does, and compare.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
@@ -162,11 +164,11 @@ def _is_signed_well(wire: Wire) -> bool:
     return key.hex() == signature
 
 
-def test_a_signature_that_covers_something_else_is_seen() -> None:
+def test_a_wrong_signature_is_not_valid() -> None:
     head = (
         b"POST /model/m/converse HTTP/1.1\r\nhost: h\r\nx-amz-date: 20261122T000000Z\r\n"
         b"authorization: AWS4-HMAC-SHA256 Credential=A/20261122/eu-west-1/bedrock/aws4_request, "
         b"SignedHeaders=host;x-amz-date, Signature=00\r\n\r\n"
     )
 
-    assert not _is_signed_well(Wire("http://h", heads=[head], bodies=[b""]))
+    assert not _has_valid_signature(Wire("http://h", heads=[head], bodies=[b""]))

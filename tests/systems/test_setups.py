@@ -1,7 +1,7 @@
-"""Whatever created the provider, and whenever: the same labels and headers, and nothing else changes.
+"""Labels and headers are the same whatever creates the provider and when, and nothing else changes.
 
-Every case runs in a fresh interpreter, with a real exporter to a backend and a real request to a
-gateway. What the same app does without us stands beside it.
+Every case runs in a new interpreter, with a real exporter to a backend and a real request to a gateway. It is compared
+with the same app without us.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.launching import Case, Outcome, labels, run, without_ours
+from tests.support.launching import AppRun, Case, labels, run, without_ours
 from tests.support.raw_http import expected
 
 PROPAGATORS = "tracecontext,baggage,helicone"
-DOORS = ("configure first", "configure last", "instrument")
+METHODS = ("configure first", "configure last", "instrument")
 NAMED = """
 instrumentation/development: {python: {helicone: {}}}
 """
@@ -37,18 +37,18 @@ CASES = {
 
 
 @functools.cache
-def bare(case: Case, launched: bool) -> Outcome:
-    """Return what an app does without us."""
+def bare(case: Case, launched: bool) -> AppRun:
+    """Return what the app does without us."""
     return run(case, "launched without" if launched else "none")
 
 
 def label(kind: str | None, path: str, **session: str) -> dict[str, str]:
-    said = {"helicone.session.path": path} | ({"helicone.span.kind": kind} if kind else {})
-    return {**said, **{f"helicone.session.{part}": value for part, value in session.items()}}
+    shown = {"helicone.session.path": path} | ({"helicone.span.kind": kind} if kind else {})
+    return {**shown, **{f"helicone.session.{part}": value for part, value in session.items()}}
 
 
 def planned(name: str, session_id: str | None) -> list[tuple[str, dict[str, Any]]]:
-    """Return the labels of one trip, all of which stand in one session."""
+    """Return the labels of one trip, all in one session."""
     session = {"id": session_id or "<trace>", "name": name}
     shared = {"session.id": session_id} if session_id else {}
     gen_ai = {"gen_ai.conversation.id": session_id} if session_id else {}
@@ -63,7 +63,7 @@ def planned(name: str, session_id: str | None) -> list[tuple[str, dict[str, Any]
 LABELS = [*planned("shop", None), *planned("Trip Planning", "trip-42")]
 
 
-# The others take as long again, and run with the slow tests.
+# The other cases run with the slow tests.
 FAST = {
     ("configurator", "instrument", ""),
     ("configuration file", "instrument", ""),
@@ -77,22 +77,20 @@ FAST = {
 }
 EVERY = [
     pytest.param(*one, marks=[] if one in FAST else pytest.mark.slow)
-    for one in itertools.product(CASES, DOORS, ("", PROPAGATORS))
+    for one in itertools.product(CASES, METHODS, ("", PROPAGATORS))
 ]
 
 
-@pytest.mark.parametrize(("name", "door", "propagators"), EVERY)
-def test_spans_are_labelled_and_headers_leave_whatever_made_the_provider(
-    name: str, door: str, propagators: str
-) -> None:
+@pytest.mark.parametrize(("name", "method", "propagators"), EVERY)
+def test_labels_and_headers_are_the_same_whatever_makes_the_provider(name: str, method: str, propagators: str) -> None:
     case = CASES[name]
     if case.launched and find_spec("opentelemetry.distro") is None:
         pytest.skip("the launcher's configurator is not installed")
     if case.file and find_spec("opentelemetry.configuration") is None:
         pytest.skip("configuration files need opentelemetry-configuration")
-    before = bare(case, launched=case.launched or door == "instrument")
+    before = bare(case, launched=case.launched or method == "instrument")
 
-    after = run(case, door, **({"OTEL_PROPAGATORS": propagators} if propagators else {}))
+    after = run(case, method, **({"OTEL_PROPAGATORS": propagators} if propagators else {}))
 
     assert without_ours(after.spans) == before.spans
     exported = {span.name for span in before.spans}
@@ -101,7 +99,7 @@ def test_spans_are_labelled_and_headers_leave_whatever_made_the_provider(
         expected(id=after.spans[0].trace, path="/plan_trip", name="shop"),
         expected(id="trip-42", path="/plan_trip", name="Trip Planning"),
     ]
-    # Said of every instrumentation that the file names and the launcher finds as well.
+    # Is logged for every instrumentation that the file names and the launcher finds as well.
     twice = "Attempting to instrument while already instrumented\n"
-    said = after.output.removesuffix(twice) if case.file == NAMED else after.output
-    assert (before.headers, said) == ([[], []], before.output)
+    output = after.output.removesuffix(twice) if case.file == NAMED else after.output
+    assert (before.headers, output) == ([[], []], before.output)

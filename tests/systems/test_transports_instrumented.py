@@ -1,7 +1,7 @@
-"""`test_transports.py` once more, with every published instrumentation.
+"""Run `test_transports.py` again, with every published instrumentation of an HTTP client.
 
-Not all of them are released at the same version, and each release demands its own of all others, so they
-cannot stand in one set of requirements; they do run beside each other.
+Not all of them are released at the same version, and each release pins all others at its own. pip finds no set of
+versions for them, but they work together.
 """
 
 from __future__ import annotations

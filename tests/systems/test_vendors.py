@@ -1,6 +1,6 @@
-"""The real SDKs of vendors, each in an environment of its own, with a stand-in for its endpoint.
+"""The real SDKs of vendors, each in its own environment, with a stand-in for its endpoint.
 
-The same spans arrive there with and without us, and differ by our attributes alone.
+The same spans arrive there with and without us, and only our attributes differ.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.backend import Span, receiving
 from tests.support.environments import Environments
-from tests.support.launching import LLM_SCOPE, SETUPS, Outcome, base_environ, labels, outcome, run_app, without_ours
+from tests.support.launching import LLM_SCOPE, SETUPS, AppRun, app_run, base_environ, labels, run_app, without_ours
 from tests.support.raw_http import expected, listening
 from tests.systems.test_setups import LABELS, PROPAGATORS
 from tests.test_readme import README
@@ -29,12 +29,15 @@ class Vendor(NamedTuple):
     """A vendor's SDK, and its endpoint.
 
     Attributes:
-        requirements: What pip installs; `alone`: the same, without what it says it needs.
-        path: Where spans go; `headers`: without which they are refused; `beside`: what else is asked for.
-        environ: What the vendor's documentation says to set.
-        launcher: What to set for `opentelemetry-instrument` so that the vendor can make its provider.
-        scrubs: Whether it hides values under names in which it reads `session`.
-        calls: Its app's own calls that no gateway sees.
+        requirements: What pip installs.
+        alone: What pip installs without dependencies.
+        path: The path of the endpoint for spans.
+        headers: The headers without which the endpoint refuses spans.
+        beside: The answers to requests for other paths.
+        environ: The variables that the vendor's documentation says to set.
+        launcher: The variables with which the vendor can make its provider under `opentelemetry-instrument`.
+        scrubs: Whether it hides the values of attributes with `session` in their names.
+        calls: Calls that its app makes past the gateway.
     """
 
     requirements: tuple[str, ...]
@@ -63,7 +66,7 @@ VENDORS = {
         headers={"Authorization": "pylf_v1_local_x"},
         beside={"/v1/info": {"project_name": "shop", "project_url": "http://127.0.0.1/"}, "/v1/metrics": {}},
         environ={"LOGFIRE_TOKEN": "pylf_v1_local_x", "LOGFIRE_CONSOLE": "false", "LOGFIRE_INSPECT_ARGUMENTS": "false"},
-        launcher=_NO_CONFIGURATOR,  # its provider must be the first to be the global one
+        launcher=_NO_CONFIGURATOR,  # its provider must become the global one first
         scrubs=True,
     ),
     "langfuse": Vendor(
@@ -77,13 +80,13 @@ VENDORS = {
     ),
     "phoenix": Vendor(("arize-phoenix-otel>=0.17,<1", *_LAUNCHER), headers={"authorization": "Bearer px-1"}),
     "langsmith": _LANGSMITH,
-    "langsmith_client": _LANGSMITH._replace(launcher=_NO_CONFIGURATOR),  # as OpenLIT
+    "langsmith_client": _LANGSMITH._replace(launcher=_NO_CONFIGURATOR),  # as for OpenLIT
     "openlit": Vendor(
-        # Its own list of what it needs has pip try releases without end.
+        # With its own dependencies pip finds no set of versions.
         (*_OTLP, "openai>=1.92,<3", "pydantic", "requests", "schedule", "xmltodict"),
         alone=("openlit>=1.40,<2",),
         headers={"Authorization": "Bearer ol-1"},
-        # It gives a provider that it finds no exporter, and reads the launcher's variable.
+        # It adds no exporter to a provider that exists, and reads the launcher's variable.
         launcher={**_NO_CONFIGURATOR, "OTEL_TRACES_EXPORTER": "otlp"},
     ),
     "traceloop": Vendor(
@@ -99,22 +102,22 @@ VENDORS = {
         beside={"/v1/metrics": {}},
     ),
 }
-DOORS = ("configure first", "configure last", "instrument")
+METHODS = ("configure first", "configure last", "instrument")
 
 
-def run(name: str, door: str, python: Path, **environ: str) -> Outcome:
+def run(name: str, method: str, python: Path, **environ: str) -> AppRun:
     """Run an app under a vendor's SDK and return what it did."""
     vendor = VENDORS[name]
     with receiving(vendor.path, vendor.headers, vendor.beside) as backend, listening() as gateway:
-        launched = door in {"instrument", "launched without"}
-        told = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
-        told |= {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "helicone"} if door == "launched without" else {}
+        launched = method in {"instrument", "launched without"}
+        variables = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
+        variables |= {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "helicone"} if method == "launched without" else {}
         output = run_app(
             [str(SETUPS / f"with_{name}.py")],
             {
-                **base_environ(door),
+                **base_environ(method),
                 **vendor.environ,
-                **({**told, **vendor.launcher} if launched else {}),
+                **({**variables, **vendor.launcher} if launched else {}),
                 "LANGSMITH_ENDPOINT": backend.url,
                 "LOGFIRE_BASE_URL": backend.url,
                 "BACKEND": backend.url,
@@ -126,16 +129,16 @@ def run(name: str, door: str, python: Path, **environ: str) -> Outcome:
             python,
         )
         assert backend.refused == []
-        return outcome(backend, gateway, output)
+        return app_run(backend, gateway, output)
 
 
 def apps(spans: Sequence[Span]) -> list[Span]:
-    """Return the spans of the app's own work; those of the vendor's own are no part of it."""
+    """Return the spans of the app, without those of the vendor's SDK."""
     return [span for span in spans if span.scope in {"shop", LLM_SCOPE}]
 
 
 def finished(spans: Sequence[Span]) -> list[Span]:
-    """Return spans without what Logfire sends ahead of them, which depends on the time, and its list of scrubs."""
+    """Return spans without Logfire's pending spans, whose number depends on time, and without its list of scrubs."""
     return [
         dataclasses.replace(
             span, attributes={key: value for key, value in span.attributes.items() if key != "logfire.scrubbed"}
@@ -146,26 +149,26 @@ def finished(spans: Sequence[Span]) -> list[Span]:
 
 
 def scrubbed(label: Mapping[str, str]) -> dict[str, str]:
-    """Return what Logfire leaves of a label."""
+    """Return a label as Logfire scrubs it."""
     return {key: "[Scrubbed due to 'session']" if "session" in key else value for key, value in label.items()}
 
 
 def is_of_log(row_id: object) -> bool:
-    """Tell whether a row is ours to log: a gateway's has an id that was made for the attempt."""
+    """Tell whether the log makes this row: the id of a gateway's row is random."""
     return row_id is not None and uuid.UUID(str(row_id)).version == 5
 
 
 @pytest.mark.parametrize("propagators", ["", PROPAGATORS])
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", VENDORS)
 def test_a_vendor_gets_the_same_spans_with_our_labels_on_them(
-    name: str, door: str, propagators: str, environments: Environments
+    name: str, method: str, propagators: str, environments: Environments
 ) -> None:
     vendor = VENDORS[name]
     python = environments.python(name.removesuffix("_client"), vendor.requirements, vendor.alone)
-    before = run(name, "launched without" if door == "instrument" else "none", python)
+    before = run(name, "launched without" if method == "instrument" else "none", python)
 
-    after = run(name, door, python, **({"OTEL_PROPAGATORS": propagators} if propagators else {}))
+    after = run(name, method, python, **({"OTEL_PROPAGATORS": propagators} if propagators else {}))
 
     spans = finished(after.spans)
     assert without_ours(spans) == finished(before.spans)
@@ -173,7 +176,7 @@ def test_a_vendor_gets_the_same_spans_with_our_labels_on_them(
     wanted = [(name, scrubbed(label) if vendor.scrubs else label) for name, label in LABELS if name in exported]
     assert wanted
     assert labels(apps(spans)) == [one for one in wanted if one[0] != "POST"]
-    # A row for each tool that ran, and none for what a gateway saw or what has only begun.
+    # One row for each tool that ran; none for calls through the gateway or for pending spans.
     rows = [span.name for span in after.spans if is_of_log(span.attributes.get("helicone.request.id"))]
     assert rows == [*vendor.calls, "look up", "look up"]
     trace = next(span.trace for span in after.spans if span.scope == LLM_SCOPE)
@@ -184,7 +187,7 @@ def test_a_vendor_gets_the_same_spans_with_our_labels_on_them(
     assert (before.headers, after.output) == ([[], []], before.output)
 
 
-def test_logfire_lets_the_session_pass_with_the_readmes_callback(environments: Environments) -> None:
+def test_logfire_keeps_the_session_with_the_callback_of_the_readme(environments: Environments) -> None:
     vendor = VENDORS["logfire"]
     python = environments.python("logfire", vendor.requirements, vendor.alone)
 

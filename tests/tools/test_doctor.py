@@ -1,4 +1,4 @@
-"""The doctor's checks on made-up facts, and how a report reads."""
+"""The doctor's checks judge made-up facts, and a report is printed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from helicone_otel.tools.diagnostics.checks import CHECKS
 from helicone_otel.tools.diagnostics.examine import examine
-from helicone_otel.tools.diagnostics.facts import Call, Facts, Installed, Instrumentation, Package, Probe, Process
+from helicone_otel.tools.diagnostics.facts import Facts, Installed, Instrumentation, Package, Probe, ProbeCall, Process
 from helicone_otel.tools.diagnostics.libraries import LIBRARIES, SDKS
 from helicone_otel.tools.diagnostics.report import (
     Check,
@@ -19,8 +19,8 @@ from helicone_otel.tools.diagnostics.report import (
     Level,
     Line,
     Report,
-    draw,
     ok,
+    print_report,
     problem,
     unknown,
     warning,
@@ -49,7 +49,7 @@ WELL = Process(
     sampler="ParentBased{root:AlwaysOnSampler,remoteParentSampled:AlwaysOnSampler}",
     active=("helicone", "openai"),
 )
-BARE = Probe(WELL, (Call("openai", "httpx2", headers={}),))
+BARE = Probe(WELL, (ProbeCall("openai", "httpx2", headers={}),))
 
 
 def installed(*packages: Package, instrumentations: tuple[Instrumentation, ...] = (GENAI,)) -> Installed:
@@ -58,24 +58,24 @@ def installed(*packages: Package, instrumentations: tuple[Instrumentation, ...] 
 
 
 def outside(
-    environ: Mapping[str, str] | None = None, probe: Probe | None = None, there: Installed | None = None
+    environ: Mapping[str, str] | None = None, probe: Probe | None = None, packages: Installed | None = None
 ) -> Facts:
     """Facts about an environment in which all is well, but for what is given."""
     environ = {"OPENAI_BASE_URL": "https://oai.helicone.ai/v1", **(environ or {})}
-    probe = probe or Probe(WELL, (Call("openai", "httpx2", headers=HEADERS),))
-    return Facts(environ, there or installed(OPENAI), probe=probe)
+    probe = probe or Probe(WELL, (ProbeCall("openai", "httpx2", headers=HEADERS),))
+    return Facts(environ, packages or installed(OPENAI), probe=probe)
 
 
-def inside(process: Process, environ: Mapping[str, str] | None = None, there: Installed | None = None) -> Facts:
+def inside(process: Process, environ: Mapping[str, str] | None = None, packages: Installed | None = None) -> Facts:
     """Facts about an app in which all is well, but for what is given."""
-    return Facts(environ or {}, there or installed(), process=process)
+    return Facts(environ or {}, packages or installed(), process=process)
 
 
 def findings(facts: Facts, check: str) -> list[Finding]:
     return [line.finding for line in examine(facts).lines if line.check == check]
 
 
-def test_where_all_is_well_there_is_nothing_to_do() -> None:
+def test_a_report_without_problems_has_no_worst_finding() -> None:
     report = examine(outside())
 
     assert (report.worst, report.exit_code) == (None, 0)
@@ -83,7 +83,7 @@ def test_where_all_is_well_there_is_nothing_to_do() -> None:
         ("settings", ok("Settings: the defaults.")),
         ("versions", ok(report.lines[1].finding.text)),
         ("pieces", ok("The processor is on the tracer provider (TracerProvider).")),
-        ("pieces", ok("The propagator is in, and so are the hooks in the HTTP transports.")),
+        ("pieces", ok("The propagator is installed, and so are the hooks in the HTTP clients.")),
         (
             "requests",
             ok(
@@ -105,24 +105,24 @@ def test_where_all_is_well_there_is_nothing_to_do() -> None:
         ("foo", "unset OTEL_PROPAGATORS"),
     ],
 )
-def test_an_unknown_propagator_keeps_the_app_from_starting(named: str, remedy: str) -> None:
+def test_an_unknown_propagator_is_a_problem(named: str, remedy: str) -> None:
     died = Probe(failure="it ended with exit code 1", log=("ValueError: Propagator foo not found.",))
 
-    text = 'OTEL_PROPAGATORS names "foo", which is not installed: the app would not even start.'
+    text = 'OTEL_PROPAGATORS names "foo", which is not installed: the app would not start.'
     report = examine(outside({"OTEL_PROPAGATORS": named}, died))
 
     assert (report.worst, report.exit_code) == (problem(text, remedy), 1)
     assert report.count(Level.PROBLEM) == 1
 
 
-def test_known_propagators_and_none_are_no_finding() -> None:
+def test_known_propagators_and_the_value_none_make_no_finding() -> None:
     assert findings(outside({"OTEL_PROPAGATORS": "tracecontext, helicone"}), "propagators") == []
     assert findings(outside({"OTEL_PROPAGATORS": "none"}), "propagators") == []
 
 
-def test_a_disabled_sdk_is_the_reason_for_all_that_follows() -> None:
+def test_a_disabled_sdk_is_the_worst_finding_and_the_cause_of_missing_headers() -> None:
     off = replace(WELL, records=False, labels=False)
-    facts = outside({"OTEL_SDK_DISABLED": "TRUE"}, Probe(off, (Call("openai", "httpx2", headers={}),)))
+    facts = outside({"OTEL_SDK_DISABLED": "TRUE"}, Probe(off, (ProbeCall("openai", "httpx2", headers={}),)))
 
     assert examine(facts).worst == problem(
         "OTEL_SDK_DISABLED=true switches OpenTelemetry off: no spans, no labels.", "unset OTEL_SDK_DISABLED"
@@ -145,9 +145,9 @@ def test_a_setting_with_a_bad_value_is_named() -> None:
     )
 
 
-def test_a_misspelt_setting_is_named() -> None:
+def test_a_misspelt_setting_is_a_warning() -> None:
     assert findings(outside({"HELICONE_SESSION_NAM": "Shop"}), "settings")[1:] == [
-        warning("HELICONE_SESSION_NAM is no setting: nothing reads it.", "helicone-otel env lists the settings")
+        warning("HELICONE_SESSION_NAM is not a setting: nothing reads it.", "helicone-otel env lists the settings")
     ]
 
 
@@ -159,7 +159,7 @@ def test_a_misspelt_setting_is_named() -> None:
         ("*", "unset OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"),
     ],
 )
-def test_being_switched_off_is_told(disabled: str, remedy: str) -> None:
+def test_a_variable_that_switches_helicone_otel_off_is_a_problem(disabled: str, remedy: str) -> None:
     facts = outside({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": disabled}, Probe(replace(WELL, installed=False)))
 
     shown = ",".join(part.strip() for part in disabled.split(","))
@@ -169,23 +169,23 @@ def test_being_switched_off_is_told(disabled: str, remedy: str) -> None:
 
 
 @pytest.mark.parametrize("signal", ["TRACES", "METRICS", "LOGS"])
-def test_an_unknown_exporter_of_any_signal_costs_the_set_up(signal: str) -> None:
+def test_an_unknown_exporter_of_any_signal_is_a_problem(signal: str) -> None:
     assert findings(outside({f"OTEL_{signal}_EXPORTER": "otlp,nope"}), "exporters") == [
         problem(
-            f'OTEL_{signal}_EXPORTER names "nope", which is not installed: OpenTelemetry is not set up then.',
+            f'OTEL_{signal}_EXPORTER names "nope", which is not installed: OpenTelemetry would not be set up.',
             f"export OTEL_{signal}_EXPORTER=otlp",
         )
     ]
     assert findings(outside({f"OTEL_{signal}_EXPORTER": "none"}), "exporters") == []
 
 
-def test_versions_that_do_not_fit_are_named() -> None:
+def test_requirements_that_are_not_met_are_named() -> None:
     pinned = Package(
         "opentelemetry-instrumentation-redis", "0.66b1", unmet=("opentelemetry-api==1.45.1 (found 1.45.2)",)
     )
     below = Package("helicone-otel", "0.1.0", unmet=("opentelemetry-sdk<2,>=1.38 (found 1.30.0)",))
 
-    assert findings(outside(there=installed(OPENAI, pinned, below)), "versions") == [
+    assert findings(outside(packages=installed(OPENAI, pinned, below)), "versions") == [
         warning(
             "opentelemetry-instrumentation-redis 0.66b1 needs opentelemetry-api==1.45.1 (found 1.45.2).",
             "pip install --upgrade opentelemetry-instrumentation-redis",
@@ -197,16 +197,16 @@ def test_versions_that_do_not_fit_are_named() -> None:
     ]
 
 
-def test_two_copies_of_opentelemetry_are_named() -> None:
+def test_a_package_of_opentelemetry_in_two_versions_is_named() -> None:
     twice = Package("opentelemetry-api", "1.45.2", copies=2)
 
-    (finding,) = findings(outside(there=installed(OPENAI, twice)), "copies")
+    (finding,) = findings(outside(packages=installed(OPENAI, twice)), "copies")
 
     assert finding.level is Level.WARNING
     assert finding.text == "opentelemetry-api is on the path in 2 versions; 1.45.2 is used."
 
 
-def test_a_process_that_dies_for_another_reason_says_its_last_words() -> None:
+def test_the_last_log_line_of_a_probe_that_died_is_shown() -> None:
     died = Probe(failure="it ended with exit code 1", log=("Traceback", "ImportError: no gevent", ""))
 
     assert findings(outside(probe=died), "probe") == [
@@ -216,41 +216,41 @@ def test_a_process_that_dies_for_another_reason_says_its_last_words() -> None:
     ]
 
 
-def test_a_process_that_cannot_be_looked_into_is_no_verdict() -> None:
-    report = examine(outside(probe=Probe(failure="it did not come to an end within 20 s")))
+def test_a_probe_that_cannot_be_inspected_makes_an_unknown_finding() -> None:
+    report = examine(outside(probe=Probe(failure="it did not end within 20 s")))
 
     assert report.exit_code == 2
     assert report.worst == unknown(
-        "A process started like your app could not be looked into: it did not come to an end within 20 s.",
+        "A process started like your app could not be inspected: it did not end within 20 s.",
         "opentelemetry-instrument python -c pass",
     )
 
 
-def test_without_a_distro_nothing_makes_spans() -> None:
+def test_a_missing_distro_is_a_problem() -> None:
     proxy = replace(WELL, provider="opentelemetry.trace.ProxyTracerProvider", records=False, labels=False)
-    there = Installed({"openai": OPENAI}, (GENAI,), NAMES)
+    packages = Installed({"openai": OPENAI}, (GENAI,), NAMES)
 
-    assert findings(outside(probe=Probe(proxy), there=there), "pieces")[0] == problem(
-        "opentelemetry-distro is not installed, so opentelemetry-instrument sets up nothing that makes spans.",
+    assert findings(outside(probe=Probe(proxy), packages=packages), "pieces")[0] == problem(
+        "opentelemetry-distro is not installed, so opentelemetry-instrument sets up no provider that makes spans.",
         'pip install "helicone-otel[run]"',
     )
 
 
-def test_an_app_that_never_switched_us_on_is_told_how() -> None:
+def test_an_app_without_configure_is_a_problem() -> None:
     assert findings(inside(replace(WELL, installed=False)), "pieces") == [
         problem("helicone-otel is installed but not switched on in this process.", "helicone_otel.configure()")
     ]
 
 
-def test_a_provider_without_our_processor_and_a_replaced_propagator_are_told() -> None:
+def test_a_provider_without_our_processor_and_a_replaced_propagator_are_problems() -> None:
     assert findings(inside(replace(WELL, labels=False, injects=False)), "pieces") == [
         problem(
-            "Our processor is not on the tracer provider (opentelemetry.sdk.trace.TracerProvider).",
+            "The processor is not on the tracer provider (opentelemetry.sdk.trace.TracerProvider).",
             "helicone_otel.configure(provider=your_provider)",
         ),
         problem(
-            "The global propagator is not ours: something replaced it after helicone-otel came.",
-            "call helicone_otel.configure() after it",
+            "The global propagator is not helicone-otel's: something replaced it after helicone-otel was set up.",
+            "call helicone_otel.configure() after that",
         ),
     ]
 
@@ -258,27 +258,27 @@ def test_a_provider_without_our_processor_and_a_replaced_propagator_are_told() -
 FAILED = ("Instrumenting of mcp failed", "Traceback (most recent call last):", "AttributeError: no such thing")
 
 
-def test_an_instrumentation_that_kept_us_out_is_named_with_how_to_do_without_it() -> None:
-    nobody = replace(WELL, installed=False, labels=False, injects=False)
-    report = examine(outside({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "redis"}, Probe(nobody, log=FAILED)))
+def test_an_instrumentation_that_failed_before_helicone_otel_is_named_with_the_command_to_switch_it_off() -> None:
+    off = replace(WELL, installed=False, labels=False, injects=False)
+    report = examine(outside({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "redis"}, Probe(off, log=FAILED)))
 
     assert report.worst == problem(
-        "helicone-otel did not come in: the instrumentation mcp failed before its turn.",
+        "helicone-otel was not switched on: the instrumentation mcp failed before it.",
         "export OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=redis,mcp",
     )
     assert [line for line in report.lines if line.check == "log"] == []
 
 
-def test_an_instrumentation_that_failed_after_us_is_named_for_those_it_kept_out() -> None:
+def test_an_instrumentation_that_failed_after_helicone_otel_is_named() -> None:
     assert findings(outside(probe=Probe(WELL, log=FAILED)), "log") == [
         warning(
-            "The instrumentation mcp failed, so the ones after it did not get their turn.",
+            "The instrumentation mcp failed, so those after it were not switched on.",
             "export OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=mcp",
         )
     ]
 
 
-def test_what_the_set_up_logged_is_shown_without_its_traceback() -> None:
+def test_lines_that_the_set_up_logged_are_shown_without_tracebacks() -> None:
     log = ("Failed to export", "Traceback (most recent call last):", '  File "x"', "ValueError: no", "")
 
     assert [finding.text for finding in findings(outside(probe=Probe(WELL, log=log)), "log")] == [
@@ -315,12 +315,12 @@ NO_HEADER = "openai 3.54.0 over httpx2: a request to a gateway would carry no he
         ),
     ],
 )
-def test_a_call_without_headers_says_why(environ: Mapping[str, str], why: str, remedy: str) -> None:
+def test_the_reason_for_a_call_without_headers_is_shown(environ: Mapping[str, str], why: str, remedy: str) -> None:
     assert findings(outside(environ, BARE), "requests") == [problem(f"{NO_HEADER}{why}.", remedy)]
 
 
-def test_a_trial_call_that_failed_is_no_verdict() -> None:
-    failed = Probe(WELL, (Call("groq", "httpx", bare=True, error="ImportError: no httpx"),))
+def test_a_trial_call_that_failed_makes_an_unknown_finding() -> None:
+    failed = Probe(WELL, (ProbeCall("groq", "httpx", bare=True, error="ImportError: no httpx"),))
 
     assert findings(outside(probe=failed), "requests") == [
         unknown(
@@ -330,12 +330,12 @@ def test_a_trial_call_that_failed_is_no_verdict() -> None:
     ]
 
 
-def test_an_sdk_that_writes_over_the_callers_own_id_is_told_of() -> None:
-    over = Probe(WELL, (Call("anthropic", "httpx2", headers=HEADERS, own_id_kept=False),))
+def test_an_sdk_that_overwrites_the_callers_session_id_is_a_warning() -> None:
+    over = Probe(WELL, (ProbeCall("anthropic", "httpx2", headers=HEADERS, own_id_kept=False),))
 
     assert findings(outside(probe=over), "own_id") == [
         warning(
-            "anthropic writes over a Helicone-Session-Id that you set on a request.",
+            "anthropic overwrites a Helicone-Session-Id that you set on a request.",
             "export ANTHROPIC_OPEN_TELEMETRY_PROPAGATION=false",
         )
     ]
@@ -348,7 +348,7 @@ def test_an_sdk_that_writes_over_the_callers_own_id_is_told_of() -> None:
         ("http://mine.local:8787/v1", ok("OPENAI_BASE_URL points at a gateway, mine.local:8787.")),
         (
             "http://svc.local/v1",
-            ok("OPENAI_BASE_URL points at a service of yours, svc.local: the session goes on there, no row is made."),
+            ok("OPENAI_BASE_URL points at a service of yours, svc.local: the session continues there, without a row."),
         ),
         (
             "https://api.openai.com/v1",
@@ -360,22 +360,21 @@ def test_an_sdk_that_writes_over_the_callers_own_id_is_told_of() -> None:
         (
             "https://me:secret@proxy.corp:8443/v1",
             warning(
-                "OPENAI_BASE_URL points at proxy.corp:8443, which is on no list, so it gets no headers.",
+                "OPENAI_BASE_URL points at proxy.corp:8443, which gets no headers: it is neither a gateway nor in "
+                "HELICONE_PROPAGATE_HOSTS.",
                 "export HELICONE_GATEWAY_HOSTS=proxy.corp:8443, if it is a gateway of yours to Helicone",
             ),
         ),
         (
             "https://api.helicone.ai/v1",
             problem(
-                "OPENAI_BASE_URL points at api.helicone.ai, which is Helicone's, but no gateway.",
+                "OPENAI_BASE_URL points at api.helicone.ai, which belongs to Helicone but is not a gateway.",
                 "export OPENAI_BASE_URL=https://oai.helicone.ai/v1",
             ),
         ),
         (
             "https://[bad",
-            problem(
-                "OPENAI_BASE_URL is no URL that names a host.", "export OPENAI_BASE_URL=https://oai.helicone.ai/v1"
-            ),
+            problem("OPENAI_BASE_URL is not a URL with a host.", "export OPENAI_BASE_URL=https://oai.helicone.ai/v1"),
         ),
         (
             "",
@@ -387,7 +386,7 @@ def test_an_sdk_that_writes_over_the_callers_own_id_is_told_of() -> None:
         ),
     ],
 )
-def test_a_base_url_is_judged_by_our_lists(url: str, expected: Finding) -> None:
+def test_a_base_url_is_judged_by_its_destination(url: str, expected: Finding) -> None:
     environ = {
         "OPENAI_BASE_URL": url,
         "HELICONE_GATEWAY_HOSTS": "mine.local:8787",
@@ -397,41 +396,41 @@ def test_a_base_url_is_judged_by_our_lists(url: str, expected: Finding) -> None:
     assert findings(outside(environ), "base_urls") == [expected]
 
 
-def test_the_lists_of_hosts_are_shown() -> None:
+def test_hosts_from_the_settings_are_shown() -> None:
     environ = {"HELICONE_GATEWAY_HOSTS": "a, b:1", "HELICONE_PROPAGATE_HOSTS": ".c.local"}
 
     assert findings(outside(environ), "hosts") == [
-        ok("Gateways beside Helicone's own: a, b:1."),
-        ok("Services in which sessions go on: .c.local."),
+        ok("Gateways in addition to Helicone's own: a, b:1."),
+        ok("Services in which sessions continue: .c.local."),
     ]
 
 
-def test_a_library_without_an_instrumentation_comes_with_its_install_line() -> None:
-    there = installed(OPENAI, Package("chromadb", "1.5"), Package("langchain-core", "1.4"), instrumentations=())
+def test_a_library_without_an_instrumentation_is_a_warning_with_the_command_to_install_one() -> None:
+    packages = installed(OPENAI, Package("chromadb", "1.5"), Package("langchain-core", "1.4"), instrumentations=())
 
-    assert findings(outside(there=there), "sdk_instrumentations") == [
+    assert findings(outside(packages=packages), "sdk_instrumentations") == [
         warning(
             "openai 3.54.0 has no instrumentation: its calls have no spans of their own.",
             "pip install opentelemetry-instrumentation-genai-openai",
         )
     ]
-    assert findings(outside(there=there), "library_instrumentations") == [
+    assert findings(outside(packages=packages), "library_instrumentations") == [
         warning(
             "chromadb 1.5 has no instrumentation: its queries are in no session.",
             "pip install opentelemetry-instrumentation-chromadb",
         ),
         warning(
-            "langchain-core 1.4 has no instrumentation: its agents and tools make no path.",
+            "langchain-core 1.4 has no instrumentation: its agents and tools add nothing to the path.",
             "pip install opentelemetry-instrumentation-genai-langchain",
         ),
     ]
 
 
-def test_a_library_that_traces_itself_needs_none() -> None:
+def test_a_library_that_makes_spans_itself_needs_no_instrumentation() -> None:
     old, new = Package("mcp", "1.9"), Package("mcp", "2.3", {"opentelemetry-api": ""})
 
-    assert findings(outside(there=installed(new)), "library_instrumentations") == [ok("mcp 2.3 makes spans itself.")]
-    assert findings(outside(there=installed(old)), "library_instrumentations") == [
+    assert findings(outside(packages=installed(new)), "library_instrumentations") == [ok("mcp 2.3 makes spans itself.")]
+    assert findings(outside(packages=installed(old)), "library_instrumentations") == [
         warning(
             "mcp 1.9 has no instrumentation: its tool calls are in no session.",
             "pip install openinference-instrumentation-mcp",
@@ -464,23 +463,23 @@ def test_a_library_that_traces_itself_needs_none() -> None:
             {},
             "",
             warning(
-                "openai 3.54.0: opentelemetry-instrumentation-genai-openai is installed but did not come up.",
+                "openai 3.54.0: opentelemetry-instrumentation-genai-openai is installed but was not switched on.",
                 "OTEL_LOG_LEVEL=debug opentelemetry-instrument python -c pass shows why",
             ),
         ),
     ],
 )
-def test_an_instrumentation_that_is_not_active_says_why(
+def test_the_reason_for_an_inactive_instrumentation_is_shown(
     environ: Mapping[str, str], conflict: str, expected: Finding
 ) -> None:
-    there = installed(OPENAI, instrumentations=(replace(GENAI, conflict=conflict),))
-    facts = outside(environ, Probe(replace(WELL, active=("helicone",))), there)
+    packages = installed(OPENAI, instrumentations=(replace(GENAI, conflict=conflict),))
+    facts = outside(environ, Probe(replace(WELL, active=("helicone",))), packages)
 
     assert findings(facts, "sdk_instrumentations") == [expected]
 
 
-def test_in_an_app_an_idle_instrumentation_waits_to_be_switched_on() -> None:
-    assert findings(inside(replace(WELL, active=()), there=installed(OPENAI)), "sdk_instrumentations") == [
+def test_an_instrumentation_that_an_app_has_not_switched_on_is_a_warning() -> None:
+    assert findings(inside(replace(WELL, active=()), packages=installed(OPENAI)), "sdk_instrumentations") == [
         warning(
             "openai 3.54.0: opentelemetry-instrumentation-genai-openai is installed, "
             "but nothing has switched it on in this process.",
@@ -489,7 +488,7 @@ def test_in_an_app_an_idle_instrumentation_waits_to_be_switched_on() -> None:
     ]
 
 
-CODE_ONLY = "headers then carry only what code opened with session() and step(), or HELICONE_SESSION_ID"
+CODE_ONLY = "headers carry only what code opened with session() and step(), or HELICONE_SESSION_ID"
 
 
 @pytest.mark.parametrize(
@@ -499,10 +498,15 @@ CODE_ONLY = "headers then carry only what code opened with session() and step(),
         ("always_on", "", Level.OK, "Sampler: always_on."),
         ("traceidratio", "1", Level.OK, "Every trace is sampled."),
         ("traceidratio", "", Level.OK, "Every trace is sampled."),
-        ("traceidratio", "0.1", Level.WARNING, f"Only 0.1 of all traces are sampled; {CODE_ONLY}, in the rest."),
-        ("traceidratio", "ten", Level.WARNING, "OTEL_TRACES_SAMPLER_ARG is no number, so the ratio is 1."),
-        ("helicone_session", "0.1", Level.WARNING, f"Only 0.1 of all sessions are sampled; {CODE_ONLY}, in the rest."),
-        ("always_off", "", Level.WARNING, f"OTEL_TRACES_SAMPLER=always_off keeps no span; {CODE_ONLY}."),
+        ("traceidratio", "0.1", Level.WARNING, f"Only 0.1 of all traces are sampled; in the others, {CODE_ONLY}."),
+        ("traceidratio", "ten", Level.WARNING, "OTEL_TRACES_SAMPLER_ARG is not a number, so the ratio is 1."),
+        (
+            "helicone_session",
+            "0.1",
+            Level.WARNING,
+            f"Only 0.1 of all sessions are sampled; in the others, {CODE_ONLY}.",
+        ),
+        ("always_off", "", Level.WARNING, f"OTEL_TRACES_SAMPLER=always_off keeps no span, so {CODE_ONLY}."),
         ("mine", "", Level.WARNING, 'OTEL_TRACES_SAMPLER names "mine", which is not installed: it is ignored.'),
     ],
 )
@@ -519,87 +523,87 @@ def test_the_sampler_is_judged(name: str, argument: str, level: Level, text: str
         (
             "ParentBased{root:TraceIdRatioBased{0.1},remoteParentSampled:AlwaysOnSampler}",
             Level.WARNING,
-            f"The sampler is TraceIdRatioBased{{0.1}}; in what it leaves out, {CODE_ONLY}.",
+            f"The sampler is TraceIdRatioBased{{0.1}}; in traces that it drops, {CODE_ONLY}.",
         ),
     ],
 )
-def test_in_an_app_its_own_sampler_is_judged(sampler: str, level: Level, text: str) -> None:
+def test_in_an_app_the_sampler_of_its_provider_is_judged(sampler: str, level: Level, text: str) -> None:
     (finding,) = findings(inside(replace(WELL, sampler=sampler)), "sampling")
 
     assert (finding.level, finding.text) == (level, text)
 
 
-def test_logfire_scrubs_where_it_is_installed_and_in_an_app_where_it_does() -> None:
-    there = installed(OPENAI, Package("logfire", "5.2.0"))
+def test_logfire_is_a_warning_if_it_is_installed_and_in_an_app_only_if_it_scrubs() -> None:
+    packages = installed(OPENAI, Package("logfire", "5.2.0"))
 
-    assert [finding.level for finding in findings(outside(there=there), "scrubbing")] == [Level.WARNING]
+    assert [finding.level for finding in findings(outside(packages=packages), "scrubbing")] == [Level.WARNING]
     assert findings(outside(), "scrubbing") == []
-    assert findings(inside(WELL, there=there), "scrubbing") == []
+    assert findings(inside(WELL, packages=packages), "scrubbing") == []
     assert [finding.level for finding in findings(inside(replace(WELL, scrubs=True)), "scrubbing")] == [Level.WARNING]
 
 
 @pytest.mark.parametrize(
     ("where", "remedy"),
     [
-        ("gen_ai.headers (opentelemetry.instrumentation.openai.v1)", "give it once, as the client's default_headers="),
+        ("gen_ai.headers (opentelemetry.instrumentation.openai.v1)", "pass it once, as default_headers= of the client"),
         ("http.request.header.helicone_auth (x)", "export OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS"),
     ],
 )
-def test_a_key_that_was_found_on_spans_is_a_problem(where: str, remedy: str) -> None:
+def test_a_key_that_is_recorded_on_spans_is_a_problem(where: str, remedy: str) -> None:
     (finding,) = findings(outside(probe=Probe(WELL, recorded=(where,))), "recorded_key")
 
     assert finding.level is Level.PROBLEM
-    assert finding.text == f"A Helicone-Auth given as extra_headers is recorded on spans, in clear, as {where}."
+    assert finding.text == f"A Helicone-Auth passed as extra_headers is recorded on spans, in clear text, as {where}."
     assert finding.remedy.startswith(remedy)
 
 
-def test_spans_that_go_nowhere_are_told_of() -> None:
+def test_a_provider_without_an_exporter_is_a_warning() -> None:
     assert findings(inside(replace(WELL, exporters=())), "destination") == [
-        warning("Spans are exported nowhere; headers do not need it.", "export OTEL_TRACES_EXPORTER=otlp")
+        warning("Spans are not exported; headers work without that.", "export OTEL_TRACES_EXPORTER=otlp")
     ]
 
 
 PER_CHAT = "unset HELICONE_SESSION_ID, and open a session() for each conversation"
 
 
-def test_one_session_id_for_a_server_is_a_problem_in_it_and_a_warning_beside_it() -> None:
+def test_a_fixed_session_id_is_a_problem_in_a_server_and_a_warning_if_one_is_installed() -> None:
     environ = {"HELICONE_SESSION_ID": "job-1"}
     serving = installed(OPENAI, Package("uvicorn", "0.35"))
 
     assert findings(inside(replace(WELL, serves="uvicorn"), environ), "session_id") == [
         problem("HELICONE_SESSION_ID is set in a server (uvicorn): all its users share one session.", PER_CHAT)
     ]
-    assert findings(outside(environ, there=serving), "session_id") == [
+    assert findings(outside(environ, packages=serving), "session_id") == [
         warning(
             "HELICONE_SESSION_ID is set, and uvicorn is installed: in a server all users would share one session.",
             PER_CHAT,
         )
     ]
     assert findings(outside(environ), "session_id") == [
-        ok("HELICONE_SESSION_ID is set: all that the process does is one session.")
+        ok("HELICONE_SESSION_ID is set: everything in the process belongs to one session.")
     ]
 
 
-def test_sessions_without_a_name_are_told_of() -> None:
+def test_sessions_without_a_name_are_a_warning() -> None:
     unnamed = {name: value for name, value in HEADERS.items() if name != "Helicone-Session-Name"}
 
-    assert findings(outside(probe=Probe(WELL, (Call("openai", "httpx2", headers=unnamed),))), "session_name") == [
+    assert findings(outside(probe=Probe(WELL, (ProbeCall("openai", "httpx2", headers=unnamed),))), "session_name") == [
         warning(
             "Sessions have no name: Helicone shows them as one unnamed group.", 'export HELICONE_SESSION_NAME="My App"'
         )
     ]
 
 
-def test_an_app_is_told_where_it_stands_and_what_was_swallowed() -> None:
+def test_an_app_sees_its_current_session_and_the_failures_that_were_swallowed() -> None:
     process = replace(WELL, session="trip-42", path="/research", swallowed={"inject: KeyError": 3})
 
-    assert findings(inside(process), "here") == [ok("Here the session is trip-42, at /research.")]
+    assert findings(inside(process), "here") == [ok("The current session here is trip-42, at /research.")]
     assert [finding.text for finding in findings(inside(process), "swallowed")] == [
         "Happened 3 times: inject: KeyError"
     ]
 
 
-def test_a_check_that_fails_does_not_fail_the_others() -> None:
+def test_a_check_that_raises_does_not_stop_the_others() -> None:
     def fail(_: Facts) -> list[Finding]:
         raise KeyError("x")
 
@@ -622,7 +626,7 @@ def test_a_check_that_fails_does_not_fail_the_others() -> None:
         ([unknown("", ""), problem("", "")], 1),
     ],
 )
-def test_the_exit_code_is_that_of_the_worst(found: list[Finding], code: int) -> None:
+def test_the_exit_code_is_that_of_the_worst_finding(found: list[Finding], code: int) -> None:
     assert Report(tuple(Line("c", "G", finding) for finding in found)).exit_code == code
 
 
@@ -650,30 +654,30 @@ Requests
 """
 
 
-def test_a_report_reads_as_one_screen_with_its_cause_on_top() -> None:
+def test_a_report_is_printed_with_the_worst_finding_on_top() -> None:
     assert f"{REPORT}\n" == SCREEN
 
 
-def test_a_pipe_gets_no_colour_and_an_old_terminal_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipe_gets_no_colours_and_an_ascii_terminal_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     piped, old = io.StringIO(), io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    draw(REPORT, piped)
-    draw(REPORT, old)
+    print_report(REPORT, piped)
+    print_report(REPORT, old)
     old.seek(0)
 
     assert piped.getvalue() == SCREEN
     assert old.read() == SCREEN.replace("✗", "x").replace("✓", "+").replace("→", "->")
 
 
-def test_without_rich_the_screen_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_rich_the_report_is_printed_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rich.console", None)
     plain = io.StringIO()
-    draw(REPORT, plain)
+    print_report(REPORT, plain)
 
     assert plain.getvalue() == SCREEN
 
 
-def test_a_report_is_data_as_well() -> None:
+def test_a_report_can_be_plain_data() -> None:
     assert REPORT.as_data() == {
         "exit_code": 1,
         "summary": "Broken.",
@@ -697,17 +701,17 @@ def test_a_report_is_data_as_well() -> None:
         ("mail me@host", "mail me@host"),
     ],
 )
-def test_secrets_are_taken_out(text: str, shown: str) -> None:
+def test_secrets_are_masked(text: str, shown: str) -> None:
     environ = {"MY_API_KEY": "hunter2hunter2", "OTEL_EXPORTER_OTLP_HEADERS": "x-auth=t0k3n-v4lue", "FLAG_KEY": "true"}
 
     assert Redaction(environ)(text) == shown
 
 
-def test_a_secret_in_a_log_or_setting_never_reaches_a_report() -> None:
+def test_secrets_in_logs_and_settings_never_reach_a_report() -> None:
     environ = {"HELICONE_API_KEY": "sk-helicone-aaaaaaa", "HELICONE_GATEWAY_HOSTS": "http://u:pw@h/\x1b[31m"}
     log = ("failed with sk-helicone-aaaaaaa at https://u:pw@h",)
 
-    report = examine(outside(environ, Probe(WELL, (Call("openai", "httpx2", error=log[0]),), log=log)))
+    report = examine(outside(environ, Probe(WELL, (ProbeCall("openai", "httpx2", error=log[0]),), log=log)))
 
     assert "pw@" not in str(report)
     assert "aaaaaaa" not in str(report)

@@ -1,4 +1,4 @@
-"""`helicone-otel doctor` in real environments, and `doctor()` in real apps: every case in a fresh interpreter."""
+"""`helicone-otel doctor` in real environments, and `doctor()` in real apps, each in a fresh interpreter."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(command: list[str], environ: Mapping[str, str]) -> subprocess.CompletedP
 
 
 def doctor(*options: str, launcher: tuple[str, ...] = (), **environ: str) -> subprocess.CompletedProcess[str]:
-    # The console script, for `opentelemetry-instrument` takes a command, not a module.
+    # The console script, because `opentelemetry-instrument` starts a command, not a module.
     return run([*launcher, str(SCRIPTS / "helicone-otel"), "doctor", *options], environ)
 
 
@@ -43,7 +43,7 @@ def checks(done: subprocess.CompletedProcess[str]) -> dict[str, list[tuple[str, 
     return found
 
 
-def test_in_an_environment_that_is_set_up_headers_leave_from_every_sdk() -> None:
+def test_in_a_complete_environment_the_calls_of_every_sdk_carry_headers() -> None:
     done = doctor("--json", **GATEWAYS, HELICONE_SESSION_NAME="Shop")
 
     found = checks(done)
@@ -59,7 +59,7 @@ def test_in_an_environment_that_is_set_up_headers_leave_from_every_sdk() -> None
     assert "session_name" not in found
 
 
-def test_an_unknown_propagator_is_the_first_thing_said_and_no_secret_is() -> None:
+def test_an_unknown_propagator_is_the_first_finding_and_secrets_are_masked() -> None:
     done = doctor(
         OTEL_PROPAGATORS="tracecontext,nope",
         OPENAI_BASE_URL="https://me:hunter2hunter2@proxy.corp/v1",
@@ -68,16 +68,16 @@ def test_an_unknown_propagator_is_the_first_thing_said_and_no_secret_is() -> Non
 
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.splitlines()[:2] == [
-        '✗ OTEL_PROPAGATORS names "nope", which is not installed: the app would not even start.',
+        '✗ OTEL_PROPAGATORS names "nope", which is not installed: the app would not start.',
         "  → export OTEL_PROPAGATORS=tracecontext",
     ]
-    assert "OPENAI_BASE_URL points at proxy.corp, which is on no list" in done.stdout
+    assert "OPENAI_BASE_URL points at proxy.corp, which gets no headers" in done.stdout
     assert "hunter2" not in done.stdout
     assert "abcdefg" not in done.stdout
     assert "\x1b" not in done.stdout
 
 
-def test_the_readme_shows_what_the_command_prints() -> None:
+def test_the_readme_shows_the_output_of_the_command() -> None:
     readme = (REPOSITORY / "README.md").read_text()
     section = readme.partition("## Nothing arrives?")[2].partition("\n## ")[0]
     (variable,) = re.findall(r"`(OTEL_[A-Z_]+=\S+)`", section)
@@ -87,7 +87,7 @@ def test_the_readme_shows_what_the_command_prints() -> None:
 
     printed = [without_versions(line) for line in done.stdout.splitlines()]
     wanted = [without_versions(line) for line in shown.splitlines() if line != "┆"]
-    # In the same order, with other lines between.
+    # The README shows some of the lines, in the same order.
     rest = iter(printed)
     assert [line for line in wanted if line in rest] == wanted
     assert printed[:3] == wanted[:3]
@@ -97,7 +97,7 @@ def without_versions(line: str) -> str:
     return re.sub(r"\b\d+(\.\w+)+", "N", line)
 
 
-def test_without_an_instrumentation_the_call_that_carries_nothing_names_the_reason() -> None:
+def test_without_an_instrumentation_the_reason_for_a_call_without_headers_is_shown() -> None:
     disabled = "openai,httpx,httpx2"
     done = doctor("--json", **GATEWAYS, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=disabled)
 
@@ -106,12 +106,12 @@ def test_without_an_instrumentation_the_call_that_carries_nothing_names_the_reas
         "a request to a gateway would carry no header: "
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=openai,httpx,httpx2 leaves no span around it."
     )
-    # The Anthropic SDK makes a span itself, and so our hook has something to go by.
+    # The Anthropic SDK makes a span itself, so the hook in the HTTP client has a session for the headers.
     assert [level for level, text in checks(done)["requests"] if text.startswith("anthropic")] == ["ok"]
 
 
 @pytest.mark.slow
-def test_under_the_launcher_it_sees_the_launchers_options() -> None:
+def test_the_doctor_sees_the_options_of_the_launcher() -> None:
     launcher = (
         str(SCRIPTS / "opentelemetry-instrument"),
         "--traces_sampler",
@@ -138,7 +138,7 @@ def test_under_the_launcher_it_sees_the_launchers_options() -> None:
         ({"OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST": "helicone-auth"}, "recorded_key"),
     ],
 )
-def test_each_broken_environment_has_one_cause_on_top(environ: Mapping[str, str], check: str) -> None:
+def test_the_cause_is_the_first_problem_in_each_broken_environment(environ: Mapping[str, str], check: str) -> None:
     done = doctor("--json", **GATEWAYS, **environ)
 
     assert done.returncode == 1
@@ -148,7 +148,7 @@ def test_each_broken_environment_has_one_cause_on_top(environ: Mapping[str, str]
 
 
 def on_path(folder: Path) -> str:
-    """Return a path on which a folder comes first, and what this process has there after it."""
+    """Return a `PYTHONPATH` with a folder before the current entries."""
     return os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
 
 
@@ -158,7 +158,7 @@ def app(code: str, **environ: str) -> str:
     return done.stdout
 
 
-def test_in_an_app_that_is_set_up_it_sees_the_live_pieces() -> None:
+def test_in_a_complete_app_doctor_sees_the_processor_the_propagator_and_the_session() -> None:
     screen = app(
         """
         from helicone_otel import configure, doctor, session, step
@@ -178,13 +178,13 @@ def test_in_an_app_that_is_set_up_it_sees_the_live_pieces() -> None:
     )
 
     assert "✓ The processor is on the tracer provider (TracerProvider)." in screen
-    assert "✓ The propagator is in, and so are the hooks in the HTTP transports." in screen
+    assert "✓ The propagator is installed, and so are the hooks in the HTTP clients." in screen
     assert "! The sampler is TraceIdRatioBased{0.25}; " in screen
     assert "✓ Spans go to ConsoleSpanExporter." in screen
-    assert "✓ Here the session is trip-42, at /research." in screen
+    assert "✓ The current session here is trip-42, at /research." in screen
 
 
-def test_what_is_left_of_a_broken_installation_is_passed_over(tmp_path: Path) -> None:
+def test_remains_of_a_broken_installation_are_ignored(tmp_path: Path) -> None:
     for name in ("broken-1.0", "openai-9.9"):
         folder = tmp_path / f"{name}.dist-info"
         folder.mkdir()
@@ -194,24 +194,24 @@ def test_what_is_left_of_a_broken_installation_is_passed_over(tmp_path: Path) ->
     outside = checks(doctor("--json", PYTHONPATH=on_path(tmp_path)))
 
     assert "broken" not in inside
-    assert "could not be looked at" not in inside
+    assert "Cannot inspect" not in inside
     assert "facts" not in outside
     assert [level for level, _ in outside["pieces"]] == ["ok", "ok"]
 
 
-def test_what_cannot_be_looked_at_is_said_and_not_raised(tmp_path: Path) -> None:
+def test_an_installation_that_cannot_be_inspected_is_a_finding_and_no_exception(tmp_path: Path) -> None:
     (tmp_path / "broken-1.0.dist-info").mkdir()
     (tmp_path / "broken-1.0.dist-info" / "METADATA").write_bytes(b"Name: \xff")
 
     report = app("import helicone_otel; print(helicone_otel.doctor().as_data())", PYTHONPATH=on_path(tmp_path))
 
-    text = "The installation could not be looked at: UnicodeDecodeError: 'utf-8' codec can't decode byte 0xff in "
+    text = "Cannot inspect the installation: UnicodeDecodeError: 'utf-8' codec can't decode byte 0xff in "
     data = ast.literal_eval(report)
     assert (data["exit_code"], [each["check"] for each in data["checks"]]) == (2, ["facts"])
     assert data["summary"].startswith(text)
 
 
-def test_in_an_app_that_replaced_a_piece_or_never_switched_us_on_it_says_so() -> None:
+def test_an_app_without_configure_and_an_app_that_replaced_the_propagator_are_problems() -> None:
     screen = app(
         """
         import helicone_otel
@@ -221,7 +221,7 @@ def test_in_an_app_that_replaced_a_piece_or_never_switched_us_on_it_says_so() ->
         trace.set_tracer_provider(TracerProvider())
         print(helicone_otel.doctor().worst.text)
         helicone_otel.configure()
-        # By the name in its module: what was imported from it before we came is out of our reach.
+        # What the original set_global_textmap does, which code still calls that imported it before configure().
         import opentelemetry.propagate as propagate
         from opentelemetry.propagators.composite import CompositePropagator
         propagate._HTTP_TEXT_FORMAT = CompositePropagator([])
@@ -232,5 +232,5 @@ def test_in_an_app_that_replaced_a_piece_or_never_switched_us_on_it_says_so() ->
 
     assert screen.splitlines() == [
         "helicone-otel is installed but not switched on in this process.",
-        "The global propagator is not ours: something replaced it after helicone-otel came. 1",
+        "The global propagator is not helicone-otel's: something replaced it after helicone-otel was set up. 1",
     ]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from helicone_otel.jsontext import SECRETS
+from helicone_otel.jsontext import SECRET_KEYS
 from helicone_otel.tools.redaction import _VARIABLES, Redaction, hide_secrets, redact, redact_attributes
 
-NAMES = sorted({*SECRETS, "helicone-auth", "X-Api-Key", "cookie", "Set-Cookie", "aws.secret", "db_password"})
+NAMES = sorted({*SECRET_KEYS, "helicone-auth", "X-Api-Key", "cookie", "Set-Cookie", "aws.secret", "db_password"})
 
 
 @pytest.mark.parametrize("name", NAMES)

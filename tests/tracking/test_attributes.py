@@ -7,7 +7,7 @@ import sys
 
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 
-from helicone_otel.tracking.records import shown, size_of
+from helicone_otel.tracking.attributes import attributes_of, size_of
 
 WITHOUT = """
 from opentelemetry.sdk import trace
@@ -18,9 +18,9 @@ class Renamed(trace.ReadableSpan):
     attributes = property(lambda self: self._elsewhere)
 
 trace.ReadableSpan = Renamed
-from helicone_otel.tracking.records import shown, size_of
+from helicone_otel.tracking.attributes import attributes_of, size_of
 span = Renamed("work", {"a": 1})
-print(shown(span), size_of(span), size_of(Renamed("work")))
+print(attributes_of(span), size_of(span), size_of(Renamed("work")))
 """
 
 
@@ -29,10 +29,10 @@ def test_a_spans_attributes_are_those_that_the_sdk_shows_while_it_lives_and_afte
     span.set_attribute("c", (1, 2))
     assert isinstance(span, ReadableSpan)
 
-    assert dict(shown(span) or {}) == dict(span.attributes or {}) == {"a": 1, "b": "x", "c": (1, 2)}
+    assert dict(attributes_of(span) or {}) == dict(span.attributes or {}) == {"a": 1, "b": "x", "c": (1, 2)}
     assert size_of(span) == 3
     span.end()
-    assert dict(shown(span) or {}) == {"a": 1, "b": "x", "c": (1, 2)}
+    assert dict(attributes_of(span) or {}) == {"a": 1, "b": "x", "c": (1, 2)}
     assert size_of(ReadableSpan("made by hand")) == 0
 
 

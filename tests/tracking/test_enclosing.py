@@ -85,7 +85,7 @@ def test_an_id_made_up_for_a_run_that_has_left_with_a_call_inside_it_stays(app: 
         with app.chat() as call:
             location = app.registry.locate(trace.set_span_in_context(call))
             assert location is not None
-            app.registry.sent(location.record, location.headers, location.record.destination)  # type: ignore[union-attr]
+            app.registry.locator.sent(location.record, location.headers, location.record.destination)  # type: ignore[union-attr]
 
     assert {label["helicone.session.id"] for label in app.labels().values()} == {location.session.wire_id}
 

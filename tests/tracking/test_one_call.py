@@ -122,7 +122,7 @@ def test_a_frameworks_span_beside_the_request_to_a_gateway_is_a_wrapper_and_the_
         with app.span("POST", GATEWAY_URL, scope=HTTP, kind=CLIENT) as http:
             location = app.registry.locate(trace.set_span_in_context(http))
             assert location is not None
-            app.registry.sent(location.sender, location.headers, location.sender.destination)  # type: ignore[union-attr]
+            app.registry.locator.sent(location.sender, location.headers, location.sender.destination)  # type: ignore[union-attr]
         beside.end(_chat())
 
     assert location.path == "/rag"

@@ -187,9 +187,11 @@ def test_a_child_that_names_its_parent_by_ids_alone_ends_nothing() -> None:
 
 
 def _posts(app: App) -> None:
-    location = app.registry.locate_gateway_call("llm")
+    location = app.registry.locator.locate_gateway_call("llm")
     assert location is not None
-    app.registry.sent(location.sender or location.record, location.headers, Destination.GATEWAY, location.record)
+    app.registry.locator.sent(
+        location.sender or location.record, location.headers, Destination.GATEWAY, location.record
+    )
 
 
 def test_a_step_parts_the_call_around_it_from_the_request_in_it() -> None:

@@ -1,1 +1,1 @@
-"""The OpenTelemetry Collector configuration, made from the dialects."""
+"""The configuration of an OpenTelemetry Collector, made from the dialects."""

@@ -1,4 +1,7 @@
-"""`helicone-otel collector-config`: a configuration for an OpenTelemetry Collector, with the dialects in it."""
+"""The configuration of an OpenTelemetry Collector that `helicone-otel collector-config` prints.
+
+It is `template.yaml`, with statements made from the dialects and from the settings in the environment.
+"""
 
 from __future__ import annotations
 
@@ -12,33 +15,38 @@ from typing import Final, NamedTuple
 from .. import wire
 from ..settings import Settings, SettingsError
 from ..spans.dialects import DIALECTS
-from ..wire import NAMESPACE
 from . import ottl
 
-# That helicone-otel has labelled a span shows by path and id together; without it a path is one by hand.
+# helicone-otel sets path and id together, in Python. A path on any other span was set by hand.
 _LABELLED: Final = (
     f"({ottl.key(wire.SESSION_PATH)} != nil and {ottl.key(wire.SESSION_ID)} != nil "
     'and resource.attributes["telemetry.sdk.language"] == "python")'
 )
 _ROW_ID: Final = ottl.key(wire.REQUEST_ID)
-# Of a call through a gateway the span names the gateway's row. An id of the span's own is a UUIDv5, which begins
-# as the SHA-1 of its namespace and name does (RFC 9562, 5.5).
-_NAMESPACE: Final = f'Decode("{base64.b64encode(NAMESPACE.bytes).decode()}", "base64")'
+# After a call through a gateway, the span holds the id of the gateway's row. All other ids are UUIDv5, made from the
+# span's ids. A UUIDv5 begins with the first bytes of the SHA-1 of its namespace and name (RFC 9562, 5.5).
+_NAMESPACE: Final = f'Decode("{base64.b64encode(wire.NAMESPACE.bytes).decode()}", "base64")'
 _OWN_ID: Final = f'SHA1(Concat([{_NAMESPACE}, span.trace_id.string, span.span_id.string], ""))'
 _IS_OWN: Final = f"Substring({_ROW_ID}, 0, 8) == Substring({_OWN_ID}, 0, 8)"
 _CONDITIONS: Final = {
     "unlabelled": f"not {_LABELLED}",
-    "undecided": f"{_ROW_ID} == nil and not {_LABELLED}",
-    "no row of its own": f'{_LABELLED} and not (IsMatch({_ROW_ID}, "^[0-9a-f]{{8}}-") and {_IS_OWN})',
+    "kind decides": f"{_ROW_ID} == nil and not {_LABELLED}",
+    "row is not its own": f'{_LABELLED} and not (IsMatch({_ROW_ID}, "^[0-9a-f]{{8}}-") and {_IS_OWN})',
 }
-# `#: name` on a line of its own stands for lines, `{{name}}` for a condition.
-_LINES: Final = r"^( *)#: (\S+)(?: (\S+))?$"
-_CONDITION: Final = r"\{\{(?:unwired (\S+)|([a-z ]+))\}\}"
+# In the template, a line `#: name` or `#: name argument` stands for several lines, and `{{name}}` for a condition.
+_PLACEHOLDER: Final = r"^( *)#: (\S+)(?: (\S+))?$"
+_CONDITION: Final = r"\{\{(?:not in wire form (\S+)|([a-z ]+))\}\}"
 _PROCESSORS: Final = r"(?ms)^  # --- Sessions:.*?(?=^  # ---)"
 
 
 class Variable(NamedTuple):
-    """A variable of the environment in which the collector runs."""
+    """An environment variable of the collector.
+
+    Attributes:
+        name: Its name.
+        default: Its value if it is not set.
+        meaning: What it is for, in Markdown.
+    """
 
     name: str
     default: str
@@ -46,77 +54,86 @@ class Variable(NamedTuple):
 
 
 VARIABLES: Final = (
-    Variable("OTEL_BACKEND_ENDPOINT", "http://localhost:6006", "Where spans go, as OTLP over HTTP: `otlp_http`."),
+    Variable("OTEL_BACKEND_ENDPOINT", "http://localhost:6006", "Where `otlp_http` sends spans, as OTLP over HTTP."),
     Variable(
         "OTEL_BACKEND_GRPC_ENDPOINT",
         "http://localhost:14317",
-        "Where spans go, as OTLP over gRPC: `otlp_grpc`. `https://` for TLS; `host:port` alone is clear text.",
+        "Where `otlp_grpc` sends spans, as OTLP over gRPC. `https://` for TLS; `host:port` alone is clear text.",
     ),
-    Variable("OTEL_BACKEND_HEADERS", "null", "Headers for either: `{authorization: Bearer …}`."),
+    Variable("OTEL_BACKEND_HEADERS", "null", "Headers for both: `{authorization: Bearer …}`."),
     Variable("OTEL_BACKEND_COMPRESSION", "gzip", "`gzip`, `zstd`, `snappy` or `none`."),
-    Variable("OTEL_BACKEND_CA_FILE", "", "Who signed the backend's certificate, if not a public authority."),
-    Variable("OTEL_BACKEND_CERT_FILE", "", "A certificate of the collector's own, if the backend asks for one."),
-    Variable("OTEL_BACKEND_KEY_FILE", "", "Its key."),
+    Variable("OTEL_BACKEND_CA_FILE", "", "The authority of the backend's certificate, if it is not a public one."),
+    Variable("OTEL_BACKEND_CERT_FILE", "", "The collector's own certificate, if the backend asks for one."),
+    Variable("OTEL_BACKEND_KEY_FILE", "", "The key of that certificate."),
     Variable("OTEL_COLLECTOR_EXPORTERS", "[otlp_http]", "Some of `otlp_http`, `otlp_grpc`, `debug`."),
-    Variable("OTEL_COLLECTOR_HOST", "127.0.0.1", "Where it listens; `0.0.0.0` in a container."),
+    Variable("OTEL_COLLECTOR_HOST", "127.0.0.1", "The address on which it listens; `0.0.0.0` in a container."),
     Variable(
         "OTEL_COLLECTOR_STORAGE",
-        "/tmp/otelcol-helicone",  # noqa: S108  # where anyone may write: a first run needs no rights
-        "Folder of the sending queues. Name one on a disk that stays.",
+        "/tmp/otelcol-helicone",  # noqa: S108  # a folder where anyone may write, so that a first run works
+        "Folder of the sending queues. In production, use one on a persistent disk.",
     ),
-    Variable("OTEL_COLLECTOR_QUEUE_BYTES", "1073741824", "Of each exporter's queue, at most; then clients must wait."),
-    Variable("OTEL_COLLECTOR_RETRY_INTERVAL", "30s", "Between two attempts, at most."),
-    Variable("OTEL_COLLECTOR_MEMORY_PERCENT", "75", "Of the memory that there is; above it clients must wait."),
-    Variable("OTEL_COLLECTOR_MAX_SERIES", "2000", "Series of one metric of one service, at most."),
-    Variable("OTEL_COLLECTOR_METRICS_INTERVAL", "15s", "Between two states of the metrics."),
+    Variable(
+        "OTEL_COLLECTOR_QUEUE_BYTES", "1073741824", "Maximum size of each exporter's queue. A full queue refuses."
+    ),
+    Variable("OTEL_COLLECTOR_RETRY_INTERVAL", "30s", "Maximum time between two attempts."),
+    Variable("OTEL_COLLECTOR_MEMORY_PERCENT", "75", "Share of the memory above which it refuses spans."),
+    Variable("OTEL_COLLECTOR_MAX_SERIES", "2000", "Maximum number of series of one metric of one service."),
+    Variable("OTEL_COLLECTOR_METRICS_INTERVAL", "15s", "Time between two updates of the metrics."),
     Variable(
         "HELICONE_SESSION_NAME",
         "",
-        "Name of sessions that have none, before `service.namespace` and `.name`. Without quotes and backslashes.",
+        "Name for sessions without one; it wins over `service.namespace` and `.name`. No quotes, no backslashes.",
     ),
-    Variable("HELICONE_SESSION_FALLBACK", "none", "`trace`: calls without a session get their trace's id as one."),
-    Variable("HELICONE_SESSION_SAMPLING_RATIO", "1", "Share of sessions that is sent on, whole: `0.25`, no `1e-3`."),
-    Variable("HELICONE_OTLP", "off", "`on`: requests go to Helicone's OTLP door as well."),
-    Variable("HELICONE_API_KEY", "", "For that."),
+    Variable("HELICONE_SESSION_FALLBACK", "none", "`trace`: the trace's id is the session's id of calls without one."),
+    Variable("HELICONE_SESSION_SAMPLING_RATIO", "1", "Share of sessions to keep, each as a whole: `0.25`, not `1e-3`."),
+    Variable("HELICONE_OTLP", "off", "`on`: send requests to Helicone's OTLP endpoint too."),
+    Variable("HELICONE_API_KEY", "", "The key for that endpoint."),
     Variable(
         "HELICONE_OTLP_ENDPOINT",
         "https://api.helicone.ai/v1/trace/log-python",
-        "The door; `https://eu.api.helicone.ai/v1/trace/log-python` in the EU.",
+        "That endpoint; `https://eu.api.helicone.ai/v1/trace/log-python` in the EU.",
     ),
     Variable(
         "HELICONE_OTLP_KINDS",
         "llm|embedding|tool|vector_db|rerank|guardrail|data",
-        "Which spans without `helicone.request.id` are requests.",
+        "Kinds of spans that are requests even without `helicone.request.id`.",
     ),
     Variable(
         "HELICONE_GATEWAYS",
         "(?:.*[.])?(?:helicone[.]ai|hconeai[.]com)",
-        "Hosts of gateways, which make rows themselves: a regular expression.",
+        "Hosts of gateways, as a regular expression. Gateways make the rows themselves.",
     ),
 )
 
 
 def collector_config(*, processors_only: bool = False) -> int:
-    """Print the configuration, for the dialects and attributes that the environment's settings name."""
+    """Print the configuration, with the dialects and attributes that the environment's settings name.
+
+    Args:
+        processors_only: Print only the processors that an existing collector needs.
+
+    Returns:
+        The exit code: 0, or 2 if a setting cannot be used.
+    """
     try:
         settings = Settings.from_environment()
     except (SettingsError, OSError) as error:
         print(f"helicone-otel collector-config: {error}", file=sys.stderr)
         return 2
-    print(processors(settings) if processors_only else whole(settings), end="")
+    print(session_processors(settings) if processors_only else full_config(settings), end="")
     return 0
 
 
-def whole(settings: Settings) -> str:
-    """Return the whole configuration."""
+def full_config(settings: Settings) -> str:
+    """Return the whole configuration, as YAML."""
     text = files(__package__).joinpath("template.yaml").read_text(encoding="utf-8")
-    lines = re.sub(_LINES, lambda found: _expanded(found, settings), text, flags=re.MULTILINE)
+    lines = re.sub(_PLACEHOLDER, lambda match: _expanded(match, settings), text, flags=re.MULTILINE)
     return re.sub(_CONDITION, _condition, lines)
 
 
-def processors(settings: Settings) -> str:
-    """Return the processors that a collector of somebody's own needs; a configuration by itself, to be merged."""
-    found = re.search(_PROCESSORS, whole(settings))
+def session_processors(settings: Settings) -> str:
+    """Return the processors that an existing collector needs, as YAML to merge into its configuration."""
+    found = re.search(_PROCESSORS, full_config(settings))
     return f"processors:\n{found[0].rstrip()}\n" if found else ""
 
 
@@ -129,14 +146,14 @@ def render_variables() -> str:
     return "\n".join(lines)
 
 
-def _expanded(found: re.Match[str], settings: Settings) -> str:
-    indent, name, argument = found.groups()
-    return "\n".join(indent + line for line in _LINES_OF[name](settings, argument))
+def _expanded(match: re.Match[str], settings: Settings) -> str:
+    indent, name, argument = match.groups()
+    return "\n".join(indent + line for line in _PLACEHOLDERS[name](settings, argument))
 
 
-def _condition(found: re.Match[str]) -> str:
-    unwired, name = found.groups()
-    return ottl.wire_condition(unwired) if unwired else _CONDITIONS[name]
+def _condition(match: re.Match[str]) -> str:
+    attribute, name = match.groups()
+    return ottl.wire_condition(attribute) if attribute else _CONDITIONS[name]
 
 
 def _listed(statements: Sequence[str]) -> Iterator[str]:
@@ -144,7 +161,7 @@ def _listed(statements: Sequence[str]) -> Iterator[str]:
 
 
 def _scalar(statement: str) -> str:
-    # Names of attributes that somebody configured may hold what YAML reads as more than text.
+    # A configured attribute name may contain characters that YAML would not read as part of a text.
     if ": " not in statement and " #" not in statement:
         return statement
     return "'" + statement.replace("'", "''") + "'"
@@ -154,7 +171,7 @@ def _kinds(settings: Settings, _: str) -> Iterator[str]:
     return _listed(ottl.kind_statements((*settings.dialects, *DIALECTS)))
 
 
-def _ids(settings: Settings, _: str) -> Iterator[str]:
+def _session_ids(settings: Settings, _: str) -> Iterator[str]:
     configured = settings.session_id_attributes
     known = [name for dialect in (*settings.dialects, *DIALECTS) for name in dialect.session_ids]
     names = dict.fromkeys((wire.SESSION_ID, *configured, *known))
@@ -166,7 +183,7 @@ def _session_names(settings: Settings, _: str) -> Iterator[str]:
     return _listed(ottl.first_statements("name", (wire.SESSION_NAME, *configured), configured))
 
 
-def _users(settings: Settings, _: str) -> Iterator[str]:
+def _user_ids(settings: Settings, _: str) -> Iterator[str]:
     configured = settings.user_id_attributes
     known = [name for dialect in (*settings.dialects, *DIALECTS) for name in dialect.user_ids]
     return _listed(ottl.first_statements("user", dict.fromkeys((*configured, *known)), configured))
@@ -176,7 +193,7 @@ def _models(settings: Settings, _: str) -> Iterator[str]:
     return _listed(ottl.model_statements("model", (*settings.dialects, *DIALECTS)))
 
 
-def _wired(_: Settings, attribute: str) -> Iterator[str]:
+def _wire_form(_: Settings, attribute: str) -> Iterator[str]:
     return _listed(ottl.wire_statements(attribute))
 
 
@@ -187,12 +204,13 @@ def _variables(_: Settings, __: str) -> Iterator[str]:
         yield f"#   {variable.name:{width}}  {variable.meaning.replace('`', '')}{default}"
 
 
-_LINES_OF: Final[dict[str, Callable[[Settings, str], Iterator[str]]]] = {
+# Functions of the settings and the placeholder's argument.
+_PLACEHOLDERS: Final[dict[str, Callable[[Settings, str], Iterator[str]]]] = {
     "kinds": _kinds,
-    "session_ids": _ids,
+    "session_ids": _session_ids,
     "session_names": _session_names,
-    "user_ids": _users,
+    "user_ids": _user_ids,
     "models": _models,
-    "wire": _wired,
+    "wire": _wire_form,
     "variables": _variables,
 }

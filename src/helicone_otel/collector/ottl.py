@@ -1,7 +1,7 @@
-"""The dialects as statements of OTTL, the language of the Collector's processors.
+"""The dialects as statements of OTTL, the language of the Collector's transform processor.
 
-One source for both: what this library does with a span while it lives, a collector does with spans of
-services that run without it, as far as one span by itself shows it.
+The library classifies a span while the span is open. These statements let a collector do the same with spans of
+services that run without the library, as far as a single span shows it. Both use the same tables.
 https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/main/pkg/ottl
 """
 
@@ -11,20 +11,22 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from .. import wire as _wire
+from .. import wire
 from ..spans.schema import Dialect, Row
 
-# What `str.strip` takes off, as a class of RE2 (https://github.com/google/re2/wiki/Syntax).
+# The characters that `str.strip` removes, as a class of RE2 (https://github.com/google/re2/wiki/Syntax).
 BLANK: Final = r"\t-\r\x1c-\x1f\x{85}\p{Z}"
-# A kind that stops the search and is not written.
+# The kind of plumbing in `span.cache["kind"]`: later rows do not overwrite it, and it is not written on the span.
 _PLUMBING: Final = "none"
+# The part of a character's marked bytes that may be left at the end of a text that was cut.
+_CUT_CHARACTER: Final = r"\x01(?:.?|[CD].(?:\x02.?)?|E.(?:\x02..)?(?:\x02.?)?|F.(?:\x02..){0,2}(?:\x02.?)?)$"
 
 
 def kind_statements(dialects: Iterable[Dialect]) -> list[str]:
-    """Return statements that put a span's kind into `span.cache["kind"]`, the first row that fits deciding.
+    """Return statements that put a span's kind into `span.cache["kind"]`. The first row that fits decides.
 
-    Only rows that hold for every instrumentation scope and hang on an attribute: which scopes there
-    are in other languages no table says.
+    Only rows that apply to every instrumentation scope and name an attribute become statements, because no table lists
+    the scopes of other languages.
     """
     shared = [dialect for dialect in dialects if not dialect.scopes]
     ranked = sorted(shared, key=lambda dialect: not dialect.foremost)
@@ -37,76 +39,93 @@ def kind_statements(dialects: Iterable[Dialect]) -> list[str]:
 
 
 def first_statements(cached: str, names: Iterable[str], configured: Sequence[str] = ()) -> list[str]:
-    """Return statements that put the first text or whole number among attributes into the cache.
+    """Return statements that put the first attribute that is a text or a whole number into the cache.
 
     Args:
-        cached: Under which key.
-        names: Of the attributes, the best first.
-        configured: Those of them that the user named, which may be lists of one: captured HTTP headers are.
+        cached: The key in the cache.
+        names: The attributes, the best first.
+        configured: Those of the attributes that the user named. They may be lists of one value, as captured HTTP
+            headers are.
     """
     return [statement for name in names for statement in _first(cached, name, name in configured)]
 
 
-def wire_statements(attribute: str, limit: int = _wire.MAX_TEXT) -> list[str]:
-    """Return statements that bring an attribute into its wire form: what `_wire.wire_text` does.
+def model_statements(cached: str, dialects: Iterable[Dialect]) -> list[str]:
+    """Return statements that put a span's model into the cache.
 
-    OTTL encodes no single characters, so the whole text is written in hexadecimal digits, JSON's parser
-    brings back what is printable, and the bytes of all else stand behind marks until the text is cut.
+    Args:
+        cached: The key in the cache.
+        dialects: The dialects whose attributes hold models, in order of precedence.
     """
-    target, wire, parsed = key(attribute), cache("wire"), cache("parsed")
+    names = dict.fromkeys(name for dialect in dialects for name in dialect.models)
+    return first_statements(cached, names)
+
+
+def wire_statements(attribute: str, limit: int = wire.MAX_TEXT) -> list[str]:
+    """Return statements that convert an attribute to its wire form, as `wire.wire_text` does.
+
+    OTTL cannot encode single characters. So the statements write the whole text in hexadecimal digits and let the JSON
+    parser restore the printable characters. Marks stand before all other bytes until the text has been cut.
+
+    Args:
+        attribute: The attribute to convert.
+        limit: The maximum length of the text, in characters.
+    """
+    target, encoded, parsed = key(attribute), cache("wire"), cache("parsed")
     return [
         replaced(target, f"^[{BLANK}]+|[{BLANK}]+$", ""),
-        # Whatever lies beyond is cut in the end anyway, and need not be encoded before.
+        # The rest of a long text is cut at the end anyway, so it need not be encoded.
         replaced(target, f"(?s)^(.{{{limit}}}).+$", "$1"),
-        f"set({wire}, ToUpperCase(Hex({target})))",
-        replaced(wire, "(..)", "$1 "),
-        # Printable ASCII; bytes that go on with a character; bytes that begin one.
-        replaced(wire, "([2-6][0-9A-F]|7[0-9A-E]) ", r"\u00$1"),
-        replaced(wire, "([89AB][0-9A-F]) ", r"\u0002$1"),
-        replaced(wire, "([0-9A-F]{2}) ", r"\u0001$1"),
-        f'set({parsed}, ParseJSON(Concat(["[\\"", {wire}, "\\"]"], "")))',
+        f"set({encoded}, ToUpperCase(Hex({target})))",
+        replaced(encoded, "(..)", "$1 "),
+        # Printable ASCII; then bytes that continue a character; then bytes that begin one.
+        replaced(encoded, "([2-6][0-9A-F]|7[0-9A-E]) ", r"\u00$1"),
+        replaced(encoded, "([89AB][0-9A-F]) ", r"\u0002$1"),
+        replaced(encoded, "([0-9A-F]{2}) ", r"\u0001$1"),
+        f'set({parsed}, ParseJSON(Concat(["[\\"", {encoded}, "\\"]"], "")))',
         f"set({target}, {parsed}[0])",
         replaced(target, f"(?s)^(.{{{limit}}}).+$", "$1"),
-        # A character is never cut in half.
+        # A cut must not leave half a character.
         replaced(target, _CUT_CHARACTER, ""),
         replaced(target, r"[\x01\x02]", "%"),
         replaced(target, " +$", ""),
     ]
 
 
-# What may be left of a character's marked bytes at the end of a text that was cut.
-_CUT_CHARACTER: Final = r"\x01(?:.?|[CD].(?:\x02.?)?|E.(?:\x02..)?(?:\x02.?)?|F.(?:\x02..){0,2}(?:\x02.?)?)$"
+def wire_condition(attribute: str, limit: int = wire.MAX_TEXT) -> str:
+    """Return a condition that is true if an attribute is set and not in wire form.
 
-
-def wire_condition(attribute: str, limit: int = _wire.MAX_TEXT) -> str:
-    """Return a condition that holds where an attribute is not in wire form yet."""
+    Args:
+        attribute: The attribute.
+        limit: The maximum length of its text, in characters.
+    """
     return f'{key(attribute)} != nil and not IsMatch({key(attribute)}, "^[!-~](?:[ -~]{{0,{limit - 2}}}[!-~])?$$")'
 
 
-def model_statements(cached: str, dialects: Iterable[Dialect]) -> list[str]:
-    """Return statements that put a span's model into the cache."""
-    names = dict.fromkeys(name for dialect in dialects for name in dialect.models)
-    return first_statements(cached, names)
-
-
 def key(attribute: str) -> str:
-    """Return the path of a span's attribute."""
+    """Return the OTTL path of a span's attribute."""
     return f"span.attributes[{quoted(attribute)}]"
 
 
 def cache(name: str) -> str:
-    """Return the path of a value that lives as long as a group of statements looks at one span."""
+    """Return the OTTL path of a cached value. It lives while one group of statements handles one span."""
     return f"span.cache[{quoted(name)}]"
 
 
 def quoted(text: str) -> str:
-    """Return a text as a literal. The Collector's own expansion of variables takes `$$` for `$`."""
+    """Return a text as an OTTL literal, with `$$` for `$`, because the Collector expands `$` in its configuration."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
     return f'"{escaped}"'
 
 
 def replaced(target: str, pattern: str, replacement: str) -> str:
-    """Return a statement that replaces all that a regular expression matches."""
+    """Return a statement that replaces every match of a regular expression.
+
+    Args:
+        target: The OTTL path of the text.
+        pattern: A regular expression of RE2.
+        replacement: The new text; `$1` stands for the first group.
+    """
     return f"replace_pattern({target}, {quoted(pattern)}, {quoted(replacement)})"
 
 
@@ -126,12 +145,12 @@ def _set(cached: str, value: str, condition: str) -> str:
 
 
 def _fits(row: Row) -> str:
-    there = f"{key(row.attribute)} != nil"
+    condition = f"{key(row.attribute)} != nil"
     if row.values:
-        words = "|".join(re.escape(value) for value in sorted(row.values))
-        there = f"IsMatch({key(row.attribute)}, {quoted(f'(?i)^(?:{words})$')})"
+        values = "|".join(re.escape(value) for value in sorted(row.values))
+        condition = f"IsMatch({key(row.attribute)}, {quoted(f'(?i)^(?:{values})$')})"
     if row.matching:
-        # Python's end of a text is spelled otherwise in RE2.
+        # RE2 writes the end of a text as `\z`, Python as `\Z`.
         matching = row.matching.replace(r"\Z", r"\z")
-        there += f" and IsString({key(row.attribute)}) and IsMatch({key(row.attribute)}, {quoted(matching)})"
-    return there
+        condition += f" and IsString({key(row.attribute)}) and IsMatch({key(row.attribute)}, {quoted(matching)})"
+    return condition

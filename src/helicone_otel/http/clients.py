@@ -1,8 +1,8 @@
-"""The HTTP clients that LLM SDKs use, and the innermost method of each at which headers can still be added.
+"""The HTTP clients that LLM SDKs use, and the method of each that sends one request, once, to one host.
 
-Further clients are rows of `HOOKS`. Clients carry headers along a redirect, and callers use theirs again;
-so ours are put onto a copy, for the one hop to the one host. What the propagator wrote is not so bound: on a
-hop to a host that is on no list, it is left out.
+To support another client, add a row to `HOOKS`. Clients carry headers along a redirect, and callers use their
+headers again. So ours are put onto a copy, for one hop to one host. What the propagator injected is not bound to a
+hop: on a hop to a host that is on no list, it is removed.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..destinations import Destination
 from ..failures import swallow
-from ..tracking.registry import Registry
-from .headers import ID_SPELLINGS, INJECTED
-from .hooks import is_due, put_headers
+from ..injected import ID_SPELLINGS
+from .hooks import is_enabled, put_headers
+
+if TYPE_CHECKING:
+    from ..tracking.registry import Registry
 
 _Function = Callable[..., Any]
 _Coroutine = Callable[..., Awaitable[Any]]
@@ -56,13 +58,13 @@ def _httpcore_async(registry: Registry, send: _Coroutine) -> _Coroutine:
 def _httpcore_headers(
     registry: Registry, request: Any, headers: list[tuple[bytes, bytes]]
 ) -> list[tuple[bytes, bytes]]:
-    """Return the headers with which a request is to leave: others, if any of ours are due. Never raises."""
+    """Return the headers to send: a copy with ours, if the host is on a list. Never raises."""
     try:
         url = request.url
-        destination = registry.resolver.destinations.of_raw_host(url.host, url.port, url.scheme)
+        destination = registry.destinations.of_raw_host(url.host, url.port, url.scheme)
         if destination is Destination.UNKNOWN:
-            return _httpcore_without_ours(headers) if INJECTED else headers
-        if not is_due(registry):
+            return _httpcore_without_ours(registry, headers) if registry.injected else headers
+        if not is_enabled(registry):
             return headers
         carrier = headers.copy()
         put_headers(registry, destination, url.target.decode("ascii"), carrier, _appending(carrier))
@@ -72,10 +74,10 @@ def _httpcore_headers(
     return carrier
 
 
-def _httpcore_without_ours(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _httpcore_without_ours(registry: Registry, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     for name, _ in headers:
         if name in ID_SPELLINGS:
-            ours = INJECTED.among(headers)
+            ours = registry.injected.among(headers)
             return [line for line in headers if line[0] not in ours] if ours else headers
     return headers
 
@@ -98,16 +100,17 @@ def _urllib3(registry: Registry, send: _Function) -> _Function:
 
 
 def _urllib3_headers(registry: Registry, pool: Any, url: str, headers: Any) -> Any:
-    """Return the headers with which a pool is to send: others, if any of ours are due. Never raises."""
+    """Return the headers to send: a copy with ours, if the host is on a list. Never raises."""
     try:
-        destinations = registry.resolver.destinations
+        destinations = registry.destinations
         if pool.proxy is not None and not url.startswith("/"):
             destination = destinations.of_url(url)  # the pool's own host is the proxy
         else:
             destination = destinations.of_host(pool.host, pool.port, pool.scheme)
         if destination is Destination.UNKNOWN:
-            return _without_ours(pool.headers if headers is None else headers) if INJECTED else headers
-        if not is_due(registry):
+            sent = pool.headers if headers is None else headers
+            return _without_ours(registry, sent) if registry.injected else headers
+        if not is_enabled(registry):
             return headers
         carrier = (pool.headers if headers is None else headers).copy()
         put_headers(registry, destination, url, carrier, carrier.__setitem__)
@@ -134,14 +137,14 @@ def _aiohttp(registry: Registry, send: _Coroutine) -> _Coroutine:
 
 
 def _aiohttp_headers(registry: Registry, request: Any, headers: Any) -> Any:
-    """Return the headers with which a request is to leave: others, if any of ours are due. Never raises."""
+    """Return the headers to send: a copy with ours, if the host is on a list. Never raises."""
     try:
         url = request.url
-        destination = registry.resolver.destinations.of_host(url.raw_host, url.port, url.scheme)
+        destination = registry.destinations.of_host(url.raw_host, url.port, url.scheme)
         if destination is Destination.UNKNOWN:
-            return _without_ours(headers) if INJECTED else headers
-        # What opens a tunnel goes to the proxy, though it says the host behind it.
-        if not is_due(registry) or request.method == "CONNECT":
+            return _without_ours(registry, headers) if registry.injected else headers
+        # The request that opens a tunnel goes to the proxy, although it names the host behind it.
+        if not is_enabled(registry) or request.method == "CONNECT":
             return headers
         carrier = headers.copy()
         put_headers(registry, destination, url.raw_path, carrier, carrier.__setitem__)
@@ -163,13 +166,13 @@ def _urllib(registry: Registry, send: _Function) -> _Function:
 
 
 def _urllib_request(registry: Registry, request: Any) -> Any:
-    """Return the request that is to leave: another, if any of our headers are due. Never raises."""
+    """Return the request to send: a copy with our headers, if the host is on a list. Never raises."""
     try:
         url = request.full_url  # its host is the proxy's, if there is one
-        destination = registry.resolver.destinations.of_url(url)
+        destination = registry.destinations.of_url(url)
         if destination is Destination.UNKNOWN:
-            return _urllib_without_ours(request) if INJECTED else request
-        if not is_due(registry):
+            return _urllib_without_ours(registry, request) if registry.injected else request
+        if not is_enabled(registry):
             return request
         carrier = {**request.headers, **request.unredirected_hdrs}
         changed = copy.copy(request)
@@ -181,8 +184,8 @@ def _urllib_request(registry: Registry, request: Any) -> Any:
     return changed
 
 
-def _urllib_without_ours(request: Any) -> Any:
-    headers = _without_ours(request.headers)
+def _urllib_without_ours(registry: Registry, request: Any) -> Any:
+    headers = _without_ours(registry, request.headers)
     if headers is request.headers:
         return request
     changed = copy.copy(request)
@@ -190,9 +193,9 @@ def _urllib_without_ours(request: Any) -> Any:
     return changed
 
 
-def _without_ours(headers: Any) -> Any:
-    """Return headers without those that the propagator wrote: others, if there are any of them."""
-    ours = INJECTED.among(headers.items())
+def _without_ours(registry: Registry, headers: Any) -> Any:
+    """Return headers without those that the propagator injected: a copy, if there are any of them."""
+    ours = registry.injected.among(headers.items())
     if not ours:
         return headers
     changed = headers.copy()
@@ -205,15 +208,15 @@ def _without_ours(headers: Any) -> Any:
 
 
 class Hook(NamedTuple):
-    """Where the requests of a client leave.
+    """The method of a client by which requests leave.
 
     Attributes:
-        module: Is hooked when it is imported.
+        module: The module; it is hooked when it is imported.
         owner: The class in it.
         method: The method that sends one request, once, to one host.
-        make: Makes the function that takes the place of the method.
-        instead: Whose injections the hook makes needless: scopes of instrumentations, and packages of
-            carriers. They would travel along redirects, and overwrite what the caller set.
+        make: Makes the function that replaces the method.
+        instead: For which the propagator must not inject: scopes of instrumentations, and packages of carriers.
+            What it injects would travel along redirects, and overwrite what the caller wrote.
     """
 
     module: str

@@ -1,58 +1,55 @@
-"""The transport hook: for what a propagator cannot reach.
+"""The transport hook: writes headers where a propagator cannot.
 
-An app without HTTP instrumentation calls no propagator; a bare carrier hides what the caller set; a
-sampled-out span does not say where its request goes; a redirect carries headers to whatever host it
-names. The hook sits innermost, where a request's headers stand as they will leave. It makes no span.
+An app without HTTP instrumentation calls no propagator. A bare carrier hides what the caller wrote. A span that is
+sampled out does not say where its request goes. A redirect carries headers to whatever host it names. The hook is
+called where a request leaves, with the headers as they will be sent. It makes no span.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 
-from .. import wire
-from ..destinations import Destination
-from ..tracking.registry import Location, Registry
-from ..tracking.requests import new_row_id
-from ..tracking.resolver import call_kind
+from ..destinations import Destination, call_kind
 from .headers import Headers, adopt_caller_headers, write_headers
 
+if TYPE_CHECKING:
+    from ..tracking.registry import Registry
 
-def is_due(registry: Registry) -> bool:
-    """Tell whether a request to a listed host gets headers at all.
 
-    A hook that somebody wrapped with a function of their own stays behind when all else was taken out.
+def is_enabled(registry: Registry) -> bool:
+    """Tell whether requests get headers at all.
+
+    A hook that somebody has wrapped with a function of their own remains after an uninstall. And OpenTelemetry has a
+    switch by which instrumentations are suppressed.
     """
-    return registry.active and _is_enabled()()
+    return registry.active and _is_instrumentation_enabled()()
 
 
 def put_headers(
     registry: Registry, destination: Destination, path: str, carrier: object, write: Callable[[str, str], None]
 ) -> Headers:
-    """Bring the session headers of a request about to leave in order.
+    """Write the session headers of a request that is about to leave.
 
     Args:
-        registry: Knows whose session holds here.
-        destination: Where the request goes, to a host that is on a list.
-        path: The path of its URL, or the whole of it.
-        carrier: Its headers, as they stand.
+        registry: Finds the session and path.
+        destination: Where the request goes: a gateway or an own service.
+        path: The path of its URL, or the whole URL.
+        carrier: Its headers, as they are now.
         write: Writes one header.
 
     Returns:
-        Which of the headers that leave are ours.
+        The headers that leave and are ours.
     """
     if destination is Destination.GATEWAY:
-        location = registry.locate_gateway_call(call_kind(path))
-        if location is not None:
-            # Each attempt is a row of its own, and only here does a request leave exactly once.
-            session, path_there, headers, stands_at, sender, _ = location
-            row_id = new_row_id()
-            headers = (*headers, (wire.REQUEST_ID_HEADER, row_id))
-            location = Location(session, path_there, headers, stands_at, sender, row_id)
+        # Each attempt is a row of its own, and only here does a request leave exactly once.
+        location = registry.locator.locate_gateway_call(call_kind(path), new_row_id())
     else:
-        location = registry.locate()
+        location = registry.locator.locate()
     record = location.sender if location is not None else None
     if record is None:
         record = registry.record_of(trace.get_current_span())
@@ -63,8 +60,15 @@ def put_headers(
     return write_headers(registry, location, record, destination, carrier, write)
 
 
+def new_row_id() -> str:
+    """Return a random id for the row that a gateway is about to make: a UUIDv4."""
+    # `uuid.uuid4` takes twice as long, for the sake of two more random bits.
+    digits = os.urandom(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+
 @functools.cache
-def _is_enabled() -> Callable[[], bool]:
+def _is_instrumentation_enabled() -> Callable[[], bool]:
     # Not imported above: it imports `opentelemetry.propagate`, see the package's docstring.
     from opentelemetry.instrumentation.utils import is_instrumentation_enabled  # noqa: PLC0415
 

@@ -26,8 +26,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
 from .. import wire
-from ..failures import log_nothing, stay_out, swallow, warn_once
-from ..http.headers import INJECTED
+from ..failures import log_that_library_is_off, log_that_log_is_off, swallow, warn_once
 from ..otel.exporter import finalized
 from ..otel.processor import HeliconeSpanProcessor
 from ..otel.propagator import HeliconePropagator
@@ -60,7 +59,7 @@ class Installation:
         # The SDK takes no processor out again: what a provider was given once, it has for good.
         self._given: weakref.WeakKeyDictionary[Any, list[_Maker]] = weakref.WeakKeyDictionary()
 
-    def install(self, settings: Settings, provider: trace.TracerProvider | None = None) -> None:
+    def install(self, settings: Settings, provider: trace.TracerProvider | None = None, build: bool = False) -> None:
         """Bring the pieces in, or only their new settings if they are in already.
 
         Does not raise: where they do not fit what they find, all of it is taken out again, which is
@@ -70,6 +69,7 @@ class Installation:
             settings: What to do.
             provider: Gets the processor now; the global one if not given. Providers made later get
                 it when they are made.
+            build: Build the tracking engine now, not at the first span or header.
         """
         with self._lock:
             try:
@@ -83,9 +83,11 @@ class Installation:
                     self._wrap()
                 self._attach(provider if provider is not None else _global_provider())
                 self._compose_global_textmap()
+                if build:
+                    REGISTRY.build()
             except Exception as error:  # noqa: BLE001  # the app must run as if we were not there
                 self._take_out()
-                stay_out(error)
+                log_that_library_is_off(error)
 
     @property
     def installed(self) -> bool:
@@ -134,11 +136,11 @@ class Installation:
         self._patches.undo()
         self._flushes = False
         self._restore_global_textmap()
-        self._propagator.enabled = REGISTRY.active = REGISTRY.thorough = False
+        self._propagator.enabled = REGISTRY.active = REGISTRY.decides_at_end = False
         self._processor.disarm()
         self.log(None)
         REGISTRY.configure(REGISTRY.settings)
-        INJECTED.clear()
+        REGISTRY.injected.clear()
         self._providers.clear()
         self._makers.clear()
 
@@ -281,7 +283,7 @@ def configure(
     exporter = log if log is not None and not isinstance(log, bool) else None
     if log is True:
         exporter = _exporter(replace(settings, log=True))
-    INSTALLATION.install(settings, provider)
+    INSTALLATION.install(settings, provider, build=True)
     if log is None:
         log_as_set(settings)
     elif INSTALLATION.installed:
@@ -296,7 +298,7 @@ def log_as_set(settings: Settings) -> None:
     try:
         INSTALLATION.log(_exporter(settings))
     except Exception as error:  # noqa: BLE001  # the app must run as if nothing were to be logged
-        log_nothing(error)
+        log_that_log_is_off(error)
 
 
 def _exporter(settings: Settings) -> HeliconeSpanExporter:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import TextMapPropagator
 
-from ..failures import logger, stay_out
+from ..failures import log_that_library_is_off, logger
 
 if TYPE_CHECKING:
     from ..otel.sampler import SessionSampler
@@ -33,7 +33,7 @@ def propagator() -> TextMapPropagator:
 
         return HeliconePropagator()
     except Exception as error:  # noqa: BLE001  # see the module's docstring
-        stay_out(error)
+        log_that_library_is_off(error)
         return CompositePropagator([])
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from ..failures import log_nothing
+from ..failures import log_that_log_is_off
 from .entry_points import is_switched_off
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class NamedExporter(SpanExporter):
 
             self._exporter = HeliconeSpanExporter(**options)
         except Exception as error:  # noqa: BLE001  # see the module's docstring
-            log_nothing(error)
+            log_that_log_is_off(error)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Log the spans that are calls which no gateway saw."""

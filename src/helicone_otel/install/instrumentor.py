@@ -8,7 +8,7 @@ from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # it names no `__all__`
 
-from ..failures import stay_out
+from ..failures import log_that_library_is_off
 from .entry_points import ENDPOINT, LOG, is_switched_off
 
 
@@ -39,7 +39,7 @@ class HeliconeInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped a
 
                 attach(INSTALLATION, endpoint, os.environ.get(LOG, ""))
         except Exception as error:  # noqa: BLE001  # the app must start as if we were not there
-            stay_out(error)
+            log_that_library_is_off(error)
 
     def _uninstrument(self, **_: Any) -> None:
         from .configure import INSTALLATION  # noqa: PLC0415  # it is known by now, or cannot be loaded

@@ -74,7 +74,7 @@ class PipelinePrefix:
 
     def _look_at(self, *processors: SpanProcessor) -> None:
         if self._registry.active and any(type(processor) not in _STOCK for processor in processors):
-            self._registry.thorough = True
+            self._registry.decides_at_end = True
 
     def starting(self, start: Callable[..., None]) -> Callable[..., None]:
         """Return an `on_start` that calls ours first."""

@@ -1,4 +1,4 @@
-"""The exporter to Helicone's log: spans of calls that no gateway saw become rows."""
+"""Exports spans to Helicone's log: a call that no gateway saw becomes a row."""
 
 from __future__ import annotations
 
@@ -14,99 +14,65 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode
 
 from .. import wire
-from ..caches import Generations
+from ..caches import Recent
 from ..endpoints import check_transport, checked_endpoint, checked_key, default_endpoint
 from ..failures import swallow, warn_once
-from ..otel.exporter import FinalizedSpan, finalized, finalized_attributes
+from ..otel.exporter import finalized
 from ..sessions.model import Session
 from ..settings import Settings, SettingsError, content_of
 from ..spans.schema import REQUEST_KINDS
-from ..tracking.registry import REGISTRY, Outcome, Registry
+from ..tracking.registry import REGISTRY, Registry
 from .delivery.client import Client
 from .delivery.queue import PendingRow
-from .grouping import wrappers_among
+from .grouping import CallGroup, CallGrouper
 from .rows.content import Content
 from .rows.encode import encoded
 from .rows.row import row_of
 from .rows.types import Event, FinishedSpan
 
+KeyFor = Callable[[Session], str | None]
+
+# By field of `Limits`: the variable of OpenTelemetry's BatchSpanProcessor, and its default.
+# https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#batch-span-processor
 _VARIABLES: Final = {
     "delay": ("OTEL_BSP_SCHEDULE_DELAY", 5000),
     "queue": ("OTEL_BSP_MAX_QUEUE_SIZE", 2048),
     "batch": ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512),
     "timeout": ("OTEL_BSP_EXPORT_TIMEOUT", 30000),
 }
-
-
-class Limits(NamedTuple):
-    """How much is held back and for how long.
-
-    Attributes:
-        delay: How long a span waits at most before it becomes a row, in milliseconds.
-        queue: How many spans, and how many rows, wait at most.
-        batch: As soon as so many spans wait, they become rows.
-        timeout: How long a request may take, and a shutdown, in milliseconds.
-    """
-
-    delay: int
-    queue: int
-    batch: int
-    timeout: int
-
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Limits:
-        """Read the limits; a value that cannot be used counts as unset, as it does for OpenTelemetry."""
-        environ = os.environ if environ is None else environ
-        values = {field: _positive(environ, *variable) for field, variable in _VARIABLES.items()}
-        limits = cls(**values)
-        return limits._replace(batch=min(limits.batch, limits.queue))
-
-
-def _positive(environ: Mapping[str, str], variable: str, default: int) -> int:
-    text = environ.get(variable, "").strip()
-    if not text:
-        return default
-    if not text.isascii() or not text.isdigit() or not int(text[:12]):
-        warn_once(f"{variable} is no positive number of at most twelve digits; {default} it is.")
-        return default
-    return int(text[:12])
-
-
 _FULL: Final = "A row was not logged to Helicone: the queue is full (OTEL_BSP_MAX_QUEUE_SIZE, or 64 MiB)"
-# An app that ends does not wait longer than this for a server that does not answer.
+# Seconds that an app waits at its end for a server that does not answer.
 _AT_EXIT: Final = 10.0
-# Of so many rows it is remembered that they were logged.
+# How many rows are remembered as logged.
 _MAX_LOGGED: Final = 16_384
-# No framework has so many layers that tell of one call.
+# No framework has more layers with a span each for one call.
 _MAX_WRAPPERS: Final = 8
-
-KeyFor = Callable[[Session], str | None]
 
 
 class HeliconeSpanExporter(SpanExporter):
-    """Logs to Helicone what no gateway saw: vector queries, tool calls, reranks, LLM calls that went elsewhere.
+    """Logs to Helicone the calls that no gateway saw: vector queries, tool calls, reranks, direct LLM calls.
 
-    Spans that are no such calls are passed over, so it may be given all there are. Rows are sent by threads of
-    its own, again where that helps; at most `OTEL_BSP_MAX_QUEUE_SIZE` rows, and 64 MiB of them, wait. Whatever
-    is not given is read from the environment.
+    It ignores all other spans, so it can be given every span of an app. Rows are sent in threads of the exporter,
+    and sent again where that can help. At most `OTEL_BSP_MAX_QUEUE_SIZE` rows, and 64 MiB of them, wait. An
+    argument that is not given is read from the environment.
 
     Args:
-        api_key: The key; not needed where `key_for` is given.
+        api_key: The key; not needed with `key_for`.
         endpoint: Where rows go, without `/custom/v1/log`.
-        kinds: Which kinds are logged; all if not given.
-        content: Which content stands in rows, and what redacts it.
-        key_for: Returns the key for a session, for apps with tenants; `None` if it is not to be logged. It is
-            called in a thread of the exporter's own for each row.
+        kinds: The kinds of calls to log; all if not given.
+        content: Which content rows contain, and what redacts it.
+        key_for: Returns the key for a session, for apps with tenants, or `None` to log nothing of it. It is
+            called for each row, in a thread of the exporter.
         http_hosts: Hosts to which rows may go unencrypted.
-        settings: Where to look for what is not given, instead of the environment.
-        registry: Where spans are remembered; the process's own if not given.
+        settings: Read instead of the environment for what is not given.
+        registry: Where spans are remembered; the one of the process if not given.
 
     Raises:
-        SettingsError: There is no key, or it or something else cannot be used; no message shows a key.
+        SettingsError: There is no key, or an argument cannot be used. No message shows a key.
     """
 
-    _waited: ClassVar[float] = 0.0
-    """How many seconds have been waited in vain while things ended."""
+    _waited_at_exit: ClassVar[float] = 0.0
+    """How many seconds all exporters have waited without success while the app ended."""
 
     def __init__(
         self,
@@ -124,8 +90,8 @@ class HeliconeSpanExporter(SpanExporter):
         self._key_for = key_for
         self._registry = registry or REGISTRY
         self.endpoint, self._key = _address(settings, api_key, endpoint, http_hosts, needs_key=key_for is None)
-        # Else each key says where its rows go.
-        self._is_fixed = bool(endpoint or settings.log_endpoint)
+        # Whether each row goes to the region of its own key, because tenants may be in different regions.
+        self._is_endpoint_by_key = key_for is not None and not (endpoint or settings.log_endpoint)
         chosen = Settings(log_kinds=tuple(settings.log_kinds if kinds is None else kinds)).log_kinds
         self._kinds = frozenset(chosen) or REQUEST_KINDS
         self._content = content if content is not None else _content(settings)
@@ -133,7 +99,7 @@ class HeliconeSpanExporter(SpanExporter):
         self._client = Client(self.endpoint, self.limits.queue, seconds=self.limits.timeout / 1000)
         self._stopped = False
         weak = weakref.WeakMethod(self.finish)
-        atexit.register(lambda: (leave := weak()) and leave())
+        atexit.register(lambda: (method := weak()) and method())
 
     def __repr__(self) -> str:
         kinds = ", ".join(sorted(self._kinds))
@@ -141,52 +107,73 @@ class HeliconeSpanExporter(SpanExporter):
 
     @property
     def waiting(self) -> int:
-        """How many rows are to be sent yet."""
+        """How many rows have not been sent yet."""
         return self._client.rows
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Take the spans that are calls which no gateway saw; they are sent soon. Never raises."""
+        """Make rows of the calls among some spans, and queue them. Never raises.
+
+        Wrappers of a call are found among the same spans only. With HELICONE_LOG, `LogWorker` does the same, and
+        waits for wrappers that end later.
+        """
         if self._stopped:
             return SpanExportResult.FAILURE
-        ended = [finalized(span, self._registry) for span in spans]
-        logged = [span for span in ended if isinstance(span, FinalizedSpan) and span.logged]
-        wrappers = wrappers_among(self._registry, ended) if logged else {}
-        for span in logged:
-            try:
-                self._log(span, dict(span.attributes or {}), wrappers.get(span.context.span_id, ()))
-            except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same
-                swallow("log exporter", error)
+        # All are decided first, because a wrapper is known as one only when its call has been decided.
+        ended = [(finalized(span, self._registry), None) for span in spans]
+        for group in CallGrouper(self._registry, limit=len(ended)).take(ended, max_wait=0):
+            self.log(group, self._registry)
         return SpanExportResult.SUCCESS
 
-    def log(self, span: ReadableSpan, outcome: Outcome | None, wrappers: Sequence[ReadableSpan] = ()) -> None:
-        """Take a span of which it is known what became of it, if a row is to be made of it. Never raises.
+    def log(self, group: CallGroup, registry: Registry) -> None:
+        """Make a row of a call, if it is one that is logged, and queue it. Never raises.
 
         Args:
-            span: The span.
-            outcome: What became of it.
-            wrappers: Spans that tell of the same call; what the span lacks is taken from them.
+            group: The span of the call and its wrappers. What the span lacks is taken from them.
+            registry: Decides whether the call is logged.
         """
         try:
+            outcome = group.outcome(registry)
             if outcome is not None and outcome.logged and not self._stopped:
-                self._log(span, finalized_attributes(span, outcome), wrappers)
-        except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same
+                self._log(group.span, outcome.attributes_of(group.span), group.wrappers)
+        except Exception as error:  # noqa: BLE001  # the next spans must be logged all the same
             swallow("log exporter", error)
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Send all rows; return whether each was sent, or refused for good, in time."""
+        return self._client.flush(timeout_millis / 1000)
+
+    def shutdown(self, timeout_millis: int | None = None) -> None:
+        """Send all rows within the time, ten seconds if none is given, and accept no more."""
+        if not self._stopped:
+            self._stopped = True
+            self._client.shutdown(_AT_EXIT if timeout_millis is None else timeout_millis / 1000)
+
+    def finish(self) -> bool:
+        """Send all rows before the app, or a provider, ends; return whether there was time for it.
+
+        All exporters together wait at most ten seconds for servers that do not answer, however often this is called.
+        """
+        began = time.monotonic()
+        done = self._stopped or self._client.flush(max(_AT_EXIT - HeliconeSpanExporter._waited_at_exit, 0))
+        waited = HeliconeSpanExporter._waited_at_exit + time.monotonic() - began
+        HeliconeSpanExporter._waited_at_exit = 0.0 if done else waited
+        return done
 
     def _log(self, span: ReadableSpan, attributes: dict[str, object], wrappers: Sequence[ReadableSpan]) -> None:
         if attributes.get(wire.SPAN_KIND) not in self._kinds:
             return
-        if self._client.is_full:  # before the work of making a row
+        if self._client.is_full:  # asked first, to save the work of making a row
             warn_once(_FULL)
             return
-        row = row_of(_facts(span, attributes, wrappers), self._content)
+        row = row_of(_finished_span(span, attributes, wrappers), self._content)
         if row is None:
             warn_once("A span could not be made a row of Helicone's log.")
             return
         key = self._key_of(row.session)
         if key is None:
             return
-        url = (self.endpoint if self._is_fixed else default_endpoint(key)) + row.route
-        if _LOGGED.claim(f"{url} {key} {row.id}") and not self._client.put(
+        url = (default_endpoint(key) if self._is_endpoint_by_key else self.endpoint) + row.route
+        if _LOGGED_ROWS.claim(f"{url} {key} {row.id}") and not self._client.put(
             PendingRow(row.id, key, url, encoded(row), row.headers)
         ):
             warn_once(_FULL)
@@ -197,7 +184,7 @@ class HeliconeSpanExporter(SpanExporter):
         try:
             key = self._key_for(session)
         except Exception as error:  # noqa: BLE001  # the user's function may do anything
-            # Without its traceback: what it says may quote a key.
+            # Without its message, which may quote a key.
             warn_once(f"A row was not logged to Helicone: key_for failed ({type(error).__name__})")
             return None
         try:
@@ -206,43 +193,61 @@ class HeliconeSpanExporter(SpanExporter):
             warn_once(f"A row was not logged to Helicone: key_for: {error}")
             return None
 
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Send what is there; tell whether all of it was sent, or refused for good, within the time."""
-        return self._client.flush(timeout_millis / 1000)
 
-    def shutdown(self, timeout_millis: int | None = None) -> None:
-        """Send what is there within the time, ten seconds if none is given, and take nothing more."""
-        if not self._stopped:
-            self._stopped = True
-            self._client.shutdown(_AT_EXIT if timeout_millis is None else timeout_millis / 1000)
+class Limits(NamedTuple):
+    """How many spans and rows wait, and for how long.
 
-    def finish(self) -> bool:
-        """Send what is there before the app ends, or a provider does.
+    Attributes:
+        delay: How long a span waits at most before it becomes a row, in milliseconds.
+        queue: How many spans, and how many rows, wait at most.
+        batch: When this many spans wait, they become rows at once.
+        timeout: How long a request, and a shutdown, may take, in milliseconds.
+    """
 
-        Whoever asks, and of however many exporters, a server that does not answer is waited for ten seconds at most.
-        """
-        began = time.monotonic()
-        done = self._stopped or self._client.flush(max(_AT_EXIT - HeliconeSpanExporter._waited, 0))
-        HeliconeSpanExporter._waited = 0.0 if done else HeliconeSpanExporter._waited + time.monotonic() - began
-        return done
+    delay: int
+    queue: int
+    batch: int
+    timeout: int
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Limits:
+        """Read the limits. As in OpenTelemetry, the default replaces a value that cannot be used."""
+        environ = os.environ if environ is None else environ
+        values = {field: _positive(environ, *variable) for field, variable in _VARIABLES.items()}
+        limits = cls(**values)
+        return limits._replace(batch=min(limits.batch, limits.queue))
 
 
-class _Logged:
-    """Remembers which rows were logged, so that two exporters in one process make one row."""
+def _positive(environ: Mapping[str, str], variable: str, default: int) -> int:
+    text = environ.get(variable, "").strip()
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or not int(text[:12]):
+        warn_once(f"{variable} is not a positive number of at most twelve digits; the default {default} is used.")
+        return default
+    return int(text[:12])
+
+
+class _LoggedRows:
+    """Remembers which rows were logged, so that two exporters in one process make one row of a call."""
 
     def __init__(self) -> None:
-        # Hashes, because what a row is claimed for contains the key.
-        self._claims: Generations[int, bool] = Generations(_MAX_LOGGED)
+        # Hashes, because the texts contain the key.
+        self._claims: Recent[int, None] = Recent(_MAX_LOGGED)
 
-    def claim(self, what: str) -> bool:
-        mark = hash(what)
-        if self._claims.get(mark):
+    def claim(self, row: str) -> bool:
+        """Return whether a row was not claimed before."""
+        mark = hash(row)
+        claims = self._claims
+        if mark in claims:
             return False
-        self._claims.put(mark, True)
+        claims[mark] = None
+        if len(claims) > _MAX_LOGGED:
+            claims.forget_oldest()
         return True
 
 
-_LOGGED: Final = _Logged()
+_LOGGED_ROWS: Final = _LoggedRows()
 
 
 def _address(
@@ -252,7 +257,7 @@ def _address(
     http_hosts: Iterable[str] | None,
     needs_key: bool,
 ) -> tuple[str, str]:
-    """Return where rows go, and with which key."""
+    """Return the address that rows go to, and the key; empty if there is none."""
     key = key if key is not None else settings.api_key
     if key is None and needs_key:
         raise SettingsError("HELICONE_API_KEY is not set: rows cannot be logged to Helicone without a key")
@@ -272,7 +277,9 @@ def _content(settings: Settings) -> Content:
     return Content(inputs=allowed["inputs"], outputs=allowed["outputs"])
 
 
-def _facts(span: ReadableSpan, attributes: Mapping[str, object], wrappers: Sequence[ReadableSpan] = ()) -> FinishedSpan:
+def _finished_span(
+    span: ReadableSpan, attributes: Mapping[str, object], wrappers: Sequence[ReadableSpan] = ()
+) -> FinishedSpan:
     scope = span.instrumentation_scope
     return FinishedSpan(
         name=span.name,
@@ -283,5 +290,5 @@ def _facts(span: ReadableSpan, attributes: Mapping[str, object], wrappers: Seque
         end=span.end_time or 0,
         failed=span.status.status_code is StatusCode.ERROR,
         reason=span.status.description or "",
-        wrappers=tuple(_facts(wrapper, wrapper.attributes or {}) for wrapper in wrappers[:_MAX_WRAPPERS]),
+        wrappers=tuple(_finished_span(wrapper, wrapper.attributes or {}) for wrapper in wrappers[:_MAX_WRAPPERS]),
     )

@@ -1,7 +1,7 @@
-"""Brings together the spans that tell of one call: the one that its row is made of, and its wrappers.
+"""Groups the spans of one call: the span that becomes the row, and its wrappers.
 
-The span of the request often says least. Messages stand on the instrumentation's span around it, or beside it,
-which ends a moment later: until then the request is held back.
+The span that stands for a call often has little content. The messages are on the instrumentation's span around
+it, or beside it, which ends a moment later. The call waits for that span.
 """
 
 from __future__ import annotations
@@ -11,151 +11,156 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..failures import swallow
-from ..spans.schema import Classification
-from ..tracking.records import Entry, SpanRecord
+from ..otel.exporter import FinalizedSpan
+from ..spans.schema import NOTHING, Classification
+from ..tracking.on_end import Outcome
+from ..tracking.records import Entry, Record, SpanRecord
 from ..tracking.registry import Registry
 from ..tracking.requests import is_boundary
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
-# Around these kinds of calls a wrapper may have a name of its own; a tool of another name is another tool.
-_NAMELESS: Final = frozenset({"llm", "embedding", "vector_db", "rerank"})
+# A wrapper of such a call may have a name of its own. A tool of another name is another tool.
+_KINDS_WITH_OTHER_NAMES: Final = frozenset({"llm", "embedding", "vector_db", "rerank"})
 
 
 class CallGroup(NamedTuple):
-    """A span that may become a row.
+    """A span that may become a row, and its wrappers.
 
     Attributes:
         span: The span.
-        entry: What is remembered of it.
-        wrappers: The spans that tell of the same call, the innermost first.
+        entry: What the registry remembers of it, if anything.
+        wrappers: The other spans of the same call, the innermost first.
     """
 
     span: ReadableSpan
-    entry: Entry
+    entry: Entry | None
     wrappers: Sequence[ReadableSpan]
 
+    def outcome(self, registry: Registry) -> Outcome | None:
+        """Return the span's attributes and whether it is logged. This is the one decision of what becomes a row.
 
-class _Held(NamedTuple):
+        Args:
+            registry: Knows what a span is.
+
+        Returns:
+            The outcome; `None` if the span has no label.
+        """
+        if isinstance(self.span, FinalizedSpan):  # decided when the copy was made, which has the label
+            return Outcome({}, {}, logged=self.span.logged)
+        return registry.ends.outcome_later(self.entry, self.span) if self.entry is not None else None
+
+
+class _WaitingSpan(NamedTuple):
     span: ReadableSpan
-    entry: Entry
+    entry: Entry | None
     since: float
 
 
 class CallGrouper:
-    """Holds spans back until their wrappers have ended.
+    """Keeps the span of a call until its wrappers have ended.
 
     Args:
-        registry: Knows which spans those are.
-        limit: So many calls, and wrappers whose calls have not come, are held at most; then the oldest go.
+        registry: Knows which spans are wrappers, and of which calls.
+        limit: How many calls wait at most, and wrappers whose calls have not come. Beyond that the oldest leave.
     """
 
     def __init__(self, registry: Registry, limit: int) -> None:
         self._registry = registry
         self.limit = limit
-        self._calls: dict[int, _Held] = {}
+        self._calls: dict[int, _WaitingSpan] = {}
         # By the id of the call's span.
-        self._wrappers: dict[int, list[_Held]] = {}
+        self._wrappers: dict[int, list[_WaitingSpan]] = {}
 
     def __len__(self) -> int:
         return len(self._calls)
 
-    def wait(self, patience: float) -> float:
-        """Return for how many seconds there is nothing to do: until what was held first has been so for long enough."""
+    def seconds_to_next(self, max_wait: float) -> float:
+        """Return in how many seconds the oldest call has waited for `max_wait` seconds; `max_wait` if none waits."""
         oldest = next(iter(self._calls.values()), None)
-        return patience if oldest is None else min(max(oldest.since + patience - time.monotonic(), 0.01), patience)
+        return max_wait if oldest is None else min(max(oldest.since + max_wait - time.monotonic(), 0.01), max_wait)
 
-    def take(self, ended: Iterable[tuple[ReadableSpan, Entry]], patience: float) -> list[CallGroup]:
-        """Take spans that have ended, and return those for which there is nothing more to wait for.
+    def take(self, ended: Iterable[tuple[ReadableSpan, Entry | None]], max_wait: float) -> list[CallGroup]:
+        """Add spans that have ended, and return the calls that wait for nothing more.
 
         Args:
-            ended: The spans, with what is remembered of them.
-            patience: Seconds for which a span is held at most.
+            ended: The spans, each with its entry in the registry.
+            max_wait: How many seconds a call waits at most.
         """
         now = time.monotonic()
         for span, entry in ended:
             try:
-                self._sort(span, entry, now)
-            except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same
+                self._add(span, entry, now)
+            except Exception as error:  # noqa: BLE001  # the next spans must be logged all the same
                 swallow("log", error)
-        first = max(len(self._calls) - self.limit, 0)
+        excess = len(self._calls) - self.limit
         due = [
             span_id
-            for key_source, (span_id, held) in enumerate(self._calls.items())
-            if key_source < first or now - held.since >= patience or not self._may_be_told_more(span_id, held.entry)
+            for position, (span_id, call) in enumerate(self._calls.items())
+            if position < excess
+            or now - call.since >= max_wait
+            or call.entry is None
+            or not self._waits_for_wrapper(span_id, call.entry)
         ]
-        ready = [self._join(span_id) for span_id in due]
-        self._forget_wrappers(now, patience)
-        return ready
+        groups = [self._pop_group(span_id) for span_id in due]
+        self._drop_lone_wrappers(now, max_wait)
+        return groups
 
-    def _sort(self, span: ReadableSpan, entry: Entry, now: float) -> None:
+    def _add(self, span: ReadableSpan, entry: Entry | None, now: float) -> None:
         ids = span.get_span_context()
-        if ids is None or not ids.trace_flags.sampled:
+        if ids is None:
             return
-        # It may have turned out a wrapper by now.
-        entry = self._registry.span_store.recent.get(ids.span_id) or entry
+        # Since the entry was made, the span may have turned out to be a wrapper.
+        entry = self._registry.ends.ended(ids.span_id) or entry
         if not isinstance(entry, SpanRecord) or not entry.wraps:
-            self._calls[ids.span_id] = _Held(span, entry, now)
-        elif call := entry.tells_of:
-            self._wrappers.setdefault(call, []).append(_Held(span, entry, now))
+            self._calls[ids.span_id] = _WaitingSpan(span, entry, now)
+        elif call_id := entry.tells_of:
+            self._wrappers.setdefault(call_id, []).append(_WaitingSpan(span, entry, now))
 
-    def _join(self, span_id: int) -> CallGroup:
-        held = self._calls.pop(span_id)
+    def _pop_group(self, span_id: int) -> CallGroup:
+        call = self._calls.pop(span_id)
         wrappers = self._wrappers.pop(span_id, ())
-        return CallGroup(held.span, held.entry, [one.span for one in wrappers if _is_same_step(one.entry, held.entry)])
+        return CallGroup(call.span, call.entry, [one.span for one in wrappers if _is_same_step(one.entry, call.entry)])
 
-    def _may_be_told_more(self, span_id: int, entry: Entry) -> bool:
-        """Tell whether a wrapper of a call has not ended, or has not come here yet."""
-        here = [held.entry for held in self._wrappers.get(span_id, ())]
-        if not here and self._registry.has_not_current:
-            return True  # one beside it shows itself at its end
-        kind = _reading_of(entry).kind
-        above = entry.parent if isinstance(entry, SpanRecord) else entry[2]
-        for record in above.line() if above is not None else ():
-            if is_boundary(record):
+    def _waits_for_wrapper(self, span_id: int, entry: Entry) -> bool:
+        """Tell whether a wrapper of a call has not ended, or has not been added yet."""
+        added = [wrapper.entry for wrapper in self._wrappers.get(span_id, ())]
+        if not added and self._registry.ends.has_not_current:
+            return True  # a wrapper beside the call is recognised when it ends
+        kind = _classification_of(entry).kind
+        parent = entry.parent
+        for record in parent.line() if parent is not None else ():
+            # A span with several calls inside wraps none of them, and neither do the spans around it.
+            if is_boundary(record) or record.inside.get(kind or "") == 0:
                 return False
-            if record.inside.get(kind or "") == 0:
-                return False  # several calls in it, and so in what encloses it
             if not record.ended and _may_wrap(record, kind):
                 return True
-            if record.tells_of == span_id and record not in here:
+            if record.tells_of == span_id and record not in added:
                 return True
         return False
 
-    def _forget_wrappers(self, now: float, patience: float) -> None:
-        """Forget wrappers whose calls do not come."""
-        alone = [call for call in self._wrappers if call not in self._calls]
-        for key_source, call in enumerate(alone, self.limit - len(alone)):
-            if key_source < 0 or now - self._wrappers[call][-1].since >= patience:
-                del self._wrappers[call]
+    def _drop_lone_wrappers(self, now: float, max_wait: float) -> None:
+        """Drop wrappers whose calls do not come."""
+        lone = [call_id for call_id in self._wrappers if call_id not in self._calls]
+        excess = len(lone) - self.limit
+        for position, call_id in enumerate(lone):
+            if position < excess or now - self._wrappers[call_id][-1].since >= max_wait:
+                del self._wrappers[call_id]
 
 
-def wrappers_among(registry: Registry, spans: Iterable[ReadableSpan]) -> dict[int, list[ReadableSpan]]:
-    """Return, by the ids of calls' spans, those of some spans that ended which wrap the calls."""
-    found: dict[int, list[ReadableSpan]] = {}
-    recent = registry.span_store.recent
-    for span in spans:
-        ids = span.get_span_context()
-        entry = recent.get(ids.span_id) if ids is not None else None
-        if not isinstance(entry, SpanRecord) or not (call := entry.tells_of):
-            continue
-        of = recent.get(call)
-        if of is not None and _is_same_step(entry, of):
-            found.setdefault(call, []).append(span)
-    return found
-
-
-def _may_wrap(record: SpanRecord, kind: str | None) -> bool:
-    """Tell whether a span that has not ended may turn out to wrap a call; some show only then what they are."""
+def _may_wrap(record: Record, kind: str | None) -> bool:
+    """Tell whether a span that has not ended may be a wrapper of a call; some show their kind only at their end."""
     own = record.classification.kind
     return own == kind or (own is None and record.scope is not None and record.scope.known)
 
 
-def _is_same_step(wrapper: Entry, call: Entry) -> bool:
-    one, other = _reading_of(wrapper), _reading_of(call)
-    return one.kind in _NAMELESS or one.segment == other.segment
+def _is_same_step(wrapper: Entry | None, call: Entry | None) -> bool:
+    if call is None:  # the registry has forgotten it
+        return False
+    one, other = _classification_of(wrapper), _classification_of(call)
+    return one.kind in _KINDS_WITH_OTHER_NAMES or one.segment == other.segment
 
 
-def _reading_of(entry: Entry) -> Classification:
-    return entry.classification if isinstance(entry, SpanRecord) else entry[0].classification
+def _classification_of(entry: Entry | None) -> Classification:
+    return NOTHING if entry is None else entry.classification

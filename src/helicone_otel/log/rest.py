@@ -1,4 +1,4 @@
-"""The API by which Helicone is read: what stands in a session, and what is said of it afterwards.
+"""Calls Helicone's REST API: reads sessions and their rows, and records feedback.
 
 https://docs.helicone.ai/rest/session/post-v1sessionquery
 """
@@ -20,36 +20,82 @@ from ..sessions.model import Session
 from ..settings import Settings, SettingsError
 from .delivery.client import suppressed
 from .delivery.connections import pools
-from .delivery.verdict import said
+from .delivery.verdict import error_text
 
 _MAX_ANSWER: Final = 16 * 2**20
 _MAX_REQUESTS: Final = 500
-# Clocks differ, and a query finds nothing outside of its window.
+# How far from now queries look, in milliseconds. They need a time window, and clocks differ.
 _AROUND: Final = 86_400_000
+# The pauses of `feedback` between two attempts, in seconds.
+_FIRST_PAUSE: Final = 0.25
+_LONGEST_PAUSE: Final = 2.0
 _REFUSED: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _LATER: Final = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 class HeliconeError(Exception):
-    """Helicone could not be asked, or said no. The message says why; no message shows a key."""
+    """A call of Helicone's API failed. The message says why; no message shows a key."""
 
 
 class KeyRefusedError(HeliconeError):
-    """The key is unknown there, or may not read."""
+    """Helicone does not know the key, or the key may not read."""
 
 
 class LaterError(HeliconeError):
-    """It may succeed later: Helicone could not be reached, had no time, or does not know the session yet."""
+    """The same call may succeed later: Helicone is unreachable or overloaded, or does not know the session yet."""
+
+
+def feedback(session_id: str | Session, *, good: bool, seconds: float = 10.0, settings: Settings | None = None) -> None:
+    """Record in Helicone whether a session went well.
+
+    It is sent at once, and again while Helicone does not know the session yet, because rows take a few seconds to get
+    there. So this blocks; in a coroutine, use `await asyncio.to_thread(feedback, id, good=True)`. The last feedback
+    on a session counts.
+
+    Args:
+        session_id: The id that was given to `session()`, or the `Session`.
+        good: `True` for a thumbs up, `False` for a thumbs down.
+        seconds: How long it may take, with all attempts.
+        settings: The key and the addresses; read from the environment if not given.
+
+    Raises:
+        HeliconeError: Helicone could not be reached, refused the key, or did not know the session in time.
+        SettingsError: There is no key, or a setting cannot be used.
+        TypeError: `good` is not a `bool`, or `session_id` is not an id.
+    """
+    if not isinstance(good, bool):
+        raise TypeError(f"feedback(good=…) takes True or False, not {type(good).__name__}")
+    wire_id, api = _wire_id(session_id), Api(settings or Settings.from_environment())
+    end, pause = time.monotonic() + seconds, _FIRST_PAUSE
+    while True:
+        left = end - time.monotonic()
+        try:
+            api.rate(wire_id, good=good, seconds=max(left, _FIRST_PAUSE))
+        except LaterError as error:
+            if time.monotonic() + pause > end:
+                raise HeliconeError(f"no feedback on session {wire_id!r} within {seconds:g} s: {error}") from error
+        else:
+            return
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _wire_id(session_id: object) -> str:
+    if isinstance(session_id, Session):
+        return session_id.wire_id
+    if not isinstance(session_id, str) or not session_id.strip():
+        raise TypeError(f"feedback() takes the id of a session, not {session_id!r:.60}")
+    return wire.wire_text(session_id)
 
 
 class Api:
-    """Asks Helicone.
+    """A client of Helicone's REST API.
 
     Args:
-        settings: Key and addresses.
+        settings: The key and the addresses.
 
     Raises:
-        SettingsError: There is no key, or it or an address cannot be used; no message shows the key.
+        SettingsError: There is no key, or the key or an address cannot be used. No message shows the key.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -71,14 +117,14 @@ class Api:
         return f"Api({self.address!r})"
 
     def sessions(self, session_id: str, seconds: float = 10.0) -> list[Mapping[str, Any]]:
-        """Return the sessions of an id, one for each name, as Helicone lists them.
+        """Return the sessions with an id, one for each name, as Helicone lists them.
 
         Args:
-            session_id: In wire form.
-            seconds: How long it may take.
+            session_id: The id in wire form.
+            seconds: How long the call may take.
 
         Raises:
-            HeliconeError: Helicone could not be asked, or said no.
+            HeliconeError: The call failed.
         """
         now = int(time.time() * 1000)
         query = {
@@ -87,7 +133,7 @@ class Api:
             "timezoneDifference": 0,
             "filter": "all",
         }
-        # The search finds parts of ids and names, too.
+        # The search also finds parts of ids and names.
         return [
             entry for entry in self._post("/v1/session/query", query, seconds) if entry.get("session_id") == session_id
         ]
@@ -96,11 +142,11 @@ class Api:
         """Return the rows of a session, the oldest first.
 
         Args:
-            session_id: In wire form.
-            seconds: How long it may take.
+            session_id: The id in wire form.
+            seconds: How long the call may take.
 
         Raises:
-            HeliconeError: Helicone could not be asked, or said no.
+            HeliconeError: The call failed.
         """
         is_in_session = {"properties": {"Helicone-Session-Id": {"equals": session_id}}}
         query = {
@@ -112,15 +158,15 @@ class Api:
         return list(self._post("/v1/request/query-clickhouse", query, seconds))
 
     def rate(self, session_id: str, *, good: bool, seconds: float = 10.0) -> None:
-        """Record what became of a session.
+        """Record feedback on a session.
 
         Args:
-            session_id: In wire form.
-            good: Whether it was what it should be.
-            seconds: How long it may take.
+            session_id: The id in wire form.
+            good: Whether the session went well.
+            seconds: How long the call may take.
 
         Raises:
-            HeliconeError: Helicone could not be asked, or said no.
+            HeliconeError: The call failed.
         """
         self._post(f"/v1/session/{quote(session_id, safe='')}/feedback", {"rating": good}, seconds)
 
@@ -158,7 +204,7 @@ class Api:
         return LaterError(f"{host} cannot be reached")
 
     def _data(self, status: int, answer: bytes) -> Any:
-        """Return what stands in the envelope of an answer."""
+        """Return the data in an answer."""
         host = urlsplit(self.address).netloc
         if status in _REFUSED:
             raise KeyRefusedError(f"{host} refuses the key ({status}): it is unknown there, or may not read")
@@ -169,51 +215,4 @@ class Api:
         if status == HTTPStatus.OK and isinstance(envelope, dict) and "data" in envelope and not envelope.get("error"):
             return envelope["data"]
         kind = LaterError if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR else HeliconeError
-        raise kind(f"{host} answered {status}: {said(answer) or 'nothing'}")
-
-
-_FIRST_PAUSE: Final = 0.25
-_LONGEST_PAUSE: Final = 2.0
-
-
-def feedback(session_id: str | Session, *, good: bool, seconds: float = 10.0, settings: Settings | None = None) -> None:
-    """Record in Helicone whether a session was what it should be.
-
-    It is sent at once, with `HELICONE_API_KEY`, and again while Helicone does not know the session yet: rows take a
-    few seconds to get there. So this blocks; in a coroutine, `await asyncio.to_thread(feedback, id, good=True)`.
-    What is recorded last counts.
-
-    Args:
-        session_id: The id as it was given to `session()`, or the session itself.
-        good: Thumbs up or down.
-        seconds: How long it may take, all in all.
-        settings: Key and addresses; read from the environment if not given.
-
-    Raises:
-        HeliconeError: Helicone could not be reached, refused the key, or did not know the session in time.
-        SettingsError: There is no key, or a setting cannot be used.
-        TypeError: `good` is neither `True` nor `False`, or `session_id` is no id.
-    """
-    if not isinstance(good, bool):
-        raise TypeError(f"feedback(good=…) takes True or False, not {type(good).__name__}")
-    wire_id, api = _wire_id(session_id), Api(settings or Settings.from_environment())
-    until, pause = time.monotonic() + seconds, _FIRST_PAUSE
-    while True:
-        left = until - time.monotonic()
-        try:
-            api.rate(wire_id, good=good, seconds=max(left, _FIRST_PAUSE))
-        except LaterError as error:
-            if time.monotonic() + pause > until:
-                raise HeliconeError(f"no feedback on session {wire_id!r} within {seconds:g} s: {error}") from error
-        else:
-            return
-        time.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)
-
-
-def _wire_id(session_id: object) -> str:
-    if isinstance(session_id, Session):
-        return session_id.wire_id
-    if not isinstance(session_id, str) or not session_id.strip():
-        raise TypeError(f"feedback() takes the id of a session, not {session_id!r:.60}")
-    return wire.wire_text(session_id)
+        raise kind(f"{host} answered {status}: {error_text(answer) or 'nothing'}")

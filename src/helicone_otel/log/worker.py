@@ -1,7 +1,7 @@
-"""Collects what is to be logged to Helicone: what HELICONE_LOG switches on, for all providers of a process.
+"""Makes the rows of what HELICONE_LOG switches on, for all providers of a process, in one thread.
 
-OpenTelemetry's own processor queues every span. Here the registry, which decides what a span is when it ends,
-hands over those that may become rows, and all further work is a thread's.
+OpenTelemetry's own processor queues every span. Here the registry decides what a span is when it ends, and
+hands over only spans that may become rows. The thread does all further work.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
     from .exporter import HeliconeSpanExporter
 
 _T = TypeVar("_T")
-_pid = os.getpid
+_getpid = os.getpid
 
 
 class LogWorker:
-    """Collects the spans of which rows are to be made.
+    """Queues spans that may become rows, and makes the rows in a thread.
 
-    As many spans as rows wait at most; those that come then are counted and dropped. One whose wrapper has not
-    ended is held back, for as long as spans wait anyway.
+    The queue is as long as the exporter's queue of rows. When it is full, new spans are dropped and counted. A call
+    whose wrapper has not ended waits for it, at most for the schedule delay.
 
     Args:
-        registry: Hands them over.
+        registry: Hands over the spans.
 
     Attributes:
-        exporter: Makes the rows; `None`: nothing is logged.
+        exporter: Sends the rows; `None` if nothing is logged.
     """
 
     def __init__(self, registry: Registry) -> None:
@@ -52,49 +52,66 @@ class LogWorker:
         self._delay = 0.0
         self._waiting: deque[tuple[ReadableSpan, Entry]] = deque()
         self._ready: deque[CallGroup] = deque()
-        # Those that were replaced and still have rows: kept, because as the app ends theirs are sent, too.
-        self._leaving: list[HeliconeSpanExporter] = []
-        # In which process `multiprocessing` knows of us.
-        self._worker: int | None = None
-        self._begin()
-        weak = weakref.WeakMethod(self._leave)
-        atexit.register(lambda: (leave := weak()) and leave())
+        # Exporters that were replaced and still have rows, which are sent when the app ends, too.
+        self._replaced: list[HeliconeSpanExporter] = []
+        # The process in which `multiprocessing` calls us at its end.
+        self._finalizer_pid: int | None = None
+        self._reset()
+        weak = weakref.WeakMethod(self._log_at_exit)
+        atexit.register(lambda: (method := weak()) and method())
         if hasattr(os, "register_at_fork"):
-            begin = weakref.WeakMethod(self._begin)
-            os.register_at_fork(after_in_child=lambda: (anew := begin()) and anew())
+            weak_reset = weakref.WeakMethod(self._reset)
+            os.register_at_fork(after_in_child=lambda: (method := weak_reset()) and method())
 
-    def _begin(self) -> None:
-        """Begin with nothing: at first, and in a child that was forked, whose parent logs what it had."""
-        self._pid = _pid()
+    def _reset(self) -> None:
+        """Start with empty queues: at first, and in a forked child, because the parent logs what it had."""
+        self._pid = _getpid()
         self._waiting.clear()
         self._ready.clear()
-        self._joining = CallGrouper(self._registry, self._batch)
-        self._awake = threading.Event()
-        # An object that is collected meanwhile may end a span.
+        self._grouper = CallGrouper(self._registry, self._batch)
+        self._wake = threading.Event()
+        # Reentrant, because the garbage collector may end a span in the thread that holds it.
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
 
     def switch(self, exporter: HeliconeSpanExporter | None) -> None:
-        """Log with another exporter from here on, or with none; what the one before has is sent in the background."""
+        """Log with another exporter from now on, or with none. The one before sends its rows in the background."""
         before = self.exporter
         if before is exporter:
             return
         if before is not None:
-            self._take_all(before)
-            self._leaving = [*self._still_leaving(), before]
+            self._log_all(before)
+            self._replaced = [*self._replaced_with_rows(), before]
         if exporter is not None:
             limits = exporter.limits
             self._limit, self._batch, self._delay = limits.queue, limits.batch, limits.delay / 1000
-            self._joining.limit = self._batch
+            self._grouper.limit = self._batch
         self.exporter = exporter
         self._registry.log = self._put if exporter is not None else None
         self._registry.flush_log = self.flush if exporter is not None else None
         if self._thread is not None:
-            self._awake.set()  # how long it waits may be another time now
+            self._wake.set()  # the delay may have changed
+
+    def flush(self, milliseconds: int | None) -> bool:
+        """Make and send all rows; return whether each was sent, or refused for good, in time.
+
+        Args:
+            milliseconds: The time; `None`: what is left of the time that an app waits at its end.
+        """
+        exporter = self.exporter
+        if exporter is None:
+            return True
+        end = time.monotonic() + (milliseconds or 0) / 1000
+        self._log_all(exporter)
+        done = True
+        for each in (exporter, *self._replaced_with_rows()):
+            left = int(max(end - time.monotonic(), 0) * 1000)
+            done = (each.finish() if milliseconds is None else each.force_flush(left)) and done
+        return done
 
     def _put(self, entry: Entry, span: ReadableSpan) -> None:
-        if self._pid != _pid():
-            self._begin()  # forked by something that tells Python nothing of it, such as uWSGI
+        if self._pid != _getpid():
+            self._reset()  # the process was forked without Python's fork hooks, as uWSGI does
         waiting = self._waiting
         if len(waiting) >= self._limit:
             warn_once("A span was not logged to Helicone: too many wait (OTEL_BSP_MAX_QUEUE_SIZE).")
@@ -102,98 +119,83 @@ class LogWorker:
         waiting.append((span, entry))
         if self._thread is None:
             self._start()
-        if len(waiting) >= self._batch and not self._awake.is_set():
-            self._awake.set()
+        if len(waiting) >= self._batch and not self._wake.is_set():
+            self._wake.set()
 
-    def _still_leaving(self) -> list[HeliconeSpanExporter]:
-        return [exporter for exporter in self._leaving if exporter.waiting]
+    def _replaced_with_rows(self) -> list[HeliconeSpanExporter]:
+        return [exporter for exporter in self._replaced if exporter.waiting]
+
+    # --- the thread ---------------------------------------------------------------------------
 
     def _start(self) -> None:
-        # Where the interpreter ends no thread can be started, and where there are too many not now.
+        # No thread can start while the interpreter ends, or when there are too many. The next span tries again.
         with self._lock, contextlib.suppress(RuntimeError):
             if self._thread is None:
                 thread = threading.Thread(target=self._work, name="helicone-otel-rows", daemon=True)
                 thread.start()
                 self._thread = thread
-                self._heed_end_of_worker()
+                self._register_with_multiprocessing()
 
-    def _heed_end_of_worker(self) -> None:
-        """Have what is there sent where a child of `multiprocessing` ends: it does so without calling `atexit`."""
+    def _register_with_multiprocessing(self) -> None:
+        """Log at the end of a child of `multiprocessing`, which ends without calling `atexit` functions."""
         util = sys.modules.get("multiprocessing.util")
-        if util is not None and self._worker != self._pid:
-            self._worker = self._pid
-            leave = weakref.WeakMethod(self._leave)
-            # A priority is what makes it run at all as the process ends.
-            util.Finalize(None, lambda: (last := leave()) and last(), exitpriority=0)
+        if util is not None and self._finalizer_pid != self._pid:
+            self._finalizer_pid = self._pid
+            weak = weakref.WeakMethod(self._log_at_exit)
+            # Without a priority it does not run when the process ends.
+            util.Finalize(None, lambda: (method := weak()) and method(), exitpriority=0)
 
     def _work(self) -> None:
-        awake = self._awake
+        wake = self._wake
         try:
-            while awake is self._awake:
+            while wake is self._wake:
                 with self._lock:
-                    patience = self._joining.wait(self._delay)
-                awake.wait(patience)
-                awake.clear()
+                    seconds = self._grouper.seconds_to_next(self._delay)
+                wake.wait(seconds)
+                wake.clear()
                 if (exporter := self.exporter) is None:
                     break
-                self._take(exporter, self._delay)
-        finally:  # a hook of the user's may end a thread
+                self._log_due(exporter, self._delay)
+        finally:  # a hook of the user may end the thread
             with self._lock:
-                if awake is self._awake:
+                if wake is self._wake:
                     self._thread = None
-        if self.exporter is not None and (self._waiting or self._joining):  # something is logged again, just now
+        if self.exporter is not None and (self._waiting or self._grouper):  # logging was switched on again just now
             self._start()
 
-    def _take_all(self, exporter: HeliconeSpanExporter) -> None:
-        """Make rows of all that is there now."""
-        self._take(exporter, 0)
+    def _log_all(self, exporter: HeliconeSpanExporter) -> None:
+        """Make rows of all spans that wait."""
+        self._log_due(exporter, 0)
 
-    def _take(self, exporter: HeliconeSpanExporter, patience: float) -> None:
-        """Make rows of what waits now, but for what has wrappers and has not been held so long (in seconds)."""
+    def _log_due(self, exporter: HeliconeSpanExporter, max_wait: float) -> None:
+        """Make rows of the calls that wait for no wrapper, or have waited for `max_wait` seconds."""
         try:
             with self._lock:
-                self._ready.extend(self._joining.take(_popped(self._waiting), patience))
+                ended = (pair for pair in _popped(self._waiting) if _is_sampled(pair[0]))
+                self._ready.extend(self._grouper.take(ended, max_wait))
         except Exception as error:  # noqa: BLE001  # the thread must live on
             swallow("log", error)
         if self._ready:
-            with suppressed():  # or what hooks call would become rows, for which they are called again
+            with suppressed():  # calls that hooks make must not become rows, for which the hooks would be called again
                 for group in _popped(self._ready):
-                    self._make_row(exporter, group)
+                    exporter.log(group, self._registry)
 
-    def _make_row(self, exporter: HeliconeSpanExporter, group: CallGroup) -> None:
-        span, entry, wrappers = group
-        try:
-            exporter.log(span, self._registry.outcome_later(entry, span), wrappers)
-        except Exception as error:  # noqa: BLE001  # the spans after it are to be logged all the same
-            swallow("log", error)
-
-    def flush(self, milliseconds: int | None) -> bool:
-        """Log what is there; tell whether all of it arrived, or was refused for good, within a time.
-
-        Args:
-            milliseconds: The time; that which is left to an app that ends if not given.
-        """
-        exporter = self.exporter
-        if exporter is None:
-            return True
-        end = time.monotonic() + (milliseconds or 0) / 1000
-        self._take_all(exporter)
-        done = True
-        for each in (exporter, *self._still_leaving()):
-            left = int(max(end - time.monotonic(), 0) * 1000)
-            done = (each.finish() if milliseconds is None else each.force_flush(left)) and done
-        return done
-
-    def _leave(self) -> None:
-        """Log what is there as the interpreter or a worker ends, also where no provider is shut down."""
+    def _log_at_exit(self) -> None:
+        """Log what waits when the interpreter or a worker ends, also where no provider is shut down."""
         if (exporter := self.exporter) is not None:
-            self._take_all(exporter)
+            self._log_all(exporter)
             if exporter.waiting:
                 exporter.finish()
 
 
+def _is_sampled(span: ReadableSpan) -> bool:
+    """Tell whether exporters may have a span. OpenTelemetry's own processors ask this, too."""
+    ids = span.get_span_context()
+    return ids is not None and ids.trace_flags.sampled
+
+
 def _popped(waiting: deque[_T]) -> Iterator[_T]:
-    """Yield what is there now; another thread may be at it as well."""
+    """Yield and remove the items that are in a queue now. Other threads may do the same."""
     for _ in range(len(waiting)):
         try:
             yield waiting.popleft()

@@ -1,4 +1,4 @@
-"""A call made by hand: a span of its own, and what went in and came out."""
+"""Calls that the app records by hand: each is a span, with its input and output."""
 
 from __future__ import annotations
 
@@ -19,12 +19,17 @@ from ..spans.retrieval import Matches, dimension, found_in
 
 _T = TypeVar("_T")
 _MAX_MESSAGE: Final = 1024
+# OTLP has 64 bits for a number. A larger one would lose the whole batch.
+_MAX_INT: Final = 2**63
+# Names of the parameters of a search in the clients of vector databases.
+_QUERIES: Final = ("query", "text", "question", "query_text", "vector", "embedding", "query_vector", "query_embedding")
+_LIMITS: Final = ("top_k", "k", "limit", "n_results")
 
 
-class Call:
-    """A call made by hand: a span, and what went in and came out of it.
+class ManualCall:
+    """A call that the app records by hand: a span, with its input and output.
 
-    What is recorded is text or JSON, of bounded size. Recording never raises.
+    Input and output are recorded as text or JSON of bounded size. Recording never raises.
 
     Attributes:
         span: The OpenTelemetry span, for attributes of your own.
@@ -35,20 +40,20 @@ class Call:
 
     def __init__(self, name: str, kind: SpanKind, attributes: Mapping[str, Any]) -> None:
         self._keeps_content = False
-        self._collected: Collected | None = None
+        self._yielded: Collected | None = None
         self.span: trace.Span = trace.INVALID_SPAN
         try:
             self.span = _tracer().start_span(wire.valid_text(name), kind=kind, attributes=dict(attributes))
-        except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's work
+        except Exception as error:  # noqa: BLE001  # it would be raised in the app's code
             swallow("call by hand", error)
 
     def input(self, value: _T) -> _T:
-        """Record what went in, and return it."""
+        """Record the input, and return it."""
         self._record(self._input, value)
         return value
 
     def output(self, value: _T) -> _T:
-        """Record what came out, and return it."""
+        """Record the output, and return it."""
         self._record(self._output, value)
         return value
 
@@ -56,7 +61,7 @@ class Call:
         try:
             if self.span.is_recording():
                 write(value)
-        except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's work
+        except Exception as error:  # noqa: BLE001  # it would be raised in the app's code
             swallow("recording by hand", error)
 
     def _input(self, value: object) -> None:
@@ -65,26 +70,31 @@ class Call:
     def _output(self, value: object) -> None:
         raise NotImplementedError
 
-    # --- what a decorated function shows of itself ----------------------------------------------
+    # --- what a decorated function does -------------------------------------------------------
 
     def called(self, arguments: Mapping[str, object], keeps_content: bool) -> None:
-        """Take note of what a decorated function was called with, if content is to be kept."""
+        """Record the arguments of the decorated function.
+
+        Args:
+            arguments: By the names of the parameters.
+            keeps_content: Whether arguments and results are recorded at all.
+        """
         self._keeps_content = keeps_content
         if keeps_content:
             self.input(arguments)
 
     def returned(self, value: object) -> None:
-        """Take note of what a decorated function returned."""
+        """Record the result of the decorated function."""
         if self._keeps_content:
             self.output(value)
 
     def yielded(self, item: object) -> None:
-        """Take note of an item of a decorated generator."""
+        """Record an item of the decorated generator."""
         if self._keeps_content:
-            self._collected = self._collected or Collected()
-            self._collected.add(item)
+            self._yielded = self._yielded or Collected()
+            self._yielded.add(item)
 
-    # --- a scene --------------------------------------------------------------------------------
+    # --- an `Activity`: the call is current inside of a block or function -----------------------
 
     def within(self, context: Context) -> Context:
         """Return a Context in which the call's span is current."""
@@ -95,47 +105,19 @@ class Call:
         return trace.get_current_span(context) is self.span
 
     def close(self, error: BaseException | None) -> None:
-        """End the span, with what came out of it."""
-        if self._collected is not None:
-            self.output(self._collected.items())
+        """Record what was yielded and the error, and end the span."""
+        if self._yielded is not None:
+            self.output(self._yielded.items())
         if error is not None:
             self._record(lambda raised: _record_error(self.span, raised), error)
         try:
             self.span.end()
-        except Exception as failure:  # noqa: BLE001  # an exception here would hide the user's own
+        except Exception as failure:  # noqa: BLE001  # it would hide the app's own exception
             swallow("call by hand", failure)
 
 
-def _tracer() -> trace.Tracer:
-    return trace.get_tracer(wire.SCOPE, _version())
-
-
-@cache
-def _version() -> str | None:
-    try:
-        return version("helicone-otel")
-    except PackageNotFoundError:  # run from a copy that was not installed
-        return None
-
-
-def _record_error(span: trace.Span, error: BaseException) -> None:
-    # What the SDK records of an exception is of any size, and fails where its text does.
-    told = TracebackException.from_exception(error)
-    kind, message = type(error).__qualname__, content_text(str(told), _MAX_MESSAGE)
-    span.set_attribute("error.type", kind)
-    span.set_status(Status(StatusCode.ERROR, message))
-    stack = content_text("".join(told.format()))
-    span.add_event("exception", {"exception.type": kind, "exception.message": message, "exception.stacktrace": stack})
-
-
-# What the parameters of a search are called in the clients of vector databases.
-_QUERIES: Final = ("query", "text", "question", "query_text", "vector", "embedding", "query_vector", "query_embedding")
-_MAX_INT: Final = 2**63
-_LIMITS: Final = ("top_k", "k", "limit", "n_results")
-
-
-class ToolCall(Call):
-    """The run of a tool: `gen_ai.operation.name` is `execute_tool`."""
+class ToolCall(ManualCall):
+    """A tool call: `gen_ai.operation.name` is `execute_tool`."""
 
     def __init__(self, name: str) -> None:
         attributes = {
@@ -152,8 +134,8 @@ class ToolCall(Call):
         self.span.set_attribute("gen_ai.tool.call.result", content_text(value))
 
 
-class DataCall(Call):
-    """Any other call worth a row in Helicone: a reranking, a check, a computation."""
+class DataCall(ManualCall):
+    """Any other call that becomes a row in Helicone: a rerank, a guardrail, a computation."""
 
     def __init__(self, name: str, kind: str) -> None:
         attributes = {wire.DATA_NAME: wire.valid_text(name)}
@@ -173,7 +155,7 @@ class DataCall(Call):
         self.span.set_attribute(f"{side}.mime_type", mime_type)
 
 
-class VectorQuery(Call):
+class VectorQuery(ManualCall):
     """An operation of a vector database or index."""
 
     def __init__(self, collection: str | None, system: str | None, operation: str) -> None:
@@ -181,34 +163,33 @@ class VectorQuery(Call):
             "db.operation.name": operation,
             "db.system.name": system,
             "db.collection.name": collection,
-            # Backends that know GenAI show a search as a retrieval.
+            # Backends for GenAI show a search as a retrieval.
             "gen_ai.operation.name": "retrieval" if operation == "search" else None,
         }
-        given = {key: wire.valid_text(value) for key, value in attributes.items() if value}
-        super().__init__(f"{operation} {collection}" if collection else operation, SpanKind.CLIENT, given)
-        self._found: Matches | None = None
+        known = {key: wire.valid_text(value) for key, value in attributes.items() if value}
+        super().__init__(f"{operation} {collection}" if collection else operation, SpanKind.CLIENT, known)
+        self._yielded_matches: Matches | None = None
 
     def matches(self, found: _T) -> _T:
-        """Record what was found, and return it.
+        """Record the matches of a search, and return them.
 
         Args:
-            found: Matches with an id and a score: mappings, objects, or pairs of the two; a text,
-                metadata and a distance are kept where they are given. An iterator comes back empty.
+            found: Matches with an id and a score: mappings, objects, or pairs of the two. Their texts, metadata and
+                distances are recorded, too. An iterator is empty afterwards.
         """
         return self.output(found)
 
     def top_k(self, number: int) -> int:
-        """Record how many matches are asked for, and return it."""
+        """Record how many matches are requested, and return the number."""
         self._record(self._top_k, number)
         return number
 
     def _top_k(self, number: object) -> None:
-        # OTLP has 64 bits for it; a number beyond them would lose the whole batch.
         if isinstance(number, int) and 0 <= number < _MAX_INT:
             self.span.set_attribute("gen_ai.retrieval.top_k", number)
 
     def _input(self, value: object) -> None:
-        """Record the text that is looked for, or of an embedding its size."""
+        """Record the text of a query, or the size of an embedding."""
         if isinstance(value, str):
             text = content_text(value)
             self.span.set_attributes({"db.query.text": text, "gen_ai.retrieval.query.text": text})
@@ -225,7 +206,7 @@ class VectorQuery(Call):
             self.span.set_attribute("gen_ai.retrieval.documents", content_text(matches.shown))
 
     def called(self, arguments: Mapping[str, object], keeps_content: bool) -> None:
-        """Take note of the query and of how many matches a decorated function was asked for."""
+        """Record the query of the decorated function, and how many matches it requests."""
         self._keeps_content = keeps_content
         query = next((arguments[name] for name in _QUERIES if name in arguments), None)
         if keeps_content or not isinstance(query, str):
@@ -233,17 +214,39 @@ class VectorQuery(Call):
         self.top_k(next((arguments[name] for name in _LIMITS if name in arguments), None))  # type: ignore[arg-type]  # checked there
 
     def returned(self, value: object) -> None:
-        """Take note of what a decorated function found; what can be read only once is left alone."""
+        """Record the matches that the decorated function returns. An iterator is not read."""
         if not isinstance(value, Iterator) and (matches := found_in(value)) is not None:
             self._record(lambda found: self._write(found, self._keeps_content), matches)
 
     def yielded(self, item: object) -> None:
-        """Take note of a match that a decorated generator found."""
-        self._found = self._found or Matches()
-        self._found.add(item)
+        """Record a match that the decorated generator yields."""
+        self._yielded_matches = self._yielded_matches or Matches()
+        self._yielded_matches.add(item)
 
     def close(self, error: BaseException | None) -> None:
-        """End the span, with what was found."""
-        if self._found is not None:
-            self._record(lambda found: self._write(found, self._keeps_content), self._found)
+        """Record the matches that were yielded and the error, and end the span."""
+        if self._yielded_matches is not None:
+            self._record(lambda found: self._write(found, self._keeps_content), self._yielded_matches)
         super().close(error)
+
+
+def _tracer() -> trace.Tracer:
+    return trace.get_tracer(wire.SCOPE, _version())
+
+
+@cache
+def _version() -> str | None:
+    try:
+        return version("helicone-otel")
+    except PackageNotFoundError:  # run from a copy that was not installed
+        return None
+
+
+def _record_error(span: trace.Span, error: BaseException) -> None:
+    # Not by the SDK's `record_exception`, which writes texts of any size, and raises where `str(error)` does.
+    description = TracebackException.from_exception(error)
+    kind, message = type(error).__qualname__, content_text(str(description), _MAX_MESSAGE)
+    span.set_attribute("error.type", kind)
+    span.set_status(Status(StatusCode.ERROR, message))
+    stack = content_text("".join(description.format()))
+    span.add_event("exception", {"exception.type": kind, "exception.message": message, "exception.stacktrace": stack})

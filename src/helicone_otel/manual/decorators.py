@@ -1,8 +1,7 @@
-"""The door for what nobody instruments: `tool()`, `vector_query()` and `data()`.
+"""Records calls that no instrumentation records: `tool()`, `vector_query()` and `data()`.
 
-Each is a context manager and a decorator, for functions, coroutines, generators and async
-generators, and makes an ordinary span: the session's path, the labels and the rows in Helicone
-come about as for any instrumentation's.
+Each is a context manager, and a decorator for functions, coroutines, generators and async generators. It makes an
+ordinary span, which gets its path, its label and its row in Helicone as the span of an instrumentation does.
 """
 
 from __future__ import annotations
@@ -13,28 +12,145 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeVar, get_args, overload
 
 from ..sessions.scoped import Activity, Scoped, decorated
-from .calls import Call, DataCall, ToolCall, VectorQuery
+from .calls import DataCall, ManualCall, ToolCall, VectorQuery
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_C = TypeVar("_C", bound=Call)
+_C = TypeVar("_C", bound=ManualCall)
 _DataKind = Literal["data", "rerank", "guardrail"]
 
 _CAPTURE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _CAPTURES: Final = frozenset({"true", "span_only", "span_and_event"})
+# Names of the parameter for the object whose method is called.
 _RECEIVERS: Final = frozenset({"self", "cls"})
 
 
-class Door(Scoped[_C]):
-    """A call that is made anew for each `with` block and each call of a decorated function.
+@overload
+def tool(name: _F) -> _F: ...
+@overload
+def tool(name: str | None = None, *, input: object = ..., content: bool | None = None) -> CallRecorder[ToolCall]: ...
+def tool(
+    name: _F | str | None = None,
+    *,
+    input: object = None,  # noqa: A002  # users know it by this name
+    content: bool | None = None,
+) -> _F | CallRecorder[ToolCall]:
+    """Record a tool call: a `with` block, or each call of a decorated function.
 
     Args:
-        begin: Begins the call, given its name.
-        name: The call's name; a decorated function may lend its own.
+        name: The tool's name, which becomes a segment of the path unchanged; that of the decorated function if not
+            given.
+        input: The input, if it is recorded.
+        content: Whether arguments and result of a decorated function are recorded. If not given,
+            `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` decides, whose default is no. Values passed to
+            `input` and `output` are always recorded.
+
+    Returns:
+        A context manager (`with`, `async with`) that gives a `ToolCall`, and a decorator.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: The name is blank.
+    """
+    return _recorder(lambda name: _with_input(ToolCall(name), input), name, content)
+
+
+@overload
+def vector_query(collection: _F) -> _F: ...
+@overload
+def vector_query(
+    collection: str | None = None,
+    *,
+    system: str | None = None,
+    operation: str = "search",
+    query: object = None,
+    top_k: int | None = None,
+    content: bool | None = None,
+) -> CallRecorder[VectorQuery]: ...
+def vector_query(
+    collection: _F | str | None = None,
+    *,
+    system: str | None = None,
+    operation: str = "search",
+    query: object = None,
+    top_k: int | None = None,
+    content: bool | None = None,
+) -> _F | CallRecorder[VectorQuery]:
+    """Record an operation of a vector database or index: a `with` block, or each call of a decorated function.
+
+    Args:
+        collection: The collection, index or table.
+        system: The database, for instance `faiss`.
+        operation: `search`, `insert`, `update`, `delete` or another name. It becomes a segment of the path.
+        query: The text of the query, or its embedding, of which only the size is recorded.
+        top_k: How many matches are requested.
+        content: As for `tool`. Of a decorated function the parameters `query` (or `text`, `vector`, …) and
+            `top_k` (or `k`, `limit`, …) are recorded, and a result that is a list of matches.
+
+    Returns:
+        A context manager (`with`, `async with`) that gives a `VectorQuery`, and a decorator.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: The collection, system or operation is blank.
+    """
+    if callable(collection):
+        return vector_query()(collection)
+    for argument, value in (("collection", collection), ("system", system), ("operation", operation)):
+        _check_name(f"vector_query({argument}=…)", value)
+
+    def begin(_: str) -> VectorQuery:
+        call = VectorQuery(collection, system, operation)
+        if top_k is not None:
+            call.top_k(top_k)
+        return _with_input(call, query)
+
+    return CallRecorder(begin, operation, content)
+
+
+@overload
+def data(name: _F) -> _F: ...
+@overload
+def data(
+    name: str | None = None, *, kind: _DataKind = "data", input: object = ..., content: bool | None = None
+) -> CallRecorder[DataCall]: ...
+def data(
+    name: _F | str | None = None,
+    *,
+    kind: _DataKind = "data",
+    input: object = None,  # noqa: A002  # users know it by this name
+    content: bool | None = None,
+) -> _F | CallRecorder[DataCall]:
+    """Record any other work that becomes a row in Helicone: a `with` block, or each call of a decorated function.
+
+    Args:
+        name: Its name, which becomes a segment of the path unchanged; that of the decorated function if not given.
+        kind: `rerank` or `guardrail`, if it is one of those.
+        input: The input, if it is recorded.
+        content: As for `tool`.
+
+    Returns:
+        A context manager (`with`, `async with`) that gives a `DataCall`, and a decorator.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: The name is blank, or there is no such kind.
+    """
+    if kind not in get_args(_DataKind):
+        raise ValueError(f"data(kind=…) is one of {', '.join(get_args(_DataKind))}, not {kind!r:.60}")
+    return _recorder(lambda name: _with_input(DataCall(name, kind), input), name, content)
+
+
+class CallRecorder(Scoped[_C]):
+    """A context manager and a decorator that records each block, or each call of the decorated function.
+
+    Args:
+        begin: Begins a call with a name.
+        name: The name; that of the decorated function if not given.
         content: See `tool`.
     """
 
     def __init__(self, begin: Callable[[str], _C], name: str | None, content: bool | None) -> None:
-        super().__init__(self._begin_block, _itself)
+        super().__init__(self._begin_block, _same)
         self._begin = begin
         self._name = name
         self._content = content
@@ -63,126 +179,11 @@ class Door(Scoped[_C]):
         return os.environ.get(_CAPTURE, "").strip().lower() in _CAPTURES
 
 
-@overload
-def tool(name: _F) -> _F: ...
-@overload
-def tool(name: str | None = None, *, input: object = ..., content: bool | None = None) -> Door[ToolCall]: ...
-def tool(
-    name: _F | str | None = None,
-    *,
-    input: object = None,  # noqa: A002  # the word users know
-    content: bool | None = None,
-) -> _F | Door[ToolCall]:
-    """Make the run of a tool known: in a `with` block, or of a decorated function.
-
-    Args:
-        name: The tool's name, a step of the path as it stands; a decorated function's own if not given.
-        input: What goes in, if it is to be recorded.
-        content: Whether arguments and result of a decorated function are recorded. If not given,
-            `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` decides, whose default is no. What
-            is handed to `input` and `output` is recorded in any case.
-
-    Returns:
-        A context manager (`with`, `async with`) that gives a `ToolCall`, and a decorator.
-
-    Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: The name is blank.
-    """
-    return _door(lambda called: _with_input(ToolCall(called), input), name, content)
-
-
-@overload
-def vector_query(collection: _F) -> _F: ...
-@overload
-def vector_query(
-    collection: str | None = None,
-    *,
-    system: str | None = None,
-    operation: str = "search",
-    query: object = None,
-    top_k: int | None = None,
-    content: bool | None = None,
-) -> Door[VectorQuery]: ...
-def vector_query(
-    collection: _F | str | None = None,
-    *,
-    system: str | None = None,
-    operation: str = "search",
-    query: object = None,
-    top_k: int | None = None,
-    content: bool | None = None,
-) -> _F | Door[VectorQuery]:
-    """Make an operation of a vector index known: in a `with` block, or of a decorated function.
-
-    Args:
-        collection: The collection, index or table.
-        system: What keeps it, for instance `faiss`.
-        operation: A step of the path: `search`, `insert`, `update`, `delete` or a word of your own.
-        query: The text that is looked for, or the embedding, of which only the size is recorded.
-        top_k: How many matches are asked for.
-        content: As for `tool`; of a decorated function the parameters `query` (or `text`, `vector`, …)
-            and `top_k` (or `k`, `limit`, …) are understood, and a result that is a list of matches.
-
-    Returns:
-        A context manager (`with`, `async with`) that gives a `VectorQuery`, and a decorator.
-
-    Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: The collection, system or operation is blank.
-    """
-    if callable(collection):
-        return vector_query()(collection)
-    for argument, value in (("collection", collection), ("system", system), ("operation", operation)):
-        _check_name(f"vector_query({argument}=…)", value)
-
-    def begin(_: str) -> VectorQuery:
-        call = VectorQuery(collection, system, operation)
-        if top_k is not None:
-            call.top_k(top_k)
-        return _with_input(call, query)
-
-    return Door(begin, operation, content)
-
-
-@overload
-def data(name: _F) -> _F: ...
-@overload
-def data(
-    name: str | None = None, *, kind: _DataKind = "data", input: object = ..., content: bool | None = None
-) -> Door[DataCall]: ...
-def data(
-    name: _F | str | None = None,
-    *,
-    kind: _DataKind = "data",
-    input: object = None,  # noqa: A002  # the word users know
-    content: bool | None = None,
-) -> _F | Door[DataCall]:
-    """Make any other piece of work known that is worth a row in Helicone.
-
-    Args:
-        name: Its name, a step of the path as it stands; a decorated function's own if not given.
-        kind: `rerank` or `guardrail`, where it is one of those.
-        input: What goes in, if it is to be recorded.
-        content: As for `tool`.
-
-    Returns:
-        A context manager (`with`, `async with`) that gives a `DataCall`, and a decorator.
-
-    Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: The name is blank, or there is no such kind.
-    """
-    if kind not in get_args(_DataKind):
-        raise ValueError(f"data(kind=…) is one of {', '.join(get_args(_DataKind))}, not {kind!r:.60}")
-    return _door(lambda called: _with_input(DataCall(called, kind), input), name, content)
-
-
-def _door(begin: Callable[[str], _C], name: _F | str | None, content: bool | None) -> _F | Door[_C]:
+def _recorder(begin: Callable[[str], _C], name: _F | str | None, content: bool | None) -> _F | CallRecorder[_C]:
     if callable(name):
-        return Door(begin, None, content)(name)
+        return CallRecorder(begin, None, content)(name)
     _check_name("name", name)
-    return Door(begin, name, content)
+    return CallRecorder(begin, name, content)
 
 
 def _check_name(what: str, name: object) -> None:
@@ -198,7 +199,7 @@ def _with_input(call: _C, value: object) -> _C:
     return call
 
 
-def _itself(call: _C) -> _C:
+def _same(call: _C) -> _C:
     return call
 
 
@@ -212,12 +213,12 @@ def _signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
 def _arguments(
     signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Mapping[str, object]:
-    """Return the arguments of a call by their names, without the object whose method is called."""
+    """Return the arguments of a call by name, without the object whose method is called."""
     if signature is None:
         return kwargs
     try:
         bound = signature.bind(*args, **kwargs)
-    except TypeError:  # the call itself will say so
+    except TypeError:  # the function itself will raise it
         return kwargs
     bound.apply_defaults()
     first = next(iter(bound.arguments), "")

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from ..failures import swallow
-from ..tracking.registry import REGISTRY, Outcome, Registry
+from ..tracking.registry import REGISTRY, Registry
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationInfo
@@ -77,19 +77,10 @@ def finalized(span: ReadableSpan, registry: Registry | None = None) -> ReadableS
             return span
         if outcome.written is outcome.final and not _differs(span.attributes or {}, outcome.final):
             return span
-        return FinalizedSpan(span, finalized_attributes(span, outcome), outcome.logged)
+        return FinalizedSpan(span, outcome.attributes_of(span), outcome.logged)
     except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
         swallow("settled", error)
         return span
-
-
-def finalized_attributes(span: ReadableSpan, outcome: Outcome) -> dict[str, object]:
-    """Return a span's attributes with its settled label."""
-    attributes = span.attributes or {}
-    stale = outcome.written.keys() - outcome.final.keys()
-    kept = {key: attributes[key] for key in attributes if key not in stale}
-    ours = {key: value for key, value in outcome.final.items() if not _is_redacted(span, key, outcome)}
-    return {**kept, **ours}
 
 
 def _differs(attributes: Mapping[str, object], final: Mapping[str, object]) -> bool:
@@ -97,20 +88,6 @@ def _differs(attributes: Mapping[str, object], final: Mapping[str, object]) -> b
         return any(attributes[key] != value for key, value in final.items())
     except KeyError:  # never written, or evicted by the SDK's limit
         return True
-
-
-def _is_redacted(span: ReadableSpan, key: str, outcome: Outcome) -> bool:
-    """Tell whether somebody on the way here changed or took out what stood on the span, as scrubbers do.
-
-    That is for them to decide. What the SDK's limits evicted or cut is brought back.
-    """
-    attributes, written = span.attributes or {}, outcome.written.get(key)
-    if key not in attributes:
-        return written is not None and not span.dropped_attributes
-    value = attributes[key]
-    if value in (written, outcome.overwritten.get(key), outcome.final[key]):
-        return False
-    return written is None or not (isinstance(value, str) and written.startswith(value))
 
 
 class SessionSpanExporter(SpanExporter):

@@ -12,7 +12,8 @@ from .. import wire
 from ..caches import Recent
 from ..destinations import Destination
 from ..sessions.inbound import is_callers_frame
-from ..tracking.registry import Location, Registry
+from ..tracking.locate import Location
+from ..tracking.registry import Registry
 
 _MAX_WRITTEN: Final = 1024
 _ID: Final = wire.SESSION_ID_HEADER.lower()
@@ -61,7 +62,7 @@ class MessageHeaders:
         names = {name.lower() for name, _ in ours}
         if written := {name: value for name, value in _present(carrier).items() if name in names}:
             self._written.put(id(carrier), written)
-        registry.sent(location.sender or location.record, ours, Destination.SERVICE)
+        registry.locator.sent(location.sender or location.record, ours, Destination.SERVICE)
 
 
 def _present(carrier: object) -> dict[str, object]:

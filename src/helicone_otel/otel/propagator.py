@@ -1,4 +1,4 @@
-"""The propagator: writes the session's headers onto requests to listed hosts, and onto nothing else."""
+"""The propagator: writes session headers into requests to listed hosts, and into nothing else."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ from opentelemetry.sdk.trace import ReadableSpan
 from .. import wire
 from ..destinations import Destination
 from ..failures import swallow
-from ..http.headers import INJECTED, SESSION_HEADERS, write_headers
-from ..sessions.context import with_frame
-from ..sessions.inbound import inbound_frame
-from ..tracking.registry import REGISTRY, Location, Registry
-from .messaging import MessageHeaders
+from ..http.headers import SESSION_HEADERS, write_headers
+from ..tracking.registry import REGISTRY, Registry
 
 if TYPE_CHECKING:
-    from ..tracking.records import SpanRecord
+    from ..tracking.locate import Location
+    from ..tracking.records import Record
+    from .messaging import MessageHeaders
 
 
 class HeliconePropagator(TextMapPropagator):
-    """Writes `Helicone-Session-Id`, `-Path` and `-Name` where the request goes to a listed host.
+    """Writes `Helicone-Session-Id`, `-Path` and `-Name` if the request goes to a listed host.
 
-    The destination is that of the HTTP client span that is current, or the carrier's `Host` where
-    that span does not record. A gRPC client's span names no host, but its service. An unknown
-    destination gets nothing, and messages only where the settings say so.
+    The destination is that of the HTTP client span that is current, or the carrier's `Host` if that span does
+    not record. The span of a gRPC client names no host, but its service. If the destination is unknown, nothing
+    is written. Messages get headers only if the settings say so.
+
+        set_global_textmap(CompositePropagator([get_global_textmap(), HeliconePropagator()]))
 
     Args:
         registry: Where spans are remembered; the process's own if not given.
@@ -44,12 +45,12 @@ class HeliconePropagator(TextMapPropagator):
 
     def __init__(self, registry: Registry | None = None) -> None:
         self._registry = registry or REGISTRY
-        self._message_headers = MessageHeaders()
+        self._messages: MessageHeaders | None = None
         self.enabled = True
 
     @property
     def fields(self) -> set[str]:
-        """The headers that may be written; users' properties come on top."""
+        """The headers that may be written; those of properties are written besides."""
         return {*SESSION_HEADERS, wire.USER_ID_HEADER}
 
     def inject(
@@ -60,25 +61,32 @@ class HeliconePropagator(TextMapPropagator):
     ) -> None:
         """Write the session's headers into a carrier, if its request goes to a listed host.
 
-        What the caller set itself stays: with a session id of its own the set is the caller's;
-        with only a path or name the rest is filled in.
+        What the caller wrote itself is left: if it wrote a session id, the whole set is the caller's; if it wrote
+        only a path or a name, the rest is filled in.
         """
         try:
             registry = self._registry
             if not (self.enabled and registry.active):
                 return
-            messaging = registry.settings.propagate_messaging
-            if messaging:
-                self._message_headers.take_back(carrier, context)  # also where nothing is to be written
+            messages = self._message_headers() if registry.settings.propagate_messaging else None
+            if messages is not None:
+                messages.take_back(carrier, context)  # also if nothing is to be written
             location = registry.locate(context)
             if location is None:
                 return
-            if messaging and _kind_of_current(context) is trace.SpanKind.PRODUCER:
-                self._message_headers.write(registry, location, carrier, setter)
+            if messages is not None and _kind_of_current(context) is trace.SpanKind.PRODUCER:
+                messages.write(registry, location, carrier, setter)
             else:
                 self._write_request(location, carrier, context, setter)
         except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
             swallow("inject", error)
+
+    def _message_headers(self) -> MessageHeaders:
+        if self._messages is None:
+            from .messaging import MessageHeaders  # noqa: PLC0415  # few apps need it
+
+            self._messages = MessageHeaders()
+        return self._messages
 
     def _write_request(
         self, location: Location, carrier: CarrierT, context: Context | None, setter: Setter[CarrierT]
@@ -96,15 +104,16 @@ class HeliconePropagator(TextMapPropagator):
         set_item = getattr(carrier, "__setitem__", None) if setter is default_setter else None
         ours = write_headers(registry, location, sender, destination, carrier, set_item or partial(setter.set, carrier))
         if ours and registry.hooked:
-            INJECTED.note(ours)
+            registry.injected.note(ours)
 
-    def _destination(self, record: SpanRecord | None, carrier: object) -> Destination:
+    def _destination(self, record: Record | None, carrier: object) -> Destination:
+        """Return where a request goes, unless the transport hook writes its headers."""
         hooked = self._registry.hooked
         if hooked and type(carrier).__module__ in hooked:
-            return Destination.UNKNOWN  # the transport hook writes
+            return Destination.UNKNOWN
         if record is None or record.span is None:
-            host = _text_in(carrier, "host")
-            return self._registry.resolver.destinations.of_authority(host) if host else Destination.UNKNOWN
+            host = carrier.get("host") if isinstance(carrier, Mapping) else None
+            return self._registry.destinations.of_authority(host) if isinstance(host, str) else Destination.UNKNOWN
         scope = record.scope
         if scope is not None and (scope.bare_carriers or (hooked and scope.name in hooked)):
             return Destination.UNKNOWN
@@ -113,7 +122,7 @@ class HeliconePropagator(TextMapPropagator):
     def _rpc_destination(self, context: Context | None) -> Destination:
         span = trace.get_current_span(context)
         attributes = span.attributes if isinstance(span, ReadableSpan) else None
-        return self._registry.resolver.destinations.of_rpc(attributes or {})
+        return self._registry.destinations.of_rpc(attributes or {})
 
     def extract(
         self,
@@ -121,17 +130,19 @@ class HeliconePropagator(TextMapPropagator):
         context: Context | None = None,
         getter: Getter[CarrierT] = default_getter,
     ) -> Context:
-        """Continue a caller's session, if the settings accept it; else return the Context as it is.
+        """Continue a caller's session, if the settings accept it; otherwise return the Context as it is.
 
-        What a caller says is text written by a stranger: it is bounded and brought into wire form.
+        Callers may send anything, so their values are bounded and brought into wire form.
         """
         context = Context() if context is None else context
         registry = self._registry
         if not (self.enabled and registry.active and registry.settings.accept_inbound):
             return context
         try:
-            frame = inbound_frame(carrier, context, getter, registry.resolver.sessions.path)
-            return context if frame is None else with_frame(frame, context)
+            from ..sessions.inbound import inbound_frame  # noqa: PLC0415  # it reads dialects, and few apps accept
+
+            frame = inbound_frame(carrier, context, getter, registry.root_path)
+            return context if frame is None else frame.within(context)
         except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
             swallow("extract", error)
             return context
@@ -140,8 +151,3 @@ class HeliconePropagator(TextMapPropagator):
 def _kind_of_current(context: Context | None) -> trace.SpanKind | None:
     span = trace.get_current_span(context)
     return span.kind if isinstance(span, ReadableSpan) else None
-
-
-def _text_in(carrier: object, name: str) -> str:
-    value = carrier.get(name) if isinstance(carrier, Mapping) else None
-    return value if isinstance(value, str) else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, cast, overload
 
 from opentelemetry import trace
 from opentelemetry.context import Context, create_key, get_current, set_value
@@ -92,11 +92,33 @@ def current_frame(context: Context | None = None) -> ContextFrame | None:
     return frame
 
 
-def with_frame(frame: ContextFrame, context: Context | None = None) -> Context:
-    """Return a Context in which a place is the current one."""
-    return set_value(FRAME_KEY, frame, context)
-
-
+@overload
+def session(
+    name: str,
+    *,
+    id: str | int | uuid.UUID | None = None,
+    path: str | SessionPath = "/",
+    user_id: str | None = None,
+    properties: Mapping[str, str] | None = None,
+) -> Scoped[Session]: ...
+@overload
+def session(
+    name: None,
+    *,
+    id: str | int | uuid.UUID | None = None,
+    path: str | SessionPath = "/",
+    user_id: str | None = None,
+    properties: Mapping[str, str] | None = None,
+) -> Scoped[None]: ...
+@overload
+def session(
+    name: str | None,
+    *,
+    id: str | int | uuid.UUID | None = None,
+    path: str | SessionPath = "/",
+    user_id: str | None = None,
+    properties: Mapping[str, str] | None = None,
+) -> Scoped[Session | None]: ...
 def session(
     name: str | None,
     *,
@@ -117,7 +139,8 @@ def session(
         properties: For `Helicone-Property-<name>`; names must be header tokens.
 
     Returns:
-        A context manager (`with`, `async with`) that gives the `Session`, and a decorator.
+        A context manager (`with`, `async with`) that gives the `Session`, or `None` for `session(None)`, and a
+        decorator.
 
     Raises:
         TypeError: An argument has the wrong type.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from typing import Final
 
 from opentelemetry.context import Context
@@ -11,7 +10,7 @@ from opentelemetry.propagators.textmap import CarrierT, Getter
 
 from .. import wire
 from ..caches import Recent
-from ..spans.dialects.semconv import CALLERS_BAGGAGE
+from ..spans.dialects import CALLERS_BAGGAGE
 from ..spans.reader import SpanReader
 from ..spans.schema import first_text
 from ..wire import SESSION_HEADERS
@@ -19,6 +18,10 @@ from .context import ContextFrame, current_frame
 from .model import Session, SessionPath, path_segments
 
 _HEADERS: Final = (*SESSION_HEADERS, wire.USER_ID_HEADER)
+_MAX_TRACES: Final = 1024
+_MAX_TAINTED: Final = 2**14
+# In one trace callers may come in again and again, each time with another text.
+_MAX_TEXTS: Final = 64
 _PROPERTY_PREFIX: Final = wire.PROPERTY_HEADER_PREFIX.lower()
 
 
@@ -99,70 +102,60 @@ def _session_in_baggage(carrier: CarrierT, getter: Getter[CarrierT], path: Sessi
     return Session(session_id, path=path, user_id=user_id or None)
 
 
-_MAX_TRACES: Final = 1024
-# In one trace a stranger may come in again and again, each time with another text.
-_MAX_TEXTS: Final = 64
-# A MiB of them, once there are any.
-_MARKS: Final = 2**23
-
-
 class UntrustedBaggage:
-    """Remembers what came in as baggage with a SERVER or CONSUMER span, and takes it off what spans show.
+    """Remembers the baggage that came in with SERVER and CONSUMER spans, so that it is not taken for the app's own word.
 
-    Attributes the user configured are believed all the same: that is what configuring them means.
+    OpenTelemetry's default propagators accept any caller's baggage, and many set-ups copy baggage onto spans
+    (`BaggageSpanProcessor`, Langfuse, Logfire). Attributes that the user configured are believed all the same:
+    that is what configuring them means.
 
-    Memory is bounded, so what a stranger said long ago is forgotten, but not that it was there: in such a
-    trace nothing unconfigured is believed any more. Of each only a mark is left, which other traces may
-    happen to share: one in eighty after 100,000.
+    Memory is bounded. Of a trace whose texts are forgotten it is remembered that there were some: in such a
+    trace no attribute is believed that the user did not configure.
 
     Args:
-        reader: Tells which attributes speak of sessions and users.
-        trusted: Callers are believed, so there is nothing to remember.
+        reader: Tells which attributes name sessions and users.
+        trusted: Callers are accepted, so there is nothing to remember.
+
+    Attributes:
+        is_used: Something is remembered.
     """
 
     def __init__(self, reader: SpanReader, trusted: bool) -> None:
         self._trusted = trusted
+        self.is_used = False
         self._claims = reader.claims
         self._keys = self._claims.union(*CALLERS_BAGGAGE)
-        # Hashes, because a stranger may send long texts, and many.
-        self._said: Recent[int, frozenset[int]] = Recent(_MAX_TRACES)
-        self._marks = bytearray()
+        # By trace id. Hashes, because a caller may send long texts, and many.
+        self._texts: Recent[int, frozenset[int]] = Recent(_MAX_TRACES)
+        # The ids of traces whose texts are forgotten.
+        self._tainted: Recent[int, None] = Recent(_MAX_TAINTED)
 
-    def hear(self, trace_id: int, context: Context | None) -> None:
-        """Take note of the baggage in whose presence work came in."""
-        # Where nobody has loaded it yet, nobody has put any in. To load it takes a millisecond.
+    def note(self, trace_id: int, context: Context | None) -> None:
+        """Remember the baggage of a Context in which work came in."""
+        # Where nobody has loaded the module yet, nobody has put any baggage in. Loading it takes a millisecond.
         baggage = sys.modules.get("opentelemetry.baggage")
         if self._trusted or baggage is None or not (entries := baggage.get_all(context)):
             return
-        said = frozenset(hash(text) for key in self._keys if (text := first_text(entries, (key,))))
-        if not said:
+        texts = frozenset(hash(text) for key in self._keys if (text := first_text(entries, (key,))))
+        if not texts:
             return
-        said |= self._said.get(trace_id, frozenset())
-        if len(said) > _MAX_TEXTS:
-            self._said.pop(trace_id, None)
-            self._mark(trace_id)
-        elif (forgotten := self._said.put(trace_id, said)) is not None:
-            self._mark(forgotten)
+        self.is_used = True
+        texts |= self._texts.get(trace_id, frozenset())
+        if len(texts) > _MAX_TEXTS:
+            self._texts.pop(trace_id, None)
+            self._tainted.put(trace_id, None)
+        elif (forgotten := self._texts.put(trace_id, texts)) is not None:
+            self._tainted.put(forgotten, None)
 
-    def without(self, trace_id: int, facts: dict[str, object]) -> dict[str, object]:
-        """Return what a span shows without what is a stranger's word."""
-        if self._marks and self._is_marked(trace_id):
+    def removed_from(self, facts: dict[str, object], trace_id: int) -> dict[str, object]:
+        """Return the attributes of a span without those that a caller's baggage may have brought."""
+        if trace_id in self._tainted:
             return {key: value for key, value in facts.items() if key not in self._claims}
-        said = self._said.get(trace_id) if self._said else None
-        if said is None:
+        texts = self._texts.get(trace_id) if self._texts else None
+        if texts is None:
             return facts
-        return {key: value for key, value in facts.items() if key not in self._claims or not _is_said(facts, key, said)}
-
-    def _mark(self, trace_id: int) -> None:
-        if not self._marks:
-            self._marks.extend(bytes(_MARKS // 8))  # two threads that do it at once lose nothing
-        byte, bit = divmod(trace_id % _MARKS, 8)
-        self._marks[byte] |= 1 << bit
-
-    def _is_marked(self, trace_id: int) -> bool:
-        byte, bit = divmod(trace_id % _MARKS, 8)
-        return bool(self._marks[byte] & 1 << bit)
-
-
-def _is_said(facts: Mapping[str, object], key: str, said: frozenset[int]) -> bool:
-    return hash(first_text(facts, (key,))) in said
+        return {
+            key: value
+            for key, value in facts.items()
+            if key not in self._claims or hash(first_text(facts, (key,))) not in texts
+        }

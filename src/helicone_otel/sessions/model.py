@@ -1,22 +1,23 @@
-"""The two values everything else speaks of: a session and a path inside it."""
+"""Sessions, and paths inside them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from .. import wire
 from ..failures import warn_once
+from ..values import Value, value
 from ..wire import bounded
 
 _BLANKS_AROUND_SLASH = r"\s*/\s*"
 
 
-@dataclass(frozen=True)
-class SessionPath:
+@value
+class SessionPath(Value):
     """A path such as `/review/security`: conceptual levels, outermost first.
 
     The same work always has the same path, so a segment names a function and never an occurrence
@@ -33,19 +34,23 @@ class SessionPath:
 
     segments: tuple[str, ...]
 
+    _compared: ClassVar = ("segments",)
+    _hashed: ClassVar = _compared
+    _printed: ClassVar = _compared
+
     def __init__(self, text: str = "/") -> None:
         if not isinstance(text, str):
             raise TypeError(f"a session path is a str such as '/review', not {type(text).__name__}")
         if not text.lstrip().startswith("/"):
             shown = text.strip()[:40]
             raise ValueError(f"a session path starts with '/': write {'/' + shown!r}, not {shown!r}")
-        object.__setattr__(self, "segments", path_segments(text))
+        vars(self)["segments"] = path_segments(text)
 
     @classmethod
     def of(cls, segments: Iterable[str]) -> SessionPath:
         """Return the path of segments that are in wire form already."""
         path = cls.__new__(cls)
-        object.__setattr__(path, "segments", bounded(tuple(segments)))
+        vars(path)["segments"] = bounded(tuple(segments))
         return path
 
     def __truediv__(self, segment: str) -> SessionPath:
@@ -67,39 +72,68 @@ def _non_empty(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(segment for name in names if (segment := wire.wire_segment(name)))
 
 
-@dataclass(frozen=True)
-class Session:
-    """One task of an agent: what Helicone groups rows by, (id, name), and what belongs to it.
+_ROOT: Final = SessionPath()
 
-    Neither id nor name ever changes inside a session. The record is immutable; its wire form is
-    computed once, so that starting a span or writing headers only reads.
+
+@value
+class Session(Value):
+    """One task of an agent. Helicone groups rows by its id and name.
+
+    Neither ever changes inside a session. The value is immutable, and its wire form is computed once, so that
+    a span that starts and headers that leave only read it.
 
     Attributes:
-        id: As given, not encoded.
-        name: Human-readable, shared by all sessions of the same kind; `None` means unnamed.
+        id: The id as given, not encoded.
+        name: Human-readable, shared by all sessions of the same kind; `None`: it has no name.
         path: The path at which everything in the session begins.
         user_id: For `Helicone-User-Id`.
         properties: For `Helicone-Property-<name>`; names are header tokens.
-        provisional: The id was made up from the trace, nobody chose it.
+        provisional: Nobody chose the id: it is the trace's.
+        wire_id: The id in wire form.
+        wire_name: The name in wire form; empty if there is none.
+        valid_id: The id as other attributes than ours have it: not encoded, but of bounded length.
+        valid_user_id: The same of the user's id; empty if there is none.
+        headers: The headers of the session but for its path, in wire form.
     """
 
     id: str
-    name: str | None = None
-    path: SessionPath = field(default_factory=SessionPath)
-    user_id: str | None = None
-    properties: Mapping[str, str] = field(default_factory=dict, hash=False)
-    provisional: bool = False
-    wire_id: str = field(init=False, repr=False, compare=False)
-    wire_name: str = field(init=False, repr=False, compare=False)
-    headers: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)
-    """The headers of the session but for its path, in wire form."""
+    name: str | None
+    path: SessionPath
+    user_id: str | None
+    properties: Mapping[str, str]
+    provisional: bool
 
-    def __post_init__(self) -> None:
-        wire_name = wire.wire_text(self.name) if self.name else ""
-        object.__setattr__(self, "properties", MappingProxyType(_safe_properties(self.properties)))
-        object.__setattr__(self, "wire_id", wire.wire_text(self.id))
-        object.__setattr__(self, "wire_name", wire_name)
-        object.__setattr__(self, "headers", tuple(self._headers()))
+    wire_id: str = field(init=False)
+    wire_name: str = field(init=False)
+    valid_id: str = field(init=False)
+    valid_user_id: str = field(init=False)
+    headers: tuple[tuple[str, str], ...] = field(init=False)
+
+    _compared: ClassVar = ("id", "name", "path", "user_id", "properties", "provisional")
+    _hashed: ClassVar = ("id", "name", "path", "user_id", "provisional")
+    _printed: ClassVar = _compared
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002  # the word users know
+        name: str | None = None,
+        path: SessionPath = _ROOT,
+        user_id: str | None = None,
+        properties: Mapping[str, str] | None = None,
+        provisional: bool = False,
+    ) -> None:
+        fields: dict[str, object] = vars(self)
+        fields["id"] = id
+        fields["name"] = name
+        fields["path"] = path
+        fields["user_id"] = user_id
+        fields["properties"] = MappingProxyType(_safe_properties(properties or {}))
+        fields["provisional"] = provisional
+        fields["wire_id"] = wire.wire_text(id)
+        fields["wire_name"] = wire.wire_text(name) if name else ""
+        fields["valid_id"] = wire.valid_text(id)
+        fields["valid_user_id"] = wire.valid_text(user_id) if user_id else ""
+        fields["headers"] = tuple(self._headers())
 
     def __reduce__(self) -> tuple[type[Session], tuple[object, ...]]:
         # What makes `properties` read-only can be neither pickled nor copied.
@@ -117,13 +151,13 @@ class Session:
 
 
 class SessionDetails(NamedTuple):
-    """What spans tell beside a session's id: whose it is, and its properties."""
+    """The user and the properties that spans name beside a session's id."""
 
     user_id: str | None
     properties: Mapping[str, str]
 
     def added_to(self, session: Session) -> Session:
-        """Return a session that has these too; what it has already stays."""
+        """Return a session that has these too; what it has already is kept."""
         user_id = session.user_id or self.user_id
         properties = {**self.properties, **session.properties}
         if user_id == session.user_id and len(properties) == len(session.properties):

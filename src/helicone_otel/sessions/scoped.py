@@ -97,11 +97,11 @@ class GeneratorActivation:
 
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
 _Make = Callable[[tuple[Any, ...], Mapping[str, Any]], Activity]
 
 
-class Scoped(Generic[_T]):
+class Scoped(Generic[_T_co]):
     """A context manager, async too, and a decorator.
 
     As a decorator it opens a scene anew for each call. Around a generator the scene is current
@@ -112,12 +112,12 @@ class Scoped(Generic[_T]):
         show: What `with … as` gives of a scene.
     """
 
-    def __init__(self, make: Callable[[], Activity], show: Callable[[Any], _T]) -> None:
+    def __init__(self, make: Callable[[], Activity], show: Callable[[Any], _T_co]) -> None:
         self._make = make
         self._show = show
         self._activations: list[Activation] = []
 
-    def __enter__(self) -> _T:
+    def __enter__(self) -> _T_co:
         activation = Activation(self._make())
         activation.__enter__()
         self._activations.append(activation)
@@ -140,7 +140,7 @@ class Scoped(Generic[_T]):
                     return activation
         return activations[-1]
 
-    async def __aenter__(self) -> _T:
+    async def __aenter__(self) -> _T_co:
         return self.__enter__()
 
     async def __aexit__(

@@ -1,4 +1,4 @@
-"""Dialects that users write: tables in a TOML or JSON file, read into the same rows as ours.
+"""Dialects that users write in TOML or JSON files, read into `Dialect` and `Row`.
 
     [[dialect]]
     name = "acme"
@@ -11,7 +11,7 @@
     values = ["tool_call"]
     named_by = ["acme.tool"]
 
-The fields are those of `Dialect` and `Row`, and what may stand in one follows from its type there.
+The keys are the fields of `Dialect` and `Row`, and the type of a field decides which values it accepts.
 """
 
 from __future__ import annotations
@@ -32,15 +32,18 @@ _MAX_BYTES: Final = 1024 * 1024
 _TOP: Final = "dialect"
 _NO_KIND: Final = "none"  # TOML has no null
 _SPAN_KINDS: Final = get_args(SpanKind)
-# Files from before 0.2 spell these columns of a row in another way.
+# Files from before 0.2 use other names for these columns of a row.
 _FORMER_NAMES: Final[Mapping[str, str]] = {"echo": "duplicate", "detached": "not_current"}
 
 
 def read_dialects(path: Path) -> tuple[Dialect, ...]:
     """Return the dialects of a file.
 
+    Args:
+        path: A file in JSON if its name ends in `.json`, else in TOML.
+
     Raises:
-        ValueError: The file cannot be read, or something in it is wrong; the message says what and where.
+        ValueError: The file cannot be read, or something in it is wrong. The message says what and where.
     """
     try:
         return _dialects(_load(path))
@@ -49,26 +52,26 @@ def read_dialects(path: Path) -> tuple[Dialect, ...]:
 
 
 def check_dialects(dialects: Iterable[Dialect]) -> None:
-    """Check dialects of the user's, wherever they come from.
+    """Check dialects of a user, from a file or from code.
 
     Raises:
-        ValueError: One could not work; the message says which and why.
+        ValueError: A dialect cannot work. The message says which and why.
     """
     taken = {dialect.name for dialect in DIALECTS}
     for dialect in dialects:
         if not dialect.name.strip() or dialect.name in taken:
-            raise ValueError(f"a dialect needs a name of its own, and {dialect.name!r:.60} is taken or blank")
+            raise ValueError(f"a dialect needs a name of its own, but {dialect.name!r:.60} is blank or already taken")
         taken.add(dialect.name)
         for number, row in enumerate((*dialect.rows, *dialect.guesses), start=1):
-            # Spans of unknown scopes are looked up by their attributes; by their names it would cost every span.
+            # A row without scopes and attribute would have to be compared with the name of every span of the app.
             if not dialect.scopes and not row.attribute:
-                raise ValueError(f"{dialect.name}, row {number} needs an attribute, or the dialect needs scopes")
+                raise ValueError(f"{dialect.name}, row {number}: the row needs an attribute, or the dialect scopes")
 
 
 def _load(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise ValueError(f"it is larger than {_MAX_BYTES} bytes")
+            raise ValueError(f"the file is larger than {_MAX_BYTES} bytes")
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ValueError(error.strerror or type(error).__name__) from error
@@ -80,28 +83,28 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _dialects(tables: dict[str, Any]) -> tuple[Dialect, ...]:
     if unknown := tables.keys() - {_TOP}:
-        raise ValueError(f"there is no {min(unknown)!r:.60} here, only [[{_TOP}]]")
+        raise ValueError(f"unknown key {min(unknown)!r:.60}; the file may only hold [[{_TOP}]] tables")
     if not isinstance(tables.get(_TOP), list):
         raise ValueError(f"expected [[{_TOP}]] tables")  # noqa: TRY004
-    return tuple(_record(Dialect, table, f"{_TOP} {number}") for number, table in enumerate(tables[_TOP], start=1))
+    return tuple(_from_table(Dialect, table, f"{_TOP} {number}") for number, table in enumerate(tables[_TOP], start=1))
 
 
-def _record(schema: type[_T], table: object, where: str) -> _T:
-    """Return a table as a `Dialect` or a `Row`, each field read as its type there says."""
+def _from_table(schema: type[_T], table: object, where: str) -> _T:
+    """Return a table as a `Dialect` or a `Row`, with each value checked against the type of its field."""
     if not isinstance(table, dict):
         raise ValueError(f"{where}: expected a table, got {table!r:.60}")  # noqa: TRY004
     where = f"{where} ({table['name']})" if isinstance(table.get("name"), str) else where
     types = get_type_hints(schema)
     values = {}
-    for spelled, value in table.items():
-        field = _FORMER_NAMES.get(spelled, spelled)
+    for key, value in table.items():
+        field = _FORMER_NAMES.get(key, key)
         if field not in types:
             close = get_close_matches(field, types, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(types)}"
-            raise ValueError(f"{where}: there is no {field!r:.60}{hint}")
-        reader = next(reader for reader in _READERS if reader.type == types[field])
+            hint = f"did you mean {close[0]!r}?" if close else f"the keys are {', '.join(types)}"
+            raise ValueError(f"{where}: unknown key {field!r:.60}; {hint}")
+        field_type = next(each for each in _FIELD_TYPES if each.type == types[field])
         try:
-            values[field] = reader.read(value)
+            values[field] = field_type.read(value)
         except ValueError as error:
             raise ValueError(f"{where}: {field}: {error}") from error
     if missing := [field for field in schema._fields if field not in values and field not in schema._field_defaults]:
@@ -144,13 +147,13 @@ def _kind(value: object) -> str | None:
 def _rows(value: object) -> tuple[Row, ...]:
     if not isinstance(value, list):
         raise ValueError("expected [[dialect.rows]] tables")  # noqa: TRY004
-    return tuple(_checked(_record(Row, table, f"row {number}")) for number, table in enumerate(value, start=1))
+    return tuple(_checked(_from_table(Row, table, f"row {number}")) for number, table in enumerate(value, start=1))
 
 
 def _checked(row: Row) -> Row:
     for template in (*row.names, *row.templates):
         if template.count("*") > 1:
-            raise ValueError(f"a name has one * at most, not {template!r:.60}")
+            raise ValueError(f"a name may contain one *, not several: {template!r:.60}")
     try:
         re.compile(row.matching)
     except re.error as error:
@@ -158,19 +161,19 @@ def _checked(row: Row) -> Row:
     return row
 
 
-class _Reader(NamedTuple):
-    """How a field of a type is read."""
+class _FieldType(NamedTuple):
+    """A type of fields, and the function that checks and converts a value for it."""
 
     type: Any
     read: Callable[[object], Any]
 
 
-_READERS: Final = (
-    _Reader(str, _text),
-    _Reader(bool, _boolean),
-    _Reader(tuple[str, ...], _texts),
-    _Reader(frozenset[str], lambda value: frozenset(text.lower() for text in _texts(value))),
-    _Reader(tuple[SpanKind, ...], _span_kinds),
-    _Reader(Kind | None, _kind),
-    _Reader(tuple[Row, ...], _rows),
+_FIELD_TYPES: Final = (
+    _FieldType(str, _text),
+    _FieldType(bool, _boolean),
+    _FieldType(tuple[str, ...], _texts),
+    _FieldType(frozenset[str], lambda value: frozenset(text.lower() for text in _texts(value))),
+    _FieldType(tuple[SpanKind, ...], _span_kinds),
+    _FieldType(Kind | None, _kind),
+    _FieldType(tuple[Row, ...], _rows),
 )

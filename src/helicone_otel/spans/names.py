@@ -1,7 +1,7 @@
-"""From a span's name to a segment: the same work has the same name, always.
+"""Path segments from span names and routes, so that the same work always has the same path.
 
-Span names hold what a path must not: ids, counters, model names. Names that people gave to tools,
-agents and steps do not come through here.
+Span names contain ids, counters and model names, which a path must not contain. Names that people gave to tools,
+agents and steps are not cleaned.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from functools import lru_cache
 
 from .. import wire
 
-# Patterns are texts, which `re` compiles and remembers when they are first used: importing this package
-# must cost an app next to nothing.
+# Patterns are texts, so that importing this module costs next to nothing: `re` compiles a pattern at its first use and
+# keeps it.
 #
-# None of these begins inside `%C3`, so that what has been cleaned and encoded can be cleaned again.
+# No pattern matches inside an escape such as `%C3`, so a segment that was cleaned and encoded can be cleaned again.
 _UUID = r"(?i)(?<!%)(?<!%[0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}"
 _UUID_LENGTH = 32
-# Eight hex digits or more that are no word and no number: at least one letter and one digit.
+# Eight hex digits or more, of them at least one letter and one digit: neither a word nor a number.
 _HEX_ID = r"(?i)(?<![0-9a-z%])(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}(?![0-9a-z])"
 # `2026-11-22`, `2026-11-22T10:00:00.5Z`
 _TIMESTAMP = (
@@ -26,8 +26,8 @@ _TIMESTAMP = (
 )
 # `Step 1`, `1. Search`, `batch 3/40`, `item_17`, `attempt #2`; not `search_v2`, `gpt4`.
 _COUNTER = r"(?<![^\s_#:./\-(\[])[0-9]+(?![^\s_:./\-)\]])|(?<=#)[0-9]+"
-# Vendors' models as they occur in span names (`chat gpt-4o-mini`, `plan claude-sonnet-4-5`): a
-# version's digit or a word for the size tells them from `gpt-researcher` and `command-line`.
+# Names of vendors' models in span names (`chat gpt-4o-mini`, `plan claude-sonnet-4-5`). A version's digit or a word for
+# the size distinguishes them from `gpt-researcher` and `command-line`.
 _MODEL = (
     r"(?i)(?<![0-9a-z])(?:(?:gpt|claude|gemini|gemma|llama|mistral|mixtral|command|deepseek|qwen|grok|nova|titan|phi)-"
     r"(?=[a-z.\-]*[0-9]|(?:[a-z]+-)*(?:large|medium|small|mini|nano|micro|lite|light|pro|premier|flash|max|plus|turbo|r"
@@ -37,7 +37,7 @@ _MODEL = (
 )
 _OCCURRENCES = (_UUID, _MODEL, _HEX_ID, _TIMESTAMP, _COUNTER)
 _EMPTY_BRACKETS = r"[(\[][\s_#:./\-]*[)\]]"
-_LEFT_OVER = r"[\s_#:./\-]*[#:(\[][\s_#:./\-)\]]*\Z|[\s_#:./\-]+\Z|\A[\s_#:./\-]+"
+_LOOSE_PUNCTUATION = r"[\s_#:./\-]*[#:(\[][\s_#:./\-)\]]*\Z|[\s_#:./\-]+\Z|\A[\s_#:./\-]+"
 _REPEATED = r"([\s_#:./\-])[\s_#:./\-]+"
 # Django's routes may be regular expressions: `^trips/(?P<id>[^/]+)/plan$`.
 _GROUP = r"\([^()]*\)"
@@ -47,20 +47,20 @@ _PARAMETER = r"\{[^/]*\}|:[^/]+|<[^/]*>|\*[^/]*|\([^/]*\)"
 
 @lru_cache(maxsize=2048)
 def clean_name(name: str) -> str:
-    """Return the segment for a span's name, without UUIDs, hex ids, counters and model names.
+    """Return the segment for a span's name, without UUIDs, hex ids, timestamps, counters and model names.
 
     Returns:
         A segment in wire form; empty if nothing of the name is left.
     """
     segment = wire.wire_segment(_without_occurrences(name[:512]))
-    # What is taken out may join what was apart, and the cut may leave a number at the end.
+    # Removing a part may join its neighbours to a new id, and cutting a long name may leave a number at its end.
     while (shorter := _without_occurrences(segment)) != segment:
         segment = shorter
     return segment
 
 
 def is_made_up(name: str) -> bool:
-    """Tell whether no person gave this name: there is a UUID in it."""
+    """Return whether a name contains a UUID, so that no person gave it."""
     return len(name) >= _UUID_LENGTH and re.search(_UUID, name[:512]) is not None
 
 
@@ -71,21 +71,22 @@ def _without_occurrences(name: str) -> str:
     if shorter == name:
         return name
     shorter = re.sub(_EMPTY_BRACKETS, "", shorter)
-    return re.sub(_LEFT_OVER, "", re.sub(_REPEATED, r"\1", shorter))
+    return re.sub(_LOOSE_PUNCTUATION, "", re.sub(_REPEATED, r"\1", shorter))
 
 
 @lru_cache(maxsize=1024)
 def clean_route(route: str) -> tuple[str, ...]:
-    """Return the segments of a route or task name: `/trips/{id}/plan` is trips, plan."""
+    """Return the segments of a route or task name, without parameters: `/trips/{id}/plan` gives `trips`, `plan`."""
     route = re.sub(_GROUP, "", route[:512])
     levels = (clean_name(re.sub(_PARAMETER, "", level).strip("^$")) for level in route.split("/"))
     return tuple(level for level in levels if level)
 
 
 def fit_template(template: str, name: str) -> str | None:
-    """Return what stands for the `*` of a template in a name, or `None` if the name does not fit.
+    """Return the part of a name that `*` stands for in a template, or `None` if the name does not fit.
 
-    A template without `*` fits only itself; one with it fits at the start, the end or both.
+    The `*` may stand at any position of the template, and for an empty text. A template without `*` fits only itself,
+    and the part is empty.
     """
     before, star, after = template.partition("*")
     if not star:

@@ -1,7 +1,7 @@
-"""Who a provider is, by the words in the names that the families give it.
+"""Providers of models: who is meant by a provider's name on a span, and the provider's endpoints.
 
-`gcp.gemini`, `google` and `vertex_ai` are one; frameworks that call themselves the provider stand
-in no list, so they say nothing.
+Families spell one provider in several ways: `gcp.gemini`, `google` and `vertex_ai` are all Google. Some frameworks
+write their own name as the provider; they are not in the table, so their name means no provider.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Final, Literal, NamedTuple
 _MAX_NAME: Final = 64
 _MAX_NAMES: Final = 256
 
-PROVIDERS = {
+# By the words that occur in names of providers.
+PROVIDERS: Final = {
     "openai": "openai",
     "azure": "azure",
     "anthropic": "anthropic",
@@ -43,7 +44,7 @@ PROVIDERS = {
 
 
 def providers_in(names: Iterable[str]) -> frozenset[str]:
-    """Return who is meant by names of providers; nobody, if they are of no provider that is known."""
+    """Return the providers that names mean, as values of `PROVIDERS`; an empty set if none is known."""
     return frozenset().union(*(_providers_in(name[:_MAX_NAME].lower()) for name in names))
 
 
@@ -53,13 +54,13 @@ def _providers_in(name: str) -> frozenset[str]:
 
 
 class Endpoint(NamedTuple):
-    """Where a provider's calls go, and where in Helicone's log.
+    """Where calls of a provider go, and where rows of them go in Helicone's log.
 
     Attributes:
-        route: Helicone's endpoint, which decides whose prices hold.
+        route: The path in Helicone's log API. It decides whose prices Helicone applies.
             https://docs.helicone.ai/getting-started/integration-method/custom
-        shape: Whose bodies they are.
-        urls: The provider's endpoint by operation; `{model}` stands for the model.
+        shape: Whose format the bodies of request and response have.
+        urls: The provider's URL by operation; `{model}` stands for the model.
     """
 
     route: str
@@ -75,7 +76,7 @@ ENDPOINTS: Final = {
     "openai": Endpoint(
         "/oai/v1/log", "openai", {name: "https://api.openai.com/v1" + path for name, path in _OPENAI.items()}
     ),
-    # The same models at the same prices.
+    # Azure serves OpenAI's models at OpenAI's prices.
     "azure": Endpoint(
         "/oai/v1/log", "openai", {name: "https://openai.azure.com/openai/v1" + path for name, path in _OPENAI.items()}
     ),
@@ -83,9 +84,10 @@ ENDPOINTS: Final = {
     "google": Endpoint("/googleapis/v1/log", "google", {name: _GOOGLE_MODEL + verb for name, verb in _GOOGLE.items()}),
 }
 CUSTOM: Final = Endpoint("/custom/v1/log", "openai", {})
-# Names of providers that are none: who calls, and not who answers.
+# Frameworks that write their own name as the provider: they make the call, and another provider answers it.
 FRAMEWORKS: Final = frozenset({"langchain", "langgraph", "llamaindex", "llama_index", "crewai", "haystack", "litellm"})
-# Whose models they are, for spans that name no provider, and for bodies at a provider of many models.
+# Providers by the first characters of a model's name: for spans that name no provider, and for providers that serve
+# models of several vendors.
 MODELS: Final = (
     ("gpt-", "openai"),
     ("chatgpt-", "openai"),

@@ -1,16 +1,19 @@
-"""By which route or task did work come into the service? Pure."""
+"""The interpreter of the dialects: it says what a span is.
+
+`SpanReader` holds all dialects. For each instrumentation scope it makes one `ScopeRules`, an index of the rows that
+can fit the scope's spans, so that reading a span costs a few look-ups and not a walk through all rows.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Final, cast
 
 from .. import wire
-from ..wire import bounded
-from .dialects.semconv import ENTRY_ROUTES
-from .names import clean_name, clean_route, fit_template, is_made_up
+from .names import clean_name, fit_template, is_made_up
 from .schema import (
     APPLICATION,
     BY_HAND,
@@ -22,146 +25,48 @@ from .schema import (
     Dialect,
     Kind,
     Row,
-    first_text,
 )
 
-_BY_KIND: Final = {entry_route.span_kind: entry_route for entry_route in ENTRY_ROUTES}
-ENTRY_KINDS: Final = frozenset(_BY_KIND)
-
-
-def entry_route_of(span_kind: str, name: str, attributes: Mapping[str, object]) -> str:
-    """Return the path of the route or task name of a SERVER or CONSUMER span; empty if it has none."""
-    named = first_text(attributes, _BY_KIND[span_kind].named_by)
-    return _path(named) if named else _path_from_name(span_kind, name)
-
-
-@lru_cache(maxsize=512)
-def _path_from_name(span_kind: str, name: str) -> str:
-    rests = (fit_template(template, name) for template in _BY_KIND[span_kind].templates)
-    return _path(next((rest for rest in rests if rest), ""))
-
-
-def _path(route: str) -> str:
-    segments = bounded(clean_route(route))
-    return "/" + "/".join(segments) if segments else ""
-
-
+_MAX_TEXT: Final = 4096
 _MAX_SCOPES: Final = 1024
 _MAX_NAMES: Final = 512
 _MAX_NAME: Final = 512
-# A word of a convention is short; a text that is not is none, and is not copied to be compared.
-_MAX_WORD: Final = 64
+# The values that rows compare are short. A longer text equals none of them, so it is not copied to lower case.
+_MAX_VALUE: Final = 64
 
-_FOREIGN: Final = (wire.OTEL_SESSION_ID, wire.OTEL_CONVERSATION_ID, wire.OTEL_USER_ID)
-_OURS: Final = (wire.SPAN_KIND, wire.SESSION_ID, wire.SESSION_PATH, wire.SESSION_NAME)
+_OTEL_IDS: Final = (wire.OTEL_SESSION_ID, wire.OTEL_CONVERSATION_ID, wire.OTEL_USER_ID)
+_LABEL: Final = (wire.SPAN_KIND, wire.SESSION_ID, wire.SESSION_PATH, wire.SESSION_NAME)
 _NO_ROW: Final = Row(kind=None)
-_ANY: Final = "*"  # in the index: a row that takes any value
-_Ranked = tuple[int, str, Row]  # precedence, dialect's name, row
-
-
-class ScopeRules:
-    """What the dialects say about one instrumentation scope, indexed for reading its spans.
-
-    Attributes:
-        named: Some dialect speaks of it.
-        known: What it makes are spans of an LLM app.
-        application: Its INTERNAL spans are the application's own steps.
-        takes_headers: What is injected while its spans are current are HTTP headers.
-        bare_carriers: It injects into carriers in which the caller's headers cannot be seen.
-        not_current: Some of its spans are never current while what they wrap is going on.
-        framework_spans: Where to ask for its current span, which is never the Context's.
-        attributes: All that any table has to say about its spans hangs on these.
-    """
-
-    __slots__ = (
-        "_by_name",
-        "_by_value",
-        "_named",
-        "application",
-        "attributes",
-        "bare_carriers",
-        "framework_spans",
-        "known",
-        "name",
-        "named",
-        "not_current",
-        "takes_headers",
-    )
-
-    def __init__(self, name: str, dialects: Sequence[Dialect], application: bool, telling: frozenset[str]) -> None:
-        self.name = name
-        own = [dialect for dialect in dialects if dialect.scopes and is_listed(name, dialect.scopes)]
-        shared = [dialect for dialect in dialects if not dialect.scopes]
-        ranked = sorted(own + shared, key=lambda dialect: not dialect.foremost)
-        rows = [(dialect.name, row) for dialect in ranked for row in dialect.rows]
-        rows += [(dialect.name, row) for dialect in ranked for row in dialect.guesses]
-        self.named = bool(own)
-        self.known = any(not dialect.everyday for dialect in own)
-        self.application = application and not own
-        self.takes_headers = all(dialect.takes_headers for dialect in own)
-        self.bare_carriers = any(dialect.bare_carriers for dialect in own)
-        self.framework_spans = tuple(dialect.current for dialect in own if dialect.current)
-        self.not_current = any(row.not_current for dialect in own for row in chain(dialect.rows, dialect.guesses))
-        self.attributes = telling.union(
-            key for _, row in rows for key in (row.attribute, *row.named_by, *row.operations) if key
-        )
-        self._by_value: dict[str, dict[str, list[_Ranked]]] = {}
-        self._named: list[_Ranked] = []
-        self._by_name: dict[tuple[str, str], _Ranked | None] = {}
-        for rank, (dialect_name, row) in enumerate(rows):
-            entry = (rank, dialect_name, row)
-            if not row.attribute:
-                self._named.append(entry)
-                continue
-            for value in row.values or {_ANY}:
-                self._by_value.setdefault(row.attribute, {}).setdefault(value, []).append(entry)
-
-    def facts(self, attributes: Mapping[str, object]) -> dict[str, object]:
-        """Return the attributes that any table speaks of: one pass, whatever else a span carries."""
-        return {key: attributes[key] for key in self.attributes.intersection(attributes)}
-
-    def candidates(self, key: str, value: object) -> Iterable[_Ranked]:
-        """Return the rows that speak of an attribute with this value."""
-        rows = self._by_value.get(key)
-        if rows is None:
-            return ()
-        exact = rows.get(value.lower(), ()) if isinstance(value, str) and len(value) <= _MAX_WORD else ()
-        return (*exact, *rows.get(_ANY, ()))
-
-    def by_name(self, name: str, span_kind: str) -> _Ranked | None:
-        """Return the first row without an attribute that fits; remembered, names being few."""
-        key = (name, span_kind)
-        if key in self._by_name:
-            return self._by_name[key]
-        if len(self._by_name) >= _MAX_NAMES:
-            self._by_name.clear()
-        found = next((entry for entry in self._named if entry[2].fits(name, span_kind)), None)
-        self._by_name[key] = found
-        return found
+_ANY_VALUE: Final = "*"  # the key of the index for rows that accept any value
+_RankedRow = tuple[int, str, Row]  # the row's rank (0 comes first), its dialect's name, the row
 
 
 class SpanReader:
-    """All dialects of a process, with the attribute names that the user configured.
+    """All dialects of a process, with the attributes that the user configured.
 
     Args:
-        dialects: In order of precedence where two families describe the same span.
-        libraries: Scopes of instrumentation libraries, exact or with a final `*`; an INTERNAL span
-            of any other scope is the application's own.
-        session_ids: Attributes the user configured, before those of the dialects.
-        user_ids: The same for the end user's id.
-        properties: Attributes the user configured to become properties of the session.
+        dialects: In order of precedence: if rows of two dialects fit a span, the earlier dialect decides.
+        libraries: Scopes of instrumentation libraries, exact or with a final `*`. An INTERNAL span of any other scope
+            is the application's own.
+        session_ids: Attributes that the user configured to hold a session's id. They come before the dialects'.
+        user_ids: Attributes that the user configured to hold the end user's id. They come before the dialects'.
+        properties: Attributes that the user configured to become properties of the session.
         application_spans: Whether the application's own spans count as tasks.
 
     Attributes:
-        dialects: As given.
-        session_ids: Attributes that hold a conversation's id, the best first; `user_ids` likewise.
-        details: Attributes that name the user, or become properties.
-        claims: What speaks of sessions and users without the user having said that it does.
-        response_ids: Those that hold the id of a provider's answer; `providers`, `models` and `statements`
-            likewise what else two spans of one call agree about.
-        grouped_by: By dialects' names, the attributes by which their backends group spans.
-        has_not_current: Spans are around whose calls are beside them, not below.
-        framework_spans: Where to ask for the current spans of families whose spans are around.
+        dialects: The dialects, in order of precedence.
+        session_ids: Attributes that hold a conversation's id, the best first.
+        user_ids: Attributes that hold the end user's id, the best first.
+        details: Attributes that hold the user or become properties.
+        claims: Attributes that name a session or a user, without those that the user configured.
+        response_ids: Attributes that hold the id of the provider's answer.
+        providers: Attributes that hold the provider's name.
+        models: Attributes that hold the model's name.
+        statements: Attributes that hold the text of a query.
+        grouped_by: By the name of a dialect, the attribute by which its backend groups spans.
+        has_not_current: Whether some scope seen so far has a row with `not_current`.
+        framework_spans: `Dialect.current` of all scopes seen so far.
+        known_scope: Return the rules of a scope that `scope` has made before, else `None`.
     """
 
     def __init__(
@@ -180,60 +85,152 @@ class SpanReader:
         self.user_ids = _unique(user_ids, *(dialect.user_ids for dialect in dialects))
         self.details = frozenset((*self.user_ids, *properties))
         configured = frozenset((*session_ids, *user_ids, *properties))
-        self.claims = frozenset((*self.session_ids, *self.user_ids, *_OURS)) - configured
+        self.claims = frozenset((*self.session_ids, *self.user_ids, *_LABEL)) - configured
         self.response_ids = _unique(*(dialect.response_ids for dialect in dialects))
         self.providers = _unique(*(dialect.providers for dialect in dialects))
         self.grouped_by = {dialect.name: dialect.grouped_by for dialect in dialects if dialect.grouped_by}
         self.models = _unique(*(dialect.models for dialect in dialects))
         self.statements = _unique(*(dialect.statements for dialect in dialects))
-        # Values of these tell one span from the next, so spans that bear them are not remembered alike.
-        self._telling = frozenset((*self.session_ids, *self.details, *_OURS, *URL_ATTRIBUTES, *_FOREIGN))
+        # The values of these differ from span to span, so a span that has one of them shares no cached template.
+        self._distinguishing = frozenset((*self.session_ids, *self.details, *_LABEL, *URL_ATTRIBUTES, *_OTEL_IDS))
         self.has_not_current = False
         self.framework_spans: tuple[str, ...] = ()
         self._scopes: dict[str, ScopeRules] = {}
         self.known_scope = self._scopes.get
 
     def are_common(self, facts: Mapping[str, object]) -> bool:
-        """Tell whether many spans bear just these: no ids, no addresses."""
-        return self._telling.isdisjoint(facts)
+        """Return whether many spans can have just these attributes: none of them is an id, a label or a URL."""
+        return self._distinguishing.isdisjoint(facts)
 
     def scope(self, name: str) -> ScopeRules:
-        """Return what is known of a scope."""
+        """Return the rules of an instrumentation scope."""
         scope = self._scopes.get(name)
         if scope is None:
             if len(self._scopes) >= _MAX_SCOPES:
                 self._scopes.clear()
             application = self._application_spans and not is_listed(name, self._libraries)
-            scope = self._scopes[name] = ScopeRules(name, self.dialects, application, self._telling)
+            scope = self._scopes[name] = ScopeRules(name, self.dialects, application, self._distinguishing)
             self.has_not_current = self.has_not_current or scope.not_current
             self.framework_spans = _unique(self.framework_spans, scope.framework_spans)
         return scope
 
     def read(self, scope: ScopeRules, name: str, span_kind: str, attributes: Mapping[str, object]) -> Classification:
-        """Say what a span is.
+        """Classify a span.
 
-        What the user wrote on the span by hand (`helicone.span.kind`) wins over every dialect.
+        A kind that the user wrote on the span (`helicone.span.kind`) wins over every dialect.
 
         Args:
-            scope: Its instrumentation scope.
-            name: Its name as it is now.
-            span_kind: OpenTelemetry's word for its kind.
-            attributes: At least what `ScopeRules.facts` keeps of its attributes.
+            scope: The rules of the span's instrumentation scope.
+            name: The span's current name.
+            span_kind: The span's OpenTelemetry kind.
+            attributes: At least those of the span's attributes that `ScopeRules.facts` returns.
         """
         name = name[:_MAX_NAME]
         best = scope.by_name(name, span_kind)
         for key, value in attributes.items():
-            for entry in scope.candidates(key, value):
-                if (best is None or entry[0] < best[0]) and entry[2].fits(name, span_kind, value):
-                    best = entry
+            for candidate in scope.candidates(key, value):
+                rank, _, row = candidate
+                if (best is None or rank < best[0]) and _fits(row, name, span_kind, value):
+                    best = candidate
         by_hand = attributes.get(wire.SPAN_KIND)
         if isinstance(by_hand, str) and by_hand in KINDS:
             return _classification(cast("Kind", by_hand), BY_HAND, best[2] if best else _NO_ROW, name, attributes)
         if best is not None:
-            return _classification(best[2].kind, best[1], best[2], name, attributes)
+            _, dialect, row = best
+            return _classification(row.kind, dialect, row, name, attributes)
         if scope.application and span_kind == "INTERNAL":
             return _application_task(name)
         return NOTHING
+
+
+class ScopeRules:
+    """The rows that can fit spans of one instrumentation scope, indexed by attribute and value.
+
+    Args:
+        name: The scope's name.
+        dialects: All dialects, in order of precedence.
+        application: Whether the scope is no instrumentation library.
+        distinguishing: Attributes whose values differ from span to span.
+
+    Attributes:
+        name: The scope's name.
+        named: Whether a dialect lists the scope.
+        known: Whether the scope's spans belong to an LLM app: a dialect lists it that is not `everyday`.
+        application: Whether the scope's INTERNAL spans are the application's own steps.
+        takes_headers: Whether the carriers that get injected under its spans are HTTP headers.
+        bare_carriers: Whether it injects into carriers that do not show the caller's own headers.
+        not_current: Whether some row of it has `not_current`.
+        framework_spans: `Dialect.current` of its dialects.
+        attributes: All attributes that can matter for its spans.
+    """
+
+    __slots__ = (
+        "_by_name",
+        "_by_value",
+        "_without_attribute",
+        "application",
+        "attributes",
+        "bare_carriers",
+        "framework_spans",
+        "known",
+        "name",
+        "named",
+        "not_current",
+        "takes_headers",
+    )
+
+    def __init__(
+        self, name: str, dialects: Sequence[Dialect], application: bool, distinguishing: frozenset[str]
+    ) -> None:
+        self.name = name
+        own = [dialect for dialect in dialects if dialect.scopes and is_listed(name, dialect.scopes)]
+        shared = [dialect for dialect in dialects if not dialect.scopes]
+        ranked = sorted(own + shared, key=lambda dialect: not dialect.foremost)
+        rows = [(dialect.name, row) for dialect in ranked for row in dialect.rows]
+        rows += [(dialect.name, row) for dialect in ranked for row in dialect.guesses]
+        self.named = bool(own)
+        self.known = any(not dialect.everyday for dialect in own)
+        self.application = application and not own
+        self.takes_headers = all(dialect.takes_headers for dialect in own)
+        self.bare_carriers = any(dialect.bare_carriers for dialect in own)
+        self.framework_spans = tuple(dialect.current for dialect in own if dialect.current)
+        self.not_current = any(row.not_current for dialect in own for row in chain(dialect.rows, dialect.guesses))
+        self.attributes = distinguishing.union(
+            key for _, row in rows for key in (row.attribute, *row.named_by, *row.operations) if key
+        )
+        self._by_value: dict[str, dict[str, list[_RankedRow]]] = {}
+        self._without_attribute: list[_RankedRow] = []
+        self._by_name: dict[tuple[str, str], _RankedRow | None] = {}
+        for rank, (dialect_name, row) in enumerate(rows):
+            entry = (rank, dialect_name, row)
+            if not row.attribute:
+                self._without_attribute.append(entry)
+                continue
+            for value in row.values or {_ANY_VALUE}:
+                self._by_value.setdefault(row.attribute, {}).setdefault(value, []).append(entry)
+
+    def facts(self, attributes: Mapping[str, object]) -> dict[str, object]:
+        """Return those attributes of a span that can matter, however many others it has."""
+        return {key: attributes[key] for key in self.attributes.intersection(attributes)}
+
+    def candidates(self, key: str, value: object) -> Iterable[_RankedRow]:
+        """Return the rows that name an attribute and accept this value of it."""
+        rows = self._by_value.get(key)
+        if rows is None:
+            return ()
+        exact = rows.get(value.lower(), ()) if isinstance(value, str) and len(value) <= _MAX_VALUE else ()
+        return (*exact, *rows.get(_ANY_VALUE, ()))
+
+    def by_name(self, name: str, span_kind: str) -> _RankedRow | None:
+        """Return the first row without an attribute that fits a span's name. The answers are cached."""
+        key = (name, span_kind)
+        if key in self._by_name:
+            return self._by_name[key]
+        if len(self._by_name) >= _MAX_NAMES:
+            self._by_name.clear()
+        found = next((entry for entry in self._without_attribute if _fits(entry[2], name, span_kind)), None)
+        self._by_name[key] = found
+        return found
 
 
 @lru_cache(maxsize=_MAX_NAMES)
@@ -246,17 +243,17 @@ def _classification(
 ) -> Classification:
     segment = None
     if kind is not None and kind not in CALL_KINDS:
-        segment = _own_name(row, attributes) or row.segment or _name_from_span(row, name) or kind
+        segment = _segment_from_attributes(row, attributes) or row.segment or _segment_from_name(row, name) or kind
     return Classification(kind, segment, dialect, row, recognised=kind is not None)
 
 
-def _own_name(row: Row, attributes: Mapping[str, object]) -> str:
-    # Names that people gave stay as they are (`search_v2`, `question_1`).
+def _segment_from_attributes(row: Row, attributes: Mapping[str, object]) -> str:
     for key in row.named_by:
         value = attributes.get(key)
         if not isinstance(value, str):
             continue
-        # Frameworks fill in what nobody named (`WorkflowBuilder-<uuid>`).
+        # Names that people gave stay as they are (`search_v2`, `question_1`). Names with a UUID are cleaned, because
+        # frameworks make them up (`WorkflowBuilder-<uuid>`).
         if segment := clean_name(value) if is_made_up(value) else wire.wire_segment(value):
             return segment
     for key in row.operations:
@@ -266,18 +263,35 @@ def _own_name(row: Row, attributes: Mapping[str, object]) -> str:
     return ""
 
 
-def _name_from_span(row: Row, name: str) -> str:
-    rests = (fit_template(template, name) for template in row.templates)
-    name = next((rest for rest in rests if rest), name)
+def _segment_from_name(row: Row, name: str) -> str:
+    matches = (fit_template(template, name) for template in row.templates)
+    name = next((match for match in matches if match), name)
     if row.verb:
         return clean_name(name.strip().partition(" ")[0]).lower()
     return clean_name(name)
 
 
 def is_listed(name: str, patterns: Iterable[str]) -> bool:
-    """Tell whether a scope stands in a list of names, exact or with a final `*`."""
+    """Return whether a scope's name is in a list of patterns, exact or with a final `*`."""
     return any(name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern for pattern in patterns)
 
 
 def _unique(*groups: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for group in groups for key in group))
+
+
+def _fits(row: Row, name: str, span_kind: str, value: object = None) -> bool:
+    """Return whether a span fits all columns of a row but `attribute` and `values`, which the caller has compared.
+
+    Args:
+        row: The row.
+        name: The span's name.
+        span_kind: The span's OpenTelemetry kind.
+        value: The value of `attribute` on the span.
+    """
+    if row.span_kinds and span_kind not in row.span_kinds:
+        return False
+    if row.names and all(fit_template(template, name) is None for template in row.names):
+        return False
+    # `re` compiles a pattern at its first use and keeps it.
+    return not row.matching or (isinstance(value, str) and bool(re.search(row.matching, value[:_MAX_TEXT])))

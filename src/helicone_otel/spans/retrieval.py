@@ -1,4 +1,4 @@
-"""What a vector query found, whatever the index calls it: ids, scores, texts."""
+"""Matches of a vector query: ids, scores and texts, whatever the client of the index calls them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ..jsontext import content_text
 
 MAX_MATCHES: Final = 100
 _PAIR: Final = 2
-_SURELY_SHORT: Final = 256
-# Our name for a fact, and what clients of vector databases call it, the commonest first.
-_FACTS: Final = (
+_MAX_PLAIN_ID: Final = 256
+# Each field of a document, and its names in clients of vector databases, the commonest first.
+_FIELDS: Final = (
     ("id", ("id", "_id", "key")),
     ("score", ("score", "_score", "similarity", "relevance")),
     ("distance", ("distance", "_distance")),
@@ -23,11 +23,13 @@ _NUMBERS: Final = frozenset({"score", "distance"})
 
 
 class Matches:
-    """Matches as OpenTelemetry's `gen_ai.retrieval.documents` has them, the first hundred of them.
+    """The matches of one query, in the form of OpenTelemetry's `gen_ai.retrieval.documents`.
+
+    https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
 
     Attributes:
-        count: How many there were.
-        shown: The first of them.
+        count: The number of matches.
+        shown: The first `MAX_MATCHES` of them.
     """
 
     def __init__(self) -> None:
@@ -35,17 +37,21 @@ class Matches:
         self.shown: list[dict[str, Any]] = []
 
     def add(self, match: object) -> None:
-        """Add a match: a mapping, an object, a pair of it or its id with the score, a text or an id."""
+        """Add a match.
+
+        Args:
+            match: A mapping, an object with attributes, a text, an id, or a pair of one of these and its score.
+        """
         self.count += 1
         if self.count <= MAX_MATCHES:
             try:
                 self.shown.append(_document(match))
-            except Exception:  # noqa: BLE001  # other people's methods may do anything
+            except Exception:  # noqa: BLE001  # attributes of a client's object may raise anything
                 self.shown.append({})
 
 
 def found_in(value: object) -> Matches | None:
-    """Return the matches in a list of them; `None` if it is no such thing."""
+    """Return the matches in an iterable; `None` if the value is no iterable, or a text or a mapping."""
     if not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping):
         return None
     matches = Matches()
@@ -55,10 +61,10 @@ def found_in(value: object) -> Matches | None:
 
 
 def dimension(value: object) -> int | None:
-    """Return the size of an embedding, alone or the first of several; `None` if it is none."""
+    """Return the number of dimensions of an embedding, or of the first of several; `None` if it is no embedding."""
     try:
         shape = getattr(value, "shape", None)
-    except Exception:  # noqa: BLE001  # other people's methods may do anything
+    except Exception:  # noqa: BLE001  # a property of another library's object may raise anything
         return None
     if isinstance(shape, Sequence) and shape and isinstance(shape[-1], int):
         return shape[-1]
@@ -75,11 +81,11 @@ def _document(match: object) -> dict[str, Any]:
         score = _number(match[1])
         return _document(match[0]) | ({} if score is None else {"score": score})
     if isinstance(match, str):
-        return {"content" if " " in match else "id": match}  # a passage, or what names one
+        return {"content" if " " in match else "id": match}  # a passage contains blanks, an id does not
     if isinstance(match, int):
         return {"id": content_text(match)}
-    facts: dict[str, Any] = {}
-    for name, keys in _FACTS:
+    document: dict[str, Any] = {}
+    for name, keys in _FIELDS:
         for key in keys:
             value = _get(match, key)
             if value is not None:
@@ -88,12 +94,12 @@ def _document(match: object) -> dict[str, Any]:
             continue
         value = _number(value) if name in _NUMBERS else _id(value) if name == "id" else value
         if value is not None:
-            facts[name] = value
-    return facts
+            document[name] = value
+    return document
 
 
 def _id(value: object) -> str:
-    return value if isinstance(value, str) and len(value) <= _SURELY_SHORT and value.isascii() else content_text(value)
+    return value if isinstance(value, str) and len(value) <= _MAX_PLAIN_ID and value.isascii() else content_text(value)
 
 
 def _get(match: object, key: str) -> Any:
@@ -101,7 +107,7 @@ def _get(match: object, key: str) -> Any:
 
 
 def _number(value: Any) -> float | None:
-    """Return a score as Helicone can show it: a finite number, or none."""
+    """Return a score as a finite number, which Helicone can show; `None` if it is none."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

@@ -6,14 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..jsontext import SECRETS
+from ..jsontext import SECRET_KEYS
 
 _HIDDEN: Final = "***"
 _MAX_TEXT: Final = 200_000
 _MAX_DEPTH: Final = 64
 
 # The last words of the names of secrets, with `_` for `-` as well: in headers, attributes, and keys of JSON.
-_SECRET_NAMES: Final = (*sorted(SECRETS), "cookie", "set_cookie")
+_SECRET_NAMES: Final = (*sorted(SECRET_KEYS), "cookie", "set_cookie")
 # Their values are hidden where a value has a name of its own. Within a text these are too often something else.
 _AMBIGUOUS_NAMES: Final = ("credential", "credentials", "token")
 # In names of environment variables, which anybody may choose, any part of the name is enough.

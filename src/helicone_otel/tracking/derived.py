@@ -1,4 +1,4 @@
-"""Whose session, as far as no code opened one: ids and names from spans, settings and traces."""
+"""Sessions that no code opened: ids and names from attributes of spans, settings and traces."""
 
 from __future__ import annotations
 
@@ -20,16 +20,21 @@ if TYPE_CHECKING:
 
 _MAX_SESSIONS: Final = 1024
 SET_BY_HAND: Final = (wire.SESSION_ID, wire.SESSION_PATH, wire.SESSION_NAME)
-# What the SDK calls a service that nobody named; it would put strangers' sessions in one list.
+# The SDK's name for a service without a name. Sessions of unrelated services must not share it.
 # https://opentelemetry.io/docs/specs/semconv/resource/#service
 _UNNAMED: Final = "unknown_service"
 
 
 class SessionFactory:
-    """Makes sessions out of what spans and settings say.
+    """Makes sessions from ids and names.
 
-    A session's name never changes while it is remembered: Helicone would list it twice. One without a
-    name that no span has asked for yet is not remembered, because a span may know its name.
+    A session's name never changes while the session is remembered: Helicone would list it twice. A session without
+    a name is not remembered until a span asks for it, because the span may have a name for it.
+
+    Args:
+        settings: The settings in force.
+        id_attributes: Attributes that hold a conversation's id, the best first.
+        user_attributes: Attributes that hold the user's id, the best first.
     """
 
     def __init__(self, settings: Settings, id_attributes: tuple[str, ...], user_attributes: tuple[str, ...]) -> None:
@@ -41,11 +46,11 @@ class SessionFactory:
         self._known: Recent[tuple[str, str | None], Session] = Recent(_MAX_SESSIONS)
 
     def id_on(self, attributes: Mapping[str, object]) -> str | None:
-        """Return the conversation's id that a span carries, the configured names first."""
+        """Return the conversation's id that a span bears; configured attributes come first."""
         return first_text(attributes, self._ids)
 
     def details_on(self, attributes: Mapping[str, object]) -> SessionDetails | None:
-        """Return the user and the properties that a span names, the configured names first."""
+        """Return the user and the properties that a span names; configured attributes come first."""
         user_id = first_text(attributes, self._users)
         properties = {name: text for name, key in self._properties if (text := first_text(attributes, (key,)))}
         if user_id is None and not properties:
@@ -64,7 +69,7 @@ class SessionFactory:
         return session
 
     def of_process(self, span: ReadableSpan | None) -> Session | None:
-        """Return the one session of the whole process, if the settings name it."""
+        """Return the session of the whole process, if `HELICONE_SESSION_ID` names one."""
         if not self._settings.session_id:
             return None
         key = (self._settings.session_id, None)
@@ -75,15 +80,15 @@ class SessionFactory:
                 self._known.put(key, session)
         return session
 
-    def made_up(self, trace_id: int, span: ReadableSpan | None) -> Session | None:
-        """Return the session of a trace in which nobody has chosen one, unless that is switched off."""
+    def provisional(self, trace_id: int, span: ReadableSpan | None) -> Session | None:
+        """Return the provisional session of a trace, or `None` if `HELICONE_SESSION_FALLBACK` is `none`."""
         if self._settings.session_fallback == "none":
             return None
         trace_uuid = str(uuid.UUID(int=trace_id))
         return Session(trace_uuid, self.name_for(span), self.path, provisional=True)
 
     def named(self, session: Session, span: ReadableSpan | None) -> Session:
-        """Return a session opened in code, with the settings' name if it has none."""
+        """Return a session that code opened, with a name from the settings if it has none."""
         if session.wire_name:
             return session
         name = self.name_for(span)
@@ -92,8 +97,9 @@ class SessionFactory:
     def name_for(self, span: ReadableSpan | None) -> str | None:
         """Return the name that configured attributes, settings or the resource give, or `None`.
 
-        Headers may leave before there is any span; then the resource is that of the provider that most
-        spans come from.
+        Args:
+            span: Whose attributes and resource count. `None`: headers leave before there is any span, so the
+                resource is that of the global provider.
         """
         attributes = (span.attributes or {}) if span else {}
         resource = getattr(getattr(span or trace.get_tracer_provider(), "resource", None), "attributes", {})
@@ -105,12 +111,6 @@ class SessionFactory:
         )
 
 
-def is_ours(key: str, value: object, written: Mapping[str, str] | None, limit: int | None) -> bool:
-    """Tell whether an attribute is as we wrote it, or as the SDK's limit of values has cut it."""
-    ours = written.get(key) if written else None
-    return ours is not None and (value == ours or (limit is not None and value == ours[:limit]))
-
-
 def by_hand(facts: Mapping[str, object]) -> dict[str, str]:
-    """Return the session attributes among those that the user set on a span."""
+    """Return the session attributes that the user set on a span by hand."""
     return {key: text for key in SET_BY_HAND if key in facts and (text := first_text(facts, (key,)))}

@@ -1,4 +1,4 @@
-"""Writes labels on spans: here and nowhere else. Reads them again first, as far as they have changed."""
+"""The only writer of labels: keeps the labels of spans in step with what the spans show."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final, cast
 from .. import wire
 from ..destinations import Destination
 from ..sessions.model import Session
+from .attributes import attributes_of
 from .nodes import top
-from .records import MAX_DEPTH, SpanRecord, size_of
+from .records import MAX_DEPTH, Record, SpanRecord
 from .resolver import Resolver
 
 if TYPE_CHECKING:
@@ -20,27 +21,36 @@ _UNKNOWN: Final = Destination.UNKNOWN
 
 
 class LabelWriter:
-    """Keeps the labels of spans in step with what they show."""
+    """Reads spans again where they have changed, and writes their labels.
+
+    Args:
+        resolver: Reads spans and finds path nodes.
+    """
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
         self._families = resolver.families
 
-    def ask(self, record: SpanRecord) -> None:
-        """Read a span, and outwards whatever encloses it and has changed since it was read."""
-        changed: list[SpanRecord] = []
-        above: SpanRecord | None = record
+    def update(self, record: Record) -> None:
+        """Read a span again, and outwards each that encloses it and has changed since it was read."""
+        changed: list[Record] = []
+        above: Record | None = record
         while above is not None and self._resolver.has_changed(above):
             changed.append(above)
             above = above.parent
         if changed:
             self.read(record, changed)
 
-    def read(self, record: SpanRecord, changed: list[SpanRecord]) -> None:
-        """Read spans, given from the inside out, and label them."""
+    def read(self, record: Record, changed: list[Record]) -> None:
+        """Read spans and label them.
+
+        Args:
+            record: The record of the innermost one.
+            changed: The records of all of them, from the inside out.
+        """
         recognised = False
         for above in reversed(changed):
-            self._resolver.show(above)
+            self._resolver.read(above)
             self._resolver.find_node(above)
             recognised = recognised or above.classification.recognised
         if recognised and record.node is None and record.trace_id not in self._resolver.traces:
@@ -49,100 +59,95 @@ class LabelWriter:
         for above in changed:
             self.write(above)
 
-    def ask_everything(self, record: SpanRecord) -> None:
-        """Read a span and all that encloses it, wherever there is more to see or something has moved.
+    def update_line(self, record: Record) -> None:
+        """Read a span and all that encloses it again, if anything there has changed or moved.
 
-        What was overwritten is seen when a child starts, and an HTTP client's span mostly is one; headers must
-        be quick to leave.
+        Values that the user overwrote are noticed when a child starts, and the span of an HTTP client mostly
+        is one. Headers must be quick to leave, so they are looked for here only if there is none.
         """
         resolver = self._resolver
         if record.destination is _UNKNOWN and resolver.has_changed(record):
-            return self._ask_line(record)
-        above: SpanRecord | None = record
+            return self._update_all(record)
+        above: Record | None = record
         for _ in range(MAX_DEPTH):
             if above is None:
                 break
             span, parent = above.span, above.parent
-            if span is not None and (above.size != size_of(span) or above.name != span.name):
-                return self._ask_line(record)
-            if above.base is not (parent.node if parent is not None else resolver.base_of(above)):
-                return self._ask_line(record)
+            if span is not None:
+                size = len(attributes_of(span) or ())
+                if above.size != size or cast("SpanRecord", above).name != span.name:
+                    return self._update_all(record)
+            if above.base_node is not (parent.node if parent is not None else resolver.base_of(above)):
+                return self._update_all(record)
             above = parent
         return None
 
-    def _ask_line(self, record: SpanRecord) -> None:
-        resolver = self._resolver
+    def _update_all(self, record: Record) -> None:
         for above in reversed(list(record.line())):
-            if resolver.has_changed(above):
+            if self._resolver.has_changed(above):
                 self.read(above, [above])
             else:
                 self._move(above)
 
-    def follow(self, record: SpanRecord) -> None:
-        """Find a record's stand again where something above it has moved since."""
+    def follow(self, record: Record) -> None:
+        """Find the path node of a record again, where something above it has moved."""
         for above in reversed(list(record.line())):
             self._move(above)
 
-    def _move(self, record: SpanRecord) -> None:
-        if record.base is not self._resolver.base_of(record):
+    def _move(self, record: Record) -> None:
+        if record.base_node is not self._resolver.base_of(record):
             self._resolver.find_node(record)
             self.write(record)
 
-    def begin_trace(self, record: SpanRecord) -> None:
-        """Label a span, and what stands above it, whose trace turns out to be part of an LLM app."""
+    def begin_trace(self, record: Record) -> None:
+        """Give a trace its session, and label a span and what encloses it: the trace is part of an LLM app."""
         self._resolver.begin_trace(record)
         line = list(record.line())
         if line[-1].parent is not None:
-            line[-1].cut_off()  # of a longer line the outermost would wait for what nobody asks
+            line[-1].cut_off()  # otherwise the outermost of a longer line would wait for what nobody reads
         for above in reversed(line):
             if above.size < 0:  # it ended before anybody asked
-                self._resolver.show(above)
+                self._resolver.read(above)
             if above.node is None:
                 self._resolver.find_node(above)
                 self.write(above)
 
-    def write(self, record: SpanRecord) -> None:
-        """Write a span's label, as far as it is not there yet and the span still lives."""
+    def write(self, record: Record) -> None:
+        """Write a span's label, unless it is there already or the span has ended."""
         span = record.span
-        if span is None:
+        if span is None or not isinstance(record, SpanRecord):
             return
         live = cast("Span", span)
         if record.ended or not live.is_recording():
             record.ended, record.span = True, None  # what has ended is not kept alive
             return
-        label = self.label_of(record)
+        label = record.full_label()
         before = record.label
         if label is None or label is before:
             return
         live.set_attributes(label)
         self._note_limit(live, label)
         record.size += len(label) if before is None else len(label.keys() - before.keys())
-        # What was written and no longer holds is remembered, so that the settled copy can leave it out.
+        # What was written and no longer holds is remembered, so that the finalized copy can leave it out.
         record.label = label if before is None or before.keys() <= label.keys() else {**before, **label}
 
     def _note_limit(self, span: Span, label: Mapping[str, str]) -> None:
-        # Read back, because what is cut later looks like something that the user wrote.
+        # A value that the SDK has cut would look later like one that the user wrote.
         attributes = span.attributes or {}
         for key in attributes:
             value, ours = attributes[key], label.get(key)
             if ours is not None and value != ours and isinstance(value, str) and ours.startswith(value):
                 self._resolver.value_limit = len(value)
 
-    def label_of(self, record: SpanRecord) -> dict[str, str] | None:
-        """Return the label of a span, or `None`: it passes untouched."""
-        if record.theirs is not None:
-            return record.theirs
-        if record.node is None:
-            return None
-        if not record.foreign:
-            return record.node.label
-        if record.filtered is None or record.filtered[0] is not record.node:
-            label = {key: value for key, value in record.node.label.items() if key not in record.foreign}
-            record.filtered = (record.node, label)
-        return record.filtered[1]
+    def adopt_caller_headers(self, record: Record, headers: Mapping[str, str]) -> None:
+        """Label a span with the session headers that a caller wrote into its request, and those that we added.
 
-    def adopt_caller_headers(self, record: SpanRecord, headers: Mapping[str, str]) -> None:
-        """Label a span with what a caller wrote into its request's headers, and what we added to it."""
+        Args:
+            record: The span's record.
+            headers: The session headers that leave, by their canonical names.
+        """
+        if not isinstance(record, SpanRecord):
+            return
         ours = record.node.session if record.node is not None else None
         session_id = headers.get(wire.SESSION_ID_HEADER)
         name = headers.get(wire.SESSION_NAME_HEADER)
@@ -152,5 +157,5 @@ class LabelWriter:
             session = Session(session_id or "", name, user_id=ours.user_id if ours else None)
         node = top(self._families, session, chosen=True).below(self._resolver.key_of(record))
         label = {**node.label, wire.SESSION_PATH: headers.get(wire.SESSION_PATH_HEADER, "/")}
-        record.theirs = {key: value for key, value in label.items() if key not in record.foreign}
+        record.caller_label = {key: value for key, value in label.items() if key not in record.preset}
         self.write(record)

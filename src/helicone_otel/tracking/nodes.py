@@ -1,8 +1,7 @@
-"""Where a span stands: session, path and label in one immutable node.
+"""Path nodes: session, path, label and headers in one immutable object, shared by all spans that have the same.
 
-Nodes form a tree, and spans that stand alike share one: the second `web_search` below the same step
-of the same session costs a look-up. A node never changes; a span that shows itself late moves to
-another one, and what is below it follows when it is asked.
+Nodes form a tree. The second `web_search` below the same step of the same session costs one look-up. A node never
+changes: a span that shows itself late moves to another one, and what is below it follows when it is asked.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from ..caches import Recent
 from ..sessions.model import Session
 from ..spans.reader import ScopeRules
 from ..spans.schema import CALL_KINDS, Classification
-from ..wire import bounded
+from ..wire import SURELY_SHORT, bounded
 
 _MAX_CHILDREN: Final = 256
 _MAX_NODES: Final = 4096
 
 
 class NodeKey(NamedTuple):
-    """What distinguishes spans that stand below the same node."""
+    """What distinguishes spans below the same path node."""
 
     kind: str | None = None
     segments: tuple[str, ...] = ()
@@ -32,25 +31,25 @@ class NodeKey(NamedTuple):
     entry_route: str = ""
     """The path of the route or task by which work came in here."""
     grouped_by: str = ""
-    """The attribute by which the backend of whoever made the span groups."""
+    """The attribute by which the backend of the span's own SDK groups spans into sessions."""
 
 
 class SpanTemplate(NamedTuple):
-    """What spans have in common that show the same and stand below the same node.
+    """What spans have in common that bear the same and are below the same path node.
 
     Attributes:
         classification: What they are.
-        node: Where they stand.
-        base: The node below which that is.
+        node: Their path node.
+        base: The path node of what encloses them.
         name: Their name.
         scope: Their instrumentation scope.
-        kind: OpenTelemetry's word for their kind.
-        show: Returns what they show of themselves beyond which attributes they have; `None` for nothing.
-        shown: What that is.
+        span_kind: OpenTelemetry's kind of these spans.
+        values_of: Returns the values of those attributes that matter; `None`: none does.
+        values: These values.
         size: How many attributes they have, our label included.
         leaf: They need no record of their own while nothing is below them.
         request: Without anything below it, each stands for a real call.
-        call: Of which kind that is.
+        call: The kind of that call.
     """
 
     classification: Classification
@@ -58,9 +57,9 @@ class SpanTemplate(NamedTuple):
     base: PathNode
     name: str
     scope: ScopeRules
-    kind: object
-    show: Callable[[Mapping[str, object]], object] | None
-    shown: object
+    span_kind: object
+    values_of: Callable[[Mapping[str, object]], object] | None
+    values: object
     size: int
     leaf: bool
     request: bool
@@ -68,7 +67,7 @@ class SpanTemplate(NamedTuple):
 
 
 class _Nodes:
-    """All nodes of one tree: a session that lives long may go through paths without number."""
+    """The nodes of one tree, counted: a session that lives long may use any number of paths."""
 
     __slots__ = ("_limit", "_nodes")
 
@@ -77,32 +76,32 @@ class _Nodes:
         self._nodes: list[weakref.ref[PathNode]] = []
 
     def add(self, node: PathNode) -> None:
-        """Count a node. When there are too many, all let go of what stands below that nobody else holds."""
+        """Count a node. If there are too many, every node forgets what is below it, unless a span holds that."""
         if len(self._nodes) >= self._limit:
-            alive = [there for ref in self._nodes if (there := ref()) is not None]
-            for there in alive:
-                there.let_go()
-            self._nodes = [weakref.ref(there) for there in alive]
-            del alive, there
+            alive = [known for ref in self._nodes if (known := ref()) is not None]
+            for known in alive:
+                known.forget_below()
+            self._nodes = [weakref.ref(known) for known in alive]
+            del alive, known
             self._nodes = [ref for ref in self._nodes if ref() is not None]
-            # What spans hold cannot be let go, and must not be looked through each time.
+            # Nodes that spans hold are still there, and must not be looked through each time.
             self._limit = max(_MAX_NODES, 2 * len(self._nodes))
         self._nodes.append(weakref.ref(node))
 
 
 class PathNode:
-    """A place in the tree of a session.
+    """A node in the tree of a session.
 
     Attributes:
         session: The session that holds here.
-        chosen: Somebody chose that session; else the trace was given one.
+        chosen: Somebody chose that session; otherwise it is the trace's own.
         path: The segments, outermost first.
-        call: The kind of the LLM call or embedding that encloses what stands here, without a step between.
+        call: The kind of the LLM call or embedding that encloses this, without a step between.
         entry_route: The path of the route or task by which work came in.
-        text: The path on the wire.
+        text: The path in wire form.
         headers: The headers of a request that is made here, in wire form.
-        label: The attributes of a span that stands here; shared, so it must not be changed.
-        template: Of spans right below this node, by what they show, what they are; the registry's memory.
+        label: The attributes that label a span here; shared, so it must not be changed.
+        templates: The templates of spans right below this node, by what they bear.
     """
 
     __slots__ = (
@@ -150,7 +149,7 @@ class PathNode:
         self.headers = ((wire.SESSION_PATH_HEADER, self.text), *session.headers)
 
     def below(self, key: NodeKey) -> PathNode:
-        """Return where a span stands that looks like this, below this node."""
+        """Return the node of a span below this node."""
         node = self._below.get(key)
         if node is None:
             if len(self._below) >= _MAX_CHILDREN:
@@ -158,28 +157,31 @@ class PathNode:
             node = self._below[key] = self._descend(key)
         return node
 
-    def let_go(self) -> None:
-        """Forget what stands below."""
+    def forget_below(self) -> None:
+        """Forget the nodes and templates below this one."""
         self._below.clear()
         self.templates.clear()
 
     def begin(self, session: Session, chosen: bool, path: tuple[str, ...] | None, key: NodeKey) -> PathNode:
-        """Return where a span stands with which a session or a path begins anew.
+        """Return the node of a span with which a session or a path begins anew.
 
         Args:
             session: The session from here on.
             chosen: Somebody chose it.
-            path: The path it begins at; `None`: it goes on at this node's.
-            key: What the span looks like.
+            path: The path at which it begins; `None`: that of this node.
+            key: What distinguishes the span.
         """
         path = self.path if path is None else path
         return PathNode(self._families, session, chosen, path, NodeKey(entry_route=self.entry_route)).below(key)
 
     def text_of_call(self, kind: str) -> str:
-        """Return the path of a call of this kind that has no span of its own, made here.
+        """Return the path of a call that is made here and has no span of its own.
 
-        With no step at all it stands at the route or task name through which the work came in, else at
-        `/chat` or `/embeddings`: a request at a bare `/` draws an unnamed folder.
+        Without any step it is the route or task by which work came in, otherwise `/chat` or `/embeddings`: a
+        request at a bare `/` draws an unnamed folder.
+
+        Args:
+            kind: `llm` or `embedding`.
         """
         return self.text if self.path else self.entry_route or "/" + CALL_KINDS[kind]
 
@@ -189,13 +191,14 @@ class PathNode:
             # Adjacent equal segments are one step seen twice (`invoke_agent X` around `X.agent`).
             if not path or path[-1] != segment:
                 path = (*path, segment)
-        path = bounded(path)
+        if len(path) > SURELY_SHORT:
+            path = bounded(path)
         if path == self.path and key._replace(segments=()) == self._key:
-            return self  # the same step seen again: a line of such has one node
+            return self  # the same step once more: a line of them has one node
         return PathNode(self._families, self.session, self.chosen, path, key, self, self._nodes)
 
     def _text_without_step(self) -> str:
-        # What is below a call stands where the call does.
+        # What is below a call has the path of the call.
         return self.entry_route or "/" + CALL_KINDS[self.call] if self.call else "/"
 
     def _make_label(self, key: NodeKey) -> dict[str, str]:
@@ -207,21 +210,25 @@ class PathNode:
             label[wire.SPAN_KIND] = key.kind
         # The conventions forbid invented conversation ids, and other backends would group by them.
         if not session.provisional and "session" in self._families:
-            label[wire.OTEL_SESSION_ID] = wire.valid_text(session.id)
+            label[wire.OTEL_SESSION_ID] = session.valid_id
         if not session.provisional and key.gen_ai and "gen_ai" in self._families:
-            label[wire.OTEL_CONVERSATION_ID] = wire.valid_text(session.id)
+            label[wire.OTEL_CONVERSATION_ID] = session.valid_id
         if not session.provisional and key.grouped_by and "sdk" in self._families:
-            label[key.grouped_by] = wire.valid_text(session.id)
-        if session.user_id and "user" in self._families:
-            label[wire.OTEL_USER_ID] = wire.valid_text(session.user_id)
+            label[key.grouped_by] = session.valid_id
+        if session.valid_user_id and "user" in self._families:
+            label[wire.OTEL_USER_ID] = session.valid_user_id
         for name, value in session.properties.items():
             label[wire.PROPERTY_PREFIX + name] = value
         return label
 
 
-NO_KEY: Final = NodeKey()
-
-
 def top(families: Iterable[str], session: Session, chosen: bool, entry_route: str = "") -> PathNode:
-    """Return the node at which a session begins, by whichever route or task the work came in."""
+    """Return the first node of a session.
+
+    Args:
+        families: Which families of attributes labels have.
+        session: The session.
+        chosen: Somebody chose it.
+        entry_route: The path of the route or task by which work came in.
+    """
     return PathNode(frozenset(families), session, chosen, session.path.segments, NodeKey(entry_route=entry_route))

@@ -1,4 +1,4 @@
-"""A span has started: is it our business? The hot path, measured in `tests/benchmarks`."""
+"""A span starts: it is labelled here if it belongs to a session. The hot path, measured in `tests/benchmarks`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from opentelemetry.context import Context, get_current
 from ..sessions.context import FRAME_KEY, OPEN_FRAMES, ContextFrame
 from ..sessions.foreign import LOADED, SessionClaim, claim_in, claim_of_run, find_imported_sdks
 from ..spans.reader import ScopeRules
+from .attributes import attributes_of
 from .labels import LabelWriter
 from .nodes import SpanTemplate
-from .records import MAX_DEPTH, SpanRecord, shown
-from .requests import call_of, may_be_request, tell_wrappers
+from .records import MAX_DEPTH, ClaimRecord, Record, SpanRecord
+from .requests import call_of, may_be_request, report_calls
 from .resolver import Resolver, is_newer
 
 if TYPE_CHECKING:
@@ -25,15 +26,20 @@ Attributes = Mapping[str, object] | None
 
 _NO_FACTS: Final[dict[str, object]] = {}
 _MAX_KEY: Final = 32
-# What spans show is remembered with what they are; whole prompts and documents are not.
-_MAX_SHOWN: Final = 256
+# A template remembers short values that its spans show; it does not remember whole prompts and documents.
+_MAX_VALUE: Final = 256
 _SERVER: Final = trace.SpanKind.SERVER
 _CONSUMER: Final = trace.SpanKind.CONSUMER
 _ENTRY_KINDS: Final = frozenset({_SERVER, _CONSUMER})
 
 
 class SpanStarts:
-    """Takes note of spans that start."""
+    """Labels spans that start.
+
+    Args:
+        resolver: Reads spans and finds path nodes.
+        label_writer: Writes labels.
+    """
 
     def __init__(self, resolver: Resolver, label_writer: LabelWriter) -> None:
         self._resolver = resolver
@@ -42,16 +48,16 @@ class SpanStarts:
         self._live = resolver.span_store.live
         self._recent = resolver.span_store.recent
         self._reader = resolver.reader
-        self._foreign_sessions = resolver.foreign_sessions
         self._known_scope = resolver.reader.known_scope
         self._traces = resolver.traces
         self._untrusted = resolver.untrusted
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: C901, PLR0912  # see below
-        """Take note of a span that has started, and label it if it belongs to a session.
+        """Label a span that has started, if it belongs to a session.
 
-        Most spans of most apps are none of our business, which must cost next to nothing. Most others
-        are like one before them, so that way is the short one; a call less is worth a line more here.
+        Most spans of most apps have nothing to do with LLMs, and must cost next to nothing. Most others are like
+        one before them: for those this one function does everything, because each further call costs more
+        than a line here.
 
         Args:
             span: The live span.
@@ -59,9 +65,9 @@ class SpanStarts:
         """
         scope_name = span.instrumentation_scope.name  # type: ignore[union-attr]  # the SDK always sets one
         scope = self._known_scope(scope_name) or self._new_scope(scope_name)
-        given, above, kind = shown(span), span.parent, span.kind
+        given, parent_ids, kind = attributes_of(span), span.parent, span.kind
         if kind is _SERVER or kind is _CONSUMER:
-            self._untrusted.hear(span.get_span_context().trace_id, parent_context)
+            self._untrusted.note(span.get_span_context().trace_id, parent_context)
         frame: ContextFrame | None = None
         claim: SessionClaim | None = None
         if OPEN_FRAMES or LOADED:
@@ -73,62 +79,66 @@ class SpanStarts:
             not (scope.named or self._traces or given or self._live or self._recent.young)
             or self._is_ordinary(span, scope, given)
         ):
-            if above is not None:
-                self._span_store.note(span.get_span_context().span_id, trace.get_current_span(parent_context))
+            if parent_ids is not None:
+                self._span_store.note_parent(span.get_span_context().span_id, trace.get_current_span(parent_context))
             return
         attributes = _copy(given) if given else _NO_FACTS
-        bridged = self._reader.framework_spans and not scope.framework_spans
-        parent = encloses = self._parent_of(above, parent_context, bridged) if above is not None or bridged else None
+        asks_frameworks = self._reader.framework_spans and not scope.framework_spans
+        parent: Record | None = None
+        if parent_ids is not None or asks_frameworks:
+            parent = self._parent_of(parent_ids, parent_context, asks_frameworks)
+        enclosing = parent
         if LOADED:
-            parent = encloses = self._innermost(parent, frame, claim, span)
+            parent = enclosing = self._with_claims(parent, frame, claim, span)
         elif frame is not None and (parent is None or is_newer(frame, parent)):
             known = frame.record
-            if known is not None and known[0] is self._resolver and known[1].rooted and not frame.left:
-                encloses = known[1]
+            if known is not None and known[0] is self._resolver and known[1].is_shared and not frame.left:
+                enclosing = known[1]
             else:
-                encloses = self._record_of(frame, span)
-        if encloses is None or (node := encloses.node) is None:
+                enclosing = self._record_of(frame, span)
+        if enclosing is None or (node := enclosing.node) is None:
             self._take_in(span, scope, attributes, parent, frame)
             return
         template = node.templates.get((scope, span.name, *attributes) if attributes else (scope, span.name))
         if (
             template is None
-            or template.kind is not kind
-            or (attributes and template.show and template.show(attributes) != template.shown)
+            or template.span_kind is not kind
+            or (attributes and template.values_of and template.values_of(attributes) != template.values)
         ):
             self._take_in(span, scope, attributes, parent, frame)
             return
         span_id = span.get_span_context().span_id
         if (call := template.call) or not template.leaf:
             if not template.leaf or self._reader.has_not_current:
-                self._take_in_like(span, encloses, frame, template)
+                self._take_in_like(span, enclosing, frame, template)
                 return
-            if parent is not None and call is not None and encloses.inside.get(call) != 0:
-                tell_wrappers({call: span_id}, span_id, encloses)
+            if parent is not None and call is not None and enclosing.inside.get(call) != 0:
+                report_calls({call: span_id}, span_id, enclosing)
         recent = self._recent
-        recent.young[span_id] = (template, frame, encloses)
+        recent.young[span_id] = (template, frame, enclosing)  # see `records.Leaf`
         if len(recent.young) >= recent.limit:
             recent.turn()
         span.set_attributes(template.node.label)
 
     def _new_scope(self, name: str) -> ScopeRules:
-        find_imported_sdks()  # whoever brings spans of its own may have brought more
+        find_imported_sdks()  # who brings spans of a new scope may have brought an SDK that makes claims
         return self._reader.scope(name)
 
-    def _innermost(
-        self, parent: SpanRecord | None, frame: ContextFrame | None, claim: SessionClaim | None, span: Span
-    ) -> SpanRecord | None:
-        """Return the record of what encloses a span, where other SDKs may have a say in it."""
+    def _with_claims(
+        self, parent: Record | None, frame: ContextFrame | None, claim: SessionClaim | None, span: Span
+    ) -> Record | None:
+        """Return the record of what encloses a span, with the claims of other SDKs taken into account."""
         trace_id = _trace_of(parent, span.get_span_context())
         while frame is not None and frame.left:
             frame = frame.outer
         if frame is not None and (parent is None or is_newer(frame, parent)):
             parent = self._resolver.record_of(frame, trace_id, span)
         is_chosen = parent is not None and parent.node is not None and parent.node.chosen
-        return self._foreign_sessions.innermost(parent, claim, None if is_chosen else claim_of_run(), trace_id, span)
+        run = None if is_chosen else claim_of_run()
+        return self._resolver.foreign_sessions.innermost(parent, claim, run, trace_id, span)
 
     def _is_ordinary(self, span: Span, scope: ScopeRules, attributes: Attributes) -> bool:
-        """Tell whether a span outside of any place is none of our business."""
+        """Tell whether a span outside of any context frame has nothing to do with an LLM app."""
         if scope.known or span.get_span_context().trace_id in self._traces:
             return False
         if span.parent is not None and self._span_store.remembers(span.parent.span_id):
@@ -137,49 +147,49 @@ class SpanStarts:
             return False
         if not scope.named and (not attributes or scope.attributes.isdisjoint(attributes)):
             return True
-        return not self._resolver.shows_itself(span)
+        return not self._resolver.is_recognisable(span)
 
-    def _record_of(self, frame: ContextFrame, span: Span) -> SpanRecord | None:
-        """Return the record of a place, if it is known already and holds for a span's trace."""
+    def _record_of(self, frame: ContextFrame, span: Span) -> Record | None:
+        """Return the record of a context frame, if there is one that holds for a span's trace."""
         return None if frame.left else self._resolver.known_record(frame, span.get_span_context().trace_id)
 
     def _parent_of(
-        self, above: trace.SpanContext | None, parent_context: Context | None, bridged: object
-    ) -> SpanRecord | None:
-        parent: SpanRecord | None = None
-        if above is not None:
-            known = self._live.get(above.span_id)
-            parent = known if isinstance(known, SpanRecord) else self._record_above(above, parent_context)
-        if bridged and _is_current(parent_context):
+        self, parent_ids: trace.SpanContext | None, parent_context: Context | None, asks_frameworks: object
+    ) -> Record | None:
+        parent: Record | None = None
+        if parent_ids is not None:
+            known = self._live.get(parent_ids.span_id)
+            parent = known if isinstance(known, SpanRecord) else self._record_above(parent_ids, parent_context)
+        if asks_frameworks and _is_current(parent_context):
             parent = self._resolver.framework_spans.innermost(parent)
         if parent is not None and self._resolver.has_changed(parent):
-            self._label_writer.ask(parent)
+            self._label_writer.update(parent)
         return parent
 
-    def _record_above(self, above: trace.SpanContext, parent_context: Context | None) -> SpanRecord | None:
-        return self._span_store.record_at(trace.get_current_span(parent_context)) or self._span_store.known(above)
+    def _record_above(self, parent_ids: trace.SpanContext, parent_context: Context | None) -> SpanRecord | None:
+        return self._span_store.record_at(trace.get_current_span(parent_context)) or self._span_store.known(parent_ids)
 
     def _take_in(
         self,
         span: Span,
         scope: ScopeRules,
         attributes: dict[str, object],
-        parent: SpanRecord | None,
+        parent: Record | None,
         frame: ContextFrame | None,
     ) -> None:
-        """Read and label a span that has started, and remember it for those that are like it."""
-        ids = span.get_span_context()
-        if self._span_store.remembers(ids.span_id):
+        """Read and label a span, and make a template of it for spans that are like it."""
+        span_context = span.get_span_context()
+        if self._span_store.remembers(span_context.span_id):
             return  # a second processor of ours, added by hand
         facts = scope.facts(attributes)
         key = (scope, span.name, *attributes)
-        record = SpanRecord(span, parent, scope, frame, _trace_of(parent, ids))
+        record = SpanRecord(span, parent, scope, frame, _trace_of(parent, span_context))
         if record.depth > MAX_DEPTH:
             record.cut_off()
-        self._live.put(ids.span_id, record)
+        self._live.put(span_context.span_id, record)
         self._label_writer.read(record, [record])
         if record.parent is not None and (call := call_of(record.classification)):
-            tell_wrappers({call: ids.span_id}, ids.span_id, record.parent)
+            report_calls({call: span_context.span_id}, span_context.span_id, record.parent)
         if (
             len(key) <= _MAX_KEY
             and span.kind not in _ENTRY_KINDS
@@ -187,15 +197,15 @@ class SpanStarts:
             and self._reader.are_common(facts)
             and _are_short((span.name, *facts.values()))
         ):
-            self._remember(key, record, span, facts)
+            self._make_template(key, record, span, facts)
 
-    def _remember(self, key: tuple[object, ...], record: SpanRecord, span: Span, facts: Mapping[str, object]) -> None:
-        base, node, scope, classification = record.base, record.node, record.scope, record.classification
-        # What the SDK's limits cut does for no one else.
+    def _make_template(
+        self, key: tuple[object, ...], record: SpanRecord, span: Span, facts: Mapping[str, object]
+    ) -> None:
+        base, node, scope, classification = record.base_node, record.node, record.scope, record.classification
+        # A label that the SDK's limits have cut is no example for others.
         if base is None or node is None or scope is None or not _bears(span, record.label):
             return
-        # A made-up id may have to be replaced.
-        leaf = node.chosen
         base.templates.put(
             key,
             SpanTemplate(
@@ -208,45 +218,44 @@ class SpanStarts:
                 itemgetter(*facts) if facts else None,
                 itemgetter(*facts)(facts) if facts else None,
                 record.size,
-                leaf,
-                may_be_request(classification),
-                call_of(classification),
+                leaf=node.chosen,  # a provisional id may have to be replaced
+                request=may_be_request(classification),
+                call=call_of(classification),
             ),
         )
 
-    def _take_in_like(
-        self, span: Span, encloses: SpanRecord, frame: ContextFrame | None, template: SpanTemplate
-    ) -> None:
-        ids = span.get_span_context()
-        record = SpanRecord(span, encloses, template.scope, frame, _trace_of(encloses, ids))
+    def _take_in_like(self, span: Span, enclosing: Record, frame: ContextFrame | None, template: SpanTemplate) -> None:
+        """Label a span by a template, and give it a record of its own."""
+        span_context = span.get_span_context()
+        record = SpanRecord(span, enclosing, template.scope, frame, _trace_of(enclosing, span_context))
         record.apply_template(template)
         if record.depth > MAX_DEPTH:
             record.cut_off()
-        self._live.put(ids.span_id, record)
+        self._live.put(span_context.span_id, record)
         span.set_attributes(template.node.label)
 
 
 def _is_current(parent_context: Context | None) -> bool:
-    # Else it is started below something else on purpose.
+    # Otherwise the span is started below another one on purpose.
     return parent_context is None or trace.get_current_span(parent_context) is trace.get_current_span()
 
 
-def _trace_of(parent: SpanRecord | None, ids: trace.SpanContext) -> int:
-    # Across a bridge a span belongs to the trace of what encloses it. Places may be shared by traces.
-    while parent is not None and parent.others:
+def _trace_of(parent: Record | None, span_context: trace.SpanContext) -> int:
+    """Return the trace that a span belongs to: that of the span which encloses it, even if it has another one."""
+    while isinstance(parent, ClaimRecord):
         parent = parent.parent
-    return parent.trace_id if parent is not None and parent.scope is not None else ids.trace_id
+    return parent.trace_id if isinstance(parent, SpanRecord) else span_context.trace_id
 
 
 def _are_short(values: Iterable[object]) -> bool:
-    return not any(isinstance(value, str | tuple) and len(value) > _MAX_SHOWN for value in values)
+    return not any(isinstance(value, str | tuple) and len(value) > _MAX_VALUE for value in values)
 
 
 def _bears(span: ReadableSpan, label: Mapping[str, object] | None) -> bool:
-    attributes = shown(span) or _NO_FACTS
+    attributes = attributes_of(span) or _NO_FACTS
     return label is not None and all(attributes.get(key) == value for key, value in label.items())
 
 
 def _copy(attributes: Mapping[str, object]) -> dict[str, object]:
-    # All but copying is slow on the SDK's mapping, which copies itself into a dict.
+    # Everything but copying is slow on the SDK's mapping, which copies itself into a dict.
     return dict(attributes) if (copy := getattr(attributes, "copy", None)) is None else copy()

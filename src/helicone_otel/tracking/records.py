@@ -1,13 +1,11 @@
-"""What is remembered of a span."""
+"""What is remembered of spans and of what else encloses work, and the bounded store of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from operator import attrgetter
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
 
 from opentelemetry import trace
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 
 from ..caches import Generations, Recent
@@ -23,138 +21,124 @@ from .nodes import PathNode, SpanTemplate
 MAX_DEPTH: Final = 128
 _NO_CALLS: Final[Mapping[str, int]] = {}
 
+# Spans of an LLM app that live: beyond this many, which are ones that never end, the oldest are forgotten.
+MAX_LIVE: Final = 8192
+# Spans of an LLM app that have ended, for children that come late: one generation of them; there are two at most.
+MAX_ENDED: Final = 4096
+# Other spans, of which only the parent is remembered: the same.
+MAX_LINKS: Final = 4096
 
-class SpanRecord:
-    """What is remembered of one span, or of one place that code opened.
 
-    A record starts with what its constructor sets; the rest are defaults of the class until
-    somebody asks.
+class Record:
+    """What is remembered of something that encloses work: a span, a context frame, a claim of another SDK.
+
+    A record starts with what its constructor sets. Everything else is a default of the class until
+    somebody sets it, because most records need little of it.
     """
 
+    span: ReadableSpan | None = None
+    """The live span, if this is the record of one and it has not ended."""
+    scope: ScopeRules | None = None
+    """How spans of its instrumentation scope are read, if this is the record of a span."""
     classification: Classification = NOTHING
-    size: int = -1
-    """How many attributes the span had when it was read last, ours included; -1: never read."""
-    name: str = ""
-    """The span's name when it was read last."""
-    own: Session | None = None
-    """The session that an attribute of this very span names, or that this place opened."""
+    ended: bool = False
+
+    # --- what it says of a session ---
+    own_session: Session | None = None
+    """The session that it names itself: by an attribute, or because code opened it here."""
+    is_explicit: bool = False
+    """That session was named on purpose, so it holds whatever encloses this, or its trace."""
+    own_name: str = ""
+    """The session name that the user set on this very span."""
     details: SessionDetails | None = None
-    """The user and the properties that its attributes name."""
-    named: str = ""
-    """The name that the user gave the session, on this very span."""
-    opened: bool = False
-    """It was named on purpose, so it holds whatever encloses the span or its trace."""
-    begins: tuple[str, ...] | None = None
-    """The path begins here anew: at the root of a session, or where the user said by hand."""
+    """The user and the properties that it names."""
+    begins_at: tuple[str, ...] | None = None
+    """The path starts anew here, with these segments: at a session's root, or where the user set a path."""
     steps: tuple[str, ...] = ()
-    """The segments that a place adds."""
-    rooted: bool = False
-    """A place inside of a session or span, and so the same for every trace that begins in it."""
-    claim: SessionClaim | None = None
-    """What another SDK's scope says that was opened here, or was open here already; see `_foreign_sessions`."""
-    others: bool = False
-    """It is the record of such a scope, and neither of a span nor of a place of ours."""
-    foreign_sessions: dict[SessionClaim, SpanRecord] | None = None
-    """The records of the scopes that others opened inside of it; see `_foreign_sessions`."""
-    destination: Destination = Destination.UNKNOWN
-    """Where the span's request goes, if it is the span of one."""
+    """The segments that a `step()` adds."""
     entry_route: str = ""
-    """The path of the route or task by which work came in."""
-    base: PathNode | None = None
-    """Where that which encloses it stood when its own stand was found."""
+    """The path of the route or task by which work came in here."""
+    claim: SessionClaim | None = None
+    """What another SDK's scope claims that was opened here, or was open here already."""
+    claims_inside: dict[SessionClaim, Record] | None = None
+    """The records of the claims that other SDKs made inside of this; see `enclosing`."""
+    is_shared: bool = False
+    """It is inside a session or span, so it is the same for every trace that begins in it."""
+
+    # --- where it is ---
     node: PathNode | None = None
-    label: dict[str, str] | None = None
-    """What was written on the span while it lived."""
-    overwritten: dict[str, object] | None = None
-    """What the user had put in the place of that by the time the span ended."""
-    foreign: frozenset[str] = frozenset()
-    """Attributes of other conventions that stood there before us and are not overwritten."""
-    filtered: tuple[PathNode, dict[str, str]] | None = None
-    """The label without what is foreign, and for where it was made."""
-    theirs: dict[str, str] | None = None
-    """The label that the caller's own request headers amount to."""
-    sent: tuple[tuple[str, str], ...] = ()
+    """Its path node; `None` while there is no session."""
+    base_node: PathNode | None = None
+    """The path node of what encloses it, when its own was found."""
+
+    # --- requests inside it ---
+    destination: Destination = Destination.UNKNOWN
+    """Where its request goes, if it is the span of one."""
+    sent_headers: tuple[tuple[str, str], ...] = ()
     """The Helicone headers that left with its request."""
     by_gateway: bool = False
     """A gateway saw the call, so Helicone has a row of it."""
     row_id: str | None = None
-    """The id of that row, if it is known: of the last attempt, if there were several."""
+    """The id of that row, if it is known: that of the last attempt, if there were several."""
     inside: Mapping[str, int] = _NO_CALLS
-    """By the kinds of calls that were made inside, the id of the one call's span; 0: there were several."""
+    """By kind, the span id of the one call that was made inside; 0: there were several."""
     matched: int = 0
-    """The id of the span of the call that it wraps, which was found beside it."""
+    """The span id of the call that this span wraps, and which was found beside it, not inside."""
     ambiguous: bool = False
-    """What it was matched with beside it may be another call, at the same time and alike."""
-    request: bool = False
-    ended: bool = False
-    finalized: bool = False
-    """What it is has been decided for good."""
+    """The call that it was matched with may be another one, alike and at the same time."""
 
-    def __init__(
-        self,
-        span: ReadableSpan | None,
-        parent: SpanRecord | None,
-        scope: ScopeRules | None,
-        frame: ContextFrame | None,
-        trace_id: int,
-    ) -> None:
-        self.span = span
+    # --- how it was read and labelled ---
+    size: int = -1
+    """How many attributes it had when it was read last, our label included; -1: it was never read."""
+    label: dict[str, str] | None = None
+    """The label that was written on it while it lived."""
+
+    def __init__(self, parent: Record | None, frame: ContextFrame | None, trace_id: int) -> None:
         self.parent = parent
-        self.scope = scope
         self.frame = frame
         self.trace_id = trace_id
         self.depth: int = parent.depth + 1 if parent is not None else 0
 
-    def apply_template(self, template: SpanTemplate) -> None:
-        """Take over what holds for all spans that are like this one."""
-        self.classification, self.node, self.base, self.name = (
-            template.classification,
-            template.node,
-            template.base,
-            template.name,
-        )
-        self.label = template.node.label
-        self.size = template.size
-
     @property
     def wraps(self) -> bool:
-        """Tell whether another span stands for the call that this one tells of."""
+        """Whether another span stands for the call that this one describes."""
         return self.matched != 0 or self.classification.kind in self.inside
 
     @property
     def tells_of(self) -> int:
-        """Return the id of the span of the one call that this span wraps; 0: it wraps none, or several."""
+        """The span id of the one call that this span wraps; 0: it wraps none, or several."""
         if self.matched:
             return 0 if self.ambiguous else self.matched
         return self.inside.get(self.classification.kind or "", 0)
 
-    def hear(self, made: Mapping[str, int], teller: int) -> bool:
-        """Take note of calls that were made inside; return whether that is news.
+    def note_calls(self, calls: Mapping[str, int], reporter: int) -> bool:
+        """Note calls that were made inside; return whether any of that is new.
 
         Args:
-            made: As `inside`.
-            teller: The id of the span that tells; what was said of itself when it started holds no more.
+            calls: As `inside`.
+            reporter: The id of the span that reports them. What was noted of itself when it started is replaced.
         """
         # In one step: calls run in parallel.
         inside: dict[str, int] = vars(self).setdefault("inside", {})
-        is_news = False
-        for kind, call in made.items():
-            is_news |= kind not in inside
+        is_new = False
+        for kind, call in calls.items():
+            is_new |= kind not in inside
             known = inside.setdefault(kind, call)
             if known not in (call, 0):
-                inside[kind] = call if known == teller else 0
-                is_news = True
-        return is_news
+                inside[kind] = call if known == reporter else 0
+                is_new = True
+        return is_new
 
     def cut_off(self) -> None:
-        """Forget what stands above, of a line of spans too long to be remembered, but for where it stood."""
+        """Forget what encloses this, because the line is too long; keep the session and path that it gave."""
         parent, self.parent, self.depth = self.parent, None, 0
         if parent is not None and parent.node is not None:
-            self.own, self.opened, self.begins = parent.node.session, parent.node.chosen, parent.node.path
+            node = parent.node
+            self.own_session, self.is_explicit, self.begins_at = node.session, node.chosen, node.path
 
-    def line(self) -> Iterator[SpanRecord]:
+    def line(self) -> Iterator[Record]:
         """Yield the record and what encloses it, from the inside out."""
-        record: SpanRecord | None = self
+        record: Record | None = self
         for _ in range(MAX_DEPTH):
             if record is None:
                 return
@@ -162,78 +146,161 @@ class SpanRecord:
             record = record.parent
 
 
-_PRIVATE: Final = "_attributes"
+class SpanRecord(Record):
+    """What is remembered of one span."""
 
-shown: Final[Callable[[ReadableSpan], Mapping[str, object] | None]] = attrgetter(
-    # With a resource of its own: to find out the default one takes half a millisecond.
-    _PRIVATE if hasattr(ReadableSpan("probe", resource=Resource.get_empty()), _PRIVATE) else "attributes"
-)
+    name: str = ""
+    """The span's name when it was read last."""
+    preset: frozenset[str] = frozenset()
+    """Attributes of other conventions that it bore before us, which are not overwritten."""
+    filtered_label: tuple[PathNode, dict[str, str]] | None = None
+    """A path node, and its label without what was preset."""
+    caller_label: dict[str, str] | None = None
+    """The label by the headers that the caller itself wrote into the request."""
+    overwritten: dict[str, object] | None = None
+    """The values that the user had put in the place of ours by the time the span ended."""
+    request: bool = False
+    """It stands for a call: one row in Helicone."""
+    finalized: bool = False
+    """What it is has been decided for good."""
+
+    def __init__(
+        self,
+        span: ReadableSpan | None,
+        parent: Record | None,
+        scope: ScopeRules,
+        frame: ContextFrame | None,
+        trace_id: int,
+    ) -> None:
+        super().__init__(parent, frame, trace_id)
+        self.span = span
+        self.scope = scope
+
+    def full_label(self) -> dict[str, str] | None:
+        """Return the label that the span should bear, or `None`: it gets none."""
+        if self.caller_label is not None:
+            return self.caller_label
+        if self.node is None:
+            return None
+        if not self.preset:
+            return self.node.label
+        if self.filtered_label is None or self.filtered_label[0] is not self.node:
+            label = {key: value for key, value in self.node.label.items() if key not in self.preset}
+            self.filtered_label = (self.node, label)
+        return self.filtered_label[1]
+
+    def apply_template(self, template: SpanTemplate) -> None:
+        """Take over what holds for all spans of a template."""
+        self.classification, self.node, self.name = template.classification, template.node, template.name
+        self.base_node, self.label, self.size = template.base, template.node.label, template.size
 
 
-def size_of(span: ReadableSpan) -> int:
-    """Return how many attributes a span has."""
-    attributes = shown(span)
-    return 0 if attributes is None else len(attributes)
+class FrameRecord(Record):
+    """What is remembered of a `session()` or `step()` that code opened."""
+
+    def __init__(self, frame: ContextFrame, parent: Record | None, trace_id: int) -> None:
+        super().__init__(parent, frame, trace_id)
+        self.size = 0
+        self.steps = frame.steps
+        self.claim = frame.claim  # what is inside is newer
+        self.is_shared = isinstance(parent, SpanRecord) or (parent is not None and parent.is_shared)
 
 
-# A span below which there is nothing: what it is like, the place in which it started, what encloses it.
-LeafRecord = tuple[SpanTemplate, ContextFrame | None, SpanRecord]
+class ClaimRecord(Record):
+    """What is remembered of a session that another SDK claims, in the Context or by a run of its own."""
+
+    def __init__(self, claim: SessionClaim, parent: Record | None, trace_id: int) -> None:
+        super().__init__(parent, parent.frame if parent is not None else None, trace_id)
+        self.size = 0
+        self.claim = claim
+        self.is_shared = parent is not None
+
+
+class LeafRecord(NamedTuple):
+    """What is remembered of a span that is like one before it, as long as nothing is below it.
+
+    Attributes:
+        template: What it has in common with those spans.
+        frame: The context frame in which it started.
+        parent: The record of what encloses it.
+    """
+
+    template: SpanTemplate
+    frame: ContextFrame | None
+    parent: Record
+
+    @property
+    def classification(self) -> Classification:
+        """What the span is."""
+        return self.template.classification
+
+    def record(self, span_context: trace.SpanContext, span: ReadableSpan | None) -> SpanRecord:
+        """Return the span's own record, made now because something is below it, or somebody asks."""
+        record = SpanRecord(span, self.parent, self.template.scope, self.frame, span_context.trace_id)
+        record.apply_template(self.template)
+        # A span that is known by its ids alone may still live, and is finalized when it ends.
+        record.ended = span is not None and span.end_time is not None
+        if record.depth > MAX_DEPTH:
+            record.cut_off()
+        return record
+
+
+# A leaf as the store holds it. It is a bare tuple, because a named one takes nine times as long to make
+# (190 against 21 ns), and one is made for nearly every span; what is taken out becomes a `LeafRecord`.
+Leaf = tuple[SpanTemplate, ContextFrame | None, Record]
 Entry = SpanRecord | LeafRecord
-
-# Spans of an LLM app that live: beyond this many, which are ones that never end, the oldest are forgotten.
-MAX_LIVE: Final = 8192
-# Spans of an LLM app that have ended, for children that come late: a generation of them; two at the most.
-MAX_ENDED: Final = 4096
-# Other spans of which it is remembered what stands above them: the same.
-MAX_LINKS: Final = 4096
 
 
 class SpanStore:
     """Remembers spans.
 
-    Of a span in which nothing was recognised nothing is kept but its parent; the record comes into
-    being when a recognised span turns out to be below it. The Context hands over the parent itself,
-    also when it has ended, so that a span without children costs nothing.
+    Of a span in which nothing was recognised only the parent is remembered. Its record is made when a
+    recognised span turns out to be below it. The Context hands over the parent itself, even when that has
+    ended, so a span without children costs nothing.
 
-    A span that was labelled like others has no record of its own either while nothing is below it: it
-    is a leaf.
+    A span that is like one before it is remembered as a `LeafRecord` as long as nothing is below it.
 
     Attributes:
-        live: The entries of spans that have not ended, by span id.
-        recent: The entries of those that have, and leaves at whose end there is nothing to decide.
+        live: The records of spans that have not ended, by span id.
+        recent: The records of spans that have, and leaves, at whose end there is nothing to decide.
     """
 
     def __init__(self, reader: SpanReader) -> None:
         self._reader = reader
-        self.live: Recent[int, Entry] = Recent(MAX_LIVE)
-        self.recent: Generations[int, Entry] = Generations(MAX_ENDED)
-        self._above: Generations[int, trace.Span] = Generations(MAX_LINKS)
+        self.live: Recent[int, SpanRecord] = Recent(MAX_LIVE)
+        self.recent: Generations[int, SpanRecord | Leaf] = Generations(MAX_ENDED)
+        self._parents: Generations[int, trace.Span] = Generations(MAX_LINKS)
 
     def remembers(self, span_id: int) -> bool:
-        """Tell whether anything is remembered of a span but what stands above it."""
+        """Tell whether anything but its parent is remembered of a span."""
         return span_id in self.live or self.recent.get(span_id) is not None
 
-    def known(self, ids: trace.SpanContext, span: object = None) -> SpanRecord | None:
-        """Return the record of a span that is remembered; of a leaf, make it now.
+    def known(self, span_context: trace.SpanContext, span: object = None) -> SpanRecord | None:
+        """Return the record of a span that is remembered; make it now if there is only a `LeafRecord`.
 
         Args:
-            ids: The span's.
+            span_context: The span's.
             span: The span itself, if it is at hand.
         """
-        entry = self.live.get(ids.span_id) or self.recent.get(ids.span_id)
+        entry = self.live.get(span_context.span_id) or self.recent.get(span_context.span_id)
         if not isinstance(entry, tuple):
             return entry
-        record = _record_of_leaf(entry, ids, span if isinstance(span, ReadableSpan) else None)
-        (self.recent if record.ended else self.live).put(ids.span_id, record)
+        record = LeafRecord._make(entry).record(span_context, span if isinstance(span, ReadableSpan) else None)
+        (self.recent if record.ended else self.live).put(span_context.span_id, record)
         return record
 
-    def note(self, span_id: int, parent: trace.Span) -> None:
-        """Remember what stands above a span of which nothing else is remembered."""
-        self._above.put(span_id, parent)
+    def ended(self, span_id: int) -> Entry | None:
+        """Return what is remembered of a span that has ended."""
+        entry = self.recent.young.get(span_id) or self.recent.old.get(span_id)
+        return LeafRecord._make(entry) if isinstance(entry, tuple) else entry
 
-    def above(self, span_id: int) -> SpanRecord | None:
-        """Return the record of what stands above a span of which nothing else is remembered."""
-        return self.record_at(self._above.get(span_id))
+    def note_parent(self, span_id: int, parent: trace.Span) -> None:
+        """Remember the parent of a span of which nothing else is remembered."""
+        self._parents.put(span_id, parent)
+
+    def parent_of(self, span_id: int) -> SpanRecord | None:
+        """Return the record of the parent of a span of which nothing else is remembered."""
+        return self.record_at(self._parents.get(span_id))
 
     def record_at(self, span: trace.Span | None) -> SpanRecord | None:
         """Return the record of a span; make it, and those of the spans above it, if there is none."""
@@ -247,39 +314,29 @@ class SpanStore:
             if below is not None:
                 below.parent = record
             if record.size >= 0 or record.parent is not None:
-                break  # known before, and so is what stands above it
+                break  # known before, and so is what is above it
             below = record
-            span = self._above.get(span.get_span_context().span_id) if span is not None else None
+            span = self._parents.get(span.get_span_context().span_id) if span is not None else None
         return lowest
 
     def _known_or_new(self, span: trace.Span | None) -> SpanRecord | None:
-        context = span.get_span_context() if span is not None else trace.INVALID_SPAN_CONTEXT
-        record = self.known(context, span)
+        span_context = span.get_span_context() if span is not None else trace.INVALID_SPAN_CONTEXT
+        record = self.known(span_context, span)
         if record is not None or not isinstance(span, ReadableSpan) or span.instrumentation_scope is None:
             return record
         scope = self._reader.scope(span.instrumentation_scope.name)
-        record = SpanRecord(span, None, scope, None, context.trace_id)
+        record = SpanRecord(span, None, scope, None, span_context.trace_id)
         record.ended = span.end_time is not None
-        (self.recent if record.ended else self.live).put(context.span_id, record)
+        (self.recent if record.ended else self.live).put(span_context.span_id, record)
         return record
 
     def ended_record(self, span: ReadableSpan) -> SpanRecord | None:
-        """Make the record of a span of which nothing was remembered, after its end."""
-        ids, scope = span.get_span_context(), span.instrumentation_scope
-        if ids is None or scope is None:
+        """Make the record of a span that has ended, and of which nothing was remembered."""
+        span_context, scope = span.get_span_context(), span.instrumentation_scope
+        if span_context is None or scope is None:
             return None
-        record = SpanRecord(span, self.above(ids.span_id), self._reader.scope(scope.name), None, ids.trace_id)
+        span_id = span_context.span_id
+        record = SpanRecord(span, self.parent_of(span_id), self._reader.scope(scope.name), None, span_context.trace_id)
         record.ended = True
-        self.recent.put(ids.span_id, record)
+        self.recent.put(span_id, record)
         return record
-
-
-def _record_of_leaf(leaf: LeafRecord, ids: trace.SpanContext, span: ReadableSpan | None) -> SpanRecord:
-    template, frame, parent = leaf
-    record = SpanRecord(span, parent, template.scope, frame, ids.trace_id)
-    record.apply_template(template)
-    # One that is known by its ids alone may still live, and is settled when it ends.
-    record.ended = span is not None and span.end_time is not None
-    if record.depth > MAX_DEPTH:
-        record.cut_off()
-    return record

@@ -1,8 +1,8 @@
-"""Reading spans and deciding whose they are: the product's rules, one function each.
+"""The rules: what a span is, whose session holds there, and at which path node it is.
 
-Whose session? The first that exists: a place that code opened and that is newer than the parent's
-label; the parent's label unless it is provisional; an id on the span itself; the parent's
-provisional label; the process's; the trace's, made up.
+Whose session? The first that exists: a context frame that code opened and that is newer than the parent's
+label; the parent's label, unless it is provisional; an id on the span itself; the parent's provisional label;
+`HELICONE_SESSION_ID`; the provisional session of the trace.
 """
 
 from __future__ import annotations
@@ -16,38 +16,40 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind
 
 from .. import wire
 from ..caches import Recent
-from ..destinations import Destination, Destinations
+from ..destinations import Destination, call_kind
 from ..sessions.context import ContextFrame
 from ..sessions.inbound import UntrustedBaggage
 from ..sessions.model import Session, path_segments
-from ..settings import Settings, named_attributes
-from ..spans.dialects import DIALECTS
-from ..spans.dialects.semconv import LIBRARIES
-from ..spans.reader import ENTRY_KINDS as _ENTRY_KINDS
-from ..spans.reader import SpanReader, entry_route_of
-from ..spans.schema import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Classification, Dialect, Kind
-from .derived import SET_BY_HAND, SessionFactory, by_hand, is_ours
+from ..settings import named_attributes
+from ..spans.dialects import LIBRARIES
+from ..spans.reader import SpanReader
+from ..spans.routes import ENTRY_KINDS as _ENTRY_KINDS
+from ..spans.routes import entry_route_of
+from ..spans.schema import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Classification, Dialect
+from .attributes import attributes_of
+from .derived import SET_BY_HAND, SessionFactory, by_hand
 from .enclosing import ForeignSessions, FrameworkSpans
 from .nodes import NodeKey, PathNode, top
-from .records import SpanRecord, SpanStore, shown, size_of
+from .records import MAX_DEPTH, ClaimRecord, FrameRecord, Record, SpanRecord, SpanStore
+from .state import ProcessState
 
 MAX_TRACES: Final = 2048
 GATEWAY: Final = "gateway"
 # Spans that OpenTelemetry's GenAI conventions do not describe.
 _NOT_GEN_AI: Final = frozenset({"", APPLICATION, GATEWAY})
 _SET_BY_HAND: Final = frozenset(SET_BY_HAND)
-_OVERWRITTEN: Final = (wire.SESSION_PATH, wire.SESSION_ID, wire.SESSION_NAME, wire.SPAN_KIND)
+_OVERWRITABLE: Final = (wire.SESSION_PATH, wire.SESSION_ID, wire.SESSION_NAME, wire.SPAN_KIND)
 _NO_FACTS: Final[dict[str, object]] = {}
 _KIND_NAMES: Final = {kind: kind.name for kind in SpanKind}
-_FOREIGN: Final = frozenset({wire.OTEL_SESSION_ID, wire.OTEL_CONVERSATION_ID, wire.OTEL_USER_ID})
+_SHARED_ATTRIBUTES: Final = frozenset({wire.OTEL_SESSION_ID, wire.OTEL_CONVERSATION_ID, wire.OTEL_USER_ID})
 
 
 class Trace:
     """A trace that is part of an LLM app.
 
     Attributes:
-        node: Where its spans stand above which nobody chose a session; `None` where made-up
-            sessions are switched off and no span has named one yet.
+        node: The path node of those of its spans that no chosen session encloses. `None` where provisional
+            sessions are switched off and no span has named a session yet.
         final: The id of that session has left the process, so the trace keeps it.
     """
 
@@ -59,17 +61,22 @@ class Trace:
 
 
 class Resolver:
-    """Reads spans into their records, and finds where they stand.
+    """Reads spans into their records, and finds the path nodes of records.
 
     Args:
-        settings: What to do.
+        state: The settings in force.
         dialects: The tables by which spans are read.
 
     Attributes:
+        reader: What reads spans by the dialects.
+        span_store: The records of spans.
+        sessions: Makes sessions from ids and names.
+        traces: The traces that are part of an LLM app.
         value_limit: The length to which the SDK cuts values, once it has cut one of ours.
     """
 
-    def __init__(self, settings: Settings, dialects: Sequence[Dialect] = DIALECTS) -> None:
+    def __init__(self, state: ProcessState, dialects: Sequence[Dialect]) -> None:
+        settings = state.settings
         own = (dialect._replace(foremost=True) for dialect in settings.dialects)
         self.reader = SpanReader(
             (*own, *dialects),
@@ -84,44 +91,45 @@ class Resolver:
         self.untrusted = UntrustedBaggage(self.reader, settings.accept_inbound)
         self.sessions = SessionFactory(settings, self.reader.session_ids, self.reader.user_ids)
         self.foreign_sessions = ForeignSessions(self.sessions, self.find_nodes)
-        self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
+        self.destinations = state.destinations
         self.traces: Recent[int, Trace] = Recent(MAX_TRACES)
         self.families = frozenset(settings.attributes)
         self.value_limit: int | None = None
         self._session_ids = frozenset(self.reader.session_ids)
         self._details = self.reader.details
-        self._foreign = _FOREIGN.union(self.reader.grouped_by.values())
+        self._shared_attributes = _SHARED_ATTRIBUTES.union(self.reader.grouped_by.values())
 
-    # --- reading ------------------------------------------------------------------------------
+    # --- what is a span? ----------------------------------------------------------------------
 
-    def has_changed(self, record: SpanRecord) -> bool:
-        """Tell whether a span shows anything else of itself than when it was read last."""
-        span, label = record.span, record.label
-        if span is None:
+    def has_changed(self, record: Record) -> bool:
+        """Tell whether a span bears anything else than when it was read last."""
+        if not isinstance(record, SpanRecord) or (span := record.span) is None:
             return False
-        if record.size != size_of(span) or record.name != span.name:
+        attributes = attributes_of(span) or _NO_FACTS
+        if record.size != len(attributes) or record.name != span.name:
             return True
-        return label is not None and self.is_overwritten(shown(span) or _NO_FACTS, label)
+        label = record.label
+        return label is not None and self.is_overwritten(attributes, label)
 
     def is_overwritten(self, attributes: Mapping[str, object], label: Mapping[str, str]) -> bool:
-        """Tell whether the user has put values of their own in the place of ours: the number stays the same."""
+        """Tell whether the user has put values of their own in the place of ours."""
         try:
-            for key in _OVERWRITTEN:
+            for key in _OVERWRITABLE:
                 if key in label:
                     value = attributes[key]
-                    if value is not label[key] and not is_ours(key, value, label, self.value_limit):
+                    if value is not label[key] and not self._is_ours(key, value, label):
                         return True
         except KeyError:  # evicted by the SDK's limit, not overwritten
             pass
         return False
 
     def is_of_named_scope(self, span: ReadableSpan) -> bool:
-        """Tell whether some dialect names the scope of a span: it may be of interest though it shows nothing."""
+        """Tell whether a dialect names the scope of a span: it may matter although it bears nothing."""
         scope = span.instrumentation_scope
         return scope is not None and self.reader.scope(scope.name).named
 
-    def shows_itself(self, span: ReadableSpan) -> bool:
-        """Tell whether a span of which nothing is known is part of an LLM app, or says whose it is."""
+    def is_recognisable(self, span: ReadableSpan) -> bool:
+        """Tell whether a span of which nothing is remembered is part of an LLM app, or names a session."""
         if span.instrumentation_scope is None:
             return False
         scope = self.reader.scope(span.instrumentation_scope.name)
@@ -138,15 +146,15 @@ class Resolver:
             return True
         return self.reader.read(scope, span.name, _KIND_NAMES[span.kind], facts).recognised
 
-    def show(self, record: SpanRecord) -> None:
+    def read(self, record: Record) -> None:
         """Read a span into its record: what it is, what encloses it, which session it names."""
         span, scope = record.span, record.scope
-        if span is None or scope is None:
+        if not isinstance(record, SpanRecord) or span is None or scope is None:
             return
         attributes = span.attributes
         facts = self._facts_of(record, attributes) if attributes else _NO_FACTS
         if record.size < 0:
-            record.foreign = self._foreign.intersection(attributes) if attributes else record.foreign
+            record.preset = self._shared_attributes.intersection(attributes) if attributes else record.preset
             if record.frame is not None:
                 self._enclose(record, record.frame)
         name, span_kind = span.name, _KIND_NAMES[span.kind]
@@ -165,22 +173,29 @@ class Resolver:
     def _is_poorer(self, classification: Classification, before: Classification, span: ReadableSpan) -> bool:
         """Tell whether a span only seems to be less than it was."""
         if before.dialect == BY_HAND:
-            # The user's own word has our label's value by now, and so looks like ours.
+            # The kind that the user set has our label's value by now, and so looks like ours.
             return classification.dialect != BY_HAND
-        # What told what it is may have been evicted by the SDK's limit.
+        # The attribute that decided it may have been evicted by the SDK's limit.
         return before.recognised and not classification.recognised and span.dropped_attributes > 0
 
     def _facts_of(self, record: SpanRecord, attributes: Mapping[str, object]) -> dict[str, object]:
-        """Return what a span shows of itself: what we wrote on it tells nothing new."""
+        """Return the attributes that matter, without those that we wrote and those that a caller's baggage brought."""
         facts = record.scope.facts(attributes) if record.scope is not None else {}
-        facts = self.untrusted.without(record.trace_id, facts)
+        if self.untrusted.is_used:
+            facts = self.untrusted.removed_from(facts, record.trace_id)
         label = record.label
         if label is None:
             return facts
-        return {key: value for key, value in facts.items() if not is_ours(key, value, label, self.value_limit)}
+        return {key: value for key, value in facts.items() if not self._is_ours(key, value, label)}
+
+    def _is_ours(self, key: str, value: object, label: Mapping[str, str]) -> bool:
+        """Tell whether an attribute has the value that we wrote, or what the SDK's limit of values left of it."""
+        ours = label.get(key)
+        limit = self.value_limit
+        return ours is not None and (value == ours or (limit is not None and value == ours[:limit]))
 
     def _enclose(self, record: SpanRecord, frame: ContextFrame | None) -> None:
-        """Put a span into the place that code opened, where that is newer than its parent."""
+        """Make a context frame the record's parent, if it is newer than the parent span."""
         while frame is not None and frame.left:
             frame = frame.outer
         record.frame = frame
@@ -188,114 +203,125 @@ class Resolver:
             record.parent = self.record_of(frame, record.trace_id, record.span)
 
     def _read_destination(self, record: SpanRecord, facts: dict[str, object]) -> Classification | None:
-        """Take note of where a client's request goes; to a gateway, it may itself be the call."""
+        """Note where a client's request goes; a request to a gateway may itself be the call."""
         url = next((url for key in URL_ATTRIBUTES if isinstance(url := facts.get(key), str)), None)
         if url is None:
             return None
         record.destination = self.destinations.of_url(url)
         if record.destination is not Destination.GATEWAY:
             return None
-        # With no LLM span above it, the gateway makes a row of it all the same.
+        # The gateway makes a row of it even if no LLM span is above it.
         if any(above.classification.kind in CALL_KINDS for above in record.line() if above is not record):
             return None
         return Classification(call_kind(url), None, GATEWAY, recognised=True)
 
     def _read_session(self, record: SpanRecord, facts: dict[str, object]) -> None:
-        """Take note of the session that a span's own attributes name, by hand or by convention."""
+        """Note the session that a span's own attributes name, set by hand or by a convention."""
         span = record.span
         if span is None:
             return
         hand = {} if _SET_BY_HAND.isdisjoint(facts) else by_hand(facts)
         name = hand.get(wire.SESSION_NAME)
         if session_id := hand.get(wire.SESSION_ID):
-            record.own, record.opened = self.sessions.chosen(session_id, span, name), True
+            record.own_session, record.is_explicit = self.sessions.chosen(session_id, span, name), True
         elif (
-            record.own is None
+            record.own_session is None
             and not self._session_ids.isdisjoint(facts)
             and (session_id := self.sessions.id_on(facts))
         ):
-            record.own = self.sessions.chosen(session_id, span)
+            record.own_session = self.sessions.chosen(session_id, span)
         if not self._details.isdisjoint(facts) and (details := self.sessions.details_on(facts)):
             record.details = details
-            record.own = details.added_to(record.own) if record.own is not None else None
+            record.own_session = details.added_to(record.own_session) if record.own_session is not None else None
         if name:
-            record.named = name
+            record.own_name = name
         if path := hand.get(wire.SESSION_PATH):
-            record.begins = path_segments(path)
+            record.begins_at = path_segments(path)
 
-    # --- whose session, and where in it? ------------------------------------------------------
+    # --- whose session, and which path node? --------------------------------------------------
 
-    def base_of(self, record: SpanRecord) -> PathNode | None:
-        """Return where that stands which encloses a record."""
+    def base_of(self, record: Record) -> PathNode | None:
+        """Return the path node of what encloses a record."""
         if record.parent is not None:
             return record.parent.node
         trace = self.traces.get(record.trace_id)
         return trace.node if trace is not None else None
 
-    def find_node(self, record: SpanRecord) -> None:
-        """Find where a record stands, below what encloses it."""
-        record.base = base = self.base_of(record)
+    def has_moved(self, record: Record) -> bool:
+        """Tell whether something that encloses a record has another path node than when its own was found."""
+        above: Record | None = record
+        for _ in range(MAX_DEPTH):
+            if above is None:
+                return False
+            if above.base_node is not self.base_of(above):
+                return True
+            above = above.parent
+        return False
+
+    def find_node(self, record: Record) -> None:
+        """Find the path node of a record, below that of what encloses it."""
+        record.base_node = base = self.base_of(record)
         key = self.key_of(record)
-        own = record.own
-        if own is not None and (record.opened or ((base is None or not base.chosen) and self._may_name(record, own))):
+        own = record.own_session
+        if own is not None and (
+            record.is_explicit or ((base is None or not base.chosen) and self._may_name(record, own))
+        ):
             above = base or self._top(record, own)
-            record.node = above.begin(own, True, record.begins, key)
+            record.node = above.begin(own, True, record.begins_at, key)
         elif base is None:
             record.node = None
-        elif record.begins is not None:
-            record.node = base.begin(base.session, base.chosen, record.begins, key)
+        elif record.begins_at is not None:
+            record.node = base.begin(base.session, base.chosen, record.begins_at, key)
         else:
             record.node = base.below(key)
         if record.node is not None:
             self._complete(record, record.node, key)
 
-    def _top(self, record: SpanRecord, own: Session) -> PathNode:
-        """Return where a session begins that nothing else encloses."""
+    def _top(self, record: Record, own: Session) -> PathNode:
+        """Return the first path node of a session that nothing encloses."""
         node = top(self.families, own, True, _entry_route_around(record))
-        if record.others:  # another SDK's, which says nothing of the path
+        if isinstance(record, ClaimRecord):  # another SDK names the session and says nothing of the path
             for above in reversed(list(record.line())[1:]):
                 node = node.below(self.key_of(above))
         return node
 
-    def find_nodes(self, record: SpanRecord) -> None:
-        """Find where a record stands, and whatever encloses it of which that is not known yet."""
+    def find_nodes(self, record: Record) -> None:
+        """Find the path nodes of a record and of whatever encloses it and has none yet."""
         for above in reversed(list(record.line())):
             if above.size < 0:
-                self.show(above)
+                self.read(above)
             if above.node is None or above is record:
                 self.find_node(above)
 
-    def _complete(self, record: SpanRecord, node: PathNode, key: NodeKey) -> None:
-        """Give the session the name, user and properties that a span's own attributes tell."""
-        session, base = node.session, record.base
-        if record.named and record.named != session.name:
-            session = replace(session, name=record.named)
+    def _complete(self, record: Record, node: PathNode, key: NodeKey) -> None:
+        """Give the session the name, user and properties that a span's own attributes name."""
+        session, base = node.session, record.base_node
+        if record.own_name and record.own_name != session.name:
+            session = replace(session, name=record.own_name)
         if record.details is not None:
             session = record.details.added_to(session)
         if session is not node.session:
-            begins = record.begins if record.begins is not None else (base.path if base is not None else None)
-            record.node = (base or node).begin(session, node.chosen, begins, key)
+            begins_at = record.begins_at if record.begins_at is not None else (base.path if base is not None else None)
+            record.node = (base or node).begin(session, node.chosen, begins_at, key)
 
-    def key_of(self, record: SpanRecord) -> NodeKey:
-        """Return what distinguishes a record from others that stand below the same node."""
+    def key_of(self, record: Record) -> NodeKey:
+        """Return what distinguishes a record from others below the same path node."""
         classification = record.classification
         segments = record.steps
-        if classification.segment is not None and record.begins is None:
+        if classification.segment is not None and record.begins_at is None:
             segments = (classification.segment,)
-        gen_ai = classification.dialect not in _NOT_GEN_AI and classification.kind != "vector_db"
         return NodeKey(
             classification.kind,
             segments,
-            gen_ai,
+            classification.dialect not in _NOT_GEN_AI and classification.kind != "vector_db",
             record.entry_route,
             self.reader.grouped_by.get(classification.dialect, ""),
         )
 
-    def _may_name(self, record: SpanRecord, own: Session) -> bool:
-        """Let the id that a framework put on a span hold, and replace one that was made up.
+    def _may_name(self, record: Record, own: Session) -> bool:
+        """Let the id that a framework put on a span replace a provisional one.
 
-        In a trace in which nothing is recognised it does not hold, and not where the trace's own
-        id has left already.
+        Not in a trace in which nothing is recognised, and not where the trace's provisional id has left already.
         """
         trace = self.traces.get(record.trace_id)
         if trace is None or trace.final:
@@ -304,91 +330,83 @@ class Resolver:
             trace.node = top(self.families, own, chosen=False)
         return True
 
-    def begin_trace(self, record: SpanRecord) -> None:
-        """A trace has turned out to be part of an LLM app: from here on it has a session."""
+    def begin_trace(self, record: Record) -> None:
+        """Give a trace a session, because it has turned out to be part of an LLM app."""
         span = record.span
-        named = next((above.own for above in reversed(list(record.line())) if above.own is not None), None)
+        named = next((above.own_session for above in reversed(list(record.line())) if above.own_session), None)
         process = self.sessions.of_process(span)
-        session = named or process or self.sessions.made_up(record.trace_id, span)
+        session = named or process or self.sessions.provisional(record.trace_id, span)
         node = top(self.families, session, chosen=False) if session is not None else None
         self.traces.put(record.trace_id, Trace(node, final=named is None and process is not None))
 
-    def keep_session_id(self, record: SpanRecord) -> None:
-        """The id under which a record stands has left the process: its trace keeps it."""
+    def keep_session_id(self, record: Record) -> None:
+        """Keep the trace's session id from now on, because it has left the process."""
         if record.node is not None and not record.node.chosen and (trace := self.traces.get(record.trace_id)):
             trace.final = trace.final or trace.node is None or trace.node.session.provisional
 
-    # --- places -------------------------------------------------------------------------------
+    # --- context frames -----------------------------------------------------------------------
 
-    def record_of(self, frame: ContextFrame, trace_id: int, span: ReadableSpan | None) -> SpanRecord:
-        """Return the record of a place that code opened, and make those of the places around it.
+    def record_of(self, frame: ContextFrame, trace_id: int, span: ReadableSpan | None) -> Record:
+        """Return the record of a context frame, and make those of the frames around it.
 
-        A step outside of any session and span belongs to whatever trace begins in it, so it has a
-        record for each.
+        A step outside of any session and span belongs to every trace that begins in it, so it has a record
+        for each.
 
         Args:
-            frame: The place.
-            trace_id: The trace that asks.
-            span: The span that asks, whose service names a session that has no name; if none asks, that
-                of the span in which the place was opened does.
+            frame: The context frame.
+            trace_id: The trace for which the record is wanted.
+            span: The span for which it is wanted, if any. Its service gives a name to a session without one;
+                otherwise the span does in which the frame was opened.
         """
         unknown: list[ContextFrame] = []
         outer: ContextFrame | None = frame
-        record: SpanRecord | None = None
+        record: Record | None = None
         while outer is not None and (record := self.known_record(outer, trace_id)) is None:
             unknown.append(outer)
             outer = outer.outer
         for inner in reversed(unknown):
-            # Another trace may put its own record there at any time: this one is handed on as it is.
+            # Another trace may put its own record there at any time, so this one is handed on as it is.
             asks = span or (inner.anchor if isinstance(inner.anchor, ReadableSpan) else None)
             record = self._make_record(inner, record, trace_id, asks)
-            # Without a name it is not kept until a span asks, which may know one.
+            # A session without a name is not kept until a span asks that may have one.
             if asks is not None or record.node is None or record.node.session.wire_name:
                 inner.record = (self, record)
-        return cast("SpanRecord", record)
+        return cast("Record", record)
 
-    def known_record(self, frame: ContextFrame, trace_id: int) -> SpanRecord | None:
-        """Return the record of a place if it has been made and holds for this trace."""
-        known: tuple[Resolver, SpanRecord] | None = frame.record
+    def known_record(self, frame: ContextFrame, trace_id: int) -> Record | None:
+        """Return the record of a context frame, if it was made and holds for this trace."""
+        known: tuple[Resolver, Record] | None = frame.record
         if known is None or known[0] is not self:
             return None
         record = known[1]
-        return record if record.rooted or record.trace_id == trace_id else None
+        return record if record.is_shared or record.trace_id == trace_id else None
 
     def _make_record(
-        self, frame: ContextFrame, outer: SpanRecord | None, trace_id: int, span: ReadableSpan | None
-    ) -> SpanRecord:
-        encloses = self.span_store.record_at(frame.anchor)
-        if frame.outer is not None and (encloses is None or is_newer(frame.outer, encloses)):
-            encloses = outer
+        self, frame: ContextFrame, outer: Record | None, trace_id: int, span: ReadableSpan | None
+    ) -> Record:
+        enclosing: Record | None = self.span_store.record_at(frame.anchor)
+        if frame.outer is not None and (enclosing is None or is_newer(frame.outer, enclosing)):
+            enclosing = outer
         if frame.claim is not None and not frame.detached:
-            encloses = self.foreign_sessions.scope(encloses, frame.claim, trace_id, span)
-        record = SpanRecord(None, encloses, None, frame, encloses.trace_id if encloses is not None else trace_id)
-        record.claim = frame.claim  # what is inside is newer
-        record.rooted = encloses is not None and (encloses.rooted or encloses.scope is not None)
-        record.size = 0
-        record.steps = frame.steps
+            enclosing = self.foreign_sessions.claim_record(enclosing, frame.claim, trace_id, span)
+        record = FrameRecord(frame, enclosing, enclosing.trace_id if enclosing is not None else trace_id)
         if frame.session is not None:
-            record.own, record.opened = self.sessions.named(frame.session, span), True
-            record.rooted = True
-            record.begins = frame.session.path.segments
-        if record.rooted:
-            frame.anchor = INVALID_SPAN  # a place may be remembered longer than the span's content should be
+            session = frame.session
+            record.own_session = session if session.wire_name else self.sessions.named(session, span)
+            record.is_explicit = True
+            record.is_shared = True
+            record.begins_at = frame.session.path.segments
+        if record.is_shared:
+            frame.anchor = INVALID_SPAN  # a frame may be remembered longer than the span's content should be
         self.find_nodes(record)
         return record
 
 
-def _entry_route_around(record: SpanRecord) -> str:
+def _entry_route_around(record: Record) -> str:
     return next((above.entry_route for above in record.line() if above.entry_route), "")
 
 
-def is_newer(frame: ContextFrame, record: SpanRecord) -> bool:
-    """Tell whether a place was opened after the one in which a span started."""
+def is_newer(frame: ContextFrame, record: Record) -> bool:
+    """Tell whether a context frame was opened after the one in which a span started."""
     older = record.frame
     return older is not frame and (older is None or frame.number > older.number)
-
-
-def call_kind(url: str) -> Kind:
-    """Tell by its URL which kind of call a request to a gateway is."""
-    path = url.partition("?")[0].rstrip("/")
-    return "embedding" if path.endswith("/embeddings") else "llm"

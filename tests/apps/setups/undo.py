@@ -1,11 +1,11 @@
-"""An app that takes the library out and brings it in again, by the door that `DOOR` names."""
+"""An app that uninstalls the library and installs it again, by the method in `INSTALL`."""
 
 from __future__ import annotations
 
 import os
 
 from app import SETUPS
-from work import DOOR, plan
+from work import INSTALL, plan
 
 from helicone_otel import configure, session
 from helicone_otel.install.instrumentor import HeliconeInstrumentor
@@ -14,18 +14,18 @@ app, llm = SETUPS[os.environ["SETUP"]]()
 
 
 def plan_in_a_session() -> None:
-    """Plan a trip where code opens a session."""
+    """Plan a trip in a session that code opens."""
     with session("Trip Planning", id="trip-42"):
         plan(app, llm)
 
 
 plan_in_a_session()
-if DOOR == "instrument":
+if INSTALL == "instrument":
     HeliconeInstrumentor().uninstrument()
 else:
     configure().uninstall()
 plan_in_a_session()
-if DOOR == "instrument":
+if INSTALL == "instrument":
     HeliconeInstrumentor().instrument()
 else:
     configure()

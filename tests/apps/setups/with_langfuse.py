@@ -4,16 +4,16 @@ import os
 
 from langfuse import Langfuse, observe
 from opentelemetry import trace
-from work import LLM_SCOPE, come_in, work
+from work import LLM_SCOPE, install, work
 
-come_in("configure first")
+install("configure first")
 langfuse = Langfuse(public_key="pk-lf-1", secret_key="sk-lf-1", base_url=os.environ["BACKEND"])
-come_in("configure last")
+install("configure last")
 
 
 @observe
 def welcome(who: str) -> str:
-    """Be an observation."""
+    """Return a greeting: an observation of Langfuse."""
     with langfuse.start_as_current_observation(name="greet", as_type="generation", model="gpt-5.4-mini"):
         return f"Hello {who}"
 

@@ -1,17 +1,17 @@
-"""An app under LangSmith whose own client sends its runs as spans."""
+"""An app under LangSmith, whose client sends runs as spans."""
 
 from langsmith import Client, traceable
 from opentelemetry import trace
-from work import LLM_SCOPE, come_in, work
+from work import LLM_SCOPE, install, work
 
-come_in("configure first")
+install("configure first")
 client = Client(tracing_mode="otel")
-come_in("configure last")
+install("configure last")
 
 
 @traceable(client=client)
 def welcome(who: str) -> str:
-    """Be a run."""
+    """Return a greeting: a run of LangSmith."""
     return f"Hello {who}"
 
 

@@ -4,14 +4,14 @@ import os
 
 import logfire
 from opentelemetry import trace
-from work import LLM_SCOPE, come_in, work
+from work import LLM_SCOPE, install, work
 
-come_in("configure first")
+install("configure first")
 if recipe := os.environ.get("RECIPE"):
-    exec(recipe)  # the README's
+    exec(recipe)  # from the README
 else:
     logfire.configure()
-come_in("configure last")
+install("configure last")
 
 with logfire.span("Welcome {who}", who="Ann"):
     logfire.info("Here we go")

@@ -4,9 +4,9 @@ import os
 
 import openlit
 from opentelemetry import trace
-from work import LLM_SCOPE, come_in, work
+from work import LLM_SCOPE, install, work
 
-come_in("configure first")
+install("configure first")
 openlit.init(
     application_name="shop",
     otlp_endpoint=os.environ["BACKEND"],
@@ -14,12 +14,12 @@ openlit.init(
     disable_metrics=True,
     disable_events=True,
 )
-come_in("configure last")
+install("configure last")
 
 
 @openlit.trace
 def welcome(who: str) -> str:
-    """Be a span of OpenLIT's."""
+    """Return a greeting: a span of OpenLIT."""
     return f"Hello {who}"
 
 

@@ -4,9 +4,9 @@ import os
 
 from opentelemetry import trace
 from phoenix.otel import register
-from work import LLM_SCOPE, come_in, work
+from work import LLM_SCOPE, install, work
 
-come_in("configure first")
+install("configure first")
 provider = register(
     endpoint=os.environ["BACKEND"] + "/v1/traces",
     api_key="px-1",
@@ -14,12 +14,12 @@ provider = register(
     batch=bool(os.environ.get("BATCH")),
     verbose=False,
 )
-come_in("configure last", provider)
+install("configure last", provider)
 
 
 @provider.get_tracer("welcome").chain
 def welcome(who: str) -> str:
-    """Be a span of OpenInference's."""
+    """Return a greeting: a span of OpenInference."""
     return f"Hello {who}"
 
 

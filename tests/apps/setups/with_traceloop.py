@@ -5,24 +5,24 @@ import os
 from opentelemetry import trace
 from traceloop.sdk import Traceloop
 from traceloop.sdk.decorators import task, workflow
-from work import LLM_SCOPE, come_in, work
+from work import LLM_SCOPE, install, work
 
-come_in("configure first")
+install("configure first")
 Traceloop.init(
     app_name="shop", api_endpoint=os.environ["BACKEND"], api_key="tl-1", telemetry_enabled=False, instruments=set()
 )
-come_in("configure last")
+install("configure last")
 
 
 @task(name="greet")
 def greet(who: str) -> str:
-    """Be a task."""
+    """Return a greeting: a task of Traceloop."""
     return f"Hello {who}"
 
 
 @workflow(name="welcome")
 def welcome(who: str) -> str:
-    """Be a workflow."""
+    """Return a greeting: a workflow of Traceloop."""
     return greet(who)
 
 

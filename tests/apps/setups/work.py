@@ -1,4 +1,4 @@
-"""What the apps of these tests do, whoever put their OpenTelemetry together. It needs no vendor."""
+"""What all apps of these tests do, however they set up OpenTelemetry. This module needs no vendor's SDK."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ CHAT = {
 QUESTION = {"model": "gpt-5.4-mini", "messages": [{"role": "user", "content": "Where to?"}]}
 
 
-DOOR = os.environ["DOOR"]
+INSTALL = os.environ["INSTALL"]
 
 
-def come_in(moment: str, *providers: TracerProvider) -> None:
-    """Let the library in, if this is the moment: `configure first` or `configure last`."""
-    if moment != DOOR:
+def install(moment: str, *providers: TracerProvider) -> None:
+    """Call `configure()` if `INSTALL` names this moment: `configure first` or `configure last`."""
+    if moment != INSTALL:
         return
-    from helicone_otel import configure  # not in the apps without us
+    from helicone_otel import configure  # not installed in all environments
 
     log = True if os.environ.get("LOG_IN_CODE") else None
     for provider in providers:
@@ -34,26 +34,26 @@ def come_in(moment: str, *providers: TracerProvider) -> None:
 
 
 def work(app: Tracer, llm: Tracer) -> None:
-    """Plan one trip in no session, and one in a session that code opens."""
+    """Plan one trip without a session, and one in a session that code opens."""
     plan(app, llm)
     with opened():
         plan(app, llm)
 
 
 def opened() -> AbstractContextManager[object]:
-    """Open a session, where the app knows of the library at all."""
-    if DOOR == "none":
+    """Open a session, unless the app runs without the library."""
+    if INSTALL == "none":
         return nullcontext()
-    from helicone_otel import session  # not in the apps without us
+    from helicone_otel import session  # not installed in all environments
 
     return session("Trip Planning", id="trip-42")
 
 
 def plan(app: Tracer, llm: Tracer) -> None:
-    """Make the spans of an app, and send one request to the gateway."""
+    """Make the spans of an app, and send a request to the gateway."""
     with app.start_as_current_span("plan trip"):
         with llm.start_as_current_span("chat gpt-5.4-mini", kind=SpanKind.CLIENT, attributes=CHAT):
             httpx.post(f"{os.environ['GATEWAY']}/v1/chat/completions", json=QUESTION, trust_env=False)
-        # What it is shows only while it runs: what its exporter gets is the settled copy.
+        # The attributes come after the start, so the exporter gets a finalized copy.
         with app.start_as_current_span("look up") as span:
             span.set_attributes({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "web_search"})

@@ -1,4 +1,4 @@
-"""Connections to Helicone: which certificates are trusted, and by which proxy they go."""
+"""Opens connections to Helicone, with the certificates and the proxy that the environment names."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def pools(address: str, connections: int) -> urllib3.PoolManager:
     """Return pools of connections to an address.
 
     Args:
-        address: Where to, for which the environment may name a proxy.
-        connections: How many are kept open at most.
+        address: The address. The environment may name a proxy for it.
+        connections: How many connections stay open at most.
     """
     path = next((path for name in _CERTIFICATES if (path := os.environ.get(name))), certifi.where())
     options: dict[str, Any] = {
@@ -40,9 +40,9 @@ def pools(address: str, connections: int) -> urllib3.PoolManager:
 
 
 def _proxy(address: str) -> Url | None:
-    """Return the proxy that the environment names for an address, as all HTTP clients take it."""
+    """Return the proxy that the environment names for an address, as HTTP clients read it; `None` if there is none."""
     url = urlsplit(address)
-    # What is on this machine no proxy can reach.
+    # A proxy cannot reach this machine.
     if is_loopback(url.hostname or "") or proxy_bypass(url.hostname or ""):
         return None
     proxies: Mapping[str, str] = getproxies()
@@ -55,6 +55,8 @@ def _proxy(address: str) -> Url | None:
         found = Url()
     if found.scheme in {"http", "https"}:
         return found
-    # Without its text, in which a password may stand.
-    warn_once("Helicone is called without the proxy that the environment names: it is no http:// or https:// one.")
+    # Without its text, which may contain a password.
+    warn_once(
+        "The proxy that the environment names is not used for Helicone: its URL must begin with http:// or https://."
+    )
     return None

@@ -1,6 +1,6 @@
-"""What an answer, or none, means for a row.
+"""Decides what the answer of Helicone means for a row: delivered, to be sent later, or refused.
 
-Helicone says `ok` with 200; a 200 that says anything else is a failure
+Helicone answers 200 with `ok`. A 200 with anything else is a failure
 (https://github.com/Helicone/helicone/blob/main/worker/src/lib/managers/AsyncLogManager.ts).
 """
 
@@ -15,16 +15,22 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
-# Longer than this no server is waited for at a time, whatever it says.
+# The longest pause, in seconds, even if a server asks for more.
 MAX_WAIT: Final = 60.0
 _LATER: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+# By status: why a row is refused, for people.
+_REFUSALS: Final[dict[int, str]] = {
+    HTTPStatus.UNAUTHORIZED: "Helicone refused the key (401): check HELICONE_API_KEY, or what key_for returned",
+    HTTPStatus.FORBIDDEN: "Helicone refused the key (403): check HELICONE_API_KEY, or what key_for returned",
+    HTTPStatus.NOT_FOUND: "there is no log at this address (404): check HELICONE_LOG_ENDPOINT",
+}
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]*)?")
 _TOKEN: Final = re.compile(r"[sp]k-[\w-]+")
 _MAX_SHOWN: Final = 120
 
 
 class Delivery(enum.Enum):
-    """What becomes of a row."""
+    """Whether a row was delivered."""
 
     DELIVERED = "delivered"
     LATER = "later"
@@ -32,14 +38,14 @@ class Delivery(enum.Enum):
 
 
 class DeliveryResult(NamedTuple):
-    """What becomes of a row, and why.
+    """Whether a row was delivered, and why not.
 
     Attributes:
-        reason: For people; the same for all rows of which the same is true.
-        detail: What the server said itself.
+        reason: Why not, for people. It is the same text for all rows with the same reason.
+        detail: The server's own message, or the type of the error.
         wait: How many seconds the server asks us to wait.
-        answered: The server answered, or took its time: it may be this row that it cannot stand.
-        stale: A connection that had been open for a while was gone: that is no fault of the server's.
+        answered: The server answered, or took too long: the fault may be the row's.
+        stale: A connection that had been open for a while was gone, which is not the server's fault.
     """
 
     delivery: Delivery
@@ -50,33 +56,28 @@ class DeliveryResult(NamedTuple):
     stale: bool = False
 
 
-def judge(status: int, headers: Mapping[str, str], body: bytes) -> DeliveryResult:
-    """Judge an answer."""
+def result_of_answer(status: int, headers: Mapping[str, str], body: bytes) -> DeliveryResult:
+    """Return what the answer to a row means."""
     if status == HTTPStatus.OK:
         if body.strip() in {b"ok", b'"ok"'}:
             return DeliveryResult(Delivery.DELIVERED)
-        return DeliveryResult(Delivery.REFUSED, "Helicone answered 200 without saying ok", said(body))
+        return DeliveryResult(Delivery.REFUSED, "Helicone answered 200 without saying ok", error_text(body))
     if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         wait = retry_after(headers.get("Retry-After"))
         return DeliveryResult(Delivery.LATER, f"Helicone answered {status}", wait=wait, answered=True)
-    return DeliveryResult(Delivery.REFUSED, _REFUSALS.get(status) or _refusal(status), said(body))
+    return DeliveryResult(Delivery.REFUSED, _REFUSALS.get(status) or _refusal(status), error_text(body))
 
 
 def _refusal(status: int) -> str:
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        return f"Helicone's address answered {status}, a redirect: it is not followed, because the key would go along"
+        return (
+            f"Helicone's address answered {status}, a redirect: it is not followed, because the key would be sent there"
+        )
     return f"Helicone answered {status}"
 
 
-_REFUSALS: Final[dict[int, str]] = {
-    HTTPStatus.UNAUTHORIZED: "Helicone refused the key (401): check HELICONE_API_KEY, or what key_for returned",
-    HTTPStatus.FORBIDDEN: "Helicone refused the key (403): check HELICONE_API_KEY, or what key_for returned",
-    HTTPStatus.NOT_FOUND: "there is no log at this address (404): check HELICONE_LOG_ENDPOINT",
-}
-
-
-def said(body: bytes) -> str:
-    """Return what an answer says, short and in one line, without anything that looks like a key."""
+def error_text(body: bytes) -> str:
+    """Return the error in the body of an answer, in one short line, without anything that looks like a key."""
     text = body.decode("utf-8", "replace")
     try:
         parsed = json.loads(text)
@@ -88,7 +89,7 @@ def said(body: bytes) -> str:
 
 
 def retry_after(text: str | None, now: datetime | None = None) -> float | None:
-    """Return how many seconds a `Retry-After` asks for, at most `MAX_WAIT`; `None` if it says nothing.
+    """Return how many seconds a `Retry-After` asks for, at most `MAX_WAIT`; `None` if it cannot be read.
 
     https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
     """

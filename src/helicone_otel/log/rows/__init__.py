@@ -1,6 +1,10 @@
-"""A row of Helicone's log from a span that ended: what is sent, and nothing of how.
+"""Makes rows of Helicone's log from spans that have ended. Nothing here sends them.
 
-https://docs.helicone.ai/getting-started/integration-method/custom: one POST for each row.
+https://docs.helicone.ai/getting-started/integration-method/custom: each row is one POST.
+
+A row is made in four steps. `sources` is a table of the attributes and events that hold each fact. `facts` reads them,
+with a reader from `forms` for each form. `call` makes of them one neutral call to a model. `openai`, `anthropic`,
+`google` and `helicone` write the bodies.
 """
 
 from __future__ import annotations

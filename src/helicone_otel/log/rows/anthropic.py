@@ -1,21 +1,23 @@
-"""Anthropic's bodies: https://platform.claude.com/docs/en/api/messages."""
+"""Writes Anthropic's bodies: https://platform.claude.com/docs/en/api/messages."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from ...jsontext import read, text_of
 from .call import Call, Failure, Usage
-from .forms import data_url, known
+from .forms import data_url
+from .jsonread import known, read, text_of
 from .messages import Message, Part, text_in
 
-_FINISHES: Final = {
+# Finish reasons of other families.
+_FINISH_REASONS: Final = {
     "stop": "end_turn",
     "length": "max_tokens",
     "tool_call": "tool_use",
     "tool_calls": "tool_use",
     "tool-calls": "tool_use",
 }
+# By OpenAI's names.
 _PARAMETERS: Final = {
     "temperature": "temperature",
     "top_p": "top_p",
@@ -41,9 +43,9 @@ def messages(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
         "id": call.id,
         "type": "message",
         "role": "assistant",
-        "model": call.answered,
+        "model": call.response_model,
         "content": [block for message in call.answers for block in map(_block, message.parts)],
-        "stop_reason": next((_FINISHES.get(said, said) for said in call.finishes), None),
+        "stop_reason": next((_FINISH_REASONS.get(reason, reason) for reason in call.finish_reasons), None),
         "usage": _usage(call.usage),
     }
     return known(request, "messages"), known(response, "content")
@@ -77,13 +79,13 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
-    """Return tokens as Anthropic counts them: those of the cache stand beside the others, not among them."""
-    fresh, cached = usage.input, (usage.cached or 0) + (usage.written or 0)
-    if fresh is not None and fresh >= cached:
-        fresh -= cached
+    """Return tokens as Anthropic counts them: the input without those of the cache."""
+    input_, cached = usage.input, (usage.cached or 0) + (usage.written or 0)
+    if input_ is not None and input_ >= cached:
+        input_ -= cached
     return known(
         {
-            "input_tokens": fresh,
+            "input_tokens": input_,
             "output_tokens": usage.output,
             "cache_read_input_tokens": usage.cached,
             "cache_creation_input_tokens": usage.written,

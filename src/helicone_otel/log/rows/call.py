@@ -1,4 +1,4 @@
-"""An LLM call or embedding, as its span tells of it, before it takes a provider's shape."""
+"""An LLM call or embedding as its spans describe it, before a provider's bodies are made of it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import re
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from ...jsontext import number, whole
 from ...spans.providers import CUSTOM, ENDPOINTS, FRAMEWORKS, MODELS, Endpoint, providers_in
 from .facts import SpanFacts
+from .jsonread import number, whole
 from .messages import Message, Part
 from .sources import OTHER_NAMES, PARAMETERS
 
-# Of an object that tells of usage, by the fact: the names at its top, and within its details.
+_MAX_NAME, _MAX_NAMES = 128, 256
+# Parameters that are texts. All others are numbers.
+_TEXT_PARAMETERS: Final = frozenset({"stop", "reasoning_effort", "service_tier", "encoding_format"})
+# What OpenLIT writes for a parameter that was not given.
+_UNSET: Final = (-1, "", None)
+# By fact: the names of a number of tokens in an object with the usage, and its paths in objects inside of that.
 _USAGE: Final = {
     "tokens.input": (("input_tokens", "prompt_tokens", "input", "promptTokenCount"), ()),
     "tokens.output": (("output_tokens", "completion_tokens", "output", "candidatesTokenCount"), ()),
@@ -27,18 +32,69 @@ _USAGE: Final = {
         (("completion_tokens_details", "reasoning_tokens"), ("output_tokens_details", "reasoning_tokens")),
     ),
 }
+# The status of a failed call whose span has none.
+_UNKNOWN_STATUS: Final = 500
+_LOWEST_FAILURE, _HIGHEST_FAILURE = 400, 599
+# How error messages of the OpenAI and Anthropic SDKs begin.
+_STATUS_IN_MESSAGE: Final = re.compile(r"\AError code: ([45]\d\d)\b|\A([45]\d\d) ")
+
+
+class Call(NamedTuple):
+    """A call to a model.
+
+    Attributes:
+        endpoint: Where it went.
+        shape: The provider whose bodies it has: `openai`, `anthropic` or `google`.
+        api: `chat`, `responses` or `embeddings`.
+        model: The requested model.
+        response_model: The model that answered.
+        id: The id of the answer.
+        system: The messages of the system, with its instructions.
+        messages: The other messages of the request.
+        answers: The messages of the answer, one for each choice.
+        finish_reasons: Why each answer ended.
+        tools: The tools that the model could call: name, description and schema of each.
+        parameters: By OpenAI's names.
+        usage: Numbers of tokens.
+        vectors: The embeddings.
+        failure: How the call failed; `None` if it did not.
+        fingerprint: The fingerprint of the system that answered.
+    """
+
+    endpoint: Endpoint
+    shape: str
+    api: str
+    model: str
+    response_model: str
+    id: str
+    system: list[Message]
+    messages: list[Message]
+    answers: list[Message]
+    finish_reasons: list[str]
+    tools: list[dict[str, Any]]
+    parameters: dict[str, Any]
+    usage: Usage
+    vectors: list[list[Any]]
+    failure: Failure | None
+    fingerprint: str
+
+    @property
+    def url(self) -> str:
+        """The URL of the provider's endpoint."""
+        url = self.endpoint.urls.get(self.api, "custom-model-nopath")
+        return url.replace("{model}", self.model or self.response_model)
 
 
 class Usage(NamedTuple):
-    """Tokens; `None` where it is not known how many.
+    """Numbers of tokens; `None` if unknown.
 
     Attributes:
-        input: Those from the cache and those written to it among them, as OpenTelemetry's conventions have it.
-        output: Those of the reasoning among them.
-        total: Both.
+        input: With those that were read from the cache or written to it, as in OpenTelemetry's conventions.
+        output: With those of the reasoning.
+        total: Input and output.
         cached: Read from the cache.
         written: Written to the cache.
-        reasoning: Spent on reasoning.
+        reasoning: Used for reasoning.
     """
 
     input: int | None
@@ -49,141 +105,56 @@ class Usage(NamedTuple):
     reasoning: int | None
 
 
-def usage_of(told: SpanFacts) -> Usage:
-    """Return the tokens of a call, all by one count: not everybody counts those of the cache among the input's."""
-    if len(told.each) == 1:
-        return _counted(told)
-    # The first of those that know most.
-    return max(map(_counted, told.each), key=lambda usage: _is_known(usage.input, usage.output))
-
-
-def _is_known(*counts: int | None) -> int:
-    return sum(count is not None for count in counts)
-
-
-def _counted(told: SpanFacts) -> Usage:
-    known = told.tokens()
-    if told.knows("usage"):
-        objects = [_inside(value) for value in told.all("usage") if isinstance(value, dict)]
-        for fact, names in _USAGE.items() if objects else ():
-            if known.get(fact) is None:
-                known[fact] = _in_objects(objects, *names)
-    given, said, total, *more = map(known.get, _USAGE)
-    if total is None and given is not None:
-        total = given + (said or 0)
-    return Usage(given, said, total, *more)
-
-
-def _inside(value: dict[str, Any]) -> dict[str, Any]:
-    return value["usage"] if isinstance(value.get("usage"), dict) else value
-
-
-def _in_objects(
-    objects: list[dict[str, Any]], names: tuple[str, ...], nested: tuple[tuple[str, str], ...]
-) -> int | None:
-    for told in objects:
-        values = [told.get(name) for name in names]
-        values += [inner.get(name) for outer, name in nested if isinstance(inner := told.get(outer), dict)]
-        for value in values:
-            if (found := whole(value)) is not None:
-                return found
-    return None
-
-
-_MAX_NAME, _MAX_NAMES = 128, 256
-# What OpenLIT writes where nothing was asked for.
-_TEXTS: Final = frozenset({"stop", "reasoning_effort", "service_tier", "encoding_format"})
-_UNSET: Final = (-1, "", None)
-
-
 class Failure(NamedTuple):
-    """How a call failed."""
+    """How a call failed; `status` is an HTTP status from 400 to 599."""
 
     type: str
     message: str
     status: int
 
 
-class Call(NamedTuple):
-    """A call to a model.
+def call_of(facts: SpanFacts, failure: Failure | None) -> Call:
+    """Return the call that spans describe.
 
-    Attributes:
-        endpoint: Where it went.
-        shape: Whose bodies it has.
-        api: Of OpenAI's: `chat` or `responses`; `embeddings`.
-        model: The one that was asked.
-        answered: The one that answered.
-        id: The answer's.
-        system: What the model was instructed with.
-        messages: What it was told, the system's messages not among them.
-        answers: What it said.
-        finishes: Why each answer ended.
-        tools: Definitions: name, description and schema.
-        parameters: By OpenAI's names.
-        usage: Tokens.
-        vectors: The embeddings.
-        failure: How it failed, if it did.
-        fingerprint: Of the system that answered.
+    Args:
+        facts: What the spans say.
+        failure: How the call failed, if it did.
     """
-
-    endpoint: Endpoint
-    shape: str
-    api: str
-    model: str
-    answered: str
-    id: str
-    system: list[Message]
-    messages: list[Message]
-    answers: list[Message]
-    finishes: list[str]
-    tools: list[dict[str, Any]]
-    parameters: dict[str, Any]
-    usage: Usage
-    vectors: list[list[Any]]
-    failure: Failure | None
-    fingerprint: str
-
-    @property
-    def url(self) -> str:
-        """The provider's endpoint."""
-        url = self.endpoint.urls.get(self.api, "custom-model-nopath")
-        return url.replace("{model}", self.model or self.answered)
-
-
-def call_of(told: SpanFacts, failure: Failure | None) -> Call:
-    """Return the call that a span tells of."""
-    answered = told.text("model.answered")
-    model = told.text("model") or answered
-    provider, endpoint = _provider(told, model)
-    if "/" in model or "/" in answered:
-        model, answered = _bare(model, provider), _bare(answered, provider)
-    answer_id = told.text("response.id")
-    system, messages = _spoken(told)
-    answers = _answered(told)
+    response_model = facts.text("model.answered")
+    model = facts.text("model") or response_model
+    provider, endpoint = _provider(facts, model)
+    if "/" in model or "/" in response_model:
+        model, response_model = _without_provider(model, provider), _without_provider(response_model, provider)
+    answer_id = facts.text("response.id")
+    system, messages = _request_messages(facts)
+    answers = _answers(facts)
     return Call(
         endpoint=endpoint,
         shape=_shape(endpoint, model),
-        api=_api(told, answer_id),
+        api=_api(facts, answer_id),
         model=model,
-        answered=answered or model,
+        response_model=response_model or model,
         id=answer_id,
         system=system,
         messages=messages,
         answers=answers,
-        finishes=_finishes(told, answers),
-        tools=told.one("tools") or [],
-        parameters=_parameters(told),
-        usage=usage_of(told),
-        vectors=(told.one("embeddings") or []) if told.kind == "embedding" else [],
+        finish_reasons=_finish_reasons(facts, answers),
+        tools=facts.one("tools") or [],
+        parameters=_parameters(facts),
+        usage=usage_of(facts),
+        vectors=(facts.one("embeddings") or []) if facts.kind == "embedding" else [],
         failure=failure,
-        fingerprint=told.text("fingerprint"),
+        fingerprint=facts.text("fingerprint"),
     )
 
 
-def _provider(told: SpanFacts, model: str) -> tuple[str, Endpoint]:
-    """Return who was called: as the span says, or if it says nothing, whose model it is."""
+# --- provider and model ---------------------------------------------------------------------------
+
+
+def _provider(facts: SpanFacts, model: str) -> tuple[str, Endpoint]:
+    """Return the provider that the span names. If it names none, return the provider that made the model."""
     return _endpoint(
-        tuple([name[:_MAX_NAME] for name in told.given("provider") if name and isinstance(name, str)]),
+        tuple([name[:_MAX_NAME] for name in facts.raw("provider") if name and isinstance(name, str)]),
         model[:_MAX_NAME],
     )
 
@@ -199,122 +170,176 @@ def _endpoint(names: tuple[str, ...], model: str) -> tuple[str, Endpoint]:
 
 
 def _maker(model: str) -> str:
-    bare = model.lower().rpartition("/")[2]
-    return next((maker for beginning, maker in MODELS if bare.startswith(beginning)), "")
+    name = model.lower().rpartition("/")[2]
+    return next((maker for beginning, maker in MODELS if name.startswith(beginning)), "")
 
 
 def _shape(endpoint: Endpoint, model: str) -> str:
     if endpoint is not CUSTOM:
         return endpoint.shape
-    # Bedrock's Claude takes and gives what Anthropic's does: `eu.anthropic.claude-…`.
+    # Claude has Anthropic's bodies at Bedrock, too: `eu.anthropic.claude-…`.
     return "anthropic" if "claude" in model.lower() else CUSTOM.shape
 
 
-def _bare(model: str, provider: str) -> str:
-    """Return a model's name without the provider that routers put before it: `openai/gpt-4o`."""
+def _without_provider(model: str, provider: str) -> str:
+    """Return the name of a model without the provider that routers put before it: `openai/gpt-4o`."""
     first, slash, rest = model.partition("/")
     return rest if slash and rest and provider in providers_in([first]) else model
 
 
-def _api(told: SpanFacts, answer_id: str) -> str:
-    if told.kind == "embedding":
+def _api(facts: SpanFacts, answer_id: str) -> str:
+    if facts.kind == "embedding":
         return "embeddings"
-    is_response = answer_id.startswith("resp_") or told.text("api") == "responses"
-    return "responses" if is_response or told.facts.name == "Response" else "chat"
+    is_response = answer_id.startswith("resp_") or facts.text("api") == "responses"
+    return "responses" if is_response or facts.span.name == "Response" else "chat"
 
 
-def _spoken(told: SpanFacts) -> tuple[list[Message], list[Message]]:
-    """Return what the system said, and what was said otherwise."""
-    messages = told.messages("messages")
-    instructions = told.messages("instructions")
-    # The conversation may begin with them as well.
+# --- messages -------------------------------------------------------------------------------------
+
+
+def _request_messages(facts: SpanFacts) -> tuple[list[Message], list[Message]]:
+    """Return the messages of the system, and the other messages of the request."""
+    messages = facts.messages("messages")
+    instructions = facts.messages("instructions")
     system = [message for message in messages if message.role == "system"]
-    said = [message.parts for message in system]
-    added = [message for message in instructions if message.parts not in said]
+    # The messages may repeat the instructions.
+    known = [message.parts for message in system]
+    added = [message for message in instructions if message.parts not in known]
     return [*added, *system], [message for message in messages if message.role != "system"]
 
 
-def _answered(told: SpanFacts) -> list[Message]:
-    answers = told.messages("answers")
-    calls: list[Part] = told.one("calls") or []
+def _answers(facts: SpanFacts) -> list[Message]:
+    answers = facts.messages("answers")
+    calls: list[Part] = facts.one("calls") or []
     if calls and not any(part.kind == "call" for answer in answers for part in answer.parts):
         first = answers[0] if answers else Message("assistant", [])
         return [first._replace(parts=[*first.parts, *calls]), *answers[1:]]
     return answers
 
 
-def _finishes(told: SpanFacts, answers: list[Message]) -> list[str]:
-    said = [answer.finish for answer in answers]
-    if any(said):
-        return said
-    listed = told.one("finish") or []
-    return [str(item) for item in (listed if isinstance(listed, list) else [listed])]
+def _finish_reasons(facts: SpanFacts, answers: list[Message]) -> list[str]:
+    reasons = [answer.finish_reason for answer in answers]
+    if any(reasons):
+        return reasons
+    found = facts.one("finish") or []
+    return [str(item) for item in (found if isinstance(found, list) else [found])]
 
 
-def _parameters(told: SpanFacts) -> dict[str, Any]:
-    known = told.parameters()
-    if told.knows("parameters"):
-        known = {**_parameters_in_objects(told), **known}
-    if (formats := known.get("encoding_format")) and not isinstance(formats, str):
-        known["encoding_format"] = formats[0] if isinstance(formats, list | tuple) else None
-    return {name: value for name, value in known.items() if value not in _UNSET and _fits(name, value)}
+# --- parameters -----------------------------------------------------------------------------------
 
 
-def _parameters_in_objects(told: SpanFacts) -> dict[str, Any]:
+def _parameters(facts: SpanFacts) -> dict[str, Any]:
+    found = facts.parameters()
+    if facts.has("parameters"):
+        found = {**_parameters_in_objects(facts), **found}
+    if (formats := found.get("encoding_format")) and not isinstance(formats, str):
+        found["encoding_format"] = formats[0] if isinstance(formats, list | tuple) else None
+    return {name: value for name, value in found.items() if value not in _UNSET and _has_its_type(name, value)}
+
+
+def _parameters_in_objects(facts: SpanFacts) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for given in told.all("parameters"):
-        if isinstance(given, dict):
-            for name, value in given.items():
+    for parameters in facts.all("parameters"):
+        if isinstance(parameters, dict):
+            for name, value in parameters.items():
                 found.setdefault(OTHER_NAMES.get(name) or name, value)
     if "stop" in found:
-        found["stop"] = told.redacted("parameter.stop", found["stop"])
+        found["stop"] = facts.redacted("parameter.stop", found["stop"])
     return {name: value for name, value in found.items() if name in PARAMETERS}
 
 
-def _fits(name: str, value: object) -> bool:
-    """Tell whether a parameter has a value of its type; Langfuse writes that there is no limit as a text."""
-    if name in _TEXTS:
+def _has_its_type(name: str, value: object) -> bool:
+    """Tell whether a parameter has a value of its type. Langfuse writes a limit that was not given as a text."""
+    if name in _TEXT_PARAMETERS:
         return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
     return not isinstance(value, str) and number(value) is not None
 
 
-_UNKNOWN: Final = 500
-_LOWEST, _HIGHEST = 400, 599
-# How the SDKs of OpenAI and Anthropic begin what they say of an answer.
-_IN_MESSAGE: Final = re.compile(r"\AError code: ([45]\d\d)\b|\A([45]\d\d) ")
+# --- usage ----------------------------------------------------------------------------------------
 
 
-def failure_of(told: SpanFacts) -> Failure | None:
+def usage_of(facts: SpanFacts) -> Usage:
+    """Return the tokens of a call, all from one span, because not every span counts cached tokens as input."""
+    if len(facts.by_span) == 1:
+        return _usage(facts)
+    # `max` returns the first of the spans that know most.
+    return max(map(_usage, facts.by_span), key=lambda usage: _count_known(usage.input, usage.output))
+
+
+def _count_known(*numbers: int | None) -> int:
+    return sum(one is not None for one in numbers)
+
+
+def _usage(facts: SpanFacts) -> Usage:
+    found = facts.tokens()
+    if facts.has("usage"):
+        objects = [_usage_object(value) for value in facts.all("usage") if isinstance(value, dict)]
+        for fact, names in _USAGE.items() if objects else ():
+            if found.get(fact) is None:
+                found[fact] = _tokens_in(objects, *names)
+    input_, output, total, *details = map(found.get, _USAGE)
+    if total is None and input_ is not None:
+        total = input_ + (output or 0)
+    return Usage(input_, output, total, *details)
+
+
+def _usage_object(value: dict[str, Any]) -> dict[str, Any]:
+    return value["usage"] if isinstance(value.get("usage"), dict) else value
+
+
+def _tokens_in(
+    objects: list[dict[str, Any]], names: tuple[str, ...], nested: tuple[tuple[str, str], ...]
+) -> int | None:
+    """Return the first number of tokens under one of some names, or of some paths of two names."""
+    for usage in objects:
+        values = [usage.get(name) for name in names]
+        values += [inner.get(name) for outer, name in nested if isinstance(inner := usage.get(outer), dict)]
+        for value in values:
+            if (found := whole(value)) is not None:
+                return found
+    return None
+
+
+# --- failure --------------------------------------------------------------------------------------
+
+
+def failure_of(facts: SpanFacts) -> Failure | None:
     """Return how a call failed; `None` if it did not."""
-    status = _status(told.one("status"))
-    if not told.facts.failed and status is None:
+    status = _failure_status(facts.one("status"))
+    if not facts.span.failed and status is None:
         return None
-    exceptions = told.happened("exception")
-    last = exceptions[-1] if exceptions else {}
-    kind = told.text("error.type") or str(last.get("type") or "")
-    message = _message(told, last)
-    status = status or _status(kind) or _told_status(_reason(told)) or _told_status(str(last.get("message") or ""))
-    return Failure(kind, message or kind or "error", status or _UNKNOWN)
+    exceptions = facts.event_attributes("exception")
+    exception = exceptions[-1] if exceptions else {}
+    kind = facts.text("error.type") or str(exception.get("type") or "")
+    message = _failure_message(facts, exception)
+    status = (
+        status
+        or _failure_status(kind)
+        or _status_in(_status_description(facts))
+        or _status_in(str(exception.get("message") or ""))
+    )
+    return Failure(kind, message or kind or "error", status or _UNKNOWN_STATUS)
 
 
-def _message(told: SpanFacts, exception: dict[str, Any]) -> str:
-    """Return what is said of a failure, as far as it may leave: such messages quote what went in."""
-    given = told.text("error.message")
-    if given:
-        return given
-    said = _reason(told) or str(exception.get("message") or "")
-    return str(told.redacted("error.message", said) or "")
+def _failure_message(facts: SpanFacts, exception: dict[str, Any]) -> str:
+    """Return the message of a failure, redacted, because it may quote the input."""
+    message = facts.text("error.message")
+    if message:
+        return message
+    message = _status_description(facts) or str(exception.get("message") or "")
+    return str(facts.redacted("error.message", message) or "")
 
 
-def _reason(told: SpanFacts) -> str:
-    return next((one.facts.reason for one in told.each if one.facts.failed and one.facts.reason), told.facts.reason)
+def _status_description(facts: SpanFacts) -> str:
+    spans = (one.span for one in facts.by_span)
+    return next((span.reason for span in spans if span.failed and span.reason), facts.span.reason)
 
 
-def _status(value: object) -> int | None:
+def _failure_status(value: object) -> int | None:
     found = whole(value)
-    return found if found is not None and _LOWEST <= found <= _HIGHEST else None
+    return found if found is not None and _LOWEST_FAILURE <= found <= _HIGHEST_FAILURE else None
 
 
-def _told_status(text: str) -> int | None:
-    found = _IN_MESSAGE.match(text)
-    return _status(found[1] or found[2]) if found else None
+def _status_in(message: str) -> int | None:
+    found = _STATUS_IN_MESSAGE.match(message)
+    return _failure_status(found[1] or found[2]) if found else None

@@ -1,4 +1,4 @@
-"""Which content may leave, decided before a row is made of it."""
+"""Decides which content a row may contain, and redacts it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _SIDES: Final[tuple[Side, ...]] = ("inputs", "outputs")
 
 
 class Where(NamedTuple):
-    """Where a text stands that is about to leave.
+    """Which text a redaction hook is given.
 
     Attributes:
         kind: The kind of the call, for instance `llm` or `tool`.
-        side: Whether it went into the call or came out of it.
-        key: What it is called where it stands: `content` of a message, or the name of an argument or field.
+        side: `inputs` if the text went into the call, `outputs` if it came out of it.
+        key: The name of the text: `content` for a message, or the name of an argument or field.
     """
 
     kind: str
@@ -29,13 +29,13 @@ class Where(NamedTuple):
 
 
 class Content(NamedTuple):
-    """Which content may leave.
+    """Which content rows contain.
 
     Attributes:
-        inputs: The kinds of calls whose inputs may: messages, arguments, queries.
-        outputs: The kinds of calls whose outputs may: answers, results, matches, messages of errors.
-        redact: Given each text of such content, returns what is sent in its place. If it raises, or returns
-            no text, that content is left out.
+        inputs: The kinds of calls whose inputs are logged: messages, arguments, queries.
+        outputs: The kinds of calls whose outputs are logged: answers, results, matches, messages of errors.
+        redact: Gets each text of such content, and returns the text to log in its place. If it raises, or returns
+            anything but a `str`, that content is left out.
     """
 
     inputs: frozenset[str] = REQUEST_KINDS
@@ -43,29 +43,27 @@ class Content(NamedTuple):
     redact: Callable[[str, Where], str] | None = None
 
     def withheld(self, kind: str) -> tuple[Side, ...]:
-        """Return the sides of a kind's content that may not leave."""
-        if kind in self.inputs and kind in self.outputs:
-            return ()
+        """Return the sides of the calls of a kind that are not logged."""
         return tuple(side for side, kinds in zip(_SIDES, (self.inputs, self.outputs), strict=True) if kind not in kinds)
 
     def redacted(self, value: Any, where: Where) -> Any:
-        """Return content with all its texts redacted; `None` if that fails."""
+        """Return content with each text redacted; `None` if the hook fails."""
         if self.redact is None:
             return value
         try:
             return _redacted(value, where, self.redact)
         except Exception as error:  # noqa: BLE001  # the user's function may do anything
-            # Without its traceback: what it says may quote the content.
-            warn_once(f"The redaction hook failed ({type(error).__name__}); what it was given is left out of the log.")
+            # Without its message, which may quote the content.
+            warn_once(f"The redaction hook failed ({type(error).__name__}); that content is not logged.")
             return None
 
 
 def _redacted(value: Any, where: Where, redact: Callable[[str, Where], str]) -> Any:
     if isinstance(value, str):
-        shown = redact(value, where)
-        if not isinstance(shown, str):
-            raise TypeError(f"the redaction hook returned no str but {type(shown).__name__}")
-        return shown
+        text = redact(value, where)
+        if not isinstance(text, str):
+            raise TypeError(f"the redaction hook must return a str, not {type(text).__name__}")
+        return text
     if isinstance(value, list):
         return [_redacted(item, where, redact) for item in value]
     if isinstance(value, dict):
@@ -74,7 +72,7 @@ def _redacted(value: Any, where: Where, redact: Callable[[str, Where], str]) -> 
 
 
 def _redacted_inside(value: Message | Part | Matches, where: Where, redact: Callable[[str, Where], str]) -> Any:
-    """Return what is said with its texts redacted; who says it stays."""
+    """Return messages, parts or matches with their texts redacted. Roles, names and ids stay."""
     if isinstance(value, Message):
         return value._replace(parts=[_redacted(part, where, redact) for part in value.parts])
     if isinstance(value, Part):

@@ -1,34 +1,36 @@
-"""A row as the bytes that leave, cut down to what Helicone takes."""
+"""Encodes a row as JSON, and cuts it to the size that Helicone accepts."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, Final
 
-from ...jsontext import dump, tidy
+from .jsonread import dump, tidy
 from .types import HeliconeRow
 
-# https://github.com/Helicone/helicone: longer bodies are refused with 400. UTF-16 units, as JavaScript counts.
+# Helicone answers 400 to longer bodies (https://github.com/Helicone/helicone). In UTF-16 units, as JavaScript counts.
 LIMIT: Final = 10 * 1024 * 1024
+# The field that says that a row was cut.
 _NOTE: Final = "helicone_otel_cut"
-# Cut texts end with what was cut, and an estimate may be a little wrong.
+# For the notes at the ends of cut texts, and for small errors of the estimate.
 _MARGIN: Final = 64 * 1024
 _QUOTES: Final = 2
+# Texts are not cut to fewer characters, unless lists have to be cut as well.
 _SHORTEST: Final = 200
-# Lists of so many items are cut if texts alone do not do it.
+# If cutting texts is not enough, lists are cut to these numbers of items, one after the other.
 _FEWER: Final = (10_000, 1_000, 100, 10, 1)
 
 
 def encoded(row: HeliconeRow) -> bytes:
     """Return the body of a row as compact JSON in UTF-8.
 
-    The largest texts of a body that is too large are shortened, with a note in it that they were.
+    If it is too large, its longest texts are cut, and a note in it says so.
     """
     text = _text(row.body)
     size = _size(text)
     if size > LIMIT:
         text = _cut(row.body, size)
-    # A lone surrogate has no UTF-8 form.
+    # UTF-8 cannot encode a lone surrogate.
     return text.encode("utf-8", "replace")
 
 
@@ -47,20 +49,21 @@ def _size(text: str) -> int:
 
 
 def _cut(body: dict[str, Any], size: int) -> str:
+    """Return the JSON of a body with its longest texts, and if need be its lists, cut to the limit."""
     note = f"helicone-otel shortened this row: it was {size} characters long, and Helicone takes {LIMIT}."
     body = tidy(body)
     for most in (None, *_FEWER):
         if most is not None:
-            body = _fewer(body, most)
+            body = _with_fewer_items(body, most)
         texts = sorted(_lengths(body))
         room = LIMIT - _MARGIN - (_size(_text(body)) - sum(texts))
         if room > 0 and (longest := _longest(texts, room)) >= min(_SHORTEST, texts[-1] if texts else 0):
             for part in (body["providerRequest"], body["providerResponse"]):
                 part["json"] = _shortened(part["json"], longest)
             body["providerRequest"]["json"][_NOTE] = note
-            shown = _text(body)
-            if _size(shown) <= LIMIT:
-                return shown
+            text = _text(body)
+            if _size(text) <= LIMIT:
+                return text
     kept = {"_type", "name", "toolName", "model"}
     for part in (body["providerRequest"], body["providerResponse"]):
         part["json"] = {key: _shortened(value, _SHORTEST) for key, value in part["json"].items() if key in kept}
@@ -69,7 +72,7 @@ def _cut(body: dict[str, Any], size: int) -> str:
 
 
 def _longest(lengths: list[int], room: int) -> int:
-    """Return how long texts may be, the shortest first, to take no more room than there is."""
+    """Return how long texts may be so that all fit into the room. `lengths` is sorted."""
     left = len(lengths)
     for length in lengths:
         if length * left > room:
@@ -80,13 +83,13 @@ def _longest(lengths: list[int], room: int) -> int:
 
 
 def _lengths(value: Any) -> list[int]:
-    """Return how long the texts in a value are as JSON."""
+    """Return the lengths of all texts in a value, as JSON."""
     found: list[int] = []
     waiting = [value]
     while waiting:
         item = waiting.pop()
         if isinstance(item, str):
-            found.append(_written(item))
+            found.append(_json_length(item))
         elif isinstance(item, dict):
             waiting += item.values()
         elif isinstance(item, list):
@@ -94,31 +97,33 @@ def _lengths(value: Any) -> list[int]:
     return found
 
 
-def _written(text: str) -> int:
+def _json_length(text: str) -> int:
     return _size(json.dumps(text, ensure_ascii=False))
 
 
 def _shortened(value: Any, longest: int) -> Any:
+    """Return a value with each text cut to a length as JSON."""
     if isinstance(value, dict):
         return {key: _shortened(item, longest) for key, item in value.items()}
     if isinstance(value, list):
         return [_shortened(item, longest) for item in value]
     if not isinstance(value, str) or len(value) * 6 <= longest:
         return value
-    length = _written(value)
+    length = _json_length(value)
     if length <= longest:
         return value
     note = f"… [cut: {len(value)} characters]"
-    shown, room = value, max(0, longest - len(note) - _QUOTES)
-    while length - _QUOTES > room and shown:
-        # All that is written of a part may be longer than its share.
-        shown = shown[: min(len(shown) * room // length, len(shown) - 1)]
-        length = _written(shown)
-    return shown + note
+    kept, room = value, max(0, longest - len(note) - _QUOTES)
+    while length - _QUOTES > room and kept:
+        # The kept part may need more escapes than the average, so this may take several rounds.
+        kept = kept[: min(len(kept) * room // length, len(kept) - 1)]
+        length = _json_length(kept)
+    return kept + note
 
 
-def _fewer(value: Any, most: int) -> Any:
+def _with_fewer_items(value: Any, most: int) -> Any:
+    """Return a value with each list cut to a number of items, and each object to ten times as many members."""
     if isinstance(value, dict):
         kept = dict(list(value.items())[:most]) if len(value) > most * 10 else value
-        return {key: _fewer(item, most) for key, item in kept.items()}
-    return [_fewer(item, most) for item in value[:most]] if isinstance(value, list) else value
+        return {key: _with_fewer_items(item, most) for key, item in kept.items()}
+    return [_with_fewer_items(item, most) for item in value[:most]] if isinstance(value, list) else value

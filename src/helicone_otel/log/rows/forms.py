@@ -1,4 +1,7 @@
-"""How facts are written on spans, and what reads each form."""
+"""Reads the forms in which attributes hold facts, and writes two forms that several bodies share.
+
+`FORMS` is the table of the readers. A reader returns `None`, or something empty, for a value that it cannot read.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +10,30 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ...jsontext import number, read, text_of, tidy
 from ...spans.retrieval import Matches, found_in
+from .jsonread import number, read, text_of, tidy
 from .messages import parts_of
 
-# What only an instrumentation's wrapping is: where all of these are, what is meant stands at the path.
+"""Types whose zero is a value, and not an empty one."""
+# Objects that instrumentations wrap around a value: the keys of the object, and the path to the value.
 _WRAPPINGS: Final = (
-    (frozenset({"input_str", "inputs"}), ("inputs",)),  # OpenLLMetry's of LangChain
+    (frozenset({"input_str", "inputs"}), ("inputs",)),  # OpenLLMetry for LangChain
     (frozenset({"output", "kwargs"}), ("output",)),
-    (frozenset({"lc", "kwargs"}), ("kwargs", "content")),  # LangChain's own
+    (frozenset({"lc", "kwargs"}), ("kwargs", "content")),  # LangChain itself
     (frozenset({"type", "data"}), ("data", "content")),
     (frozenset({"raw_output", "tool_name"}), ("raw_output",)),  # LlamaIndex
 )
 _QUERIES: Final = ("query", "query_bundle", "query_str", "question", "input", "text", "inputs", "args")
-_FOUND: Final = ("documents", "matches", "results", "ranking", "points", "hits")
-_BARE: Final = frozenset({str, bool})
+_MATCHES: Final = ("documents", "matches", "results", "ranking", "points", "hits")
+_SCHEMAS: Final = ("parameters", "input_schema", "inputSchema", "parameters_json_schema")
+# Types whose values need no reading.
+_UNCHANGED: Final = frozenset({str, bool})
 _MAX_VECTOR: Final = 16_384
 _ID: Final = re.compile(r'\s*\{\s*"id"\s*:\s*"([^"\\]{1,256})"')
 
 
 def json_value(value: object) -> Any:
-    """Return what a tool was given or gave, without what instrumentations wrap around it."""
+    """Return the input or output of a tool, without the objects that instrumentations wrap around it."""
     value = read(_unquoted(value))
     for _ in _WRAPPINGS:
         if not isinstance(value, dict):
@@ -43,7 +49,7 @@ def json_value(value: object) -> Any:
 
 
 def _unquoted(value: object) -> object:
-    """Return the text in a JSON string: what OpenLLMetry's decorators make of a function's result."""
+    """Return the text in a JSON string, which OpenLLMetry's decorators make of the result of a function."""
     if not isinstance(value, str) or not (value.startswith('"') and value.endswith('"')):
         return value
     try:
@@ -54,11 +60,11 @@ def _unquoted(value: object) -> object:
 
 def plain(value: object) -> Any:
     """Return a scalar, or a list of them."""
-    return value if type(value) in _BARE else tidy(value)
+    return value if type(value) in _UNCHANGED else tidy(value)
 
 
 def query(value: object) -> str:
-    """Return the text that is looked for."""
+    """Return the text of a query."""
     value = json_value(value)
     for _ in range(3):  # a query in a bundle in an input
         if isinstance(value, dict):
@@ -72,7 +78,7 @@ def condition(value: object) -> dict[str, Any] | None:
     """Return a filter as Helicone shows it: an object."""
     found = read(value)
     if isinstance(found, str) and found.lstrip().startswith("{"):
-        found = read(found.replace("'", '"'))  # how Python shows a dict
+        found = read(found.replace("'", '"'))  # a dict as Python prints it
     if not found:
         return None
     return tidy(found) if isinstance(found, dict) else {"expression": text_of(found)}
@@ -88,7 +94,7 @@ def vector(value: object) -> list[Any] | None:
 
 
 def vectors(value: object) -> list[list[Any]] | None:
-    """Return embeddings: of OpenInference's numbered ones, an answer's, or bare ones."""
+    """Return embeddings: OpenInference's numbered ones, those of an answer, or a list of vectors."""
     found = read(value)
     if isinstance(found, dict):
         found = found.get("data")
@@ -96,8 +102,8 @@ def vectors(value: object) -> list[list[Any]] | None:
         return None
     if vector(found):
         return [found]
-    read_ones = [_embedding(item) for item in found]
-    return None if None in read_ones else [one for one in read_ones if one]
+    embeddings = [_embedding(item) for item in found]
+    return None if None in embeddings else [one for one in embeddings if one]
 
 
 def _embedding(item: object) -> list[Any] | None:
@@ -107,7 +113,7 @@ def _embedding(item: object) -> list[Any] | None:
 
 
 def tools(value: object) -> list[dict[str, Any]] | None:
-    """Return the definitions of tools: each with a name, a description and a schema."""
+    """Return the tools that a model could call: name, description and schema of each."""
     found = read(value)
     if isinstance(found, dict):
         found = found.get("tools") or found.get("function_tools")
@@ -119,28 +125,27 @@ def tools(value: object) -> list[dict[str, Any]] | None:
 def _tool(item: Any) -> dict[str, Any] | None:
     if not isinstance(item, dict):
         return None
-    schema = read(item.get("json_schema"))  # OpenInference's: of the whole tool, or of its parameters
+    schema = read(item.get("json_schema"))  # OpenInference has here the whole tool, or the schema of its parameters
     if isinstance(schema, dict):
         item = {**item, "parameters": schema} if "function" not in schema and "name" not in schema else schema
     inside = item["function"] if isinstance(item.get("function"), dict) else item
-    keys = ("parameters", "input_schema", "inputSchema", "parameters_json_schema")
-    given = next((read(inside[key]) for key in keys if inside.get(key)), None)
+    schema = next((read(inside[key]) for key in _SCHEMAS if inside.get(key)), None)
     if not isinstance(inside.get("name"), str):
         return None
-    told = {"name": inside["name"], "description": inside.get("description"), "parameters": given}
-    return {key: tidy(value) for key, value in told.items() if value is not None}
+    members = {"name": inside["name"], "description": inside.get("description"), "parameters": schema}
+    return {key: tidy(value) for key, value in members.items() if value is not None}
 
 
 def matches(value: object) -> Matches | None:
-    """Return what was found, from a list of it or an object around one."""
+    """Return the matches of a vector query, from a list or an object with one."""
     found = read(value)
     if isinstance(found, dict):
-        found = next((found[key] for key in _FOUND if isinstance(found.get(key), list)), None)
+        found = next((found[key] for key in _MATCHES if isinstance(found.get(key), list)), None)
     return found_in(_match(read(item)) for item in found) if isinstance(found, list) and found else None
 
 
 def _match(item: Any) -> Any:
-    """Return a match; LlamaIndex keeps what was found in a node."""
+    """Return a match. LlamaIndex has its text and metadata in a node."""
     node = item.get("node") if isinstance(item, dict) else None
     if not isinstance(node, dict):
         return item
@@ -148,22 +153,23 @@ def _match(item: Any) -> Any:
 
 
 def id_in(value: object) -> str | None:
-    """Return the id that an answer's body begins with; the rest of it need not be read for that."""
+    """Return the id at the beginning of the body of an answer, without reading the rest."""
     found = _ID.match(value) if isinstance(value, str) else None
     return found[1] if found else None
 
 
 def model_in(value: object) -> str | None:
-    """Return the model among parameters."""
+    """Return the model in an object with parameters."""
     found = read(value)
     model = found.get("model") if isinstance(found, dict) else None
     return model if isinstance(model, str) else None
 
 
+# By the name of a form in `sources`: the function that reads it.
 FORMS: Final[dict[str, Callable[[object], Any]]] = {
     "plain": plain,
     "json": json_value,
-    "messages": read,  # whose they are is known where they are asked for
+    "messages": read,  # `SpanFacts` reads these on, because it knows their role
     "parts": parts_of,
     "tools": tools,
     "vectors": vectors,
@@ -176,24 +182,15 @@ FORMS: Final[dict[str, Callable[[object], Any]]] = {
 }
 
 
-# Their zeros are something that is known.
-NUMBERS: Final = frozenset({int, float, bool})
-
-
-def known(told: Mapping[str, Any], *kept: str) -> dict[str, Any]:
-    """Return what is known of an object; some of it stands there even if it is empty."""
-    return {name: value for name, value in told.items() if value or type(value) in NUMBERS or name in kept}
-
-
 def data_url(value: Any) -> str:
-    """Return where an image is, or what it is, as an address; empty if it is none."""
+    """Return the URL of an image, or a `data:` URL with the image; empty if a part is no image."""
     if not isinstance(value, dict):
         return ""
     if isinstance(value.get("uri"), str) and value.get("modality") == "image":
         return str(value["uri"])
     if isinstance(inner := value.get("image"), dict) and isinstance(inner.get("url"), str):  # OpenInference's
         return str(inner["url"])
-    held, mime_type = value.get("content"), value.get("mime_type")
-    if value.get("type") == "blob" and isinstance(held, str) and str(mime_type).startswith("image/"):
-        return f"data:{mime_type};base64,{held}"
+    content, mime_type = value.get("content"), value.get("mime_type")
+    if value.get("type") == "blob" and isinstance(content, str) and str(mime_type).startswith("image/"):
+        return f"data:{mime_type};base64,{content}"
     return ""

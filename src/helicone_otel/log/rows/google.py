@@ -1,18 +1,18 @@
-"""Gemini's bodies: https://ai.google.dev/api/generate-content.
+"""Writes Gemini's bodies: https://ai.google.dev/api/generate-content.
 
-The model stands in the path there. It stands in the bodies here too: not all of Helicone's endpoints keep the path.
+Gemini has the model in the path. The bodies have it, too, because not all of Helicone's endpoints keep the path.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from ...jsontext import text_of
 from .call import Call, Failure, Usage
-from .forms import known
+from .jsonread import known, text_of
 from .messages import Message, Part, text_in
 
-_FINISHES: Final = {
+# Finish reasons of other families.
+_FINISH_REASONS: Final = {
     "stop": "STOP",
     "end_turn": "STOP",
     "length": "MAX_TOKENS",
@@ -20,6 +20,7 @@ _FINISHES: Final = {
     "tool_call": "STOP",
     "tool_calls": "STOP",
 }
+# By OpenAI's names.
 _PARAMETERS: Final = {
     "temperature": "temperature",
     "top_p": "topP",
@@ -47,8 +48,8 @@ def generate_content(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
         return known(request, "contents"), _error(call.failure)
     response = {
         "responseId": call.id,
-        "model": call.answered,
-        "modelVersion": call.answered,
+        "model": call.response_model,
+        "modelVersion": call.response_model,
         "candidates": _candidates(call),
         "usageMetadata": _usage(call.usage),
     }
@@ -62,7 +63,7 @@ def embed(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
     if call.failure:
         return known(request, "requests"), _error(call.failure)
     response = {
-        "model": call.answered,
+        "model": call.response_model,
         "embeddings": [{"values": vector} for vector in call.vectors],
         "usageMetadata": _usage(call.usage),
     }
@@ -71,11 +72,11 @@ def embed(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _candidates(call: Call) -> list[dict[str, Any]]:
     contents = [_content(message) for message in call.answers]
-    contents = contents or [{"role": "model", "parts": []} for said in call.finishes if said]
-    finishes = [*call.finishes, *[""] * len(contents)]
+    contents = contents or [{"role": "model", "parts": []} for reason in call.finish_reasons if reason]
+    reasons = [*call.finish_reasons, *[""] * len(contents)]
     return [
-        known({"content": content, "finishReason": _FINISHES.get(said, said.upper()), "index": index})
-        for index, (content, said) in enumerate(zip(contents, finishes, strict=False))
+        known({"content": content, "finishReason": _FINISH_REASONS.get(reason, reason.upper()), "index": index})
+        for index, (content, reason) in enumerate(zip(contents, reasons, strict=False))
     ]
 
 
@@ -101,14 +102,14 @@ def _part(part: Part) -> dict[str, Any]:
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
-    """Return tokens as Gemini counts them: those of the reasoning stand beside the others, not among them."""
-    said = usage.output
-    if said is not None and usage.reasoning and said >= usage.reasoning:
-        said -= usage.reasoning
+    """Return tokens as Gemini counts them: the output without those of the reasoning."""
+    output = usage.output
+    if output is not None and usage.reasoning and output >= usage.reasoning:
+        output -= usage.reasoning
     return known(
         {
             "promptTokenCount": usage.input,
-            "candidatesTokenCount": said,
+            "candidatesTokenCount": output,
             "totalTokenCount": usage.total,
             "cachedContentTokenCount": usage.cached,
             "thoughtsTokenCount": usage.reasoning,

@@ -1,7 +1,7 @@
-"""Helicone's own bodies: vector queries, tools, and all else as data.
+"""Writes Helicone's own bodies: for vector queries, tools, and everything else as data.
 
-https://docs.helicone.ai/integrations/vectordb/logger-sdk and the same for tools and data. Type and name stand in
-the response once more: what the request does not say there is shown as `undefined`.
+https://docs.helicone.ai/integrations/vectordb/logger-sdk, and the same for tools and data. Type and name are in the
+response, too, because Helicone's pages show `undefined` where a response lacks them.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ... import wire
-from ...jsontext import read, text_of, tidy
 from ...spans.retrieval import MAX_MATCHES, Matches, found_in
 from .call import Failure
 from .facts import SpanFacts
-from .forms import known, vector
+from .forms import vector
+from .jsonread import known, read, text_of, tidy
 from .messages import text_in
 from .types import RowBodies
 
+# Names of operations in the families' conventions, by the operation that Helicone knows.
 _SEARCH: Final = (
     *("search", "query", "retrieve", "retrieval", "vector_db_retrieve", "vectordb", "get", "fetch", "find", "select"),
     *("scroll", "peek", "knn_search", "similarity_search", "hybrid_search", "query_points", "query_batch_points"),
@@ -45,81 +46,80 @@ _DELETE: Final = (
     "vrem",
 )
 
-# https://docs.helicone.ai/integrations/vectordb/logger-sdk. Others go by their own name.
+# By name. An operation that is not here keeps its own name.
 OPERATIONS: Final = {
     **dict.fromkeys(_SEARCH, "search"),
     **dict.fromkeys(_INSERT, "insert"),
     **dict.fromkeys(_UPDATE, "update"),
     **dict.fromkeys(_DELETE, "delete"),
 }
+# Attributes that a match may have. Others are its content.
+_MATCH_KEYS: Final = ("id", "score", "distance", "text", "content", "document", "page_content", "metadata", "payload")
 
 
-_FOUND_BY: Final = ("id", "score", "distance", "text", "content", "document", "page_content", "metadata", "payload")
-
-
-def tool(told: SpanFacts, failure: Failure | None) -> RowBodies:
-    """Return the bodies of a tool's run."""
-    named = {"_type": "tool", "toolName": _name(told)}
+def tool(facts: SpanFacts, failure: Failure | None) -> RowBodies:
+    """Return the bodies of a tool call."""
+    named = {"_type": "tool", "toolName": _name(facts)}
     request = {
         **named,
-        "input": _given(told, "input", "messages"),
-        "toolCallId": told.text("call.id"),
-        "description": told.text("description"),
+        "input": _value(facts, "input", "messages"),
+        "toolCallId": facts.text("call.id"),
+        "description": facts.text("description"),
     }
-    response = {**named, **_outcome(failure), "result": _given(told, "output", "answers")}
+    response = {**named, **_outcome(failure), "result": _value(facts, "output", "answers")}
     return RowBodies(known(request), known(response))
 
 
-def vector_query(told: SpanFacts, failure: Failure | None) -> RowBodies:
+def vector_query(facts: SpanFacts, failure: Failure | None) -> RowBodies:
     """Return the bodies of an operation of a vector database."""
-    word, operation = _operation(told)
-    matches = None if failure else _matches(told)
-    query = told.text("query")
-    statement = told.text("statement")
+    method, operation = _operation(facts)
+    matches = None if failure else _matches(facts)
+    query = facts.text("query")
+    statement = facts.text("statement")
     request = {
         "_type": "vector_db",
         "operation": operation,
-        "method": word if operation != word else "",
-        "databaseName": told.text("database") or _store(told),
-        "namespace": told.text("namespace"),
-        "collection": told.text("collection"),
-        "collectionId": told.text("collection.id"),
+        "method": method if operation != method else "",
+        "databaseName": facts.text("database") or _database(facts),
+        "namespace": facts.text("namespace"),
+        "collection": facts.text("collection"),
+        "collectionId": facts.text("collection.id"),
         "query": query or statement,
         "statement": statement if query and statement != query else "",
-        "vector": told.one("vector") or _vector(told),
-        "dimension": told.whole("dimension"),
-        "topK": told.whole("top_k"),
-        "filter": told.one("filter"),
-        "count": told.whole("changed"),
+        "vector": facts.one("vector") or _vector_of_events(facts),
+        "dimension": facts.whole("dimension"),
+        "topK": facts.whole("top_k"),
+        "filter": facts.one("filter"),
+        "count": facts.whole("changed"),
     }
-    found = told.whole("found")
+    found = facts.whole("found")
     count = found if found is not None else matches.count if matches else None
     response = {
         "_type": "vector_db",
         **_outcome(failure),
         **({} if failure or count is None else {"message": f"{count} match{'' if count == 1 else 'es'}"}),
-        "matches": _shown(matches),
+        "matches": _match_list(matches),
     }
     return RowBodies(known(request), known(response))
 
 
-def data(told: SpanFacts, failure: Failure | None) -> RowBodies:
-    """Return the bodies of anything else: a reranking, a check, a computation."""
-    named = {"_type": "data", "name": _name(told)}
-    candidates: Matches | None = told.one("candidates")
-    matches = _matches(told) if told.kind == "rerank" else None
+def data(facts: SpanFacts, failure: Failure | None) -> RowBodies:
+    """Return the bodies of any other call: a rerank, a guardrail, a computation."""
+    named = {"_type": "data", "name": _name(facts)}
+    candidates: Matches | None = facts.one("candidates")
+    matches = _matches(facts) if facts.kind == "rerank" else None
     request = {
         **named,
-        "kind": told.kind if told.kind != "data" else "",
-        "model": told.text("model"),
-        "query": told.text("query") if told.kind == "rerank" and candidates else "",
-        "documents": _shown(candidates),
-        "topK": told.whole("top_k") if told.kind == "rerank" else None,
-        "input": None if candidates else _given(told, "input", "messages"),
+        "kind": facts.kind if facts.kind != "data" else "",
+        "model": facts.text("model"),
+        "query": facts.text("query") if facts.kind == "rerank" and candidates else "",
+        "documents": _match_list(candidates),
+        "topK": facts.whole("top_k") if facts.kind == "rerank" else None,
+        "input": None if candidates else _value(facts, "input", "messages"),
     }
-    documents = _shown(matches)
-    result = {"documents": documents} if documents else _given(told, "output", "answers")
-    flagged = told.one("flagged")
+    documents = _match_list(matches)
+    result = {"documents": documents} if documents else _value(facts, "output", "answers")
+    flagged = facts.one("flagged")
     response = {
         **named,
         **_outcome(failure),
@@ -129,75 +129,77 @@ def data(told: SpanFacts, failure: Failure | None) -> RowBodies:
     return RowBodies(known(request), known(response))
 
 
-def _name(told: SpanFacts) -> str:
-    """Return a step's own name, or else the last one of its path, which is its as well."""
-    path = told.attributes.get(wire.SESSION_PATH)
+def _name(facts: SpanFacts) -> str:
+    """Return the name of a step: its own, or else the last segment of its path."""
+    path = facts.attributes.get(wire.SESSION_PATH)
     last = path.rpartition("/")[2] if isinstance(path, str) else ""
-    return told.text("name") or last or told.facts.name or told.kind
+    return facts.text("name") or last or facts.span.name or facts.kind
 
 
-def _operation(told: SpanFacts) -> tuple[str, str]:
-    """Return what was done, as the family calls it and as Helicone does."""
-    word = told.text("operation").lower()
-    if not word:
-        word = _name(told).lower()
-        if "retriev" in word:  # a retriever's class
-            return word, "search"
-    return word, OPERATIONS.get(word, word)
+def _operation(facts: SpanFacts) -> tuple[str, str]:
+    """Return the name of an operation in its family, and in Helicone."""
+    method = facts.text("operation").lower()
+    if not method:
+        method = _name(facts).lower()
+        if "retriev" in method:  # the class of a retriever
+            return method, "search"
+    return method, OPERATIONS.get(method, method)
 
 
-def _store(told: SpanFacts) -> str:
-    """Return which store a retriever asked, which stands where a provider is named."""
-    named = (name for name in told.all("provider") if isinstance(name, str))
-    return next((name for name in named if name.lower() not in ("langchain", "langgraph")), "")
+def _database(facts: SpanFacts) -> str:
+    """Return the database that a retriever asked, which its span names as the provider."""
+    names = (name for name in facts.all("provider") if isinstance(name, str))
+    return next((name for name in names if name.lower() not in ("langchain", "langgraph")), "")
 
 
 def _outcome(failure: Failure | None) -> dict[str, Any]:
     if failure is None:
         return {"status": "success"}
-    told = known({"message": failure.message, "type": failure.type}, "message")
-    return {"status": "error", "message": failure.message, "error": told}
+    error = known({"message": failure.message, "type": failure.type}, "message")
+    return {"status": "error", "message": failure.message, "error": error}
 
 
-def _given(told: SpanFacts, fact: str, messages: str) -> Any:
-    value = told.one(fact)
+def _value(facts: SpanFacts, fact: str, messages: str) -> Any:
+    """Return the input or output of a call, or else the content of its messages."""
+    value = facts.one(fact)
     if value is not None:
         return value
-    text = text_in(told.messages(messages))
+    text = text_in(facts.messages(messages))
     return read(text) if text else None
 
 
-def _vector(told: SpanFacts) -> list[Any] | None:
-    for attributes in told.happened("vector"):
+def _vector_of_events(facts: SpanFacts) -> list[Any] | None:
+    for attributes in facts.event_attributes("vector"):
         found = next((vector(value) for key, value in attributes.items() if key.endswith("vector")), None)
         if found:
             return found
     return None
 
 
-def _matches(told: SpanFacts) -> Matches | None:
-    """Return what was found: from attributes, or an event for each."""
-    found: Matches | None = told.one("matches")
-    if found is None and (happened := told.happened("matches")):
-        found = found_in([_match(attributes) for attributes in happened])
+def _matches(facts: SpanFacts) -> Matches | None:
+    """Return the matches: from attributes, or else from events, each of which is one match."""
+    found: Matches | None = facts.one("matches")
+    if found is None and (events := facts.event_attributes("matches")):
+        found = found_in([_match_of_event(attributes) for attributes in events])
     return found
 
 
-def _match(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a match that an event tells of; where no name says what is its text, all of it is."""
+def _match_of_event(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the match in the attributes of an event. If none is known as its content, all unknown ones are."""
     entity = attributes.get("entity")
     if any(key in attributes for key in ("document", "text", "content", "metadata")):
         return dict(attributes)
-    rest = entity if entity is not None else {k: v for k, v in attributes.items() if k not in _FOUND_BY}
+    rest = entity if entity is not None else {k: v for k, v in attributes.items() if k not in _MATCH_KEYS}
     return {**attributes, "content": rest} if rest else dict(attributes)
 
 
-def _shown(matches: Matches | None) -> list[dict[str, Any]]:
-    """Return matches as Helicone shows them: the preview formats every score that is there as a number."""
+def _match_list(matches: Matches | None) -> list[dict[str, Any]]:
+    """Return matches as Helicone shows them."""
     return [_as_match(match) for match in matches.shown[:MAX_MATCHES]] if matches else []
 
 
 def _as_match(match: Mapping[str, Any]) -> dict[str, Any]:
+    # Helicone's preview formats every `score` as a number, so another value must not be one.
     content, metadata = match.get("content"), read(match.get("metadata"))
     score, distance = match.get("score"), match.get("distance")
     return known(

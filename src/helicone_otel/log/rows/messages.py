@@ -1,34 +1,57 @@
-"""Messages in whatever form a family writes them, as one: roles and parts.
+"""Reads messages of all families into one form: a role and parts.
 
-OpenTelemetry's parts, OpenAI's chats and Responses, Anthropic's blocks, Gemini's contents, Bedrock's
-Converse, LangChain's serialised messages, Vercel's. What is none of these is shown as it is, as a text.
+It knows OpenTelemetry's parts, OpenAI's chats and Responses, Anthropic's blocks, Gemini's contents, Bedrock's
+Converse, LangChain's serialised messages and Vercel's. What is none of these becomes a text.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final, Literal, NamedTuple
 
-from ...jsontext import read, text_of, tidy
+from .jsonread import read, text_of, tidy
 
 PartKind = Literal["text", "reasoning", "call", "result", "other"]
 
+# --- tables: messages -------------------------------------------------------------------------------
 
-class Part(NamedTuple):
-    """One part of a message.
+_KNOWN_ROLES: Final = frozenset({"system", "user", "assistant", "tool", "developer"})
+_ROLES: Final = {
+    "human": "user",
+    "ai": "assistant",
+    "aimessagechunk": "assistant",
+    "model": "assistant",
+    "unknown": "assistant",
+    "function": "tool",
+}
+# Roles whose messages are text. A message of a tool is a result.
+_TEXT_ROLES: Final = _KNOWN_ROLES - {"tool"}
+# The role of a part that the Responses API has beside messages.
+_ROLES_OF_PARTS: Final[dict[PartKind, str]] = {"call": "assistant", "result": "tool", "reasoning": "assistant"}
+_FINISH_REASONS: Final = ("finish_reason", "stop_reason", "finishReason")
+_FINISH_REASONS_SET: Final = frozenset(_FINISH_REASONS)
+# The keys that a message of one text has.
+_KEYS_OF_ONE_TEXT: Final = frozenset({"role", "parts", "content", "finish_reason", "name"})
+# Keys of a message, each a sign that an object is one.
+_SIGNS_OF_MESSAGE: Final = frozenset({"role", "parts", "content", "tool_calls"})
+# Keys of objects around a message, each a sign that the object is no message itself.
+_SIGNS_OF_WRAPPING: Final = frozenset({"lc", "message"})
+_CONTENTS: Final = ("parts", "content", "contents")
+# Keys of a message that hold parts beside its content.
+_BESIDE_CONTENT: Final = frozenset(
+    {"reasoning_content", "reasoning", "tool_calls", "function_call", "additional_kwargs"}
+)
+_REASONINGS: Final = ("reasoning_content", "reasoning")
+# Keys of a request or an answer that hold its messages.
+_ENVELOPES: Final = (
+    *("messages", "contents", "input_messages", "choices", "candidates", "generations", "output", "input"),
+    *("inputs", "prompt", "prompts", "texts", "query", "outputs", "combined_chunk_content", "message"),
+)
+# Keys of a request that hold the messages of the system.
+_SYSTEMS: Final = ("system", "instructions", "systemInstruction", "system_instruction")
 
-    Attributes:
-        kind: What it is.
-        value: A text, a call's arguments, a call's result, or the part as it came.
-        id: A call's id.
-        name: A tool's name.
-    """
+# --- tables: parts ----------------------------------------------------------------------------------
 
-    kind: PartKind
-    value: Any
-    id: str = ""
-    name: str = ""
-
-
+# By the `type` of a part.
 _PART_KINDS: Final[dict[str, PartKind]] = {
     "text": "text",
     "input_text": "text",
@@ -59,7 +82,7 @@ _PART_KINDS: Final[dict[str, PartKind]] = {
     "uri": "other",
     "file": "other",
 }
-# Parts that say what they are by the one key they have: Gemini's and Bedrock's.
+# By the one key of a part without a `type`: Gemini's and Bedrock's.
 _PART_KEYS: Final[dict[str, PartKind]] = {
     "functionCall": "call",
     "function_call": "call",
@@ -74,28 +97,203 @@ _PART_KEYS: Final[dict[str, PartKind]] = {
     "document": "other",
 }
 _TEXTS: Final = ("content", "text", "thinking", "reasoning", "summary", "refusal", "reasoningText")
-IDS: Final = ("call_id", "tool_call_id", "toolCallId", "tool_use_id", "toolUseId", "id")
-NAMES: Final = ("name", "toolName", "tool_name")
+_IDS: Final = ("call_id", "tool_call_id", "toolCallId", "tool_use_id", "toolUseId", "id")
+_NAMES: Final = ("name", "toolName", "tool_name")
 _ARGUMENTS: Final = ("arguments", "input", "args")
 _RESULTS: Final = ("response", "result", "content", "output")
 
 
-def parts_of(value: object) -> list[Part]:
-    """Return the parts of a message's content.
+class Message(NamedTuple):
+    """One message.
 
-    A text that is JSON is what somebody said, unless it is a list of parts.
+    Attributes:
+        role: `system`, `user`, `assistant`, `tool`, or another role of the family.
+        parts: The content.
+        name: The name of the author.
+        finish_reason: Why an answer ended.
+    """
+
+    role: str
+    parts: list[Part]
+    name: str = ""
+    finish_reason: str = ""
+
+
+class Part(NamedTuple):
+    """One part of a message.
+
+    Attributes:
+        kind: What it is.
+        value: A text, the arguments of a call, the result of a call, or the part as it was written.
+        id: The id of a call.
+        name: The name of a tool.
+    """
+
+    kind: PartKind
+    value: Any
+    id: str = ""
+    name: str = ""
+
+
+def messages_of(value: object, role: str) -> list[Message]:
+    """Return the messages in a value.
+
+    Args:
+        value: A text, a message, a list of messages or parts, a whole request or answer, or JSON of these.
+        role: The role of messages that name none.
+    """
+    value = read(value)
+    if isinstance(value, str):
+        return [Message(role, [Part("text", value)])] if value else []
+    if isinstance(value, list):
+        return _of_list(value, role)
+    if isinstance(value, dict):
+        return _of_object(value, role)
+    return [] if value is None else [Message(role, [Part("text", text_of(value))])]
+
+
+def text_in(messages: list[Message]) -> str:
+    """Return the content of messages as one text."""
+    texts = [text_of(part.value) for message in messages for part in message.parts]
+    return "\n".join(text for text in texts if text)
+
+
+def parts_of(value: object) -> list[Part]:
+    """Return the parts of the content of a message.
+
+    A text that is JSON stays a text, unless it is a list of parts.
     """
     if isinstance(value, str) and value:
         found = read(value) if value.startswith("[") else None
-        value = found if isinstance(found, list) and found and all(map(is_part, found)) else value
+        value = found if isinstance(found, list) and found and all(map(_is_part, found)) else value
     if isinstance(value, list):
-        return [part for item in value for part in ([part_of(item)] if type(item) is dict else parts_of(item))]
+        return [part for item in value for part in ([_part(item)] if type(item) is dict else parts_of(item))]
     if isinstance(value, dict):
-        return [part_of(value)]
+        return [_part(value)]
     return [] if value is None or value == "" else [Part("text", text_of(value))]
 
 
-def is_part(value: object) -> bool:
+# --- messages ---------------------------------------------------------------------------------------
+
+
+def _of_list(value: list[Any], role: str) -> list[Message]:
+    if value and all(map(_is_part, value)) and not any(map(_is_item, value)):
+        return [Message(role, [_part(item) for item in value])]
+    messages: list[Message] = []
+    for item in value:
+        if type(item) is not dict:
+            messages += messages_of(item, role)
+        elif (message := _of_one_text(item)) is not None:
+            messages.append(message)
+        else:
+            messages += _of_object(item, role)
+    return messages
+
+
+def _of_one_text(value: dict[str, Any]) -> Message | None:
+    """Return a message of one text as OpenTelemetry and OpenAI write it; `None` if it is another.
+
+    Most messages are of this form, and this is the fast way to read it.
+    """
+    role, text, finish = value.get("role"), value.get("content"), value.get("finish_reason", "")
+    if (
+        type(role) is not str
+        or role not in _TEXT_ROLES
+        or type(finish) is not str
+        or not value.keys() <= _KEYS_OF_ONE_TEXT
+    ):
+        return None
+    if "parts" in value:
+        parts = value["parts"]
+        if text is not None or type(parts) is not list or len(parts) != 1 or type(part := parts[0]) is not dict:
+            return None
+        text = part.get("content") if part.get("type") == "text" else None
+    elif not text or type(text) is not str or text[0] == "[":  # may be a list of parts
+        return None
+    name = value.get("name")
+    return Message(role, [Part("text", text)], name if type(name) is str else "", finish) if type(text) is str else None
+
+
+def _of_object(value: dict[str, Any], role: str) -> list[Message]:  # one branch for each form
+    if "role" in value and _SIGNS_OF_WRAPPING.isdisjoint(value):
+        return [_message(value, role)]
+    if value.get("lc") and isinstance(value.get("kwargs"), dict):
+        return _of_object(_from_langchain(value), role)
+    if isinstance(read(value.get("message")), dict | list):
+        return _of_choice(value, role)
+    if isinstance(value.get("content"), dict) and "role" not in value:  # one of Gemini's candidates
+        return [_with_finish_reason(message, value) for message in messages_of(value["content"], role)]
+    if _is_part(value):
+        part = _part(value)
+        return [Message(_ROLES_OF_PARTS.get(part.kind, role), [part])]
+    return _of_envelope(value, role) if _SIGNS_OF_MESSAGE.isdisjoint(value) else [_message(value, role)]
+
+
+def _of_envelope(value: dict[str, Any], role: str) -> list[Message]:
+    """Return the messages of a request or an answer. Any other object becomes the text of a message."""
+    key = next((key for key in _ENVELOPES if value.get(key) not in (None, "", [])), "")
+    system = next((messages_of(value[key], "system") for key in _SYSTEMS if value.get(key)), [])
+    if key:
+        return [*system, *messages_of(value[key], role)]
+    return system or ([Message(role, [Part("text", text_of(value))])] if value else [])
+
+
+def _from_langchain(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the message in what LangChain serialised: a message, or `{"messages": …}`."""
+    inside = value["kwargs"]
+    path = value.get("id")
+    kind = str(path[-1]).lower() if isinstance(path, list) and path else ""
+    return {"role": inside.get("type") or kind.removesuffix("chunk").removesuffix("message"), **inside}
+
+
+def _of_choice(value: dict[str, Any], role: str) -> list[Message]:
+    """Return the message of one of the choices of an answer."""
+    message = read(value["message"])
+    if isinstance(message, list):
+        message = {"content": message}
+    details = value["generation_info"] if isinstance(value.get("generation_info"), dict) else value
+    return [_with_finish_reason(one, details) for one in messages_of(message, role)]
+
+
+def _with_finish_reason(message: Message, details: dict[str, Any]) -> Message:
+    return message if message.finish_reason else message._replace(finish_reason=_first(details, _FINISH_REASONS))
+
+
+def _message(value: dict[str, Any], role: str) -> Message:
+    own = value.get("role")
+    if isinstance(own, str) and own:
+        role = own if own in _KNOWN_ROLES else _ROLES.get(own.lower(), own.lower())
+    parts: list[Part] = []
+    for key in _CONTENTS:
+        if not parts and key in value:
+            parts = parts_of(value[key])
+    if not _BESIDE_CONTENT.isdisjoint(value):
+        parts = _with_parts_beside(value, parts)
+    if role == "tool" and not any(part.kind == "result" for part in parts):
+        result = "\n".join(text_of(part.value) for part in parts)
+        parts = [Part("result", result, _first(value, _IDS), _first(value, _NAMES))]
+    name = value.get("name")
+    finish = "" if _FINISH_REASONS_SET.isdisjoint(value) else _first(value, _FINISH_REASONS)
+    return Message(role, parts, name if isinstance(name, str) else "", finish)
+
+
+def _with_parts_beside(value: dict[str, Any], parts: list[Part]) -> list[Part]:
+    """Return the parts of a message, and the reasoning and calls that it has beside its content."""
+    reasoning = next((value[key] for key in _REASONINGS if isinstance(value.get(key), str) and value[key]), None)
+    before = [] if reasoning is None else [Part("reasoning", reasoning)]
+    more = value.get("additional_kwargs")
+    calls = read(value.get("tool_calls")) or (more.get("tool_calls") if isinstance(more, dict) else None)
+    after = [_call(call) for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    if isinstance(legacy := read(value.get("function_call")), dict):
+        after.append(_call(legacy))
+    known = {part.id for part in parts if part.kind == "call" and part.id}
+    return [*before, *parts, *(call for call in after if call.id not in known)]
+
+
+# --- parts ------------------------------------------------------------------------------------------
+
+
+def _is_part(value: object) -> bool:
     """Tell whether a value is a part of a message, and no message."""
     if not isinstance(value, dict) or "role" in value or "kwargs" in value:
         return False
@@ -105,9 +303,14 @@ def is_part(value: object) -> bool:
     return "text" in value or (len(value) == 1 and not _PART_KEYS.keys().isdisjoint(value))
 
 
-def part_of(value: dict[str, Any]) -> Part:
+def _is_item(value: dict[str, Any]) -> bool:
+    """Tell whether a part is one that the Responses API has beside messages."""
+    return value.get("type") in ("function_call", "function_call_output")
+
+
+def _part(value: dict[str, Any]) -> Part:
     """Return a part in whatever form it is written."""
-    if value.get("type") == "text" and type(text := value.get("content")) is str:  # most are
+    if value.get("type") == "text" and type(text := value.get("content")) is str:  # the usual case
         return Part("text", text)
     kind = _PART_KINDS.get(str(value.get("type")))
     if kind is None:
@@ -115,10 +318,10 @@ def part_of(value: dict[str, Any]) -> Part:
         kind = _PART_KEYS.get(inner, "text" if "text" in value or "content" in value else "other")
         value = value[inner] if inner and kind != "other" and isinstance(value[inner], dict) else value
     if kind == "call":
-        return call_of_tool(value)
+        return _call(value)
     if kind == "result":
-        given = next((value[key] for key in _RESULTS if value.get(key) is not None), "")
-        return Part("result", tidy(given), first_of(value, IDS), first_of(value, NAMES))
+        result = next((value[key] for key in _RESULTS if value.get(key) is not None), "")
+        return Part("result", tidy(result), _first(value, _IDS), _first(value, _NAMES))
     if kind == "other":
         return Part("other", tidy(value))
     return Part(kind, _text(next((value[key] for key in _TEXTS if value.get(key)), "")))
@@ -132,15 +335,15 @@ def _text(value: object) -> str:
     return text_of(value)
 
 
-def call_of_tool(value: dict[str, Any]) -> Part:
+def _call(value: dict[str, Any]) -> Part:
     """Return the call of a tool."""
     function = value.get("function")
     inside = {**value, **function} if isinstance(function, dict) else value
-    given: Any = next((inside[key] for key in _ARGUMENTS if inside.get(key) is not None), {})
-    return Part("call", tidy(read(given)), first_of(inside, IDS), first_of(inside, NAMES))
+    arguments: Any = next((inside[key] for key in _ARGUMENTS if inside.get(key) is not None), {})
+    return Part("call", tidy(read(arguments)), _first(inside, _IDS), _first(inside, _NAMES))
 
 
-def first_of(value: dict[str, Any], keys: tuple[str, ...]) -> str:
+def _first(value: dict[str, Any], keys: tuple[str, ...]) -> str:
     """Return the first text or whole number under some keys, as a text."""
     for key in keys:
         if key not in value:
@@ -151,172 +354,3 @@ def first_of(value: dict[str, Any], keys: tuple[str, ...]) -> str:
         if isinstance(found, int) and not isinstance(found, bool):
             return text_of(found)
     return ""
-
-
-class Message(NamedTuple):
-    """One message.
-
-    Attributes:
-        role: `system`, `user`, `assistant`, `tool`, or the family's own word.
-        parts: What is said.
-        name: The speaker's name.
-        finish: Why an answer ended.
-    """
-
-    role: str
-    parts: list[Part]
-    name: str = ""
-    finish: str = ""
-
-
-_ROLES: Final = {
-    "human": "user",
-    "ai": "assistant",
-    "aimessagechunk": "assistant",
-    "model": "assistant",
-    "unknown": "assistant",
-    "function": "tool",
-}
-_FINISHES: Final = ("finish_reason", "stop_reason", "finishReason")
-_FINISHING: Final = frozenset(_FINISHES)
-_KNOWN_ROLES: Final = frozenset({"system", "user", "assistant", "tool", "developer"})
-_TALKING: Final = _KNOWN_ROLES - {"tool"}
-_PLAIN: Final = frozenset({"role", "parts", "content", "finish_reason", "name"})
-_CONTENTS: Final = ("parts", "content", "contents")
-_MORE: Final = frozenset({"reasoning_content", "reasoning", "tool_calls", "function_call", "additional_kwargs"})
-_REASONINGS: Final = ("reasoning_content", "reasoning")
-# What holds the messages of a request or an answer, and what holds those to the system.
-_ENVELOPES: Final = (
-    *("messages", "contents", "input_messages", "choices", "candidates", "generations", "output", "input"),
-    *("inputs", "prompt", "prompts", "texts", "query", "outputs", "combined_chunk_content", "message"),
-)
-_SYSTEMS: Final = ("system", "instructions", "systemInstruction", "system_instruction")
-_WRAPPING: Final = frozenset({"lc", "message"})
-_SPEAKING: Final = frozenset({"role", "parts", "content", "tool_calls"})
-# A role for what in the Responses API is an item of its own.
-_SPEAKERS: Final[dict[PartKind, str]] = {"call": "assistant", "result": "tool", "reasoning": "assistant"}
-
-
-def messages_of(value: object, role: str) -> list[Message]:
-    """Return the messages that a value holds; texts without a speaker are said by `role`."""
-    value = read(value)
-    if isinstance(value, str):
-        return [Message(role, [Part("text", value)])] if value else []
-    if isinstance(value, list):
-        if value and all(map(is_part, value)) and not any(map(_is_item, value)):
-            return [Message(role, [part_of(item) for item in value])]
-        said: list[Message] = []
-        for item in value:
-            if type(item) is not dict:
-                said += messages_of(item, role)
-            elif (message := _of_one_text(item)) is not None:
-                said.append(message)
-            else:
-                said += _of_object(item, role)
-        return said
-    if isinstance(value, dict):
-        return _of_object(value, role)
-    return [] if value is None else [Message(role, [Part("text", text_of(value))])]
-
-
-def text_in(messages: list[Message]) -> str:
-    """Return all that is said in messages as one text."""
-    said = [text_of(part.value) for message in messages for part in message.parts]
-    return "\n".join(text for text in said if text)
-
-
-def _of_one_text(value: dict[str, Any]) -> Message | None:
-    """Return a message of one text as OpenTelemetry and OpenAI write it, which most are; `None`: it is another."""
-    role, text, finish = value.get("role"), value.get("content"), value.get("finish_reason", "")
-    if type(role) is not str or role not in _TALKING or type(finish) is not str or not value.keys() <= _PLAIN:
-        return None
-    if "parts" in value:
-        parts = value["parts"]
-        if text is not None or type(parts) is not list or len(parts) != 1 or type(part := parts[0]) is not dict:
-            return None
-        text = part.get("content") if part.get("type") == "text" else None
-    elif not text or type(text) is not str or text[0] == "[":  # may be a list of parts
-        return None
-    name = value.get("name")
-    return Message(role, [Part("text", text)], name if type(name) is str else "", finish) if type(text) is str else None
-
-
-def _of_object(value: dict[str, Any], role: str) -> list[Message]:  # a form each
-    if "role" in value and _WRAPPING.isdisjoint(value):
-        return [_message(value, role)]
-    if value.get("lc") and isinstance(value.get("kwargs"), dict):
-        return _of_object(_unpacked(value), role)
-    if isinstance(read(value.get("message")), dict | list):
-        return _chosen(value, role)
-    if isinstance(value.get("content"), dict) and "role" not in value:  # Gemini's candidates
-        return [_finished(message, value) for message in messages_of(value["content"], role)]
-    if is_part(value):
-        part = part_of(value)
-        return [Message(_SPEAKERS.get(part.kind, role), [part])]
-    return _enclosed(value, role) if _SPEAKING.isdisjoint(value) else [_message(value, role)]
-
-
-def _enclosed(value: dict[str, Any], role: str) -> list[Message]:
-    """Return the messages of a request or an answer; of an object that is none, the whole of it."""
-    key = next((key for key in _ENVELOPES if value.get(key) not in (None, "", [])), "")
-    system = next((messages_of(value[key], "system") for key in _SYSTEMS if value.get(key)), [])
-    if key:
-        return [*system, *messages_of(value[key], role)]
-    return system or ([Message(role, [Part("text", text_of(value))])] if value else [])
-
-
-def _unpacked(value: dict[str, Any]) -> dict[str, Any]:
-    """Return a message that LangChain serialised: what made it, or only `{"messages": …}` around others."""
-    inside = value["kwargs"]
-    path = value.get("id")
-    kind = str(path[-1]).lower() if isinstance(path, list) and path else ""
-    return {"role": inside.get("type") or kind.removesuffix("chunk").removesuffix("message"), **inside}
-
-
-def _chosen(value: dict[str, Any], role: str) -> list[Message]:
-    """Return the message of one of an answer's choices."""
-    message = read(value["message"])
-    if isinstance(message, list):
-        message = {"content": message}
-    about = value["generation_info"] if isinstance(value.get("generation_info"), dict) else value
-    return [_finished(said, about) for said in messages_of(message, role)]
-
-
-def _finished(message: Message, about: dict[str, Any]) -> Message:
-    return message if message.finish else message._replace(finish=first_of(about, _FINISHES))
-
-
-def _message(value: dict[str, Any], role: str) -> Message:
-    said = value.get("role")
-    if isinstance(said, str) and said:
-        role = said if said in _KNOWN_ROLES else _ROLES.get(said.lower(), said.lower())
-    parts: list[Part] = []
-    for key in _CONTENTS:
-        if not parts and key in value:
-            parts = parts_of(value[key])
-    if not _MORE.isdisjoint(value):
-        parts = _with_more(value, parts)
-    if role == "tool" and not any(part.kind == "result" for part in parts):
-        told = "\n".join(text_of(part.value) for part in parts)
-        parts = [Part("result", told, first_of(value, IDS), first_of(value, NAMES))]
-    name = value.get("name")
-    finish = "" if _FINISHING.isdisjoint(value) else first_of(value, _FINISHES)
-    return Message(role, parts, name if isinstance(name, str) else "", finish)
-
-
-def _with_more(value: dict[str, Any], parts: list[Part]) -> list[Part]:
-    """Return the parts of a message with what stands beside its content."""
-    reasoning = next((value[key] for key in _REASONINGS if isinstance(value.get(key), str) and value[key]), None)
-    before = [] if reasoning is None else [Part("reasoning", reasoning)]
-    more = value.get("additional_kwargs")
-    calls = read(value.get("tool_calls")) or (more.get("tool_calls") if isinstance(more, dict) else None)
-    after = [call_of_tool(call) for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
-    if isinstance(legacy := read(value.get("function_call")), dict):
-        after.append(call_of_tool(legacy))
-    told = {part.id for part in parts if part.kind == "call" and part.id}
-    return [*before, *parts, *(call for call in after if call.id not in told)]
-
-
-def _is_item(value: dict[str, Any]) -> bool:
-    """Tell whether a part is an item of the Responses API, which stands among messages."""
-    return value.get("type") in ("function_call", "function_call_output")

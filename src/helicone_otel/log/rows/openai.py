@@ -1,4 +1,4 @@
-"""OpenAI's bodies: chats, responses and embeddings.
+"""Writes OpenAI's bodies: of chats, responses and embeddings.
 
 https://platform.openai.com/docs/api-reference
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ...jsontext import dump, text_of
 from .call import Call, Failure, Usage
-from .forms import data_url, known
+from .forms import data_url
+from .jsonread import dump, known, text_of
 from .messages import Message, Part, text_in
 
-# Words of other families for why an answer ended.
-_FINISHES: Final = {
+# Finish reasons of other families.
+_FINISH_REASONS: Final = {
     "tool_call": "tool_calls",
     "tool-calls": "tool_calls",
     "tool_use": "tool_calls",
@@ -23,16 +23,15 @@ _FINISHES: Final = {
     "max_tokens": "length",
     "error": "error",
 }
-
+# Finish reasons of answers that were cut.
 _LIMITS: Final = frozenset({"length", "max_tokens", "max_output_tokens", "incomplete"})
 
 
 def chat(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the bodies of a chat completion."""
-    spoken = [*call.system, *call.messages]
     request = {
         "model": call.model,
-        "messages": [said for message in spoken for said in _chat_messages(message)],
+        "messages": [one for message in (*call.system, *call.messages) for one in _chat_messages(message)],
         "tools": [{"type": "function", "function": tool} for tool in call.tools],
         **call.parameters,
     }
@@ -41,7 +40,7 @@ def chat(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
     response = {
         "id": call.id,
         "object": "chat.completion",
-        "model": call.answered,
+        "model": call.response_model,
         "choices": _choices(call),
         "usage": _chat_usage(call.usage),
         "system_fingerprint": call.fingerprint,
@@ -65,9 +64,9 @@ def responses(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
     response = {
         "id": call.id,
         "object": "response",
-        # Never `queued` or `in_progress`, which are taken for an assistant's polling.
-        "status": "incomplete" if _LIMITS.intersection(call.finishes) else "completed",
-        "model": call.answered,
+        # Helicone takes `queued` and `in_progress` for the polling of an assistant.
+        "status": "incomplete" if _LIMITS.intersection(call.finish_reasons) else "completed",
+        "model": call.response_model,
         "output": [item for message in call.answers for item in _items(message, "output_text")],
         "usage": _response_usage(call.usage),
     }
@@ -85,7 +84,7 @@ def embeddings(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
         return known(request, "input"), error(call.failure)
     response = {
         "object": "list",
-        "model": call.answered,
+        "model": call.response_model,
         "data": [
             {"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(call.vectors)
         ],
@@ -111,8 +110,8 @@ def _chat_usage(usage: Usage) -> dict[str, Any]:
     )
 
 
-def _details(told: dict[str, int | None]) -> dict[str, int]:
-    return {name: number for name, number in told.items() if number is not None}
+def _details(tokens: dict[str, int | None]) -> dict[str, int]:
+    return {name: number for name, number in tokens.items() if number is not None}
 
 
 def _response_usage(usage: Usage) -> dict[str, Any]:
@@ -128,35 +127,36 @@ def _response_usage(usage: Usage) -> dict[str, Any]:
 
 
 def _choices(call: Call) -> list[dict[str, Any]]:
-    answers = [said for message in call.answers for said in _chat_messages(message)]
-    # That it ended is known also where nobody recorded what was said.
-    answers = answers or [{"role": "assistant", "content": None} for said in call.finishes if said]
+    answers = [one for message in call.answers for one in _chat_messages(message)]
+    # The finish reasons are known also where the answers were not recorded.
+    answers = answers or [{"role": "assistant", "content": None} for reason in call.finish_reasons if reason]
     choices: list[dict[str, Any]] = []
     for index, answer in enumerate(answers):
-        finish = _finish(call, index)
-        choices.append({"index": index, "message": answer, **({"finish_reason": finish} if finish else {})})
+        reason = _finish_reason(call, index)
+        choices.append({"index": index, "message": answer, **({"finish_reason": reason} if reason else {})})
     return choices
 
 
-def _finish(call: Call, index: int) -> str:
-    said = call.finishes[index] if index < len(call.finishes) else next(iter(call.finishes), "")
-    return _FINISHES.get(said, said)
+def _finish_reason(call: Call, index: int) -> str:
+    reasons = call.finish_reasons
+    reason = reasons[index] if index < len(reasons) else next(iter(reasons), "")
+    return _FINISH_REASONS.get(reason, reason)
 
 
 def _chat_messages(message: Message) -> list[dict[str, Any]]:
-    """Return a message; results of tools are messages of their own."""
-    if len(message.parts) == 1 and message.parts[0].kind == "text" and not message.name:  # most are
+    """Return a message. The results of tools become messages of their own."""
+    if len(message.parts) == 1 and message.parts[0].kind == "text" and not message.name:  # the usual case
         return [{"role": message.role, "content": text_of(message.parts[0].value)}]
     results = [_chat_result(part) for part in message.parts if part.kind == "result"]
-    said = [part for part in message.parts if part.kind in ("text", "other")]
+    contents = [part for part in message.parts if part.kind in ("text", "other")]
     calls = [_chat_call(part) for part in message.parts if part.kind == "call"]
     reasoning = "\n".join(text_of(part.value) for part in message.parts if part.kind == "reasoning")
-    if results and not said and not calls:
+    if results and not contents and not calls:
         return results
     whole = {
         "role": message.role,
         "name": message.name,
-        "content": _chat_content(said) if said else None if calls else "",
+        "content": _chat_content(contents) if contents else None if calls else "",
         "reasoning": reasoning,
         "tool_calls": calls,
     }
@@ -192,17 +192,22 @@ def _chat_result(part: Part) -> dict[str, Any]:
 
 
 def _items(message: Message, text: str) -> list[dict[str, Any]]:
-    """Return the items of the Responses API that a message makes."""
-    said = [part for part in message.parts if part.kind in ("text", "other")]
+    """Return the items of the Responses API that a message becomes.
+
+    Args:
+        message: The message.
+        text: The type of its texts: `input_text` or `output_text`.
+    """
+    contents = [part for part in message.parts if part.kind in ("text", "other")]
     items: list[dict[str, Any]] = [
         {"type": "reasoning", "summary": [{"type": "summary_text", "text": text_of(part.value)}]}
         for part in message.parts
         if part.kind == "reasoning"
     ]
-    if said:
+    if contents:
         content = [
             {"type": text, "text": text_of(part.value)} if part.kind == "text" else _chat_other(part.value)
-            for part in said
+            for part in contents
         ]
         items.append({"type": "message", "role": message.role, "content": content})
     for part in message.parts:

@@ -1,11 +1,10 @@
-"""From a span to a row."""
+"""Makes a row of Helicone's log from a span that has ended."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -23,62 +22,110 @@ from .helicone import data, tool, vector_query
 from .openai import chat, embeddings, responses
 from .types import FinishedSpan, HeliconeRow, RowBodies
 
-# https://github.com/Helicone/helicone: of any other id Helicone makes one of its own, and a row that is sent
-# again would be a second one.
-_VALID_ID: Final = re.compile(
-    # To ignore case would take twice as long.
-    r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-5][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}\Z"
-)
-_NAMESPACE: Final = uuid.UUID("6a1c3b6e-0f5b-5c51-9d43-0a5d1a3f7c11")
-REQUEST_ID_HEADER: Final = "Helicone-Request-Id"
-_NAMES: Final = (wire.SESSION_ID, wire.SESSION_NAME, wire.SESSION_PATH, wire.OTEL_USER_ID)
+_LABEL: Final = (wire.SESSION_ID, wire.SESSION_NAME, wire.SESSION_PATH, wire.OTEL_USER_ID)
 _MAX_SESSIONS: Final = 512
-# Of a span that tells more, no more is looked at.
+# Further properties of a span are not read.
 _MAX_PROPERTIES: Final = 64
+# Longer texts of a label are cut before their wire form is made, which is shorter still.
+_MAX_TEXT: Final = 4 * wire.MAX_PATH
+# Longer numbers are not written, and are no times in nanoseconds since the epoch.
+_MAX_INT: Final = 2**63
+
+_OK: Final = 200
 _SECOND: Final = 1_000_000_000
 _MILLISECOND: Final = 1_000_000
-_LATEST: Final = 2**63
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+_MODEL_CALLS: Final = frozenset({"llm", "embedding"})
+# What makes the bodies of a call to a model, by provider and API. OpenAI's are used for providers without an entry.
+_MODEL_BODIES: Final[dict[tuple[str, str], Callable[[Call], tuple[dict[str, Any], dict[str, Any]]]]] = {
+    ("openai", "chat"): chat,
+    ("openai", "responses"): responses,
+    ("openai", "embeddings"): embeddings,
+    ("anthropic", "chat"): messages,
+    ("google", "chat"): generate_content,
+    ("google", "embeddings"): embed,
+}
+# The same for other kinds. `data` is used for kinds without an entry.
+_OTHER_BODIES: Final[dict[str, Callable[[SpanFacts, Failure | None], RowBodies]]] = {
+    "tool": tool,
+    "vector_db": vector_query,
+}
 
 
-def request_id(attributes: Mapping[str, object]) -> str:
-    """Return the id of the row of a span, empty if it has none."""
-    given = attributes.get(wire.REQUEST_ID)
-    if not isinstance(given, str):
-        return ""
-    if _VALID_ID.match(given):
-        return given
-    return str(uuid.uuid5(_NAMESPACE, given.encode("utf-8", "replace").decode())) if given.strip() else ""
+def row_of(span: FinishedSpan, content: Content) -> HeliconeRow | None:
+    """Return the row of a span. Never raises.
 
+    Args:
+        span: The span, with its label.
+        content: Which content the row may contain.
 
-def session_of(attributes: Mapping[str, object]) -> tuple[Session, Mapping[str, str]]:
-    """Return the session that a span's label names, and what Helicone reads of it as headers.
-
-    Its values are in wire form, and stay as they are. All of it is printable ASCII: anything else loses the row.
+    Returns:
+        A row that Helicone accepts, whatever the span contains. `None`, counted and logged once, if the span has no
+        `helicone.request.id`, or no kind that has rows.
     """
-    keys = _properties_among(tuple(attributes))
-    properties = tuple((name, _text(attributes[key])) for name, key in keys)
-    session_id, name, path, user_id = [_text(attributes.get(key)) for key in _NAMES]
+    try:
+        return _row(span, content)
+    except Exception as error:  # noqa: BLE001  # spans contain whatever others wrote
+        swallow("row_of", error)
+        return None
+
+
+def _row(span: FinishedSpan, content: Content) -> HeliconeRow | None:
+    row_id, kind = _row_id(span.attributes), span.attributes.get(wire.SPAN_KIND)
+    if not row_id or not isinstance(kind, str) or kind not in REQUEST_KINDS:
+        warn_once("A span was not logged to Helicone: it has no id or is of no kind that has rows.")
+        return None
+    facts = MergedFacts(span, kind, content) if span.wrappers else SpanFacts(span, kind, content)
+    failure = failure_of(facts)
+    is_model_call = kind in _MODEL_CALLS
+    bodies = _model_bodies(facts, failure) if is_model_call else _OTHER_BODIES.get(kind, data)(facts, failure)
+    session, headers = _session_of(span.attributes)
+    body = {
+        "providerRequest": {
+            "url": bodies.url,
+            "json": bodies.request,
+            "meta": {wire.REQUEST_ID_HEADER: row_id, **headers},
+        },
+        "providerResponse": {
+            "json": bodies.response,
+            "status": failure.status if failure else _OK,
+            "headers": {},
+        },
+        "timing": _timing(span, _nanoseconds_to_first(facts) if is_model_call else None),
+    }
+    return HeliconeRow(row_id, bodies.route, kind, session, body)
+
+
+def _row_id(attributes: Mapping[str, object]) -> str:
+    text = attributes.get(wire.REQUEST_ID)
+    if not isinstance(text, str):
+        return ""
+    return text if re.match(wire.ROW_ID, text) else wire.row_id_of(text)
+
+
+# --- the session of the label ---------------------------------------------------------------------
+
+
+def _session_of(attributes: Mapping[str, object]) -> tuple[Session, Mapping[str, str]]:
+    """Return the session of a label, and the Helicone headers that say the same.
+
+    The label is the source, and not the session that the library remembers. A processor of the user may have redacted
+    the label, and a span that was stored or sent by another process has nothing else.
+
+    Values in wire form stay as they are. All headers are printable ASCII, because Helicone drops a row with others.
+
+    Args:
+        attributes: The attributes of a span, the label among them.
+    """
+    properties = tuple((name, _text(attributes[key])) for name, key in _properties(tuple(attributes)))
+    session_id, name, path, user_id = [_text(attributes.get(key)) for key in _LABEL]
     return _session(session_id, name, path, user_id, properties)
 
 
-def timing_of(facts: FinishedSpan, first: int | None) -> dict[str, Any]:
-    """Return when a call began and ended, whatever the clocks say, and when the first of its answer came.
-
-    Args:
-        facts: The span.
-        first: Nanoseconds after its beginning.
-    """
-    start, end = _moment(facts.start), _moment(facts.end)
-    start = start or end or time.time_ns()
-    timing: dict[str, Any] = {"startTime": _time(start), "endTime": _time(max(start, end))}
-    if first is not None and 0 <= first < _LATEST:
-        timing["timeToFirstToken"] = first // _MILLISECOND
-    return timing
-
-
 @lru_cache(_MAX_SESSIONS)
-def _properties_among(keys: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Return names of properties and the attributes that hold them."""
+def _properties(keys: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return the names of properties, and the attributes that hold their values."""
     prefix = wire.PROPERTY_PREFIX
     found = sorted(key for key in keys if key.startswith(prefix))[:_MAX_PROPERTIES]
     # Helicone joins the values of names that differ in case only.
@@ -99,101 +146,61 @@ def _session(
 
 
 def _text(value: object) -> str:
-    """Return an attribute of a label as a text, no more of it than leaves."""
-    if type(value) is str:  # most are
-        return value[: 4 * wire.MAX_PATH]
+    """Return the text of an attribute, of bounded length; empty for what is neither a text nor a number."""
+    if type(value) is str:  # the usual case
+        return value[:_MAX_TEXT]
     if isinstance(value, int | float) and not isinstance(value, bool):
-        value = str(value) if isinstance(value, float) or abs(value) < _LATEST else ""
-    return value[: 4 * wire.MAX_PATH] if isinstance(value, str) else ""
+        value = str(value) if isinstance(value, float) or abs(value) < _MAX_INT else ""
+    return value[:_MAX_TEXT] if isinstance(value, str) else ""
 
 
-def _moment(value: object) -> int:
-    return value if isinstance(value, int) and 0 < value < _LATEST else 0
+# --- bodies and times -----------------------------------------------------------------------------
 
 
-def _time(nanoseconds: int) -> dict[str, int]:
+def _model_bodies(facts: SpanFacts, failure: Failure | None) -> RowBodies:
+    call = call_of(facts, failure)
+    make_bodies = _MODEL_BODIES.get((call.shape, call.api)) or _MODEL_BODIES["openai", call.api]
+    return RowBodies(*make_bodies(call), call.url, call.endpoint.route)
+
+
+def _timing(span: FinishedSpan, to_first: int | None) -> dict[str, Any]:
+    """Return the times of a call. An unknown start is the end, an unknown end the start; the end is never earlier.
+
+    Args:
+        span: The span of the call.
+        to_first: Nanoseconds from the start to the first part of the answer.
+    """
+    start, end = _known_time(span.start), _known_time(span.end)
+    start = start or end or time.time_ns()
+    timing: dict[str, Any] = {"startTime": _seconds(start), "endTime": _seconds(max(start, end))}
+    if to_first is not None and 0 <= to_first < _MAX_INT:
+        timing["timeToFirstToken"] = to_first // _MILLISECOND
+    return timing
+
+
+def _known_time(value: object) -> int:
+    return value if isinstance(value, int) and 0 < value < _MAX_INT else 0
+
+
+def _seconds(nanoseconds: int) -> dict[str, int]:
     seconds, rest = divmod(nanoseconds, _SECOND)
     return {"seconds": seconds, "milliseconds": rest // _MILLISECOND}
 
 
-_STEPS: Final[dict[str, Callable[[SpanFacts, Failure | None], RowBodies]]] = {"tool": tool, "vector_db": vector_query}
-# By whose bodies they are and what is called. What a provider has no shape for is OpenAI's.
-_SHAPES: Final[dict[tuple[str, str], Callable[[Call], tuple[dict[str, Any], dict[str, Any]]]]] = {
-    ("openai", "chat"): chat,
-    ("openai", "responses"): responses,
-    ("openai", "embeddings"): embeddings,
-    ("anthropic", "chat"): messages,
-    ("google", "chat"): generate_content,
-    ("google", "embeddings"): embed,
-}
-_CALLS: Final = frozenset({"llm", "embedding"})
-_OK: Final = 200
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-
-
-def row_of(facts: FinishedSpan, content: Content) -> HeliconeRow | None:
-    """Return the row of a span.
-
-    Args:
-        facts: The span, as it ended.
-        content: Which content may leave.
-
-    Returns:
-        A row that Helicone takes, whatever the span holds; `None`, counted and said once, if it has no id
-        or is of no kind that has rows.
-    """
-    try:
-        return _row(facts, content)
-    except Exception as error:  # noqa: BLE001  # spans hold what the world put there
-        swallow("row_of", error)
-        return None
-
-
-def _row(facts: FinishedSpan, content: Content) -> HeliconeRow | None:
-    row_id, kind = request_id(facts.attributes), facts.attributes.get(wire.SPAN_KIND)
-    if not row_id or not isinstance(kind, str) or kind not in REQUEST_KINDS:
-        warn_once("A span was not logged to Helicone: it has no id or is of no kind that has rows.")
-        return None
-    told = MergedFacts(facts, kind, content) if facts.wrappers else SpanFacts(facts, kind, content)
-    failure = failure_of(told)
-    exchange = _call(told, failure) if kind in _CALLS else _STEPS.get(kind, data)(told, failure)
-    session, headers = session_of(facts.attributes)
-    body = {
-        "providerRequest": {
-            "url": exchange.url,
-            "json": exchange.request,
-            "meta": {REQUEST_ID_HEADER: row_id, **headers},
-        },
-        "providerResponse": {
-            "json": exchange.response,
-            "status": failure.status if failure else _OK,
-            "headers": {},
-        },
-        "timing": timing_of(facts, _first(told) if kind in _CALLS else None),
-    }
-    return HeliconeRow(row_id, exchange.route, kind, session, body)
-
-
-def _call(told: SpanFacts, failure: Failure | None) -> RowBodies:
-    call = call_of(told, failure)
-    shape = _SHAPES.get((call.shape, call.api)) or _SHAPES["openai", call.api]
-    return RowBodies(*shape(call), call.url, call.endpoint.route)
-
-
-def _first(told: SpanFacts) -> int | None:
-    """Return after how many nanoseconds the first of an answer came; what did not stream has no first."""
-    if told.one("streamed") is False:
+def _nanoseconds_to_first(facts: SpanFacts) -> int | None:
+    """Return the nanoseconds to the first part of an answer; `None` if unknown, or if the answer did not stream."""
+    if facts.one("streamed") is False:
         return None
     for fact, unit in (("first.seconds", 1e9), ("first.milliseconds", 1e6)):
-        if (found := told.number(fact)) is not None and found >= 0:
+        if (found := facts.number(fact)) is not None and found >= 0:
             return int(found * unit)
-    moment = told.time_of("first.time") or _date(told.text("first.date"))
-    return moment - told.facts.start if moment and told.facts.start else None
+    first = facts.first_event_time("first.time") or _nanoseconds_of_date(facts.text("first.date"))
+    return first - facts.span.start if first and facts.span.start else None
 
 
-def _date(text: str) -> int | None:
+def _nanoseconds_of_date(text: str) -> int | None:
     try:
-        moment = dt.datetime.fromisoformat(text.strip('"')) if text else None
-        return None if moment is None else (moment.astimezone(dt.UTC) - _EPOCH) // dt.timedelta(microseconds=1) * 1000
+        date = dt.datetime.fromisoformat(text.strip('"')) if text else None
+        return None if date is None else (date.astimezone(dt.UTC) - _EPOCH) // dt.timedelta(microseconds=1) * 1000
     except (ValueError, OverflowError):
         return None

@@ -1,8 +1,8 @@
-"""What spans tell about a call beside its kind: the families' attributes and events, by the fact that they hold.
+"""Tables of the attributes and events of all families, by the fact about a call that they hold.
 
-Of each fact the best source comes first: the conventions of today, then each family's own, then what is
-only a picture of the whole (`input.value`). What stands in no table never leaves, so request headers, which
-some instrumentations record with the key in them (`gen_ai.headers`), cannot.
+For each fact the best source comes first: the current conventions, then each family's own attributes, then those that
+hold a whole request or answer (`input.value`). An attribute in no table never leaves the process. So request headers
+never do, which some instrumentations record with the key in them (`gen_ai.headers`).
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ Side = Literal["inputs", "outputs"]
 
 
 class Source(NamedTuple):
-    """Where a fact stands.
+    """The attributes that hold a fact.
 
     Attributes:
-        fact: Which.
-        keys: Attributes, the best first. One that ends in a dot is the beginning of numbered ones
+        fact: The fact.
+        keys: Attributes, the best first. One that ends in a dot is the prefix of numbered ones
             (`gen_ai.prompt.0.role`).
-        form: How it is written; a name in the table of what reads it.
+        form: How their values are written; a name in `forms.FORMS`.
     """
 
     fact: str
@@ -28,13 +28,13 @@ class Source(NamedTuple):
 
 
 class EventSource(NamedTuple):
-    """What an event tells.
+    """An event that holds a fact.
 
     Attributes:
-        fact: Which fact; each such event adds to it.
-        key: The attribute that holds it; empty: all of its attributes together.
-        role: Who speaks, if it is a message.
-        prefix: What is left out of the names of its attributes.
+        fact: The fact. Each such event adds a value to it.
+        key: The attribute that holds it; empty if all attributes together do.
+        role: The role of a message that names none.
+        prefix: The prefix to remove from the names of its attributes.
     """
 
     fact: str
@@ -43,7 +43,7 @@ class EventSource(NamedTuple):
     prefix: str = ""
 
 
-# What goes into a call and what comes out of it, and may be kept back. All else is no content.
+# Facts that are content, and may be withheld: what goes into a call, and what comes out of it.
 SIDES: Final[dict[str, Side]] = {
     "messages": "inputs",
     "instructions": "inputs",
@@ -141,7 +141,7 @@ _TIMES: Final = (
     Source("first.date", ("langfuse.observation.completion_start_time",)),
 )
 
-# By what they are called in OpenAI's bodies. Of objects with parameters in them the names are these or their like.
+# By OpenAI's names. Objects with parameters use these names, or those of `OTHER_NAMES`.
 PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
     "temperature": ("gen_ai.request.temperature", "ai.settings.temperature"),
     "top_p": ("gen_ai.request.top_p", "ai.settings.topP"),
@@ -165,6 +165,7 @@ PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
     "service_tier": ("gen_ai.openai.request.service_tier", "anthropic.request.service_tier"),
     "encoding_format": ("gen_ai.request.encoding_formats",),
 }
+# Attributes that hold such objects.
 PARAMETERS_IN: Final = (
     *("llm.invocation_parameters", "embedding.invocation_parameters", "langfuse.observation.model.parameters"),
     *("request_data", "langfuse.observation.modelParameters"),
@@ -256,7 +257,7 @@ SOURCES: Final = (*_PARAMETERS, *_LLM, *_MESSAGES, *_TOKENS, *_TIMES, *_ERRORS, 
 
 _FIRST: Final = EventSource("first.time")
 EVENTS: Final[dict[str, tuple[EventSource, ...]]] = {
-    # OpenTelemetry's conventions before messages became attributes; frameworks still speak so.
+    # OpenTelemetry's conventions before messages became attributes. Some frameworks still use them.
     **{
         f"gen_ai.{role}.message": (EventSource("messages", role=role),)
         for role in ("system", "developer", "user", "assistant", "tool")
@@ -275,5 +276,5 @@ EVENTS: Final[dict[str, tuple[EventSource, ...]]] = {
     "ai.stream.firstChunk": (_FIRST,),
     "new_token": (_FIRST,),
 }
-# Its attributes are those that a span would have.
+# An event whose attributes are those of a span.
 DETAILS: Final = "gen_ai.client.inference.operation.details"

@@ -1,4 +1,4 @@
-"""What goes into a row, and the row."""
+"""What a row is made from, and the row."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Event(NamedTuple):
 
 
 class FinishedSpan(NamedTuple):
-    """A span that has ended, as it is handed over: all that a row is made from.
+    """A span that has ended: all that a row is made from.
 
     Attributes:
         name: The span's name.
         scope: The name of its instrumentation scope.
-        attributes: The settled ones, the label among them.
-        events: What happened meanwhile.
-        start: In nanoseconds since the epoch; 0 where unknown.
+        attributes: Its attributes, with the label that was decided when it ended.
+        events: Its events.
+        start: In nanoseconds since the epoch; 0 if unknown.
         end: The same.
-        failed: Its status is ERROR.
-        reason: The status' description, empty if there is none.
-        wrappers: What other spans tell of the same call, the innermost first: for what this one lacks.
+        failed: Whether its status is ERROR.
+        reason: The description of the status; empty if there is none.
+        wrappers: Other spans of the same call, the innermost first. What this span lacks is taken from them.
     """
 
     name: str
@@ -42,16 +42,32 @@ class FinishedSpan(NamedTuple):
     wrappers: Sequence[FinishedSpan] = ()
 
 
+class RowBodies(NamedTuple):
+    """The request and the response of a row, and where the request went.
+
+    Attributes:
+        request: The body of the request.
+        response: The body of the response.
+        url: The provider's endpoint.
+        route: The path of Helicone's endpoint that accepts such rows.
+    """
+
+    request: dict[str, Any]
+    response: dict[str, Any]
+    url: str = "custom-model-nopath"
+    route: str = "/custom/v1/log"
+
+
 class HeliconeRow(NamedTuple):
     """One row of Helicone's log.
 
     Attributes:
         id: The row's id, a UUID.
-        route: The path of the endpoint that takes it.
-        kind: What the call was.
-        session: To which session it belongs.
+        route: The path of Helicone's endpoint that accepts it.
+        kind: The kind of the call.
+        session: The session that it belongs to.
         body: What is posted, in JSON's own types.
-        headers: HTTP headers beside those for authorization and content type.
+        headers: Further HTTP headers, beside authorization and content type.
     """
 
     id: str
@@ -60,19 +76,3 @@ class HeliconeRow(NamedTuple):
     session: Session
     body: dict[str, Any]
     headers: tuple[tuple[str, str], ...] = ()
-
-
-class RowBodies(NamedTuple):
-    """What is specific to a row: the two bodies, and where they would have gone.
-
-    Attributes:
-        request: The body of the request.
-        response: The body of the response.
-        url: The provider's endpoint.
-        route: The path of Helicone's endpoint that takes such rows.
-    """
-
-    request: dict[str, Any]
-    response: dict[str, Any]
-    url: str = "custom-model-nopath"
-    route: str = "/custom/v1/log"

@@ -1,26 +1,27 @@
-"""The families' conventions, one table each. A new family is rows here and a recording in the tests.
+"""The dialects of all families, as tables. A new family needs rows here and a recording in the tests.
 
-Attribute names stand as literals: the published constants are deprecated or move, and a test
-compares these with the convention packages.
+`semconv` holds OpenTelemetry's own conventions, `openinference` and `openllmetry` the two families of
+instrumentations, `vendors` products and SDKs that make spans themselves, `frameworks` agent frameworks that do.
+
+Attribute names are literals, because constants of the published packages get deprecated or move. A test compares the
+literals with those packages.
 """
 
 from __future__ import annotations
 
-from ..providers import providers_in
-from . import frameworks, openinference, openllmetry, semconv, vendors
-from .langchain import OPENINFERENCE_LANGCHAIN, TRACELOOP_LANGCHAIN
-from .llama_index import OPENINFERENCE_LLAMA_INDEX, TRACELOOP_LLAMA_INDEX
-from .semconv import BY_HAND, CALLERS_BAGGAGE, ENTRY_ROUTES, GEN_AI, LIBRARIES, MCP, EntryRoute
-from .vendors import ANTHROPIC, LANGFUSE, LANGSMITH, LOGFIRE, PYDANTIC_AI
+from typing import Final, NamedTuple
 
-# In order of precedence: where two families describe one span, the first that fits decides.
-DIALECTS = (
-    BY_HAND,
-    ANTHROPIC,
-    MCP,
-    PYDANTIC_AI,
-    LANGFUSE,
-    LANGSMITH,
+from ..schema import Dialect
+from . import frameworks, openinference, openllmetry, semconv, vendors
+
+# In order of precedence: if rows of two dialects fit a span, the earlier dialect decides.
+DIALECTS: Final[tuple[Dialect, ...]] = (
+    vendors.HELICONE,
+    vendors.ANTHROPIC,
+    semconv.MCP,
+    vendors.PYDANTIC_AI,
+    vendors.LANGFUSE,
+    vendors.LANGSMITH,
     frameworks.STRANDS,
     frameworks.AGENT_FRAMEWORK,
     frameworks.GOOGLE_ADK,
@@ -34,8 +35,8 @@ DIALECTS = (
     openinference.OPENINFERENCE_CREWAI,
     openinference.OPENINFERENCE_SMOLAGENTS,
     openinference.OPENINFERENCE_DSPY,
-    OPENINFERENCE_LANGCHAIN,
-    OPENINFERENCE_LLAMA_INDEX,
+    openinference.OPENINFERENCE_LANGCHAIN,
+    openinference.OPENINFERENCE_LLAMA_INDEX,
     vendors.OPENLIT_VECTORS,
     vendors.OPENLIT,
     openllmetry.TRACELOOP_OPENAI,
@@ -44,31 +45,54 @@ DIALECTS = (
     openllmetry.TRACELOOP_SDK,
     openllmetry.TRACELOOP_CREWAI,
     openllmetry.TRACELOOP_VECTORS,
-    TRACELOOP_LANGCHAIN,
-    TRACELOOP_LLAMA_INDEX,
+    openllmetry.TRACELOOP_LANGCHAIN,
+    openllmetry.TRACELOOP_LLAMA_INDEX,
     semconv.SQL,
     semconv.SQLALCHEMY,
     semconv.REDIS,
     semconv.ELASTICSEARCH,
     semconv.MONGODB,
     semconv.NEO4J,
-    # Those without a scope of their own.
-    LOGFIRE,
+    # The dialects whose rows apply to every scope.
+    vendors.LOGFIRE,
     frameworks.HAYSTACK,
     frameworks.VERCEL,
     openinference.OPENINFERENCE,
     openllmetry.TRACELOOP,
-    GEN_AI,
+    semconv.GEN_AI,
     semconv.VECTOR_STORES,
 )
 
-# What is needed only where rows are made is not loaded here: `_contents`, `_endpoints`, `_operations`.
-__all__ = [
-    "CALLERS_BAGGAGE",
-    "DIALECTS",
-    "ENTRY_ROUTES",
-    "GEN_AI",
-    "LIBRARIES",
-    "EntryRoute",
-    "providers_in",
-]
+# Scopes of instrumentation libraries, exact or with a final `*`. An INTERNAL span of any other scope was made by the
+# application's own code.
+LIBRARIES: Final = (
+    "opentelemetry.*",
+    "openinference.instrumentation.*",
+    "openlit.*",
+    "logfire.*",
+    "langsmith",
+    "litellm*",
+    "pydantic-ai",
+    "crewai.telemetry",
+    "elasticsearch-api",
+    "elastic-transport",
+    "@opentelemetry/*",
+    "io.opentelemetry.*",
+    "google.cloud.*",
+    "azure.*",
+    "helicone_otel",
+)
+
+
+class CallersBaggage(NamedTuple):
+    """Keys of W3C baggage under which callers send the ids of their session and their user, the best first."""
+
+    session_ids: tuple[str, ...]
+    user_ids: tuple[str, ...]
+
+
+# OpenTelemetry, Logfire, Mistral and Langfuse's `propagate_attributes(as_baggage=True)` write these.
+CALLERS_BAGGAGE: Final = CallersBaggage(
+    session_ids=("session.id", "gen_ai.conversation.id", "langfuse_session_id", "session_id"),
+    user_ids=("user.id", "enduser.id", "langfuse_user_id", "user_id"),
+)

@@ -1,9 +1,9 @@
-"""Agent frameworks and SDKs that make spans themselves; from documentation only where not said otherwise."""
+"""Agent frameworks that make spans themselves. Where no recording exists, the rows come from documentation."""
 
 from ..schema import Dialect, Row
 from .semconv import AGENT_NAME, NAMED, OPERATION
 
-# https://strandsagents.com: names from the start, attributes a moment later.
+# https://strandsagents.com: spans have their names from the start, and their attributes a moment later.
 STRANDS = Dialect(
     name="strands",
     scopes=("strands.telemetry.tracer",),
@@ -27,7 +27,7 @@ AGENT_FRAMEWORK = Dialect(
     ),
 )
 
-# https://google.github.io/adk-docs: `call_llm` wraps what instruments Google's client.
+# https://google.github.io/adk-docs: `call_llm` wraps the span of an instrumentation of Google's client.
 GOOGLE_ADK = Dialect(
     name="google_adk",
     scopes=("gcp.vertex.agent",),
@@ -35,14 +35,14 @@ GOOGLE_ADK = Dialect(
         Row(kind="workflow", names=("invocation",)),
         Row(kind="agent", names=("agent_run [*]",), named_by=(AGENT_NAME,), templates=("agent_run [*]",)),
         Row(kind="llm", names=("call_llm",)),
-        # Stands for several runs of tools that have spans of their own.
+        # The span sums up several runs of tools, which have spans of their own.
         Row(kind=None, names=("execute_tool (merged)",)),
     ),
     guesses=NAMED,
     session_ids=("gcp.vertex.agent.session_id",),
 )
 
-# https://docs.mistral.ai: the SDK's own spans, named by operations of its API until the answer is there.
+# https://docs.mistral.ai: the SDK names its spans after operations of its API until the answer has arrived.
 MISTRAL = Dialect(
     name="mistral",
     scopes=("mistralai_sdk_tracer",),
@@ -60,13 +60,13 @@ MISTRAL = Dialect(
     ),
 )
 
-# Written by another thread once the call is over; the operation is the name of LiteLLM's function.
+# Another thread makes the spans after the call has ended. The operation is the name of LiteLLM's function.
 # https://docs.litellm.ai/docs/observability/opentelemetry_integration
 LITELLM = Dialect(
     name="litellm",
     scopes=("litellm",),
     rows=(
-        # The same call once more, as the provider saw it. Below a span of the app's own it is the only one.
+        # The same call once more, as sent to the provider. Under a span of the app's own it is the call's only span.
         Row(kind="llm", names=("raw_gen_ai_request",), duplicate=True, not_current=True),
         *(
             Row(kind="embedding", attribute=key, values=frozenset({"embedding", "aembedding"}), not_current=True)
@@ -74,17 +74,17 @@ LITELLM = Dialect(
         ),
         Row(kind="llm", names=("litellm_request",), not_current=True),
     ),
-    # Its proxy's inner life: caches, keys, queues.
+    # Internals of LiteLLM's proxy: caches, keys, queues.
     guesses=(Row(kind=None),),
 )
 
 _TYPE = "haystack.component.type"
 _COMPONENT = ("haystack.component.name",)
 
-# What its connector calls its tracer. Spans show their attributes a moment after their start.
+# The scope of Haystack's OpenTelemetry connector. Spans get their attributes a moment after their start.
 HAYSTACK_CONNECTOR = Dialect(name="haystack.connector", scopes=("haystack",), guesses=(Row(kind="task"),))
 
-# https://docs.haystack.deepset.ai/docs/tracing: under whatever scope the app chose, by a component's class.
+# https://docs.haystack.deepset.ai/docs/tracing: the app chooses the scope. The kind follows from the component's class.
 HAYSTACK = Dialect(
     name="haystack",
     rows=(
@@ -111,7 +111,7 @@ HAYSTACK = Dialect(
 _AI = "ai.operationId"
 _FUNCTION = ("ai.telemetry.functionId",)
 
-# https://ai-sdk.dev/docs/ai-sdk-core/telemetry: the outer span is the loop, the inner ones are the calls.
+# https://ai-sdk.dev/docs/ai-sdk-core/telemetry: the outer span is the loop, the inner spans are the calls.
 VERCEL = Dialect(
     name="vercel",
     rows=(

@@ -1,14 +1,14 @@
-"""OpenInference: https://github.com/Arize-ai/openinference/tree/main/spec."""
+"""OpenInference's instrumentations: https://github.com/Arize-ai/openinference/tree/main/spec."""
 
 from ..schema import Dialect, Row
 
-KIND = "openinference.span.kind"
+_KIND = "openinference.span.kind"
 
 OPENINFERENCE_OPENAI = Dialect(
     name="openinference.openai",
     scopes=("openinference.instrumentation.openai",),
     rows=(
-        # A moderation is typed LLM, but no model answers: it is a check.
+        # The span's type is LLM, but a moderation checks a text and generates none.
         Row(kind="guardrail", names=("ModerationCreateResponse",)),
     ),
 )
@@ -16,18 +16,18 @@ OPENINFERENCE_OPENAI = Dialect(
 OPENINFERENCE_AGENTS = Dialect(
     name="openinference.openai_agents",
     scopes=("openinference.instrumentation.openai_agents",),
-    # Typed TOOL, but nothing runs: the next agent takes over.
+    # The span's type is TOOL, but a handoff runs no tool: the next agent takes over.
     rows=(Row(kind="task", names=("handoff", "handoff *")),),
 )
 
 OPENINFERENCE_ANTHROPIC = Dialect(
     name="openinference.anthropic",
     scopes=("openinference.instrumentation.anthropic",),
-    # The stream's span is not made current, so the SDK's own span is beside it, not below.
+    # The stream's span is never current, so the SDK's own span is a sibling of it.
     rows=(Row(kind="llm", names=("messages.stream",), not_current=True),),
 )
 
-# LiteLLM's functions name the spans; all else comes at the end.
+# Spans are named after LiteLLM's functions, and get their attributes only at the end.
 OPENINFERENCE_LITELLM = Dialect(
     name="openinference.litellm",
     scopes=("openinference.instrumentation.litellm",),
@@ -39,7 +39,7 @@ OPENINFERENCE_LITELLM = Dialect(
     ),
 )
 
-# Documentation only: crews and flows are typed CHAIN, their agents AGENT with ids in their names.
+# From documentation only: the type of crews and flows is CHAIN, that of agents AGENT, and names contain ids.
 OPENINFERENCE_CREWAI = Dialect(
     name="openinference.crewai",
     scopes=("openinference.instrumentation.crewai",),
@@ -51,7 +51,7 @@ OPENINFERENCE_CREWAI = Dialect(
         ),
         Row(
             kind="agent",
-            attribute=KIND,
+            attribute=_KIND,
             values=frozenset({"agent"}),
             named_by=("agent.name",),
             templates=("*._execute_core",),
@@ -59,44 +59,107 @@ OPENINFERENCE_CREWAI = Dialect(
     ),
 )
 
-# Documentation only.
+# From documentation only.
 OPENINFERENCE_SMOLAGENTS = Dialect(
     name="openinference.smolagents",
     scopes=("openinference.instrumentation.smolagents",),
     rows=(
-        Row(kind="agent", attribute=KIND, values=frozenset({"agent"}), named_by=("agent.name",), templates=("*.run",)),
+        Row(kind="agent", attribute=_KIND, values=frozenset({"agent"}), named_by=("agent.name",), templates=("*.run",)),
     ),
 )
 
-# Documentation only: `ChainOfThought.forward`, `LM.__call__`.
+# From documentation only: `ChainOfThought.forward`, `LM.__call__`.
 OPENINFERENCE_DSPY = Dialect(
     name="openinference.dspy",
     scopes=("openinference.instrumentation.dspy",),
     rows=(
-        Row(kind="task", attribute=KIND, values=frozenset({"chain"}), templates=("*.forward", "*.__call__")),
-        Row(kind="agent", attribute=KIND, values=frozenset({"agent"}), templates=("*.forward",)),
+        Row(kind="task", attribute=_KIND, values=frozenset({"chain"}), templates=("*.forward", "*.__call__")),
+        Row(kind="agent", attribute=_KIND, values=frozenset({"agent"}), templates=("*.forward",)),
         Row(
             kind="tool",
-            attribute=KIND,
+            attribute=_KIND,
             values=frozenset({"tool"}),
             named_by=("tool.name",),
             templates=("*.__call__", "*.forward"),
         ),
-        Row(kind="vector_db", attribute=KIND, values=frozenset({"retriever"}), segment="retrieve"),
+        Row(kind="vector_db", attribute=_KIND, values=frozenset({"retriever"}), segment="retrieve"),
+    ),
+)
+
+# Classes of chat models, after which LangChain names their runs. Not `Chat*`: `ChatPromptTemplate` is no model.
+_LANGCHAIN_CHAT_MODELS = (
+    "ChatOpenAI",
+    "AzureChatOpenAI",
+    "ChatAnthropic*",
+    "ChatBedrock*",
+    "ChatCohere",
+    "ChatDeepSeek",
+    "ChatFireworks",
+    "ChatGoogleGenerativeAI",
+    "ChatGroq",
+    "ChatHuggingFace",
+    "ChatLiteLLM*",
+    "ChatMistralAI",
+    "ChatNVIDIA",
+    "ChatOllama",
+    "ChatOpenRouter",
+    "ChatPerplexity",
+    "ChatTogether",
+    "ChatVertexAI",
+    "ChatWatsonx",
+    "ChatXAI",
+)
+
+# LangChain and LangGraph. Runs have arbitrary names and get their attributes only at the end. Spans are never current.
+OPENINFERENCE_LANGCHAIN = Dialect(
+    name="openinference.langchain",
+    scopes=("openinference.instrumentation.langchain",),
+    current="openinference.instrumentation.langchain:get_current_span",
+    rows=(Row(kind="llm", attribute=_KIND, values=frozenset({"llm"}), not_current=True),),
+    guesses=(
+        Row(kind="llm", names=_LANGCHAIN_CHAT_MODELS, not_current=True),
+        Row(kind="vector_db", names=("VectorStoreRetriever",)),
+        Row(kind="task"),
+    ),
+)
+
+_LLAMA_INDEX_CHAT = ("chat", "stream_chat", "complete", "stream_complete", "predict", "stream")
+_LLAMA_INDEX_EMBED = ("get_query_embedding", "get_text_embedding", "get_text_embeddings", "get_text_embedding_batch")
+
+
+def _methods(*names: str) -> tuple[str, ...]:
+    """Return templates of span names for methods: plain, asynchronous (`achat`) and inner (`_chat`, `_achat`)."""
+    return tuple(f"*.{inner}{kind}{name}" for name in names for inner in ("", "_") for kind in ("", "a"))
+
+
+OPENINFERENCE_LLAMA_INDEX = Dialect(
+    name="openinference.llama_index",
+    scopes=("openinference.instrumentation.llama_index",),
+    rows=(
+        # The span's type is LLM, but the method only prepares arguments and calls no model.
+        Row(kind="task", names=("*._prepare_chat_with_tools",)),
+        Row(kind="vector_db", names=_methods("retrieve"), segment="retrieve"),
+    ),
+    guesses=(
+        Row(kind="task", names=("*ChatEngine.chat", "*ChatEngine.achat", "*ChatEngine.stream_chat")),
+        Row(kind="llm", names=_methods(*_LLAMA_INDEX_CHAT)),
+        Row(kind="embedding", names=_methods(*_LLAMA_INDEX_EMBED)),
+        Row(kind="tool", names=("*Tool.call", "*Tool.acall", "*Tool.__call__"), named_by=("tool.name",)),
+        Row(kind="task"),
     ),
 )
 
 OPENINFERENCE = Dialect(
     name="openinference",
     rows=(
-        Row(kind="llm", attribute=KIND, values=frozenset({"llm"})),
-        Row(kind="embedding", attribute=KIND, values=frozenset({"embedding"})),
-        Row(kind="tool", attribute=KIND, values=frozenset({"tool"}), named_by=("tool.name",)),
-        Row(kind="agent", attribute=KIND, values=frozenset({"agent"}), named_by=("agent.name",)),
-        Row(kind="vector_db", attribute=KIND, values=frozenset({"retriever"})),
-        Row(kind="rerank", attribute=KIND, values=frozenset({"reranker"})),
-        Row(kind="guardrail", attribute=KIND, values=frozenset({"guardrail", "evaluator"})),
-        Row(kind="task", attribute=KIND, values=frozenset({"chain", "prompt", "decision", "unknown"})),
+        Row(kind="llm", attribute=_KIND, values=frozenset({"llm"})),
+        Row(kind="embedding", attribute=_KIND, values=frozenset({"embedding"})),
+        Row(kind="tool", attribute=_KIND, values=frozenset({"tool"}), named_by=("tool.name",)),
+        Row(kind="agent", attribute=_KIND, values=frozenset({"agent"}), named_by=("agent.name",)),
+        Row(kind="vector_db", attribute=_KIND, values=frozenset({"retriever"})),
+        Row(kind="rerank", attribute=_KIND, values=frozenset({"reranker"})),
+        Row(kind="guardrail", attribute=_KIND, values=frozenset({"guardrail", "evaluator"})),
+        Row(kind="task", attribute=_KIND, values=frozenset({"chain", "prompt", "decision", "unknown"})),
     ),
     session_ids=("session.id",),
     user_ids=("user.id",),

@@ -1,6 +1,7 @@
-"""OpenLLMetry (Traceloop), now and before: https://github.com/traceloop/openllmetry."""
+"""OpenLLMetry's (Traceloop's) instrumentations and SDK, now and before: https://github.com/traceloop/openllmetry."""
 
 from ..schema import Dialect, Row
+from .semconv import AGENT_NAME, OPERATION, TOOL_NAME
 
 _KIND = "traceloop.span.kind"
 _NAME = "traceloop.entity.name"
@@ -10,7 +11,7 @@ TRACELOOP_OPENAI = Dialect(
     name="traceloop.openai",
     scopes=("opentelemetry.instrumentation.openai.*",),
     rows=(
-        # Made once the call is over, with no attribute at its start.
+        # The span is made after the call has ended, and has no attribute at its start.
         Row(kind="llm", names=("openai.response",), not_current=True),
         Row(kind="llm", names=("openai.chat", "openai.completion")),
         Row(kind="embedding", names=("openai.embeddings",)),
@@ -55,7 +56,7 @@ TRACELOOP_CLIENTS = Dialect(
 TRACELOOP_SDK = Dialect(
     name="traceloop.sdk",
     scopes=("traceloop.tracer",),
-    # The SDK's decorators: the kind is in the name from the start, in attributes a moment later.
+    # The SDK's decorators. The span's name contains the kind from the start; attributes come a moment later.
     rows=(
         Row(kind="workflow", names=("*.workflow",), named_by=(_NAME,), templates=("*.workflow",)),
         Row(kind="agent", names=("*.agent",), named_by=(_NAME,), templates=("*.agent",)),
@@ -67,7 +68,7 @@ TRACELOOP_SDK = Dialect(
 TRACELOOP_CREWAI = Dialect(
     name="traceloop.crewai",
     scopes=("opentelemetry.instrumentation.crewai*",),
-    # The crew's run says that it invokes an agent.
+    # By its attributes, the crew's run invokes an agent.
     rows=(Row(kind="workflow", names=("*.workflow",), templates=("*.workflow",)),),
     guesses=(
         Row(kind="llm", names=("*.llm",)),
@@ -76,7 +77,7 @@ TRACELOOP_CREWAI = Dialect(
     ),
 )
 
-# Each names its spans by itself and what it does.
+# Spans are named after the store and the operation: `chroma.query`.
 _STORES = ("chroma", "qdrant", "pinecone", "milvus", "lancedb", "marqo", "db.weaviate")
 
 TRACELOOP_VECTORS = Dialect(
@@ -96,6 +97,54 @@ TRACELOOP_VECTORS = Dialect(
             names=tuple(f"{store}.*" for store in _STORES),
             templates=("chroma.query.segment.*", *(f"{store}.*" for store in _STORES)),
         ),
+    ),
+)
+
+# LangChain and LangGraph. An LLM span is a sibling of the spans of its call: HTTP, and the client's instrumentation.
+TRACELOOP_LANGCHAIN = Dialect(
+    name="traceloop.langchain",
+    scopes=("opentelemetry.instrumentation.langchain",),
+    rows=(
+        Row(kind="llm", attribute=OPERATION, values=frozenset({"chat", "text_completion"}), not_current=True),
+        # The span's type is task, but it looks up documents.
+        Row(kind="vector_db", attribute=OPERATION, values=frozenset({"vector_db_retrieve"}), segment="retrieve"),
+    ),
+    guesses=(
+        Row(kind="llm", names=("*.chat", "*.completion"), not_current=True),
+        Row(kind="vector_db", names=("vector_db_retrieve *",), segment="retrieve"),
+        Row(kind="tool", names=("execute_tool *",), named_by=(TOOL_NAME,), templates=("execute_tool *",)),
+        Row(
+            kind="agent",
+            names=("invoke_agent *", "create_agent *"),
+            named_by=(AGENT_NAME,),
+            templates=("invoke_agent *", "create_agent *"),
+        ),
+        Row(kind="workflow", names=("*.workflow",), templates=("*.workflow",)),
+        Row(kind="task", names=("execute_task *", "*.task"), templates=("execute_task *", "*.task")),
+    ),
+)
+
+_METHOD_TEMPLATES = ("*.workflow", "*.task")
+
+# Spans are named after the class of the method: `X.task`, or `X.workflow` for a span without a parent. So the kind
+# follows from the class.
+TRACELOOP_LLAMA_INDEX = Dialect(
+    name="traceloop.llama_index",
+    scopes=("opentelemetry.instrumentation.llamaindex",),
+    rows=(
+        Row(kind="embedding", names=("*Embedding.workflow", "*Embedding.task")),
+        Row(kind="vector_db", names=("*Retriever.workflow", "*Retriever.task"), templates=_METHOD_TEMPLATES),
+        Row(kind="tool", names=("*Tool.workflow", "*Tool.task"), named_by=("tool.name",), templates=_METHOD_TEMPLATES),
+        # An agent's step that runs a tool has the tool's name.
+        Row(
+            kind="tool",
+            attribute="tool.name",
+            names=("*Agent.task",),
+            named_by=("tool.name",),
+        ),
+        # `traceloop.entity.name` holds the span's name here, so it is not used.
+        Row(kind="workflow", names=("*.workflow",), templates=_METHOD_TEMPLATES),
+        Row(kind="task", names=("*.task",), templates=_METHOD_TEMPLATES),
     ),
 )
 

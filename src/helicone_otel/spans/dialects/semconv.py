@@ -1,13 +1,11 @@
-"""OpenTelemetry's GenAI conventions, now and before.
+"""OpenTelemetry's own conventions, now and before: GenAI, databases that search vectors, MCP.
 
 https://github.com/open-telemetry/semantic-conventions-genai
+https://opentelemetry.io/docs/specs/semconv/database/
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from ... import wire
 from ..schema import Dialect, Row
 
 OPERATION = "gen_ai.operation.name"
@@ -44,7 +42,7 @@ GEN_AI = Dialect(
             named_by=("gen_ai.workflow.name",),
             templates=("invoke_workflow *",),
         ),
-        # The convention names the data source behind the operation; the step is the retrieving.
+        # The convention's span name ends in the data source. The step is the retrieval, whatever the source.
         Row(kind="vector_db", attribute=OPERATION, values=frozenset({"retrieval"}), segment="retrieve"),
         Row(kind="task", attribute=OPERATION, values=frozenset({"plan"}), templates=("plan *",)),
     ),
@@ -55,7 +53,7 @@ GEN_AI = Dialect(
     models=("gen_ai.request.model", "gen_ai.response.model"),
 )
 
-# What the conventions call spans, for families that set the attributes only once a span has started.
+# Rows by the conventions' span names, for families that set the attributes only after a span has started.
 NAMED = (
     Row(kind="llm", names=("chat", "chat *", "text_completion *", "generate_content *")),
     Row(kind="embedding", names=("embeddings", "embeddings *")),
@@ -100,8 +98,8 @@ VECTOR_STORES = Dialect(
     statements=_STATEMENTS,
 )
 
-# pgvector's operators, where they order rows, and not inside a text (`to_tsquery('a <-> b')`); functions
-# of pgvector, MariaDB and Oracle.
+# pgvector's operators where they order rows, but not inside a text (`to_tsquery('a <-> b')`); and the functions of
+# pgvector, MariaDB and Oracle.
 _SQL = (
     r"(?is)\border\s+by\b[^']*?(?:<->|<=>|<#>|<\+>|<~>|<%>)"
     r"|\b(?:cosine_distance|l1_distance|l2_distance|inner_product|vec_distance\w*|vector_distance)\s*\("
@@ -139,7 +137,7 @@ SQL = Dialect(
     everyday=True,
 )
 
-# Its span is never current: the driver's is beside it.
+# The instrumentation never makes its span current, so the driver's span is a sibling of it.
 SQLALCHEMY = Dialect(
     name="db.sqlalchemy",
     scopes=("opentelemetry.instrumentation.sqlalchemy",),
@@ -147,7 +145,7 @@ SQLALCHEMY = Dialect(
     everyday=True,
 )
 
-# https://redis.io/docs/latest/commands/: vector sets by their commands, indexes by the query, if it is not masked.
+# https://redis.io/docs/latest/commands/: vector sets by their commands, indexes by the query unless it is masked.
 REDIS = Dialect(
     name="db.redis",
     scopes=("opentelemetry.instrumentation.redis",),
@@ -197,7 +195,7 @@ MCP = Dialect(
     name="mcp",
     scopes=("mcp-python-sdk", "fastmcp"),
     rows=(
-        # The client's span is the request; the server's is the same call seen from inside.
+        # The client's span is the request. The server's span is the same call, so it is no second request.
         Row(
             kind="tool",
             attribute="mcp.method.name",
@@ -218,73 +216,6 @@ MCP = Dialect(
         Row(kind="tool", span_kinds=("SERVER",), names=("tools/call *",), templates=("tools/call *",), request=False),
         Row(kind="tool", names=("tools/call *",), templates=("tools/call *",)),
     ),
-    # A propagator that writes into `_meta` tells every third-party server about the session.
+    # Carriers are `_meta`, which goes to third-party servers. They must not learn about the session.
     takes_headers=False,
-)
-
-
-BY_HAND = Dialect(
-    name="helicone",
-    scopes=(wire.SCOPE,),
-    rows=(
-        # The collection is what is searched; the step is the searching.
-        Row(kind="vector_db", attribute="db.operation.name", operations=("db.operation.name",)),
-        Row(kind="data", attribute=wire.DATA_NAME, named_by=(wire.DATA_NAME,)),
-        Row(
-            kind="tool",
-            attribute="gen_ai.operation.name",
-            values=frozenset({"execute_tool"}),
-            named_by=("gen_ai.tool.name",),
-        ),
-    ),
-)
-
-
-class EntryRoute(NamedTuple):
-    """For a span kind: the attributes that name the work, and templates of span names."""
-
-    span_kind: str
-    named_by: tuple[str, ...]
-    templates: tuple[str, ...]
-
-
-class CallersBaggage(NamedTuple):
-    """Under which keys of W3C baggage a caller keeps the ids of its session and its user, the best first."""
-
-    session_ids: tuple[str, ...]
-    user_ids: tuple[str, ...]
-
-
-# https://opentelemetry.io/docs/specs/semconv/http/http-spans/, .../messaging/messaging-spans/
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-
-ENTRY_ROUTES = (
-    EntryRoute("SERVER", ("http.route", "rpc.method"), tuple(f"{method} /*" for method in _METHODS)),
-    # Celery's worker span is `run/<task>`; the convention's is `process <queue>` or `<queue> process`.
-    EntryRoute("CONSUMER", ("celery.task_name",), ("run/*", "process *", "* process", "receive *", "* receive", "*")),
-)
-
-# What OpenTelemetry, Logfire and Mistral, and Langfuse's `propagate_attributes(as_baggage=True)` write.
-CALLERS_BAGGAGE = CallersBaggage(
-    session_ids=("session.id", "gen_ai.conversation.id", "langfuse_session_id", "session_id"),
-    user_ids=("user.id", "enduser.id", "langfuse_user_id", "user_id"),
-)
-
-
-LIBRARIES = (
-    "opentelemetry.*",
-    "openinference.instrumentation.*",
-    "openlit.*",
-    "logfire.*",
-    "langsmith",
-    "litellm*",
-    "pydantic-ai",
-    "crewai.telemetry",
-    "elasticsearch-api",
-    "elastic-transport",
-    "@opentelemetry/*",
-    "io.opentelemetry.*",
-    "google.cloud.*",
-    "azure.*",
-    "helicone_otel",
 )

@@ -1,17 +1,19 @@
-"""Langfuse's own spans: https://langfuse.com/docs/observability/features/observation-types."""
+"""Products and SDKs that make spans themselves: Langfuse, LangSmith, OpenLIT, Pydantic AI, Logfire, Anthropic, ours."""
 
 from __future__ import annotations
 
+from ... import wire
 from ..schema import Dialect, Row
 from .semconv import AGENT_NAME, NAMED, OPERATION, TOOL_NAME
 
+# https://langfuse.com/docs/observability/features/observation-types
 _TYPE = "langfuse.observation.type"
 
 LANGFUSE = Dialect(
     name="langfuse",
     scopes=("langfuse-sdk",),
     rows=(
-        # Its wrapper of the OpenAI client makes no span current.
+        # Langfuse's wrapper of the OpenAI client never makes its spans current.
         Row(kind="llm", attribute=_TYPE, values=frozenset({"generation"}), not_current=True),
         Row(kind="embedding", attribute=_TYPE, values=frozenset({"embedding"}), not_current=True),
         Row(kind="tool", attribute=_TYPE, values=frozenset({"tool"})),
@@ -27,6 +29,7 @@ LANGFUSE = Dialect(
 )
 
 
+# https://docs.langchain.com/langsmith/trace-with-opentelemetry
 _KIND = "langsmith.span.kind"
 
 LANGSMITH = Dialect(
@@ -50,6 +53,7 @@ LANGSMITH = Dialect(
 )
 
 
+# https://docs.openlit.io
 OPENLIT_VECTORS = Dialect(
     name="openlit.vectors",
     scopes=(
@@ -59,7 +63,7 @@ OPENLIT_VECTORS = Dialect(
         "openlit.instrumentation.pinecone",
         "openlit.instrumentation.qdrant",
     ),
-    # `GET docs`: what is done and the collection.
+    # Spans are named after the operation and the collection: `GET docs`.
     rows=(Row(kind="vector_db", operations=("db.operation.name",), verb=True),),
 )
 
@@ -69,7 +73,7 @@ OPENLIT = Dialect(
     rows=(
         Row(kind="vector_db", attribute=OPERATION, values=frozenset({"vectordb"}), operations=("db.operation.name",)),
         Row(kind="guardrail", attribute=OPERATION, values=frozenset({"moderation"}), segment="moderation"),
-        # Guardrails, handoffs and the runs around agents are all written as invocations of agents.
+        # The spans of guardrails, handoffs and whole runs all look like invocations of agents.
         Row(
             kind="guardrail",
             attribute="gen_ai.guardrail.triggered",
@@ -89,7 +93,7 @@ _AGENT = (AGENT_NAME, "agent_name")
 PYDANTIC_AI = Dialect(
     name="pydantic-ai",
     scopes=("pydantic-ai",),
-    # OpenInference types these spans late, with no names of its own, so ours come first.
+    # OpenInference adds its types to these spans late, and no names, so these rows come first.
     rows=(
         Row(
             kind="agent",
@@ -105,7 +109,7 @@ PYDANTIC_AI = Dialect(
             named_by=(TOOL_NAME,),
             templates=("execute_tool *",),
         ),
-        # Versions 1 and 2 of its conventions.
+        # Versions 1 and 2 of Pydantic AI's conventions.
         Row(kind="agent", names=("agent run",), named_by=_AGENT),
         Row(kind="tool", names=("running tool",), named_by=(TOOL_NAME,)),
         Row(kind="task", names=("running tools", "running * tools"), segment="tools"),
@@ -113,13 +117,14 @@ PYDANTIC_AI = Dialect(
     guesses=NAMED,
 )
 
-# https://logfire.pydantic.dev: a log is a span without length, and a span is announced by one.
+# https://logfire.pydantic.dev: Logfire writes a log as a span without duration, and announces a span by another one.
 LOGFIRE = Dialect(
     name="logfire",
     rows=(Row(kind=None, attribute="logfire.span_type", values=frozenset({"log", "pending_span"})),),
 )
 
 
+# https://github.com/anthropics/anthropic-sdk-python
 ANTHROPIC = Dialect(
     name="anthropic",
     scopes=("com.anthropic.sdk.python",),
@@ -127,8 +132,25 @@ ANTHROPIC = Dialect(
         Row(
             kind="llm", names=("anthropic.messages.create", "anthropic.messages.stream", "anthropic.completions.create")
         ),
-        # What the SDK calls about sessions of managed agents is bookkeeping, not inference.
+        # Calls that manage sessions of hosted agents run no model.
         Row(kind=None, names=("anthropic.sessions.*",)),
     ),
     bare_carriers=True,
+)
+
+# The spans of `tool()`, `vector_query()` and `data()`.
+HELICONE = Dialect(
+    name="helicone",
+    scopes=(wire.SCOPE,),
+    rows=(
+        # The step is the operation, whatever the collection.
+        Row(kind="vector_db", attribute="db.operation.name", operations=("db.operation.name",)),
+        Row(kind="data", attribute=wire.DATA_NAME, named_by=(wire.DATA_NAME,)),
+        Row(
+            kind="tool",
+            attribute="gen_ai.operation.name",
+            values=frozenset({"execute_tool"}),
+            named_by=("gen_ai.tool.name",),
+        ),
+    ),
 )

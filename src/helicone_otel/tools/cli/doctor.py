@@ -1,4 +1,4 @@
-"""`helicone-otel doctor`: which headers and rows would leave from an app that is started in this environment."""
+"""`helicone-otel doctor`: check which headers and spans an app would send if it started in this environment."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 
-from ..diagnostics.examine import examine_environment, with_what_arrives
-from ..diagnostics.report import draw
+from ..diagnostics.examine import examine_environment, with_sent_session
+from ..diagnostics.report import print_report
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -19,8 +19,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         "Nothing is sent elsewhere, unless --send says so."
     )
     parser.epilog = (
-        "Exit code: 0 if all is well or there are only warnings, 1 if there are problems, 2 if something could "
-        "not be looked at."
+        "Exit code: 0 if all is well or there are only warnings, 1 if there are problems, 2 if a check could "
+        "not be made."
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(
@@ -32,12 +32,19 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def doctor(given: Namespace) -> int:
-    """Print a report; return 0 without problems, 1 with some, 2 if something could not be checked."""
+    """Print a report about this environment.
+
+    Args:
+        given: The parsed arguments.
+
+    Returns:
+        The exit code: 0 without problems, 1 with problems, 2 if a check could not be made.
+    """
     report = examine_environment(os.environ)
     if given.send:
-        report = with_what_arrives(report, os.environ)
+        report = with_sent_session(report, os.environ)
     if given.json:
         print(json.dumps(report.as_data(), indent=2))
     else:
-        draw(report, sys.stdout)
+        print_report(report, sys.stdout)
     return report.exit_code

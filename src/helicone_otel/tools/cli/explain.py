@@ -94,7 +94,7 @@ def explain(given: Namespace) -> int:
     except NotReadable as error:
         print(f"helicone-otel explain: {file}: {error}", file=sys.stderr)
         return 2
-    reasons = Reasons(registry.resolver.reader)
+    reasons = Reasons(registry.reader)
     spans = [reasons.explain(replayed) for replayed in Replay(recording, registry).run()]
     if given.json:
         print(json.dumps([span.as_data() for span in spans], indent=1, default=str))

@@ -1,7 +1,8 @@
-"""`helicone-otel doctor` and `helicone_otel.doctor()`: why headers and rows would, or would not, leave.
+"""`helicone-otel doctor` and `helicone_otel.doctor()`: why headers and rows leave, or do not leave.
 
-Facts are gathered (`installed`, `inside`, and from outside an app `child` and `probe`), `checks` judge
-them, the `report` is data, and `draw` shows it.
+`gather` looks up what is installed and inspects a process. From outside an app, `launch` starts the `probe`, a process
+set up like the app, and records its calls. `checks` judge these facts. `examine` runs them all, and `report` holds the
+findings as data and prints them.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def doctor() -> Report:
-    """Say why headers and spans leave this process, or why not, and what to do next.
+    """Return why headers and spans leave this process, or why they do not, and what to do next.
 
-    It looks at the app's own provider, propagator and settings as they are now, and sends nothing.
-    `print(helicone_otel.doctor())` is the screen that `helicone-otel doctor` shows for an environment;
-    `.as_data()` is what its `--json` prints, `.exit_code` what it exits with.
+    It inspects the provider, the propagator and the settings of the running app, and sends nothing.
+    `print(helicone_otel.doctor())` prints what `helicone-otel doctor` prints for an environment. `.as_data()` is the
+    data of its `--json`, `.exit_code` its exit code.
     """
-    from .examine import examine_process  # noqa: PLC0415  # whatever costs time is imported when it is asked for
+    from .examine import examine_process  # noqa: PLC0415  # loading it costs time, which only users of doctor() pay
 
     return examine_process()

@@ -1,4 +1,4 @@
-"""What the doctor knows: plain data, gathered by its neighbours and judged by the checks."""
+"""The facts that the doctor's checks judge, as plain data. Other modules gather them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+DISABLED: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
+SAMPLER: Final = "OTEL_TRACES_SAMPLER"
+# Values of `OTEL_TRACES_SAMPLER`: our own sampler, samplers that take a ratio, samplers that keep no span.
+BY_SESSION: Final = "helicone_session"
+RATIOS: Final = ("traceidratio", "parentbased_traceidratio", BY_SESSION)
+OFF: Final = ("always_off", "parentbased_always_off")
+
 
 @dataclass(frozen=True, slots=True)
 class Package:
     """An installed distribution.
 
     Attributes:
-        requires: What it requires, extras aside, by normalised name, with the range of versions.
-        unmet: Its requirements that what is installed does not meet, as written.
-        copies: How many versions of it stand on the path.
+        name: Its normalised name.
+        version: Its version.
+        requires: The distributions that it requires (extras aside), by normalised name, with their version ranges.
+        unmet: Its requirements that the installed distributions do not meet, as written in its metadata.
+        copies: How many versions of it are on Python's path.
     """
 
     name: str
@@ -30,9 +39,9 @@ class Instrumentation:
     """An `opentelemetry_instrumentor` entry point.
 
     Attributes:
-        name: What `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS` calls it.
-        distribution: The normalised name of the distribution that has it.
-        conflict: Why it does not instrument the library that is installed, or nothing.
+        name: Its name, as in `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`.
+        distribution: The normalised name of its distribution.
+        conflict: Why it does not instrument the installed library; empty if it does.
     """
 
     name: str
@@ -42,11 +51,12 @@ class Instrumentation:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What is installed.
+    """The distributions that are installed for this interpreter.
 
     Attributes:
-        packages: By normalised name.
-        names: The names of the entry points of each group that variables choose from.
+        packages: The distributions, by normalised name.
+        instrumentations: The instrumentations that they contain.
+        names: By entry point group, the names that environment variables can choose from.
     """
 
     packages: Mapping[str, Package] = field(default_factory=dict)
@@ -58,28 +68,28 @@ class Installed:
         return self.packages.get(normalised(distribution))
 
     def made_by(self, distribution: str) -> list[Instrumentation]:
-        """Return the instrumentations that a distribution brings."""
+        """Return the instrumentations that a distribution contains."""
         return [each for each in self.instrumentations if each.distribution == normalised(distribution)]
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process in which an app runs, or would run, as seen from within.
+    """A process in which an app runs, or would run, seen from the inside.
 
     Attributes:
         provider: The class of the global tracer provider.
-        records: Whether it is one of the SDK, which makes spans.
-        labels: Whether our processor is on it.
+        records: Whether the provider is one of the SDK, which makes spans.
+        labels: Whether our processor is on the provider.
         injects: Whether the global propagator writes our headers.
-        installed: Whether we are installed, with hooks in the transports.
-        exporters: The classes of its exporters.
-        sampler: How its sampler describes itself.
-        active: The instrumentations that are active, by name.
-        scrubs: Whether Logfire is set up in it and scrubs values.
-        serves: The server that the process is, or nothing.
-        swallowed: How often each kind of our failures happened.
-        session: The id of the session that is current where it was looked at, or nothing.
-        path: Where in it.
+        installed: Whether helicone-otel is switched on, with its hooks in the HTTP clients.
+        exporters: The classes of the provider's exporters.
+        sampler: The sampler's description of itself.
+        active: The names of the active instrumentations.
+        scrubs: Whether Logfire is configured in the process and scrubs values.
+        serves: The server that runs in the process; empty if there is none.
+        swallowed: How often each kind of failure of helicone-otel happened.
+        session: The id of the current session; empty if there is none.
+        path: The current path in that session.
     """
 
     provider: str
@@ -98,16 +108,16 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """A call that the probe made to a stand-in for the gateway.
+class ProbeCall:
+    """A call that the probe made to a fake of Helicone's gateway.
 
     Attributes:
-        sdk: The distribution whose call it was.
-        via: The HTTP client that sent it.
-        bare: Whether it was a plain request by that client, in the SDK's stead.
-        headers: The `Helicone-*` headers that arrived, but for `Helicone-Auth`; `None` if nothing arrived.
-        own_id_kept: Whether a `Helicone-Session-Id` that the caller sets arrives as it was set.
-        error: Why it failed, or nothing.
+        sdk: The distribution of the LLM SDK.
+        via: The HTTP client that sent the request.
+        bare: Whether the client sent a plain request, because the probe cannot call the SDK itself.
+        headers: The `Helicone-*` headers that arrived, without `Helicone-Auth`; `None` if no request arrived.
+        own_id_kept: Whether a `Helicone-Session-Id` that the caller sets arrives unchanged.
+        error: Why the call failed; empty if it did not.
     """
 
     sdk: str
@@ -120,18 +130,18 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What came of starting a process as `opentelemetry-instrument` would start the app.
+    """The result of the probe: a process started as `opentelemetry-instrument` would start the app.
 
     Attributes:
-        process: What it was like inside; `None` if it did not get that far.
-        calls: What it sent.
-        recorded: Span attributes in which a `Helicone-Auth` of the caller's was found, with their scopes.
-        log: What the set-up wrote to standard error, line by line.
-        failure: Why there is no `process`, or nothing.
+        process: The process, seen from the inside; `None` if it did not come that far.
+        calls: The calls that it made.
+        recorded: The span attributes that contained a `Helicone-Auth` of the caller's, each with its scope.
+        log: The lines that it wrote to standard error.
+        failure: Why `process` is `None`; empty if it is not.
     """
 
     process: Process | None = None
-    calls: tuple[Call, ...] = ()
+    calls: tuple[ProbeCall, ...] = ()
     recorded: tuple[str, ...] = ()
     log: tuple[str, ...] = ()
     failure: str = ""
@@ -139,11 +149,13 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is judged.
+    """All facts that the checks judge.
 
     Attributes:
-        probe: Only from outside an app.
-        process: The app's own, only from inside.
+        environ: The environment variables.
+        installed: The installed distributions.
+        probe: The result of the probe; `None` inside an app.
+        process: The app's own process; `None` outside an app.
     """
 
     environ: Mapping[str, str] = field(default_factory=dict)
@@ -153,25 +165,18 @@ class Facts:
 
     @property
     def inside(self) -> Process | None:
-        """The process that there is to look into: the app's own, or else the probe's."""
+        """The process that was inspected: the app's own, else the probe's."""
         return self.process or (self.probe.process if self.probe else None)
 
     def variable(self, name: str) -> str:
-        """Return a variable without outer blanks; empty if unset."""
+        """Return the value of a variable without outer blanks; empty if it is not set."""
         return self.environ.get(name, "").strip()
 
     def listed(self, name: str) -> list[str]:
-        """Return the entries of a variable that holds a list."""
+        """Return the entries of a variable that holds a comma-separated list."""
         return [entry for part in self.variable(name).split(",") if (entry := part.strip())]
 
 
 def normalised(distribution: str) -> str:
-    """Return a distribution's name as the index compares it: https://peps.python.org/pep-0503/."""
+    """Return a distribution's name in normal form: https://peps.python.org/pep-0503/."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
-
-
-DISABLED: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
-SAMPLER: Final = "OTEL_TRACES_SAMPLER"
-BY_SESSION: Final = "helicone_session"
-RATIOS: Final = ("traceidratio", "parentbased_traceidratio", BY_SESSION)
-OFF: Final = ("always_off", "parentbased_always_off")

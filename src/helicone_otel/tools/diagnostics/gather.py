@@ -1,4 +1,4 @@
-"""Looks up what is installed. Imports none of it."""
+"""Gathers facts: the distributions that are installed, without importing them, and the state of this process."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ PROPAGATORS: Final = "opentelemetry_propagator"
 SAMPLERS: Final = "opentelemetry_traces_sampler"
 EXPORTERS: Final = {signal: f"opentelemetry_{signal.lower()}_exporter" for signal in ("TRACES", "METRICS", "LOGS")}
 _GROUPS: Final = (PROPAGATORS, SAMPLERS, *EXPORTERS.values())
-# Whose requirements are looked at: ours, and those of the packages that pin each other.
-_PINNING: Final = ("helicone-otel", "opentelemetry-", "openinference-", "traceloop-sdk")
+# The doctor checks the requirements of these distributions: ours, and families of packages that pin each other.
+_CHECKED: Final = ("helicone-otel", "opentelemetry-", "openinference-", "traceloop-sdk")
 
 
-def look() -> Installed:
-    """Return what is installed for this interpreter."""
-    found: dict[str, list[Distribution]] = {}
+def gather_installed() -> Installed:
+    """Return the distributions, instrumentations and entry points that are installed for this interpreter."""
+    by_name: dict[str, list[Distribution]] = {}
     for distribution in distributions():
         if name := name_of(distribution):
-            found.setdefault(name, []).append(distribution)
-    # Of several copies, Python imports the first on the path.
-    versions = {name: copies[0].version for name, copies in found.items()}
-    packages = {name: package_of(copies[0], versions, _count(copies)) for name, copies in found.items()}
+            by_name.setdefault(name, []).append(distribution)
+    # Python imports the first copy on the path.
+    versions = {name: copies[0].version for name, copies in by_name.items()}
+    packages = {name: package_of(copies[0], versions, _count(copies)) for name, copies in by_name.items()}
     instrumentations = (
         _instrumentation(point.name, point.dist)
         for point in entry_points(group=INSTRUMENTORS)
@@ -48,23 +48,51 @@ def look() -> Installed:
     return Installed(packages, tuple(instrumentations), names)
 
 
+def inspect_process() -> Process:
+    """Return the state of this process: its provider, propagator, instrumentations and current session."""
+    # Not imported above, because importing it loads every propagator that `OTEL_PROPAGATORS` names.
+    from opentelemetry.propagate import get_global_textmap  # noqa: PLC0415
+
+    provider = trace.get_tracer_provider()
+    provider = sdk_provider(provider) or provider
+    processors = list(_processors(getattr(provider, "_active_span_processor", None)))
+    location = REGISTRY.locate()
+    return Process(
+        provider=_class_name(provider),
+        # With `OTEL_SDK_DISABLED=true` the tracers of the SDK's provider make no spans.
+        records=isinstance(provider, TracerProvider) and not getattr(provider, "_disabled", False),
+        labels=INSTALLATION.attends(provider) or any(isinstance(each, HeliconeSpanProcessor) for each in processors),
+        injects=_injects(get_global_textmap()),
+        installed=INSTALLATION.installed and REGISTRY.active,
+        exporters=tuple(_class_name(exporter) for each in processors if (exporter := _exporter_of(each)) is not None),
+        sampler=_description(getattr(provider, "sampler", None)),
+        active=tuple(_active_instrumentations()),
+        scrubs=_does_logfire_scrub(),
+        serves=next((name.partition(".")[0] for name in SERVING_MODULES if name in sys.modules), ""),
+        swallowed=failures.swallowed(),
+        session=location.session.wire_id if location else "",
+        path=str(location.path) if location else "",
+    )
+
+
 def name_of(distribution: Distribution) -> str:
-    """Return a distribution's normalised name; empty if it has none, as what a broken installation left behind."""
+    """Return a distribution's normalised name; empty if it has none, as the remains of a broken installation."""
     return normalised(distribution.metadata["Name"] or "")
 
 
 def package_of(distribution: Distribution, versions: Mapping[str, str] | None = None, copies: int = 1) -> Package:
-    """Return what a distribution says of itself.
+    """Return a distribution as a `Package`.
 
     Args:
-        distribution: The one that Python imports.
-        versions: What is installed, to find requirements that are not met; they are not looked for if not given.
-        copies: How many versions of it are on the path.
+        distribution: The copy of it that Python imports.
+        versions: The installed versions by normalised name, to find requirements that they do not meet; `None`: do
+            not check requirements.
+        copies: How many versions of it are on Python's path.
     """
     name = name_of(distribution)
     requirements = list(_requirements(distribution.requires or ()))
     unmet: tuple[str, ...] = ()
-    if versions is not None and name.startswith(_PINNING):
+    if versions is not None and name.startswith(_CHECKED):
         unmet = tuple(text for each in requirements if (text := _shortfall(each, versions)))
     requires = {normalised(each.name): str(each.specifier) for each in requirements}
     return Package(name, distribution.version, requires, unmet, copies)
@@ -78,7 +106,7 @@ def _requirements(lines: Iterable[str]) -> Iterable[Requirement]:
     for line in lines:
         try:
             requirement = Requirement(line)
-        except InvalidRequirement:  # old metadata; pip took it
+        except InvalidRequirement:  # old metadata, which pip accepted
             continue
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             yield requirement
@@ -94,40 +122,13 @@ def _shortfall(requirement: Requirement, versions: Mapping[str, str]) -> str:
 def _instrumentation(name: str, distribution: Distribution) -> Instrumentation:
     conflict: Any = get_dist_dependency_conflicts(distribution)
     found = conflict and (conflict.found or getattr(conflict, "found_any", None))
-    # With nothing found, the library is not installed, and its instrumentation idles: no conflict.
+    # Without a version found, the library is not installed. That is no conflict.
     text = f"needs {conflict.required or ', '.join(conflict.required_any)}, found {found}" if found else ""
     return Instrumentation(name, name_of(distribution), text)
 
 
-def look_inside() -> Process:
-    """Return what this process is like."""
-    # Not imported above: see the package's docstring.
-    from opentelemetry.propagate import get_global_textmap  # noqa: PLC0415
-
-    provider = trace.get_tracer_provider()
-    provider = sdk_provider(provider) or provider
-    processors = list(_processors(getattr(provider, "_active_span_processor", None)))
-    location = REGISTRY.locate()
-    return Process(
-        provider=_name_of(provider),
-        # With `OTEL_SDK_DISABLED=true` the SDK's provider hands out tracers that do nothing.
-        records=isinstance(provider, TracerProvider) and not getattr(provider, "_disabled", False),
-        labels=INSTALLATION.attends(provider) or any(isinstance(each, HeliconeSpanProcessor) for each in processors),
-        injects=_injects(get_global_textmap()),
-        installed=INSTALLATION.installed and REGISTRY.active,
-        exporters=tuple(_name_of(exporter) for each in processors if (exporter := _exporter_of(each)) is not None),
-        sampler=_described(getattr(provider, "sampler", None)),
-        active=tuple(_active_instrumentations()),
-        scrubs=_logfire_scrubs(),
-        serves=next((name.partition(".")[0] for name in SERVING_MODULES if name in sys.modules), ""),
-        swallowed=failures.swallowed(),
-        session=location.session.wire_id if location else "",
-        path=str(location.path) if location else "",
-    )
-
-
 def _injects(textmap: TextMapPropagator) -> bool:
-    with contextlib.suppress(Exception):  # the app's own may not know its fields
+    with contextlib.suppress(Exception):  # `fields` of an app's own propagator may raise
         return wire.SESSION_ID_HEADER in textmap.fields
     return False
 
@@ -136,9 +137,9 @@ def _processors(processor: Any) -> Iterator[Any]:
     if processor is None:
         return
     yield processor
-    # One that holds several; and vendors' wrappers around one.
-    held = getattr(processor, "_span_processors", None) or (getattr(processor, "processor", None),)
-    for each in held:
+    # Some processors contain several others; vendors' wrappers contain one.
+    inner = getattr(processor, "_span_processors", None) or (getattr(processor, "processor", None),)
+    for each in inner:
         yield from _processors(each)
 
 
@@ -147,20 +148,20 @@ def _exporter_of(processor: Any) -> Any:
     return getattr(processor, "span_exporter", None) or getattr(batch, "_exporter", None)
 
 
-def _described(sampler: Any) -> str:
+def _description(sampler: Any) -> str:
     return str(sampler.get_description()) if sampler is not None else ""
 
 
 def _active_instrumentations() -> Iterator[str]:
     for point in entry_points(group=INSTRUMENTORS):
-        # One that is active has been imported; importing the others would change the app.
+        # An active instrumentation has been imported. Importing the others would change the app.
         module = sys.modules.get(point.module)
         instance = getattr(getattr(module, point.attr, None), "_instance", None)
         if getattr(instance, "is_instrumented_by_opentelemetry", False):
             yield point.name
 
 
-def _logfire_scrubs() -> bool:
+def _does_logfire_scrub() -> bool:
     logfire = sys.modules.get("logfire")
     if logfire is None:
         return False
@@ -168,5 +169,5 @@ def _logfire_scrubs() -> bool:
     return bool(getattr(config, "_initialized", False)) and getattr(config, "scrubbing", None) is not False
 
 
-def _name_of(thing: object) -> str:
+def _class_name(thing: object) -> str:
     return f"{type(thing).__module__}.{type(thing).__qualname__}"

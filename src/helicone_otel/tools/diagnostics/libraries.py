@@ -1,7 +1,7 @@
-"""Which libraries there are, what instruments them, and how they reach their provider. Tables alone.
+"""Tables of the libraries that the doctor knows: what instruments them, and how SDKs reach their provider.
 
-Distributions are named as on the package index. A row's instrumentations stand in the order in which
-the doctor recommends them; the first is the one in its `pip install` line.
+Names of distributions are those of the package index. Instrumentations are listed in the order in which the doctor
+recommends them; its `pip install` line names the first.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """A library whose work deserves spans.
+    """A library that should be instrumented.
 
     Attributes:
         distribution: Its name on the package index.
-        kind: What it is to a person: `SDK`, `vector store`, `MCP`, `agents`.
-        instrumentations: The distributions that make spans of it.
-        native: Versions that depend on `opentelemetry-api` make spans themselves.
+        kind: What it is: `SDK`, `vector store`, `MCP` or `agents`.
+        instrumentations: The distributions that instrument it.
+        native: Whether versions that depend on `opentelemetry-api` make spans themselves.
     """
 
     distribution: str
@@ -32,12 +32,11 @@ class Sdk:
     """How an LLM SDK reaches its provider.
 
     Attributes:
-        library: What it is, and what instruments it.
-        transports: HTTP clients that some version has used. The one in use is the first that the
-            installed version requires.
-        base_url: The variable that says where its calls go, if it reads one.
-        provider: The host of the provider itself.
-        gateway: What to put into `base_url` to go through Helicone, if there is a gateway for it.
+        library: The SDK as a library.
+        transports: The HTTP clients that its versions use. An installed version uses the first that it requires.
+        base_url: The environment variable with the address for its calls, if it reads one.
+        provider: The host of the provider.
+        gateway: The value of `base_url` for Helicone's gateway, if there is one for the provider.
     """
 
     library: Library
@@ -107,7 +106,7 @@ SDKS: Final = (
     Sdk(
         Library("ollama", "SDK", (f"{_OTEL}ollama", f"{_OPENINFERENCE}ollama")), ("httpx",), "OLLAMA_HOST", "127.0.0.1"
     ),
-    # Its async half speaks aiohttp, its sync half and the OpenAI calls it hands on speak httpx.
+    # LiteLLM sends asynchronous calls with aiohttp; synchronous calls and calls to OpenAI with httpx.
     Sdk(
         Library("litellm", "SDK", (f"{_OPENINFERENCE}litellm", f"{_OTEL}litellm")),
         ("aiohttp", "httpx"),
@@ -154,9 +153,9 @@ LIBRARIES: Final = (
     Library("pydantic-ai-slim", "agents", (f"{_OPENINFERENCE}pydantic-ai",), native=True),
 )
 
-# Distributions that mean that this environment runs a server, which serves many sessions in one process.
+# If one of these is installed, the environment probably runs a server, with many sessions in one process.
 SERVERS: Final = ("uvicorn", "gunicorn", "hypercorn", "granian", "waitress", "uwsgi", "celery")
-# The modules of theirs that only a process has loaded in which they serve.
+# Modules of these servers that are loaded only in a process that serves.
 SERVING_MODULES: Final = (
     "uvicorn.server",
     "gunicorn.workers.base",

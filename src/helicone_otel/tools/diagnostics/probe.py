@@ -1,10 +1,10 @@
-"""The probe: runs in a process of its own that was started as `opentelemetry-instrument` starts an app.
+"""The probe: a process that is started as `opentelemetry-instrument` starts an app, and makes calls.
 
     python -m helicone_otel.tools.diagnostics.probe URL RESULT
 
-`URL` is a stand-in for Helicone's gateway on loopback, which notes what arrives; what this process
-is like inside, and what its spans recorded, goes to the file `RESULT`. No span and no row leaves the process:
-what would be exported is kept here, and the process ends without a goodbye to its exporters.
+`URL` is a fake of Helicone's gateway on the loopback interface, which records the requests. The probe writes the state
+of its process, its calls and secrets that its spans recorded to the file `RESULT`. No span and no row leaves the
+process: the probe keeps the spans, and ends without flushing its exporters.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 from ... import wire
 from ...install.configure import INSTALLATION
 from .facts import Package
-from .gather import INSTRUMENTORS, look_inside, name_of, package_of
+from .gather import INSTRUMENTORS, inspect_process, name_of, package_of
 from .libraries import SDKS, Sdk
 
 KEY: Final = "sk-doctor"
@@ -87,7 +87,7 @@ def _aiohttp(url: str, headers: Mapping[str, str]) -> None:
     asyncio.run(post())
 
 
-# By distribution; an SDK that is not listed is stood in for by its client.
+# By distribution. For an SDK that is not listed, the probe sends a plain request with the SDK's HTTP client.
 SDK_CALLERS: Final[Mapping[str, Caller]] = {"openai": _openai, "anthropic": _anthropic}
 CLIENT_CALLERS: Final[Mapping[str, Caller]] = {
     "httpx": _httpx,
@@ -97,22 +97,29 @@ CLIENT_CALLERS: Final[Mapping[str, Caller]] = {
 }
 
 
-# Tells the stand-in which call a request belongs to: `<sdk>/plain` or `<sdk>/own`.
+# Names the call that a request belongs to: `<sdk>/plain` or `<sdk>/own`.
 CALL_HEADER: Final = "X-Helicone-Otel-Doctor"
 OWN_ID: Final = "an-id-of-the-callers-own"
-_SECRET: Final = "helicone-otel-doctor-looks-for-this"  # noqa: S105  # it is none
+# Sent as a key, and then searched for on the spans.
+_SECRET: Final = "helicone-otel-doctor-looks-for-this"  # noqa: S105  # not a real secret
 _AUTH: Final = "Helicone-Auth"
 
 
 def main(url: str, result: str) -> None:
-    """Make the calls, and write down what was seen inside."""
+    """Make the calls, and write the result to a file.
+
+    Args:
+        url: The address of the fake gateway.
+        result: The path of the file.
+    """
     spans: list[ReadableSpan] = []
-    for stock in (BatchSpanProcessor, SimpleSpanProcessor):
-        stock.on_end = lambda _, span: spans.append(span)  # type: ignore[method-assign]  # see the module's docstring
+    for processor in (BatchSpanProcessor, SimpleSpanProcessor):
+        # Keep the spans instead of exporting them.
+        processor.on_end = lambda _, span: spans.append(span)  # type: ignore[method-assign]
     INSTALLATION.log(None)
     calls = [_call(sdk, package, url) for sdk in SDKS if (package := _package(sdk)) is not None]
     seen = {
-        "process": dataclasses.asdict(look_inside()),
+        "process": dataclasses.asdict(inspect_process()),
         "calls": calls,
         "recorded": sorted(set(_recorded(spans))),
     }
@@ -128,29 +135,34 @@ def _package(sdk: Sdk) -> Package | None:
 
 
 def _call(sdk: Sdk, package: Package, url: str) -> dict[str, str | bool]:
-    """Call twice, without and with an id of the caller's own; say how, and what went wrong."""
+    """Make two calls with an SDK, one of them with a session id of the caller's own.
+
+    Returns:
+        The fields of `ProbeCall` that the probe knows: `sdk`, `via`, `bare` and `error`.
+    """
     name = sdk.library.distribution
     via = next((client for client in sdk.transports if client in package.requires), sdk.transports[-1])
     by_sdk = SDK_CALLERS.get(name)
     plain = {CALL_HEADER: f"{name}/plain", _AUTH: f"Bearer {_SECRET}"}
     own = {CALL_HEADER: f"{name}/own", wire.SESSION_ID_HEADER: OWN_ID}
-    with contextlib.nullcontext() if by_sdk else _stand_in(sdk):
+    with contextlib.nullcontext() if by_sdk else _span_as_instrumented(sdk):
         call = by_sdk or CLIENT_CALLERS[via]
-        error = _tried(call, url, plain) or _tried(call, url, own)
+        error = _error_of(call, url, plain) or _error_of(call, url, own)
     return {"sdk": name, "via": via, "bare": by_sdk is None, "error": error}
 
 
-def _tried(call: Caller, url: str, headers: dict[str, str]) -> str:
+def _error_of(call: Caller, url: str, headers: dict[str, str]) -> str:
+    """Make a call, and return why it failed; empty if it did not."""
     try:
         call(url, headers)
-    except Exception as error:  # noqa: BLE001  # a person is to read it
+    except Exception as error:  # noqa: BLE001  # the report shows it
         return f"{type(error).__name__}: {error}"
     return ""
 
 
-def _stand_in(sdk: Sdk) -> AbstractContextManager[object]:
-    """Return a span like that which an SDK's instrumentation would make around its request, if one is active."""
-    active = set(look_inside().active)
+def _span_as_instrumented(sdk: Sdk) -> AbstractContextManager[object]:
+    """Return a span as an SDK's instrumentation would make it for a call; no span if no instrumentation is active."""
+    active = set(inspect_process().active)
     made_by = {point.name: name_of(point.dist) for point in entry_points(group=INSTRUMENTORS) if point.dist}
     if {made_by[name] for name in active & made_by.keys()}.isdisjoint(sdk.library.instrumentations):
         return contextlib.nullcontext()
@@ -161,6 +173,7 @@ def _stand_in(sdk: Sdk) -> AbstractContextManager[object]:
 
 
 def _recorded(spans: list[ReadableSpan]) -> Iterator[str]:
+    """Yield the span attributes that contain the secret, each with its scope."""
     for span in spans:
         scope = span.instrumentation_scope.name if span.instrumentation_scope else ""
         for name, value in (span.attributes or {}).items():
@@ -171,5 +184,5 @@ def _recorded(spans: list[ReadableSpan]) -> Iterator[str]:
 if __name__ == "__main__":
     main(*sys.argv[1:])
     sys.stderr.flush()
-    # Exporters flush when a process ends in the usual way; this one has nothing to say to them.
+    # A normal end would let the exporters flush; the probe must not export anything.
     os._exit(0)

@@ -1,4 +1,4 @@
-"""What the doctor found: data, which is drawn, printed as JSON, or turned into an exit code."""
+"""The doctor's report: findings as data, their exit code, and how they are printed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ from .facts import Facts
 
 
 class Level(enum.Enum):
-    """How bad a finding is, from nothing to do up."""
+    """How bad a finding is.
+
+    Attributes:
+        OK: There is nothing to do.
+        WARNING: It may be intended.
+        UNKNOWN: The check could not be made.
+        PROBLEM: Headers or spans do not leave, or not as they should.
+    """
 
     OK = "ok"
     WARNING = "warning"
@@ -24,17 +31,18 @@ class Level(enum.Enum):
     PROBLEM = "problem"
 
 
-# Problems for certain win over what could not be looked at.
+# A report with problems and with checks that could not be made has the exit code of the problems.
 _EXIT_CODES: Final = {Level.PROBLEM: 1, Level.UNKNOWN: 2, Level.WARNING: 0, Level.OK: 0}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of a report.
+    """The result of a check.
 
     Attributes:
-        text: What is the case.
-        remedy: The next thing to do about it: a command, a variable or a line of code.
+        level: How bad it is.
+        text: What the check found, as a sentence.
+        remedy: What to do next: a command, a variable or a line of code; empty if there is nothing to do.
     """
 
     level: Level
@@ -43,43 +51,43 @@ class Finding:
 
 
 def ok(text: str) -> Finding:
-    """Return a finding that asks for nothing."""
+    """Return a finding with nothing to do."""
     return Finding(Level.OK, text)
 
 
 def warning(text: str, remedy: str) -> Finding:
-    """Return a finding that may be meant so."""
+    """Return a finding that may be intended."""
     return Finding(Level.WARNING, text, remedy)
 
 
 def problem(text: str, remedy: str) -> Finding:
-    """Return a finding because of which headers or spans do not leave, or not as they should."""
+    """Return a finding that keeps headers or spans from leaving as they should."""
     return Finding(Level.PROBLEM, text, remedy)
 
 
 def unknown(text: str, remedy: str) -> Finding:
-    """Return a finding about something that could not be looked at."""
+    """Return a finding that says why a check could not be made."""
     return Finding(Level.UNKNOWN, text, remedy)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that is looked at.
+    """A check of the doctor.
 
     Attributes:
-        name: What scripts know it by.
-        group: The heading that it stands under.
-        look: Judges the facts; yields nothing where there is nothing to say.
+        name: Its name in the JSON.
+        group: The heading above its findings.
+        run: Judges the facts, and returns any number of findings.
     """
 
     name: str
     group: str
-    look: Callable[[Facts], Iterable[Finding]]
+    run: Callable[[Facts], Iterable[Finding]]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A finding, and the check that made it."""
+    """A finding, with the name and group of its check."""
 
     check: str
     group: str
@@ -88,17 +96,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `helicone_otel.doctor()` returns; `print` it to read it.
+    """The findings of all checks. `print` shows them as text.
 
     Attributes:
-        lines: The findings by group; causes stand before what comes of them.
+        lines: The findings, by group. A cause comes before its effects.
     """
 
     lines: tuple[Line, ...]
 
     @property
     def worst(self) -> Finding | None:
-        """The first of the worst findings: the cause to see to first; `None` if all is well."""
+        """The first of the worst findings, which is the cause to fix first; `None` if all is well."""
         for level in (Level.PROBLEM, Level.UNKNOWN, Level.WARNING):
             for line in self.lines:
                 if line.finding.level is level:
@@ -107,18 +115,19 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0: all is well, or there are only warnings; 1: there are problems; 2: something could not be looked at."""
+        """0 without problems (warnings do not count), 1 with problems, 2 if a check could not be made."""
         return _EXIT_CODES[self.worst.level] if self.worst else 0
 
     def count(self, level: Level) -> int:
-        """Return how many findings are of a level."""
+        """Return the number of findings of a level."""
         return sum(line.finding.level is level for line in self.lines)
 
     def as_data(self) -> dict[str, Any]:
-        """Return the report as `helicone-otel doctor --json` prints it.
+        """Return the report as plain data, as `helicone-otel doctor --json` prints it.
 
-        `exit_code`, `summary` (a text), and `checks`: a list of `check`, `group`, `level` (`ok`, `warning`,
-        `unknown`, `problem`), `text` and `remedy` (a text, or `None`).
+        Returns:
+            `exit_code` (an int), `summary` (a text), and `checks`: a list of dictionaries with `check`, `group`,
+            `level` (`ok`, `warning`, `unknown` or `problem`), `text` and `remedy` (a text or `None`).
         """
         checks = [
             {
@@ -133,42 +142,35 @@ class Report:
         return {"exit_code": self.exit_code, "summary": summary(self), "checks": checks}
 
     def __str__(self) -> str:
-        # Not imported above: it draws what this module defines.
-
-        return as_text(self)
+        return "\n".join(text for text, _ in _screen(self, ascii_only=False))
 
 
 def summary(report: Report) -> str:
-    """Return the report in one sentence, the cause to see to first."""
+    """Return the text of the worst finding, or that all is well."""
     return report.worst.text if report.worst else "All is well."
 
 
 _MAX_WIDTH: Final = 110
 _MARKS: Final = {Level.OK: "✓", Level.WARNING: "!", Level.UNKNOWN: "?", Level.PROBLEM: "✗"}
 _ASCII_MARKS: Final = {Level.OK: "+", Level.WARNING: "!", Level.UNKNOWN: "?", Level.PROBLEM: "x"}
-_STYLES: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.UNKNOWN: "magenta", Level.PROBLEM: "bold red"}
-_COUNTED: Final = {Level.PROBLEM: "problem", Level.UNKNOWN: "check that could not be made", Level.WARNING: "warning"}
-# A line of text, how much of its head is the mark or the like, and that head's style.
-_Row = tuple[str, str]
+_STYLES: Final = {Level.OK: "", Level.WARNING: "yellow", Level.UNKNOWN: "magenta", Level.PROBLEM: "bold red"}
+_NOUNS: Final = {Level.PROBLEM: "problem", Level.UNKNOWN: "check that could not be made", Level.WARNING: "warning"}
+# A line of the printed report, and its style for rich.
+_ScreenLine = tuple[str, str]
 
 
-def as_text(report: Report) -> str:
-    """Return a report as plain text."""
-    return "\n".join(text for text, _ in _rows(report, ascii_only=False))
-
-
-def draw(report: Report, file: IO[str]) -> None:
-    """Print a report, in colours if it is a terminal that has them and rich is installed."""
+def print_report(report: Report, file: IO[str]) -> None:
+    """Print a report to a file, in colours if the file is a colour terminal and rich is installed."""
     ascii_only = not _can_write("✓✗→", file)
-    rows = _rows(report, ascii_only=ascii_only)
+    lines = _screen(report, ascii_only=ascii_only)
     try:
         from rich.console import Console  # noqa: PLC0415  # part of the extra `run`
     except ImportError:
-        for text, _ in rows:
+        for text, _ in lines:
             print(text, file=file)
         return
     console = Console(file=file, markup=False, emoji=False, highlight=False)
-    for text, style in rows:
+    for text, style in lines:
         console.print(text, style=style, soft_wrap=True)
 
 
@@ -180,29 +182,28 @@ def _can_write(characters: str, file: IO[str]) -> bool:
     return True
 
 
-def _rows(report: Report, *, ascii_only: bool) -> Iterator[_Row]:
-    worst = report.worst
-    yield from _finding(worst or Finding(Level.OK, summary(report)), ascii_only=ascii_only)
+def _screen(report: Report, *, ascii_only: bool) -> Iterator[_ScreenLine]:
+    yield from _finding(report.worst or Finding(Level.OK, summary(report)), ascii_only=ascii_only)
     for group, lines in groupby(report.lines, attrgetter("group")):
         yield "", ""
         yield group, "bold"
         for line in lines:
             yield from _finding(line.finding, ascii_only=ascii_only)
-    tally = [counted(number, noun) for level, noun in _COUNTED.items() if (number := report.count(level))]
-    if tally:
+    counts = [counted(number, noun) for level, noun in _NOUNS.items() if (number := report.count(level))]
+    if counts:
         yield "", ""
-        yield ", ".join(tally) + ".", "bold"
+        yield ", ".join(counts) + ".", "bold"
 
 
-def _finding(finding: Finding, *, ascii_only: bool) -> Iterator[_Row]:
+def _finding(finding: Finding, *, ascii_only: bool) -> Iterator[_ScreenLine]:
     mark = (_ASCII_MARKS if ascii_only else _MARKS)[finding.level]
     arrow = "->" if ascii_only else "→"
     style = _STYLES[finding.level]
-    for row in _wrapped(f"{mark} ", finding.text, ascii_only=ascii_only):
-        yield row, style if finding.level is not Level.OK else ""
+    for line in _wrapped(f"{mark} ", finding.text, ascii_only=ascii_only):
+        yield line, style
     if finding.remedy:
-        for row in _wrapped(f"  {arrow} ", finding.remedy, ascii_only=ascii_only):
-            yield row, "bold"
+        for line in _wrapped(f"  {arrow} ", finding.remedy, ascii_only=ascii_only):
+            yield line, "bold"
 
 
 def _wrapped(head: str, text: str, *, ascii_only: bool) -> list[str]:
@@ -214,7 +215,7 @@ def _wrapped(head: str, text: str, *, ascii_only: bool) -> list[str]:
         max(width, 40),
         initial_indent=head,
         subsequent_indent=" " * len(head),
-        # A command or a host is copied as a whole.
+        # People copy commands and hosts, so these must not be broken.
         break_long_words=False,
         break_on_hyphens=False,
     )

@@ -1,4 +1,4 @@
-"""Logs one tiny session to Helicone, reads it back, and says what arrived."""
+"""`doctor --send`: log a session with one row to Helicone, read it back, and compare."""
 
 from __future__ import annotations
 
@@ -28,69 +28,71 @@ from .report import Finding, ok, problem, unknown
 
 NAME: Final = "helicone-otel doctor"
 STEP: Final = "hello"
-# What Helicone has to show: one row, and what stands in it.
+# The fields of the row that Helicone must show.
 _EXPECTED: Final = {
     "model": f"data:{STEP}",
     "response_status": 200,
     wire.SESSION_NAME_HEADER: NAME,
     wire.SESSION_PATH_HEADER: f"/{STEP}",
 }
-_LONGEST_FLUSH: Final = 10.0
+# In seconds.
+_MAX_FLUSH: Final = 10.0
 _FIRST_PAUSE: Final = 0.5
-_LONGEST_PAUSE: Final = 5.0
+_MAX_PAUSE: Final = 5.0
 _KEYS: Final = "https://us.helicone.ai/settings/api-keys, or eu.helicone.ai for Europe"
+# Remedies by words in the messages of the log.
 _REMEDIES: Final = (
     ("refused the key", f"check HELICONE_API_KEY ({_KEYS})"),
-    ("without saying ok", f"check HELICONE_API_KEY ({_KEYS}): Helicone says so where it does not know a key"),
+    ("without saying ok", f"check HELICONE_API_KEY ({_KEYS}): Helicone answers so if it does not know a key"),
     ("at this address", "check HELICONE_LOG_ENDPOINT"),
     ("a redirect", "check HELICONE_LOG_ENDPOINT"),
     ("switched off", "unset OTEL_SDK_DISABLED"),
     ("encrypted", "check the certificates (SSL_CERT_FILE) and HELICONE_LOG_ENDPOINT"),
 )
-# Other complaints are of what was tried again.
+# Warnings without these words are about rows that were sent again.
 _NOT_LOGGED: Final = "not logged"
 _NETWORK: Final = "check the network, HTTPS_PROXY and HELICONE_LOG_ENDPOINT"
 
 
 def send(environ: Mapping[str, str], seconds: float = 30.0) -> Iterator[Finding]:
-    """Yield what came of a session that was logged and read back.
+    """Log a session, read it back, and yield the findings.
 
     Args:
-        environ: The environment that says with which key, and where to.
-        seconds: How long to wait for it to show.
+        environ: The environment variables, with the key and the endpoints.
+        seconds: The maximum time to wait until Helicone shows the session, in seconds.
     """
     try:
         settings = Settings.from_environment(environ)
         if settings.api_key is None:
-            # A sample that looks like a key would be masked like one.
+            # No example of a key: the report would mask it.
             yield problem(
                 "HELICONE_API_KEY is not set: nothing can be logged.", f"export HELICONE_API_KEY=…, a key from {_KEYS}"
             )
             return
-        # All else is as it would be in the app; but what is sent here is sent.
+        # The settings are those of the app, except that HELICONE_LOG_KINDS must not leave out this row.
         registry = Registry()
         exporter = HeliconeSpanExporter(settings=replace(settings, log_kinds=()), registry=registry)
         api = Api(settings)
     except SettingsError as error:
-        yield problem(f"Nothing is sent: {error}", "correct it; helicone-otel env lists the settings")
+        yield problem(f"Nothing was sent: {error}", "correct it; helicone-otel env lists the settings")
         return
     session_id = str(uuid.uuid4())
-    if reason := _log(exporter, registry, session_id, min(seconds, _LONGEST_FLUSH)):
+    if reason := _log(exporter, registry, session_id, min(seconds, _MAX_FLUSH)):
         remedy = next((remedy for words, remedy in _REMEDIES if words in reason), _NETWORK)
         yield problem(f"{exporter.endpoint} took no row: {reason}.", remedy)
         return
     yield ok(f"{exporter.endpoint} took a row.")
-    yield _found(api, session_id, seconds, settings)
+    yield _read_back(api, session_id, seconds, settings)
 
 
 def _log(exporter: HeliconeSpanExporter, registry: Registry, session_id: str, seconds: float) -> str:
-    """Log a session with one row; return why that failed, or nothing."""
+    """Log a session with one row, and return why that failed; empty if it did not."""
     provider = TracerProvider(sampler=ALWAYS_ON, resource=Resource.get_empty(), shutdown_on_exit=False)
     provider.add_span_processor(HeliconeSpanProcessor(registry))
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     token = attach(Context())
     try:
-        with _listening() as complaints:
+        with _captured_warnings() as warnings:
             with session(NAME, id=session_id):
                 span = provider.get_tracer(wire.SCOPE).start_span(STEP, attributes={wire.DATA_NAME: STEP})
                 span.end()
@@ -100,23 +102,23 @@ def _log(exporter: HeliconeSpanExporter, registry: Registry, session_id: str, se
         detach(token)
     if not span.get_span_context().trace_flags.sampled:
         return "OpenTelemetry is switched off"
-    if done and not any(_NOT_LOGGED in complaint for complaint in complaints):
+    if done and not any(_NOT_LOGGED in text for text in warnings):
         return ""
-    # What is said last is that there was no time left; the cause stands before it.
-    return complaints[0].partition(": ")[2] if complaints else "it did not arrive in time"
+    # The last warning may only say that there was no time left. The first one is the cause.
+    return warnings[0].partition(": ")[2] if warnings else "it did not arrive in time"
 
 
-def _found(api: Api, session_id: str, seconds: float, settings: Settings) -> Finding:
-    """Look for a session until it is there."""
-    until, pause = time.monotonic() + seconds, _FIRST_PAUSE
+def _read_back(api: Api, session_id: str, seconds: float, settings: Settings) -> Finding:
+    """Ask Helicone for a session until it shows the row or the time is over."""
+    deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
     while True:
         try:
             if rows := api.sessions(session_id) and api.requests(session_id):
                 return _compared(api, session_id, rows)
             last = unknown(
                 f"{api.address} does not show it within {seconds:g} s.",
-                f"look for session {session_id} in the dashboard later; beyond its rate limit Helicone says ok and "
-                "keeps nothing",
+                f"look for session {session_id} in the dashboard later; above its rate limit Helicone answers ok and "
+                "stores nothing",
             )
         except KeyRefusedError as error:
             return _unreadable(error, settings)
@@ -124,53 +126,55 @@ def _found(api: Api, session_id: str, seconds: float, settings: Settings) -> Fin
             last = _no_answer(error)
         except HeliconeError as error:
             return _no_answer(error)
-        if time.monotonic() + pause > until:
+        if time.monotonic() + pause > deadline:
             return last
         time.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        pause = min(2 * pause, _MAX_PAUSE)
 
 
 def _compared(api: Api, session_id: str, rows: list[Mapping[str, Any]]) -> Finding:
     properties = rows[0].get("request_properties") or rows[0].get("properties") or {}
     seen = {name: rows[0].get(name, properties.get(name)) for name in _EXPECTED}
-    others = [f"{name} {seen[name]!r} instead of {value!r}" for name, value in _EXPECTED.items() if seen[name] != value]
+    wrong = [f"{name} {seen[name]!r} instead of {value!r}" for name, value in _EXPECTED.items() if seen[name] != value]
     if len(rows) != 1:
-        others.append(f"{len(rows)} rows instead of one")
-    if others:
-        return problem(f"{api.address} shows session {session_id} with {', '.join(others)}.", "please report it")
+        wrong.append(f"{len(rows)} rows instead of one")
+    if wrong:
+        return problem(f"{api.address} shows session {session_id} with {', '.join(wrong)}.", "please report it")
     return ok(f"{api.address} shows session {session_id} ({NAME}): one row, data:{STEP}, at /{STEP}.")
 
 
 def _no_answer(error: HeliconeError) -> Finding:
-    return unknown(f"It could not be read back: {error}.", "check the network, HTTPS_PROXY and HELICONE_API_ENDPOINT")
+    return unknown(
+        f"The session could not be read back: {error}.", "check the network, HTTPS_PROXY and HELICONE_API_ENDPOINT"
+    )
 
 
 def _unreadable(error: KeyRefusedError, settings: Settings) -> Finding:
     if (settings.api_key or "").startswith("pk-"):
         return unknown(
-            "It cannot be read back: a key that begins with pk- only writes.",
+            "The session cannot be read back: a key that begins with pk- only writes.",
             "look into the dashboard, or try once with a key that begins with sk-",
         )
     return unknown(
-        f"It cannot be read back: {error}. Keys are known in their own region only.",
+        f"The session cannot be read back: {error}. A key works in its own region only.",
         "export HELICONE_API_ENDPOINT=https://eu.api.helicone.ai (Europe) or https://api.helicone.ai (US)",
     )
 
 
 @contextmanager
-def _listening() -> Iterator[list[str]]:
-    """Collect what the library logs meanwhile, and keep it off the terminal."""
-    heard: list[str] = []
+def _captured_warnings() -> Iterator[list[str]]:
+    """Collect the library's warnings while the block runs, and do not print them."""
+    messages: list[str] = []
 
-    class Listener(logging.Handler):
+    class Capture(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            heard.append(record.getMessage())
+            messages.append(record.getMessage())
 
-    listener, propagates = Listener(logging.WARNING), logger.propagate
-    logger.addHandler(listener)
+    handler, propagate = Capture(logging.WARNING), logger.propagate
+    logger.addHandler(handler)
     logger.propagate = False
     try:
-        yield heard
+        yield messages
     finally:
-        logger.removeHandler(listener)
-        logger.propagate = propagates
+        logger.removeHandler(handler)
+        logger.propagate = propagate

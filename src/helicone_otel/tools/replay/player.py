@@ -99,7 +99,7 @@ class Replay:
             start_time=span.start_time,
         )
         self._live[span.span_id] = cast("Span", live)
-        reader = self._registry.resolver.reader
+        reader = self._registry.reader
         scope = reader.scope(span.scope)
         self._at_start[span.span_id] = reader.read(scope, span.name_at_start, span.kind, span.attributes_at_start)
 
@@ -180,5 +180,5 @@ class _Ended(SpanProcessor):
         final = finalized(span, self._registry)
         ids = span.get_span_context()
         if ids is not None:
-            record = self._registry.span_store.known(ids, span)
+            record = self._registry.record_of(span)
             self.spans[f"{ids.span_id:016x}"] = final, record

@@ -1,14 +1,13 @@
-"""The checks: small functions from facts to findings, and the table that puts them in order."""
+"""The doctor's checks: functions from facts to findings, and the table of their order."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from ..report import Check
-from . import requests, spans, startup
-from . import requests as instrumentation
+from . import instrumentations, requests, spans, startup
 
-# Causes stand before what comes of them: the first of the worst findings is what one should see to first.
+# A cause comes before its effects, because the first of the worst findings is the one to fix first.
 CHECKS: Final = (
     Check("propagators", "Start-up", startup.propagators),
     Check("sdk", "Start-up", startup.sdk_disabled),
@@ -24,8 +23,8 @@ CHECKS: Final = (
     Check("own_id", "Requests", requests.own_id),
     Check("base_urls", "Requests", requests.base_urls),
     Check("hosts", "Requests", requests.hosts),
-    Check("sdk_instrumentations", "Instrumentations", instrumentation.sdks),
-    Check("library_instrumentations", "Instrumentations", instrumentation.libraries),
+    Check("sdk_instrumentations", "Instrumentations", instrumentations.sdks),
+    Check("library_instrumentations", "Instrumentations", instrumentations.libraries),
     Check("sampling", "Spans", spans.sampling),
     Check("scrubbing", "Spans", spans.scrubbing),
     Check("recorded_key", "Spans", spans.recorded_key),

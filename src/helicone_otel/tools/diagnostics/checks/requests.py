@@ -1,157 +1,87 @@
-"""Who makes spans of the libraries that are installed?"""
+"""Checks of requests: which headers would they carry, and where would they go?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
 from .... import wire
-from ....destinations import Destination, Destinations
+from ....destinations import HELICONE_DOMAINS, Destination, Destinations
 from ....settings import Settings, SettingsError
-from ..facts import DISABLED, OFF, SAMPLER, Call, Facts
-from ..libraries import LIBRARIES, SDKS, Library, Sdk
+from ..facts import DISABLED, OFF, SAMPLER, Facts, ProbeCall
+from ..libraries import SDKS, Sdk
 from ..report import Finding, Level, ok, problem, unknown, warning
-from .startup import TRY, cause, pieces
+from .startup import START_COMMAND, cause, pieces, without_entries
 
-_TRACES_ITSELF: Final = "opentelemetry-api"
-_WITHOUT: Final = {
-    "SDK": "its calls have no spans of their own",
-    "vector store": "its queries are in no session",
-    "MCP": "its tool calls are in no session",
-    "agents": "its agents and tools make no path",
-}
-
-
-def sdks(facts: Facts) -> Iterator[Finding]:
-    """The LLM SDKs."""
-    for sdk in SDKS:
-        yield from _instrumented(sdk.library, facts)
-
-
-def libraries(facts: Facts) -> Iterator[Finding]:
-    """Vector stores, MCP, agents."""
-    for library in LIBRARIES:
-        yield from _instrumented(library, facts)
-
-
-def _instrumented(library: Library, facts: Facts) -> Iterator[Finding]:
-    package = facts.installed.get(library.distribution)
-    if package is None:
-        return
-    name = f"{library.distribution} {package.version}"
-    native = library.native and _TRACES_ITSELF in package.requires
-    found = [each for distribution in library.instrumentations for each in facts.installed.made_by(distribution)]
-    active = facts.inside.active if facts.inside else ()
-    working = [each for each in found if each.name in active]
-    if working:
-        yield ok(f"{name} is instrumented by {', '.join(sorted({each.distribution for each in working}))}.")
-    elif native:
-        yield ok(f"{name} makes spans itself.")
-    elif not found:
-        yield warning(
-            f"{name} has no instrumentation: {_WITHOUT[library.kind]}.", f"pip install {library.instrumentations[0]}"
-        )
-    for each in found:
-        if each in working:
-            continue
-        if each.conflict:
-            yield warning(
-                f"{each.distribution} does not fit {name}: {each.conflict}.",
-                f"pip install --upgrade {each.distribution}",
-            )
-        elif not working and not native and not cause(facts):
-            yield _idle(name, each.name, each.distribution, facts)
-
-
-def _idle(name: str, entry: str, distribution: str, facts: Facts) -> Finding:
-    disabled = facts.listed(DISABLED)
-    if {entry, "*"} & set(disabled):
-        rest = ",".join(other for other in disabled if other not in (entry, "*"))
-        return warning(
-            f"{name}: {distribution} is switched off by {DISABLED}={','.join(disabled)}.",
-            f"export {DISABLED}={rest}" if rest else f"unset {DISABLED}",
-        )
-    if facts.process is not None:
-        return warning(
-            f"{name}: {distribution} is installed, but nothing has switched it on in this process.",
-            "start the app with opentelemetry-instrument, or call its instrumentor's instrument()",
-        )
-    return warning(
-        f"{name}: {distribution} is installed but did not come up.",
-        f"OTEL_LOG_LEVEL=debug {TRY} shows why",
-    )
-
-
-_SHOWN: Final = (wire.SESSION_ID_HEADER, wire.SESSION_PATH_HEADER, wire.SESSION_NAME_HEADER)
 _FALLBACK: Final = "HELICONE_SESSION_FALLBACK"
-_BY_HAND: Final = "open a session() around the calls"
-_HELICONE: Final = (".helicone.ai", ".hconeai.com")
+_OPEN_SESSION: Final = "open a session() around the calls"
 
 
 def calls(facts: Facts) -> Iterator[Finding]:
-    """What the probe's calls carried."""
+    """Check the headers of the probe's calls."""
     if facts.probe is None or facts.probe.process is None:
         return
     for call in facts.probe.calls:
-        what = f"{_named(call.sdk, facts)} over {call.via}"
+        name = f"{_with_version(call.sdk, facts)} over {call.via}"
         if call.bare:
-            what += " (tried with a plain request)"
+            name += " (tried with a plain request)"
         if call.headers is None:
             yield unknown(
-                f"{what}: the trial call failed: {call.error or 'nothing arrived'}", f"pip install --upgrade {call.sdk}"
+                f"{name}: the trial call failed: {call.error or 'nothing arrived'}", f"pip install --upgrade {call.sdk}"
             )
         elif wire.SESSION_ID_HEADER in call.headers:
-            yield ok(f"{what}: a request to a gateway would carry {_listed(call.headers)}.")
+            yield ok(f"{name}: a request to a gateway would carry {_header_list(call.headers)}.")
         else:
-            why, remedy = _cause(call, facts)
-            yield problem(f"{what}: a request to a gateway would carry no header: {why}.", remedy)
+            why, remedy = _why_no_header(call, facts)
+            yield problem(f"{name}: a request to a gateway would carry no header: {why}.", remedy)
     if not facts.probe.calls:
         yield warning("No LLM SDK that the doctor knows is installed.", "pip install openai")
 
 
-def _listed(headers: object) -> str:
-    given = dict(headers)  # type: ignore[call-overload]  # a mapping
-    # An id is new in every trace; the path and name are what one wants to see.
-    shown = [name if name == wire.SESSION_ID_HEADER else f"{name}: {given[name]}" for name in _SHOWN if name in given]
-    return ", ".join(shown)
+def _header_list(headers: Mapping[str, str]) -> str:
+    # Without the value of the id: it is new in every trace, so it is of no use in a report.
+    with_value = (wire.SESSION_PATH_HEADER, wire.SESSION_NAME_HEADER)
+    return ", ".join([wire.SESSION_ID_HEADER, *(f"{name}: {headers[name]}" for name in with_value if name in headers)])
 
 
-def _cause(call: Call, facts: Facts) -> tuple[str, str]:
-    """Return why a call carried nothing, and what to do about it."""
+def _why_no_header(call: ProbeCall, facts: Facts) -> tuple[str, str]:
+    """Return why a call carried no header, and the remedy."""
     process = facts.inside
     if process is None or not process.installed or not process.records:
         failed = cause(facts) or next((each for each in pieces(facts) if each.level is Level.PROBLEM), None)
-        return "the start-up failed", failed.remedy if failed else TRY
+        return "the start-up failed", failed.remedy if failed else START_COMMAND
     if facts.variable(_FALLBACK).lower() == "none":
-        return f"{_FALLBACK}=none, and nothing opens a session", f"unset {_FALLBACK}, or {_BY_HAND}"
+        return f"{_FALLBACK}=none, and nothing opens a session", f"unset {_FALLBACK}, or {_OPEN_SESSION}"
     sampler = facts.variable(SAMPLER)
     if sampler in OFF:
-        return f"{SAMPLER}={sampler} keeps no span", f"unset {SAMPLER}, or {_BY_HAND}"
+        return f"{SAMPLER}={sampler} keeps no span", f"unset {SAMPLER}, or {_OPEN_SESSION}"
     library = next(sdk.library for sdk in SDKS if sdk.library.distribution == call.sdk)
     disabled = facts.listed(DISABLED)
-    makers = [each.name for name in library.instrumentations for each in facts.installed.made_by(name)]
-    if off := next((name for name in (*makers, call.via, "*") if name in disabled), None):
-        rest = ",".join(name for name in disabled if name != off)
-        remedy = f"export {DISABLED}={rest}" if rest else f"unset {DISABLED}"
-        return f"{DISABLED}={','.join(disabled)} leaves no span around it", f"{remedy}, or {_BY_HAND}"
-    return "there is no span around it", f"pip install {library.instrumentations[0]}, or {_BY_HAND}"
+    instrumentations = [each.name for name in library.instrumentations for each in facts.installed.made_by(name)]
+    if off := next((name for name in (*instrumentations, call.via, "*") if name in disabled), None):
+        remedy = f"{without_entries(DISABLED, disabled, off)}, or {_OPEN_SESSION}"
+        return f"{DISABLED}={','.join(disabled)} leaves no span around it", remedy
+    return "there is no span around it", f"pip install {library.instrumentations[0]}, or {_OPEN_SESSION}"
 
 
 def own_id(facts: Facts) -> Iterator[Finding]:
-    """The Anthropic SDK writes a propagator's headers over the caller's."""
+    """Check whether a session id that the caller sets stays. The Anthropic SDK may overwrite it when it injects."""
     for call in facts.probe.calls if facts.probe else ():
         if not call.own_id_kept:
             yield warning(
-                f"{_named(call.sdk, facts)} writes over a {wire.SESSION_ID_HEADER} that you set on a request.",
+                f"{_with_version(call.sdk, facts)} overwrites a {wire.SESSION_ID_HEADER} that you set on a request.",
                 "export ANTHROPIC_OPEN_TELEMETRY_PROPAGATION=false",
             )
         elif call.sdk == "anthropic" and call.headers:
-            yield ok(f"{_named(call.sdk, facts)} injects by itself; a {wire.SESSION_ID_HEADER} of your own stays.")
+            yield ok(
+                f"{_with_version(call.sdk, facts)} injects headers itself, and keeps a {wire.SESSION_ID_HEADER} that "
+                "you set."
+            )
 
 
 def base_urls(facts: Facts) -> Iterator[Finding]:
-    """Where each SDK's calls go by its variable."""
+    """Check the destination of each SDK's calls, by the variable of its base URL."""
     destinations = _destinations(facts)
     for sdk in SDKS:
         if sdk.base_url is not None and facts.installed.get(sdk.library.distribution) is not None:
@@ -169,38 +99,39 @@ def _base_url(sdk: Sdk, variable: str, url: str, destinations: Destinations) -> 
         return
     host = host_of(url)
     if not host:
-        yield problem(f"{variable} is no URL that names a host.", remedy)
+        yield problem(f"{variable} is not a URL with a host.", remedy)
         return
     match destinations.of_url(url):
         case Destination.GATEWAY:
             yield ok(f"{variable} points at a gateway, {host}.")
         case Destination.SERVICE:
-            yield ok(f"{variable} points at a service of yours, {host}: the session goes on there, no row is made.")
+            yield ok(f"{variable} points at a service of yours, {host}: the session continues there, without a row.")
         case _ if host.partition(":")[0] == sdk.provider:
             yield warning(f"{variable} points at the provider itself, {host}, which gets no headers.", remedy)
-        case _ if f".{host}".endswith(_HELICONE):
-            yield problem(f"{variable} points at {host}, which is Helicone's, but no gateway.", remedy)
+        case _ if f".{host}".endswith(HELICONE_DOMAINS):
+            yield problem(f"{variable} points at {host}, which belongs to Helicone but is not a gateway.", remedy)
         case _:
             yield warning(
-                f"{variable} points at {host}, which is on no list, so it gets no headers.",
+                f"{variable} points at {host}, which gets no headers: it is neither a gateway nor in "
+                "HELICONE_PROPAGATE_HOSTS.",
                 f"export HELICONE_GATEWAY_HOSTS={host}, if it is a gateway of yours to Helicone",
             )
 
 
 def hosts(facts: Facts) -> Iterator[Finding]:
-    """The lists of hosts."""
+    """List the hosts that the settings add to the gateways and to the app's own services."""
     if cause(facts):
         return
     for variable, use in (
-        ("HELICONE_GATEWAY_HOSTS", "Gateways beside Helicone's own"),
-        ("HELICONE_PROPAGATE_HOSTS", "Services in which sessions go on"),
+        ("HELICONE_GATEWAY_HOSTS", "Gateways in addition to Helicone's own"),
+        ("HELICONE_PROPAGATE_HOSTS", "Services in which sessions continue"),
     ):
         if entries := facts.listed(variable):
             yield ok(f"{use}: {', '.join(entries)}.")
 
 
 def host_of(url: str) -> str:
-    """Return `host` or `host:port` of a URL, without credentials; empty if it has none."""
+    """Return `host` or `host:port` of a URL, without credentials; empty if it has no host."""
     try:
         parts = urlsplit(url if "//" in url else f"http://{url}")
         host, port = parts.hostname or "", parts.port
@@ -212,11 +143,11 @@ def host_of(url: str) -> str:
 def _destinations(facts: Facts) -> Destinations:
     try:
         settings = Settings.from_environment(facts.environ)
-    except SettingsError:  # told elsewhere
+    except SettingsError:  # the check of the settings reports it
         settings = Settings()
     return Destinations(settings.gateway_hosts, settings.propagate_hosts)
 
 
-def _named(distribution: str, facts: Facts) -> str:
+def _with_version(distribution: str, facts: Facts) -> str:
     package = facts.installed.get(distribution)
     return f"{distribution} {package.version}" if package else distribution

@@ -1,4 +1,4 @@
-"""Does the app start, with us in it?"""
+"""Checks of the start-up: does the app start, and is helicone-otel switched on in it?"""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ _PROPAGATORS: Final = "OTEL_PROPAGATORS"
 _SDK_DISABLED: Final = "OTEL_SDK_DISABLED"
 _NO_EXPORTER: Final = "none"
 _MAX_LINES: Final = 4
+# What the launcher logs:
 # https://github.com/open-telemetry/opentelemetry-python-contrib/blob/main/opentelemetry-instrumentation/src/opentelemetry/instrumentation/auto_instrumentation/_load.py
 _FAILED: Final = re.compile(r"Instrumenting of (\S+) failed")
-TRY: Final = "opentelemetry-instrument python -c pass"
-_ASK_IN_CODE: Final = "print(helicone_otel.doctor()) in your app shows what is the case there"
+# Starts a process like the app, so that a person sees its errors.
+START_COMMAND: Final = "opentelemetry-instrument python -c pass"
+_CALL_DOCTOR: Final = "print(helicone_otel.doctor()) in your app shows the provider that it really has"
 
 
 def propagators(facts: Facts) -> Iterator[Finding]:
-    """An unknown name ends the process before its first line."""
+    """Check `OTEL_PROPAGATORS`: an unknown name ends the app when it imports OpenTelemetry."""
     named = facts.listed(_PROPAGATORS)
     known = facts.installed.names.get(PROPAGATORS, frozenset())
     missing = [name for name in named if name not in known and name.lower() != "none"]
     if missing:
-        rest = ",".join(name for name in named if name not in missing)
         yield problem(
-            f"{_PROPAGATORS} names {_quoted(missing)}, which is not installed: the app would not even start.",
-            f"export {_PROPAGATORS}={rest}" if rest else f"unset {_PROPAGATORS}",
+            f"{_PROPAGATORS} names {_quoted(missing)}, which is not installed: the app would not start.",
+            without_entries(_PROPAGATORS, named, *missing),
         )
 
 
 def sdk_disabled(facts: Facts) -> Iterator[Finding]:
-    """With the SDK disabled there are no spans."""
+    """Check that OpenTelemetry's SDK is not switched off."""
     if facts.variable(_SDK_DISABLED).lower() == "true":
         yield problem(
             f"{_SDK_DISABLED}=true switches OpenTelemetry off: no spans, no labels.", f"unset {_SDK_DISABLED}"
@@ -44,7 +45,7 @@ def sdk_disabled(facts: Facts) -> Iterator[Finding]:
 
 
 def settings(facts: Facts) -> Iterator[Finding]:
-    """A bad value switches us off."""
+    """Check the settings: a bad value switches helicone-otel off, and a misspelt variable has no effect."""
     try:
         Settings.from_environment(facts.environ)
     except SettingsError as error:
@@ -54,27 +55,26 @@ def settings(facts: Facts) -> Iterator[Finding]:
             f"correct it or unset {variable[0]}" if variable else "helicone-otel env lists the settings",
         )
         return
-    given = [row.variable for row in SETTINGS if facts.variable(row.variable)]
-    yield ok(f"Settings: {', '.join(given)}." if given else "Settings: the defaults.")
+    changed = [row.variable for row in SETTINGS if facts.variable(row.variable)]
+    yield ok(f"Settings: {', '.join(changed)}." if changed else "Settings: the defaults.")
     known = {row.variable for row in SETTINGS}
     for name in sorted(facts.environ):
         if name.startswith("HELICONE_SESSION_") and name not in known:
-            yield warning(f"{name} is no setting: nothing reads it.", "helicone-otel env lists the settings")
+            yield warning(f"{name} is not a setting: nothing reads it.", "helicone-otel env lists the settings")
 
 
 def switched_off(facts: Facts) -> Iterator[Finding]:
-    """The variable that disables instrumentations disables us as well."""
+    """Check that the variable that switches instrumentations off does not name helicone-otel."""
     disabled = facts.listed(DISABLED)
     if facts.process is None and {"helicone", "*"} & set(disabled):
-        rest = ",".join(name for name in disabled if name not in ("helicone", "*"))
         yield problem(
             f"{DISABLED}={','.join(disabled)} switches helicone-otel off.",
-            f"export {DISABLED}={rest}" if rest else f"unset {DISABLED}",
+            without_entries(DISABLED, disabled, "helicone", "*"),
         )
 
 
 def exporters(facts: Facts) -> Iterator[Finding]:
-    """An unknown exporter costs the whole set-up, of whichever signal it is."""
+    """Check the names of exporters: an unknown name of any signal stops the set-up of OpenTelemetry."""
     if facts.process is not None:
         return
     for signal, group in EXPORTERS.items():
@@ -83,13 +83,13 @@ def exporters(facts: Facts) -> Iterator[Finding]:
         missing = [name for name in facts.listed(variable) if name not in known and name != _NO_EXPORTER]
         if missing:
             yield problem(
-                f"{variable} names {_quoted(missing)}, which is not installed: OpenTelemetry is not set up then.",
+                f"{variable} names {_quoted(missing)}, which is not installed: OpenTelemetry would not be set up.",
                 f"export {variable}=otlp",
             )
 
 
 def versions(facts: Facts) -> Iterator[Finding]:
-    """Contrib packages pin each other with `==`; pip lets a broken set stand."""
+    """Check that versions fit together: OpenTelemetry's packages pin each other, and pip only warns of conflicts."""
     packages = facts.installed.packages
     unmet = [package for package in packages.values() if package.unmet]
     for package in unmet:
@@ -98,38 +98,37 @@ def versions(facts: Facts) -> Iterator[Finding]:
         yield (problem if package.name == "helicone-otel" else warning)(text, remedy)
     sdk = packages.get("opentelemetry-sdk")
     if not unmet and sdk is not None:
-        yield ok(
-            f"Versions fit together (OpenTelemetry {sdk.version}, Python {'.'.join(map(str, sys.version_info[:3]))})."
-        )
+        python = ".".join(map(str, sys.version_info[:3]))
+        yield ok(f"The versions fit together (OpenTelemetry {sdk.version}, Python {python}).")
 
 
 def copies(facts: Facts) -> Iterator[Finding]:
-    """Two copies of OpenTelemetry on the path: the first wins, file by file."""
+    """Check that no package of OpenTelemetry is on Python's path twice: files of both versions would mix."""
     for package in facts.installed.packages.values():
         if package.copies > 1 and package.name.startswith("opentelemetry-"):
             yield warning(
                 f"{package.name} is on the path in {package.copies} versions; {package.version} is used.",
-                'python -c "import sys; print(sys.path)" shows where from; keep one (PYTHONPATH?)',
+                'python -c "import sys; print(sys.path)" shows the path; keep one version (check PYTHONPATH)',
             )
 
 
 def probe_ran(facts: Facts) -> Iterator[Finding]:
-    """Without the probe half of the questions stay open."""
+    """Check that the probe ran."""
     probe = facts.probe
     if probe is None or not probe.failure:
         return
     last = next((line for line in reversed(probe.log) if line.strip()), "")
     if last and cause(facts) is None:
-        yield problem(f"A process started like your app died: {last}", TRY)
+        yield problem(f"A process started like your app died: {last}", START_COMMAND)
     elif not last:
         yield unknown(
-            f"A process started like your app could not be looked into: {probe.failure}.",
-            TRY,
+            f"A process started like your app could not be inspected: {probe.failure}.",
+            START_COMMAND,
         )
 
 
 def pieces(facts: Facts) -> Iterator[Finding]:
-    """Provider, processor, propagator, hooks."""
+    """Check that helicone-otel is switched on: its processor, its propagator, its hooks in the HTTP clients."""
     process = facts.inside
     if process is None:
         return
@@ -138,11 +137,11 @@ def pieces(facts: Facts) -> Iterator[Finding]:
         return
     yield from _provider(facts, process)
     if process.injects:
-        yield ok("The propagator is in, and so are the hooks in the HTTP transports.")
+        yield ok("The propagator is installed, and so are the hooks in the HTTP clients.")
     else:
         yield problem(
-            "The global propagator is not ours: something replaced it after helicone-otel came.",
-            "call helicone_otel.configure() after it",
+            "The global propagator is not helicone-otel's: something replaced it after helicone-otel was set up.",
+            "call helicone_otel.configure() after that",
         )
 
 
@@ -151,11 +150,11 @@ def _not_installed(facts: Facts) -> Iterator[Finding]:
         yield problem("helicone-otel is installed but not switched on in this process.", "helicone_otel.configure()")
     elif (failed := _failed(facts)) is not None:
         yield problem(
-            f"helicone-otel did not come in: the instrumentation {failed} failed before its turn.",
+            f"helicone-otel was not switched on: the instrumentation {failed} failed before it.",
             _without(failed, facts),
         )
     elif cause(facts) is None:
-        yield problem("helicone-otel did not come in.", f"{TRY} shows why")
+        yield problem("helicone-otel was not switched on.", f"{START_COMMAND} shows why")
 
 
 def _provider(facts: Facts, process: Process) -> Iterator[Finding]:
@@ -167,44 +166,45 @@ def _provider(facts: Facts, process: Process) -> Iterator[Finding]:
             )
         elif facts.installed.get("opentelemetry-distro") is None:
             yield problem(
-                "opentelemetry-distro is not installed, so opentelemetry-instrument sets up nothing that makes spans.",
+                "opentelemetry-distro is not installed, so opentelemetry-instrument sets up no provider that makes "
+                "spans.",
                 'pip install "helicone-otel[run]"',
             )
         elif cause(facts) is None:
-            yield problem(f"The tracer provider ({process.provider}) makes no spans.", _ASK_IN_CODE)
+            yield problem(f"The tracer provider ({process.provider}) makes no spans.", _CALL_DOCTOR)
     elif process.labels:
         yield ok(f"The processor is on the tracer provider ({process.provider.rpartition('.')[2]}).")
     else:
         yield problem(
-            f"Our processor is not on the tracer provider ({process.provider}).",
+            f"The processor is not on the tracer provider ({process.provider}).",
             "helicone_otel.configure(provider=your_provider)",
         )
 
 
 def log(facts: Facts) -> Iterator[Finding]:
-    """What the set-up wrote; of tracebacks their last line."""
+    """Show what the set-up logged; of a traceback, only the last line."""
     probe = facts.probe
     if probe is None or probe.failure or cause(facts):
         return
     if (failed := _failed(facts)) is not None:
         if facts.inside and facts.inside.installed:
-            text = f"The instrumentation {failed} failed, so the ones after it did not get their turn."
+            text = f"The instrumentation {failed} failed, so those after it were not switched on."
             yield warning(text, _without(failed, facts))
         return
-    said = [
+    logged = [
         line
         for line in probe.log
         if line.strip() and not line.startswith((" ", "Traceback", "During handling", "The above"))
     ]
-    for line in list(dict.fromkeys(said))[:_MAX_LINES]:
+    for line in list(dict.fromkeys(logged))[:_MAX_LINES]:
         if not line.startswith(("StopIteration", "helicone-otel is off")):
-            yield warning(f"The set-up logged: {line}", f"OTEL_LOG_LEVEL=debug {TRY}")
+            yield warning(f"The set-up logged: {line}", f"OTEL_LOG_LEVEL=debug {START_COMMAND}")
 
 
 def _failed(facts: Facts) -> str | None:
-    """Return which instrumentation's failure ended the set-up: the launcher tries none after it."""
-    found = (_FAILED.search(line) for line in (facts.probe.log if facts.probe else ()))
-    return next((match[1] for match in found if match), None)
+    """Return the instrumentation whose failure ended the set-up; the launcher starts none after it."""
+    matches = (_FAILED.search(line) for line in (facts.probe.log if facts.probe else ()))
+    return next((match[1] for match in matches if match), None)
 
 
 def _without(instrumentation: str, facts: Facts) -> str:
@@ -212,11 +212,17 @@ def _without(instrumentation: str, facts: Facts) -> str:
 
 
 def cause(facts: Facts) -> Finding | None:
-    """Return the variable that explains why the start-up failed, if one does: the rest is what came of it."""
+    """Return the finding about the variable that made the start-up fail; other problems are its effects."""
     findings = (
-        finding for look in (propagators, sdk_disabled, settings, switched_off, exporters) for finding in look(facts)
+        finding for check in (propagators, sdk_disabled, settings, switched_off, exporters) for finding in check(facts)
     )
     return next((finding for finding in findings if finding.level is Level.PROBLEM), None)
+
+
+def without_entries(variable: str, entries: list[str], *removed: str) -> str:
+    """Return the command that removes entries from a variable that holds a list."""
+    rest = ",".join(entry for entry in entries if entry not in removed)
+    return f"export {variable}={rest}" if rest else f"unset {variable}"
 
 
 def _quoted(names: list[str]) -> str:

@@ -1,0 +1,268 @@
+"""A span has ended: what it is, what it bears and whether it becomes a row is decided for good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from .. import wire
+from ..destinations import Destination
+from ..spans.schema import CALL_KINDS
+from .attributes import attributes_of, size_of
+from .labels import LabelWriter
+from .records import Entry, LeafRecord, SpanRecord
+from .requests import Calls, request_id
+from .resolver import Resolver
+from .state import ProcessState
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+_NOTHING: Final[Mapping[str, object]] = {}
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/server/
+_SERVER_ADDRESS: Final = "server.address"
+_SERVER_PORT: Final = "server.port"
+
+
+class Outcome(NamedTuple):
+    """What was decided for a span that has ended.
+
+    Attributes:
+        written: The label that was written on it while it lived.
+        final: The attributes that it bears for good.
+        overwritten: The values that the user had put in the place of ours by the time it ended.
+        logged: It stands for a call that no gateway saw, so its row is ours to make.
+    """
+
+    written: Mapping[str, str]
+    final: Mapping[str, str | list[str]]
+    overwritten: Mapping[str, object] = _NOTHING
+    logged: bool = False
+
+    def attributes_of(self, span: ReadableSpan) -> dict[str, object]:
+        """Return a span's attributes with its finalized label.
+
+        What somebody on the way here changed or took out, as scrubbers do, is theirs to decide. What the SDK's limits
+        evicted or cut is brought back.
+        """
+        attributes = span.attributes or {}
+        stale = self.written.keys() - self.final.keys()
+        kept = {key: attributes[key] for key in attributes if key not in stale}
+        ours = {key: value for key, value in self.final.items() if not self._is_redacted(key, attributes, span)}
+        return {**kept, **ours}
+
+    def _is_redacted(self, key: str, attributes: Mapping[str, object], span: ReadableSpan) -> bool:
+        written = self.written.get(key)
+        if key not in attributes:
+            return written is not None and not span.dropped_attributes
+        value = attributes[key]
+        if value in (written, self.overwritten.get(key), self.final[key]):
+            return False
+        return written is None or not (isinstance(value, str) and written.startswith(value))
+
+
+class SpanEnds:
+    """Decides about spans when they end, or when an exporter asks.
+
+    Args:
+        state: The settings in force, and where candidates for rows go.
+        resolver: Reads spans and finds path nodes.
+        label_writer: Writes labels.
+        calls: Decides which span of a call stands for it.
+    """
+
+    def __init__(self, state: ProcessState, resolver: Resolver, label_writer: LabelWriter, calls: Calls) -> None:
+        self._state = state
+        self._resolver = resolver
+        self._label_writer = label_writer
+        self._calls = calls
+        self._span_store = resolver.span_store
+        self._live = resolver.span_store.live
+        self._recent = resolver.span_store.recent
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Decide about a span that has ended, and hand it to the log if it may become a row."""
+        span_context = span.get_span_context()
+        if span_context is None:
+            return
+        span_id = span_context.span_id
+        if (record := self._live.pop(span_id, None)) is not None:
+            self._end(record, span_id, span)
+            return
+        entry, state = self._span_store.ended(span_id), self._state
+        if state.log is None:
+            if state.decides_at_end and (entry is None or self._is_changed_leaf(entry, span)):
+                self._record_of_ended(span)
+        elif isinstance(entry, LeafRecord):
+            self._offer_leaf(entry, span)
+        elif entry is None and (
+            # A span that bears nothing can be no call, unless its scope says so.
+            state.decides_at_end or attributes_of(span) or self._resolver.is_of_named_scope(span)
+        ):
+            self._offer(self._record_of_ended(span), span)
+
+    def _end(self, record: SpanRecord, span_id: int, span: ReadableSpan) -> None:
+        recent = self._recent
+        recent.young[span_id] = record
+        if len(recent.young) >= recent.limit:
+            recent.turn()
+        self._finalize(record, span)
+        self._offer(record, span)
+
+    def _offer_leaf(self, leaf: LeafRecord, span: ReadableSpan) -> None:
+        """Hand a span that was labelled by a template to the log, if it may become a row."""
+        log = self._state.log
+        if log is None:
+            return
+        if leaf.template.request:
+            log(leaf, span)
+        elif _has_changed(leaf, span):
+            self._offer(self._record_of_ended(span), span)
+
+    def _offer(self, record: SpanRecord | None, span: ReadableSpan) -> None:
+        """Hand a span to the log, if it may become a row or complete the row of a call that it wraps."""
+        log = self._state.log
+        if record is None or log is None:
+            return
+        if self._is_logged(record, span) or ((call := record.tells_of) and self._may_lack_content(call)):
+            log(record, span)
+
+    def _may_lack_content(self, span_id: int) -> bool:
+        """Tell whether the row of a span may need what its wrappers contain: no gateway makes it."""
+        entry = self._live.get(span_id) or self._recent.get(span_id)
+        return not (isinstance(entry, SpanRecord) and entry.by_gateway)
+
+    def _is_changed_leaf(self, entry: Entry, span: ReadableSpan) -> bool:
+        return isinstance(entry, LeafRecord) and not self._is_as_it_started(entry, span)
+
+    def _is_as_it_started(self, leaf: LeafRecord, span: ReadableSpan) -> bool:
+        """Tell whether a span has shown nothing new since its start, and what encloses it has not moved."""
+        template = leaf.template
+        return (
+            size_of(span) == template.size
+            and span.name == template.name
+            and leaf.parent.node is template.base
+            and not self._resolver.is_overwritten(attributes_of(span) or _NOTHING, template.node.label)
+        )
+
+    def _finalize(self, record: SpanRecord, span: ReadableSpan) -> None:
+        # The live span, if there is one: what is handed over may be a copy that somebody redacted.
+        record.span = live = record.span or span
+        if self._resolver.has_moved(record):
+            self._label_writer.follow(record)
+            record.span = live  # `follow` lets go of a span that has ended
+        record.ended = record.finalized = True
+        if self._resolver.has_changed(record):
+            record.overwritten = _overwritten_values(record)
+            self._resolver.read(record)
+            self._resolver.find_node(record)
+            is_new = record.node is None and record.trace_id not in self._resolver.traces
+            if is_new and record.classification.recognised:
+                self._label_writer.begin_trace(record)
+        record.span, record.name = None, ""  # it is not read again, and a name may be of any length
+        self._calls.finalize(record, span)
+        if record.node is not None and not record.node.chosen:
+            self._resolver.keep_session_id(record)
+
+    # --- an exporter asks ---------------------------------------------------------------------
+
+    def outcome(self, span: ReadableSpan) -> Outcome | None:
+        """Return what was decided for a span that has ended; `None`: it leaves as it is."""
+        span_context = span.get_span_context()
+        if span_context is None:
+            return None
+        span_id = span_context.span_id
+        if (record := self._live.pop(span_id, None)) is not None:
+            self._end(record, span_id, span)  # an exporter got it before our processor did
+        return self._outcome_of(self._span_store.ended(span_id), span)
+
+    @property
+    def has_not_current(self) -> bool:
+        """Whether spans are around that are never current: a wrapper may be beside its call and end later."""
+        return self._resolver.reader.has_not_current
+
+    def ended(self, span_id: int) -> Entry | None:
+        """Return what is remembered of a span that has ended."""
+        return self._span_store.ended(span_id)
+
+    def outcome_later(self, entry: Entry, span: ReadableSpan) -> Outcome | None:
+        """Return the outcome of a candidate for a row.
+
+        Args:
+            entry: What was remembered of it when it ended; it may be forgotten by now, or be a wrapper.
+            span: The span.
+        """
+        span_context = span.get_span_context()
+        now = self._span_store.ended(span_context.span_id) if span_context is not None else None
+        return self._outcome_of(now or entry, span)
+
+    def _outcome_of(self, entry: Entry | None, span: ReadableSpan) -> Outcome | None:
+        state = self._state
+        if isinstance(entry, LeafRecord) and (state.decides_at_end or self._is_as_it_started(entry, span)):
+            written = entry.template.node.label
+            if not entry.template.request:
+                return Outcome(written, written)
+            return Outcome(written, {**written, wire.REQUEST_ID: request_id(span)}, logged=True)
+        record = entry if isinstance(entry, SpanRecord) else None
+        if record is None and not state.decides_at_end:  # otherwise an unknown span is a copy of another one
+            record = self._record_of_ended(span)
+        label = record.full_label() if record is not None else None
+        if record is None or label is None:
+            return None
+        extra: dict[str, str | list[str]] = {}
+        logged = self._is_logged(record, span)
+        if row_id := request_id(span) if logged else _gateway_row_id(record):
+            extra[wire.REQUEST_ID] = row_id
+        if record.sent_headers and state.settings.capture_headers:
+            extra |= {wire.REQUEST_HEADER_PREFIX + name.lower(): [value] for name, value in record.sent_headers}
+        return Outcome(
+            record.label or {}, {**label, **extra} if extra else label, record.overwritten or _NOTHING, logged
+        )
+
+    def _is_logged(self, record: SpanRecord, span: ReadableSpan) -> bool:
+        """Tell whether the row of a span that has ended is ours: it stands for a call that no gateway saw."""
+        if not record.request or record.wraps or record.by_gateway or record.destination is Destination.GATEWAY:
+            return False
+        # Where a client has no hook no headers leave, but its span may name the host that was called.
+        attributes = attributes_of(span) or _NOTHING
+        host = attributes.get(_SERVER_ADDRESS) if record.classification.kind in CALL_KINDS else None
+        if not isinstance(host, str):
+            return True
+        port = attributes.get(_SERVER_PORT)
+        destination = self._state.destinations.of_host(host, port if isinstance(port, int) else None, "https")
+        return destination is not Destination.GATEWAY
+
+    def _record_of_ended(self, span: ReadableSpan) -> SpanRecord | None:
+        """Make the record of a span that has ended, if only now it matters what it is."""
+        span_context = span.get_span_context()
+        record = self._span_store.known(span_context, span) if span_context is not None else None
+        if record is None and self._resolver.is_recognisable(span):
+            record = self._span_store.ended_record(span)
+        if record is not None and not record.finalized:
+            self._finalize(record, span)
+        return record
+
+
+def _has_changed(leaf: LeafRecord, span: ReadableSpan) -> bool:
+    """Tell, as cheaply as possible, whether a span shows more than at its start, or the user has set its kind."""
+    attributes, template = attributes_of(span), leaf.template
+    if attributes is None:
+        return False
+    if len(attributes) != template.size or span.name != template.name:
+        return True
+    try:
+        return template.classification.kind is not None and attributes[wire.SPAN_KIND] != template.classification.kind
+    except KeyError:  # evicted by the SDK's limit
+        return False
+
+
+def _overwritten_values(record: SpanRecord) -> dict[str, object] | None:
+    """Return the values that a span bears in the place of those that we wrote."""
+    attributes = (record.span.attributes if record.span is not None else None) or _NOTHING
+    label = record.label or {}
+    return {key: attributes[key] for key in label if key in attributes and attributes[key] != label[key]} or None
+
+
+def _gateway_row_id(record: SpanRecord) -> str | None:
+    """Return the id of the row that a gateway makes of a request; `None`: we do not know it, or there is no row."""
+    return record.row_id if record.request and not record.wraps else None

@@ -1,0 +1,51 @@
+"""What holds for the whole process, whatever is remembered of its spans: settings, switches and callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..destinations import Destinations
+from ..injected import InjectedHeaders
+from ..sessions.model import SessionPath
+from ..settings import Settings
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from .records import Entry
+
+
+class ProcessState:
+    """The switches of the process, which every part of the tracking engine reads.
+
+    Attributes:
+        settings: The settings in force.
+        destinations: Which hosts get headers, by those settings.
+        root_path: The path at which sessions begin that name none.
+        active: False once everything was uninstalled: propagators and hooks then do nothing.
+        decides_at_end: Processors are installed that may hand on spans with other attributes than they have.
+            What a span is must then be decided when it ends; otherwise that can wait until an exporter asks.
+        hooked: Where the transport hook writes headers instead of the propagator: names of instrumentation
+            scopes, and packages of carriers.
+        injected: The sets of headers that the propagator injected last.
+        log: `log(entry, span)` takes a span that has ended and may become a row of Helicone's log, with what is
+            remembered of it. `None`: nothing is logged.
+        flush_log: `flush_log(milliseconds)` sends what `log` took and returns whether all of it was sent in time.
+            `flush_log(None)` does so when the app, or a provider, shuts down.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.active = True
+        self.decides_at_end = False
+        self.hooked: set[str] = set()
+        self.injected = InjectedHeaders()
+        self.log: Callable[[Entry, ReadableSpan], None] | None = None
+        self.flush_log: Callable[[int | None], bool] | None = None
+        self.use(settings)
+
+    def use(self, settings: Settings) -> None:
+        """Put settings in force."""
+        self.settings = settings
+        self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
+        self.root_path = SessionPath(settings.session_path)

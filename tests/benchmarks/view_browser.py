@@ -49,13 +49,13 @@ def main() -> int:
     from tests.support.view_seed import fill, finalize, request_of, review
 
     from helicone_otel import Settings
-    from helicone_otel.tools.replay.otlp import of_request
+    from helicone_otel.tools.replay.otlp import batch_of
     from helicone_otel.tools.view.server import Places, viewing
 
     with viewing(None, Settings(), Places(pages=0, grpc=0, http=0)) as view, browsing() as browser:
         fill(view)
         spans = review(5000, "long", QUESTIONS, time.time_ns() - 3600 * 10**9, fails=True)
-        view.intake.spans(of_request(request_of(NAME, spans))).result()
+        view.intake.spans(batch_of(request_of(NAME, spans))).result()
         finalize(view)
         measured: dict[str, list[float]] = {}
         for _ in range(ROUNDS):

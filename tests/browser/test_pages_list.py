@@ -156,9 +156,9 @@ def _listed(look: Looking) -> list[tuple[str, str]]:
 
 
 def _send(view: View, spans: list[dict[str, object]]) -> None:
-    from helicone_otel.tools.replay.otlp import of_request  # noqa: PLC0415  # needs the extra "view"
+    from helicone_otel.tools.replay.otlp import batch_of  # noqa: PLC0415  # needs the extra "view"
 
-    view.intake.spans(of_request(request_of("reviewer", spans))).result()
+    view.intake.spans(batch_of(request_of("reviewer", spans))).result()
     wait_until_labelled(view)
 
 

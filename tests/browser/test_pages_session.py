@@ -240,12 +240,12 @@ def test_the_table_says_what_the_timeline_draws(demo: str, planned: Any, look: L
 
 
 def test_a_session_that_runs_grows_before_ones_eyes(running: View, look: Looking) -> None:
-    from helicone_otel.tools.replay.otlp import of_request  # noqa: PLC0415  # needs the extra "view"
+    from helicone_otel.tools.replay.otlp import batch_of  # noqa: PLC0415  # needs the extra "view"
     from tests.support.view_seed import request_of, review, wait_until_labelled  # noqa: PLC0415
 
     spans = review(78, "live/2", 4, 1_760_000_000_000_000_000)
     for part, requests in ((spans[:4], 3), (spans[4:], 12)):
-        running.intake.spans(of_request(request_of("reviewer", part))).result()
+        running.intake.spans(batch_of(request_of("reviewer", part))).result()
         wait_until_labelled(running)
         if requests == 3:
             look.session(running.url, "live/2", "reviewer")

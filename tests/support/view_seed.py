@@ -17,7 +17,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from helicone_otel import Settings
-from helicone_otel.tools.replay.otlp import of_request
+from helicone_otel.tools.replay.otlp import batch_of
 from helicone_otel.tools.view.server import View, viewing
 from helicone_otel.tools.view.sockets import Places
 from tests.support.paths import TESTS
@@ -203,7 +203,7 @@ def fill(view: View, reviews: int = 12, questions: int = 8) -> None:
         )
     requests.append(request_of("reviewer", review(999, "a long review", 200, now - 300_000_000_000)))
     for request in requests:
-        view.intake.spans(of_request(request)).result()
+        view.intake.spans(batch_of(request)).result()
     wait_until_labelled(view)
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from helicone_otel import Settings
-from helicone_otel.tools.replay.otlp import of_request
+from helicone_otel.tools.replay.otlp import batch_of
 from helicone_otel.tools.view import worker
 from helicone_otel.tools.view.server import View, viewing
 from helicone_otel.tools.view.sockets import Places
@@ -66,7 +66,7 @@ class Asked:
     def send(self, *requests: ExportTraceServiceRequest) -> None:
         """Have it take export requests one after the other, and place what is in them."""
         for request in requests:
-            self.view.intake.spans(of_request(request)).result()
+            self.view.intake.spans(batch_of(request)).result()
         wait_until_labelled(self.view)
 
     def take(self, *spans: dict[str, Any], service: str = "shop") -> None:

@@ -266,23 +266,23 @@ A_RECORDING = {"spans": [{"trace_id": "1"}]}
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "it is no JSON: Expecting value at line 1, column 1"),
-        ("# spans", "it is no JSON: Expecting value at line 1, column 1"),
-        ('{"resourceSpans": [}', "it is no JSON: Expecting value at line 1, column 20"),
-        ('{"resourceSpans": []}\nnot JSON', "it is no JSON: Expecting value at line 2, column 1"),
-        ("[1]", "line 1 is no JSON object"),
+        ("", "it is not JSON: Expecting value at line 1, column 1"),
+        ("# spans", "it is not JSON: Expecting value at line 1, column 1"),
+        ('{"resourceSpans": [}', "it is not JSON: Expecting value at line 1, column 20"),
+        ('{"resourceSpans": []}\nnot JSON', "it is not JSON: Expecting value at line 2, column 1"),
+        ("[1]", "line 1 is not a JSON object"),
         ("{}", "line 1 is neither OTLP JSON (there is no resourceSpans in it) nor a recording (no list of spans)"),
         ('{"resourceSpans": []}', "there is no span in it"),
         ('{"resourceLogs": []}', "there is no span in it"),
-        ('{"resourceSpans": 3}', "line 1: resourceSpans is no list of objects"),
+        ('{"resourceSpans": 3}', "line 1: resourceSpans is not a list of objects"),
         ("[" * 100_000, "it is nested too deeply"),
         (request({"name": "x"}), "line 1, span 1 of scope 'my.app': traceId is missing"),
         (request(span(1) | {"spanId": ""}), "line 1, span 1 of scope 'my.app': spanId is missing"),
         (request(span(1) | {"spanId": "xyz"}), "spanId is not 16 hex digits: 'xyz'"),
         (request(span(1) | {"traceId": "0" * 32}), "traceId is not 32 hex digits"),
-        (request(span(1) | {"startTimeUnixNano": "noon"}), "startTimeUnixNano is no number: 'noon'"),
+        (request(span(1) | {"startTimeUnixNano": "noon"}), "startTimeUnixNano is not a number: 'noon'"),
         (request(span(1) | {"kind": 9}), "there is no span kind 9"),
-        (request(span(1) | {"attributes": "x"}), "attributes is no list of objects"),
+        (request(span(1) | {"attributes": "x"}), "attributes is not a list of objects"),
         (request(span(1, 1)), f"spans are each other's parents, in trace {1:032x}: {1:016x} → {1:016x}"),
         (request(span(1, 2), span(2, 3), span(3, 1)), f"{1:016x} → {2:016x} → {3:016x} → {1:016x}"),
         (A_RECORDING, "span 1 is incomplete: KeyError: 'kind'"),
@@ -322,7 +322,7 @@ def test_a_binary_file_is_told_to_be_no_text(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "spans.json").write_bytes(b"\x0a\xff\xfe")
 
     assert main(["explain", str(tmp_path / "spans.json")]) == 2
-    assert "it is no text in UTF-8" in capsys.readouterr().err
+    assert "it is not text in UTF-8" in capsys.readouterr().err
 
 
 def test_a_wrong_setting_is_told_before_the_file_is_read(

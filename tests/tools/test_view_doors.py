@@ -32,7 +32,7 @@ from helicone_otel.log.rows.content import Content
 from helicone_otel.log.rows.row import row_of
 from helicone_otel.log.rows.types import Event, FinishedSpan
 from helicone_otel.tools.redaction import shown
-from helicone_otel.tools.replay.otlp import MalformedError, from_json, from_protobuf
+from helicone_otel.tools.replay.otlp import MalformedError, batch_of, decode_json, decode_protobuf
 from helicone_otel.tools.view import database, receivers, server
 from helicone_otel.tools.view.assets import find_part
 from helicone_otel.tools.view.content import content_of
@@ -360,9 +360,9 @@ def test_a_question_that_cannot_be_answered_is_told_why(view: Asked, address: st
 @settings(max_examples=50)
 @given(st.binary(max_size=200))
 def test_bytes_are_spans_or_malformed(body: bytes) -> None:
-    for read in (from_protobuf, from_json):
+    for decode in (decode_protobuf, decode_json):
         with contextlib.suppress(MalformedError):
-            read(body)
+            batch_of(decode(body))
 
 
 JSONS = st.recursive(

@@ -16,7 +16,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 
 from helicone_otel import session, step, tool, vector_query
 from helicone_otel.testing import Helicone
-from helicone_otel.tools.view.labelling import Held, Placed, Placing
+from helicone_otel.tools.view.labelling import Placed, Placing, StoredSpan
 from tests.support import replay
 from tests.support.view_seed import recorded, request_of, review, span
 from tests.support.viewing import Asked, asked, posted_row
@@ -147,8 +147,8 @@ def test_a_trace_that_cannot_be_read_does_not_keep_others_from_being(
 ) -> None:
     place = Placing.place
 
-    def failing(self: Placing, spans: Sequence[Held], beside: Sequence[Held] = ()) -> list[Placed]:
-        if spans[0].trace == f"{1:032x}":
+    def failing(self: Placing, spans: Sequence[StoredSpan], beside: Sequence[StoredSpan] = ()) -> list[Placed]:
+        if spans[0].span.trace_id == f"{1:032x}":
             raise RuntimeError("broken")
         return place(self, spans, beside)
 

@@ -11,7 +11,7 @@ from typing import Final
 from ... import wire
 from ...destinations import Destination, Destinations
 from ..terminal import counted
-from .receiver import Span
+from .receiver import ReceivedSpan as Span
 from .tree import Family, Session, host_of
 
 _CALL_KINDS: Final = frozenset({"llm", "embedding"})

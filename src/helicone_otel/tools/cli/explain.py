@@ -57,7 +57,7 @@ def _lines(span: Explained, depth: int, *, ascii_only: bool) -> Iterator[str]:
     decided = span.dialect + (f", row {span.row}" if span.row else "")
     why = f"{decided}: {span.why}" if decided else span.why
     yield f"{indent}    {visible(why, ascii_only=ascii_only)}"
-    written = span.recorded.bears.get("helicone.session.path")
+    written = span.recorded.label.get("helicone.session.path")
     if written is not None and written != span.path:
         said = f"the file has it at {written}: a step() or a header said so"
         yield f"{indent}    {visible(said, ascii_only=ascii_only)}"

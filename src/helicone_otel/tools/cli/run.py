@@ -23,7 +23,8 @@ from ..fakes.loopback import serving
 from ..fakes.server import FakeHelicone
 from .advice import Facts, advise
 from .draw import draw, terminal
-from .receiver import Inbox, Span, receiving
+from .receiver import Inbox, receiving
+from .receiver import ReceivedSpan as Span
 from .tree import Session, as_data, grow, logged
 from .view import beside
 

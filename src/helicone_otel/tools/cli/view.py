@@ -245,7 +245,7 @@ def beside(wanted: bool, settings: Callable[[], Settings]) -> Iterator[Beside]:
         return
     for name in NOT_FOR_US:
         os.environ.pop(name, None)
-    from ..replay.otlp import from_protobuf  # noqa: PLC0415  # an extra, loaded where it is asked for
+    from ..replay.otlp import batch_of, decode_protobuf  # noqa: PLC0415  # an extra, loaded where it is asked for
     from ..view.database import BusyError, StoreError  # noqa: PLC0415
     from ..view.server import viewing  # noqa: PLC0415
     from ..view.sockets import Places  # noqa: PLC0415
@@ -256,7 +256,7 @@ def beside(wanted: bool, settings: Callable[[], Settings]) -> Iterator[Beside]:
         def forward(request: bytes) -> None:
             # The drawing at the end has it all the same.
             with suppress(BusyError, StoreError, FutureTimeoutError):
-                view.intake.spans(from_protobuf(request)).result(_SECONDS)
+                view.intake.spans(batch_of(decode_protobuf(request))).result(_SECONDS)
 
         def wait() -> None:
             print(f"The view: {view.url} (Ctrl-C ends it)", file=sys.stderr, flush=True)

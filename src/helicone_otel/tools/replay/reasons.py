@@ -74,7 +74,7 @@ class Explained:
             "row": self.row,
             "facts": dict(self.facts),
             "why": self.why,
-            "file_says": dict(span.bears),
+            "file_says": dict(span.label),
         }
 
 

@@ -41,7 +41,7 @@ class RecordedSpan:
         attributes_at_start: What it bore when it started; all that it ever bore where the file does not tell.
         begins: Orders what happened: nanoseconds, or a running number, as `ends`.
         ends: `None` if it never ended.
-        bears: The label that the file shows on it, which is taken off before it is played again.
+        label: The library's attributes on the span in the file. They are left out when the span is replayed.
         resource: What made it.
         thread: Where it started and ended.
     """
@@ -59,7 +59,7 @@ class RecordedSpan:
     ends: int | None
     start_time: int
     end_time: int | None
-    bears: Mapping[str, Any]
+    label: Mapping[str, Any]
     resource: Mapping[str, Any]
     thread: str = ""
 

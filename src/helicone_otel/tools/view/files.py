@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...settings import Settings
-from ..replay.otlp import RESOURCE_SPANS, MalformedError, from_document
+from ..replay.otlp import RESOURCE_SPANS, MalformedError, batch_of, decode_document
 from ..replay.spans import NotReadable
 from .database import Store
 from .labelling import Placing
@@ -42,7 +42,7 @@ def _fill_from(store: Store, file: Path) -> int:
     try:
         for document in _documents(file):
             try:
-                batch = from_document(document)
+                batch = batch_of(decode_document(document))
             except MalformedError:
                 skipped += 1
                 continue

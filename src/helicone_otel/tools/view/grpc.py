@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     add_TraceServiceServicer_to_server,
 )
 
-from ..replay.otlp import of_request
+from ..replay.otlp import batch_of
 from .database import BusyError, StoreError
 from .intake import Intake
 
@@ -72,7 +72,7 @@ class _Traces(TraceServiceServicer):
         self._intake = intake
 
     def Export(self, request: ExportTraceServiceRequest, context: Any) -> ExportTraceServiceResponse:  # noqa: N802  # as the service calls it
-        batch = of_request(request)
+        batch = batch_of(request)
         try:
             kept: Future[None] = self._intake.spans(batch)
             kept.result(_SECONDS)

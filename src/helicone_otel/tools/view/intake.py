@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Final
 
-from ..replay.otlp import Batch
+from ..replay.otlp import SpanBatch
 from .database import Store
 from .log_rows import Row, keep_row
 from .worker import Worker
@@ -31,7 +31,7 @@ class Intake:
         self._changed = changed
         self.refused = 0
 
-    def spans(self, batch: Batch) -> Future[None]:
+    def spans(self, batch: SpanBatch) -> Future[None]:
         """Keep spans; they are kept when the future is done.
 
         Raises:
@@ -40,7 +40,7 @@ class Intake:
         self.refused += batch.refused
         size = sum(len(span.data) + _OVERHEAD for span in batch.spans)
         done = self._store.write(lambda connection: keep_spans(connection, batch.spans), size)
-        traces = {span.trace for span in batch.spans}
+        traces = {span.trace_id for span in batch.spans}
         done.add_done_callback(lambda future: None if future.exception() else self._worker.arrived(traces))
         return done
 

@@ -6,7 +6,6 @@ the library was at work in the app, its label stands on the span and holds, also
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
@@ -20,9 +19,9 @@ from ...settings import Settings
 from ...tracking.records import SpanRecord
 from ...tracking.registry import Registry
 from ...tracking.requests import request_id
-from ..replay.otlp import attributes_of
+from ..replay.otlp import EncodedSpan, attributes_of, recorded_span
 from ..replay.player import Replay, Replayed
-from ..replay.spans import KINDS, NotReadable, RecordedSpan, Recording, in_order
+from ..replay.spans import NotReadable, RecordedSpan, Recording, in_order
 
 # https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/, what came before, OpenInference's, Langfuse's.
 _MODELS: Final = (
@@ -122,36 +121,24 @@ def _first_token(data: bytes, attributes: Mapping[str, Any]) -> int | None:
     return None
 
 
-# No row of a dialect looks further into a text, and some are megabytes long.
 _MAX_TEXT: Final = 8192
-# The enumeration of OTLP; 0 is "unspecified".
-_KINDS: Final = ("INTERNAL", *KINDS)
 _SERVICE: Final = "service.name"
 # What the SDK calls a service that nobody named.
 _UNNAMED: Final = "unknown_service"
 
 
-class Held(NamedTuple):
-    """A span in the store; `resource` is OTLP's Resource, encoded, as `data` is its Span."""
+class StoredSpan(NamedTuple):
+    """A span in the database, with its number there."""
 
     id: int
-    trace: str
-    span: str
-    parent: str
-    name: str
-    scope: str
-    start: int
-    end: int
-    error: str | None
-    resource: bytes
-    data: bytes
+    span: EncodedSpan
 
 
 class Placed(NamedTuple):
     """A span of a session.
 
     Attributes:
-        held: The span.
+        stored: The span.
         session: The session's id and name, as Helicone would have them.
         request: The id of the row that it is in Helicone; `None`: it is no request.
         call: What it tells of its call, if it is a request.
@@ -159,7 +146,7 @@ class Placed(NamedTuple):
         alone: It may wrap a call that is in a trace of its own: with nothing above, neither is the other's parent.
     """
 
-    held: Held
+    stored: StoredSpan
     session: tuple[str, str]
     path: str
     kind: str | None
@@ -184,27 +171,29 @@ class Placing:
         self._settings = replace(settings, session_id=None, session_name=None, session_path="/")
         self._resources: dict[bytes, dict[str, Any]] = {}
 
-    def place(self, spans: Sequence[Held], beside: Sequence[Held] = ()) -> list[Placed]:
+    def place(self, spans: Sequence[StoredSpan], beside: Sequence[StoredSpan] = ()) -> list[Placed]:
         """Return those spans of a trace that stand in a session.
 
         Args:
             spans: The trace's.
             beside: Spans of other traces that the same process made meanwhile.
         """
-        by_id = {span.span: span for span in spans}
-        recorded = [self._recorded(span) for span in (*(one for one in beside if one.span not in by_id), *spans)]
+        by_id = {one.span.span_id: one for one in spans}
+        recorded = [
+            self._recorded(one.span) for one in (*(one for one in beside if one.span.span_id not in by_id), *spans)
+        ]
         registry = Registry(self._settings)
         placed = []
         for replayed in Replay(Recording(_ordered(recorded)), registry).run():
-            held = by_id.get(replayed.recorded.span_id)
-            found = self._placed(held, replayed) if held is not None else None
+            stored = by_id.get(replayed.recorded.span_id)
+            found = self._placed(stored, replayed) if stored is not None else None
             if found is not None:
                 placed.append(found)
         return placed
 
-    def _placed(self, held: Held, replayed: Replayed) -> Placed | None:
+    def _placed(self, stored: StoredSpan, replayed: Replayed) -> Placed | None:
         recorded, record = replayed.recorded, replayed.record
-        label: Mapping[str, Any] = recorded.bears or replayed.final.attributes or {}
+        label: Mapping[str, Any] = recorded.label or replayed.final.attributes or {}
         session_id, path = label.get(wire.SESSION_ID), label.get(wire.SESSION_PATH)
         if not session_id or not path:
             return None
@@ -215,45 +204,22 @@ class Placing:
             request = request_id(replayed.final)
         segment = record.classification.segment if record is not None else None
         return Placed(
-            held,
+            stored,
             (str(session_id), str(label.get(wire.SESSION_NAME) or "")),
             # One that was set by hand may have any form and length.
             "/" + "/".join(path_segments(str(path))),
             str(kind) if kind else None,
             str(request) if request else None,
-            call_of(held.data, str(kind), segment or recorded.name, recorded.attributes) if request else None,
+            call_of(stored.span.data, str(kind), segment or recorded.name, recorded.attributes) if request else None,
             tuple(_facts(replayed.final.attributes or {}, recorded, label)),
             alone=request is not None and record is not None and _is_alone(record),
         )
 
-    def _recorded(self, held: Held) -> RecordedSpan:
-        span = Span.FromString(held.data)
-        attributes = {key: _as_the_sdk_has_it(value) for key, value in attributes_of(span.attributes).items()}
-        attributes = {key: value for key, value in attributes.items() if key and value is not None}
-        bears: dict[str, Any] = {}
-        if attributes.get(wire.SESSION_ID) and attributes.get(wire.SESSION_PATH):
-            bears = {key: attributes[key] for key in _LABEL if key in attributes}
-            # Id, path and name stay and so hold below; what it is shall be read anew, for a kind set by hand
-            # says nothing of what wraps what.
-            attributes.pop(wire.SPAN_KIND, None)
-            attributes.pop(wire.REQUEST_ID, None)
-        return RecordedSpan(
-            trace_id=held.trace,
-            span_id=held.span,
-            parent_id=held.parent,
-            name=held.name,
-            name_at_start=held.name,
-            kind=_KINDS[span.kind] if 0 <= span.kind < len(_KINDS) else "INTERNAL",
-            scope=held.scope,
-            attributes=attributes,
-            attributes_at_start=attributes,
-            begins=held.start,
-            ends=held.end,
-            start_time=held.start,
-            end_time=held.end,
-            bears=bears,
-            resource=self._resource(held.resource),
-        )
+    def _recorded(self, encoded: EncodedSpan) -> RecordedSpan:
+        # The session's id, name and path stay on the span, so that they apply to the spans below. The kind is read
+        # again: a kind that was set by hand does not tell which span wraps which.
+        span, resource = Span.FromString(encoded.data), self._resource(encoded.resource)
+        return recorded_span(encoded, span, resource, left_out=(wire.SPAN_KIND, wire.REQUEST_ID))
 
     def _resource(self, data: bytes) -> dict[str, Any]:
         # The same object for the same resource: each is a provider of its own.
@@ -271,10 +237,8 @@ def _is_alone(record: SpanRecord) -> bool:
     return record.parent is None and record.classification.row is not None and record.classification.row.not_current
 
 
-_LABEL: Final = (wire.SESSION_ID, wire.SESSION_PATH, wire.SESSION_NAME, wire.SPAN_KIND, wire.REQUEST_ID)
 # Of a resource, only these name a session.
 _NAMING: Final = frozenset({_SERVICE, "service.namespace"})
-_PLAIN: Final = frozenset({str, bool, int, float})
 _MAX_RESOURCES: Final = 1024
 _MAX_FACT: Final = 256
 
@@ -286,22 +250,13 @@ def _ordered(spans: Sequence[RecordedSpan]) -> list[RecordedSpan]:
         return in_order(replace(span, parent_id="") for span in spans)
 
 
-def _as_the_sdk_has_it(value: Any) -> Any:
-    if isinstance(value, str):
-        return value[:_MAX_TEXT]
-    if isinstance(value, list):
-        types = {type(item) for item in value}
-        return value if len(types) == 1 and types <= _PLAIN else json.dumps(value)[:_MAX_TEXT]
-    return json.dumps(value)[:_MAX_TEXT] if isinstance(value, dict) else value
-
-
 def _facts(
     final: Mapping[str, Any], recorded: RecordedSpan, label: Mapping[str, Any]
 ) -> Iterator[tuple[str, str, str]]:
     service = recorded.resource.get(_SERVICE)
     if service and not service.startswith(_UNNAMED):
         yield "service", "", str(service)[:_MAX_FACT]
-    for source in (final, recorded.attributes) if label is recorded.bears else (final,):
+    for source in (final, recorded.attributes) if label is recorded.label else (final,):
         if user := source.get(wire.OTEL_USER_ID):
             yield "user", "", str(user)[:_MAX_FACT]
         for key in source:

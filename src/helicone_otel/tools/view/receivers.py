@@ -13,13 +13,16 @@ from typing import Any, Final
 
 from google.protobuf.json_format import MessageToJson  # type: ignore[import-untyped]  # ships no types
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from ..replay.otlp import Batch, MalformedError, from_json, from_protobuf
+from ..replay.otlp import MalformedError, batch_of, decode_json, decode_protobuf
 from .database import BusyError, StoreError
 from .intake import Intake
 from .log_rows import MAX_UNITS, ROUTES, RefusedError, read_row
@@ -141,7 +144,10 @@ def _unzipped(body: bytes, most: int) -> bytes:
 
 _PROTOBUF: Final = "application/x-protobuf"
 _JSON: Final = "application/json"
-_READ: Final[dict[str, Callable[[bytes], Batch]]] = {_PROTOBUF: from_protobuf, _JSON: from_json}
+_DECODE: Final[dict[str, Callable[[bytes], ExportTraceServiceRequest]]] = {
+    _PROTOBUF: decode_protobuf,
+    _JSON: decode_json,
+}
 # Metrics and logs are taken and dropped: many apps send all signals to one endpoint, and would log errors for ever.
 _OTHER_SIGNALS: Final = ("/v1/metrics", "/v1/logs")
 # The rest of the body may be still to come, so that the connection is of no use any more.
@@ -176,12 +182,12 @@ class Receivers:
 
     async def _traces(self, request: Request) -> Response:
         kind = _media_type(request)
-        read = _READ.get(kind)
-        if read is None:
+        decode = _DECODE.get(kind)
+        if decode is None:
             return PlainTextResponse(f"Content-Type: {_PROTOBUF} or {_JSON}\n", 415)
         try:
             async with self._bodies.read(request) as body:
-                batch = await asyncio.to_thread(read, body)
+                batch = await asyncio.to_thread(lambda: batch_of(decode(body)))
                 await asyncio.wrap_future(self._intake.spans(batch))
         except BodyError as error:
             return _failure(kind, error.status, error.message)
@@ -195,7 +201,7 @@ class Receivers:
 
     async def _dropped(self, request: Request) -> Response:
         kind = _media_type(request)
-        if kind not in _READ:
+        if kind not in _DECODE:
             return PlainTextResponse(f"Content-Type: {_PROTOBUF} or {_JSON}\n", 415)
         try:
             async with self._bodies.read(request):

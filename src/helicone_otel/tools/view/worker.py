@@ -10,7 +10,7 @@ from typing import Final
 
 from ...failures import swallow
 from .database import BusyError, Store, StoreError
-from .labelling import Held, Placed, Placing
+from .labelling import Placed, Placing, StoredSpan
 from .writes import held_spans, keep_places, spans_within, waiting_traces
 
 # So many spans are written together.
@@ -47,9 +47,9 @@ def place_traces(store: Store, placing: Placing, traces: Iterable[str]) -> Itera
         yield list(seen), _keep(store, seen, placed)
 
 
-def _place(store: Store, placing: Placing, spans: list[Held]) -> list[Placed]:
+def _place(store: Store, placing: Placing, spans: list[StoredSpan]) -> list[Placed]:
     placed = placing.place(spans)
-    alone = [one.held for one in placed if one.alone]
+    alone = [one.stored for one in placed if one.alone]
     if not alone:
         return placed
     # What another instrumentation saw of the same call: https://github.com/traceloop/openllmetry wraps the

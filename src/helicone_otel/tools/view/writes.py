@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from ..replay.otlp import Arrived
-from .labelling import Held, Placed
+from ..replay.otlp import EncodedSpan
+from .labelling import Placed, StoredSpan
 
 # What a session is found by, and shows of it: so many of each kind.
 _MAX_FACTS: Final = 64
@@ -56,17 +56,28 @@ FROM requests WHERE session = ? GROUP BY kind
 """
 
 
-def keep_spans(connection: sqlite3.Connection, spans: Sequence[Arrived]) -> None:
+def keep_spans(connection: sqlite3.Connection, spans: Sequence[EncodedSpan]) -> None:
     """Write spans as they arrived. Of one that comes twice the last counts."""
     resources = {data: _resource(connection, data) for data in {span.resource for span in spans}}
     connection.executemany(
         _SPAN,
         [
-            (s.trace, s.span, s.parent, s.name, s.scope, s.start, s.end, s.error, resources[s.resource], s.data)
+            (
+                s.trace_id,
+                s.span_id,
+                s.parent_id,
+                s.name,
+                s.scope,
+                s.start,
+                s.end,
+                s.error,
+                resources[s.resource],
+                s.data,
+            )
             for s in spans
         ],
     )
-    connection.executemany(_TRACE, Counter(span.trace for span in spans).items())
+    connection.executemany(_TRACE, Counter(span.trace_id for span in spans).items())
 
 
 def _resource(connection: sqlite3.Connection, data: bytes) -> int:
@@ -81,22 +92,20 @@ def waiting_traces(connection: sqlite3.Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute("SELECT trace, seen FROM traces WHERE placed < seen")}
 
 
-def held_spans(connection: sqlite3.Connection, trace: str, limit: int) -> list[Held]:
+def held_spans(connection: sqlite3.Connection, trace: str, limit: int) -> list[StoredSpan]:
     """Return the spans of a trace, the first `limit` of them."""
-    return [Held(*row) for row in connection.execute(_HELD, (trace, limit))]
+    return [_stored(row) for row in connection.execute(_HELD, (trace, limit))]
 
 
-def spans_within(connection: sqlite3.Connection, foreign_sessions: Held, limit: int) -> list[Held]:
+def spans_within(connection: sqlite3.Connection, around: StoredSpan, limit: int) -> list[StoredSpan]:
     """Return roots of other traces that the same process began and ended during a span."""
-    values = (
-        foreign_sessions.resource,
-        foreign_sessions.start,
-        foreign_sessions.end,
-        foreign_sessions.end,
-        foreign_sessions.trace,
-        limit,
-    )
-    return [Held(*row) for row in connection.execute(_WITHIN, values)]
+    span = around.span
+    values = (span.resource, span.start, span.end, span.end, span.trace_id, limit)
+    return [_stored(row) for row in connection.execute(_WITHIN, values)]
+
+
+def _stored(row: Sequence[Any]) -> StoredSpan:
+    return StoredSpan(row[0], EncodedSpan(*row[1:]))
 
 
 def keep_places(connection: sqlite3.Connection, seen: Mapping[str, int], placed: Sequence[Placed]) -> list[int]:
@@ -157,19 +166,18 @@ def session_of(connection: sqlite3.Connection, key: tuple[str, str]) -> int:
 
 
 def _place(one: Placed, session: int) -> tuple[Any, ...]:
-    held = one.held
-    return (held.id, held.trace, session, one.path, one.kind, one.request, held.start, held.end, held.error)
+    number, span = one.stored
+    return (number, span.trace_id, session, one.path, one.kind, one.request, span.start, span.end, span.error)
 
 
 def _request(one: Placed, session: int) -> tuple[Any, ...]:
-    held, call = one.held, one.call
-    told = call or (one.held.name, None, None, None, None, None)
-    name, model, provider, ttft, input_tokens, output_tokens = told
+    (number, span), call = one.stored, one.call
+    name, model, provider, ttft, input_tokens, output_tokens = call or (span.name, None, None, None, None, None)
     kind = one.kind or "data"
-    times = held.start, held.end, ttft
+    times = span.start, span.end, ttft
     return (
         one.request, session, one.path, kind, name, model, provider, *times,
-        input_tokens, output_tokens, held.error, held.trace, held.id,
+        input_tokens, output_tokens, span.error, span.trace_id, number,
     )  # fmt: skip
 
 

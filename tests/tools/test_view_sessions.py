@@ -16,7 +16,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 
 from helicone_otel import session, step, tool, vector_query
 from helicone_otel.testing import Helicone
-from helicone_otel.tools.view.labelling import Placed, Placing, StoredSpan
+from helicone_otel.tools.view.labelling import SessionSpan, StoredSpan, TraceLabeller
 from tests.support import replay
 from tests.support.view_seed import recorded, request_of, review, span
 from tests.support.viewing import Asked, asked, posted_row
@@ -145,14 +145,16 @@ def test_spans_that_are_each_others_parents_do_no_harm(view: Asked) -> None:
 def test_a_trace_that_cannot_be_read_does_not_keep_others_from_being(
     view: Asked, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    place = Placing.place
+    label = TraceLabeller.label
 
-    def failing(self: Placing, spans: Sequence[StoredSpan], beside: Sequence[StoredSpan] = ()) -> list[Placed]:
+    def failing(
+        self: TraceLabeller, spans: Sequence[StoredSpan], neighbours: Sequence[StoredSpan] = ()
+    ) -> list[SessionSpan]:
         if spans[0].span.trace_id == f"{1:032x}":
             raise RuntimeError("broken")
-        return place(self, spans, beside)
+        return label(self, spans, neighbours)
 
-    monkeypatch.setattr(Placing, "place", failing)
+    monkeypatch.setattr(TraceLabeller, "label", failing)
     view.take(span(1, 1, attributes=CHAT), span(2, 2, attributes=CHAT))
 
     assert [one["id"] for one in view.get("sessions")["sessions"]] == [str(uuid.UUID(int=2))]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from ... import wire
 from ..fakes.loopback import LoopbackServer, QuietHandler, serving
+from ..replay.calls import MODEL_ATTRIBUTES
 from ..replay.otlp import DecodedSpan, MalformedError, decode_protobuf, decoded_fields, scoped_spans, value_of
 
 if TYPE_CHECKING:
@@ -29,21 +30,16 @@ _MAX_TEXT: Final = 2048
 _PROTOBUF: Final = "application/x-protobuf"
 # Only these attributes are drawn. The others are not kept, because a prompt can have a megabyte.
 _KEPT_PREFIXES: Final = ("helicone.", wire.REQUEST_HEADER_PREFIX + "helicone-")
-_KEPT: Final = frozenset(
-    (
-        "db.system",
-        "error.type",
-        "gen_ai.request.model",
-        "http.response.status_code",
-        "http.status_code",
-        "http.url",
-        "llm.model_name",
-        "embedding.model_name",
-        "server.address",
-        "server.port",
-        "url.full",
-    )
-)
+_KEPT: Final = MODEL_ATTRIBUTES | {
+    "db.system",
+    "error.type",
+    "http.response.status_code",
+    "http.status_code",
+    "http.url",
+    "server.address",
+    "server.port",
+    "url.full",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from ...settings import Settings
 from ..replay.otlp import RESOURCE_SPANS, MalformedError, batch_of, decode_document
 from ..replay.spans import NotReadable
 from .database import Store
-from .labelling import Placing
+from .labelling import TraceLabeller
 from .worker import place_traces
 from .writes import keep_spans, waiting_traces
 
@@ -32,7 +32,7 @@ def fill(store: Store, settings: Settings, files: Sequence[Path]) -> int:
     skipped = 0
     for file in files:
         skipped += _fill_from(store, file)
-    for _ in place_traces(store, Placing(settings), waiting_traces(store.reader)):
+    for _ in place_traces(store, TraceLabeller(settings), waiting_traces(store.reader)):
         pass
     return skipped
 

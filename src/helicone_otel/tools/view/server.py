@@ -18,7 +18,7 @@ from ...settings import Settings
 from .database import Store
 from .events import Changes
 from .intake import Intake
-from .labelling import Placing
+from .labelling import TraceLabeller
 from .pages import Pages
 from .receivers import Receivers
 from .sockets import Places, UsageError, bound, shown, taken
@@ -83,7 +83,7 @@ class View:
     def __init__(self, store: Store, settings: Settings, places: Places) -> None:
         self.store = store
         self._changes = Changes(store)
-        self.worker = Worker(store, Placing(settings), self._changes.tell)
+        self.worker = Worker(store, TraceLabeller(settings), self._changes.tell)
         self.intake = Intake(store, self.worker, self._changes.tell)
         with ExitStack() as stack:
             sockets = [stack.enter_context(closing(bound(places.host, places.pages, "the pages")))]

@@ -10,7 +10,7 @@ from typing import Final
 
 from ...failures import swallow
 from .database import BusyError, Store, StoreError
-from .labelling import Placed, Placing, StoredSpan
+from .labelling import SessionSpan, StoredSpan, TraceLabeller
 from .writes import held_spans, keep_places, spans_within, waiting_traces
 
 # So many spans are written together.
@@ -20,7 +20,7 @@ _BESIDE: Final = 64
 MAX_TRACE: Final = 50_000
 
 
-def place_traces(store: Store, placing: Placing, traces: Iterable[str]) -> Iterator[tuple[list[str], list[int]]]:
+def place_traces(store: Store, placing: TraceLabeller, traces: Iterable[str]) -> Iterator[tuple[list[str], list[int]]]:
     """Place traces, and yield those that have been placed with the sessions that have changed.
 
     Raises:
@@ -28,7 +28,7 @@ def place_traces(store: Store, placing: Placing, traces: Iterable[str]) -> Itera
         BusyError: Too much is waiting to be written.
     """
     seen: dict[str, int] = {}
-    placed: list[Placed] = []
+    placed: list[SessionSpan] = []
     for trace in traces:
         # How many have arrived is read first: what comes in between is read twice rather than never.
         row = store.reader.execute("SELECT seen FROM traces WHERE trace = ?", (trace,)).fetchone()
@@ -47,18 +47,18 @@ def place_traces(store: Store, placing: Placing, traces: Iterable[str]) -> Itera
         yield list(seen), _keep(store, seen, placed)
 
 
-def _place(store: Store, placing: Placing, spans: list[StoredSpan]) -> list[Placed]:
-    placed = placing.place(spans)
-    alone = [one.stored for one in placed if one.alone]
+def _place(store: Store, placing: TraceLabeller, spans: list[StoredSpan]) -> list[SessionSpan]:
+    placed = placing.label(spans)
+    alone = [one.stored for one in placed if one.may_wrap_other_trace]
     if not alone:
         return placed
     # What another instrumentation saw of the same call: https://github.com/traceloop/openllmetry wraps the
     # Anthropic SDK's own span like this.
-    beside = {span.id: span for one in alone for span in spans_within(store.reader, one, _BESIDE)}
-    return placing.place(spans, list(beside.values()))
+    beside = {span.number: span for one in alone for span in spans_within(store.reader, one, _BESIDE)}
+    return placing.label(spans, list(beside.values()))
 
 
-def _keep(store: Store, seen: dict[str, int], placed: list[Placed]) -> list[int]:
+def _keep(store: Store, seen: dict[str, int], placed: list[SessionSpan]) -> list[int]:
     changed: list[int] = store.write(lambda connection: keep_places(connection, seen, placed)).result()
     return changed
 
@@ -82,7 +82,7 @@ class Worker:
         changed: Called with the numbers of the sessions that have changed.
     """
 
-    def __init__(self, store: Store, placing: Placing, changed: Callable[[Iterable[int]], None]) -> None:
+    def __init__(self, store: Store, placing: TraceLabeller, changed: Callable[[Iterable[int]], None]) -> None:
         self._store = store
         self._placing = placing
         self._changed = changed

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ..replay.otlp import EncodedSpan
-from .labelling import Placed, StoredSpan
+from .labelling import SessionSpan, StoredSpan
 
 # What a session is found by, and shows of it: so many of each kind.
 _MAX_FACTS: Final = 64
@@ -108,7 +108,7 @@ def _stored(row: Sequence[Any]) -> StoredSpan:
     return StoredSpan(row[0], EncodedSpan(*row[1:]))
 
 
-def keep_places(connection: sqlite3.Connection, seen: Mapping[str, int], placed: Sequence[Placed]) -> list[int]:
+def keep_places(connection: sqlite3.Connection, seen: Mapping[str, int], placed: Sequence[SessionSpan]) -> list[int]:
     """Write where the spans of some traces stand, in the place of what was known of them.
 
     Args:
@@ -126,7 +126,7 @@ def keep_places(connection: sqlite3.Connection, seen: Mapping[str, int], placed:
     changed.update(_sessions_of(connection, [request[0] for request in requests]))
     _forget(connection, stale.difference(request[0] for request in requests))
     connection.executemany(_REQUEST, requests)
-    _keep_facts(connection, ((sessions[one.session], fact) for one in placed for fact in one.facts))
+    _keep_facts(connection, ((sessions[one.session], fact) for one in placed for fact in one.details))
     connection.executemany("UPDATE traces SET placed = ? WHERE trace = ?", [(n, trace) for trace, n in seen.items()])
     changed.update(sessions.values())
     for session in changed:
@@ -165,18 +165,18 @@ def session_of(connection: sqlite3.Connection, key: tuple[str, str]) -> int:
     return int(found[0])
 
 
-def _place(one: Placed, session: int) -> tuple[Any, ...]:
+def _place(one: SessionSpan, session: int) -> tuple[Any, ...]:
     number, span = one.stored
     return (number, span.trace_id, session, one.path, one.kind, one.request, span.start, span.end, span.error)
 
 
-def _request(one: Placed, session: int) -> tuple[Any, ...]:
-    (number, span), call = one.stored, one.call
-    name, model, provider, ttft, input_tokens, output_tokens = call or (span.name, None, None, None, None, None)
+def _request(one: SessionSpan, session: int) -> tuple[Any, ...]:
+    number, span = one.stored
+    model, provider, ttft, input_tokens, output_tokens = one.call or (None,) * 5
     kind = one.kind or "data"
     times = span.start, span.end, ttft
     return (
-        one.request, session, one.path, kind, name, model, provider, *times,
+        one.request, session, one.path, kind, one.name, model, provider, *times,
         input_tokens, output_tokens, span.error, span.trace_id, number,
     )  # fmt: skip
 

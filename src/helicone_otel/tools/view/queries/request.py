@@ -10,16 +10,17 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from .... import wire
-from ....log.rows.content import Content as Everything
+from ....log.rows.content import Content
 from ....log.rows.row import row_of
-from ....log.rows.types import Event, FinishedSpan
+from ....log.rows.types import FinishedSpan
 from ...redaction import shown, shown_attributes, shown_resource
+from ...replay.calls import finished_span
 from ...replay.otlp import attributes_of
 from ...replay.spans import sent_headers
-from ..content import Content, content_of
+from ..content import RequestContent, content_of
 from .numbers import colour_of, milliseconds
 
 _MAX_DEPTH: Final = 128
@@ -133,19 +134,19 @@ _NO_SPAN: Final[Mapping[str, Any]] = {
 }
 
 
-def _content(row: sqlite3.Row, span: _Span | None, logged: Mapping[str, Any] | None) -> Content:
+def _content(row: sqlite3.Row, span: _Span | None, logged: Mapping[str, Any] | None) -> RequestContent:
     """Return what the span tells, and where it tells nothing, the row that arrived."""
-    made = row_of(span.facts(row), Everything()) if span is not None else None
-    told = content_of(made.body) if made is not None else Content()
+    made = row_of(span.finished(row), Content()) if span is not None else None
+    told = content_of(made.body) if made is not None else RequestContent()
     if logged is None:
         return told
     other = content_of(logged)
-    silent = [field for field in Content._fields if not _says(getattr(told, field))]
+    silent = [field for field in RequestContent._fields if not _says(getattr(told, field))]
     better = {field: getattr(other, field) for field in silent if getattr(other, field) is not None}
     return told._replace(**better)
 
 
-def _named(content: Content, name: str) -> Content:
+def _named(content: RequestContent, name: str) -> RequestContent:
     """Call a tool and an operation what the session calls them, where the convention has no name for them."""
     if content.tool is not None and content.tool["name"] is None:
         return content._replace(tool={**content.tool, "name": name})
@@ -179,22 +180,16 @@ class _Span:
         self._span = span
         self.attributes = attributes_of(span.attributes)
         self._resource = attributes_of(Resource.FromString(resource).attributes)
-        self.events = [Event(one.name, one.time_unix_nano, attributes_of(one.attributes)) for one in span.events]
 
-    def facts(self, row: sqlite3.Row) -> FinishedSpan:
-        """Return the span with the label of its request, as rows are made from it."""
+    def finished(self, row: sqlite3.Row) -> FinishedSpan:
+        """Return the span with the label of its request, as log rows are made from it."""
         label = {
             wire.REQUEST_ID: row["id"],
             wire.SPAN_KIND: row["kind"],
             wire.SESSION_ID: row["session_id"],
             wire.SESSION_PATH: row["path"],
         }
-        span = self._span
-        failed = span.status.code == Status.STATUS_CODE_ERROR
-        times = span.start_time_unix_nano, span.end_time_unix_nano
-        return FinishedSpan(
-            span.name, self._scope, self.attributes | label, self.events, *times, failed, span.status.message
-        )
+        return finished_span(self._scope, self._span, label)
 
     def data(self) -> dict[str, Any]:
         """Return what the span tells beside its content."""
@@ -203,8 +198,12 @@ class _Span:
             "headers": self._headers(foreign_sessions),
             "attributes": shown_attributes(self.attributes),
             "events": [
-                {"name": one.name, "at_ms": milliseconds(one.time), "attributes": shown_attributes(one.attributes)}
-                for one in self.events
+                {
+                    "name": event.name,
+                    "at_ms": milliseconds(event.time_unix_nano),
+                    "attributes": shown_attributes(attributes_of(event.attributes)),
+                }
+                for event in self._span.events
             ],
             "resource": shown_resource(self._resource),
             "scope": self._scope,

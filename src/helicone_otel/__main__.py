@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from .tools.cli.view import add_view
+from .tools.cli.view_options import add_view
 
 _VIEW: Final = ("starlette", "uvicorn", "jinja2", "nicegui", "js_lib_tabulator")
 _NEEDED: Final = {

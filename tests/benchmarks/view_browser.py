@@ -50,12 +50,13 @@ def main() -> int:
 
     from helicone_otel import Settings
     from helicone_otel.tools.replay.otlp import batch_of
-    from helicone_otel.tools.view.server import Places, viewing
+    from helicone_otel.tools.view.server import running_view
+    from helicone_otel.tools.view.sockets import ListenOptions
 
-    with viewing(None, Settings(), Places(pages=0, grpc=0, http=0)) as view, browsing() as browser:
+    with running_view(None, Settings(), ListenOptions(pages=0, grpc=0, http=0)) as view, browsing() as browser:
         fill(view)
         spans = review(5000, "long", QUESTIONS, time.time_ns() - 3600 * 10**9, fails=True)
-        view.intake.spans(batch_of(request_of(NAME, spans))).result()
+        view.intake.accept_spans(batch_of(request_of(NAME, spans))).result()
         finalize(view)
         measured: dict[str, list[float]] = {}
         for _ in range(ROUNDS):

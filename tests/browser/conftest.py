@@ -42,9 +42,10 @@ def browser() -> Iterator[Browser]:
 @contextmanager
 def opened() -> Iterator[View]:
     """Yield a view on free ports."""
-    from helicone_otel.tools.view.server import Places, viewing  # noqa: PLC0415  # needs the extra "view"
+    from helicone_otel.tools.view.server import running_view  # noqa: PLC0415  # needs the extra "view"
+    from helicone_otel.tools.view.sockets import ListenOptions  # noqa: PLC0415
 
-    with viewing(None, Settings(), Places(pages=0, grpc=0, http=0)) as view:
+    with running_view(None, Settings(), ListenOptions(pages=0, grpc=0, http=0)) as view:
         yield view
 
 

@@ -94,11 +94,12 @@ def attack(text: str, number: int) -> list[dict[str, Any]]:
 def attacked() -> Any:
     from helicone_otel import Settings  # noqa: PLC0415
     from helicone_otel.tools.replay.otlp import batch_of  # noqa: PLC0415  # needs the extra "view"
-    from helicone_otel.tools.view.server import Places, viewing  # noqa: PLC0415
+    from helicone_otel.tools.view.server import running_view  # noqa: PLC0415
+    from helicone_otel.tools.view.sockets import ListenOptions  # noqa: PLC0415
 
-    with viewing(None, Settings(), Places(pages=0, grpc=0, http=0)) as view:
+    with running_view(None, Settings(), ListenOptions(pages=0, grpc=0, http=0)) as view:
         for number, text in enumerate(ATTACKS.values(), 1):
-            view.intake.spans(batch_of(request_of(f"service{text}", attack(text, number)))).result()
+            view.intake.accept_spans(batch_of(request_of(f"service{text}", attack(text, number)))).result()
         wait_until_labelled(view)
         yield view
 

@@ -158,7 +158,7 @@ def _listed(look: Looking) -> list[tuple[str, str]]:
 def _send(view: View, spans: list[dict[str, object]]) -> None:
     from helicone_otel.tools.replay.otlp import batch_of  # noqa: PLC0415  # needs the extra "view"
 
-    view.intake.spans(batch_of(request_of("reviewer", spans))).result()
+    view.intake.accept_spans(batch_of(request_of("reviewer", spans))).result()
     wait_until_labelled(view)
 
 

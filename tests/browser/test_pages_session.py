@@ -245,7 +245,7 @@ def test_a_session_that_runs_grows_before_ones_eyes(running: View, look: Looking
 
     spans = review(78, "live/2", 4, 1_760_000_000_000_000_000)
     for part, requests in ((spans[:4], 3), (spans[4:], 12)):
-        running.intake.spans(batch_of(request_of("reviewer", part))).result()
+        running.intake.accept_spans(batch_of(request_of("reviewer", part))).result()
         wait_until_labelled(running)
         if requests == 3:
             look.session(running.url, "live/2", "reviewer")

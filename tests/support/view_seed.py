@@ -18,8 +18,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from helicone_otel import Settings
 from helicone_otel.tools.replay.otlp import batch_of
-from helicone_otel.tools.view.server import View, viewing
-from helicone_otel.tools.view.sockets import Places
+from helicone_otel.tools.view.server import View, running_view
+from helicone_otel.tools.view.sockets import ListenOptions
 from tests.support.paths import TESTS
 
 RECORDINGS = TESTS / "data" / "recordings"
@@ -203,7 +203,7 @@ def fill(view: View, reviews: int = 12, questions: int = 8) -> None:
         )
     requests.append(request_of("reviewer", review(999, "a long review", 200, now - 300_000_000_000)))
     for request in requests:
-        view.intake.spans(batch_of(request)).result()
+        view.intake.accept_spans(batch_of(request)).result()
     wait_until_labelled(view)
 
 
@@ -218,7 +218,7 @@ def wait_until_labelled(view: View) -> None:
 
 def main() -> None:
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 0
-    with viewing(None, Settings(), Places(pages=port, grpc=0, http=0)) as view:
+    with running_view(None, Settings(), ListenOptions(pages=port, grpc=0, http=0)) as view:
         fill(view)
         print(f"pages {view.url}  OTLP/HTTP {view.http_url}  OTLP/gRPC {view.grpc_address}", flush=True)  # noqa: T201
         try:

@@ -16,8 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from helicone_otel import Settings
 from helicone_otel.tools.replay.otlp import batch_of
 from helicone_otel.tools.view import worker
-from helicone_otel.tools.view.server import View, viewing
-from helicone_otel.tools.view.sockets import Places
+from helicone_otel.tools.view.server import View, running_view
+from helicone_otel.tools.view.sockets import ListenOptions
 from tests.support.view_seed import request_of, wait_until_labelled
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
@@ -61,12 +61,12 @@ class Asked:
             for table in ("spans", "traces", "places", "logs", "requests", "sessions", "facts"):
                 connection.execute(f"DELETE FROM {table}")
 
-        self.view.store.write(forget).result()
+        self.view.database.write(forget).result()
 
     def send(self, *requests: ExportTraceServiceRequest) -> None:
         """Have it take export requests one after the other, and place what is in them."""
         for request in requests:
-            self.view.intake.spans(batch_of(request)).result()
+            self.view.intake.accept_spans(batch_of(request)).result()
         wait_until_labelled(self.view)
 
     def take(self, *spans: dict[str, Any], service: str = "shop") -> None:
@@ -146,6 +146,6 @@ def asked(settings: Settings | None = None) -> Iterator[Asked]:
     """Run a view that places what arrives at once."""
     with (
         mock.patch.object(worker, "_QUIET", 0.0),
-        viewing(None, settings or Settings(), Places(pages=0, grpc=0, http=0)) as view,
+        running_view(None, settings or Settings(), ListenOptions(pages=0, grpc=0, http=0)) as view,
     ):
         yield Asked(view)

@@ -134,7 +134,10 @@ def test_a_session_of_a_file_becomes_one_page(
     out = tmp_path / "session.html"
 
     assert main(["view", str(otlp_file), "--html", str(out)]) == 0
-    assert capsys.readouterr() == (f"{out}\n", "helicone-otel view: left out, being no spans of OTLP: 1\n")
+    assert capsys.readouterr() == (
+        f"{out}\n",
+        "helicone-otel view: skipped lines and spans that are not OTLP: 1\n",
+    )
     data = json.loads(out.read_text().partition('id="exported">')[2].partition("</script>")[0])
     assert (data["session"]["session"]["id"], len(data["requests"])) == ("review/1", 12)
 
@@ -142,7 +145,7 @@ def test_a_session_of_a_file_becomes_one_page(
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["--html", "x.html"], "--html: of which FILE?"),
+        (["--html", "x.html"], "--html needs a FILE with spans"),
         (["none.json", "--html", "x.html"], "none.json: No such file or directory"),
         (
             ["{file}", "--session", "other", "--html", "x.html"],
@@ -183,13 +186,13 @@ def test_a_first_line_that_was_cut_is_left_out_alone(tmp_path: Path, capsys: pyt
     file.write_text(f"{line[:50]}\n{line}\n")
 
     assert main(["view", str(file), "--html", str(tmp_path / "x.html")]) == 0
-    assert capsys.readouterr().err == "helicone-otel view: left out, being no spans of OTLP: 1\n"
+    assert capsys.readouterr().err == "helicone-otel view: skipped lines and spans that are not OTLP: 1\n"
 
 
 @pytest.mark.slow
 def test_files_are_shown_without_taking_the_ports_of_a_collector(otlp_file: Path) -> None:
     with running("view", "--port", "0", str(otlp_file)) as view:
-        assert "OTLP" not in view.said.replace("no spans of OTLP", "")
+        assert "OTLP" not in view.said.replace("not OTLP", "")
         assert [one["id"] for one in view.get("sessions")["sessions"]] == ["review/1"]  # type: ignore[index]
         assert view.end(signal.SIGINT) == 0
 
@@ -249,3 +252,13 @@ def test_what_a_view_needs_and_is_not_there_is_named(
 
     assert main(arguments) == 2
     assert capsys.readouterr().err == said
+
+
+def test_the_other_commands_work_without_the_packages_of_the_view() -> None:
+    code = (
+        "import sys, helicone_otel.__main__, helicone_otel.tools.cli.run\n"
+        "print(sorted(name for name in sys.modules if name.startswith(('starlette', 'uvicorn', 'jinja2', 'nicegui'))))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert run.stdout == "[]\n"

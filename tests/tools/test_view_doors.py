@@ -34,10 +34,10 @@ from helicone_otel.log.rows.types import Event, FinishedSpan
 from helicone_otel.tools.redaction import shown
 from helicone_otel.tools.replay.otlp import MalformedError, batch_of, decode_json, decode_protobuf
 from helicone_otel.tools.view import database, receivers, server
-from helicone_otel.tools.view.assets import find_part
+from helicone_otel.tools.view.assets import find_packaged
 from helicone_otel.tools.view.content import content_of
-from helicone_otel.tools.view.database import BusyError, Store, StoreError
-from helicone_otel.tools.view.log_rows import RefusedError, read_row
+from helicone_otel.tools.view.database import BusyError, Database, DatabaseError
+from helicone_otel.tools.view.log_rows import InvalidRowError, read_row
 from tests.support.view_seed import request_of, span, wait_until_labelled
 from tests.support.viewing import JSON, PROTOBUF, Answer, Asked, ask, asked, posted_row
 from tests.tools.test_explain import _with_hex_ids
@@ -154,7 +154,7 @@ def test_a_body_that_is_too_long_is_refused_before_it_is_read(view: Asked) -> No
 
 
 def test_a_body_without_end_is_cut_and_does_not_slow_the_rest(view: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receivers, "_SECONDS", 0.4)
+    monkeypatch.setattr(receivers, "_BODY_SECONDS", 0.4)
     parts = urlsplit(view.view.http_url or "")
     with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as client:
         head = f"POST /v1/traces HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/x-protobuf\r\n"
@@ -165,7 +165,7 @@ def test_a_body_without_end_is_cut_and_does_not_slow_the_rest(view: Asked, monke
 
 
 def test_a_head_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "SECONDS", 0.2)
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
     with asked() as one:
         parts = urlsplit(one.view.url)
         with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as client:
@@ -202,7 +202,7 @@ def test_what_grpc_cannot_take_is_refused_by_its_codes(view: Asked, monkeypatch:
         large = request_of("shop", [span(1, 1, attributes={**CHAT, "x": "y" * (17 * 1024 * 1024)})])
         with pytest.raises(grpc.RpcError) as too_large:
             stub.Export(large, timeout=20)
-        monkeypatch.setattr(view.view.store, "write", busy)
+        monkeypatch.setattr(view.view.database, "write", busy)
         with pytest.raises(grpc.RpcError) as too_many:
             stub.Export(REQUEST, timeout=20)
 
@@ -387,7 +387,7 @@ def test_any_row_is_read_or_refused(asked_for: Any, answered: Any, meta: Any, ti
     }
     try:
         read = read_row(json.dumps(row).encode(), {}, "custom")
-    except RefusedError:
+    except InvalidRowError:
         return
     content_of(json.loads(read.data))
     json.dumps(shown(content_of(json.loads(read.data))._asdict()), allow_nan=False)
@@ -426,7 +426,7 @@ def test_any_content_is_shown(kind: str, attributes: dict[str, Any], said: Any) 
 def test_a_full_disk_is_told_of_and_costs_nothing_that_was_acknowledged(view: Asked) -> None:
     assert post(view, BODY).status == 200
     wait_until_labelled(view.view)
-    connection = view.view.store._connection
+    connection = view.view.database._connection
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages}")
     large = request_of("shop", [span(2, number, attributes={**CHAT, "x": "y" * 5000}) for number in range(1, 60)])
@@ -446,7 +446,7 @@ def test_a_full_disk_is_told_of_and_costs_nothing_that_was_acknowledged(view: As
 def test_who_comes_when_too_much_waits_is_told_to_try_again(view: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "MAX_WAITING", 1000)
     going_on = threading.Event()
-    waits = view.view.store.write(lambda _: going_on.wait(10), size=900)
+    waits = view.view.database.write(lambda _: going_on.wait(10), size=900)
     try:
         refused = post(view, BODY)
     finally:
@@ -458,7 +458,7 @@ def test_who_comes_when_too_much_waits_is_told_to_try_again(view: Asked, monkeyp
 
 
 def test_who_no_longer_waits_for_what_was_written_keeps_nobody_else_waiting() -> None:
-    kept = Store()
+    kept = Database()
     gate = threading.Event()
     kept.write(lambda _: gate.wait(10))
     gone, other = kept.write(lambda _: 1), kept.write(lambda _: 2)
@@ -470,11 +470,11 @@ def test_who_no_longer_waits_for_what_was_written_keeps_nobody_else_waiting() ->
 
 
 def test_threads_that_come_and_go_leave_no_connection_open() -> None:
-    kept = Store()
+    kept = Database()
     found = set()
 
     def look() -> None:
-        with kept.classification() as connection:
+        with kept.reading() as connection:
             found.add(id(connection))
 
     for _ in range(10):
@@ -487,13 +487,13 @@ def test_threads_that_come_and_go_leave_no_connection_open() -> None:
 
 
 def test_a_second_view_of_the_same_file_says_what_is_wrong(tmp_path: Path) -> None:
-    first = Store(tmp_path / "view.db")
-    with pytest.raises(StoreError) as raised:
-        Store(tmp_path / "view.db")
+    first = Database(tmp_path / "view.db")
+    with pytest.raises(DatabaseError) as raised:
+        Database(tmp_path / "view.db")
     first.close()
 
     assert str(raised.value) == "another helicone-otel view has view.db open; stop it, or name another file"
-    Store(tmp_path / "view.db").close()
+    Database(tmp_path / "view.db").close()
     assert [one.name for one in tmp_path.iterdir()] == ["view.db"]
 
 
@@ -507,15 +507,15 @@ def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: bytes |
         connection.execute("CREATE TABLE mine (id)")
         connection.close()
     before = file.read_bytes()
-    with pytest.raises(StoreError, match=r"other\.db"):
-        Store(file)
+    with pytest.raises(DatabaseError, match=r"other\.db"):
+        Database(file)
 
     assert file.read_bytes() == before
 
 
 def test_a_folder_that_is_not_there_is_told_of_without_its_path(tmp_path: Path) -> None:
-    with pytest.raises(StoreError) as raised:
-        Store(tmp_path / "nowhere" / "view.db")
+    with pytest.raises(DatabaseError) as raised:
+        Database(tmp_path / "nowhere" / "view.db")
 
     assert str(raised.value) == "view.db: it cannot be opened: is there such a folder, and may it be written?"
 
@@ -548,7 +548,7 @@ def test_pages_hear_of_sessions_that_change(view: Asked) -> None:
     ],
 )
 def test_the_parts_of_the_pages_are_where_they_are_looked_for(part: str, name: str, says: str) -> None:
-    path = find_part(part, name)
+    path = find_packaged(part, name)
 
     assert path is not None
     assert says in path.read_text()

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("jinja2", reason='needs the extra "view"')
 
-from helicone_otel.tools.view.assets import IMPORT, SCRIPT, STATIC, TEMPLATES, absolute, file_of, with_preloads
+from helicone_otel.tools.view.assets import IMPORT, SCRIPT, STATIC, TEMPLATES, absolute, file_at, with_preloads
 
 MODULES = sorted(STATIC.glob("*.js"))
 PAGES = sorted(page for page in TEMPLATES.glob("*.html") if page.name != "base.html")
@@ -26,7 +26,7 @@ def test_what_a_module_imports_is_there_and_all_of_it_is_small(module: Path) -> 
     code = module.read_text(encoding="utf-8")
     address = f"/static/{module.name}"
     found = [absolute(address, to) for _, _, to in IMPORT.findall(code)]
-    assert [one for one in found if file_of(one) is None] == []
+    assert [one for one in found if file_at(one) is None] == []
     assert len(found) == len(re.findall(r"^(?:import|\} from) .*\"[./]", code, re.MULTILINE))
     assert code.startswith("// ")
     assert len(code.splitlines()) <= MOST_LINES

@@ -64,7 +64,7 @@ def reviews() -> Iterator[Asked]:
 @pytest.mark.parametrize("names", [SOME, pytest.param(ALL, marks=pytest.mark.slow)], ids=["some", "all"])
 def test_the_spans_of_recordings_stand_where_the_library_has_them(view: Asked, names: tuple[str, ...]) -> None:
     view.send(*recorded(names))
-    with view.view.store.classification() as connection:
+    with view.view.database.reading() as connection:
         sql = "SELECT s.span, p.path, p.kind, p.request IS NOT NULL FROM places p JOIN spans s ON s.id = p.id"
         found = {row[0]: (row[1], row[2], bool(row[3])) for row in connection.execute(sql)}
     differing = set()
@@ -158,7 +158,7 @@ def test_a_trace_that_cannot_be_read_does_not_keep_others_from_being(
     view.take(span(1, 1, attributes=CHAT), span(2, 2, attributes=CHAT))
 
     assert [one["id"] for one in view.get("sessions")["sessions"]] == [str(uuid.UUID(int=2))]
-    assert "the view's placing" in caplog.text
+    assert "the view's labelling" in caplog.text
 
 
 def test_odd_attributes_do_no_harm_and_are_shown(view: Asked, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from argparse import ArgumentParser, Namespace
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,18 @@ from ..terminal import counted, visible
 # A deeper tree is wider than a terminal, so the depth is written as a number.
 _MAX_INDENT: Final = 24
 _Key = tuple[str, str]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `helicone-otel explain`."""
+    parser.description = (
+        "Replay the spans of a file through the library, and print the kind of each span, its path in the session, "
+        "whether it is a request, and which dialect and row decided, or why none did."
+    )
+    parser.epilog = "Exit code: 0, or 2 if the file or a setting cannot be used."
+    parser.add_argument("file", type=Path, help="OTLP JSON, as the Collector's file exporter writes it, or a recording")
+    parser.add_argument("--json", action="store_true", help="print the answers as JSON")
+    parser.set_defaults(main=explain)
 
 
 def draw(spans: Sequence[Explained], *, ascii_only: bool = False) -> Iterator[str]:
@@ -68,16 +81,16 @@ def _summary(spans: Sequence[Explained], traces: int) -> str:
     return f"{counted(len(spans), 'span')} in {counted(traces, 'trace')}: {with_kind} with a kind, {requests}"
 
 
-def explain(file: Path, *, as_json: bool) -> int:
-    """Print the labels of the spans in a file.
+def explain(arguments: Namespace) -> int:
+    """Run the command: print the labels of the spans in a file.
 
     Args:
-        file: The file to read.
-        as_json: Print JSON instead of a drawing.
+        arguments: The parsed arguments.
 
     Returns:
         The exit code: 0, or 2 if the file or a setting cannot be used.
     """
+    file: Path = arguments.file
     remove_sdk_variables()
     try:
         registry = Registry(Settings.from_environment())
@@ -90,7 +103,7 @@ def explain(file: Path, *, as_json: bool) -> int:
         return 2
     reasons = Reasons(registry.resolver.reader)
     spans = [reasons.explain(replayed) for replayed in Replay(recording, registry).run()]
-    if as_json:
+    if arguments.json:
         print(json.dumps([span.as_data() for span in spans], indent=1, default=str))
     else:
         ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"

@@ -2,28 +2,86 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import webbrowser
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from ...settings import Settings, SettingsError
 from ..replay.player import remove_sdk_variables
 from ..replay.spans import NotReadable
 from ..view.database import Database, DatabaseError
 from ..view.files import load_files
-from ..view.html_export import write_html
-from ..view.pages import templates
-from ..view.server import View, running_view
-from ..view.sockets import ListenOptions, UsageError
-from .alongside import StopSignal
+from ..view.sockets import GRPC_PORT, HTTP_PORT, PAGES_PORT, ListenOptions, UsageError
+from .beside import StopSignal
+
+if TYPE_CHECKING:
+    from ..view.server import View
+
+_PORTS: Final = (
+    ("--port", "the pages", PAGES_PORT),
+    ("--grpc-port", "OTLP/gRPC", GRPC_PORT),
+    ("--http-port", "OTLP/HTTP", HTTP_PORT),
+)
+_MAX_PORT: Final = 65_535
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `helicone-otel view`."""
+    parser.description = (
+        "Receive spans by OTLP and rows by Helicone's log API, and show their sessions on pages of this machine, until "
+        "Ctrl-C. With files, show the sessions in them and receive nothing."
+    )
+    parser.epilog = "Exit code: 0, or 2 if a port, a file or a setting cannot be used."
+    parser.add_argument(
+        "files",
+        nargs="*",
+        type=Path,
+        metavar="FILE",
+        help="OTLP JSON lines, as the Collector's file exporter writes them",
+    )
+    parser.add_argument(
+        "--db", type=Path, metavar="FILE", help="keep everything in this file; without it, nothing is kept at the end"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a host name by which others reach this machine",
+    )
+    for option, purpose, port in _PORTS:
+        parser.add_argument(
+            option,
+            type=_port,
+            default=port,
+            metavar="PORT",
+            help=f"the port for {purpose}; 0 for a free one (default: {port})",
+        )
+    parser.add_argument("--free-ports", action="store_true", help="use free ports for all three")
+    parser.add_argument("--open", action="store_true", help="open the pages in the browser")
+    parser.add_argument(
+        "--html", type=Path, metavar="OUT", help="write one session of the files as one HTML file, and end"
+    )
+    parser.add_argument("--session", metavar="ID", help="the session that --html writes, if there are several")
+    parser.add_argument("--name", help="the session's name, if several sessions have that id")
+    parser.set_defaults(main=view)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= _MAX_PORT):
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to {_MAX_PORT}, not {text!r:.40}")
+    return int(text)
 
 
 def view(arguments: Namespace) -> int:
     """Run the command: serve a view until Ctrl-C or SIGTERM, or write a session of files.
 
     Args:
-        arguments: The options of `view_options`.
+        arguments: The parsed arguments.
 
     Returns:
         The exit code: 0, or 2 if a port, a file or a setting cannot be used.
@@ -38,6 +96,9 @@ def view(arguments: Namespace) -> int:
 
 
 def _write(arguments: Namespace, settings: Settings) -> int:
+    from ..view.html_export import write_html  # noqa: PLC0415  # needs the extra `view`
+    from ..view.pages import templates  # noqa: PLC0415
+
     if not arguments.files:
         raise UsageError("--html needs a FILE with spans")
     database = Database()
@@ -51,6 +112,8 @@ def _write(arguments: Namespace, settings: Settings) -> int:
 
 
 def _serve(arguments: Namespace, settings: Settings) -> int:
+    from ..view.server import running_view  # noqa: PLC0415  # needs the extra `view`
+
     free = arguments.free_ports
     receives = not arguments.files
     options = ListenOptions(

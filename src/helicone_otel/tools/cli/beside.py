@@ -1,4 +1,4 @@
-"""A view beside `run` or `demo`, if the user asks for one with `--view`."""
+"""A view beside `run` and `demo`: it shows their sessions while the application runs, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WRITE_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class AlongsideView:
+class ViewBeside:
     """A view that runs beside another command, or no view.
 
     Attributes:
@@ -31,7 +31,7 @@ class AlongsideView:
 
 
 @contextmanager
-def view_alongside(wanted: bool, settings: Callable[[], Settings]) -> Iterator[AlongsideView]:
+def view_beside(wanted: bool, settings: Callable[[], Settings]) -> Iterator[ViewBeside]:
     """Yield a view on a free port that runs while the block does, if it is wanted.
 
     Args:
@@ -39,7 +39,7 @@ def view_alongside(wanted: bool, settings: Callable[[], Settings]) -> Iterator[A
         settings: Returns the settings for the view; called only if it is wanted.
     """
     if not wanted:
-        yield AlongsideView(None, lambda: None)
+        yield ViewBeside(None, lambda: None)
         return
     from ..replay.otlp import batch_of, decode_protobuf  # noqa: PLC0415  # loaded only with the extra `view`
     from ..replay.player import remove_sdk_variables  # noqa: PLC0415
@@ -60,7 +60,7 @@ def view_alongside(wanted: bool, settings: Callable[[], Settings]) -> Iterator[A
             print(f"The view: {view.url} (Ctrl-C ends it)", file=sys.stderr, flush=True)
             StopSignal().wait()
 
-        yield AlongsideView(forward, wait)
+        yield ViewBeside(forward, wait)
 
 
 class StopSignal:

@@ -1,6 +1,6 @@
 """Draws the pictures of the README from the real demo: `python tests/browser/picture.py`.
 
-They stand beside this file, so that they are neither in the package nor at the top of the repository.
+They are kept beside this file, so that they are neither in the package nor at the top of the repository.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SCHEMES = ("light", "dark")
 
 
 def main() -> None:
-    """Run the demo into a view, open its session, and save what is to be seen, in light and in dark."""
+    """Run the demo with a view, open its session, and save pictures of it, in light and dark mode."""
     from tests.browser.chromium import browsing  # noqa: PLC0415  # found by the path above
     from tests.browser.demo_view import NAME, ask, demonstrated  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The OTLP receiver of `run`, spoken to by the SDK's own exporter and by strangers."""
+"""The OTLP receiver of `run`: requests of the SDK's exporter, and requests that it must refuse."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ def test_a_span_of_the_sdk_arrives_as_it_was_sent(inbox: Inbox, endpoint: str, c
     assert [(span.name, span.parent_id, span.error) for span in inbox.spans[1:]] == [("outer", "", None)]
 
 
-def test_a_process_can_say_that_it_was_instrumented(inbox: Inbox, endpoint: str) -> None:
+def test_a_process_can_report_that_it_is_instrumented(inbox: Inbox, endpoint: str) -> None:
     assert [post(f"{endpoint}/hello"), post(f"{endpoint}/hello")] == [200, 200]
     assert inbox.greetings == 2
 
 
-def test_who_does_not_know_the_secret_path_gets_nothing_in(inbox: Inbox, endpoint: str) -> None:
+def test_requests_without_the_secret_path_are_refused(inbox: Inbox, endpoint: str) -> None:
     address = endpoint.rpartition("/")[0]
 
     assert post(f"{address}/v1/traces", request_with("a")) == 404
@@ -112,21 +112,23 @@ def test_who_does_not_know_the_secret_path_gets_nothing_in(inbox: Inbox, endpoin
         (b"", {**PROTOBUF, "Content-Length": "9" * 20}, 413),
     ],
 )
-def test_what_is_no_export_request_is_refused(
+def test_a_body_that_is_not_an_export_request_is_refused(
     inbox: Inbox, endpoint: str, body: bytes, headers: Mapping[str, str], status: int
 ) -> None:
     assert post(f"{endpoint}/v1/traces", body, headers) == status
     assert inbox.spans == []
 
 
-def test_a_small_body_that_unfolds_to_a_huge_one_is_refused(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_body_that_decompresses_to_a_huge_one_is_refused(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(receiver, "MAX_BODY", 100_000)
     bomb = gzip.compress(b"\0" * 1_000_000)
 
     assert post(f"{endpoint}/v1/traces", bomb, {**PROTOBUF, "Content-Encoding": "gzip"}) == 413
 
 
-def test_spans_beyond_the_bound_are_counted_and_not_kept() -> None:
+def test_spans_beyond_the_limit_are_counted_and_not_kept() -> None:
     inbox = Inbox(max_spans=2)
     with receiving(inbox) as endpoint:
         post(f"{endpoint}/v1/traces", request_with("a", "b", "c"))
@@ -135,7 +137,7 @@ def test_spans_beyond_the_bound_are_counted_and_not_kept() -> None:
     assert ([span.name for span in inbox.spans], inbox.dropped) == (["a", "b"], 2)
 
 
-def test_nothing_listens_any_more_afterwards(inbox: Inbox) -> None:
+def test_the_receiver_stops_listening_at_the_end_of_the_block(inbox: Inbox) -> None:
     with receiving(inbox) as endpoint:
         pass
 

@@ -109,7 +109,7 @@ def test_explain_names_the_dialect_and_row_that_decided_or_why_none_did(
     told = Explained(tmp_path / "spans.json", capsys).fields("kind", "dialect", "why")
     unknown = "no row fits, and no dialect knows the scope 'h'; a CLIENT span is no step of the application's"
     gateway = "a request to a Helicone gateway with no LLM span above it: https://oai.helicone.ai/v1/x"
-    own = "an INTERNAL span of the application's own: its scope is no instrumentation library's"
+    own = "an INTERNAL span of the application: its scope is not an instrumentation library"
     assert told == {
         "plan trip": ("task", "application", own),
         "chat gpt-4o": ("llm", "gen_ai", "gen_ai.operation.name is chat"),
@@ -137,7 +137,7 @@ def test_our_own_label_in_a_file_is_not_taken_for_one_that_the_user_set(
         "check": ("data", "/weather/search/check", "s-1", True, "helicone"),
     }
     assert main(["explain", str(tmp_path / "spans.json")]) == 0
-    assert "the file has it at /research/weather: a step() or a header said so" in capsys.readouterr().out
+    assert "in the file its path is /research/weather, from a step() or a header" in capsys.readouterr().out
 
 
 def test_a_kind_that_the_user_set_is_explained_as_set_by_hand(
@@ -155,7 +155,7 @@ def test_a_wrapper_is_explained_as_one(tmp_path: Path, capsys: pytest.CaptureFix
     told = Explained(tmp_path / "spans.json", capsys).fields("request", "why")
     because = "gen_ai.operation.name is chat"
     assert told == {
-        "step a": (False, f"{because}; no request: it wraps the span that stands for the call"),
+        "step a": (False, f"{because}; no request: it wraps the span that is the request"),
         "step b": (True, because),
     }
 

@@ -19,6 +19,7 @@ from opentelemetry.trace import Status, StatusCode, format_span_id, format_trace
 
 from helicone_otel.tools.cli import receiver
 from helicone_otel.tools.cli.receiver import Inbox, ReceivedSpan, decode, receiving
+from helicone_otel.tools.replay.calls import model_of
 from helicone_otel.tools.replay.otlp import MalformedError
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
@@ -143,6 +144,19 @@ def test_the_receiver_stops_listening_at_the_end_of_the_block(inbox: Inbox) -> N
 
     with pytest.raises(ConnectionRefusedError):
         post(f"{endpoint}/hello")
+
+
+@pytest.mark.parametrize(
+    "attribute", ["gen_ai.request.model", "llm.model_name", "ai.model.id", "gen_ai.response.model"]
+)
+def test_the_model_is_known_from_the_attributes_that_are_kept(attribute: str) -> None:
+    request = ExportTraceServiceRequest()
+    span = request.resource_spans.add().scope_spans.add().spans.add(name="chat")
+    span.attributes.add(key=attribute).value.string_value = "gpt-4o-mini"
+
+    [decoded] = decode(request.SerializeToString())
+
+    assert model_of(decoded.attributes) == "gpt-4o-mini"
 
 
 @given(st.binary(max_size=200))

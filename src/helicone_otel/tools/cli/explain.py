@@ -71,7 +71,7 @@ def _lines(span: Explained, depth: int, *, ascii_only: bool) -> Iterator[str]:
     yield f"{indent}    {visible(why, ascii_only=ascii_only)}"
     path_in_file = span.recorded.label.get(wire.SESSION_PATH)
     if path_in_file is not None and path_in_file != span.path:
-        note = f"the file has it at {path_in_file}: a step() or a header said so"
+        note = f"in the file its path is {path_in_file}, from a step() or a header"
         yield f"{indent}    {visible(note, ascii_only=ascii_only)}"
 
 

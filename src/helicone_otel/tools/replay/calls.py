@@ -1,4 +1,4 @@
-"""What a span tells of its call: model, provider, tokens, and the time to the first token.
+"""Reads model, provider, tokens and the time to the first token from a span.
 
 The library's tables for log rows know which attributes and events hold these facts, so they are read here too.
 """
@@ -29,7 +29,7 @@ MODEL_ATTRIBUTES: Final = frozenset(
 
 
 class CallSummary(NamedTuple):
-    """What is known of a call; `None` where the span does not tell.
+    """What is known of a call; `None` where the span has no such attribute or event.
 
     Attributes:
         model: The model that was asked for, or else the one that answered.
@@ -67,7 +67,12 @@ def finished_span(scope: str, span: Span, label: Mapping[str, object]) -> Finish
 
 
 def summary_of(span: FinishedSpan, kind: str) -> CallSummary:
-    """Return what a span of this kind tells of its call."""
+    """Return what is known of the call of a span.
+
+    Args:
+        span: The span.
+        kind: Its kind, such as `llm`.
+    """
     facts = SpanFacts(span, kind, Content())
     usage = usage_of(facts)
     return CallSummary(

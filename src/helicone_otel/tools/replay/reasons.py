@@ -18,7 +18,7 @@ from .spans import RecordedSpan
 _MAX_TEXT: Final = 80
 _WITHOUT_ROW: Final = {
     BY_HAND: f"{wire.SPAN_KIND} was set by hand",
-    APPLICATION: "an INTERNAL span of the application's own: its scope is no instrumentation library's",
+    APPLICATION: "an INTERNAL span of the application: its scope is not an instrumentation library",
     GATEWAY: "a request to a Helicone gateway with no LLM span above it: {}",
 }
 _EMPTY_ROW: Final = Row(kind=None)
@@ -129,9 +129,13 @@ class Reasons:
         if classification.dialect in _WITHOUT_ROW:
             return _WITHOUT_ROW[classification.dialect].format(_url(facts))
         if classification.row is not None:
-            guess = "; a guess, until the span says more" if _is_guess(self._dialects, classification) else ""
-            plumbing = "; such spans are plumbing" if classification.kind is None else ""
-            return f"{_matched(classification.row, span)}{guess}{plumbing}"
+            guess = (
+                "; this is a guess until the span has more attributes"
+                if _is_guess(self._dialects, classification)
+                else ""
+            )
+            no_kind = "; such spans have no kind" if classification.kind is None else ""
+            return f"{_matched(classification.row, span)}{guess}{no_kind}"
         if scope.named:
             return f"no row fits, though a dialect knows the scope {span.scope}"
         unknown = f"no row fits, and no dialect knows the scope {span.scope!r}"
@@ -145,8 +149,8 @@ def _url(facts: Mapping[str, Any]) -> str:
 
 def _why_no_request(classification: Classification) -> str:
     if classification.row is not None and (classification.row.duplicate or not classification.row.request):
-        return "no request: another span of the same call stands for it"
-    return "no request: it wraps the span that stands for the call"
+        return "no request: another span of the same call is the request"
+    return "no request: it wraps the span that is the request"
 
 
 def _is_guess(dialects: Mapping[str, Dialect], classification: Classification) -> bool:

@@ -53,7 +53,7 @@ class SessionSpan(NamedTuple):
         kind: The kind of the span; `None` if it has none.
         request: The id of the span's row in Helicone; `None` if the span is not a request.
         name: What a request is called on the pages: its model, tool or operation.
-        call: What a request tells of its call; `None` if the span is not a request.
+        call: Model, provider, tokens and first token of a request; `None` if the span is not a request.
         details: What its session can be found by: (what, name, value), where `what` is "user", "property" or "service".
         may_wrap_other_trace: The span is a root and its dialect says that it is not current while its call runs. A span
             of the same call can then be in a trace of its own.

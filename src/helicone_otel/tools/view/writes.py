@@ -183,7 +183,7 @@ def _request_values(one: SessionSpan, session: int) -> tuple[Any, ...]:
 
 
 def _remove_requests(connection: sqlite3.Connection, requests: Iterable[str]) -> None:
-    """Remove requests that no span stands for any more; those that a row was posted for keep the row's data."""
+    """Remove requests that have no span any more. Those with a posted row stay, without a span."""
     for request in requests:
         connection.execute("DELETE FROM requests WHERE id = ? AND NOT logged", (request,))
         connection.execute("UPDATE requests SET trace = NULL, span = NULL WHERE id = ?", (request,))

@@ -7,10 +7,9 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Final
 
-from .tools.cli.view import add_view
+from .tools.cli import explain, view
 
 _VIEW: Final = ("starlette", "uvicorn", "jinja2", "nicegui", "js_lib_tabulator")
 _NEEDED: Final = {
@@ -70,13 +69,9 @@ def _run(given: argparse.Namespace, command: Sequence[str]) -> int:
 
             code = doctor(as_json=given.json, sends=given.send)
         case "view":
-            from .tools.cli.view import view  # noqa: PLC0415
-
-            code = view(given)
+            code = view.view(given)
         case "explain":
-            from .tools.cli.explain import explain  # noqa: PLC0415
-
-            code = explain(given.file, as_json=given.json)
+            code = explain.explain(given)
         case "collector-config":
             from .collector.config import collector_config  # noqa: PLC0415
 
@@ -136,18 +131,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also log one tiny session to Helicone with HELICONE_API_KEY, and read it back",
     )
-    explain = commands.add_parser(
-        "explain",
-        help="say of each span in a file what it is, and which dialect and row decided",
-        description="Play the spans of a file again through the library, and print of each its kind, where it stands "
-        "in the session, whether it is a request, which dialect and which row decided, and why nothing did.",
-        epilog="Exit code: 0, or 2 if the file or a setting cannot be used.",
+    explain.add_arguments(
+        commands.add_parser("explain", help="say of each span in a file what it is, and which dialect and row decided")
     )
-    explain.add_argument(
-        "file", type=Path, help="OTLP JSON, as the Collector's file exporter writes it, or a recording"
+    view.add_arguments(
+        commands.add_parser("view", help="show sessions in a local view, fed by OTLP and by Helicone's log API")
     )
-    explain.add_argument("--json", action="store_true", help="print the answers as JSON")
-    add_view(commands)
     collector = commands.add_parser(
         "collector-config",
         help="print a configuration for an OpenTelemetry Collector that knows sessions of any language",

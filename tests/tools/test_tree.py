@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from helicone_otel.destinations import Destinations
 from helicone_otel.tools.cli.advice import Facts, advise
 from helicone_otel.tools.cli.draw import draw, terminal
-from helicone_otel.tools.cli.receiver import Span
+from helicone_otel.tools.cli.receiver import ReceivedSpan as Span
 from helicone_otel.tools.cli.tree import GatewayCall, Request, Session, as_data, grow
 from helicone_otel.tools.terminal import format_duration, visible
 
@@ -336,7 +337,7 @@ def test_headers_that_differ_between_calls_are_shown_at_each() -> None:
 
 def test_an_error_is_drawn_once_where_it_happened() -> None:
     failed = logged("/find", "tool")
-    failed = Span(**{name: getattr(failed, name) for name in Span.__slots__} | {"error": "no such station"})
+    failed = replace(failed, error="no such station")
 
     assert drawn(grow([failed, logged("/find", "tool")], GATEWAYS)).count("✗ no such station") == 1
 

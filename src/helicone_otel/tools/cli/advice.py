@@ -11,7 +11,7 @@ from typing import Final
 from ... import wire
 from ...destinations import Destination, Destinations
 from ..terminal import counted
-from .receiver import Span
+from .receiver import ReceivedSpan
 from .tree import Family, Session, host_of
 
 _CALL_KINDS: Final = frozenset({"llm", "embedding"})
@@ -33,7 +33,7 @@ class Facts:
     destinations: Destinations
     greetings: int
     dropped: int
-    spans: Sequence[Span]
+    spans: Sequence[ReceivedSpan]
     sessions: Sequence[Session]
 
 
@@ -103,7 +103,7 @@ def _without_headers(facts: Facts) -> Iterator[str]:
         yield "No LLM call carried Helicone headers: none of them went through httpx or httpx2."
 
 
-def _is_bare_call(span: Span, family: Family) -> bool:
+def _is_bare_call(span: ReceivedSpan, family: Family) -> bool:
     """Tell whether a span is an HTTP request of an LLM call, and no span of either tells of headers."""
     attributes = span.attributes
     if wire.SESSION_ID not in attributes or not ("url.full" in attributes or "http.url" in attributes):
@@ -116,7 +116,7 @@ def _is_bare_call(span: Span, family: Family) -> bool:
     return False
 
 
-def _carries_headers(span: Span) -> bool:
+def _carries_headers(span: ReceivedSpan) -> bool:
     return any(name.startswith(wire.REQUEST_HEADER_PREFIX) for name in span.attributes)
 
 

@@ -22,10 +22,10 @@ from ..fakes.headers import new_key
 from ..fakes.loopback import serving
 from ..fakes.server import FakeHelicone
 from .advice import Facts, advise
+from .beside import view_beside
 from .draw import draw, terminal
-from .receiver import Inbox, Span, receiving
+from .receiver import Inbox, ReceivedSpan, receiving
 from .tree import Session, as_data, grow, logged
-from .view import beside
 
 # What the `opentelemetry-instrument` script does, in the interpreter that we are installed for.
 # `-P`: a file of the application's that is named like a module of ours must not be imported here.
@@ -135,7 +135,7 @@ class Run:
     """
 
     exit_code: int
-    spans: list[Span]
+    spans: list[ReceivedSpan]
     sessions: list[Session]
     notes: list[str]
 
@@ -198,7 +198,7 @@ def run(command: Sequence[str], *, as_json: bool, in_view: bool = False) -> int:
         print(f"helicone-otel run: command not found: {command[0]}", file=sys.stderr)
         return 127
     try:
-        with beside(in_view, Settings.from_environment) as view:
+        with view_beside(in_view, Settings.from_environment) as view:
             done = observe(command, environ, sys.stderr if as_json else None, forward=view.forward)
             if as_json:
                 data = {"exit_code": done.exit_code, "sessions": as_data(done.sessions), "notes": done.notes}

@@ -15,7 +15,7 @@ from ...destinations import Destination, Destinations
 from ...sessions.model import path_segments
 from ..fakes.rows import Row
 from ..replay.spans import sent_headers
-from .receiver import Span
+from .receiver import ReceivedSpan as Span
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | None"
 

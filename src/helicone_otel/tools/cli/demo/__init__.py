@@ -19,10 +19,10 @@ from ....settings import Settings
 from ...fakes.loopback import serving
 from ...fakes.server import FakeHelicone
 from ...terminal import visible
+from ..beside import ViewBeside, view_beside
 from ..draw import draw, terminal
 from ..run import Run, observe
 from ..tree import Session, as_data
-from ..view import Beside, beside
 from .check import World, disagreements
 from .world import WITNESS_PATH, Town, demo_helicone
 
@@ -44,13 +44,13 @@ def demo(*, as_json: bool, in_view: bool = False) -> int:
         as_json: Print the sessions as JSON.
         in_view: Show them in a view as well, while the agent runs and afterwards.
     """
-    with beside(in_view, Settings) as view:
+    with view_beside(in_view, Settings) as view:
         failed = _demo_beside(view, as_json=as_json)
         view.wait()
     return failed
 
 
-def _demo_beside(view: Beside, *, as_json: bool) -> int:
+def _demo_beside(view: ViewBeside, *, as_json: bool) -> int:
     screen = terminal(sys.stderr if as_json else sys.stdout)
     run, world = _observed(screen, view)
     expected = json.loads((_HERE / "expected.json").read_text(encoding="utf-8"))
@@ -66,7 +66,7 @@ def _demo_beside(view: Beside, *, as_json: bool) -> int:
     return 1 if problems else 0
 
 
-def _observed(screen: Console, view: Beside) -> tuple[Run, World]:
+def _observed(screen: Console, view: ViewBeside) -> tuple[Run, World]:
     """Run the agent in its world, with a line that tells what it is doing."""
     helicone, town = demo_helicone(), Town()
     command = [sys.executable, str(_HERE / "witness.py"), str(_HERE / "agent.py")]

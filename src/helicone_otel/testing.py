@@ -48,14 +48,14 @@ if TYPE_CHECKING:
 
 __all__ = ["FakeHelicone", "Helicone", "Request", "Row", "Trouble", "fake_helicone", "helicone"]
 
-_MODULES: Final = {"FakeHelicone": "server", "Request": "requests", "Row": "rows", "Trouble": "requests"}
+_HOMES: Final = {"FakeHelicone": "server", "Request": "requests", "Row": "rows", "Trouble": "requests"}
 _FLUSH_MILLIS: Final = 5000
 
 
 def __getattr__(name: str) -> object:
-    if name not in _MODULES:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".tools.fakes.{_MODULES[name]}", __package__), name)
+    return getattr(importlib.import_module(f".tools.fakes.{_HOMES[name]}", __package__), name)
 
 
 class Helicone:

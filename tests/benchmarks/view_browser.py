@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from helicone_otel import Settings
-from helicone_otel.tools.replay.otlp import of_request
-from helicone_otel.tools.view.server import Places, viewing
+from helicone_otel.tools.replay.otlp import batch_of
+from helicone_otel.tools.view.server import running_view
+from helicone_otel.tools.view.sockets import ListenOptions
 from tests.browser.chromium import browsing
 from tests.support.view_seed import fill, request_of, review, wait_until_labelled
 
@@ -47,10 +48,10 @@ SCROLL = """async (selector) => {
 
 def main() -> int:
     """Measure and print; return 1 if a budget is missed and `--check` is given."""
-    with viewing(None, Settings(), Places(pages=0, grpc=0, http=0)) as view, browsing() as browser:
+    with running_view(None, Settings(), ListenOptions(pages=0, grpc=0, http=0)) as view, browsing() as browser:
         fill(view)
         spans = review(5000, "long", QUESTIONS, time.time_ns() - 3600 * 10**9, fails=True)
-        view.intake.spans(of_request(request_of(NAME, spans))).result()
+        view.intake.accept_spans(batch_of(request_of(NAME, spans))).result()
         wait_until_labelled(view)
         measured: dict[str, list[float]] = {}
         for _ in range(ROUNDS):

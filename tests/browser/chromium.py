@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-# Nothing that asks somebody else's servers; the folder of its profile is a new one each time, which Playwright sees to.
+# No requests to other servers. Playwright makes a new profile each time.
 ARGUMENTS: Final = (
     "--headless",
     "--no-sandbox",
@@ -26,7 +26,7 @@ MISSING: Final = "there is no Chromium: apt-get install chromium, or name one in
 
 
 def executable() -> str | None:
-    """Return where Chromium is; `None` if there is none."""
+    """Return the path of Chromium; `None` if it is not installed."""
     return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 

@@ -1,4 +1,4 @@
-"""A browser, views for it to look at, and a page that must not complain."""
+"""Fixtures: a browser, running views, and a window that fails the test if a page has errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from helicone_otel import Settings
 from tests.browser.chromium import MISSING, browsing, executable
 from tests.browser.demo_view import demonstrated
-from tests.browser.looking import Looking
+from tests.browser.window import BrowserWindow
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from helicone_otel.tools.view.server import View
 
 
-# Where one of them is missing, as at the floor versions, there is nothing to collect; `pytest -m browser` then fails.
+# Without these packages, as with the oldest supported versions, no test is collected, and `pytest -m browser` fails.
 NEEDED = ("playwright", "starlette", "uvicorn", "jinja2")
 ABSENT = [one for one in NEEDED if find_spec(one) is None]
 collect_ignore_glob = ["test_*.py"] if ABSENT else []
@@ -42,9 +42,10 @@ def browser() -> Iterator[Browser]:
 @contextmanager
 def opened() -> Iterator[View]:
     """Yield a view on free ports."""
-    from helicone_otel.tools.view.server import Places, viewing  # noqa: PLC0415  # needs the extra "view"
+    from helicone_otel.tools.view.server import running_view  # noqa: PLC0415  # needs the extra "view"
+    from helicone_otel.tools.view.sockets import ListenOptions  # noqa: PLC0415
 
-    with viewing(None, Settings(), Places(pages=0, grpc=0, http=0)) as view:
+    with running_view(None, Settings(), ListenOptions(pages=0, grpc=0, http=0)) as view:
         yield view
 
 
@@ -57,7 +58,7 @@ def running() -> Iterator[View]:
 
 @pytest.fixture
 def empty() -> Iterator[View]:
-    """A view to which nothing has come."""
+    """A view without any data."""
     with opened() as view:
         yield view
 
@@ -74,13 +75,13 @@ def seeded() -> Iterator[View]:
 
 @pytest.fixture(scope="session")
 def demo() -> Iterator[str]:
-    """The address of a view into which the real demo has run."""
+    """The address of a view that shows the real demo."""
     with demonstrated() as url:
         yield url
 
 
 @pytest.fixture
-def look(browser: Browser) -> Iterator[Looking]:
-    """Opens pages, and fails the test that leaves behind an error, a blocked script or a request to elsewhere."""
-    with Looking.at(browser) as looking:
-        yield looking
+def window(browser: Browser) -> Iterator[BrowserWindow]:
+    """A window that fails the test if a page had an error, a blocked script or a request to another host."""
+    with BrowserWindow.at(browser) as window:
+        yield window

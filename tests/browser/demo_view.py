@@ -1,4 +1,4 @@
-"""The real demo, run into a view."""
+"""Runs the real demo with a view."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _END_SECONDS: Final = 20
 
 @contextmanager
 def demonstrated() -> Iterator[str]:
-    """Yield the address of a view into which the demo has run."""
+    """Yield the address of a view that shows the demo."""
     command = [sys.executable, "-m", "helicone_otel", "demo", "--view"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("HELICONE_", "OTEL_"))}
     environment["PYTHONUNBUFFERED"] = "1"
@@ -46,6 +46,6 @@ def demonstrated() -> Iterator[str]:
 
 
 def ask(url: str, query: str, **parameters: Any) -> Any:
-    """Return what the API of a view answers."""
+    """Return the API's answer to a query."""
     with urllib.request.urlopen(f"{url}/api/{query}?{urlencode(parameters)}", timeout=20) as answer:
         return json.load(answer)

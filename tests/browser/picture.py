@@ -1,6 +1,6 @@
 """Draws the pictures of the README from the real demo: `python -m tests.browser.picture`.
 
-They stand beside this file, so that they are neither in the package nor at the top of the repository.
+They are kept beside this file, so that they are neither in the package nor at the top of the repository.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SCHEMES = ("light", "dark")
 
 
 def main() -> None:
-    """Run the demo into a view, open its session, and save what is to be seen, in light and in dark."""
+    """Run the demo with a view, open its session, and save pictures of it, in light and dark mode."""
     with demonstrated() as url, browsing() as browser:
         found = ask(url, "sessions", name=NAME, sort="-requests")["sessions"][0]
         query = urllib.parse.urlencode({"id": found["id"], "name": NAME})

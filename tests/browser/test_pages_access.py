@@ -1,4 +1,4 @@
-"""The pages without a pointer, without sight of them, in the dark, on a small screen, and without motion."""
+"""Access to the pages: keyboard, screen reader, dark mode, small screen, reduced motion."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.demo_view import NAME, ask
-from tests.browser.looking import Looking
+from tests.browser.window import BrowserWindow
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 
 CONTRAST_OF_THINGS, CONTRAST_OF_TEXT = 3.0, 4.5
 PAGES = ["/", "/session?id=review/3&name=reviewer", "/compare?name=reviewer"]
-# What is said of everything that can be used or means something by itself.
+# Controls and other elements with a meaning that have no name for screen readers.
 UNNAMED = """
 [...document.querySelectorAll("button, a, input, select, canvas[tabindex], [role=tree], [role=img], table, nav, aside")]
   .filter((one) => one.checkVisibility() && !one.closest(".tabulator-header, .tabulator-footer"))
@@ -35,8 +35,8 @@ def scheme(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def test_the_tree_is_walked_with_arrows(seeded: View, look: Looking) -> None:
-    page = look.session(seeded.url, "review/1", "reviewer")
+def test_arrow_keys_move_through_the_tree(seeded: View, window: BrowserWindow) -> None:
+    page = window.session(seeded.url, "review/1", "reviewer")
     tree = page.get_by_role("tree")
     tree.focus()
 
@@ -45,26 +45,26 @@ def test_the_tree_is_walked_with_arrows(seeded: View, look: Looking) -> None:
 
     assert active().startswith("reviewer,")
     page.keyboard.press("ArrowLeft")
-    expect(look.row("reviewer")).to_have_attribute("aria-expanded", "false")
+    expect(window.row("reviewer")).to_have_attribute("aria-expanded", "false")
     page.keyboard.press("ArrowRight")
-    expect(look.row("reviewer")).to_have_attribute("aria-expanded", "true")
+    expect(window.row("reviewer")).to_have_attribute("aria-expanded", "true")
     page.keyboard.press("ArrowRight")
-    assert active() == look.rows[1]
+    assert active() == window.rows[1]
     page.keyboard.press("End")
-    assert active() == look.rows[-1]
+    assert active() == window.rows[-1]
     page.keyboard.press("Home")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    expect(look.drawer).to_be_visible()
+    expect(window.drawer).to_be_visible()
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "drawer"
     page.keyboard.press("Escape")
-    expect(look.drawer).to_be_hidden()
+    expect(window.drawer).to_be_hidden()
     assert page.evaluate("document.activeElement.id") == "tree"
 
 
-def test_the_timeline_is_walked_with_arrows_and_each_step_is_said(seeded: View, look: Looking) -> None:
-    page = look.session(seeded.url, "review/1", "reviewer")
+def test_arrow_keys_move_through_the_timeline_and_each_step_is_announced(seeded: View, window: BrowserWindow) -> None:
+    page = window.session(seeded.url, "review/1", "reviewer")
     requests = ask(seeded.url, "session", id="review/1", name="reviewer")["requests"]
     page.locator("#timeline").focus()
     for one in requests[:3]:
@@ -76,20 +76,20 @@ def test_the_timeline_is_walked_with_arrows_and_each_step_is_said(seeded: View, 
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "drawer"
     page.keyboard.press("Escape")
-    expect(look.drawer).to_be_hidden()
+    expect(window.drawer).to_be_hidden()
     page.locator("#timeline").focus()
     page.keyboard.press("+")
     page.wait_for_url("**part=*")
     page.keyboard.press("0")
     page.wait_for_timeout(400)
-    assert "part" not in look.address
+    assert "part" not in window.address
 
 
 @pytest.mark.parametrize("address", PAGES)
-def test_tab_leads_through_the_page_in_order_and_a_link_skips_its_head(
-    seeded: View, look: Looking, address: str
+def test_tab_moves_through_the_page_in_order_and_a_link_skips_the_head(
+    seeded: View, window: BrowserWindow, address: str
 ) -> None:
-    page = look.page
+    page = window.page
     page.goto(seeded.url + address)
     page.wait_for_selector("#row-0, .tabulator-row")
     page.keyboard.press("Tab")
@@ -103,8 +103,8 @@ def test_tab_leads_through_the_page_in_order_and_a_link_skips_its_head(
 
 
 @pytest.mark.parametrize("address", PAGES)
-def test_everything_that_can_be_used_has_a_name(seeded: View, look: Looking, address: str) -> None:
-    page = look.page
+def test_every_control_has_a_name(seeded: View, window: BrowserWindow, address: str) -> None:
+    page = window.page
     page.goto(seeded.url + address)
     page.wait_for_selector("#row-0, .tabulator-row")
     assert page.evaluate(UNNAMED) == []
@@ -112,11 +112,11 @@ def test_everything_that_can_be_used_has_a_name(seeded: View, look: Looking, add
     assert page.evaluate("document.documentElement.lang") == "en"
 
 
-def test_every_hue_can_be_told_from_the_background_and_texts_on_it_read(
+def test_every_hue_has_contrast_to_the_background_and_to_text_on_it(
     seeded: View, browser: Browser, scheme: Any
 ) -> None:
-    with Looking.at(browser, color_scheme=scheme) as look:
-        page = look.session(seeded.url, "review/1", "reviewer")
+    with BrowserWindow.at(browser, color_scheme=scheme) as window:
+        page = window.session(seeded.url, "review/1", "reviewer")
         hues = page.evaluate(
             """async () => {
               const { colour, textOn, token } = await import("/static/colour.js");
@@ -130,9 +130,9 @@ def test_every_hue_can_be_told_from_the_background_and_texts_on_it_read(
             assert _contrast(one, text) >= CONTRAST_OF_TEXT
 
 
-def test_texts_can_be_read(seeded: View, browser: Browser, scheme: Any) -> None:
-    with Looking.at(browser, color_scheme=scheme) as look:
-        page = look.session(seeded.url, "review/3", "reviewer")
+def test_texts_have_contrast(seeded: View, browser: Browser, scheme: Any) -> None:
+    with BrowserWindow.at(browser, color_scheme=scheme) as window:
+        page = window.session(seeded.url, "review/3", "reviewer")
         tokens = page.evaluate(
             """async () => {
               const { token } = await import("/static/colour.js");
@@ -151,8 +151,8 @@ def test_texts_can_be_read(seeded: View, browser: Browser, scheme: Any) -> None:
                 assert _contrast(tokens[text], tokens[ground]) >= CONTRAST_OF_TEXT, (text, ground)
 
 
-def test_colours_follow_the_scheme_while_the_page_is_open(seeded: View, look: Looking) -> None:
-    page = look.session(seeded.url, "review/1", "reviewer")
+def test_colours_follow_the_scheme_while_the_page_is_open(seeded: View, window: BrowserWindow) -> None:
+    page = window.session(seeded.url, "review/1", "reviewer")
     light = page.locator(".row .swatch").first.evaluate("one => getComputedStyle(one).backgroundColor")
     page.emulate_media(color_scheme="dark")
     page.wait_for_timeout(300)
@@ -162,32 +162,32 @@ def test_colours_follow_the_scheme_while_the_page_is_open(seeded: View, look: Lo
     )
 
 
-def test_nothing_moves_where_motion_is_not_wanted(seeded: View, browser: Browser) -> None:
-    with Looking.at(browser, reduced_motion="reduce") as look:
-        page = look.session(seeded.url, "review/3", "reviewer")
+def test_nothing_moves_if_the_user_prefers_no_motion(seeded: View, browser: Browser) -> None:
+    with BrowserWindow.at(browser, reduced_motion="reduce") as window:
+        page = window.session(seeded.url, "review/3", "reviewer")
         page.keyboard.press("Tab")
-        look.row("reviewer").locator(".label").click()
+        window.row("reviewer").locator(".label").click()
         running = page.evaluate("document.getAnimations().length")
         assert running == 0
 
 
 @pytest.mark.parametrize("address", PAGES)
 def test_a_small_screen_scrolls_in_one_direction_only(seeded: View, browser: Browser, address: str) -> None:
-    with Looking.at(browser, viewport={"width": 390, "height": 800}) as look:
-        page = look.page
+    with BrowserWindow.at(browser, viewport={"width": 390, "height": 800}) as window:
+        page = window.page
         page.goto(seeded.url + address)
         page.wait_for_selector("#row-0, .tabulator-row")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_on_a_small_screen_the_drawer_takes_it_all(demo: str, browser: Browser) -> None:
+def test_on_a_small_screen_the_drawer_fills_the_screen(demo: str, browser: Browser) -> None:
     found = ask(demo, "sessions", name=NAME, sort="-requests")["sessions"][0]
-    with Looking.at(browser, viewport={"width": 390, "height": 800}) as look:
-        page: Page = look.session(demo, found["id"], NAME)
-        look.row("write").locator(".label").click()
-        expect(look.drawer).to_be_visible()
+    with BrowserWindow.at(browser, viewport={"width": 390, "height": 800}) as window:
+        page: Page = window.session(demo, found["id"], NAME)
+        window.row("write").locator(".label").click()
+        expect(window.drawer).to_be_visible()
         page.wait_for_timeout(300)
-        box = look.drawer.bounding_box()
+        box = window.drawer.bounding_box()
         assert box is not None
         assert (box["x"], box["width"], box["height"]) == (0, 390, 800)
 

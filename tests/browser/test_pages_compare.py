@@ -1,4 +1,4 @@
-"""The sessions of one name, compared."""
+"""The page that compares the sessions of one name."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from tests.browser.demo_view import ask
 
 if TYPE_CHECKING:
     from helicone_otel.tools.view.server import View
-    from tests.browser.looking import Looking
+    from tests.browser.window import BrowserWindow
 
 pytestmark = pytest.mark.browser
 
 
-def test_each_path_has_its_numbers_over_the_chosen_sessions(seeded: View, look: Looking) -> None:
+def test_each_path_has_its_numbers_over_the_chosen_sessions(seeded: View, window: BrowserWindow) -> None:
     ids = ["review/1", "review/2", "review/3"]
-    look.go(seeded.url, "/compare", name="reviewer", id=ids)
+    window.go(seeded.url, "/compare", name="reviewer", id=ids)
     rows = dict(
         zip(
-            look.column("path", "#paths"),
+            window.column("path", "#paths"),
             zip(
-                *(look.column(field, "#paths") for field in ("kind", "count", "sessions", "p50", "p95", "error_rate")),
+                *(
+                    window.column(field, "#paths")
+                    for field in ("kind", "count", "sessions", "p50", "p95", "error_rate")
+                ),
                 strict=True,
             ),
             strict=True,
@@ -32,12 +35,12 @@ def test_each_path_has_its_numbers_over_the_chosen_sessions(seeded: View, look: 
     assert rows["/reviewer"] == ("LLM", "24", "3", "33.0 ms", "37.0 ms", "0%")
     assert rows["/reviewer/security_check"][:3] == ("Tool", "6", "3")
     assert rows["/reviewer/security_check"][5] == "33.3%"
-    shares = [float(text.split()[-1].rstrip("%")) for text in look.column("share", "#paths")]
+    shares = [float(text.split()[-1].rstrip("%")) for text in window.column("share", "#paths")]
     assert shares == sorted(shares, reverse=True)
 
 
-def test_how_a_measure_moved_is_drawn_and_stands_in_a_table(seeded: View, look: Looking) -> None:
-    page = look.go(seeded.url, "/compare", name="reviewer", id=["review/1", "review/2", "review/3"])
+def test_changes_of_a_measure_are_drawn_and_are_in_a_table(seeded: View, window: BrowserWindow) -> None:
+    page = window.go(seeded.url, "/compare", name="reviewer", id=["review/1", "review/2", "review/3"])
     page.locator("#moved canvas").wait_for()
     page.get_by_role("button", name="Error rate", exact=True).click()
     page.locator("#moved-as").get_by_role("button", name="Table").click()
@@ -46,13 +49,13 @@ def test_how_a_measure_moved_is_drawn_and_stands_in_a_table(seeded: View, look: 
         has=page.get_by_role("rowheader", name="/reviewer/security_check", exact=True)
     )
     assert row.get_by_role("cell").all_inner_texts() == ["100%", "0%", "0%"]  # the oldest first
-    assert look.address["measure"] == ["errors"]
+    assert window.address["measure"] == ["errors"]
     page.goto(page.url)
     expect(table).to_be_visible()
 
 
-def test_a_path_is_chosen_in_the_table_and_said_in_the_address(seeded: View, look: Looking) -> None:
-    page = look.go(seeded.url, "/compare", name="reviewer")
+def test_a_path_chosen_in_the_table_is_in_the_address(seeded: View, window: BrowserWindow) -> None:
+    page = window.go(seeded.url, "/compare", name="reviewer")
     page.get_by_role("button", name="/reviewer/security_check", exact=True).click()
     page.wait_for_url("**path=*")
     expect(page.locator("#paths .tabulator-row.chosen")).to_have_count(1)
@@ -61,12 +64,12 @@ def test_a_path_is_chosen_in_the_table_and_said_in_the_address(seeded: View, loo
     expect(page.locator("#paths .tabulator-row.chosen")).to_have_count(0)
 
 
-def test_sessions_can_be_left_out_and_taken_back(seeded: View, look: Looking) -> None:
-    page = look.go(seeded.url, "/compare", name="reviewer", id=["review/1", "review/2", "review/3"])
+def test_sessions_can_be_left_out_and_taken_back(seeded: View, window: BrowserWindow) -> None:
+    page = window.go(seeded.url, "/compare", name="reviewer", id=["review/1", "review/2", "review/3"])
     expect(page.locator("#about")).to_contain_text("3 sessions")
     page.locator("#sessions input[type=checkbox]").first.click()
     expect(page.locator("#about")).to_contain_text("2 sessions")
-    assert look.address["id"] == ["review/3", "review/2"]
+    assert window.address["id"] == ["review/3", "review/2"]
     page.get_by_role("button", name="The latest of this name").click()
     expect(page.locator("#about")).to_contain_text("13 sessions")
     found = ask(seeded.url, "compare", name="reviewer")

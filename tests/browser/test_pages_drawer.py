@@ -1,4 +1,4 @@
-"""The drawer: one request with all that is known of it."""
+"""The drawer, which shows one request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.browser.demo_view import NAME, ask
 
 if TYPE_CHECKING:
     from helicone_otel.tools.view.server import View
-    from tests.browser.looking import Looking
+    from tests.browser.window import BrowserWindow
 
 pytestmark = pytest.mark.browser
 
@@ -22,15 +22,15 @@ def requests_of(url: str, id_: str, name: str) -> list[Any]:
     return ask(url, "session", id=id_, name=name)["requests"]
 
 
-def texts(look: Looking, title: str) -> str:
-    section = look.drawer.locator("section", has=look.page.get_by_role("heading", name=title, exact=True)).last
+def texts(window: BrowserWindow, title: str) -> str:
+    section = window.drawer.locator("section", has=window.page.get_by_role("heading", name=title, exact=True)).last
     return section.inner_text()
 
 
-def test_messages_read_as_a_conversation(seeded: View, look: Looking) -> None:
+def test_messages_are_shown_as_a_conversation(seeded: View, window: BrowserWindow) -> None:
     chat = next(one for one in requests_of(seeded.url, "review/1", "reviewer") if one["kind"] == "llm")
-    look.session(seeded.url, "review/1", "reviewer", request=chat["id"])
-    messages = look.drawer.locator("article.message")
+    window.session(seeded.url, "review/1", "reviewer", request=chat["id"])
+    messages = window.drawer.locator("article.message")
     expect(messages).to_have_count(3)
     assert [message.inner_text().splitlines() for message in messages.all()] == [
         ["System", "You review code. <script>alert(1)</script>"],
@@ -39,10 +39,10 @@ def test_messages_read_as_a_conversation(seeded: View, look: Looking) -> None:
     ]
 
 
-def test_model_tokens_first_token_and_times_stand_at_the_top(seeded: View, look: Looking) -> None:
+def test_model_tokens_first_token_and_times_are_at_the_top(seeded: View, window: BrowserWindow) -> None:
     chat = next(one for one in requests_of(seeded.url, "review/1", "reviewer") if one["kind"] == "llm")
-    look.session(seeded.url, "review/1", "reviewer", request=chat["id"])
-    stats = look.drawer.locator("dl.stats")
+    window.session(seeded.url, "review/1", "reviewer", request=chat["id"])
+    stats = window.drawer.locator("dl.stats")
     facts = dict(zip(stats.locator("dt").all_inner_texts(), stats.locator("dd").all_inner_texts(), strict=True))
     started = facts.pop("Started")
     assert facts == {
@@ -55,21 +55,21 @@ def test_model_tokens_first_token_and_times_stand_at_the_top(seeded: View, look:
     assert started.endswith("Z")
 
 
-def test_a_tools_input_and_result(seeded: View, look: Looking) -> None:
+def test_input_and_result_of_a_tool_are_shown(seeded: View, window: BrowserWindow) -> None:
     tool = next(one for one in requests_of(seeded.url, "review/3", "reviewer") if one["kind"] == "tool")
-    look.session(seeded.url, "review/3", "reviewer", request=tool["id"])
-    assert texts(look, "Input").split() == ["Input", "{", '"file":', "0", "}"]
-    assert texts(look, "Result").split() == ["Result", "{", '"safe":', "true", "}"]
+    window.session(seeded.url, "review/3", "reviewer", request=tool["id"])
+    assert texts(window, "Input").split() == ["Input", "{", '"file":', "0", "}"]
+    assert texts(window, "Result").split() == ["Result", "{", '"safe":', "true", "}"]
 
 
-def test_what_failed_says_why(seeded: View, look: Looking) -> None:
+def test_a_failed_request_shows_its_error(seeded: View, window: BrowserWindow) -> None:
     failed = next(one for one in requests_of(seeded.url, "review/3", "reviewer") if one["error"])
-    look.session(seeded.url, "review/3", "reviewer", request=failed["id"])
-    assert texts(look, "Input").split() == ["Input", "{", '"file":', "2", "}"]
-    expect(look.drawer.locator(".failure")).to_have_text("TimeoutError")
+    window.session(seeded.url, "review/3", "reviewer", request=failed["id"])
+    assert texts(window, "Input").split() == ["Input", "{", '"file":', "2", "}"]
+    expect(window.drawer.locator(".failure")).to_have_text("TimeoutError")
 
 
-def test_a_vector_query_and_its_matches_with_their_scores(running: View, look: Looking) -> None:
+def test_a_vector_query_is_shown_with_its_matches_and_scores(running: View, window: BrowserWindow) -> None:
     row = {
         "providerRequest": {
             "url": "custom-model-nopath",
@@ -101,17 +101,17 @@ def test_a_vector_query_and_its_matches_with_their_scores(running: View, look: L
     with urllib.request.urlopen(post, timeout=20) as answer:
         assert answer.status == 200
     (only,) = requests_of(running.url, "v/1", "finder")
-    look.session(running.url, "v/1", "finder", request=only["id"])
-    assert "visa rules" in texts(look, "Query")
-    shown = [" ".join(match.inner_text().split()) for match in look.drawer.locator(".match").all()]
+    window.session(running.url, "v/1", "finder", request=only["id"])
+    assert "visa rules" in texts(window, "Query")
+    shown = [" ".join(match.inner_text().split()) for match in window.drawer.locator(".match").all()]
     assert shown == ['0.910 id a { "page": 3 }', "0.500 id b"]
 
 
-def test_headers_that_left_ids_attributes_trace_and_the_way_to_helicone(demo: str, look: Looking) -> None:
+def test_sent_headers_ids_attributes_trace_and_the_link_to_helicone_are_shown(demo: str, window: BrowserWindow) -> None:
     found = ask(demo, "sessions", name=NAME, sort="-requests")["sessions"][0]
     chat = next(one for one in requests_of(demo, found["id"], NAME) if one["path"] == "/plan_trip/write")
-    page = look.session(demo, found["id"], NAME, request=chat["id"])
-    lines = texts(look, "Headers sent").splitlines()[1:]
+    page = window.session(demo, found["id"], NAME, request=chat["id"])
+    lines = texts(window, "Headers sent").splitlines()[1:]
     headers = dict(zip(lines[::2], lines[1::2], strict=True))
     assert (
         headers.items()
@@ -121,17 +121,17 @@ def test_headers_that_left_ids_attributes_trace_and_the_way_to_helicone(demo: st
             "Helicone-Session-Name": NAME,
         }.items()
     )
-    ids = texts(look, "Ids")
+    ids = texts(window, "Ids")
     full = ask(demo, "request", id=chat["id"])
     for id_ in (chat["id"], found["id"], full["trace"]["trace_id"], full["trace"]["span_id"]):
         assert id_ in ids
-    look.drawer.get_by_text("Attributes (").click()
-    expect(look.drawer.get_by_text("gen_ai.request.model")).to_be_visible()
-    assert [item.split("\n")[0] for item in look.drawer.locator("ol.spans li").all_inner_texts()][:2] == [
+    window.drawer.get_by_text("Attributes (").click()
+    expect(window.drawer.get_by_text("gen_ai.request.model")).to_be_visible()
+    assert [item.split("\n")[0] for item in window.drawer.locator("ol.spans li").all_inner_texts()][:2] == [
         "plan_trip",
         "write",
     ]
-    link = look.drawer.get_by_role("link", name="This request on Helicone")
+    link = window.drawer.get_by_role("link", name="This request on Helicone")
     assert link.get_attribute("href") == full["helicone_url"]
     assert (link.get_attribute("rel"), link.get_attribute("target")) == ("noopener noreferrer", "_blank")
     page.get_by_role("button", name="The request after").click()
@@ -140,11 +140,11 @@ def test_headers_that_left_ids_attributes_trace_and_the_way_to_helicone(demo: st
     page.wait_for_url(f"**request={chat['id']}*")
 
 
-def test_content_that_was_not_captured_is_said_to_be_so(demo: str, look: Looking) -> None:
+def test_the_drawer_says_that_content_was_not_captured(demo: str, window: BrowserWindow) -> None:
     found = ask(demo, "sessions", name=NAME, sort="-requests")["sessions"][0]
     chats = [one for one in requests_of(demo, found["id"], NAME) if one["kind"] == "llm"]
     bare = [one for one in chats if ask(demo, "request", id=one["id"])["messages"] == []]
     if not bare:
         pytest.skip("the demo captures its content")
-    look.session(demo, found["id"], NAME, request=bare[0]["id"])
-    expect(look.drawer).to_contain_text("did not capture the content")
+    window.session(demo, found["id"], NAME, request=bare[0]["id"])
+    expect(window.drawer).to_contain_text("did not capture the content")

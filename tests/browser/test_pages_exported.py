@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.demo_view import NAME, ask
-from tests.browser.looking import Looking
+from tests.browser.window import BrowserWindow
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.browser
 def file(demo: str, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file that the button of a session's page saves."""
     found = ask(demo, "sessions", name=NAME, sort="-requests")["sessions"][0]
-    with Looking.at(browser) as looking:
-        page = looking.session(demo, found["id"], NAME)
+    with BrowserWindow.at(browser) as window:
+        page = window.session(demo, found["id"], NAME)
         with page.expect_download() as saved:
             page.get_by_role("link", name="Export").click()
         to = tmp_path_factory.mktemp("exported") / "session.html"
@@ -33,13 +33,13 @@ def file(demo: str, browser: Browser, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture
-def offline(browser: Browser) -> Iterator[Looking]:
-    with Looking.at(browser, offline=True) as looking:
-        yield looking
-        assert [url for url in looking.asked if not url.startswith(("file:", "data:"))] == []
+def offline(browser: Browser) -> Iterator[BrowserWindow]:
+    with BrowserWindow.at(browser, offline=True) as window:
+        yield window
+        assert [url for url in window.requested if not url.startswith(("file:", "data:"))] == []
 
 
-def test_it_shows_the_session_as_the_page_does(file: Path, offline: Looking) -> None:
+def test_an_exported_file_shows_the_session_as_the_page_does(file: Path, offline: BrowserWindow) -> None:
     page = offline.page
     page.goto(file.as_uri())
     page.wait_for_selector("#row-0")
@@ -51,7 +51,7 @@ def test_it_shows_the_session_as_the_page_does(file: Path, offline: Looking) -> 
         expect(page.get_by_role("link", name=name)).to_have_count(0)
 
 
-def test_its_requests_open_and_its_address_can_be_shared(file: Path, offline: Looking) -> None:
+def test_requests_in_an_exported_file_open_and_are_in_its_address(file: Path, offline: BrowserWindow) -> None:
     page = offline.page
     page.goto(file.as_uri())
     page.wait_for_selector("#row-0")
@@ -68,7 +68,7 @@ def test_its_requests_open_and_its_address_can_be_shared(file: Path, offline: Lo
     expect(offline.row("research")).to_have_attribute("aria-selected", "true")
 
 
-def test_its_table_works_as_well(file: Path, offline: Looking) -> None:
+def test_the_table_in_an_exported_file_works(file: Path, offline: BrowserWindow) -> None:
     page = offline.page
     page.goto(file.as_uri())
     page.locator("#timeline-as").get_by_role("button", name="Table").click()

@@ -1,4 +1,4 @@
-"""What strangers and models write is shown, and does nothing: in the pages and in the exported file."""
+"""Hostile text in spans and rows is shown and never runs, on the pages and in the exported file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.demo_view import ask
-from tests.browser.looking import Looking
+from tests.browser.window import BrowserWindow
 from tests.support.view_seed import request_of, span, wait_until_labelled
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ INVISIBLE = "\u202e\u2066\u200b\u200f\x07\x1b\u0085"
 
 
 def attack(text: str, number: int) -> list[dict[str, Any]]:
-    """Return the spans of a session in which every field says this."""
+    """Return the spans of a session in which every field has this text."""
     base = number << 12
     session = {"session.id": f"{number}{text}", "helicone.session.name": f"n{text}", "user.id": f"u{text}"}
     messages = [{"role": text, "parts": [{"type": "text", "content": text}, {"type": text, "url": text, text: text}]}]
@@ -93,19 +93,20 @@ def attack(text: str, number: int) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def attacked() -> Any:
     from helicone_otel import Settings  # noqa: PLC0415
-    from helicone_otel.tools.replay.otlp import of_request  # noqa: PLC0415  # needs the extra "view"
-    from helicone_otel.tools.view.server import Places, viewing  # noqa: PLC0415
+    from helicone_otel.tools.replay.otlp import batch_of  # noqa: PLC0415  # needs the extra "view"
+    from helicone_otel.tools.view.server import running_view  # noqa: PLC0415
+    from helicone_otel.tools.view.sockets import ListenOptions  # noqa: PLC0415
 
-    with viewing(None, Settings(), Places(pages=0, grpc=0, http=0)) as view:
+    with running_view(None, Settings(), ListenOptions(pages=0, grpc=0, http=0)) as view:
         for number, text in enumerate(ATTACKS.values(), 1):
-            view.intake.spans(of_request(request_of(f"service{text}", attack(text, number)))).result()
+            view.intake.accept_spans(batch_of(request_of(f"service{text}", attack(text, number)))).result()
         wait_until_labelled(view)
         yield view
 
 
-def harmless(look: Looking) -> None:
-    """See that nothing ran, nothing was made of it, and nothing invisible stands in the page."""
-    page = look.page
+def harmless(window: BrowserWindow) -> None:
+    """Check that no script ran, no markup was made, and no invisible character is on the page."""
+    page = window.page
     assert page.evaluate("window.hacked") is None
     assert (
         page.locator("#main img, #main iframe, #main object, #main [onerror], #main [onload], #main svg").count() == 0
@@ -117,7 +118,7 @@ def harmless(look: Looking) -> None:
         "(one) => [one.title, one.ariaLabel, one.alt])].join(' ')"
     )
     assert [character for character in INVISIBLE if character in spoken] == []
-    look.check()
+    window.check()
 
 
 def session_of(view: View, what: str) -> Any:
@@ -126,52 +127,56 @@ def session_of(view: View, what: str) -> Any:
     return next(one for one in ask(view.url, "sessions", size=100)["sessions"] if one["id"].startswith(number))
 
 
-def test_the_list_shows_it_and_nothing_happens(attacked: View, look: Looking) -> None:
-    page = look.go(attacked.url)
+def test_the_list_shows_hostile_text_and_runs_none_of_it(attacked: View, window: BrowserWindow) -> None:
+    page = window.go(attacked.url)
     expect(page.locator("#sessions .tabulator-row")).to_have_count(len(ATTACKS))
-    names = look.column("name")
+    names = window.column("name")
     for what, text in ATTACKS.items():
         assert session_of(attacked, what)["name"] in names
         page.get_by_label("Search", exact=True).fill(text)
         page.wait_for_timeout(300)
-    harmless(look)
+    harmless(window)
 
 
 @pytest.mark.parametrize("what", ATTACKS)
-def test_a_session_and_its_requests_show_it_and_nothing_happens(attacked: View, look: Looking, what: str) -> None:
+def test_a_session_and_its_requests_show_hostile_text_and_run_none_of_it(
+    attacked: View, window: BrowserWindow, what: str
+) -> None:
     shown = SHOWN.get(what, ATTACKS[what])
     found = session_of(attacked, what)
-    page = look.session(attacked.url, found["id"], found["name"])
+    page = window.session(attacked.url, found["id"], found["name"])
     expect(page.get_by_role("heading", level=1)).to_contain_text(found["name"])
     assert page.locator("#facts").inner_text().count(shown) >= 2
     requests = ask(attacked.url, "session", id=found["id"], name=found["name"])["requests"]
     assert {one["kind"] for one in requests} == {"llm", "tool", "vector_db"}
     for request in requests:
-        look.session(attacked.url, found["id"], found["name"], request=request["id"])
-        expect(look.drawer).to_contain_text(shown)
-        for folded in look.drawer.locator("details").all():
+        window.session(attacked.url, found["id"], found["name"], request=request["id"])
+        expect(window.drawer).to_contain_text(shown)
+        for folded in window.drawer.locator("details").all():
             folded.locator("summary").click()
-        harmless(look)
+        harmless(window)
     page.locator("#timeline-as").get_by_role("button", name="Table").click()
     page.locator("#durations-as").get_by_role("button", name="Table").click()
     page.locator("#requests-table .tabulator-row").first.wait_for()
-    harmless(look)
+    harmless(window)
     page.locator("#timeline-as").get_by_role("button", name="Timeline").click()
     box = page.locator("#timeline").bounding_box()
     page.mouse.move(box["x"] + 20, box["y"] + 14)
-    harmless(look)
+    harmless(window)
 
 
 @pytest.mark.parametrize("what", ATTACKS)
-def test_the_comparison_shows_it_and_nothing_happens(attacked: View, look: Looking, what: str) -> None:
-    page = look.go(attacked.url, "/compare", name=session_of(attacked, what)["name"])
+def test_the_comparison_shows_hostile_text_and_runs_none_of_it(
+    attacked: View, window: BrowserWindow, what: str
+) -> None:
+    page = window.go(attacked.url, "/compare", name=session_of(attacked, what)["name"])
     expect(page.get_by_role("heading", level=1)).to_have_text(session_of(attacked, what)["name"])
     page.locator("#moved-as").get_by_role("button", name="Table").click()
-    harmless(look)
+    harmless(window)
 
 
 @pytest.mark.parametrize("what", ATTACKS)
-def test_the_exported_file_shows_it_and_nothing_happens(
+def test_the_exported_file_shows_hostile_text_and_runs_none_of_it(
     attacked: View, browser: Browser, tmp_path: Path, what: str
 ) -> None:
     found = session_of(attacked, what)
@@ -179,19 +184,19 @@ def test_the_exported_file_shows_it_and_nothing_happens(
     address = f"{attacked.url}/api/export?{urlencode({'id': found['id'], 'name': found['name']})}"
     with urllib.request.urlopen(address, timeout=30) as answer:
         file.write_bytes(answer.read())
-    with Looking.at(browser, offline=True) as look:
-        look.page.goto(file.as_uri())
-        look.page.wait_for_selector("#row-0")
-        look.page.get_by_role("treeitem").nth(1).locator(".label").click()
-        expect(look.page.get_by_role("heading", level=1)).to_contain_text(found["name"])
-        harmless(look)
+    with BrowserWindow.at(browser, offline=True) as window:
+        window.page.goto(file.as_uri())
+        window.page.wait_for_selector("#row-0")
+        window.page.get_by_role("treeitem").nth(1).locator(".label").click()
+        expect(window.page.get_by_role("heading", level=1)).to_contain_text(found["name"])
+        harmless(window)
 
 
-def test_an_address_made_by_a_stranger_does_nothing(attacked: View, look: Looking) -> None:
+def test_a_hostile_address_runs_nothing(attacked: View, window: BrowserWindow) -> None:
     evil = ATTACKS["handler"]
-    look.page.goto(f"{attacked.url}/?{urlencode({'name': evil, 'search': evil, 'sort': evil, 'page': evil})}")
-    look.page.wait_for_selector("#names button")
-    look.page.goto(f"{attacked.url}/compare?{urlencode({'name': evil, 'path': evil, 'measure': evil})}")
-    expect(look.page.get_by_role("heading", level=1)).to_have_text(evil)
-    assert look.page.evaluate("window.hacked") is None
-    look.wrong.clear()  # the browser itself tells of what the server refuses
+    window.page.goto(f"{attacked.url}/?{urlencode({'name': evil, 'search': evil, 'sort': evil, 'page': evil})}")
+    window.page.wait_for_selector("#names button")
+    window.page.goto(f"{attacked.url}/compare?{urlencode({'name': evil, 'path': evil, 'measure': evil})}")
+    expect(window.page.get_by_role("heading", level=1)).to_have_text(evil)
+    assert window.page.evaluate("window.hacked") is None
+    window.problems.clear()  # the browser itself tells of what the server refuses

@@ -1,4 +1,4 @@
-"""The list of sessions, as somebody uses it who looks for one."""
+"""The page with the list of sessions."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.support.view_seed import request_of, review, wait_until_labelled
 
 if TYPE_CHECKING:
     from helicone_otel.tools.view.server import View
-    from tests.browser.looking import Looking
+    from tests.browser.window import BrowserWindow
 
 pytestmark = pytest.mark.browser
 
 
-def test_sessions_stand_in_the_list_with_their_numbers_the_latest_first(seeded: View, look: Looking) -> None:
-    page = look.go(seeded.url, name="reviewer")
+def test_the_list_shows_sessions_with_their_numbers_the_latest_first(seeded: View, window: BrowserWindow) -> None:
+    page = window.go(seeded.url, name="reviewer")
     first = page.locator("#sessions .tabulator-row").first
     texts = [text.strip() for text in first.locator(".tabulator-cell").all_inner_texts()]
     assert [texts[place] for place in (1, 2, 5, 6, 8)] == [
@@ -28,11 +28,11 @@ def test_sessions_stand_in_the_list_with_their_numbers_the_latest_first(seeded: 
         "600200 LLM · 200 Tool · 200 Vector DB",
         "",
     ]
-    assert look.column("id")[1:4] == ["review/1", "review/2", "review/3"]
+    assert window.column("id")[1:4] == ["review/1", "review/2", "review/3"]
 
 
-def test_names_show_their_counts_and_filter_the_list(seeded: View, look: Looking) -> None:
-    page = look.go(seeded.url)
+def test_names_show_their_counts_and_filter_the_list(seeded: View, window: BrowserWindow) -> None:
+    page = window.go(seeded.url)
     names = page.get_by_role("navigation", name="Names")
     reviewer = names.get_by_role("button", name="reviewer", exact=False).first
     expect(reviewer).to_contain_text("13")
@@ -41,33 +41,35 @@ def test_names_show_their_counts_and_filter_the_list(seeded: View, look: Looking
     reviewer.click()
     expect(reviewer).to_have_attribute("aria-pressed", "true")
     expect(page.locator("#totals")).to_contain_text("13")
-    assert set(look.column("name")) == {"reviewer"}
-    assert look.address == {"name": ["reviewer"]}
+    assert set(window.column("name")) == {"reviewer"}
+    assert window.address == {"name": ["reviewer"]}
 
 
-def test_search_finds_parts_of_ids_and_names_and_what_is_found_can_be_shared(seeded: View, look: Looking) -> None:
-    page = look.go(seeded.url)
+def test_search_finds_parts_of_ids_and_names_and_what_is_found_can_be_shared(
+    seeded: View, window: BrowserWindow
+) -> None:
+    page = window.go(seeded.url)
     page.get_by_label("Search", exact=True).fill("review/12")
     expect(page.locator("#sessions .tabulator-row")).to_have_count(1)
-    assert look.column("id") == ["review/12"]
+    assert window.column("id") == ["review/12"]
     page.goto(page.url)
     expect(page.get_by_label("Search", exact=True)).to_have_value("review/12")
     expect(page.locator("#sessions .tabulator-row")).to_have_count(1)
 
 
-def test_only_sessions_with_errors_are_left_if_one_wants(seeded: View, look: Looking) -> None:
-    page = look.go(seeded.url, name="reviewer")
+def test_the_list_can_be_limited_to_sessions_with_errors(seeded: View, window: BrowserWindow) -> None:
+    page = window.go(seeded.url, name="reviewer")
     page.get_by_label("With errors only").check()
     expect(page.locator("#sessions .tabulator-row")).to_have_count(4)
-    assert look.column("id") == ["review/3", "review/6", "review/9", "review/12"]
-    assert all(int(text) > 0 for text in look.column("errors"))
+    assert window.column("id") == ["review/3", "review/6", "review/9", "review/12"]
+    assert all(int(text) > 0 for text in window.column("errors"))
     page.go_back()
     expect(page.locator("#sessions .tabulator-row")).to_have_count(13)
     expect(page.get_by_label("With errors only")).not_to_be_checked()
 
 
-def test_a_window_of_time_takes_what_happened_in_it(seeded: View, look: Looking) -> None:
-    page = look.go(seeded.url, name="reviewer")
+def test_a_period_selects_the_sessions_with_activity_in_it(seeded: View, window: BrowserWindow) -> None:
+    page = window.go(seeded.url, name="reviewer")
     page.get_by_label("Time", exact=True).select_option("Last hour")
     expect(page.locator("#sessions .tabulator-row")).to_have_count(6)
     page.get_by_label("Time", exact=True).select_option("Between…")
@@ -78,26 +80,26 @@ def test_a_window_of_time_takes_what_happened_in_it(seeded: View, look: Looking)
     expect(page.locator("#sessions .tabulator-row")).to_have_count(50)
 
 
-def test_columns_sort_and_pages_turn_and_both_stand_in_the_address(seeded: View, look: Looking) -> None:
-    page = look.go(seeded.url)
+def test_sorting_and_page_are_in_the_address(seeded: View, window: BrowserWindow) -> None:
+    page = window.go(seeded.url)
     page.locator('.tabulator-col[tabulator-field="requests"]').click()
     page.wait_for_url("**sort=requests*")
     page.locator('.tabulator-col[tabulator-field="requests"]').click()
     page.wait_for_url("**sort=-requests*")
     expect(page.locator("#sessions .tabulator-row").first).to_contain_text("600200 LLM")
-    first = _listed(look)
+    first = _listed(window)
     page.get_by_role("button", name="Next Page").click()
     page.wait_for_url("**page=2*")
     expect(page.locator("#sessions .tabulator-row").filter(has_text="a long review")).to_have_count(0)
-    second = _listed(look)
+    second = _listed(window)
     assert set(second).isdisjoint(first)
     page.goto(page.url)
     page.wait_for_selector("#sessions .tabulator-row")
-    assert _listed(look) == second
+    assert _listed(window) == second
 
 
-def test_totals_and_histograms_are_of_what_the_filter_lets_through(seeded: View, look: Looking) -> None:
-    page = look.go(seeded.url, name="reviewer", errors="1")
+def test_totals_and_histograms_are_of_the_sessions_that_match_the_filter(seeded: View, window: BrowserWindow) -> None:
+    page = window.go(seeded.url, name="reviewer", errors="1")
     totals = dict(
         zip(
             page.locator("#totals dt").all_inner_texts(),
@@ -119,8 +121,8 @@ def test_totals_and_histograms_are_of_what_the_filter_lets_through(seeded: View,
     expect(page.locator("#histograms canvas")).to_have_count(3)
 
 
-def test_a_session_that_begins_appears_by_itself_and_grows(empty: View, look: Looking) -> None:
-    page = look.go(empty.url)
+def test_a_new_session_appears_by_itself_and_grows(empty: View, window: BrowserWindow) -> None:
+    page = window.go(empty.url)
     expect(page.get_by_text("No session yet")).to_be_visible()
     expect(page.locator("#empty")).to_contain_text("OTEL_EXPORTER_OTLP_ENDPOINT")
     expect(page.locator("#live")).to_have_text("Live")
@@ -135,11 +137,11 @@ def test_a_session_that_begins_appears_by_itself_and_grows(empty: View, look: Lo
     expect(requests).to_have_text("186 LLM · 6 Tool · 6 Vector DB")
 
 
-def test_a_row_leads_to_its_session_and_chosen_rows_are_compared(seeded: View, look: Looking) -> None:
-    page = look.go(seeded.url, name="reviewer", search="review/1")
+def test_a_row_opens_its_session_and_selected_rows_are_compared(seeded: View, window: BrowserWindow) -> None:
+    page = window.go(seeded.url, name="reviewer", search="review/1")
     page.get_by_role("link", name="reviewer").first.click()
     page.wait_for_selector("#row-0")
-    assert look.address == {"id": ["review/1"], "name": ["reviewer"]}
+    assert window.address == {"id": ["review/1"], "name": ["reviewer"]}
     page.go_back()
     page.wait_for_selector("#sessions .tabulator-row")
     boxes = page.locator("#sessions .tabulator-row input[type=checkbox]")
@@ -148,30 +150,30 @@ def test_a_row_leads_to_its_session_and_chosen_rows_are_compared(seeded: View, l
     boxes.nth(1).check()
     page.get_by_role("button", name="Compare 2").click()
     page.wait_for_selector("#paths .tabulator-row")
-    assert look.address == {"name": ["reviewer"], "id": ["review/1", "review/10"]}
+    assert window.address == {"name": ["reviewer"], "id": ["review/1", "review/10"]}
 
 
-def _listed(look: Looking) -> list[tuple[str, str]]:
-    return list(zip(look.column("id"), look.column("name"), strict=True))
+def _listed(window: BrowserWindow) -> list[tuple[str, str]]:
+    return list(zip(window.column("id"), window.column("name"), strict=True))
 
 
 def _send(view: View, spans: list[dict[str, object]]) -> None:
-    from helicone_otel.tools.replay.otlp import of_request  # noqa: PLC0415  # needs the extra "view"
+    from helicone_otel.tools.replay.otlp import batch_of  # noqa: PLC0415  # needs the extra "view"
 
-    view.intake.spans(of_request(request_of("reviewer", spans))).result()
+    view.intake.accept_spans(batch_of(request_of("reviewer", spans))).result()
     wait_until_labelled(view)
 
 
-def test_the_errors_stand_in_view_without_scrolling(seeded: View, look: Looking) -> None:
-    page = look.go(seeded.url)
+def test_the_column_of_errors_is_in_sight_without_scrolling(seeded: View, window: BrowserWindow) -> None:
+    page = window.go(seeded.url)
     page.set_viewport_size({"width": 1280, "height": 800})
 
     expect(page.locator("#sessions .tabulator-row").first).to_be_visible()
     expect(page.locator("#sessions .tabulator-col[tabulator-field=errors]")).to_be_in_viewport(ratio=1)
 
 
-def test_each_box_says_which_session_it_chooses(seeded: View, look: Looking) -> None:
-    page = look.go(seeded.url, name="reviewer")
+def test_each_box_is_labelled_with_its_session(seeded: View, window: BrowserWindow) -> None:
+    page = window.go(seeded.url, name="reviewer")
 
     boxes = page.locator("#sessions .tabulator-row input")
     expect(boxes.nth(1)).to_have_accessible_name("Choose review/1")

@@ -1,4 +1,4 @@
-"""One session, as somebody uses it who asks what happened, when, and how long it took: the real demo's."""
+"""The page of one session, with the session of the real demo."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.browser.demo_view import NAME, ask
 
 if TYPE_CHECKING:
     from helicone_otel.tools.view.server import View
-    from tests.browser.looking import Looking
+    from tests.browser.window import BrowserWindow
 
 pytestmark = pytest.mark.browser
 
@@ -27,30 +27,32 @@ ROW = 28
 
 @pytest.fixture(scope="module")
 def planned(demo: str) -> Any:
-    """The demo's long session, as the API has it."""
+    """The demo's long session, as the API returns it."""
     found = ask(demo, "sessions", name=NAME, sort="-requests")
     return ask(demo, "session", id=found["sessions"][0]["id"], name=NAME)
 
 
-def opened(look: Looking, demo: str, planned: Any, **more: Any) -> Any:
-    return look.session(demo, planned["session"]["id"], NAME, **more)
+def opened(window: BrowserWindow, demo: str, planned: Any, **more: Any) -> Any:
+    return window.session(demo, planned["session"]["id"], NAME, **more)
 
 
 def middle_of(planned: Any, request: Any, width: float, share: float = 0.5) -> float:
-    """Return where the middle of a request's bar, or another share of it, stands in the timeline."""
+    """Return the x position of the middle, or of another share, of a request's bar in the timeline."""
     start, length = planned["session"]["start_ms"], planned["session"]["duration_ms"]
     return (request["start_ms"] + request["duration_ms"] * share - start) / length * width
 
 
-def test_the_tree_stands_by_path_with_kinds_counts_durations_and_errors(demo: str, planned: Any, look: Looking) -> None:
-    opened(look, demo, planned)
+def test_the_tree_shows_paths_with_kinds_counts_durations_and_errors(
+    demo: str, planned: Any, window: BrowserWindow
+) -> None:
+    opened(window, demo, planned)
     paths = {row["path"] for row in planned["tree"]}
-    assert look.rows[0].startswith("plan_trip, Task, 12 requests, ")
-    assert look.rows[0].endswith(" s, 1 failed")
+    assert window.rows[0].startswith("plan_trip, Task, 12 requests, ")
+    assert window.rows[0].endswith(" s, 1 failed")
     assert {"/plan_trip/research/guide", "/plan_trip/research/trains/search_trains"} <= paths
-    named = [row.split(", ")[0] for row in look.rows]
+    named = [row.split(", ")[0] for row in window.rows]
     assert {row["segment"] for row in planned["tree"]} <= set(named)
-    kinds = {tuple(row.split(", ")[:2]) for row in look.rows}
+    kinds = {tuple(row.split(", ")[:2]) for row in window.rows}
     assert {
         ("text-embedding-3-small", "Embed"),
         ("query_points", "Vector DB"),
@@ -59,24 +61,24 @@ def test_the_tree_stands_by_path_with_kinds_counts_durations_and_errors(demo: st
     } <= kinds
 
 
-def test_a_branch_folds_and_all_of_them_at_once(demo: str, planned: Any, look: Looking) -> None:
-    page = opened(look, demo, planned)
-    whole = look.rows
-    research = look.row("research")
+def test_one_branch_or_all_branches_can_be_collapsed(demo: str, planned: Any, window: BrowserWindow) -> None:
+    page = opened(window, demo, planned)
+    whole = window.rows
+    research = window.row("research")
     expect(research).to_have_attribute("aria-expanded", "true")
     research.locator(".caret").click()
     expect(research).to_have_attribute("aria-expanded", "false")
-    assert not any(row.startswith("guide,") for row in look.rows)
+    assert not any(row.startswith("guide,") for row in window.rows)
     page.get_by_role("button", name="Collapse all").click()
     expect(page.get_by_role("treeitem")).to_have_count(1)
     page.get_by_role("button", name="Expand all").click()
-    assert look.rows == whole
+    assert window.rows == whole
 
 
-def test_each_request_is_a_bar_at_its_true_place_in_the_colour_of_its_path(
-    demo: str, planned: Any, look: Looking
+def test_each_request_is_a_bar_at_its_time_in_the_colour_of_its_path(
+    demo: str, planned: Any, window: BrowserWindow
 ) -> None:
-    page = opened(look, demo, planned)
+    page = opened(window, demo, planned)
     width = page.locator("#timeline").bounding_box()["width"]
     for request in planned["requests"]:
         if request["duration_ms"] < 20:
@@ -91,13 +93,13 @@ def test_each_request_is_a_bar_at_its_true_place_in_the_colour_of_its_path(
 
 
 def templates(one: str, other: str) -> bool:
-    """Tell whether two colours `#rrggbb` are one, but for the rounding of what is drawn over each other."""
+    """Tell whether two colours `#rrggbb` are equal, except for rounding where translucent colours overlap."""
     parts = [[int(colour[place : place + 2], 16) for place in (1, 3, 5)] for colour in (one, other)]
     return all(abs(first - second) <= 3 for first, second in zip(*parts, strict=True))
 
 
 def _rows_of(page: Any, request: Any) -> list[int]:
-    """Return the rows on which a request may stand: its own, or that of its path."""
+    """Return the rows that a request can be drawn on: its own row, or that of its path."""
     names = (request["name"], request["path"].rpartition("/")[2])
     rows = page.get_by_role("treeitem").evaluate_all("rows => rows.map(row => row.ariaLabel)")
     return [place for place, row in enumerate(rows) if row.split(", ")[0] in names]
@@ -111,23 +113,23 @@ def _swatch(page: Any, path: str) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def test_the_same_path_has_the_same_colour_in_every_view_and_session(seeded: View, look: Looking) -> None:
-    page = look.session(seeded.url, "review/1", "reviewer")
+def test_the_same_path_has_the_same_colour_in_every_view_and_session(seeded: View, window: BrowserWindow) -> None:
+    page = window.session(seeded.url, "review/1", "reviewer")
     first = _swatch(page, "/reviewer/security_check")
     page.locator("#durations-as").get_by_role("button", name="Table").click()
     in_table = page.get_by_role("button", name="/reviewer/security_check", exact=True).locator(".swatch")
-    page = look.session(seeded.url, "review/2", "reviewer")
+    page = window.session(seeded.url, "review/2", "reviewer")
     assert _swatch(page, "/reviewer/security_check") == first
-    page = look.go(seeded.url, "/compare", name="reviewer")
+    page = window.go(seeded.url, "/compare", name="reviewer")
     compared = page.locator("#paths .path-cell", has_text="/reviewer/security_check").first.locator(".swatch")
     told = compared.evaluate("swatch => getComputedStyle(swatch).backgroundColor")
-    page = look.session(seeded.url, "review/2", "reviewer", durations="table")
+    page = window.session(seeded.url, "review/2", "reviewer", durations="table")
     assert in_table.evaluate("swatch => getComputedStyle(swatch).backgroundColor") == told
     assert _swatch(page, "/reviewer/security_check") == first
 
 
-def test_work_that_overlaps_stands_on_lanes_in_the_overview(demo: str, planned: Any, look: Looking) -> None:
-    page = opened(look, demo, planned)
+def test_overlapping_requests_are_on_separate_lanes_of_the_map(demo: str, planned: Any, window: BrowserWindow) -> None:
+    page = opened(window, demo, planned)
     assert max(request["lane"] for request in planned["requests"]) >= 1
     width = page.locator("#minimap").bounding_box()["width"]
     for request in planned["requests"]:
@@ -139,134 +141,134 @@ def test_work_that_overlaps_stands_on_lanes_in_the_overview(demo: str, planned: 
         )
 
 
-def test_choosing_a_bar_chooses_the_row_and_opens_the_request_and_the_address_says_so(
-    demo: str, planned: Any, look: Looking
+def test_choosing_a_bar_chooses_the_row_opens_the_request_and_changes_the_address(
+    demo: str, planned: Any, window: BrowserWindow
 ) -> None:
-    page = opened(look, demo, planned)
+    page = opened(window, demo, planned)
     box = page.locator("#timeline").bounding_box()
     slow = max(planned["requests"], key=lambda one: one["duration_ms"])
-    (place,) = [place for place, row in enumerate(look.rows) if row.startswith("write,")]
+    (place,) = [place for place, row in enumerate(window.rows) if row.startswith("write,")]
     page.mouse.click(box["x"] + middle_of(planned, slow, box["width"]), box["y"] + place * ROW + ROW / 2)
-    expect(look.drawer).to_be_visible()
-    expect(look.drawer).to_contain_text(slow["path"])
-    expect(look.row("write")).to_have_attribute("aria-selected", "true")
-    assert look.address["request"] == [slow["id"]]
+    expect(window.drawer).to_be_visible()
+    expect(window.drawer).to_contain_text(slow["path"])
+    expect(window.row("write")).to_have_attribute("aria-selected", "true")
+    assert window.address["request"] == [slow["id"]]
     page.goto(page.url)
-    expect(look.drawer).to_contain_text(slow["path"])
+    expect(window.drawer).to_contain_text(slow["path"])
     page.get_by_role("button", name="Close").click()
-    expect(look.drawer).to_be_hidden()
-    assert "request" not in look.address
+    expect(window.drawer).to_be_hidden()
+    assert "request" not in window.address
 
 
-def test_choosing_a_path_in_one_view_chooses_it_in_all(demo: str, planned: Any, look: Looking) -> None:
-    page = opened(look, demo, planned)
+def test_choosing_a_path_in_one_view_chooses_it_in_all(demo: str, planned: Any, window: BrowserWindow) -> None:
+    page = opened(window, demo, planned)
     width = page.locator("#timeline").bounding_box()["width"]
     slow = max(planned["requests"], key=lambda one: one["duration_ms"])
-    (place,) = [place for place, row in enumerate(look.rows) if row.startswith("write,")]
+    (place,) = [place for place, row in enumerate(window.rows) if row.startswith("write,")]
     at = ["timeline", middle_of(planned, slow, width), place * ROW + ROW / 2]
     before = page.evaluate(COLOUR_AT, at)
-    look.row("research").locator(".label").click()
-    assert look.address["path"] == ["/plan_trip/research"]
+    window.row("research").locator(".label").click()
+    assert window.address["path"] == ["/plan_trip/research"]
     page.wait_for_timeout(100)
     assert page.evaluate(COLOUR_AT, at) != before  # what is not below it steps back
     page.locator("#durations-as").get_by_role("button", name="Table").click()
     page.get_by_role("button", name="/plan_trip/write", exact=True).click()
-    expect(look.row("write")).to_have_attribute("aria-selected", "true")
-    expect(look.row("research")).to_have_attribute("aria-selected", "false")
+    expect(window.row("write")).to_have_attribute("aria-selected", "true")
+    expect(window.row("research")).to_have_attribute("aria-selected", "false")
     expect(page.get_by_role("button", name="/plan_trip/write", exact=True)).to_have_attribute("aria-pressed", "true")
     page.get_by_role("button", name="Clear").click()
-    expect(look.row("write")).to_have_attribute("aria-selected", "false")
-    assert "path" not in look.address
+    expect(window.row("write")).to_have_attribute("aria-selected", "false")
+    assert "path" not in window.address
 
 
-def test_a_click_into_the_distribution_chooses_its_path(demo: str, planned: Any, look: Looking) -> None:
-    page = opened(look, demo, planned)
+def test_a_click_on_the_chart_of_durations_chooses_the_path(demo: str, planned: Any, window: BrowserWindow) -> None:
+    page = opened(window, demo, planned)
     page.locator("#durations canvas").scroll_into_view_if_needed()
     page.wait_for_timeout(500)
     box = page.locator("#durations").bounding_box()
     # The name of the first: what took the longest in sum.
     page.mouse.click(box["x"] + 60, box["y"] + 8 + 15)
     page.wait_for_url("**path=*")
-    assert look.address["path"] == [planned["durations"][0]["path"]]
+    assert window.address["path"] == [planned["durations"][0]["path"]]
 
 
-def test_the_timeline_zooms_and_the_part_stands_in_the_address(demo: str, planned: Any, look: Looking) -> None:
-    page = opened(look, demo, planned)
+def test_the_timeline_zooms_and_the_part_is_in_the_address(demo: str, planned: Any, window: BrowserWindow) -> None:
+    page = opened(window, demo, planned)
     box = page.locator("#timeline").bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + 60)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 60, steps=4)
     page.mouse.up()
     page.wait_for_url("**part=*")
-    start, end = (float(part) for part in look.address["part"][0].split("-"))
+    start, end = (float(part) for part in window.address["part"][0].split("-"))
     length = planned["session"]["duration_ms"]
     assert start == pytest.approx(length * 0.2, rel=0.02)
     assert end == pytest.approx(length * 0.4, rel=0.02)
     page.get_by_role("button", name="Zoom in").click()
     page.wait_for_timeout(400)
-    closer = [float(part) for part in look.address["part"][0].split("-")]
+    closer = [float(part) for part in window.address["part"][0].split("-")]
     assert closer[1] - closer[0] == pytest.approx((end - start) * 0.6, rel=0.01)
     page.keyboard.down("Control")
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
     page.mouse.wheel(0, 40)
     page.keyboard.up("Control")
     page.wait_for_timeout(400)
-    wider = [float(part) for part in look.address["part"][0].split("-")]
+    wider = [float(part) for part in window.address["part"][0].split("-")]
     assert wider[1] - wider[0] > closer[1] - closer[0]
     page.get_by_role("button", name="Fit").click()
     page.wait_for_timeout(400)
-    assert "part" not in look.address
+    assert "part" not in window.address
 
 
-def test_the_pointer_is_told_what_it_points_at(demo: str, planned: Any, look: Looking) -> None:
-    page = opened(look, demo, planned)
+def test_a_tip_shows_the_request_under_the_pointer(demo: str, planned: Any, window: BrowserWindow) -> None:
+    page = opened(window, demo, planned)
     box = page.locator("#timeline").bounding_box()
     slow = max(planned["requests"], key=lambda one: one["duration_ms"])
-    (place,) = [place for place, row in enumerate(look.rows) if row.startswith("write,")]
+    (place,) = [place for place, row in enumerate(window.rows) if row.startswith("write,")]
     page.mouse.move(box["x"] + middle_of(planned, slow, box["width"]), box["y"] + place * ROW + ROW / 2)
     expect(page.locator("#tip")).to_contain_text("/plan_trip/write")
     expect(page.locator("#tip")).to_contain_text("first token after")
 
 
-def test_the_table_says_what_the_timeline_draws(demo: str, planned: Any, look: Looking) -> None:
-    page = opened(look, demo, planned)
+def test_the_table_has_the_content_of_the_timeline(demo: str, planned: Any, window: BrowserWindow) -> None:
+    page = opened(window, demo, planned)
     page.locator("#timeline-as").get_by_role("button", name="Table").click()
     expect(page.locator("#requests-table .tabulator-row")).to_have_count(12)
-    assert look.column("path", "#requests-table") == [one["path"] for one in planned["requests"]]
+    assert window.column("path", "#requests-table") == [one["path"] for one in planned["requests"]]
     page.locator("#requests-table .tabulator-row").nth(3).click()
-    expect(look.drawer).to_be_visible()
-    assert look.address["request"] == [planned["requests"][3]["id"]]
-    assert look.address["as"] == ["table"]
+    expect(window.drawer).to_be_visible()
+    assert window.address["request"] == [planned["requests"][3]["id"]]
+    assert window.address["as"] == ["table"]
 
 
-def test_a_session_that_runs_grows_before_ones_eyes(running: View, look: Looking) -> None:
-    from helicone_otel.tools.replay.otlp import of_request  # noqa: PLC0415  # needs the extra "view"
+def test_a_running_session_grows_while_it_is_open(running: View, window: BrowserWindow) -> None:
+    from helicone_otel.tools.replay.otlp import batch_of  # noqa: PLC0415  # needs the extra "view"
     from tests.support.view_seed import request_of, review, wait_until_labelled  # noqa: PLC0415
 
     spans = review(78, "live/2", 4, 1_760_000_000_000_000_000)
     for part, requests in ((spans[:4], 3), (spans[4:], 12)):
-        running.intake.spans(of_request(request_of("reviewer", part))).result()
+        running.intake.accept_spans(batch_of(request_of("reviewer", part))).result()
         wait_until_labelled(running)
         if requests == 3:
-            look.session(running.url, "live/2", "reviewer")
-            look.row("reviewer").locator(".label").click()
-        expect(look.page.locator("#stats")).to_contain_text(f"{requests} ", use_inner_text=True)
+            window.session(running.url, "live/2", "reviewer")
+            window.row("reviewer").locator(".label").click()
+        expect(window.page.locator("#stats")).to_contain_text(f"{requests} ", use_inner_text=True)
     # What was chosen stays so.
-    expect(look.row("reviewer")).to_have_attribute("aria-selected", "true")
-    assert look.rows[0].startswith("reviewer, Agent, 12 requests")
+    expect(window.row("reviewer")).to_have_attribute("aria-selected", "true")
+    assert window.rows[0].startswith("reviewer, Agent, 12 requests")
 
 
-def test_other_sessions_of_the_name_are_one_step_away(seeded: View, look: Looking) -> None:
-    page = look.session(seeded.url, "review/1", "reviewer")
+def test_other_sessions_of_the_name_can_be_opened(seeded: View, window: BrowserWindow) -> None:
+    page = window.session(seeded.url, "review/1", "reviewer")
     page.get_by_label("Another session of this name").select_option(index=2)
     page.wait_for_url("**review%2F2*")
     page.wait_for_selector("#row-0")
     page.get_by_role("link", name="Compare").click()
     page.wait_for_selector("#paths .tabulator-row")
-    assert look.address == {"name": ["reviewer"]}
+    assert window.address == {"name": ["reviewer"]}
 
 
-def test_a_session_that_is_not_there_is_said_to_be_so(seeded: View, look: Looking) -> None:
-    look.page.goto(f"{seeded.url}/session?id=nobody&name=")
-    expect(look.page.get_by_role("alert")).to_have_text("there is no such session")
-    look.wrong.clear()  # the browser itself tells of the 404
+def test_the_page_says_that_a_session_does_not_exist(seeded: View, window: BrowserWindow) -> None:
+    window.page.goto(f"{seeded.url}/session?id=nobody&name=")
+    expect(window.page.get_by_role("alert")).to_have_text("there is no such session")
+    window.problems.clear()  # the browser itself tells of the 404

@@ -1,7 +1,7 @@
-"""Spans recorded from real libraries get the labels that a person gave them by hand.
+"""Spans that were recorded from real libraries get the labels that a person gave them.
 
-`labels` in a recording are gold; fields that a reasonable engineer might decide otherwise are marked
-ambiguous there and not scored.
+`labels` in a recording are the expected ones. Fields about which engineers could disagree are marked as ambiguous,
+and are not scored.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from tests.support import replay
 
 NAMES = sorted(path.stem for path in replay.RECORDINGS.glob("*.json"))
-# What must be right at least, over the fields of all recordings that are not ambiguous.
+# The least share of right fields over all recordings, without the ambiguous fields.
 TARGETS = {
     "kind at start": 0.95,
     "kind at end": 1.0,
@@ -22,16 +22,16 @@ TARGETS = {
     "path at end": 0.99,
     "requests": 1.0,
 }
-# Recordings in which not every field is right, each with the reason. Of a trace nothing is known while its only LLM
-# spans are still to be written, by another thread when all is over: the app's own span around them has left by then.
+# Recordings in which not every field is right, each with the reason. Another thread writes the LLM spans at the end, so
+# the application's own span around them is exported before anything is known of the trace.
 IMPERFECT: Mapping[str, str] = {
-    "langsmith_otel": "the app's span has left before LangSmith's thread writes what was inside",
-    "native_litellm": "the same, and `raw_gen_ai_request` shows nothing by which an embedding would be one",
+    "langsmith_otel": "the application's span is exported before LangSmith's thread writes the spans inside",
+    "native_litellm": "the same, and `raw_gen_ai_request` has no sign of an embedding",
 }
 
 
 class Field(NamedTuple):
-    """One thing to be right about: what is expected of a span, what was said, whether it is scored."""
+    """One field of a label: the expected value, the actual value, and whether it is scored."""
 
     expected: Callable[[dict[str, Any]], object]
     actual: Callable[[replay.Outcome], object]
@@ -75,8 +75,8 @@ FIELDS = {
 }
 
 
-class Replayed(NamedTuple):
-    """A recording, its gold labels and what was said of its spans."""
+class ReplayedRecording(NamedTuple):
+    """A recording with the expected and the actual labels of its spans."""
 
     spans: dict[str, dict[str, Any]]
     labels: dict[str, dict[str, Any]]
@@ -90,7 +90,7 @@ class Replayed(NamedTuple):
         return found
 
     def wrong(self, field: Field) -> dict[str, tuple[object, object]]:
-        """Return what was expected and what was said of the spans of which the wrong thing was said."""
+        """Return the expected and the actual value of each span for which they differ."""
         pairs = {
             key: (field.expected(self.labels[key]), field.actual(self.outcomes[key])) for key in self.scored(field)
         }
@@ -102,10 +102,10 @@ class Replayed(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def replayed() -> dict[str, Replayed]:
+def replayed() -> dict[str, ReplayedRecording]:
     recordings = {name: replay.load(name) for name in NAMES}
     return {
-        name: Replayed(
+        name: ReplayedRecording(
             {span["span_id"]: span for span in recording["spans"]}, recording["labels"], replay.replay(recording)
         )
         for name, recording in recordings.items()
@@ -113,14 +113,16 @@ def replayed() -> dict[str, Replayed]:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in IMPERFECT])
-def test_every_span_of_a_recording_is_what_a_person_said_it_is(name: str, replayed: dict[str, Replayed]) -> None:
+def test_every_span_of_a_recording_gets_the_label_that_a_person_gave_it(
+    name: str, replayed: dict[str, ReplayedRecording]
+) -> None:
     wrong = {title: replayed[name].wrong(field) for title, field in FIELDS.items()}
 
     assert wrong == {title: {} for title in FIELDS}
 
 
 @pytest.mark.parametrize("name", IMPERFECT)
-def test_what_is_wrong_of_a_recording_is_what_cannot_be_known(name: str, replayed: dict[str, Replayed]) -> None:
+def test_only_fields_that_cannot_be_known_are_wrong(name: str, replayed: dict[str, ReplayedRecording]) -> None:
     one = replayed[name]
     wrong = {one.spans[key]["name"] for field in FIELDS.values() for key in one.wrong(field)}
 
@@ -129,11 +131,11 @@ def test_what_is_wrong_of_a_recording_is_what_cannot_be_known(name: str, replaye
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in IMPERFECT])
-def test_every_trace_of_a_recording_is_one_session_or_none(name: str, replayed: dict[str, Replayed]) -> None:
+def test_every_trace_of_a_recording_is_one_session_or_none(name: str, replayed: dict[str, ReplayedRecording]) -> None:
     assert {trace: ids for trace, ids in replayed[name].sessions("trace_id").items() if len(ids) != 1} == {}
 
 
-# Which sessions the recorded programs named, by scenario, and when their library says so.
+# The sessions that the recorded programs named, by scenario, and when the library says so.
 CHOSEN = {
     "langfuse": {"propagate_attributes": "sess-1", "propagate_as_baggage": "sess-2", "langchain_callback": "sess-3"},
     "logfire": {"baggage": "conv-1"},
@@ -148,9 +150,7 @@ CHOSEN = {
 
 
 @pytest.mark.parametrize("name", CHOSEN)
-def test_the_session_that_a_program_named_is_the_one_that_its_spans_are_in(
-    name: str, replayed: dict[str, Replayed]
-) -> None:
+def test_spans_are_in_the_session_that_the_program_named(name: str, replayed: dict[str, ReplayedRecording]) -> None:
     sessions = replayed[name].sessions("scenario")
 
     assert {scenario: sessions[scenario] - {None} for scenario in CHOSEN[name]} == {
@@ -158,7 +158,7 @@ def test_the_session_that_a_program_named_is_the_one_that_its_spans_are_in(
     }
 
 
-def test_over_all_recordings_enough_is_right(replayed: dict[str, Replayed]) -> None:
+def test_enough_fields_of_all_recordings_are_right(replayed: dict[str, ReplayedRecording]) -> None:
     counted = [one for name, one in replayed.items() if name not in IMPERFECT]
     scored = {title: sum(len(one.scored(field)) for one in counted) for title, field in FIELDS.items()}
     wrong = {title: sum(len(one.wrong(field)) for one in counted) for title, field in FIELDS.items()}
@@ -169,7 +169,7 @@ def test_over_all_recordings_enough_is_right(replayed: dict[str, Replayed]) -> N
     assert {title for title in TARGETS if 1 - wrong[title] / scored[title] < TARGETS[title]} == set()
 
 
-def _table(replayed: dict[str, Replayed]) -> str:
+def _table(replayed: dict[str, ReplayedRecording]) -> str:
     lines = [f"{'recording':38}" + "".join(f"{title:>25}" for title in FIELDS)]
     for name, one in replayed.items():
         counts = [(len(one.scored(field)), len(one.wrong(field))) for field in FIELDS.values()]

@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from helicone_otel.tools.cli.receiver import Inbox, Span, receiving
+from helicone_otel.tools.cli.receiver import Inbox, receiving
+from helicone_otel.tools.cli.receiver import ReceivedSpan as Span
 from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.requests import Request
 from helicone_otel.tools.fakes.server import FakeHelicone

@@ -1,4 +1,4 @@
-"""Recordings of real libraries, played again, and what the library said of each span."""
+"""Replays recordings of real libraries, and collects the labels of their spans."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RECORDINGS = TESTS / "data" / "recordings"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one recorded span was said to be: when it started, when headers left, in the end."""
+    """The labels of one recorded span: at its start, when headers were sent, and at its end."""
 
     kind_at_start: str | None
     kind: str | None
@@ -35,7 +35,7 @@ def load(name: str) -> dict[str, Any]:
 
 
 def replay(recording: dict[str, Any], settings: Settings | None = None) -> dict[str, Outcome]:
-    """Replay all spans of a recording and return what became of each, by its recorded span id."""
+    """Replay all spans of a recording, and return their outcomes by span id."""
     registry = Registry(settings or Settings())
     reasons = Reasons(registry.reader)
     injecting = {injection["current_span_id"] for injection in recording["injections"]}
@@ -46,7 +46,7 @@ def replay(recording: dict[str, Any], settings: Settings | None = None) -> dict[
         kind = label.get("helicone.span.kind")
         outcomes[key] = Outcome(
             kind_at_start=replayed.at_start.kind,
-            # What the span bears, and not what it was read as.
+            # The kind on the span, not that of the classification.
             kind=str(kind) if kind else None,
             path=str(label.get("helicone.session.path", "/")),
             path_at_injection=replayed.path_at_injection,

@@ -1,4 +1,4 @@
-"""A view with something in it, for tests and for whoever works on the pages.
+"""A view with example sessions, for tests and for work on the pages.
 
 `python -m tests.support.view_seed [PORT]` serves the spans of this project's recordings, and a long session, until
 Ctrl-C.
@@ -17,9 +17,9 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from helicone_otel import Settings
-from helicone_otel.tools.replay.otlp import of_request
-from helicone_otel.tools.view.server import View, viewing
-from helicone_otel.tools.view.sockets import Places
+from helicone_otel.tools.replay.otlp import batch_of
+from helicone_otel.tools.view.server import View, running_view
+from helicone_otel.tools.view.sockets import ListenOptions
 from tests.support.paths import TESTS
 
 RECORDINGS = TESTS / "data" / "recordings"
@@ -71,7 +71,7 @@ def otlp_span(span: dict[str, Any]) -> Span:
 
 
 def recorded(names: Iterable[str] = ()) -> Iterator[ExportTraceServiceRequest]:
-    """Yield what the apps of recordings would have sent: of all, if no names are given."""
+    """Yield the export requests that the applications of recordings would have sent; by default of all recordings."""
     for name in names or sorted(file.stem for file in RECORDINGS.glob("*.json")):
         yield request_of(name, json.loads((RECORDINGS / f"{name}.json").read_text())["spans"])
 
@@ -193,7 +193,7 @@ def review(trace: int, conversation: str, questions: int, epoch: int, *, fails: 
 
 
 def fill(view: View, reviews: int = 12, questions: int = 8) -> None:
-    """Put the recordings and some code reviews into a view, and wait until they are in sessions."""
+    """Send the recordings and some code reviews to a view, and wait for the labels of their spans."""
     now = time.time_ns()
     requests = list(recorded())
     for number in range(1, reviews + 1):
@@ -203,22 +203,22 @@ def fill(view: View, reviews: int = 12, questions: int = 8) -> None:
         )
     requests.append(request_of("reviewer", review(999, "a long review", 200, now - 300_000_000_000)))
     for request in requests:
-        view.intake.spans(of_request(request)).result()
+        view.intake.accept_spans(batch_of(request)).result()
     wait_until_labelled(view)
 
 
 def wait_until_labelled(view: View) -> None:
-    """Wait until everything that arrived is in sessions."""
+    """Wait until all spans that have arrived are labelled."""
     for _ in range(2000):
         if not view.worker.waiting:
             return
         time.sleep(0.01)
-    raise TimeoutError("the view does not come to rest")
+    raise TimeoutError("the view does not label its spans")
 
 
 def main() -> None:
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 0
-    with viewing(None, Settings(), Places(pages=port, grpc=0, http=0)) as view:
+    with running_view(None, Settings(), ListenOptions(pages=port, grpc=0, http=0)) as view:
         fill(view)
         print(f"pages {view.url}  OTLP/HTTP {view.http_url}  OTLP/gRPC {view.grpc_address}", flush=True)  # noqa: T201
         try:

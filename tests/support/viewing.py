@@ -1,4 +1,4 @@
-"""Asks a view what its pages ask, over HTTP."""
+"""Sends requests to a view over HTTP, as its pages and applications do."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from urllib.parse import quote, urlencode, urlsplit
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from helicone_otel import Settings
-from helicone_otel.tools.replay.otlp import of_request
+from helicone_otel.tools.replay.otlp import batch_of
 from helicone_otel.tools.view import worker
-from helicone_otel.tools.view.server import View, viewing
-from helicone_otel.tools.view.sockets import Places
+from helicone_otel.tools.view.server import View, running_view
+from helicone_otel.tools.view.sockets import ListenOptions
 from tests.support.view_seed import request_of, wait_until_labelled
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
@@ -35,7 +35,7 @@ class Answer(NamedTuple):
 
 
 def ask(url: str, method: str = "GET", body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
-    """Send one request as it is: no redirects, no proxies, nothing made right."""
+    """Send one request as it is, without redirects or proxies."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=20)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
@@ -47,40 +47,40 @@ def ask(url: str, method: str = "GET", body: bytes | None = None, headers: Mappi
         connection.close()
 
 
-class Asked:
-    """A view, and what it answers."""
+class ViewClient:
+    """A running view, with methods to fill and to query it."""
 
     def __init__(self, view: View) -> None:
         self.view = view
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all data."""
         wait_until_labelled(self.view)
 
         def forget(connection: sqlite3.Connection) -> None:
             for table in ("spans", "traces", "places", "logs", "requests", "sessions", "facts"):
                 connection.execute(f"DELETE FROM {table}")
 
-        self.view.store.write(forget).result()
+        self.view.database.write(forget).result()
 
     def send(self, *requests: ExportTraceServiceRequest) -> None:
-        """Have it take export requests one after the other, and place what is in them."""
+        """Send export requests one after the other, and wait for the labels of their spans."""
         for request in requests:
-            self.view.intake.spans(of_request(request)).result()
+            self.view.intake.accept_spans(batch_of(request)).result()
         wait_until_labelled(self.view)
 
     def take(self, *spans: dict[str, Any], service: str = "shop") -> None:
-        """Have it take spans of `view_seed.span`."""
+        """Send spans of `view_seed.span`, and wait for their labels."""
         self.send(request_of(service, list(spans)))
 
     def get(self, query: str, *pairs: tuple[str, object], **parameters: object) -> Any:
-        """Return what the API answers."""
+        """Return the API's answer to a query."""
         answer = ask(f"{self.view.url}/api/{query}?{urlencode([*parameters.items(), *pairs], quote_via=quote)}")
         assert answer.status == 200, answer.body
         return answer.data
 
     def raw(self, query: str) -> bytes:
-        """Return the bytes of an answer."""
+        """Return the API's answer to a query as bytes."""
         return ask(f"{self.view.url}/api/{query}").body
 
     def log(self, row: Mapping[str, Any], route: str = "/custom/v1/log") -> Answer:
@@ -109,7 +109,7 @@ def posted_row(
     asked_for: Any = None,
     answered: Any = None,
 ) -> dict[str, Any]:
-    """Return a row as Helicone's helpers post it: by default a small conversation."""
+    """Return a row as Helicone's helpers post it; by default a small conversation."""
     meta = {"Helicone-Session-Id": session, "Helicone-Session-Path": path, "Helicone-Session-Name": name}
     if request_id:
         meta["Helicone-Request-Id"] = request_id
@@ -142,10 +142,10 @@ def posted_row(
 
 
 @contextmanager
-def asked(settings: Settings | None = None) -> Iterator[Asked]:
-    """Run a view that places what arrives at once."""
+def view_client(settings: Settings | None = None) -> Iterator[ViewClient]:
+    """Run a view that labels spans as soon as they arrive."""
     with (
         mock.patch.object(worker, "_QUIET", 0.0),
-        viewing(None, settings or Settings(), Places(pages=0, grpc=0, http=0)) as view,
+        running_view(None, settings or Settings(), ListenOptions(pages=0, grpc=0, http=0)) as view,
     ):
-        yield Asked(view)
+        yield ViewClient(view)

@@ -1,4 +1,4 @@
-"""`helicone-otel explain`: what a file of spans is, and which table said so."""
+"""`helicone-otel explain`: the labels of the spans in a file, and the rows that decided them."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ README = (REPOSITORY / "README.md").read_text()
 
 
 class Explained:
-    """What the command said of a file."""
+    """The output of the command for a file."""
 
     def __init__(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["explain", "--json", str(file)]) == 0
         self.spans: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
 
-    def told(self, *fields: str) -> dict[str, Any]:
-        """Return fields of the spans by their names; a single field without a tuple around it."""
-        rows = {span["name"]: tuple(span[field] for field in fields) for span in self.spans}
-        return {name: row[0] if len(fields) == 1 else row for name, row in rows.items()}
+    def fields(self, *names: str) -> dict[str, Any]:
+        """Return fields of the spans by the names of the spans; a single field without a tuple around it."""
+        rows = {span["name"]: tuple(span[name] for name in names) for span in self.spans}
+        return {name: row[0] if len(names) == 1 else row for name, row in rows.items()}
 
 
 def collected(app: App) -> dict[str, Any]:
@@ -78,11 +78,11 @@ def request(*spans: dict[str, Any], scope: str = "my.app") -> dict[str, Any]:
 CHAT = {"gen_ai.operation.name": "chat"}
 
 
-# --- what it says -------------------------------------------------------------------------------
+# --- labels -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["genai_openai_agents_plus_openai", "tl_sdk_decorators", "oi_langchain"])
-def test_of_a_recording_it_says_what_the_library_says_live(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_explain_agrees_with_the_replay_of_a_recording(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     told = {
         one["span_id"]: (one["kind"], one["path"] or "/", one["request"])
         for one in Explained(replay.RECORDINGS / f"{name}.json", capsys).spans
@@ -92,7 +92,7 @@ def test_of_a_recording_it_says_what_the_library_says_live(name: str, capsys: py
     assert told == {key: (outcome.kind, outcome.path, outcome.request) for key, outcome in outcomes.items()}
 
 
-def test_it_names_the_dialect_and_the_row_that_decided_and_why_none_did(
+def test_explain_names_the_dialect_and_row_that_decided_or_why_none_did(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     app = App()
@@ -106,23 +106,23 @@ def test_it_names_the_dialect_and_the_row_that_decided_and_why_none_did(
             pass
     (tmp_path / "spans.json").write_text(json.dumps(collected(app)))
 
-    told = Explained(tmp_path / "spans.json", capsys).told("kind", "dialect", "why")
+    told = Explained(tmp_path / "spans.json", capsys).fields("kind", "dialect", "why")
     unknown = "no row fits, and no dialect knows the scope 'h'; a CLIENT span is no step of the application's"
     gateway = "a request to a Helicone gateway with no LLM span above it: https://oai.helicone.ai/v1/x"
-    own = "an INTERNAL span of the application's own: its scope is no instrumentation library's"
+    own = "an INTERNAL span of the application: its scope is not an instrumentation library"
     assert told == {
         "plan trip": ("task", "application", own),
         "chat gpt-4o": ("llm", "gen_ai", "gen_ai.operation.name is chat"),
         "POST": (None, None, unknown),
         "GET": ("llm", "gateway", gateway),
     }
-    rows = Explained(tmp_path / "spans.json", capsys).told("row", "facts")
+    rows = Explained(tmp_path / "spans.json", capsys).fields("row", "facts")
     assert rows["chat gpt-4o"][0] == 1
     assert rows["chat gpt-4o"][1]["attribute"] == "gen_ai.operation.name"
     assert rows["POST"] == (None, {})
 
 
-def test_our_own_label_in_a_file_is_no_word_of_the_users(
+def test_our_own_label_in_a_file_is_not_taken_for_one_that_the_user_set(
     helicone: Helicone, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with session("Trip", id="s-1"), step("research"), tool("weather"), vector_query("docs"), data("check"):
@@ -130,56 +130,58 @@ def test_our_own_label_in_a_file_is_no_word_of_the_users(
     document = _with_hex_ids(MessageToDict(encode_spans(helicone.spans)))
     (tmp_path / "spans.json").write_text(json.dumps(document))
 
-    told = Explained(tmp_path / "spans.json", capsys).told("kind", "path", "session_id", "request", "dialect")
+    told = Explained(tmp_path / "spans.json", capsys).fields("kind", "path", "session_id", "request", "dialect")
     assert told == {
         "execute_tool weather": ("tool", "/weather", "s-1", True, "helicone"),
         "search docs": ("vector_db", "/weather/search", "s-1", True, "helicone"),
         "check": ("data", "/weather/search/check", "s-1", True, "helicone"),
     }
     assert main(["explain", str(tmp_path / "spans.json")]) == 0
-    assert "the file has it at /research/weather: a step() or a header said so" in capsys.readouterr().out
+    assert "in the file its path is /research/weather, from a step() or a header" in capsys.readouterr().out
 
 
-def test_what_the_user_wrote_by_hand_is_told_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_kind_that_the_user_set_is_explained_as_set_by_hand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "spans.json").write_text(json.dumps(request(span(1, attributes={"helicone.span.kind": "tool"}))))
 
-    told = Explained(tmp_path / "spans.json", capsys).told("kind", "dialect", "why")
+    told = Explained(tmp_path / "spans.json", capsys).fields("kind", "dialect", "why")
     assert told == {"step a": ("tool", "by hand", "helicone.span.kind was set by hand")}
 
 
-def test_a_wrapper_is_told_to_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrapper_is_explained_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "spans.json").write_text(json.dumps(request(span(1, attributes=CHAT), span(2, 1, attributes=CHAT))))
 
-    told = Explained(tmp_path / "spans.json", capsys).told("request", "why")
+    told = Explained(tmp_path / "spans.json", capsys).fields("request", "why")
     because = "gen_ai.operation.name is chat"
     assert told == {
-        "step a": (False, f"{because}; no request: it wraps the span that stands for the call"),
+        "step a": (False, f"{because}; no request: it wraps the span that is the request"),
         "step b": (True, because),
     }
 
 
-def test_one_object_a_line_is_read_as_well_and_other_signals_are_passed_over(
+def test_files_with_one_object_per_line_are_read_and_other_signals_are_skipped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = [request(span(2, 1, attributes=CHAT)), {"resourceLogs": []}, request(span(1)), request(span(1))]
     (tmp_path / "spans.json").write_text("\n".join(json.dumps(line) for line in lines) + "\n\n")
 
     # The parent comes after its child, and twice.
-    told = Explained(tmp_path / "spans.json", capsys).told("kind", "path")
+    told = Explained(tmp_path / "spans.json", capsys).fields("kind", "path")
     assert told == {"step a": ("task", "/step_a"), "step b": ("llm", "/step_a")}
 
 
-def test_a_child_stands_below_its_parent_whatever_the_clocks_say(
+def test_a_child_is_below_its_parent_even_if_their_clocks_disagree(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     child = span(2, 1, attributes=CHAT, startTimeUnixNano="1", endTimeUnixNano="2")
     parent = span(1, startTimeUnixNano="500", endTimeUnixNano="600")
     (tmp_path / "spans.json").write_text(json.dumps(request(child, parent)))
 
-    assert Explained(tmp_path / "spans.json", capsys).told("path") == {"step a": "/step_a", "step b": "/step_a"}
+    assert Explained(tmp_path / "spans.json", capsys).fields("path") == {"step a": "/step_a", "step b": "/step_a"}
 
 
-def test_values_of_every_type_of_otlp_are_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_values_of_every_type_of_otlp_are_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     values = [
         {"stringValue": "x" * 10_000_000},
         {"intValue": "9007199254740993"},
@@ -202,10 +204,10 @@ def test_values_of_every_type_of_otlp_are_taken(tmp_path: Path, capsys: pytest.C
     document = request(span(1) | {"attributes": attributes})
     (tmp_path / "spans.json").write_text(json.dumps(document))
 
-    assert Explained(tmp_path / "spans.json", capsys).told("kind") == {"step a": "llm"}
+    assert Explained(tmp_path / "spans.json", capsys).fields("kind") == {"step a": "llm"}
 
 
-def test_settings_of_the_environment_hold(
+def test_settings_from_the_environment_are_used(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "spans.json").write_text(
@@ -215,7 +217,7 @@ def test_settings_of_the_environment_hold(
     monkeypatch.setenv("HELICONE_APPLICATION_SPANS", "false")
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
 
-    told = Explained(tmp_path / "spans.json", capsys).told("session_id", "path")
+    told = Explained(tmp_path / "spans.json", capsys).fields("session_id", "path")
     assert told["step b"] == ("t-1", "/chat")
 
 
@@ -237,7 +239,7 @@ def test_control_characters_do_not_reach_the_terminal(tmp_path: Path, capsys: py
     assert "\x1b" not in capsys.readouterr().out
 
 
-# --- much ---------------------------------------------------------------------------------------
+# --- large files ---------------------------------------------------------------------------------------
 
 
 def test_a_trace_a_thousand_spans_deep_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -266,29 +268,29 @@ A_RECORDING = {"spans": [{"trace_id": "1"}]}
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "it is no JSON: Expecting value at line 1, column 1"),
-        ("# spans", "it is no JSON: Expecting value at line 1, column 1"),
-        ('{"resourceSpans": [}', "it is no JSON: Expecting value at line 1, column 20"),
-        ('{"resourceSpans": []}\nnot JSON', "it is no JSON: Expecting value at line 2, column 1"),
-        ("[1]", "line 1 is no JSON object"),
+        ("", "it is not JSON: Expecting value at line 1, column 1"),
+        ("# spans", "it is not JSON: Expecting value at line 1, column 1"),
+        ('{"resourceSpans": [}', "it is not JSON: Expecting value at line 1, column 20"),
+        ('{"resourceSpans": []}\nnot JSON', "it is not JSON: Expecting value at line 2, column 1"),
+        ("[1]", "line 1 is not a JSON object"),
         ("{}", "line 1 is neither OTLP JSON (there is no resourceSpans in it) nor a recording (no list of spans)"),
         ('{"resourceSpans": []}', "there is no span in it"),
         ('{"resourceLogs": []}', "there is no span in it"),
-        ('{"resourceSpans": 3}', "line 1: resourceSpans is no list of objects"),
+        ('{"resourceSpans": 3}', "line 1: resourceSpans is not a list of objects"),
         ("[" * 100_000, "it is nested too deeply"),
         (request({"name": "x"}), "line 1, span 1 of scope 'my.app': traceId is missing"),
         (request(span(1) | {"spanId": ""}), "line 1, span 1 of scope 'my.app': spanId is missing"),
         (request(span(1) | {"spanId": "xyz"}), "spanId is not 16 hex digits: 'xyz'"),
         (request(span(1) | {"traceId": "0" * 32}), "traceId is not 32 hex digits"),
-        (request(span(1) | {"startTimeUnixNano": "noon"}), "startTimeUnixNano is no number: 'noon'"),
+        (request(span(1) | {"startTimeUnixNano": "noon"}), "startTimeUnixNano is not a number: 'noon'"),
         (request(span(1) | {"kind": 9}), "there is no span kind 9"),
-        (request(span(1) | {"attributes": "x"}), "attributes is no list of objects"),
+        (request(span(1) | {"attributes": "x"}), "attributes is not a list of objects"),
         (request(span(1, 1)), f"spans are each other's parents, in trace {1:032x}: {1:016x} → {1:016x}"),
         (request(span(1, 2), span(2, 3), span(3, 1)), f"{1:016x} → {2:016x} → {3:016x} → {1:016x}"),
         (A_RECORDING, "span 1 is incomplete: KeyError: 'kind'"),
     ],
 )
-def test_a_file_that_cannot_be_explained_is_told_so(
+def test_the_error_says_why_a_file_cannot_be_explained(
     text: str | dict[str, Any], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "spans.json"
@@ -301,7 +303,7 @@ def test_a_file_that_cannot_be_explained_is_told_so(
     assert said in shown.err
 
 
-def test_a_recording_with_a_part_missing_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_error_names_the_field_that_a_recording_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole = replay.load("tl_chroma")
     for key in ("span_id", "parent_span_id", "scope", "attributes_at_start", "start_seq"):
         first = {name: value for name, value in whole["spans"][0].items() if name != key}
@@ -311,21 +313,21 @@ def test_a_recording_with_a_part_missing_is_told_so(tmp_path: Path, capsys: pyte
         assert f"span 1 is incomplete: KeyError: '{key}'" in capsys.readouterr().err
 
 
-def test_a_file_that_is_not_there_and_a_folder_are_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_and_a_folder_are_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", str(tmp_path / "nothing.json")]) == main(["explain", str(tmp_path)]) == 2
     err = capsys.readouterr().err
     assert "nothing.json: No such file or directory" in err
     assert "Is a directory" in err
 
 
-def test_a_binary_file_is_told_to_be_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_binary_file_is_rejected_as_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "spans.json").write_bytes(b"\x0a\xff\xfe")
 
     assert main(["explain", str(tmp_path / "spans.json")]) == 2
-    assert "it is no text in UTF-8" in capsys.readouterr().err
+    assert "it is not text in UTF-8" in capsys.readouterr().err
 
 
-def test_a_wrong_setting_is_told_before_the_file_is_read(
+def test_an_invalid_setting_is_reported_before_the_file_is_read(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HELICONE_SESSION_PATH", "no/slash")
@@ -335,7 +337,7 @@ def test_a_wrong_setting_is_told_before_the_file_is_read(
     assert Settings().session_path == "/"
 
 
-def test_a_reader_who_has_seen_enough_ends_it_without_a_traceback() -> None:
+def test_a_closed_pipe_ends_the_command_without_a_traceback() -> None:
     file = TESTS / "data" / "recordings" / "genai_openai_agents_plus_openai.json"
     command = [sys.executable, "-m", "helicone_otel", "explain", str(file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

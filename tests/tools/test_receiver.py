@@ -1,4 +1,4 @@
-"""The OTLP receiver of `run`, spoken to by the SDK's own exporter and by strangers."""
+"""The OTLP receiver of `run`: requests of the SDK's exporter, and requests that it must refuse."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 import pytest
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # ships no types
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.http import Compression
@@ -19,7 +18,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import Status, StatusCode, format_span_id, format_trace_id
 
 from helicone_otel.tools.cli import receiver
-from helicone_otel.tools.cli.receiver import Inbox, Span, decode, receiving
+from helicone_otel.tools.cli.receiver import Inbox, ReceivedSpan, decode, receiving
+from helicone_otel.tools.replay.calls import model_of
+from helicone_otel.tools.replay.otlp import MalformedError
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 
@@ -69,7 +70,7 @@ def test_a_span_of_the_sdk_arrives_as_it_was_sent(inbox: Inbox, endpoint: str, c
         inner.set_status(Status(StatusCode.ERROR, "no such model"))
 
     assert isinstance(inner, ReadableSpan)
-    assert inbox.spans[0] == Span(
+    assert inbox.spans[0] == ReceivedSpan(
         trace_id=format_trace_id(outer.get_span_context().trace_id),
         span_id=format_span_id(inner.get_span_context().span_id),
         parent_id=format_span_id(outer.get_span_context().span_id),
@@ -87,12 +88,12 @@ def test_a_span_of_the_sdk_arrives_as_it_was_sent(inbox: Inbox, endpoint: str, c
     assert [(span.name, span.parent_id, span.error) for span in inbox.spans[1:]] == [("outer", "", None)]
 
 
-def test_a_process_can_say_that_it_was_instrumented(inbox: Inbox, endpoint: str) -> None:
+def test_a_process_can_report_that_it_is_instrumented(inbox: Inbox, endpoint: str) -> None:
     assert [post(f"{endpoint}/hello"), post(f"{endpoint}/hello")] == [200, 200]
     assert inbox.greetings == 2
 
 
-def test_who_does_not_know_the_secret_path_gets_nothing_in(inbox: Inbox, endpoint: str) -> None:
+def test_requests_without_the_secret_path_are_refused(inbox: Inbox, endpoint: str) -> None:
     address = endpoint.rpartition("/")[0]
 
     assert post(f"{address}/v1/traces", request_with("a")) == 404
@@ -112,21 +113,23 @@ def test_who_does_not_know_the_secret_path_gets_nothing_in(inbox: Inbox, endpoin
         (b"", {**PROTOBUF, "Content-Length": "9" * 20}, 413),
     ],
 )
-def test_what_is_no_export_request_is_refused(
+def test_a_body_that_is_not_an_export_request_is_refused(
     inbox: Inbox, endpoint: str, body: bytes, headers: Mapping[str, str], status: int
 ) -> None:
     assert post(f"{endpoint}/v1/traces", body, headers) == status
     assert inbox.spans == []
 
 
-def test_a_small_body_that_unfolds_to_a_huge_one_is_refused(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_body_that_decompresses_to_a_huge_one_is_refused(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(receiver, "MAX_BODY", 100_000)
     bomb = gzip.compress(b"\0" * 1_000_000)
 
     assert post(f"{endpoint}/v1/traces", bomb, {**PROTOBUF, "Content-Encoding": "gzip"}) == 413
 
 
-def test_spans_beyond_the_bound_are_counted_and_not_kept() -> None:
+def test_spans_beyond_the_limit_are_counted_and_not_kept() -> None:
     inbox = Inbox(max_spans=2)
     with receiving(inbox) as endpoint:
         post(f"{endpoint}/v1/traces", request_with("a", "b", "c"))
@@ -135,7 +138,7 @@ def test_spans_beyond_the_bound_are_counted_and_not_kept() -> None:
     assert ([span.name for span in inbox.spans], inbox.dropped) == (["a", "b"], 2)
 
 
-def test_nothing_listens_any_more_afterwards(inbox: Inbox) -> None:
+def test_the_receiver_stops_listening_at_the_end_of_the_block(inbox: Inbox) -> None:
     with receiving(inbox) as endpoint:
         pass
 
@@ -143,12 +146,25 @@ def test_nothing_listens_any_more_afterwards(inbox: Inbox) -> None:
         post(f"{endpoint}/hello")
 
 
+@pytest.mark.parametrize(
+    "attribute", ["gen_ai.request.model", "llm.model_name", "ai.model.id", "gen_ai.response.model"]
+)
+def test_the_model_is_known_from_the_attributes_that_are_kept(attribute: str) -> None:
+    request = ExportTraceServiceRequest()
+    span = request.resource_spans.add().scope_spans.add().spans.add(name="chat")
+    span.attributes.add(key=attribute).value.string_value = "gpt-4o-mini"
+
+    [decoded] = decode(request.SerializeToString())
+
+    assert model_of(decoded.attributes) == "gpt-4o-mini"
+
+
 @given(st.binary(max_size=200))
 @settings(max_examples=200, deadline=None)
 def test_arbitrary_bytes_are_spans_or_an_error_that_is_expected(body: bytes) -> None:
     try:
         spans = decode(body)
-    except DecodeError:
+    except MalformedError:
         return
     assert all(span.end >= span.start for span in spans)
 

@@ -22,7 +22,8 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as otl
 from helicone_otel.__main__ import main
 from helicone_otel.tools.cli.demo.check import steps_of
 from helicone_otel.tools.cli.demo.world import demo_helicone
-from helicone_otel.tools.cli.receiver import Span, decode
+from helicone_otel.tools.cli.receiver import ReceivedSpan as Span
+from helicone_otel.tools.cli.receiver import decode
 from helicone_otel.tools.cli.run import Run, child_environment, observe
 from helicone_otel.tools.fakes.loopback import LoopbackServer, QuietHandler, serving
 from helicone_otel.tools.fakes.server import FakeHelicone

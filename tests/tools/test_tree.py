@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from helicone_otel.destinations import Destinations
 from helicone_otel.tools.cli.advice import RunFacts, advise
 from helicone_otel.tools.cli.draw import draw, terminal
 from helicone_otel.tools.cli.gateway_calls import GatewayCall
-from helicone_otel.tools.cli.receiver import Span
+from helicone_otel.tools.cli.receiver import ReceivedSpan as Span
 from helicone_otel.tools.cli.tree import RequestNode, SessionTree, as_data, build_sessions
 from helicone_otel.tools.terminal import format_duration, visible
 
@@ -337,7 +338,7 @@ def test_headers_that_differ_between_calls_are_shown_at_each() -> None:
 
 def test_an_error_is_drawn_once_where_it_happened() -> None:
     failed = logged("/find", "tool")
-    failed = Span(**{name: getattr(failed, name) for name in Span.__slots__} | {"error": "no such station"})
+    failed = replace(failed, error="no such station")
 
     assert drawn(build_sessions([failed, logged("/find", "tool")], GATEWAYS)).count("✗ no such station") == 1
 

@@ -86,7 +86,7 @@ def otlp_file(tmp_path: Path) -> Path:
     return file
 
 
-def test_what_was_acknowledged_survives_the_death_of_the_process(tmp_path: Path) -> None:
+def test_acknowledged_data_survives_the_death_of_the_process(tmp_path: Path) -> None:
     file = tmp_path / "view.db"
     with running("view", "--free-ports", "--db", str(file)) as view:
         assert f"export OTEL_EXPORTER_OTLP_ENDPOINT={view.address('OTLP/HTTP')}" in view.said
@@ -103,7 +103,7 @@ def test_what_was_acknowledged_survives_the_death_of_the_process(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_a_port_that_is_taken_is_named() -> None:
+def test_the_error_names_a_port_that_is_in_use() -> None:
     with running("view", "--free-ports") as view:
         for option, place, what in (
             ("--port", view.address("The view"), "the pages"),
@@ -134,7 +134,10 @@ def test_a_session_of_a_file_becomes_one_page(
     out = tmp_path / "session.html"
 
     assert main(["view", str(otlp_file), "--html", str(out)]) == 0
-    assert capsys.readouterr() == (f"{out}\n", "helicone-otel view: left out, being no spans of OTLP: 1\n")
+    assert capsys.readouterr() == (
+        f"{out}\n",
+        "helicone-otel view: skipped lines and spans that are not OTLP: 1\n",
+    )
     data = json.loads(out.read_text().partition('id="exported">')[2].partition("</script>")[0])
     assert (data["session"]["session"]["id"], len(data["requests"])) == ("review/1", 12)
 
@@ -142,7 +145,7 @@ def test_a_session_of_a_file_becomes_one_page(
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["--html", "x.html"], "--html: of which FILE?"),
+        (["--html", "x.html"], "--html needs a FILE with spans"),
         (["none.json", "--html", "x.html"], "none.json: No such file or directory"),
         (
             ["{file}", "--session", "other", "--html", "x.html"],
@@ -152,7 +155,7 @@ def test_a_session_of_a_file_becomes_one_page(
         (["--db", "nowhere/x.db"], "x.db: it cannot be opened: is there such a folder, and may it be written?"),
     ],
 )
-def test_what_cannot_be_is_told(
+def test_arguments_that_cannot_be_used_are_reported(
     arguments: list[str],
     error: str,
     otlp_file: Path,
@@ -165,7 +168,7 @@ def test_what_cannot_be_is_told(
     assert capsys.readouterr().err.splitlines()[-1] == f"helicone-otel view: {error}"
 
 
-def test_a_file_of_several_sessions_asks_which(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_session_must_be_named_if_a_file_has_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "spans.json"
     requests = [REQUEST, request_of("reviewer", review(2, "review/2", 1, EPOCH + 10**12))]
     file.write_text("\n".join(json.dumps(_with_hex_ids(MessageToDict(request))) for request in requests))
@@ -178,18 +181,18 @@ def test_a_file_of_several_sessions_asks_which(tmp_path: Path, capsys: pytest.Ca
     assert main(["view", str(file), "--session", "review/2", "--html", str(tmp_path / "x.html")]) == 0
 
 
-def test_a_first_line_that_was_cut_is_left_out_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_a_first_line_that_was_cut_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file, line = tmp_path / "spans.json", json.dumps(_with_hex_ids(MessageToDict(REQUEST)))
     file.write_text(f"{line[:50]}\n{line}\n")
 
     assert main(["view", str(file), "--html", str(tmp_path / "x.html")]) == 0
-    assert capsys.readouterr().err == "helicone-otel view: left out, being no spans of OTLP: 1\n"
+    assert capsys.readouterr().err == "helicone-otel view: skipped lines and spans that are not OTLP: 1\n"
 
 
 @pytest.mark.slow
-def test_files_are_shown_without_taking_the_ports_of_a_collector(otlp_file: Path) -> None:
+def test_a_view_of_files_does_not_use_the_ports_of_a_collector(otlp_file: Path) -> None:
     with running("view", "--port", "0", str(otlp_file)) as view:
-        assert "OTLP" not in view.said.replace("no spans of OTLP", "")
+        assert "OTLP" not in view.said.replace("not OTLP", "")
         assert [one["id"] for one in view.get("sessions")["sessions"]] == ["review/1"]  # type: ignore[index]
         assert view.end(signal.SIGINT) == 0
 
@@ -206,7 +209,7 @@ def test_run_shows_an_application_in_a_view(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_demo_in_a_view_has_the_requests_that_its_world_saw() -> None:
+def test_the_demo_in_a_view_has_the_requests_that_its_servers_received() -> None:
     expected = json.loads(Path(demo_file).with_name("expected.json").read_text())
     with running("demo", "--view", ready="(Ctrl-C ends it)") as demo:
         while demo.get("status")["waiting"]:  # type: ignore[index]
@@ -242,10 +245,20 @@ def test_the_commands_of_the_readme_are_understood() -> None:
         ),
     ],
 )
-def test_what_a_view_needs_and_is_not_there_is_named(
+def test_packages_that_the_view_needs_and_that_are_missing_are_named(
     arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("helicone_otel.__main__._is_installed", lambda name: name != "nicegui")
 
     assert main(arguments) == 2
     assert capsys.readouterr().err == said
+
+
+def test_the_other_commands_work_without_the_packages_of_the_view() -> None:
+    code = (
+        "import sys, helicone_otel.__main__, helicone_otel.tools.cli.run\n"
+        "print(sorted(name for name in sys.modules if name.startswith(('starlette', 'uvicorn', 'jinja2', 'nicegui'))))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert run.stdout == "[]\n"

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("jinja2", reason='needs the extra "view"')
 
-from helicone_otel.tools.view.assets import IMPORT, SCRIPT, STATIC, TEMPLATES, absolute, file_of, with_preloads
+from helicone_otel.tools.view.assets import IMPORT, SCRIPT, STATIC, TEMPLATES, absolute, file_at, with_preloads
 
 MODULES = sorted(STATIC.glob("*.js"))
 PAGES = sorted(page for page in TEMPLATES.glob("*.html") if page.name != "base.html")
@@ -22,11 +22,11 @@ MOST_LINES = 210
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
-def test_what_a_module_imports_is_there_and_all_of_it_is_small(module: Path) -> None:
+def test_every_import_of_a_module_exists_and_every_module_is_small(module: Path) -> None:
     code = module.read_text(encoding="utf-8")
     address = f"/static/{module.name}"
     found = [absolute(address, to) for _, _, to in IMPORT.findall(code)]
-    assert [one for one in found if file_of(one) is None] == []
+    assert [one for one in found if file_at(one) is None] == []
     assert len(found) == len(re.findall(r"^(?:import|\} from) .*\"[./]", code, re.MULTILINE))
     assert code.startswith("// ")
     assert len(code.splitlines()) <= MOST_LINES
@@ -38,11 +38,11 @@ def test_no_module_makes_markup_or_code_of_a_text(module: Path) -> None:
 
 
 @pytest.mark.parametrize("page", sorted(TEMPLATES.glob("*.html")), ids=lambda page: page.name)
-def test_no_template_has_a_script_or_style_of_its_own_or_something_from_elsewhere(page: Path) -> None:
+def test_no_template_has_an_inline_script_or_style_or_uses_another_site(page: Path) -> None:
     assert INLINE.findall(page.read_text(encoding="utf-8")) == []
 
 
-def test_every_module_is_of_some_page_and_each_page_names_its_modules_in_its_head() -> None:
+def test_every_module_belongs_to_a_page_and_each_page_preloads_its_modules() -> None:
     named: set[str] = set()
     for page in PAGES:
         html = with_preloads(f"<head></head>{page.read_text(encoding='utf-8')}")

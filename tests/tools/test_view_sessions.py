@@ -1,4 +1,4 @@
-"""The view: what arrives becomes the sessions that the library would make of it."""
+"""The sessions of a view: spans and rows that arrive become the sessions that the library would make of them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 
 from helicone_otel import session, step, tool, vector_query
 from helicone_otel.testing import Helicone
-from helicone_otel.tools.view.labelling import Held, Placed, Placing
+from helicone_otel.tools.view.labelling import SessionSpan, StoredSpan, TraceLabeller
 from tests.support import replay
 from tests.support.view_seed import recorded, request_of, review, span
-from tests.support.viewing import Asked, asked, posted_row
+from tests.support.viewing import ViewClient, posted_row, view_client
 
 EPOCH = 1_760_000_000_000_000_000
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}
 TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "look_up"}
-# Where the library learnt too late in the app what the view knows from the start: what a span bore at its end.
+# Spans that the view labels better: it has their final attributes, which the library in the app learnt too late.
 KNOWN_BETTER = {
     ("langsmith_otel", "plan trip"),
     ("native_litellm", "POST"),
@@ -36,21 +36,21 @@ SOME = ("genai_smolagents", "oi_anthropic", "tl_chroma", "otel_db_semconv_new")
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Asked]:
-    with asked() as one:
+def running() -> Iterator[ViewClient]:
+    with view_client() as one:
         yield one
 
 
 @pytest.fixture
-def view(running: Asked) -> Asked:
+def view(running: ViewClient) -> ViewClient:
     running.clear()
     return running
 
 
 @pytest.fixture(scope="module")
-def reviews() -> Iterator[Asked]:
+def reviews() -> Iterator[ViewClient]:
     """Five reviews of eight questions, ten minutes apart; in the third a check fails. And another session."""
-    with asked() as one:
+    with view_client() as one:
         for number in range(1, 6):
             spans = review(number, f"review/{number}", 8, EPOCH + number * 600_000_000_000, fails=number == 3)
             one.send(request_of("reviewer", spans))
@@ -58,13 +58,15 @@ def reviews() -> Iterator[Asked]:
         yield one
 
 
-# --- placing ----------------------------------------------------------------------------------------------------------
+# --- labelling --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("names", [SOME, pytest.param(ALL, marks=pytest.mark.slow)], ids=["some", "all"])
-def test_the_spans_of_recordings_stand_where_the_library_has_them(view: Asked, names: tuple[str, ...]) -> None:
+def test_the_spans_of_recordings_get_the_labels_that_the_library_gives_them(
+    view: ViewClient, names: tuple[str, ...]
+) -> None:
     view.send(*recorded(names))
-    with view.view.store.classification() as connection:
+    with view.view.database.reading() as connection:
         sql = "SELECT s.span, p.path, p.kind, p.request IS NOT NULL FROM places p JOIN spans s ON s.id = p.id"
         found = {row[0]: (row[1], row[2], bool(row[3])) for row in connection.execute(sql)}
     differing = set()
@@ -80,7 +82,7 @@ def test_the_spans_of_recordings_stand_where_the_library_has_them(view: Asked, n
     assert len(found) > 5 * len(names)
 
 
-def test_what_the_library_labelled_in_the_app_is_shown_as_it_labelled_it(view: Asked, helicone: Helicone) -> None:
+def test_labels_that_the_library_wrote_in_the_app_are_kept(view: ViewClient, helicone: Helicone) -> None:
     with session("Trip Planning", id="trip-42", user_id="u-1", properties={"env": "staging"}), step("research"):
         with tool("get_weather"), vector_query("guides", system="qdrant"):
             pass
@@ -100,7 +102,7 @@ def _is_request(one: Any) -> bool:
     return "helicone.request.id" in (one.attributes or {})
 
 
-def test_a_service_of_another_language_continues_the_session_of_its_caller(view: Asked) -> None:
+def test_a_service_of_another_language_continues_the_session_of_its_caller(view: ViewClient) -> None:
     label = {"helicone.session.id": "s", "helicone.session.path": "/plan/call", "helicone.session.name": "Trips"}
     ours = span(1, 1, name="call", attributes={**label, "helicone.span.kind": "task"}, length=50)
     theirs = [
@@ -123,7 +125,7 @@ def test_a_service_of_another_language_continues_the_session_of_its_caller(view:
     assert view.session("s")["session"]["services"] == ["planner", "weather"]
 
 
-def test_the_order_of_arrival_changes_nothing(view: Asked) -> None:
+def test_the_order_of_arrival_changes_nothing(view: ViewClient) -> None:
     spans = review(1, "review/1", 3, EPOCH, fails=True)
     view.take(*spans)
     at_once = view.session("review/1")
@@ -135,31 +137,33 @@ def test_the_order_of_arrival_changes_nothing(view: Asked) -> None:
     assert {**view.session("review/1"), "revision": 0} == {**at_once, "revision": 0}
 
 
-def test_spans_that_are_each_others_parents_do_no_harm(view: Asked) -> None:
+def test_spans_that_are_each_others_parents_are_shown(view: ViewClient) -> None:
     view.take(span(1, 1, 2, attributes=CHAT), span(1, 2, 1, attributes=CHAT, start=1), span(2, 3, attributes=CHAT))
 
     assert view.get("status")["requests"] == 3
 
 
 @pytest.mark.failures
-def test_a_trace_that_cannot_be_read_does_not_keep_others_from_being(
-    view: Asked, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_trace_that_cannot_be_labelled_does_not_stop_the_others(
+    view: ViewClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    place = Placing.place
+    label = TraceLabeller.label
 
-    def failing(self: Placing, spans: Sequence[Held], beside: Sequence[Held] = ()) -> list[Placed]:
-        if spans[0].trace == f"{1:032x}":
+    def failing(
+        self: TraceLabeller, spans: Sequence[StoredSpan], neighbours: Sequence[StoredSpan] = ()
+    ) -> list[SessionSpan]:
+        if spans[0].span.trace_id == f"{1:032x}":
             raise RuntimeError("broken")
-        return place(self, spans, beside)
+        return label(self, spans, neighbours)
 
-    monkeypatch.setattr(Placing, "place", failing)
+    monkeypatch.setattr(TraceLabeller, "label", failing)
     view.take(span(1, 1, attributes=CHAT), span(2, 2, attributes=CHAT))
 
     assert [one["id"] for one in view.get("sessions")["sessions"]] == [str(uuid.UUID(int=2))]
-    assert "the view's placing" in caplog.text
+    assert "the view's labelling" in caplog.text
 
 
-def test_odd_attributes_do_no_harm_and_are_shown(view: Asked, caplog: pytest.LogCaptureFixture) -> None:
+def test_odd_attributes_are_shown_without_errors(view: ViewClient, caplog: pytest.LogCaptureFixture) -> None:
     request = request_of("shop", [span(1, 1, attributes={**CHAT, "gen_ai.conversation.id": "c"})])
     one = request.resource_spans[0].scope_spans[0].spans[0]
     mixed = AnyValue(array_value=ArrayValue(values=[AnyValue(), AnyValue(int_value=1), AnyValue(string_value="a")]))
@@ -184,13 +188,13 @@ def test_odd_attributes_do_no_harm_and_are_shown(view: Asked, caplog: pytest.Log
     assert caplog.text == ""
 
 
-def test_a_trace_in_which_nothing_is_recognised_makes_no_session(view: Asked) -> None:
+def test_a_trace_in_which_nothing_is_recognised_makes_no_session(view: ViewClient) -> None:
     view.take(span(1, 1, name="GET /", kind="SERVER", scope="http"), span(1, 2, 1, name="work", scope="my.app"))
 
     assert view.get("sessions")["total"] == 0
 
 
-def test_a_made_up_id_gives_way_when_a_span_with_a_real_one_comes_late(view: Asked) -> None:
+def test_a_provisional_session_id_is_replaced_when_a_span_with_a_real_one_arrives(view: ViewClient) -> None:
     view.take(span(1, 2, 1, attributes=CHAT, start=1))
     assert view.get("sessions")["sessions"][0]["id"] == str(uuid.UUID(int=1))
 
@@ -211,7 +215,7 @@ def test_a_made_up_id_gives_way_when_a_span_with_a_real_one_comes_late(view: Ask
 
 
 @pytest.mark.parametrize("row_first", [True, False])
-def test_a_span_and_a_row_of_the_same_request_are_one(view: Asked, row_first: bool) -> None:
+def test_a_span_and_a_row_of_the_same_request_are_one(view: ViewClient, row_first: bool) -> None:
     id_ = "0d9a4c1e-33f0-5c0b-8a57-5a2f1f0e9c44"
     label = {
         "helicone.session.id": "s",
@@ -234,7 +238,7 @@ def test_a_span_and_a_row_of_the_same_request_are_one(view: Asked, row_first: bo
     assert [part["text"] for message in request["messages"] for part in message["parts"]] == ["hi", "hello"]
 
 
-def test_a_row_without_a_span_is_a_request_of_its_own(view: Asked) -> None:
+def test_a_row_without_a_span_is_a_request_of_its_own(view: ViewClient) -> None:
     view.log(posted_row("s", "/a/b", "Rows", user="u-1", properties={"Env": "prod"}))
 
     shown = view.session("s", "Rows")
@@ -277,7 +281,9 @@ def test_a_row_without_a_span_is_a_request_of_its_own(view: Asked) -> None:
         ),
     ],
 )
-def test_helicones_own_shapes_are_shown(view: Asked, asked_for: Any, answered: Any, field: str, shown: Any) -> None:
+def test_helicones_own_shapes_are_shown(
+    view: ViewClient, asked_for: Any, answered: Any, field: str, shown: Any
+) -> None:
     view.log(posted_row("s", "/x", "Rows", asked_for=asked_for, answered=answered))
 
     (one,) = view.session("s")["requests"]
@@ -329,7 +335,7 @@ def test_helicones_own_shapes_are_shown(view: Asked, asked_for: Any, answered: A
     ],
     ids=["chat", "responses", "anthropic", "google"],
 )
-def test_conversations_of_all_providers_read_alike(view: Asked, asked_for: Any, answered: Any) -> None:
+def test_conversations_of_all_providers_read_alike(view: ViewClient, asked_for: Any, answered: Any) -> None:
     view.log(posted_row("s", "/x", "Rows", asked_for=asked_for, answered=answered))
     (one,) = view.session("s")["requests"]
 
@@ -345,7 +351,7 @@ def test_conversations_of_all_providers_read_alike(view: Asked, asked_for: Any, 
 # --- lists ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_list_tells_of_each_session_and_of_all(reviews: Asked) -> None:
+def test_the_list_has_the_numbers_of_each_session_and_of_all(reviews: ViewClient) -> None:
     found = reviews.get("sessions", name="reviewer", sort="start")
 
     assert [one["id"] for one in found["sessions"]] == [f"review/{number}" for number in range(1, 6)]
@@ -376,11 +382,11 @@ def test_the_list_tells_of_each_session_and_of_all(reviews: Asked) -> None:
         ({"sort": "requests", "size": 1}, [str(uuid.UUID(int=77))]),
     ],
 )
-def test_a_filter_lets_through_what_it_says(reviews: Asked, parameters: dict[str, object], ids: list[str]) -> None:
+def test_filters_select_sessions(reviews: ViewClient, parameters: dict[str, object], ids: list[str]) -> None:
     assert [one["id"] for one in reviews.get("sessions", **parameters)["sessions"]] == ids
 
 
-def test_names_have_counts(reviews: Asked) -> None:
+def test_names_have_counts(reviews: ViewClient) -> None:
     found = reviews.get("names")
 
     assert [(one["name"], one["sessions"], one["errors"]) for one in found["names"]] == [
@@ -390,7 +396,7 @@ def test_names_have_counts(reviews: Asked) -> None:
     assert reviews.get("names", contains="VIEW")["total"] == 1
 
 
-def test_sessions_of_one_name_are_compared(reviews: Asked) -> None:
+def test_sessions_of_one_name_are_compared(reviews: ViewClient) -> None:
     found = reviews.get("compare", ("id", "review/2"), ("id", "review/3"), name="reviewer")
 
     assert [one["id"] for one in found["sessions"]] == ["review/2", "review/3"]
@@ -404,7 +410,7 @@ def test_sessions_of_one_name_are_compared(reviews: Asked) -> None:
 # --- one session ------------------------------------------------------------------------------------------------------
 
 
-def test_the_tree_has_every_level_with_what_ran_there(reviews: Asked) -> None:
+def test_the_tree_has_every_level_with_its_runs_and_requests(reviews: ViewClient) -> None:
     shown = reviews.session("review/3")
 
     assert [
@@ -419,7 +425,7 @@ def test_the_tree_has_every_level_with_what_ran_there(reviews: Asked) -> None:
     assert [one["depth"] for one in shown["tree"]] == [1, 2, 3, 2, 3]
 
 
-def test_the_same_path_has_the_same_colour_everywhere(reviews: Asked) -> None:
+def test_the_same_path_has_the_same_colour_everywhere(reviews: ViewClient) -> None:
     shown, compared = reviews.session("review/3"), reviews.get("compare", name="reviewer")
     colours = {one["path"]: one["colour"] for one in shown["tree"]}
 
@@ -428,7 +434,7 @@ def test_the_same_path_has_the_same_colour_everywhere(reviews: Asked) -> None:
     assert len(set(colours.values())) == len(colours)
 
 
-def test_no_two_requests_overlap_on_a_lane(reviews: Asked) -> None:
+def test_no_two_requests_overlap_on_a_lane(reviews: ViewClient) -> None:
     lanes: dict[int, float] = {}
     for one in reviews.session("review/1")["requests"]:
         assert lanes.get(one["lane"], 0) <= one["start_ms"]
@@ -437,7 +443,7 @@ def test_no_two_requests_overlap_on_a_lane(reviews: Asked) -> None:
     assert set(lanes) == {0, 1, 2}
 
 
-def test_a_session_of_the_same_id_and_another_name_is_another(view: Asked) -> None:
+def test_a_session_of_the_same_id_and_another_name_is_another(view: ViewClient) -> None:
     for name in ("one", "two"):
         view.log(posted_row("s", "/x", name))
 
@@ -448,7 +454,7 @@ def test_a_session_of_the_same_id_and_another_name_is_another(view: Asked) -> No
 # --- one request ------------------------------------------------------------------------------------------------------
 
 
-def test_a_request_is_shown_with_its_conversation_and_what_is_around_it(reviews: Asked) -> None:
+def test_a_request_is_shown_with_its_conversation_and_the_spans_around_it(reviews: ViewClient) -> None:
     requests = reviews.session("review/3")["requests"]
     shown = reviews.request(requests[0]["id"])
 
@@ -473,7 +479,7 @@ def test_a_request_is_shown_with_its_conversation_and_what_is_around_it(reviews:
     assert [one["span_id"] for one in shown["trace"]["spans"] if one["this"]] == [shown["trace"]["span_id"]]
 
 
-def test_the_headers_that_left_are_shown_with_the_request_they_left_for(view: Asked) -> None:
+def test_the_headers_that_were_sent_are_shown_with_their_request(view: ViewClient) -> None:
     sent = {
         "http.request.header.helicone-session-id": ["s-1"],
         "http.request.header.helicone-property-env": ["prod"],
@@ -525,7 +531,7 @@ def test_the_headers_that_left_are_shown_with_the_request_they_left_for(view: As
         ({}, []),
     ],
 )
-def test_conversations_of_all_conventions_read_alike(view: Asked, attributes: dict[str, str], texts: Any) -> None:
+def test_conversations_of_all_conventions_read_alike(view: ViewClient, attributes: dict[str, str], texts: Any) -> None:
     view.take(span(1, 1, attributes={**CHAT, "gen_ai.conversation.id": "c", **attributes}))
     (one,) = view.session("c")["requests"]
 
@@ -533,7 +539,7 @@ def test_conversations_of_all_conventions_read_alike(view: Asked, attributes: di
     assert [(message["role"], part["text"]) for message in messages for part in message["parts"]] == texts
 
 
-def test_matches_stand_in_attributes_or_events(view: Asked) -> None:
+def test_matches_are_read_from_attributes(view: ViewClient) -> None:
     found = {
         "openinference.span.kind": "RETRIEVER",
         "input.value": "visa rules",
@@ -553,7 +559,7 @@ def test_matches_stand_in_attributes_or_events(view: Asked) -> None:
     )
 
 
-def test_keys_and_folders_are_not_shown(view: Asked) -> None:
+def test_keys_and_folders_are_not_shown(view: ViewClient) -> None:
     secrets = {
         "http.request.header.authorization": ["Bearer abcdefghijk"],
         "gen_ai.input.messages": json.dumps([{"role": "user", "content": "my key is sk-helicone-abcdefg-hijklmn"}]),
@@ -570,7 +576,7 @@ def test_keys_and_folders_are_not_shown(view: Asked) -> None:
     assert "app.py" in shown
 
 
-def test_of_very_many_properties_some_are_shown_and_nothing_else_is_pushed_out(view: Asked) -> None:
+def test_only_some_of_very_many_properties_are_shown_and_users_and_services_still_are(view: ViewClient) -> None:
     properties = [{f"helicone.property.{number}-{key}": "v" for key in range(300)} for number in range(5)]
     label = {"gen_ai.conversation.id": "c", "user.id": "ann"}
     view.take(*(span(1, 1 + number, attributes={**CHAT, **label, **held}) for number, held in enumerate(properties)))
@@ -580,7 +586,7 @@ def test_of_very_many_properties_some_are_shown_and_nothing_else_is_pushed_out(v
     assert list(one["properties"].values()) == [["v"]] * 64
 
 
-def test_a_span_that_does_not_know_when_it_began_does_not_begin_in_1970(view: Asked) -> None:
+def test_a_span_without_a_start_time_does_not_start_in_1970(view: ViewClient) -> None:
     label = {"gen_ai.conversation.id": "c"}
     unknown = span(1, 2, attributes={**CHAT, **label}, epoch=0, length=0) | {"end_time_unix_nano": EPOCH + 5_000_000}
     view.take(span(1, 1, attributes={**CHAT, **label}, epoch=EPOCH, length=9), unknown)
@@ -588,20 +594,20 @@ def test_a_span_that_does_not_know_when_it_began_does_not_begin_in_1970(view: As
     assert view.session("c")["session"]["duration_ms"] == 9.0
 
 
-def test_scopes_without_a_name_are_nothing_to_complain_of(view: Asked, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_scope_without_a_name_logs_no_warning(view: ViewClient, caplog: pytest.LogCaptureFixture) -> None:
     view.take(span(1, 1, attributes={**CHAT, "gen_ai.conversation.id": "c"}, scope=""))
 
     assert (view.requests("c"), caplog.messages) == ([("/chat", "llm", "m")], [])
 
 
-def test_a_path_by_hand_is_as_long_as_a_path_may_be(view: Asked) -> None:
+def test_a_path_set_by_hand_is_cut_to_the_limit(view: ViewClient) -> None:
     label = {"helicone.session.id": "c", "helicone.session.path": "a/" * 3000, "helicone.span.kind": "llm"}
     view.take(span(1, 1, attributes={**CHAT, **label}))
 
     assert view.requests("c") == [("/a" * 16, "llm", "m")]
 
 
-def test_keys_in_errors_headers_and_texts_of_json_are_not_shown(view: Asked) -> None:
+def test_keys_in_errors_headers_and_texts_of_json_are_not_shown(view: ViewClient) -> None:
     secrets = {
         "llm.headers": "{'anything': 'hidden-by-its-name'}",
         "llm.invocation_parameters": json.dumps(
@@ -625,7 +631,7 @@ def test_keys_in_errors_headers_and_texts_of_json_are_not_shown(view: Asked) -> 
     assert [len(requests), *("seen-1" in shown, "seen-2" in shown)] == [2, True, True]
 
 
-def test_no_text_makes_the_search_for_keys_take_longer_than_it_is_long() -> None:
+def test_the_search_for_keys_takes_linear_time() -> None:
     # Quadratic, each of these would keep the whole process busy for minutes.
     program = """
 from helicone_otel.tools.redaction import redact_attributes
@@ -635,7 +641,7 @@ for text in ("//" + "a:" * 100_000, "/" * 200_000, "/a:" * 66_000, "'a" * 99_000
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
 
 
-def test_answers_can_stand_in_a_page_as_they_are(view: Asked) -> None:
+def test_answers_can_be_put_into_a_page_as_they_are(view: ViewClient) -> None:
     nasty = "</script><!-- \u2028 &amp; \ud83d\ude00 \u202e \x00".encode("utf-16", "surrogatepass").decode("utf-16")
     view.take(
         span(1, 1, name=nasty, attributes={**CHAT, "gen_ai.request.model": nasty, "gen_ai.conversation.id": nasty})

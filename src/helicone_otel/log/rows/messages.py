@@ -165,7 +165,7 @@ def parts_of(value: object) -> list[Part]:
     """
     if isinstance(value, str) and value:
         found = read(value) if value.startswith("[") else None
-        value = found if isinstance(found, list) and found and all(map(_is_part, found)) else value
+        value = found if isinstance(found, list) and found and all(map(is_part, found)) else value
     if isinstance(value, list):
         return [part for item in value for part in ([_part(item)] if type(item) is dict else parts_of(item))]
     if isinstance(value, dict):
@@ -177,7 +177,7 @@ def parts_of(value: object) -> list[Part]:
 
 
 def _of_list(value: list[Any], role: str) -> list[Message]:
-    if value and all(map(_is_part, value)) and not any(map(_is_item, value)):
+    if value and all(map(is_part, value)) and not any(map(_is_item, value)):
         return [Message(role, [_part(item) for item in value])]
     messages: list[Message] = []
     for item in value:
@@ -223,7 +223,7 @@ def _of_object(value: dict[str, Any], role: str) -> list[Message]:  # one branch
         return _of_choice(value, role)
     if isinstance(value.get("content"), dict) and "role" not in value:  # one of Gemini's candidates
         return [_with_finish_reason(message, value) for message in messages_of(value["content"], role)]
-    if _is_part(value):
+    if is_part(value):
         part = _part(value)
         return [Message(_ROLES_OF_PARTS.get(part.kind, role), [part])]
     return _of_envelope(value, role) if _SIGNS_OF_MESSAGE.isdisjoint(value) else [_message(value, role)]
@@ -256,7 +256,11 @@ def _of_choice(value: dict[str, Any], role: str) -> list[Message]:
 
 
 def _with_finish_reason(message: Message, details: dict[str, Any]) -> Message:
-    return message if message.finish_reason else message._replace(finish_reason=_first(details, _FINISH_REASONS))
+    return (
+        message
+        if message.finish_reason
+        else message._replace(finish_reason=first_text_or_number(details, _FINISH_REASONS))
+    )
 
 
 def _message(value: dict[str, Any], role: str) -> Message:
@@ -271,9 +275,9 @@ def _message(value: dict[str, Any], role: str) -> Message:
         parts = _with_parts_beside(value, parts)
     if role == "tool" and not any(part.kind == "result" for part in parts):
         result = "\n".join(text_of(part.value) for part in parts)
-        parts = [Part("result", result, _first(value, _IDS), _first(value, _NAMES))]
+        parts = [Part("result", result, first_text_or_number(value, _IDS), first_text_or_number(value, _NAMES))]
     name = value.get("name")
-    finish = "" if _FINISH_REASONS_SET.isdisjoint(value) else _first(value, _FINISH_REASONS)
+    finish = "" if _FINISH_REASONS_SET.isdisjoint(value) else first_text_or_number(value, _FINISH_REASONS)
     return Message(role, parts, name if isinstance(name, str) else "", finish)
 
 
@@ -293,7 +297,7 @@ def _with_parts_beside(value: dict[str, Any], parts: list[Part]) -> list[Part]:
 # --- parts ------------------------------------------------------------------------------------------
 
 
-def _is_part(value: object) -> bool:
+def is_part(value: object) -> bool:
     """Tell whether a value is a part of a message, and no message."""
     if not isinstance(value, dict) or "role" in value or "kwargs" in value:
         return False
@@ -321,7 +325,7 @@ def _part(value: dict[str, Any]) -> Part:
         return _call(value)
     if kind == "result":
         result = next((value[key] for key in _RESULTS if value.get(key) is not None), "")
-        return Part("result", tidy(result), _first(value, _IDS), _first(value, _NAMES))
+        return Part("result", tidy(result), first_text_or_number(value, _IDS), first_text_or_number(value, _NAMES))
     if kind == "other":
         return Part("other", tidy(value))
     return Part(kind, _text(next((value[key] for key in _TEXTS if value.get(key)), "")))
@@ -340,10 +344,10 @@ def _call(value: dict[str, Any]) -> Part:
     function = value.get("function")
     inside = {**value, **function} if isinstance(function, dict) else value
     arguments: Any = next((inside[key] for key in _ARGUMENTS if inside.get(key) is not None), {})
-    return Part("call", tidy(read(arguments)), _first(inside, _IDS), _first(inside, _NAMES))
+    return Part("call", tidy(read(arguments)), first_text_or_number(inside, _IDS), first_text_or_number(inside, _NAMES))
 
 
-def _first(value: dict[str, Any], keys: tuple[str, ...]) -> str:
+def first_text_or_number(value: dict[str, Any], keys: tuple[str, ...]) -> str:
     """Return the first text or whole number under some keys, as a text."""
     for key in keys:
         if key not in value:

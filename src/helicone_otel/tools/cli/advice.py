@@ -12,7 +12,7 @@ from ... import wire
 from ...destinations import Destination, Destinations
 from ..terminal import counted
 from .gateway_calls import SpanParents, host_of
-from .receiver import Span
+from .receiver import ReceivedSpan
 from .tree import SessionTree
 
 _CALL_KINDS: Final = frozenset({"llm", "embedding"})
@@ -35,7 +35,7 @@ class RunFacts:
     destinations: Destinations
     greetings: int
     dropped: int
-    spans: Sequence[Span]
+    spans: Sequence[ReceivedSpan]
     sessions: Sequence[SessionTree]
 
 
@@ -105,7 +105,7 @@ def _without_headers(facts: RunFacts) -> Iterator[str]:
         yield "No LLM call carried Helicone headers: none of them went through httpx or httpx2."
 
 
-def _is_bare_call(span: Span, parents: SpanParents) -> bool:
+def _is_bare_call(span: ReceivedSpan, parents: SpanParents) -> bool:
     """Tell whether a span is an HTTP request of an LLM call, and neither of them recorded Helicone headers."""
     attributes = span.attributes
     if wire.SESSION_ID not in attributes or not ("url.full" in attributes or "http.url" in attributes):
@@ -118,7 +118,7 @@ def _is_bare_call(span: Span, parents: SpanParents) -> bool:
     return False
 
 
-def _has_headers(span: Span) -> bool:
+def _has_headers(span: ReceivedSpan) -> bool:
     return any(name.startswith(wire.REQUEST_HEADER_PREFIX) for name in span.attributes)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -15,44 +14,16 @@ from typing import Final
 
 from ...settings import Settings
 
-# They configure an app's own spans. In the process of a tool they would keep spans of a file or a request from being
-# replayed.
-VARIABLES_OF_APPS: Final = ("OTEL_SDK_DISABLED", "OTEL_ATTRIBUTE_COUNT_LIMIT", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT")
-_FORWARD_SECONDS: Final = 10.0
-
-
-def forget_variables_of_apps() -> None:
-    """Remove the variables of this process that configure an app's own spans."""
-    for name in VARIABLES_OF_APPS:
-        os.environ.pop(name, None)
-
-
-class StopSignal:
-    """Waits for Ctrl-C or SIGTERM, counting from when it is made. A second one ends the process at once."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self._before = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def _receive(self, _number: int, _frame: FrameType | None) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._event.set()
-
-    def wait(self) -> None:
-        """Return when a signal has come."""
-        # In pieces, because on Windows nothing interrupts a wait without end.
-        while not self._event.wait(0.5):
-            pass
+_WRITE_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class ViewBeside:
-    """A view, or none.
+    """A view that runs beside another command, or no view.
 
     Attributes:
-        forward: Takes an export request in protobuf; `None` if there is no view.
-        wait: Shows what arrived until Ctrl-C; returns at once if there is no view.
+        forward: Accepts an export request in protobuf; `None` if there is no view.
+        wait: Keeps the view open until Ctrl-C or SIGTERM; returns at once if there is no view.
     """
 
     forward: Callable[[bytes], None] | None
@@ -61,31 +32,51 @@ class ViewBeside:
 
 @contextmanager
 def view_beside(wanted: bool, settings: Callable[[], Settings]) -> Iterator[ViewBeside]:
-    """Run a view on a free port while the block runs.
+    """Yield a view on a free port that runs while the block does, if it is wanted.
 
     Args:
-        wanted: Whether there is a view.
-        settings: Returns the settings with which the view reads spans; called only if there is a view.
+        wanted: Whether to run a view.
+        settings: Returns the settings for the view; called only if it is wanted.
     """
     if not wanted:
         yield ViewBeside(None, lambda: None)
         return
-    forget_variables_of_apps()
-    from ..replay.otlp import from_protobuf  # noqa: PLC0415  # a view needs an extra
-    from ..view.database import BusyError, StoreError  # noqa: PLC0415
-    from ..view.server import viewing  # noqa: PLC0415
-    from ..view.sockets import Places  # noqa: PLC0415
+    from ..replay.otlp import batch_of, decode_protobuf  # noqa: PLC0415  # loaded only with the extra `view`
+    from ..replay.player import remove_sdk_variables  # noqa: PLC0415
+    from ..view.database import BusyError, DatabaseError  # noqa: PLC0415
+    from ..view.server import running_view  # noqa: PLC0415
+    from ..view.sockets import ListenOptions  # noqa: PLC0415
 
-    with viewing(None, settings(), Places(pages=0, grpc=None, http=None)) as view:
+    remove_sdk_variables()
+    with running_view(None, settings(), ListenOptions(pages=0, grpc=None, http=None)) as view:
         print(f"The view: {view.url}", file=sys.stderr, flush=True)
 
         def forward(request: bytes) -> None:
-            # If the view is busy, the drawing at the end still shows the spans.
-            with suppress(BusyError, StoreError, FutureTimeoutError):
-                view.intake.spans(from_protobuf(request)).result(_FORWARD_SECONDS)
+            # If this fails, the spans are still in the drawing at the end.
+            with suppress(BusyError, DatabaseError, FutureTimeoutError):
+                view.intake.accept_spans(batch_of(decode_protobuf(request))).result(_WRITE_SECONDS)
 
         def wait() -> None:
             print(f"The view: {view.url} (Ctrl-C ends it)", file=sys.stderr, flush=True)
             StopSignal().wait()
 
         yield ViewBeside(forward, wait)
+
+
+class StopSignal:
+    """Waits for Ctrl-C or SIGTERM. A second signal ends the process at once."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._handlers = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._event.set()
+
+    def wait(self) -> None:
+        """Return after the first signal."""
+        # The wait has a timeout, because on Windows no signal interrupts a wait without one.
+        while not self._event.wait(0.5):
+            pass

@@ -1,4 +1,4 @@
-"""`helicone-otel explain FILE`: what each span of a file is, and which table said so."""
+"""`helicone-otel explain FILE`: the label of each span in a file, and the row that decided it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from ... import wire
 from ...settings import Settings, SettingsError
 from ...tracking.registry import Registry
 from ..replay.files import read
-from ..replay.player import Replay
+from ..replay.player import Replay, remove_sdk_variables
 from ..replay.reasons import Explained, Reasons
 from ..replay.spans import NotReadable
 from ..terminal import counted, visible
-from .beside import forget_variables_of_apps
 
-# Deeper than this a tree is wider than any terminal: the depth is told as a number then.
+# A deeper tree is wider than a terminal, so the depth is written as a number.
 _MAX_INDENT: Final = 24
 _Key = tuple[str, str]
 
@@ -27,7 +27,7 @@ _Key = tuple[str, str]
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `helicone-otel explain`."""
     parser.description = (
-        "Replay the spans of a file through the library, and print for each its kind, its path in the session, "
+        "Replay the spans of a file through the library, and print the kind of each span, its path in the session, "
         "whether it is a request, and which dialect and row decided, or why none did."
     )
     parser.epilog = "Exit code: 0, or 2 if the file or a setting cannot be used."
@@ -37,7 +37,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def draw(spans: Sequence[Explained], *, ascii_only: bool = False) -> Iterator[str]:
-    """Yield the lines of a drawing."""
+    """Yield the lines of a drawing: each trace as a tree of its spans."""
     children: defaultdict[_Key, list[Explained]] = defaultdict(list)
     keys = {span.recorded.key for span in spans}
     traces: defaultdict[str, list[Explained]] = defaultdict(list)
@@ -48,7 +48,7 @@ def draw(spans: Sequence[Explained], *, ascii_only: bool = False) -> Iterator[st
             traces[span.recorded.trace_id].append(span)
     for trace_id, roots in traces.items():
         yield f"trace {trace_id}"
-        # Without recursion: a trace may be deeper than Python's stack.
+        # No recursion, because a trace can be deeper than Python's stack.
         waiting = [(span, 1) for span in reversed(roots)]
         while waiting:
             span, depth = waiting.pop()
@@ -69,22 +69,29 @@ def _lines(span: Explained, depth: int, *, ascii_only: bool) -> Iterator[str]:
     decided = span.dialect + (f", row {span.row}" if span.row else "")
     why = f"{decided}: {span.why}" if decided else span.why
     yield f"{indent}    {visible(why, ascii_only=ascii_only)}"
-    written = span.recorded.bears.get("helicone.session.path")
-    if written is not None and written != span.path:
-        said = f"the file has it at {written}: a step() or a header said so"
-        yield f"{indent}    {visible(said, ascii_only=ascii_only)}"
+    path_in_file = span.recorded.label.get(wire.SESSION_PATH)
+    if path_in_file is not None and path_in_file != span.path:
+        note = f"in the file its path is {path_in_file}, from a step() or a header"
+        yield f"{indent}    {visible(note, ascii_only=ascii_only)}"
 
 
 def _summary(spans: Sequence[Explained], traces: int) -> str:
-    known = sum(span.kind is not None for span in spans)
+    with_kind = sum(span.kind is not None for span in spans)
     requests = counted(sum(span.request for span in spans), "request")
-    return f"{counted(len(spans), 'span')} in {counted(traces, 'trace')}: {known} with a kind, {requests}"
+    return f"{counted(len(spans), 'span')} in {counted(traces, 'trace')}: {with_kind} with a kind, {requests}"
 
 
-def explain(given: Namespace) -> int:
-    """Print what the spans of a file are; return 0, or 2 if the file or a setting cannot be used."""
-    file: Path = given.file
-    forget_variables_of_apps()
+def explain(arguments: Namespace) -> int:
+    """Run the command: print the labels of the spans in a file.
+
+    Args:
+        arguments: The parsed arguments.
+
+    Returns:
+        The exit code: 0, or 2 if the file or a setting cannot be used.
+    """
+    file: Path = arguments.file
+    remove_sdk_variables()
     try:
         registry = Registry(Settings.from_environment())
         recording = read(file)
@@ -96,7 +103,7 @@ def explain(given: Namespace) -> int:
         return 2
     reasons = Reasons(registry.reader)
     spans = [reasons.explain(replayed) for replayed in Replay(recording, registry).run()]
-    if given.json:
+    if arguments.json:
         print(json.dumps([span.as_data() for span in spans], indent=1, default=str))
     else:
         ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ...destinations import Destination, Destinations
 from ..replay.spans import sent_headers
-from .receiver import Span
+from .receiver import ReceivedSpan
 
 _URL_ATTRIBUTES: Final = ("url.full", "http.url")
 _STATUS_ATTRIBUTES: Final = ("http.response.status_code", "http.status_code")
@@ -43,20 +43,22 @@ class GatewayCall:
 class SpanParents:
     """Finds the ancestors of a span among the spans that arrived."""
 
-    def __init__(self, spans: Iterable[Span]) -> None:
+    def __init__(self, spans: Iterable[ReceivedSpan]) -> None:
         self._by_id = {(span.trace_id, span.span_id): span for span in spans}
 
-    def line(self, span: Span) -> Iterator[Span]:
+    def line(self, span: ReceivedSpan) -> Iterator[ReceivedSpan]:
         """Yield the span, its parent, the parent's parent, and so on."""
         seen: set[str] = set()
-        current: Span | None = span
+        current: ReceivedSpan | None = span
         while current is not None and current.span_id not in seen:
             seen.add(current.span_id)
             yield current
             current = self._by_id.get((current.trace_id, current.parent_id))
 
 
-def spans_with_headers(spans: Sequence[Span], parents: SpanParents, destinations: Destinations) -> list[Span]:
+def spans_with_headers(
+    spans: Sequence[ReceivedSpan], parents: SpanParents, destinations: Destinations
+) -> list[ReceivedSpan]:
     """Return one span for each HTTP request with Helicone headers to a gateway."""
     with_headers = [span for span in spans if sent_headers(span.attributes) and _goes_to_gateway(span, destinations)]
     # The Anthropic SDK writes headers on its own span and the HTTP client below writes them again: one request.
@@ -64,7 +66,7 @@ def spans_with_headers(spans: Sequence[Span], parents: SpanParents, destinations
     return [span for span in with_headers if (span.trace_id, span.span_id) not in outer]
 
 
-def gateway_call_of(span: Span) -> GatewayCall:
+def gateway_call_of(span: ReceivedSpan) -> GatewayCall:
     """Return the gateway call that a span with headers recorded."""
     status = first_attribute(span.attributes, _STATUS_ATTRIBUTES)
     return GatewayCall(
@@ -93,6 +95,6 @@ def first_attribute(attributes: Mapping[str, str], names: Iterable[str]) -> str:
     return next((value for name in names if (value := attributes.get(name))), "")
 
 
-def _goes_to_gateway(span: Span, destinations: Destinations) -> bool:
+def _goes_to_gateway(span: ReceivedSpan, destinations: Destinations) -> bool:
     url = first_attribute(span.attributes, _URL_ATTRIBUTES)
     return not url or destinations.of_url(url) is not Destination.SERVICE

@@ -24,7 +24,7 @@ from ..fakes.loopback import serving
 from ..fakes.server import FakeHelicone
 from .advice import RunFacts, advise
 from .beside import view_beside
-from .receiver import Inbox, Span, receiving
+from .receiver import Inbox, ReceivedSpan, receiving
 from .tree import SessionTree, as_data, build_sessions, logged_rows_by_id
 
 # The `opentelemetry-instrument` script, in the interpreter in which we are installed.
@@ -97,7 +97,7 @@ class Run:
     """
 
     exit_code: int
-    spans: list[Span]
+    spans: list[ReceivedSpan]
     sessions: list[SessionTree]
     notes: list[str]
 

@@ -14,7 +14,7 @@ from ...sessions.model import path_segments
 from ..fakes.rows import Row
 from ..folders import Folder
 from .gateway_calls import GatewayCall, SpanParents, first_attribute, gateway_call_of, spans_with_headers
-from .receiver import Span
+from .receiver import ReceivedSpan
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | None"
 
@@ -116,7 +116,9 @@ _RowsById: TypeAlias = Mapping[str, tuple[LoggedRow, ...]]
 _NO_ROWS: Final[_RowsById] = {}
 
 
-def build_sessions(spans: Sequence[Span], destinations: Destinations, rows: _RowsById = _NO_ROWS) -> list[SessionTree]:
+def build_sessions(
+    spans: Sequence[ReceivedSpan], destinations: Destinations, rows: _RowsById = _NO_ROWS
+) -> list[SessionTree]:
     """Return the sessions that labelled spans make, the oldest first.
 
     Args:
@@ -150,7 +152,7 @@ class _StepParts:
     """The structural spans and the requests at one path."""
 
     def __init__(self) -> None:
-        self.spans: list[Span] = []
+        self.spans: list[ReceivedSpan] = []
         self.runs = 0
         self.requests: list[RequestNode] = []
 
@@ -162,7 +164,7 @@ class _SessionBuilder:
         self._times: list[int] = []
         self._root = Folder(_StepParts)
 
-    def add_span(self, span: Span, parents: SpanParents) -> None:
+    def add_span(self, span: ReceivedSpan, parents: SpanParents) -> None:
         self._times += (span.start, span.end)
         if not _is_structural(span):
             return
@@ -185,7 +187,7 @@ class _SessionBuilder:
         spans = sorted(folder.content.spans, key=lambda span: span.start)
         requests = sorted(folder.content.requests, key=lambda request: request.start)
         steps = sorted(map(self._step, folder.folders.values()), key=lambda step: (step.start, step.segment))
-        timed: Sequence[Span | RequestNode | Step] = spans or [*requests, *steps]
+        timed: Sequence[ReceivedSpan | RequestNode | Step] = spans or [*requests, *steps]
         times = [time for part in timed for time in (part.start, part.end)] if folder.segments else self._times
         return Step(
             segment=folder.segment,
@@ -201,8 +203,8 @@ class _SessionBuilder:
 
 
 def _request_spans(
-    spans: Sequence[Span], parents: SpanParents, destinations: Destinations
-) -> Iterator[tuple[Span, list[GatewayCall]]]:
+    spans: Sequence[ReceivedSpan], parents: SpanParents, destinations: Destinations
+) -> Iterator[tuple[ReceivedSpan, list[GatewayCall]]]:
     """Yield the span of each request, with the calls that carried the request to a gateway."""
     owners = {(span.trace_id, span.span_id): span for span in spans if wire.REQUEST_ID in span.attributes}
     calls: defaultdict[tuple[str, str], list[GatewayCall]] = defaultdict(list)
@@ -216,7 +218,9 @@ def _request_spans(
         yield owner, sorted(calls[key], key=lambda call: call.start)
 
 
-def _request(owner: Span, label: Mapping[str, str], calls: Sequence[GatewayCall], rows: _RowsById) -> RequestNode:
+def _request(
+    owner: ReceivedSpan, label: Mapping[str, str], calls: Sequence[GatewayCall], rows: _RowsById
+) -> RequestNode:
     return RequestNode(
         kind=owner.attributes.get(wire.SPAN_KIND, "http"),
         name=first_attribute(owner.attributes, _MODEL_ATTRIBUTES),
@@ -242,7 +246,7 @@ def _path_of(label: Mapping[str, str]) -> tuple[str, ...]:
     return path_segments(label.get(wire.SESSION_PATH, "/"))
 
 
-def _is_structural(span: Span) -> bool:
+def _is_structural(span: ReceivedSpan) -> bool:
     kind = span.attributes.get(wire.SPAN_KIND, "")
     return wire.SESSION_ID in span.attributes and kind != "" and kind not in _CALL_KINDS
 

@@ -1,4 +1,4 @@
-"""`helicone-otel view`: a local view of sessions, or one session of files as an HTML file."""
+"""`helicone-otel view`: serve sessions on local pages, or write one session as an HTML file."""
 
 from __future__ import annotations
 
@@ -10,26 +10,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ...settings import Settings, SettingsError
+from ..replay.player import remove_sdk_variables
 from ..replay.spans import NotReadable
-from ..terminal import visible
-from ..view.database import Store, StoreError
-from ..view.files import fill
-from ..view.sockets import Places, UsageError
-from .beside import StopSignal, forget_variables_of_apps
+from ..view.database import Database, DatabaseError
+from ..view.files import load_files
+from ..view.sockets import GRPC_PORT, HTTP_PORT, PAGES_PORT, ListenOptions, UsageError
+from .beside import StopSignal
 
 if TYPE_CHECKING:
     from ..view.server import View
 
-_PORTS: Final = (("--port", "the pages", 4316), ("--grpc-port", "OTLP/gRPC", 4317), ("--http-port", "OTLP/HTTP", 4318))
+_PORTS: Final = (
+    ("--port", "the pages", PAGES_PORT),
+    ("--grpc-port", "OTLP/gRPC", GRPC_PORT),
+    ("--http-port", "OTLP/HTTP", HTTP_PORT),
+)
 _MAX_PORT: Final = 65_535
-_SHOWN: Final = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `helicone-otel view`."""
     parser.description = (
-        "Receive spans by OTLP and rows by Helicone's log API, and show their sessions on pages of this "
-        "machine, until Ctrl-C. With files, show what is in them and receive nothing."
+        "Receive spans by OTLP and rows by Helicone's log API, and show their sessions on pages of this machine, until "
+        "Ctrl-C. With files, show the sessions in them and receive nothing."
     )
     parser.epilog = "Exit code: 0, or 2 if a port, a file or a setting cannot be used."
     parser.add_argument(
@@ -40,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="OTLP JSON lines, as the Collector's file exporter writes them",
     )
     parser.add_argument(
-        "--db", type=Path, metavar="FILE", help="keep all data in this file; without it they are removed at the end"
+        "--db", type=Path, metavar="FILE", help="keep everything in this file; without it, nothing is kept at the end"
     )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument(
@@ -50,17 +53,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a host name by which others reach this machine",
     )
-    for option, what, port in _PORTS:
+    for option, purpose, port in _PORTS:
         parser.add_argument(
-            option, type=_port, default=port, metavar="PORT", help=f"for {what}; 0: a free one (default: {port})"
+            option,
+            type=_port,
+            default=port,
+            metavar="PORT",
+            help=f"the port for {purpose}; 0 for a free one (default: {port})",
         )
-    parser.add_argument("--free-ports", action="store_true", help="take free ports for all three")
+    parser.add_argument("--free-ports", action="store_true", help="use free ports for all three")
     parser.add_argument("--open", action="store_true", help="open the pages in the browser")
     parser.add_argument(
         "--html", type=Path, metavar="OUT", help="write one session of the files as one HTML file, and end"
     )
     parser.add_argument("--session", metavar="ID", help="the session that --html writes, if there are several")
-    parser.add_argument("--name", help="its name, if several sessions have that id")
+    parser.add_argument("--name", help="the session's name, if several sessions have that id")
     parser.set_defaults(main=view)
 
 
@@ -70,70 +77,76 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def view(given: Namespace) -> int:
-    """Serve a view until Ctrl-C, or write a session of files; return 0, or 2 if a port, file or setting is not usable.
+def view(arguments: Namespace) -> int:
+    """Run the command: serve a view until Ctrl-C or SIGTERM, or write a session of files.
 
     Args:
-        given: The parsed arguments.
+        arguments: The parsed arguments.
+
+    Returns:
+        The exit code: 0, or 2 if a port, a file or a setting cannot be used.
     """
-    forget_variables_of_apps()
+    remove_sdk_variables()
     try:
         settings = Settings.from_environment()
-        return _write(given, settings) if given.html is not None else _serve(given, settings)
-    except (SettingsError, StoreError, UsageError, NotReadable) as error:
+        return _write(arguments, settings) if arguments.html is not None else _serve(arguments, settings)
+    except (SettingsError, DatabaseError, UsageError, NotReadable) as error:
         print(f"helicone-otel view: {error}", file=sys.stderr)
         return 2
 
 
-def _write(given: Namespace, settings: Settings) -> int:
-    if not given.files:
-        raise UsageError("--html: of which FILE?")
-    store = Store()
+def _write(arguments: Namespace, settings: Settings) -> int:
+    from ..view.html_export import write_html  # noqa: PLC0415  # needs the extra `view`
+    from ..view.pages import templates  # noqa: PLC0415
+
+    if not arguments.files:
+        raise UsageError("--html needs a FILE with spans")
+    database = Database()
     try:
-        _tell(fill(store, settings, given.files))
-        write_html(store, given.html, given.session, given.name)
+        _warn_of_skipped(load_files(database, settings, arguments.files))
+        write_html(database, templates(), arguments.html, arguments.session, arguments.name)
     finally:
-        store.close()
-    print(given.html)
+        database.close()
+    print(arguments.html)
     return 0
 
 
-def _serve(given: Namespace, settings: Settings) -> int:
-    from ..view.server import viewing  # noqa: PLC0415  # it needs the extra
+def _serve(arguments: Namespace, settings: Settings) -> int:
+    from ..view.server import running_view  # noqa: PLC0415  # needs the extra `view`
 
-    free = given.free_ports
-    receives = not given.files
-    places = Places(
-        host=given.host,
-        pages=0 if free else given.port,
-        grpc=(0 if free else given.grpc_port) if receives else None,
-        http=(0 if free else given.http_port) if receives else None,
-        names=tuple(given.allow_host),
+    free = arguments.free_ports
+    receives = not arguments.files
+    options = ListenOptions(
+        host=arguments.host,
+        pages=0 if free else arguments.port,
+        grpc=(0 if free else arguments.grpc_port) if receives else None,
+        http=(0 if free else arguments.http_port) if receives else None,
+        names=tuple(arguments.allow_host),
     )
-    # A signal may come at any time from now on.
+    # The signal can arrive at any time from now on, so it is caught before the view starts.
     stop = StopSignal()
-    with viewing(given.db, settings, places) as running:
-        if given.files:
-            _tell(fill(running.store, settings, given.files))
-        print("\n".join(_lines(running, given.db)), flush=True)
-        if given.open:
+    with running_view(arguments.db, settings, options) as running:
+        if arguments.files:
+            _warn_of_skipped(load_files(running.database, settings, arguments.files))
+        print("\n".join(_lines(running, arguments.db)), flush=True)
+        if arguments.open:
             webbrowser.open(running.url)
         stop.wait()
     return 0
 
 
-def _tell(skipped: int) -> None:
+def _warn_of_skipped(skipped: int) -> None:
     if skipped:
-        print(f"helicone-otel view: left out, being no spans of OTLP: {skipped}", file=sys.stderr)
+        print(f"helicone-otel view: skipped lines and spans that are not OTLP: {skipped}", file=sys.stderr)
 
 
 def _lines(running: View, file: Path | None) -> list[str]:
-    shown = f"The view: {running.url}"
+    first = f"The view: {running.url}"
     if running.http_url is None:
-        return [f"{shown} (Ctrl-C ends it)"]
-    kept = f"kept in {file.name}" if file is not None else "gone when it ends"
+        return [f"{first} (Ctrl-C ends it)"]
+    where = f"Everything that arrives is kept in {file.name}" if file is not None else "Nothing is kept at the end"
     return [
-        shown,
+        first,
         f"  OTLP/gRPC           {running.grpc_address}",
         f"  OTLP/HTTP           {running.http_url}",
         f"  Helicone's log API  {running.http_url}/custom/v1/log",
@@ -143,40 +156,5 @@ def _lines(running: View, file: Path | None) -> list[str]:
         "  export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
         f"  export HELICONE_LOG_ENDPOINT={running.http_url}",
         "",
-        f"What arrives is {kept}. Ctrl-C ends it.",
+        f"{where}. Ctrl-C ends the view.",
     ]
-
-
-def write_html(store: Store, out: Path, id_: str | None, name: str | None) -> None:
-    """Write one session as one HTML file.
-
-    Args:
-        store: Holds it.
-        out: Where to.
-        id_: Which session; the only one there is, if not given.
-        name: Which of several that have that id.
-
-    Raises:
-        UsageError: There is no such session, there are several, or the file cannot be written.
-    """
-    found = store.reader.execute("SELECT session_id, name FROM sessions ORDER BY last DESC").fetchall()
-    fitting = [(row[0], row[1]) for row in found if id_ in (None, row[0]) and name in (None, row[1])]
-    if not fitting:
-        raise UsageError("there is no session in it" if not found else f"there is no such session; {_listed(found)}")
-    if len(fitting) > 1:
-        raise UsageError(f"which session? --session ID, and --name if several have it; {_listed(fitting)}")
-    from ..view.html_export import exported  # noqa: PLC0415  # they need the extra
-    from ..view.pages import templates  # noqa: PLC0415
-
-    html = exported(store, templates(), *fitting[0])
-    if html is None:
-        raise UsageError("there is no such session")
-    try:
-        out.write_text(html, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise UsageError(f"{out}: {error.strerror or type(error).__name__}") from error
-
-
-def _listed(sessions: list[tuple[str, str]]) -> str:
-    shown = ", ".join(f"{visible(id_)!r} of {visible(name) or 'no name'!r}" for id_, name in sessions[:_SHOWN])
-    return f"there are {shown}{', …' if len(sessions) > _SHOWN else ''}"

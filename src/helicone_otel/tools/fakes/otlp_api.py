@@ -1,7 +1,8 @@
-"""Helicone's doors for OTLP, and what it makes of spans there: one row each, and much of it lost.
+"""Helicone's two endpoints for OTLP, imitated with their losses: one row for each span.
 
-A row has no span id, so what is sent twice is there twice; parents, events, status and all attributes but
-texts and whole numbers are gone.
+A row has no span id, so a span that is sent twice makes two rows. Parents, events, status, and all attributes except
+texts and whole numbers are lost. Like Helicone, this reads OTLP as plain JSON, whatever its ids and types are; protobuf
+becomes JSON first. So it does not use the decoder of `tools/replay`, which converts JSON to protobuf and checks it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _HELICONE: Final = "traceloop.association.properties.Helicone-"
 _USER: Final = f"{_HELICONE}User-Id"
 _NS_IN_MS: Final = 1_000_000
 _INVENTED_MAX_TOKENS: Final = 50
-# The schema wants these even where OTLP leaves them out because they are zero.
+# The schema requires these fields even where OTLP leaves them out because they are zero.
 _REQUIRED: Final = {
     "resource": ("attributes", "droppedAttributesCount"),
     "scope": ("name", "version"),
@@ -43,41 +44,41 @@ _REQUIRED: Final = {
 
 
 def receive_json(request: Request, organization: str) -> ApiResult:
-    """Take `ExportTraceServiceRequest` as JSON in which nothing is left out."""
-    body = parsed(_plain(request)) if _is_json(request) else {}
-    if missing := next(_missing(body), None):
+    """Answer a request with an `ExportTraceServiceRequest` as JSON in which no field is left out."""
+    body = parsed(_decompressed(request)) if _is_json(request) else {}
+    if missing := next(_missing_fields(body), None):
         return refused(400, f"Validation failed: {missing} is required")
-    return _received(body, organization)
+    return _result(body, organization)
 
 
 def receive_protobuf(request: Request, organization: str) -> ApiResult:
-    """Take `TracesData` as protobuf; JSON never gets as far as the decoder."""
+    """Answer a request with `TracesData` as protobuf; a request with JSON fails."""
     try:
-        data = TracesData.FromString(b"" if _is_json(request) else _plain(request))
+        data = TracesData.FromString(b"" if _is_json(request) else _decompressed(request))
     except (DecodeError, OSError, EOFError):
         return ApiResult(Reply(500))
-    return ApiResult(Reply(500)) if _is_json(request) else _received(MessageToDict(data), organization)
+    return ApiResult(Reply(500)) if _is_json(request) else _result(MessageToDict(data), organization)
 
 
-def _received(body: Mapping[str, Any], organization: str) -> ApiResult:
+def _result(body: Mapping[str, Any], organization: str) -> ApiResult:
     rows: list[Row] = []
     try:
         for span in _spans(body):
-            rows.append(_row(span, organization))  # noqa: PERF401  # those before an error stay
+            rows.append(_row(span, organization))  # noqa: PERF401  # rows before an error are kept
     except (UncaughtError, ValueError, TypeError, KeyError):
         return ApiResult(Reply(500), tuple(rows))
     return ApiResult(Reply(200), tuple(rows))
 
 
 def _spans(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for of_resource in body.get("resourceSpans", ()):
-        for of_scope in of_resource.get("scopeSpans", ()):
-            yield from of_scope.get("spans", ())
+    for resource_spans in body.get("resourceSpans", ()):
+        for scope_spans in resource_spans.get("scopeSpans", ()):
+            yield from scope_spans.get("spans", ())
 
 
 def _row(span: Mapping[str, Any], organization: str) -> Row:
     attributes = dict(_texts(span.get("attributes", ())))
-    # Protobuf leaves out what is zero.
+    # Protobuf leaves out fields that are zero.
     started, ended = int(span.get("startTimeUnixNano", 0)), int(span.get("endTimeUnixNano", 0))
     request, response = _request(attributes), _response(attributes)
     usage = response["usage"]
@@ -101,12 +102,12 @@ def _row(span: Mapping[str, Any], organization: str) -> Row:
 
 
 def _texts(attributes: Any) -> Iterator[tuple[str, str]]:
-    """Yield the attributes that are texts or whole numbers; Helicone loses the others."""
+    """Yield the attributes that are texts or whole numbers, as texts; Helicone loses the others."""
     for attribute in attributes:
         value = attribute.get("value", {})
-        kept = value.get("stringValue", value.get("intValue"))
-        if kept is not None:
-            yield attribute["key"], str(kept)
+        text = value.get("stringValue", value.get("intValue"))
+        if text is not None:
+            yield attribute["key"], str(text)
 
 
 def _properties(attributes: Attributes) -> dict[str, str]:
@@ -115,7 +116,7 @@ def _properties(attributes: Attributes) -> dict[str, str]:
         for key, value in attributes.items()
         if key.startswith(_HELICONE) and key != _USER
     }
-    # Beside those by header, the names of properties keep their case.
+    # The names of properties keep their case here, unlike those of properties in headers.
     return {
         name.removeprefix("Property-") if name.startswith("Property-") else f"Helicone-{name}": value
         for name, value in named.items()
@@ -154,30 +155,30 @@ def _response(attributes: Attributes) -> dict[str, Any]:
     }
 
 
-def _numbered(attributes: Attributes, start: str) -> list[dict[str, str]]:
-    """Return what stands under `<start>.<number>.`, as far as there are roles."""
+def _numbered(attributes: Attributes, prefix: str) -> list[dict[str, str]]:
+    """Return the attributes under `<prefix>.<number>.` as one mapping per number, if it has a role."""
     entries: dict[int, dict[str, str]] = {}
     for key, value in attributes.items():
-        number, dot, name = key.removeprefix(f"{start}.").partition(".")
-        if key.startswith(f"{start}.") and dot and number.isdecimal():
+        number, dot, name = key.removeprefix(f"{prefix}.").partition(".")
+        if key.startswith(f"{prefix}.") and dot and number.isdecimal():
             entries.setdefault(int(number), {})[name] = value
     return [entries[number] for number in sorted(entries) if "role" in entries[number]]
 
 
-def _missing(body: Any) -> Iterator[str]:
+def _missing_fields(body: Any) -> Iterator[str]:
     if not isinstance(body, Mapping) or not isinstance(body.get("resourceSpans"), list):
         yield "resourceSpans"
         return
-    for of_resource in body["resourceSpans"]:
-        yield from _lacks(of_resource.get("resource", {}), "resource")
-        for of_scope in of_resource.get("scopeSpans", ()):
-            yield from _lacks(of_scope.get("scope", {}), "scope")
-            for span in of_scope.get("spans", ()):
-                yield from _lacks(span, "span")
-                yield from _lacks(span["status"], "status")
+    for resource_spans in body["resourceSpans"]:
+        yield from _missing_in(resource_spans.get("resource", {}), "resource")
+        for scope_spans in resource_spans.get("scopeSpans", ()):
+            yield from _missing_in(scope_spans.get("scope", {}), "scope")
+            for span in scope_spans.get("spans", ()):
+                yield from _missing_in(span, "span")
+                yield from _missing_in(span["status"], "status")
 
 
-def _lacks(part: Mapping[str, Any], name: str) -> Iterator[str]:
+def _missing_in(part: Mapping[str, Any], name: str) -> Iterator[str]:
     yield from (f"{name}.{field}" for field in _REQUIRED[name] if field not in part)
 
 
@@ -185,5 +186,5 @@ def _is_json(request: Request) -> bool:
     return (request.header("Content-Type") or "").partition(";")[0].strip() == JSON_TYPE
 
 
-def _plain(request: Request) -> bytes:
+def _decompressed(request: Request) -> bytes:
     return gzip.decompress(request.body) if request.header("Content-Encoding") == "gzip" else request.body

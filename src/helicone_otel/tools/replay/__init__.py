@@ -1,1 +1,1 @@
-"""Why a span is what it is: spans from a file, played again through the library itself."""
+"""Reads recorded spans, replays them through the library, and explains their labels."""

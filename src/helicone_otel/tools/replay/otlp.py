@@ -1,7 +1,6 @@
-"""OTLP JSON, as the Collector's file exporter writes it.
+"""OTLP: export requests from protobuf and JSON, and the spans in them.
 
-https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding,
-https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/main/exporter/fileexporter
+https://opentelemetry.io/docs/specs/otlp/. JSON is converted to protobuf first, so that only one form is read.
 """
 
 from __future__ import annotations
@@ -9,174 +8,283 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.json_format import ParseDict, ParseError  # type: ignore[import-untyped]  # ships no types
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
 
 from ... import wire
-from .spans import KINDS, NotReadable, RecordedSpan
+from .spans import KINDS, RecordedSpan
 
 RESOURCE_SPANS: Final = "resourceSpans"
-# No row looks further into a text, and some are megabytes long.
+# An empty object takes 3 bytes of JSON and a hundred times that in memory. A body of ordinary spans that is small
+# enough to be accepted has fewer objects than this.
+MAX_OBJECTS: Final = 2_000_000
+# The library's attributes that describe a span of a session.
+LABEL: Final = (wire.SESSION_ID, wire.SESSION_PATH, wire.SESSION_NAME, wire.SPAN_KIND, wire.REQUEST_ID)
+# OTLP's enumeration of span kinds; 0 means "unspecified".
+OTLP_KINDS: Final = ("INTERNAL", *KINDS)
+_ID_FIELDS: Final = ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id")
+_TRACE_BYTES: Final = 16
+_SPAN_BYTES: Final = 8
+_MAX_NAME: Final = 2048
+# No dialect looks further into a text, and some texts are megabytes long.
 _MAX_TEXT: Final = 8192
-_ID_DIGITS: Final = {"traceId": 32, "spanId": 16, "parentSpanId": 16}
-_LABEL: Final = (wire.SESSION_ID, wire.SESSION_PATH, wire.SESSION_NAME, wire.SPAN_KIND, wire.REQUEST_ID)
-# The enumeration of OTLP; 0 is "unspecified".
-_OTLP_KINDS: Final = ("INTERNAL", *KINDS)
+_MAX_DEPTH: Final = 32
+# SQLite's integers are signed. As a time this is in the year 2262.
+_MAX_TIME: Final = 2**63 - 1
+_SCALARS: Final = frozenset({str, bool, int, float})
+_NOT_OTLP: Final = (ParseError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
-def spans_of(request: Mapping[str, Any], where: str) -> Iterator[RecordedSpan]:
-    """Yield the spans of one export request.
+class MalformedError(ValueError):
+    """The input is not an OTLP export request; the message says why."""
 
-    Args:
-        request: The decoded JSON.
-        where: Where it stands, for messages.
+
+@dataclass(frozen=True, slots=True)
+class DecodedSpan:
+    """What everybody reads of a span in an export request.
+
+    Attributes:
+        trace_id: 32 hex digits in a valid span.
+        span_id: 16 hex digits in a valid span.
+        parent_id: The parent's span id; empty for the root of a trace.
+        name: The span's name.
+        scope: The name of its instrumentation scope.
+        start: Nanoseconds since the epoch.
+        end: Nanoseconds since the epoch, never before `start`.
+        error: The status description, or else `error.type`, of a span that failed; `None` otherwise.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_id: str
+    name: str
+    scope: str
+    start: int
+    end: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedSpan(DecodedSpan):
+    """A valid span with its encoding, as a database keeps it.
+
+    Attributes:
+        resource: OTLP's Resource, encoded.
+        data: OTLP's Span, encoded.
+    """
+
+    resource: bytes
+    data: bytes
+
+
+class SpanBatch(NamedTuple):
+    """The valid spans of one export request, and the number of spans that have no valid ids."""
+
+    spans: list[EncodedSpan]
+    refused: int
+
+
+# --- export requests ---------------------------------------------------------------------------------
+
+
+def decode_protobuf(body: bytes) -> ExportTraceServiceRequest:
+    """Return an export request that is encoded in protobuf.
 
     Raises:
-        NotReadable: It is no export request of spans.
+        MalformedError: `body` is not an export request.
     """
-    for resource_spans in _objects(request, RESOURCE_SPANS, where):
-        resource = _attributes(_object(resource_spans, "resource", where), where)
-        for scope_spans in _objects(resource_spans, "scopeSpans", where):
-            scope = str(_object(scope_spans, "scope", where).get("name", ""))
-            for number, span in enumerate(_objects(scope_spans, "spans", where), start=1):
-                yield _span(span, scope, resource, f"{where}, span {number} of scope {scope!r:.60}")
+    request = ExportTraceServiceRequest()
+    try:
+        request.ParseFromString(body)
+    except DecodeError as error:
+        raise MalformedError("the body is not an ExportTraceServiceRequest of OTLP in protobuf") from error
+    return request
 
 
-def _span(span: Mapping[str, Any], scope: str, resource: Mapping[str, Any], where: str) -> RecordedSpan:
-    attributes = _attributes(span, where)
-    # We wrote the label, and it must not look like something that the user wrote by hand.
-    is_labelled = wire.SESSION_ID in attributes and wire.SESSION_PATH in attributes
-    bears: dict[str, Any] = {key: attributes.pop(key) for key in _LABEL if is_labelled and key in attributes}
-    start_time, end_time = _time(span, "startTimeUnixNano", where), _time(span, "endTimeUnixNano", where)
-    name = str(span.get("name", ""))
+def decode_json(body: bytes) -> ExportTraceServiceRequest:
+    """Return an export request that is encoded in JSON.
+
+    Raises:
+        MalformedError: `body` is not an export request, or has more than `MAX_OBJECTS` objects and lists.
+    """
+    if body.count(b"{") + body.count(b"[") > MAX_OBJECTS:
+        raise MalformedError(f"the body has more than {MAX_OBJECTS} objects and lists")
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError("the body is not JSON") from error
+    return decode_document(document)
+
+
+def decode_document(document: object) -> ExportTraceServiceRequest:
+    """Return an export request from OTLP's JSON that `json` has read.
+
+    Args:
+        document: The JSON. Its ids are changed in place. Unknown fields are ignored.
+
+    Raises:
+        MalformedError: `document` is not an export request.
+    """
+    if not isinstance(document, dict):
+        raise MalformedError("the JSON is not an object")
+    request = ExportTraceServiceRequest()
+    try:
+        _recode_ids(document)
+        ParseDict(document, request, ignore_unknown_fields=True)
+    except _NOT_OTLP as error:
+        raise MalformedError("the JSON is not an ExportTraceServiceRequest of OTLP") from error
+    return request
+
+
+def _recode_ids(document: dict[str, Any]) -> None:
+    """Write ids in base64, as protobuf's JSON has them, where OTLP has hexadecimal.
+
+    https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
+    """
+    for resource_spans in _items(document, "resourceSpans", "resource_spans"):
+        for scope_spans in _items(resource_spans, "scopeSpans", "scope_spans"):
+            for span in _items(scope_spans, "spans"):
+                for holder in (span, *_items(span, "links")):
+                    for field in _ID_FIELDS:
+                        if holder.get(field):
+                            holder[field] = base64.b64encode(bytes.fromhex(holder[field])).decode()
+
+
+def _items(holder: dict[str, Any], *names: str) -> Iterator[dict[str, Any]]:
+    for name in names:
+        yield from holder.get(name) or ()
+
+
+def as_otlp_value(value: object) -> dict[str, Any]:
+    """Return an attribute value of OTLP's JSON as it is if it is valid, and otherwise its content as text."""
+    if not isinstance(value, dict):
+        return {}
+    try:
+        ParseDict(value, AnyValue(), ignore_unknown_fields=True)
+    except _NOT_OTLP:
+        content = next((value[field.json_name] for field in AnyValue.DESCRIPTOR.fields if field.json_name in value), "")
+        return {"stringValue": str(content)[:_MAX_TEXT].encode("utf-8", "replace").decode()}
+    return value
+
+
+# --- spans -------------------------------------------------------------------------------------------
+
+
+def scoped_spans(resource_spans: ResourceSpans) -> Iterator[tuple[str, Span]]:
+    """Yield the spans of one resource, each with the name of its instrumentation scope."""
+    for scope_spans in resource_spans.scope_spans:
+        for span in scope_spans.spans:
+            yield scope_spans.scope.name, span
+
+
+def decoded_fields(scope: str, span: Span) -> tuple[str, str, str, str, str, int, int, str | None]:
+    """Return the fields of a `DecodedSpan`, in its order."""
+    start = span.start_time_unix_nano
+    return (
+        span.trace_id.hex(),
+        span.span_id.hex(),
+        span.parent_span_id.hex() if any(span.parent_span_id) else "",
+        span.name[:_MAX_NAME],
+        scope[:_MAX_NAME],
+        start,
+        max(start, span.end_time_unix_nano),
+        _error_of(span),
+    )
+
+
+def _error_of(span: Span) -> str | None:
+    if span.status.code != Status.STATUS_CODE_ERROR:
+        return None
+    if span.status.message:
+        return span.status.message[:_MAX_NAME]
+    types = (value_of(item.value) for item in span.attributes if item.key == "error.type")
+    return str(next(types, None) or "error")[:_MAX_NAME]
+
+
+def batch_of(request: ExportTraceServiceRequest) -> SpanBatch:
+    """Return the valid spans of an export request for a database."""
+    spans: list[EncodedSpan] = []
+    refused = 0
+    for resource_spans in request.resource_spans:
+        resource = resource_spans.resource.SerializeToString(deterministic=True)
+        for scope, span in scoped_spans(resource_spans):
+            if _has_valid_ids(span):
+                spans.append(_encoded(scope, span, resource))
+            else:
+                refused += 1
+    return SpanBatch(spans, refused)
+
+
+def _has_valid_ids(span: Span) -> bool:
+    return (
+        len(span.trace_id) == _TRACE_BYTES
+        and len(span.span_id) == _SPAN_BYTES
+        and len(span.parent_span_id) in (0, _SPAN_BYTES)
+        and any(span.trace_id)
+        and any(span.span_id)
+    )
+
+
+def _encoded(scope: str, span: Span, resource: bytes) -> EncodedSpan:
+    trace_id, span_id, parent_id, name, scope, start, end, error = decoded_fields(scope, span)
+    # 0 means that the time is unknown: https://github.com/open-telemetry/opentelemetry-proto (trace.proto)
+    start = min(start or end or time.time_ns(), _MAX_TIME)
+    end = max(start, min(end, _MAX_TIME))
+    return EncodedSpan(trace_id, span_id, parent_id, name, scope, start, end, error, resource, span.SerializeToString())
+
+
+def recorded_span(
+    decoded: DecodedSpan, span: Span, resource: Mapping[str, Any], left_out: Collection[str]
+) -> RecordedSpan:
+    """Return a span that can be replayed.
+
+    Args:
+        decoded: What was read of the span.
+        span: The span itself.
+        resource: The resource's attributes. Spans of one resource must share one object.
+        left_out: Those attributes of the label that are not replayed, because the library wrote them, not the user.
+    """
+    attributes = {key: value for key, value in sdk_attributes(span.attributes).items() if key}
+    label: dict[str, Any] = {}
+    if attributes.get(wire.SESSION_ID) and attributes.get(wire.SESSION_PATH):
+        label = {key: attributes[key] for key in LABEL if key in attributes}
+        attributes = {key: value for key, value in attributes.items() if key not in left_out}
     return RecordedSpan(
-        trace_id=_id(span, "traceId", where),
-        span_id=_id(span, "spanId", where),
-        parent_id=_id(span, "parentSpanId", where) if span.get("parentSpanId") else "",
-        name=name,
-        name_at_start=name,
-        kind=_kind(span.get("kind", 0), where),
-        scope=scope,
+        trace_id=decoded.trace_id,
+        span_id=decoded.span_id,
+        parent_id=decoded.parent_id,
+        name=decoded.name,
+        name_at_start=decoded.name,
+        kind=OTLP_KINDS[span.kind] if 0 <= span.kind < len(OTLP_KINDS) else "INTERNAL",
+        scope=decoded.scope,
         attributes=attributes,
         attributes_at_start=attributes,
-        begins=start_time,
-        ends=max(end_time, start_time),
-        start_time=start_time,
-        end_time=max(end_time, start_time),
-        bears=bears,
+        begins=decoded.start,
+        ends=decoded.end,
+        start_time=decoded.start,
+        end_time=decoded.end,
+        label=label,
         resource=resource,
     )
 
 
-def _objects(holder: Mapping[str, Any], key: str, where: str) -> Iterator[Mapping[str, Any]]:
-    entries = holder.get(key, [])
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise NotReadable(f"{where}: {key} is no list of objects")
-    yield from entries
-
-
-def _object(holder: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
-    value = holder.get(key, {})
-    if not isinstance(value, dict):
-        raise NotReadable(f"{where}: {key} is no object")
-    return value
-
-
-def _id(span: Mapping[str, Any], key: str, where: str) -> str:
-    value = span.get(key)
-    if not value:
-        raise NotReadable(f"{where}: {key} is missing")
-    digits = _ID_DIGITS[key]
-    try:
-        number = int(value, 16) if isinstance(value, str) and len(value) == digits else 0
-    except ValueError:
-        number = 0
-    if not number:
-        raise NotReadable(f"{where}: {key} is not {digits} hex digits: {value!r:.60}")
-    return f"{number:0{digits}x}"
-
-
-def _time(span: Mapping[str, Any], key: str, where: str) -> int:
-    try:
-        return max(int(span.get(key, 0)), 0)
-    except (TypeError, ValueError):
-        raise NotReadable(f"{where}: {key} is no number: {span[key]!r:.60}") from None
-
-
-def _kind(value: object, where: str) -> str:
-    if isinstance(value, int) and 0 <= value < len(_OTLP_KINDS):
-        return _OTLP_KINDS[value]
-    name = str(value).removeprefix("SPAN_KIND_")
-    if name not in {*KINDS, "UNSPECIFIED"}:
-        raise NotReadable(f"{where}: there is no span kind {value!r:.60}")
-    return "INTERNAL" if name == "UNSPECIFIED" else name
-
-
-def _attributes(holder: Mapping[str, Any], where: str) -> dict[str, Any]:
-    attributes = {}
-    for entry in _objects(holder, "attributes", where):
-        value = _value(entry.get("value"))
-        if value is not None:
-            attributes[str(entry.get("key", ""))] = value
-    return attributes
-
-
-def _value(value: object) -> Any:
-    """Return a value as the SDK takes it: what it does not take, as JSON's text."""
-    plain = _plain(value)
-    if isinstance(plain, list) and len({type(item) for item in plain}) == 1 and not isinstance(plain[0], list | dict):
-        return plain
-    return json.dumps(plain)[:_MAX_TEXT] if isinstance(plain, list | dict) else plain
-
-
-def _plain(value: object) -> Any:
-    """Return a value as JSON has it; `None` for one that no type of OTLP fits."""
-    if not isinstance(value, dict):
-        return None
-    for key, read in _TYPES.items():
-        if key in value:
-            try:
-                return read(value[key])
-            except (TypeError, ValueError, AttributeError):
-                return str(value[key])[:_MAX_TEXT]
-    return None
-
-
-def _list(value: Mapping[str, Any]) -> list[Any]:
-    return [_plain(item) for item in value.get("values", ())]
-
-
-def _mapping(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {str(item.get("key")): _plain(item.get("value")) for item in value.get("values", ())}
-
-
-_TYPES: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "stringValue": lambda value: str(value)[:_MAX_TEXT],
-    "boolValue": bool,
-    "intValue": int,
-    "doubleValue": float,
-    "bytesValue": lambda value: str(value)[:_MAX_TEXT],
-    "arrayValue": _list,
-    "kvlistValue": _mapping,
-}
-
-
-_MAX_DEPTH: Final = 32
+# --- attributes --------------------------------------------------------------------------------------
 
 
 def attributes_of(pairs: Iterable[KeyValue]) -> dict[str, Any]:
-    """Return attributes as JSON has them."""
+    """Return attributes with values of JSON's types."""
     return {pair.key: value_of(pair.value) for pair in pairs}
 
 
 def value_of(value: AnyValue, depth: int = 0) -> Any:
-    """Return one value; what is nested too deeply, or is no text, as text."""
+    """Return a value as one of JSON's types: bytes as hex digits, and "…" for what is nested too deeply."""
     which = value.WhichOneof("value")
     if which in ("string_value", "int_value", "double_value", "bool_value"):
         return getattr(value, which)
@@ -189,162 +297,16 @@ def value_of(value: AnyValue, depth: int = 0) -> Any:
     return value.bytes_value.hex() if which == "bytes_value" else None
 
 
-_ID_FIELDS: Final = ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id")
-_TRACE_BYTES: Final = 16
-_SPAN_BYTES: Final = 8
-_MAX_NAME: Final = 1024
-# SQLite's whole numbers have a sign; that is the year 2262.
-_MAX_TIME: Final = 2**63 - 1
-# An empty one takes three bytes here, and in memory a hundred times that. Of spans that say something, a body of the
-# size that is taken holds fewer.
-MAX_OBJECTS: Final = 2_000_000
+def sdk_attributes(pairs: Iterable[KeyValue]) -> dict[str, Any]:
+    """Return attributes with values that OpenTelemetry's SDK accepts; other values become JSON text."""
+    attributes = {pair.key: _sdk_value(value_of(pair.value)) for pair in pairs}
+    return {key: value for key, value in attributes.items() if value is not None}
 
 
-class MalformedError(ValueError):
-    """What arrived is no export request; the message says why."""
-
-
-class Arrived(NamedTuple):
-    """One span.
-
-    Attributes:
-        trace: 32 hex digits.
-        span: 16 hex digits, as `parent`, which is empty for the root of a trace.
-        start: Nanoseconds since the epoch, as `end`, which is never before it.
-        error: What it says went wrong; `None` when it went well.
-        resource: What made it: OTLP's Resource, encoded.
-        data: OTLP's Span, encoded.
-    """
-
-    trace: str
-    span: str
-    parent: str
-    name: str
-    scope: str
-    start: int
-    end: int
-    error: str | None
-    resource: bytes
-    data: bytes
-
-
-class Batch(NamedTuple):
-    """The spans of one export request, and how many others in it cannot be spans."""
-
-    spans: list[Arrived]
-    refused: int
-
-
-def from_protobuf(body: bytes) -> Batch:
-    """Return the spans of an encoded request.
-
-    Raises:
-        MalformedError: It is none.
-    """
-    request = ExportTraceServiceRequest()
-    try:
-        request.ParseFromString(body)
-    except DecodeError as error:
-        raise MalformedError("no ExportTraceServiceRequest of OTLP") from error
-    return of_request(request)
-
-
-def from_json(body: bytes) -> Batch:
-    """Return the spans of a request in OTLP's JSON.
-
-    Raises:
-        MalformedError: It is none.
-    """
-    if body.count(b"{") + body.count(b"[") > MAX_OBJECTS:
-        raise MalformedError(f"more than {MAX_OBJECTS} objects and lists")
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise MalformedError("no JSON") from error
-    return from_document(document)
-
-
-def from_document(document: object) -> Batch:
-    """Return the spans of a request in OTLP's JSON, decoded.
-
-    Raises:
-        MalformedError: It is none.
-    """
-    if not isinstance(document, dict):
-        raise MalformedError("no JSON object")
-    request = ExportTraceServiceRequest()
-    try:
-        # OTLP writes ids in hexadecimal where protobuf's JSON has base64:
-        # https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
-        _recode_ids(document)
-        ParseDict(document, request, ignore_unknown_fields=True)
-    except (ParseError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise MalformedError("no ExportTraceServiceRequest of OTLP in JSON") from error
-    return of_request(request)
-
-
-def of_request(request: ExportTraceServiceRequest) -> Batch:
-    """Return the spans of a decoded request."""
-    spans: list[Arrived] = []
-    refused = 0
-    for resource_spans in request.resource_spans:
-        resource = resource_spans.resource.SerializeToString(deterministic=True)
-        for scope_spans in resource_spans.scope_spans:
-            scope = scope_spans.scope.name[:_MAX_NAME]
-            for span in scope_spans.spans:
-                if _has_ids(span):
-                    spans.append(_arrived(span, scope, resource))
-                else:
-                    refused += 1
-    return Batch(spans, refused)
-
-
-def _has_ids(span: Span) -> bool:
-    return (
-        len(span.trace_id) == _TRACE_BYTES
-        and len(span.span_id) == _SPAN_BYTES
-        and len(span.parent_span_id) in (0, _SPAN_BYTES)
-        and any(span.trace_id)
-        and any(span.span_id)
-    )
-
-
-def _arrived(span: Span, scope: str, resource: bytes) -> Arrived:
-    # 0 says that nobody knows: https://github.com/open-telemetry/opentelemetry-proto (trace.proto)
-    start = min(span.start_time_unix_nano or span.end_time_unix_nano or time.time_ns(), _MAX_TIME)
-    return Arrived(
-        trace=span.trace_id.hex(),
-        span=span.span_id.hex(),
-        parent=span.parent_span_id.hex() if any(span.parent_span_id) else "",
-        name=span.name[:_MAX_NAME],
-        scope=scope,
-        start=start,
-        end=max(start, min(span.end_time_unix_nano, _MAX_TIME)),
-        error=_error(span),
-        resource=resource,
-        data=span.SerializeToString(),
-    )
-
-
-def _error(span: Span) -> str | None:
-    if span.status.code != Status.STATUS_CODE_ERROR:
-        return None
-    if span.status.message:
-        return span.status.message[:_MAX_NAME]
-    kinds = (item.value.string_value for item in span.attributes if item.key == "error.type")
-    return next(kinds, "")[:_MAX_NAME] or "error"
-
-
-def _recode_ids(document: dict[str, Any]) -> None:
-    for resource_spans in _each(document, "resourceSpans", "resource_spans"):
-        for scope_spans in _each(resource_spans, "scopeSpans", "scope_spans"):
-            for span in _each(scope_spans, "spans"):
-                for holder in (span, *_each(span, "links")):
-                    for field in _ID_FIELDS:
-                        if holder.get(field):
-                            holder[field] = base64.b64encode(bytes.fromhex(holder[field])).decode()
-
-
-def _each(holder: dict[str, Any], *names: str) -> Iterator[dict[str, Any]]:
-    for name in names:
-        yield from holder.get(name) or ()
+def _sdk_value(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:_MAX_TEXT]
+    if isinstance(value, list):
+        types = {type(item) for item in value}
+        return value if len(types) == 1 and types <= _SCALARS else json.dumps(value)[:_MAX_TEXT]
+    return json.dumps(value)[:_MAX_TEXT] if isinstance(value, dict) else value

@@ -1,7 +1,8 @@
-"""Plays recorded spans again: live, under the real SDK, with the library's own processor."""
+"""Replays recorded spans: starts and ends them under the real SDK, with the library's processor."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -21,18 +22,26 @@ from ...tracking.records import SpanRecord
 from ...tracking.registry import Registry
 from .spans import Injection, RecordedSpan, Recording
 
-_NAMELESS: Final = " "
+_NO_SCOPE_NAME: Final = " "
+# These variables of an application would switch the replay off, or remove attributes.
+_SDK_VARIABLES: Final = ("OTEL_SDK_DISABLED", "OTEL_ATTRIBUTE_COUNT_LIMIT", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT")
+
+
+def remove_sdk_variables() -> None:
+    """Remove the variables from this process' environment that would keep spans from being replayed."""
+    for name in _SDK_VARIABLES:
+        os.environ.pop(name, None)
 
 
 class Replayed(NamedTuple):
-    """What one recorded span was said to be.
+    """A recorded span after the replay.
 
     Attributes:
-        recorded: As it stood in the file.
-        at_start: What it was read as when it started, by itself.
-        final: With the label that it bears in the end.
-        record: What the library remembered of it when it ended; `None`: nothing.
-        path_at_injection: What its headers would have said, if it sent any.
+        recorded: The span as it was recorded.
+        at_start: Its classification when it started, without regard to other spans.
+        final: The span with its final label.
+        record: The library's record of the span when it ended; `None` if there was none.
+        path_at_injection: The path in the first headers that were injected while it was current; `None` without any.
     """
 
     recorded: RecordedSpan
@@ -43,11 +52,11 @@ class Replayed(NamedTuple):
 
 
 class Replay:
-    """One recording, played once.
+    """Replays one recording, once.
 
     Args:
-        recording: Spans, parents first.
-        registry: Decides what they are; afterwards it knows them.
+        recording: The spans, parents first.
+        registry: Labels the spans and keeps their records. It must be new.
     """
 
     def __init__(self, recording: Recording, registry: Registry) -> None:
@@ -62,38 +71,38 @@ class Replay:
         self._injected: dict[str, str] = {}
 
     def run(self) -> Iterator[Replayed]:
-        """Play it, and yield what became of each span, in the recording's order."""
+        """Replay all spans, and then yield each of them, in the order of the recording."""
         events = sorted(self._events(), key=lambda event: event[0])
-        # A file that tells of no threads is played in this one: handing over would be half of the time.
+        # Without threads in the recording this thread replays everything: handing over would take half of the time.
         in_threads = len({thread for _, thread, _ in events}) > 1
         with ExitStack() as stack:
             threads: dict[str, ThreadPoolExecutor] = {}
-            for _, thread, happen in events:
+            for _, thread, event in events:
                 if not in_threads:
-                    happen()
+                    event()
                     continue
                 if thread not in threads:
                     threads[thread] = stack.enter_context(ThreadPoolExecutor(max_workers=1))
-                threads[thread].submit(happen).result()
+                threads[thread].submit(event).result()
         for recorded in self._recording.spans:
             yield self._replayed(recorded)
 
     def _events(self) -> Iterator[tuple[tuple[int, int, int], str, Callable[[], None]]]:
-        """Yield what happened, with when: of what was at the same time, parents start first and end last."""
+        """Yield starts, ends and injections with sort keys. At the same time, parents start first and end last."""
         begun: dict[tuple[str, str], int] = {}
-        for place, span in enumerate(self._recording.spans):
+        for index, span in enumerate(self._recording.spans):
             begins = begun[span.key] = max(span.begins, begun.get(span.parent_key, 0))
-            yield (begins, 0, place), span.thread, lambda span=span: self._start(span)  # type: ignore[misc]  # bound now
+            yield (begins, 0, index), span.thread, lambda span=span: self._start(span)  # type: ignore[misc]  # bound now
             if span.ends is not None:
-                yield (max(span.ends, begins), 2, -place), span.thread, lambda span=span: self._end(span)  # type: ignore[misc]
-        for place, injection in enumerate(self._recording.injections):
-            yield (injection.at, 1, place), "", lambda injection=injection: self._inject(injection)  # type: ignore[misc]
+                yield (max(span.ends, begins), 2, -index), span.thread, lambda span=span: self._end(span)  # type: ignore[misc]
+        for index, injection in enumerate(self._recording.injections):
+            yield (injection.at, 1, index), "", lambda injection=injection: self._inject(injection)  # type: ignore[misc]
 
     def _start(self, span: RecordedSpan) -> None:
         self._ids.trace_id, self._ids.span_id = int(span.trace_id, 16), int(span.span_id, 16)
         live = self._tracer(span).start_span(
             span.name_at_start,
-            context=self._context_above(span),
+            context=self._parent_context(span),
             kind=trace.SpanKind[span.kind],
             attributes=dict(span.attributes_at_start),
             start_time=span.start_time,
@@ -103,9 +112,9 @@ class Replay:
         scope = reader.scope(span.scope)
         self._at_start[span.span_id] = reader.read(scope, span.name_at_start, span.kind, span.attributes_at_start)
 
-    def _context_above(self, span: RecordedSpan) -> Context:
+    def _parent_context(self, span: RecordedSpan) -> Context:
         parent: trace.Span | None = self._live.get(span.parent_id)
-        if parent is None and span.parent_id:  # in another service, or not in the file
+        if parent is None and span.parent_id:  # the parent is in another service, or not in the file
             ids = int(span.trace_id, 16), int(span.parent_id, 16)
             parent = trace.NonRecordingSpan(trace.SpanContext(*ids, is_remote=True))
         return trace.set_span_in_context(parent, Context()) if parent is not None else Context()
@@ -131,8 +140,8 @@ class Replay:
         key = id(span.resource), span.scope
         tracer = self._tracers.get(key)
         if tracer is None:
-            # Other SDKs may leave a scope without a name, of which this one would complain in the log.
-            tracer = self._tracers[key] = self._provider(span).get_tracer(span.scope or _NAMELESS)
+            # Other SDKs allow a scope without a name; this one would log a warning.
+            tracer = self._tracers[key] = self._provider(span).get_tracer(span.scope or _NO_SCOPE_NAME)
         return tracer
 
     def _provider(self, span: RecordedSpan) -> TracerProvider:
@@ -158,7 +167,7 @@ class Replay:
 
 
 class _RecordedIds(IdGenerator):
-    """Gives the next span the ids that it had."""
+    """Gives the next span the ids that it was recorded with."""
 
     trace_id = span_id = 1
 
@@ -170,7 +179,7 @@ class _RecordedIds(IdGenerator):
 
 
 class _Ended(SpanProcessor):
-    """Keeps spans as an exporter gets them, and what was remembered of them by then."""
+    """Keeps spans as an exporter gets them, with the library's records of them at that time."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry

@@ -1,4 +1,4 @@
-"""What a span is, and which table said so: the answer of `explain`."""
+"""Explains the label of a replayed span: which row of which dialect decided, or why none did."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .player import Replayed
 from .spans import RecordedSpan
 
 _MAX_TEXT: Final = 80
-_WITHOUT_TABLE: Final = {
+_WITHOUT_ROW: Final = {
     BY_HAND: f"{wire.SPAN_KIND} was set by hand",
-    APPLICATION: "an INTERNAL span of the application's own: its scope is no instrumentation library's",
+    APPLICATION: "an INTERNAL span of the application: its scope is not an instrumentation library",
     GATEWAY: "a request to a Helicone gateway with no LLM span above it: {}",
 }
 _EMPTY_ROW: Final = Row(kind=None)
@@ -26,20 +26,20 @@ _EMPTY_ROW: Final = Row(kind=None)
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """One span, and why it is what it is.
+    """A span with its label, and the reason for it.
 
     Attributes:
-        recorded: As it stood in the file.
-        kind: What it is; `None`: nothing to us.
-        kind_at_start: What it was when it started, as far as the file tells.
-        segment: What it contributes to the path.
-        path: Where it stands; `None`: no session holds there.
-        session_id: Whose it is.
-        request: It is one row in Helicone.
-        dialect: Whose table decided; empty: none.
-        row: The number of the row that decided, from 1; `None`: no row did.
-        facts: What that row asks for.
-        why: The reason, in words.
+        recorded: The span as it was recorded.
+        kind: The kind; `None` if the span has none.
+        kind_at_start: The kind when the span started, as far as the file tells.
+        segment: The segment that the span adds to the path.
+        path: The path; `None` if the span belongs to no session.
+        session_id: The session's id; `None` if the span belongs to no session.
+        request: Whether the span is a request, which is one row in Helicone.
+        dialect: The dialect that decided; empty if none did.
+        row: The number of the row that decided, from 1; `None` if no row did.
+        facts: The conditions and results of that row.
+        why: The reason, as text.
     """
 
     recorded: RecordedSpan
@@ -55,7 +55,7 @@ class Explained:
     why: str
 
     def as_data(self) -> dict[str, Any]:
-        """Return it as plain data for JSON."""
+        """Return the fields as JSON's types."""
         span = self.recorded
         return {
             "trace_id": span.trace_id,
@@ -74,15 +74,15 @@ class Explained:
             "row": self.row,
             "facts": dict(self.facts),
             "why": self.why,
-            "file_says": dict(span.bears),
+            "file_says": dict(span.label),
         }
 
 
 class Reasons:
-    """Says why.
+    """Explains replayed spans.
 
     Args:
-        reader: With which the spans were read.
+        reader: The reader that classified the spans.
     """
 
     def __init__(self, reader: SpanReader) -> None:
@@ -90,25 +90,25 @@ class Reasons:
         self._dialects = {dialect.name: dialect for dialect in reader.dialects}
 
     def explain(self, replayed: Replayed) -> Explained:
-        """Say what a span that was played again is, and why."""
+        """Return a replayed span with the reason for its label."""
         recorded, record = replayed.recorded, replayed.record
         label = replayed.final.attributes or {}
         scope = self._reader.scope(recorded.scope)
         facts = scope.facts(recorded.attributes)
         classification = record.classification if record is not None else Classification()
-        # Nothing is remembered of it, or so little that our own label looks like the user's.
+        # There is no record of the span, or the record takes our own label for the user's.
         if not classification.dialect or (
             classification.dialect == BY_HAND and wire.SPAN_KIND not in recorded.attributes
         ):
             classification = self._reader.read(scope, recorded.name, recorded.kind, facts)
         dialect = self._dialects.get(classification.dialect)
         path, session_id = label.get(wire.SESSION_PATH), label.get(wire.SESSION_ID)
-        # The id of its row is on no span that never ended, and on none whose row a gateway named.
-        would_be = record is not None and may_be_request(classification) and not record.wraps
-        request = wire.REQUEST_ID in label or would_be
-        because = [self._because(classification, scope, recorded, facts)]
+        # A span that never ended has no request id on it, and neither has one whose row a gateway makes.
+        can_be_request = record is not None and may_be_request(classification) and not record.wraps
+        request = wire.REQUEST_ID in label or can_be_request
+        reasons = [self._reason(classification, scope, recorded, facts)]
         if not request and classification.kind in REQUEST_KINDS:
-            because.append(_no_request(classification))
+            reasons.append(_why_no_request(classification))
         return Explained(
             recorded,
             kind=classification.kind,
@@ -118,35 +118,39 @@ class Reasons:
             session_id=str(session_id) if session_id else None,
             request=request,
             dialect=classification.dialect,
-            row=_number(dialect, classification.row),
-            facts=_told(classification.row),
-            why="; ".join(because),
+            row=_row_number(dialect, classification.row),
+            facts=_nondefault_fields(classification.row),
+            why="; ".join(reasons),
         )
 
-    def _because(
+    def _reason(
         self, classification: Classification, scope: ScopeRules, span: RecordedSpan, facts: Mapping[str, Any]
     ) -> str:
-        if classification.dialect in _WITHOUT_TABLE:
-            return _WITHOUT_TABLE[classification.dialect].format(_address(facts))
+        if classification.dialect in _WITHOUT_ROW:
+            return _WITHOUT_ROW[classification.dialect].format(_url(facts))
         if classification.row is not None:
-            guess = "; a guess, until the span says more" if _is_guess(self._dialects, classification) else ""
-            plumbing = "; such spans are plumbing" if classification.kind is None else ""
-            return f"{_matched(classification.row, span)}{guess}{plumbing}"
+            guess = (
+                "; this is a guess until the span has more attributes"
+                if _is_guess(self._dialects, classification)
+                else ""
+            )
+            no_kind = "; such spans have no kind" if classification.kind is None else ""
+            return f"{_matched(classification.row, span)}{guess}{no_kind}"
         if scope.named:
             return f"no row fits, though a dialect knows the scope {span.scope}"
         unknown = f"no row fits, and no dialect knows the scope {span.scope!r}"
         return unknown if span.kind == "INTERNAL" else f"{unknown}; a {span.kind} span is no step of the application's"
 
 
-def _address(facts: Mapping[str, Any]) -> str:
+def _url(facts: Mapping[str, Any]) -> str:
     url = next((str(facts[key]) for key in URL_ATTRIBUTES if key in facts), "")
     return url.partition("?")[0][:_MAX_TEXT]
 
 
-def _no_request(classification: Classification) -> str:
+def _why_no_request(classification: Classification) -> str:
     if classification.row is not None and (classification.row.duplicate or not classification.row.request):
-        return "no request: another span of the same call stands for it"
-    return "no request: it wraps the span that stands for the call"
+        return "no request: another span of the same call is the request"
+    return "no request: it wraps the span that is the request"
 
 
 def _is_guess(dialects: Mapping[str, Dialect], classification: Classification) -> bool:
@@ -154,15 +158,15 @@ def _is_guess(dialects: Mapping[str, Dialect], classification: Classification) -
     return dialect is not None and any(row is classification.row for row in dialect.guesses)
 
 
-def _number(dialect: Dialect | None, wanted: Row | None) -> int | None:
+def _row_number(dialect: Dialect | None, wanted: Row | None) -> int | None:
     if dialect is None:
         return None
     rows = (*dialect.rows, *dialect.guesses)
     return next((number for number, row in enumerate(rows, start=1) if row is wanted), None)
 
 
-def _told(row: Row | None) -> dict[str, Any]:
-    """Return the fields of a row that are not as they are by default."""
+def _nondefault_fields(row: Row | None) -> dict[str, Any]:
+    """Return the fields of a row that differ from their defaults."""
     if row is None:
         return {}
     defaults = _EMPTY_ROW._asdict()
@@ -174,8 +178,8 @@ def _matched(row: Row, span: RecordedSpan) -> str:
     parts = []
     if row.attribute:
         value = span.attributes.get(row.attribute)
-        shown = f"matches {row.matching}" if row.matching else f"is {value!s:.{_MAX_TEXT}}"
-        parts.append(f"{row.attribute} {shown}" if row.values or row.matching else f"it has {row.attribute}")
+        condition = f"matches {row.matching}" if row.matching else f"is {value!s:.{_MAX_TEXT}}"
+        parts.append(f"{row.attribute} {condition}" if row.values or row.matching else f"it has {row.attribute}")
     if row.names:
         fitting = next((template for template in row.names if fit_template(template, span.name) is not None), "")
         parts.append(f"its name fits {fitting}")

@@ -1,4 +1,4 @@
-"""Spans as a file holds them, whatever its format."""
+"""Recorded spans in the form that is replayed, whatever the format of their file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from opentelemetry.trace import SpanKind
 from ... import wire
 
 KINDS: Final = tuple(kind.name for kind in SpanKind)
-_SHOWN: Final = 5
+_MAX_CYCLE: Final = 5
 _PROPERTY_PREFIX: Final = wire.PROPERTY_HEADER_PREFIX.lower()
-# Helicone-Auth is no session header: were it ever captured, it would not be drawn.
+# Helicone-Auth is left out, so that a key is never drawn.
 _HEADER_NAMES: Final = {
     name.lower(): name
     for name in (
@@ -26,24 +26,31 @@ _HEADER_NAMES: Final = {
 }
 
 
-class NotReadable(ValueError):  # noqa: N818  # a fact about the file, not a fault of ours
-    """The file does not hold what it should; the message says what and where."""
+class NotReadable(ValueError):  # noqa: N818  # about the file, not an error of the program
+    """A file cannot be read as spans; the message says what is wrong and where."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedSpan:
-    """One span.
+    """One recorded span.
 
     Attributes:
         trace_id: 32 hex digits.
-        span_id: 16 hex digits, as `parent_id`, which is empty for the root of a trace.
-        kind: OpenTelemetry's word for its kind.
-        attributes_at_start: What it bore when it started; all that it ever bore where the file does not tell.
-        begins: Orders what happened: nanoseconds, or a running number, as `ends`.
-        ends: `None` if it never ended.
-        bears: The label that the file shows on it, which is taken off before it is played again.
-        resource: What made it.
-        thread: Where it started and ended.
+        span_id: 16 hex digits.
+        parent_id: The parent's span id; empty for the root of a trace.
+        name: The name when the span ended.
+        name_at_start: The name when the span started.
+        kind: OpenTelemetry's span kind, such as `CLIENT`.
+        scope: The name of the instrumentation scope.
+        attributes: The attributes when the span ended.
+        attributes_at_start: The attributes when the span started; all of them if the file does not tell.
+        begins: When the span started, relative to other events: nanoseconds or a sequence number.
+        ends: When the span ended, in the same unit; `None` if it never ended.
+        start_time: Nanoseconds since the epoch.
+        end_time: Nanoseconds since the epoch; `None` if the span never ended.
+        label: The library's attributes on the span in the file. They are left out when the span is replayed.
+        resource: The attributes of the resource. Spans of one resource share one object.
+        thread: The thread in which the span started and ended, if the file tells.
     """
 
     trace_id: str
@@ -59,28 +66,28 @@ class RecordedSpan:
     ends: int | None
     start_time: int
     end_time: int | None
-    bears: Mapping[str, Any]
+    label: Mapping[str, Any]
     resource: Mapping[str, Any]
     thread: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
-        """What tells it from all others."""
+        """Trace id and span id, which identify a span."""
         return self.trace_id, self.span_id
 
     @property
     def parent_key(self) -> tuple[str, str]:
-        """The key of its parent."""
+        """The key of the parent span."""
         return self.trace_id, self.parent_id
 
 
 class Injection(NamedTuple):
-    """Headers left from a span.
+    """Headers were injected while a span was current.
 
     Attributes:
-        at: When, in the terms of `RecordedSpan.begins`.
-        span_id: From which span.
-        known: What that span and those above bore by then, by span id.
+        at: The time, in the unit of `RecordedSpan.begins`.
+        span_id: The current span.
+        known: The attributes of that span and its ancestors at this time, by span id.
     """
 
     at: int
@@ -89,16 +96,16 @@ class Injection(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """What a file holds: its spans, parents first, and where headers left."""
+    """The spans of a file, parents first, and the injections of headers."""
 
     spans: Sequence[RecordedSpan]
     injections: Sequence[Injection] = ()
 
 
 def in_order(spans: Iterable[RecordedSpan]) -> list[RecordedSpan]:
-    """Return spans in the order in which they started, each after its parent whatever the clocks say.
+    """Return spans in the order of their starts, but each after its parent, even if clocks disagree.
 
-    Of spans that come twice (a collector may send a batch again) the last counts.
+    If a span comes twice (a collector may send a batch again), the last one is used.
 
     Raises:
         NotReadable: Spans are each other's parents.
@@ -110,21 +117,21 @@ def in_order(spans: Iterable[RecordedSpan]) -> list[RecordedSpan]:
         span: RecordedSpan | None = first
         while span is not None and span.key not in ordered:
             if span.key in line:
-                raise NotReadable(_cycle(list(line), span.key))
+                raise NotReadable(_cycle_message(list(line), span.key))
             line[span.key] = span
             span = by_key.get(span.parent_key)
         ordered.update(reversed(line.items()))
     return list(ordered.values())
 
 
-def _cycle(line: list[tuple[str, str]], key: tuple[str, str]) -> str:
+def _cycle_message(line: list[tuple[str, str]], key: tuple[str, str]) -> str:
     ids = [span_id for _, span_id in line[line.index(key) :]]
-    shown = " → ".join([*ids[:_SHOWN], *(["…"] if len(ids) > _SHOWN else []), ids[0]])
-    return f"spans are each other's parents, in trace {key[0]}: {shown}"
+    cycle = " → ".join([*ids[:_MAX_CYCLE], *(["…"] if len(ids) > _MAX_CYCLE else []), ids[0]])
+    return f"spans are each other's parents, in trace {key[0]}: {cycle}"
 
 
 def sent_headers(attributes: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the Helicone headers that were captured among attributes, session headers first."""
+    """Return the Helicone headers among the captured headers of a span, session headers first."""
     prefix = wire.REQUEST_HEADER_PREFIX
     captured = {key.removeprefix(prefix): value for key, value in attributes.items() if key.startswith(prefix)}
     named = [(name, captured[key]) for key, name in _HEADER_NAMES.items() if key in captured]

@@ -1,4 +1,4 @@
-"""The packages that bring scripts and styles of the pages with them, found without importing them."""
+"""Finds the scripts and styles of the pages: our own files, and those that other packages bring along."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from posixpath import dirname, join, normpath
 from typing import Final, NamedTuple
 
 
-class Part(NamedTuple):
-    """Some files of a package: those with these names in one of these folders."""
+class PackagedFiles(NamedTuple):
+    """The files in some folders of a package."""
 
     package: str
     folders: tuple[str, ...]
 
 
-PARTS: Final[Mapping[str, Part]] = {
-    "echarts": Part("nicegui", ("elements/echart/dist",)),
-    "tabulator": Part("js_lib_tabulator", ("static/tabulator/js", "static/tabulator/css")),
+# By the name under `/parts/` in an address. The packages are found without importing them.
+PARTS: Final[Mapping[str, PackagedFiles]] = {
+    "echarts": PackagedFiles("nicegui", ("elements/echart/dist",)),
+    "tabulator": PackagedFiles("js_lib_tabulator", ("static/tabulator/js", "static/tabulator/css")),
 }
 TYPES: Final = {
     ".js": "text/javascript; charset=utf-8",
@@ -33,73 +34,82 @@ STATIC: Final = Path(__file__).parent / "static"
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
-def find_part(part: str, name: str) -> Path | None:
-    """Return a file of a part; `None` if there is none of that name."""
-    return next((path for folder in _folders(part) if (path := _inside(folder, name)) is not None), None)
+def find_packaged(part: str, name: str) -> Path | None:
+    """Return a file of another package by the part and its name; `None` if there is none."""
+    return next((path for folder in _folders(part) if (path := _file_in(folder, name)) is not None), None)
 
 
 def find_static(name: str) -> Path | None:
-    """Return a file of the pages' own; `None` if there is none of that name."""
-    return _inside(STATIC, name)
+    """Return one of our own files by its name; `None` if there is none."""
+    return _file_in(STATIC, name)
 
 
 def _folders(part: str) -> list[Path]:
-    wanted = PARTS.get(part)
-    spec = find_spec(wanted.package) if wanted else None
-    if wanted is None or spec is None or not spec.submodule_search_locations:
+    files = PARTS.get(part)
+    spec = find_spec(files.package) if files else None
+    if files is None or spec is None or not spec.submodule_search_locations:
         return []
-    return [Path(place, folder) for place in spec.submodule_search_locations for folder in wanted.folders]
+    return [Path(location, folder) for location in spec.submodule_search_locations for folder in files.folders]
 
 
-def _inside(folder: Path, name: str) -> Path | None:
+def _file_in(folder: Path, name: str) -> Path | None:
     try:
         path = (folder / name).resolve()
-    except (OSError, ValueError):  # no file can have that name
+    except (OSError, ValueError):  # a file cannot have that name
         return None
     if path.suffix in TYPES and path.is_relative_to(folder.resolve()) and path.is_file():
         return path
     return None
 
 
+# --- modules and what they import ---------------------------------------------------------------------
+
 SCRIPT: Final = re.compile(r"""<script type="module" src="(/[^"]+)"></script>""")
 IMPORT: Final = re.compile(
     r"""((?:^|[;}\s])(?:import|export)\s*(?:[\w*$\s{},]*?\bfrom\s*)?)(["'])((?:\.{1,2})?/[^"']+)\2"""
 )
-# What is larger imports nothing more.
-_LARGE: Final = 64 * 1024
+# Larger modules are bundles, which import nothing.
+_BUNDLE_SIZE: Final = 64 * 1024
 
 
-def file_of(address: str) -> Path | None:
-    """Return the file behind an address of the server."""
+def file_at(address: str) -> Path | None:
+    """Return the file that the server sends for an address; `None` if there is none."""
     _, first, rest = [*address.split("/", 2), "", ""][:3]
     if first == "parts":
-        part, _, inner = rest.partition("/")
-        return find_part(part, inner)
+        part, _, name = rest.partition("/")
+        return find_packaged(part, name)
     return find_static(rest) if first == "static" else None
 
 
-def absolute(at: str, to: str) -> str:
-    """Return the address that a module at an address means by another."""
-    return to if to.startswith("/") else normpath(join(dirname(at), to))
+def absolute(importer: str, imported: str) -> str:
+    """Return the address of an imported module.
+
+    Args:
+        importer: The address of the module that imports.
+        imported: The text after `from`, which may be relative.
+    """
+    return imported if imported.startswith("/") else normpath(join(dirname(importer), imported))
 
 
 def with_preloads(html: str) -> str:
-    """Return a page that names all of its modules in its head, so that the browser asks for them at once.
+    """Return a page with all of its modules in its head, so that the browser requests them at the same time.
 
-    Left to itself it learns of a module from the one that imports it, one after the other.
+    Otherwise a browser finds a module only when it has read the module that imports it.
     https://developer.mozilla.org/docs/Web/HTML/Reference/Attributes/rel/modulepreload
     """
-    links = "".join(f'<link rel="modulepreload" href="{address}">' for address in _all(SCRIPT.findall(html)))
+    links = "".join(f'<link rel="modulepreload" href="{address}">' for address in _modules(SCRIPT.findall(html)))
     return html.replace("</head>", f"{links}</head>", 1)
 
 
-def _all(addresses: list[str]) -> list[str]:
-    found: list[str] = []
+def _modules(addresses: list[str]) -> list[str]:
+    """Return the addresses of modules and of all modules that they import."""
+    modules: list[str] = []
     for address in (waiting := list(addresses)):
-        path = file_of(address)
-        if address in found or path is None:
+        path = file_at(address)
+        if address in modules or path is None:
             continue
-        found.append(address)
-        if path.stat().st_size < _LARGE:
-            waiting += [absolute(address, to) for _, _, to in IMPORT.findall(path.read_text(encoding="utf-8"))]
-    return found
+        modules.append(address)
+        if path.stat().st_size < _BUNDLE_SIZE:
+            code = path.read_text(encoding="utf-8")
+            waiting += [absolute(address, imported) for _, _, imported in IMPORT.findall(code)]
+    return modules

@@ -1,8 +1,7 @@
-"""The embedded database: one writer, many readers, and nothing acknowledged before it is kept.
+"""The embedded database: one thread writes, many threads read, and a write is confirmed when it is committed.
 
-Whoever has something to write hands over a function. What waits is written in one transaction, and
-each caller hears of it when that has been committed: from then on the death of this process costs
-nothing.
+A caller hands over a function that writes. The writer thread runs all waiting functions in one transaction and then
+tells each caller. From then on the data survives the death of this process.
 """
 
 from __future__ import annotations
@@ -18,154 +17,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-# "hlcv", so that no other database is taken for one of ours: https://www.sqlite.org/pragma.html#pragma_application_id
-APPLICATION_ID: Final = 0x686C6376
-VERSION: Final = 1
-
-SCHEMA: Final = f"""
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {VERSION};
-BEGIN;
-
--- What made the spans: OTLP's Resource, each once.
-CREATE TABLE resources (id INTEGER PRIMARY KEY, data BLOB NOT NULL UNIQUE);
-
--- As they arrived. Times are nanoseconds since the epoch.
-CREATE TABLE spans (
-    id INTEGER PRIMARY KEY,
-    trace TEXT NOT NULL, span TEXT NOT NULL, parent TEXT NOT NULL,
-    name TEXT NOT NULL, scope TEXT NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL, error TEXT,
-    resource INTEGER NOT NULL, data BLOB NOT NULL,
-    UNIQUE (trace, span)
-);
-
-CREATE INDEX spans_at_roots ON spans (resource, start) WHERE parent = '';
-
--- How many arrivals a trace has had, and how many of them are in sessions by now.
-CREATE TABLE traces (trace TEXT PRIMARY KEY, seen INTEGER NOT NULL, placed INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX traces_waiting ON traces (trace) WHERE placed < seen;
-
--- Where the spans of sessions stand.
-CREATE TABLE places (
-    id INTEGER PRIMARY KEY,
-    trace TEXT NOT NULL, session INTEGER NOT NULL, path TEXT NOT NULL, kind TEXT, request TEXT,
-    start INTEGER NOT NULL, "end" INTEGER NOT NULL, error TEXT
-);
-CREATE INDEX places_of_session ON places (session);
-CREATE INDEX places_of_trace ON places (trace);
-
--- Rows of Helicone's log API, as they arrived.
-CREATE TABLE logs (id TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
-
--- One real call each, from a span, a row, or both.
-CREATE TABLE requests (
-    id TEXT PRIMARY KEY,
-    session INTEGER NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, model TEXT, provider TEXT,
-    start INTEGER NOT NULL, "end" INTEGER NOT NULL, ttft INTEGER, input_tokens INTEGER, output_tokens INTEGER,
-    error TEXT,
-    trace TEXT, span INTEGER, logged INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX requests_of_session ON requests (session, start);
-CREATE INDEX requests_of_trace ON requests (trace);
-
--- Sums over what a session holds, and what it is found by.
-CREATE TABLE sessions (
-    id INTEGER PRIMARY KEY,
-    session_id TEXT NOT NULL, name TEXT NOT NULL,
-    start INTEGER NOT NULL DEFAULT 0, last INTEGER NOT NULL DEFAULT 0,
-    requests INTEGER NOT NULL DEFAULT 0, errors INTEGER NOT NULL DEFAULT 0,
-    input_tokens INTEGER NOT NULL DEFAULT 0, output_tokens INTEGER NOT NULL DEFAULT 0,
-    kinds TEXT NOT NULL DEFAULT '{{}}', facts TEXT NOT NULL DEFAULT '{{}}', search TEXT NOT NULL DEFAULT '',
-    UNIQUE (session_id, name)
-);
-
--- Users, properties, models and services of a session.
-CREATE TABLE facts (
-    session INTEGER NOT NULL, what TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
-    PRIMARY KEY (session, what, name, value)
-) WITHOUT ROWID;
-COMMIT;
-"""
-
-
 LOCK_SUFFIX: Final = ".lock"
+# The functions that wait to write may keep so many bytes in memory. Then callers must try again.
+MAX_WAITING: Final = 64 * 1024 * 1024
+_MAX_JOBS: Final = 64
 _BUSY_SECONDS: Final = 10.0
 
 
-class StoreError(Exception):
+class DatabaseError(Exception):
     """The database cannot be used; the message says why, for people, and names no folder."""
 
 
-def hold(file: Path) -> sqlite3.Connection:
-    """Take a lock that ends with this process, however it ends.
-
-    SQLite's own lock on a database beside ours: it works on every system, and is no lock on ours, which
-    has many connections.
-    """
-    connection = sqlite3.connect(
-        file.with_name(file.name + LOCK_SUFFIX), timeout=0, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        connection.close()
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
-            raise StoreError(
-                f"another helicone-otel view has {file.name} open; stop it, or name another file"
-            ) from error
-        raise
-    return connection
-
-
-def connected(file: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(file, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    # In KiB; each thread that reads has a connection.
-    connection.execute("PRAGMA cache_size = -4000")
-    return connection
-
-
-def opened(file: Path) -> sqlite3.Connection:
-    connection = connected(file)
-    found, version = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if tables and found != APPLICATION_ID:
-        raise StoreError(f"{file.name} is a database of something else")
-    if tables and version != VERSION:
-        raise StoreError(f"{file.name} was made by another version of helicone-otel; name a new file")
-    # Once written to the log of the database, a transaction survives the death of the process.
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    if not tables:
-        connection.executescript(SCHEMA)
-    return connection
-
-
-# What SQLite says of a full disk and the like: https://www.sqlite.org/rescode.html
-_TOLD: Final = {
-    sqlite3.SQLITE_FULL: "the disk is full: nothing more can be kept",
-    sqlite3.SQLITE_IOERR: "the disk fails",
-    sqlite3.SQLITE_READONLY: "it cannot be written",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: is there such a folder, and may it be written?",
-    sqlite3.SQLITE_NOTADB: "it is no database",
-    sqlite3.SQLITE_CORRUPT: "the database is damaged",
-    sqlite3.SQLITE_BUSY: "another program has it open",
-    sqlite3.SQLITE_LOCKED: "another program has it open",
-}
-
-
-def told(error: sqlite3.Error, file: Path) -> str:
-    # The low byte is the kind; the rest is detail.
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return f"{file.name}: {_TOLD.get(code, 'the database fails: ' + type(error).__name__)}"
-
-
-# What waits to be written may be as large as this; whoever comes then is told to try again.
-MAX_WAITING: Final = 64 * 1024 * 1024
-_MAX_JOBS: Final = 64
-
-
 class BusyError(Exception):
-    """More is waiting to be written than may wait: try again."""
+    """Too much data waits to be written; try again."""
 
 
 class _Job(NamedTuple):
@@ -174,19 +38,19 @@ class _Job(NamedTuple):
     done: Future[Any]
 
 
-class Store:
+class Database:
     """A database, open for writing.
 
     Args:
-        file: Where it is kept; a temporary one that goes with the process, if not given.
+        file: Where to keep it. Without a file, it is temporary and is removed by `close`.
 
     Attributes:
-        kept: It is a file that somebody named.
-        problem: Why writing fails right now; `None` if it does not.
-        revision: Grows with everything that is written.
+        kept: The database is in a file that the user named.
+        problem: Why writing fails right now; `None` if it does not fail.
+        revision: Grows with each transaction.
 
     Raises:
-        StoreError: It is no database of ours, another process has it, or it cannot be written.
+        DatabaseError: The file is not a database of the view, another process uses it, or it cannot be written.
     """
 
     def __init__(self, file: Path | None = None) -> None:
@@ -203,12 +67,12 @@ class Store:
         self._local = threading.local()
         self._closed = False
         try:
-            self._hold = hold(self._file)
-            self._connection = opened(self._file)
+            self._file_lock = _lock_file(self._file)
+            self._connection = _open(self._file)
         except sqlite3.Error as error:
             self._remove()
-            raise StoreError(told(error, self._file)) from error
-        except StoreError:
+            raise DatabaseError(_problem(error, self._file)) from error
+        except DatabaseError:
             self._remove()
             raise
         self._writer = threading.Thread(target=self._write_all, name="view-writer", daemon=True)
@@ -217,14 +81,14 @@ class Store:
     # --- writing ------------------------------------------------------------------------------
 
     def write(self, job: Callable[[sqlite3.Connection], Any], size: int = 0) -> Future[Any]:
-        """Have a function write; what it returns is there once it has been committed.
+        """Run a function in the writer thread; the future has its result when it has been committed.
 
         Args:
             job: Writes with the connection that it gets.
-            size: How many bytes it keeps in memory until then.
+            size: How many bytes `job` keeps in memory until then.
 
         Raises:
-            BusyError: Too much is waiting.
+            BusyError: Too much data waits to be written.
         """
         done: Future[Any] = Future()
         with self._lock:
@@ -253,17 +117,17 @@ class Store:
         results: list[tuple[_Job, Any, Exception | None]] = []
         try:
             with _transaction(self._connection):
-                results = [(job, *self._written(job)) for job in jobs]
+                results = [(job, *self._run(job)) for job in jobs]
             self.problem = None
             self.revision += 1
         except sqlite3.Error as error:
-            self.problem = told(error, self._file)
-            failure = StoreError(self.problem)
+            self.problem = _problem(error, self._file)
+            failure = DatabaseError(self.problem)
             results = [(job, None, failure) for job in jobs]
         with self._lock:
             self._waiting -= sum(job.size for job in jobs)
         for job, result, error_of_job in results:
-            # Who has gone meanwhile, as when the server ends, hears nothing; the others still do.
+            # A caller that has cancelled gets no result; the others must still get theirs.
             if not job.done.set_running_or_notify_cancel():
                 continue
             if error_of_job is not None:
@@ -271,8 +135,8 @@ class Store:
             else:
                 job.done.set_result(result)
 
-    def _written(self, job: _Job) -> tuple[Any, Exception | None]:
-        """Do one job; what it does wrong is undone alone, unless the database itself fails."""
+    def _run(self, job: _Job) -> tuple[Any, Exception | None]:
+        """Run one job. If it fails, undo only this job, unless the database itself fails."""
         self._connection.execute("SAVEPOINT job")
         try:
             result = job.write(self._connection)
@@ -282,7 +146,7 @@ class Store:
                 self._connection.execute("RELEASE job")
                 return None, error
             raise
-        except Exception as error:  # noqa: BLE001  # it goes to whoever waits for it
+        except Exception as error:  # noqa: BLE001  # the caller gets it
             self._connection.execute("ROLLBACK TO job")
             self._connection.execute("RELEASE job")
             return None, error
@@ -293,14 +157,14 @@ class Store:
 
     @property
     def reader(self) -> sqlite3.Connection:
-        """A connection of this thread's own, which can only read; for threads that live as long as the store."""
+        """This thread's connection, which can only read; for threads that live as long as the database."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._new_reader()
         return connection
 
     def _new_reader(self) -> sqlite3.Connection:
-        connection = connected(self._file)
+        connection = _connect(self._file)
         connection.execute("PRAGMA query_only = ON")
         connection.row_factory = sqlite3.Row
         with self._lock:
@@ -308,9 +172,9 @@ class Store:
         return connection
 
     @contextmanager
-    def classification(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection for which nothing changes while the block runs."""
-        # Servers' threads come and go, and a connection would be left open for each.
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection that sees one state of the database while the block runs."""
+        # Connections are shared: servers start and end threads all the time, and each would leave one open.
         with self._lock:
             connection = self._idle.pop() if self._idle else None
         connection = connection or self._new_reader()
@@ -323,14 +187,14 @@ class Store:
                 self._idle.append(connection)
 
     def close(self) -> None:
-        """Write what waits, and close."""
+        """Write everything that waits, and close all connections."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
         self._jobs.put(None)
         self._writer.join()
-        for connection in (*self._readers, self._connection, self._hold):
+        for connection in (*self._readers, self._connection, self._file_lock):
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
         self._remove()
@@ -341,7 +205,7 @@ class Store:
                 self._folder.cleanup()
         else:
             with contextlib.suppress(OSError):
-                # On Windows it cannot be removed while another process has it, which is as well.
+                # On Windows a file that another process has open cannot be removed, which is right here.
                 lock = self._file.with_name(self._file.name + LOCK_SUFFIX)
                 if self._closed:
                     lock.unlink()
@@ -357,3 +221,144 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+# --- opening a file -----------------------------------------------------------------------------------
+
+
+def _lock_file(file: Path) -> sqlite3.Connection:
+    """Lock a file until this process ends, however it ends.
+
+    The lock is SQLite's own, on a second database beside the file: it works on every system, and does not hinder the
+    connections to the file.
+    """
+    connection = sqlite3.connect(
+        file.with_name(file.name + LOCK_SUFFIX), timeout=0, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+            raise DatabaseError(
+                f"another helicone-otel view has {file.name} open; stop it, or name another file"
+            ) from error
+        raise
+    return connection
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(file, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    # In KiB. Each reading thread has a connection of its own.
+    connection.execute("PRAGMA cache_size = -4000")
+    return connection
+
+
+def _open(file: Path) -> sqlite3.Connection:
+    """Return a connection that writes to a database of the view, which is created if there is none."""
+    connection = _connect(file)
+    application_id, version = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+    )
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if tables and application_id != APPLICATION_ID:
+        raise DatabaseError(f"{file.name} is a database of another program; name another file")
+    if tables and version != VERSION:
+        raise DatabaseError(f"{file.name} was made by another version of helicone-otel; name a new file")
+    # A transaction survives the death of the process as soon as it is in the write-ahead log.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    if not tables:
+        connection.executescript(SCHEMA)
+    return connection
+
+
+# The kinds of SQLite's errors: https://www.sqlite.org/rescode.html
+_PROBLEMS: Final = {
+    sqlite3.SQLITE_FULL: "the disk is full: nothing more can be kept",
+    sqlite3.SQLITE_IOERR: "the disk fails",
+    sqlite3.SQLITE_READONLY: "it cannot be written",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: is there such a folder, and may it be written?",
+    sqlite3.SQLITE_NOTADB: "it is not a database",
+    sqlite3.SQLITE_CORRUPT: "the database is damaged",
+    sqlite3.SQLITE_BUSY: "another program has it open",
+    sqlite3.SQLITE_LOCKED: "another program has it open",
+}
+
+
+def _problem(error: sqlite3.Error, file: Path) -> str:
+    # The low byte of the code is the kind of error; the rest is detail.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return f"{file.name}: {_PROBLEMS.get(code, 'the database fails: ' + type(error).__name__)}"
+
+
+# --- the schema ---------------------------------------------------------------------------------------
+
+# "hlcv", so that a database of another program is recognised: https://www.sqlite.org/pragma.html#pragma_application_id
+APPLICATION_ID: Final = 0x686C6376
+VERSION: Final = 1
+
+SCHEMA: Final = f"""
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {VERSION};
+BEGIN;
+
+-- OTLP's Resource of the spans, each of them once.
+CREATE TABLE resources (id INTEGER PRIMARY KEY, data BLOB NOT NULL UNIQUE);
+
+-- Spans as they arrived. Times are nanoseconds since the epoch.
+CREATE TABLE spans (
+    id INTEGER PRIMARY KEY,
+    trace TEXT NOT NULL, span TEXT NOT NULL, parent TEXT NOT NULL,
+    name TEXT NOT NULL, scope TEXT NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL, error TEXT,
+    resource INTEGER NOT NULL, data BLOB NOT NULL,
+    UNIQUE (trace, span)
+);
+
+CREATE INDEX spans_at_roots ON spans (resource, start) WHERE parent = '';
+
+-- How many spans of a trace have arrived, and how many of them have been labelled.
+CREATE TABLE traces (trace TEXT PRIMARY KEY, seen INTEGER NOT NULL, placed INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX traces_waiting ON traces (trace) WHERE placed < seen;
+
+-- The labels of the spans that belong to a session.
+CREATE TABLE places (
+    id INTEGER PRIMARY KEY,
+    trace TEXT NOT NULL, session INTEGER NOT NULL, path TEXT NOT NULL, kind TEXT, request TEXT,
+    start INTEGER NOT NULL, "end" INTEGER NOT NULL, error TEXT
+);
+CREATE INDEX places_of_session ON places (session);
+CREATE INDEX places_of_trace ON places (trace);
+
+-- Rows that were posted to Helicone's log API, as they arrived.
+CREATE TABLE logs (id TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+
+-- Requests, from a span, a posted row, or both.
+CREATE TABLE requests (
+    id TEXT PRIMARY KEY,
+    session INTEGER NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, model TEXT, provider TEXT,
+    start INTEGER NOT NULL, "end" INTEGER NOT NULL, ttft INTEGER, input_tokens INTEGER, output_tokens INTEGER,
+    error TEXT,
+    trace TEXT, span INTEGER, logged INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX requests_of_session ON requests (session, start);
+CREATE INDEX requests_of_trace ON requests (trace);
+
+-- Sessions with the sums over their requests, and the text that the search looks into.
+CREATE TABLE sessions (
+    id INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL, name TEXT NOT NULL,
+    start INTEGER NOT NULL DEFAULT 0, last INTEGER NOT NULL DEFAULT 0,
+    requests INTEGER NOT NULL DEFAULT 0, errors INTEGER NOT NULL DEFAULT 0,
+    input_tokens INTEGER NOT NULL DEFAULT 0, output_tokens INTEGER NOT NULL DEFAULT 0,
+    kinds TEXT NOT NULL DEFAULT '{{}}', facts TEXT NOT NULL DEFAULT '{{}}', search TEXT NOT NULL DEFAULT '',
+    UNIQUE (session_id, name)
+);
+
+-- Users, properties and services of a session.
+CREATE TABLE facts (
+    session INTEGER NOT NULL, what TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (session, what, name, value)
+) WITHOUT ROWID;
+COMMIT;
+"""

@@ -1,4 +1,4 @@
-"""Tells the pages what has changed, as server-sent events.
+"""Sends the pages the sessions that have changed, as server-sent events.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -11,109 +11,111 @@ from typing import Any, Final
 
 from starlette.responses import StreamingResponse
 
-from .database import Store
+from .database import Database
 from .responses import safe_json
 
-_MOST: Final = 100
-_PAUSE: Final = 0.5
-_KEEP_ALIVE: Final = 15.0
-# Beyond this many pages nobody looks at them.
-MAX_LISTENERS: Final = 64
+# More open pages than this are not looked at by anybody.
+MAX_PAGES: Final = 64
+_MAX_SESSIONS: Final = 100
+_PAUSE_SECONDS: Final = 0.5
+_KEEP_ALIVE_SECONDS: Final = 15.0
 
 
-class Changes:
-    """Collects what has changed until each page has heard of it.
+class ChangeFeed:
+    """Collects the sessions that have changed until each open page has been sent them.
 
     Args:
-        store: Knows the sessions by their numbers.
+        database: Has the sessions.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._listeners: set[_Listener] = set()
+        self._pages: set[_OpenPage] = set()
         self._closed = False
 
     def serve(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Tell them on this loop from now on."""
+        """Send changes on this event loop from now on."""
         self._loop = loop
 
-    def tell(self, sessions: Iterable[int]) -> None:
-        """Say, from any thread, that sessions have changed."""
+    def publish(self, sessions: Iterable[int]) -> None:
+        """Report from any thread that sessions have changed, by their numbers in the database."""
         loop, changed = self._loop, set(sessions)
         if loop is not None and not self._closed and changed:
             try:
-                loop.call_soon_threadsafe(self._spread, changed)
+                loop.call_soon_threadsafe(self._add_to_pages, changed)
             except RuntimeError:  # the loop has ended
                 return
 
-    def _spread(self, changed: set[int]) -> None:
-        for listener in self._listeners:
-            listener.hear(changed)
+    def _add_to_pages(self, changed: set[int]) -> None:
+        for page in self._pages:
+            page.add(changed)
 
     def close(self) -> None:
-        """End what listens; called on the loop."""
+        """End all event streams; call it on the event loop."""
         self._closed = True
-        for listener in self._listeners:
-            listener.end()
+        for page in self._pages:
+            page.end()
 
     async def events(self) -> AsyncIterator[str]:
-        """Yield events as they are to be sent."""
-        if self._closed or len(self._listeners) >= MAX_LISTENERS:
+        """Yield the events for one page, as text to send."""
+        if self._closed or len(self._pages) >= MAX_PAGES:
             return
-        listener = _Listener()
-        self._listeners.add(listener)
+        page = _OpenPage()
+        self._pages.add(page)
         try:
-            # A page that was cut off asks again after this many milliseconds.
+            # A page that loses its connection asks again after so many milliseconds.
             yield "retry: 1000\n\n"
-            while not listener.ended:
-                changed = await listener.next(_KEEP_ALIVE)
+            while not page.ended:
+                changed = await page.next(_KEEP_ALIVE_SECONDS)
                 if changed:
                     data = await asyncio.to_thread(self._event, changed)
-                    yield f"event: changed\nid: {self._store.revision}\ndata: {safe_json(data)}\n\n"
-                    await listener.pause(_PAUSE)
+                    yield f"event: changed\nid: {self._database.revision}\ndata: {safe_json(data)}\n\n"
+                    await page.pause(_PAUSE_SECONDS)
                 else:
                     yield ": still here\n\n"
         finally:
-            self._listeners.discard(listener)
+            self._pages.discard(page)
 
     def _event(self, changed: set[int]) -> dict[str, Any]:
-        numbers = sorted(changed, reverse=True)[:_MOST]
+        numbers = sorted(changed, reverse=True)[:_MAX_SESSIONS]
         marks = ", ".join("?" * len(numbers))
-        rows = self._store.reader.execute(f"SELECT session_id, name FROM sessions WHERE id IN ({marks})", numbers)
+        rows = self._database.reader.execute(f"SELECT session_id, name FROM sessions WHERE id IN ({marks})", numbers)
         sessions = [{"id": row[0], "name": row[1]} for row in rows]
-        return {"revision": self._store.revision, "sessions": sessions, "more": len(changed) > _MOST}
+        return {"revision": self._database.revision, "sessions": sessions, "more": len(changed) > _MAX_SESSIONS}
 
 
-class _Listener:
-    """One page that listens."""
+class _OpenPage:
+    """The sessions that one open page must still be sent."""
 
     def __init__(self) -> None:
         self.ended = False
         self._changed: set[int] = set()
-        self._heard = asyncio.Event()
+        self._wake = asyncio.Event()
         self._end = asyncio.Event()
 
-    def hear(self, changed: set[int]) -> None:
+    def add(self, changed: set[int]) -> None:
         self._changed |= changed
-        self._heard.set()
+        self._wake.set()
 
     def end(self) -> None:
         self.ended = True
-        self._heard.set()
+        self._wake.set()
         self._end.set()
 
     async def next(self, seconds: float) -> set[int]:
+        """Return the sessions that have changed, or an empty set if none changes in so many seconds."""
         try:
-            await asyncio.wait_for(self._heard.wait(), seconds)
+            await asyncio.wait_for(self._wake.wait(), seconds)
         except TimeoutError:
             return set()
         changed, self._changed = self._changed, set()
         if not self.ended:
-            self._heard.clear()
+            self._wake.clear()
         return changed
 
     async def pause(self, seconds: float) -> None:
+        """Wait so long, or until the page ends."""
         try:
             await asyncio.wait_for(self._end.wait(), seconds)
         except TimeoutError:
@@ -121,9 +123,9 @@ class _Listener:
 
 
 class EventStream(StreamingResponse):
-    """The answer that never ends."""
+    """A response that lasts until the page or the server ends it."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, changes: Changes) -> None:
+    def __init__(self, changes: ChangeFeed) -> None:
         super().__init__(changes.events(), headers={"Cache-Control": "no-store"})

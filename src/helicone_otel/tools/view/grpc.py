@@ -1,4 +1,4 @@
-"""The door over gRPC. https://opentelemetry.io/docs/specs/otlp/#otlpgrpc."""
+"""Receives spans over gRPC. https://opentelemetry.io/docs/specs/otlp/#otlpgrpc."""
 
 from __future__ import annotations
 
@@ -16,31 +16,34 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     add_TraceServiceServicer_to_server,
 )
 
-from ..replay.otlp import of_request
-from .database import BusyError, StoreError
+from ..replay.otlp import batch_of
+from .database import BusyError, DatabaseError
 from .intake import Intake
 
 _THREADS: Final = 4
 _MAX_CALLS: Final = 64
-# The Collector takes 4 MiB.
+# The Collector accepts 4 MiB.
 _MAX_MESSAGE: Final = 16 * 1024 * 1024
-_SECONDS: Final = 30.0
+_WRITE_SECONDS: Final = 30.0
 
 
 class PortError(OSError):
-    """The port is taken."""
+    """The port is in use."""
 
 
-class GrpcDoor:
-    """Listens for OTLP/gRPC.
+class GrpcReceiver:
+    """A server for OTLP/gRPC.
 
     Args:
-        intake: Keeps what arrives.
-        host: The address.
-        port: 0: a free one.
+        intake: Keeps the spans.
+        host: The address to listen on.
+        port: The port to listen on; 0 for a free port.
+
+    Attributes:
+        port: The port that it listens on.
 
     Raises:
-        PortError: Somebody else listens there.
+        PortError: The port is in use.
     """
 
     def __init__(self, intake: Intake, host: str, port: int) -> None:
@@ -49,39 +52,39 @@ class GrpcDoor:
             maximum_concurrent_rpcs=_MAX_CALLS,
             options=[("grpc.max_receive_message_length", _MAX_MESSAGE), ("grpc.so_reuseport", 0)],
         )
-        add_TraceServiceServicer_to_server(_Traces(intake), self._server)  # type: ignore[no-untyped-call]
-        shown = f"[{host}]" if ":" in host else host
+        add_TraceServiceServicer_to_server(_TraceService(intake), self._server)  # type: ignore[no-untyped-call]
+        address = f"[{host}]" if ":" in host else host
         try:
-            self.port: int = self._server.add_insecure_port(f"{shown}:{port}")
+            self.port: int = self._server.add_insecure_port(f"{address}:{port}")
         except RuntimeError as error:
             raise PortError(str(port)) from error
         if not self.port:
             raise PortError(str(port))
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start to listen."""
         self._server.start()
 
     def stop(self, seconds: float) -> None:
-        """End: what is being taken has so long."""
+        """Stop to listen, and give running calls so many seconds."""
         self._server.stop(seconds).wait(seconds + 1)
 
 
-class _Traces(TraceServiceServicer):
+class _TraceService(TraceServiceServicer):
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
 
     def Export(self, request: ExportTraceServiceRequest, context: Any) -> ExportTraceServiceResponse:  # noqa: N802  # as the service calls it
-        batch = of_request(request)
+        batch = batch_of(request)
         try:
-            kept: Future[None] = self._intake.spans(batch)
-            kept.result(_SECONDS)
+            kept: Future[None] = self._intake.accept_spans(batch)
+            kept.result(_WRITE_SECONDS)
         except BusyError:
             context.abort(grpc.StatusCode.UNAVAILABLE, "busy; try again")
-        except StoreError as error:
+        except DatabaseError as error:
             context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         except FutureTimeoutError:
-            context.abort(grpc.StatusCode.UNAVAILABLE, "it took too long; try again")
+            context.abort(grpc.StatusCode.UNAVAILABLE, "writing took too long; try again")
         answer = ExportTraceServiceResponse()
         if batch.refused:
             answer.partial_success.rejected_spans = batch.refused

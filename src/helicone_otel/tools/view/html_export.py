@@ -1,7 +1,7 @@
-"""One session as one HTML file that needs nothing else.
+"""Writes one session as one HTML file that needs no other file and no server.
 
-The page that the server shows, with its modules and styles inside: an import map leads their addresses to
-`data:` URLs. Its policy allows the scripts that stand in it by their hashes, and nothing from elsewhere.
+It is the page that the server sends, with its modules and styles inside. An import map leads the addresses of modules
+to `data:` URLs. The page's content security policy allows its scripts by their hashes, and nothing from elsewhere.
 """
 
 from __future__ import annotations
@@ -9,75 +9,109 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from typing import Any, Final, NamedTuple
+from pathlib import Path
+from typing import Any, Final
 
 from jinja2 import Environment
 from markupsafe import Markup
 
-from .assets import IMPORT, SCRIPT, absolute, file_of
-from .database import Store
-from .queries.request import Traces
+from ..terminal import visible
+from .assets import IMPORT, SCRIPT, absolute, file_at
+from .database import Database
+from .queries.request import TraceReader
 from .queries.request import request as find_request
 from .queries.session import session as find_session
 from .responses import safe_json
+from .sockets import UsageError
 
-# A file that a browser still opens at ease; of the requests beyond it, only the bars are in it.
+# Browsers open a file of this size easily. Requests beyond it are drawn, but without their content.
 MAX_CONTENT: Final = 48 * 1024 * 1024
-# So many spans around each request: they are the same ones, time and again.
-_AROUND: Final = 20
+# The number of spans around each request. Few, because requests of one trace repeat the same spans.
+_MAX_SPANS: Final = 20
+_MAX_LISTED: Final = 10
+# Modules get names with this prefix, because an address cannot be resolved in a `data:` URL.
+_MODULE_PREFIX: Final = "inside"
 _STYLE: Final = re.compile(r"""<link rel="stylesheet" href="(/[^"]+)">""")
-_INSIDE: Final = "inside"
 _SOURCE_MAP: Final = re.compile(r"^(?://|/\*)# sourceMappingURL=.*$", re.MULTILINE)
-_HEAD: Final = re.compile(r"""(<meta charset="utf-8">)""")
+_CHARSET: Final = re.compile(r"""(<meta charset="utf-8">)""")
 
 
-class _Inside(NamedTuple):
-    """What stands in the page: module scripts by their addresses, and hashes for its policy."""
+def write_html(database: Database, templates: Environment, out: Path, id_: str | None, name: str | None) -> None:
+    """Write one session as one HTML file.
 
-    modules: dict[str, str]
-    hashes: list[str]
+    Args:
+        database: Has the session.
+        templates: The templates of the pages.
+        out: The file to write.
+        id_: The session's id; not needed if there is only one session.
+        name: The session's name; not needed if only one session has that id.
+
+    Raises:
+        UsageError: There is no such session, there are several, or the file cannot be written.
+    """
+    sessions = database.reader.execute("SELECT session_id, name FROM sessions ORDER BY last DESC").fetchall()
+    matching = [(row[0], row[1]) for row in sessions if id_ in (None, row[0]) and name in (None, row[1])]
+    if not sessions:
+        raise UsageError("there is no session in it")
+    if not matching:
+        raise UsageError(f"there is no such session; {_listed(sessions)}")
+    if len(matching) > 1:
+        raise UsageError(f"which session? --session ID, and --name if several have it; {_listed(matching)}")
+    html = session_html(database, templates, *matching[0])
+    if html is None:
+        raise UsageError("there is no such session")
+    try:
+        out.write_text(html, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise UsageError(f"{out}: {error.strerror or type(error).__name__}") from error
 
 
-def exported(store: Store, templates: Environment, id_: str, name: str | None) -> str | None:
-    """Return the file; `None` if there is no such session."""
-    with store.classification() as connection:
-        found = find_session(connection, id_, name)
-        if found is None:
+def _listed(sessions: list[tuple[str, str]]) -> str:
+    listed = ", ".join(f"{visible(id_)!r} of {visible(name) or 'no name'!r}" for id_, name in sessions[:_MAX_LISTED])
+    return f"there are {listed}{', …' if len(sessions) > _MAX_LISTED else ''}"
+
+
+def session_html(database: Database, templates: Environment, id_: str, name: str | None) -> str | None:
+    """Return a session as one HTML file; `None` if there is no such session."""
+    with database.reading() as connection:
+        session = find_session(connection, id_, name)
+        if session is None:
             return None
         requests: dict[str, Any] = {}
         size = 0
-        traces = Traces(connection, _AROUND)
-        for one in found["requests"]:
-            content = find_request(traces, one["id"])
-            size += len(safe_json(content))
+        traces = TraceReader(connection, _MAX_SPANS)
+        for one in session["requests"]:
+            request = find_request(traces, one["id"])
+            size += len(safe_json(request))
             if size > MAX_CONTENT:
                 break
-            requests[one["id"]] = content
-    data = safe_json({"session": {**found, "same_name": [], "revision": store.revision}, "requests": requests})
+            requests[one["id"]] = request
+    data = safe_json({"session": {**session, "same_name": [], "revision": database.revision}, "requests": requests})
     html = templates.get_template("session.html").render(query={}, exported=Markup(data))  # noqa: S704  # escaped by safe_json
-    return _enclosed(html, data)
+    return _self_contained(html, data)
 
 
-def _enclosed(html: str, data: str) -> str:
-    inside = _Inside({}, [])
+def _self_contained(html: str, data: str) -> str:
+    """Return a page with its modules, its styles and the session's data inside."""
+    modules: dict[str, str] = {}
     scripts = SCRIPT.findall(html)
     for address in scripts:
-        _gather(address, inside.modules)
-    imports = {address: _data_url(code) for address, code in inside.modules.items()}
-    map_text = safe_json({"imports": imports})
-    start = "\n".join(f'import "{_INSIDE}{address}";' for address in scripts)
+        _add_modules(address, modules)
+    imports = {name: _data_url(code) for name, code in modules.items()}
+    import_map = safe_json({"imports": imports})
+    start = "\n".join(f'import "{_MODULE_PREFIX}{address}";' for address in scripts)
     styles = [_style(address) for address in _STYLE.findall(html)]
-    policy = _policy([map_text, start], styles)
+    policy = _policy([import_map, start], styles)
     head = "".join(
         [
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            f'<script type="importmap">{map_text}</script>',
+            f'<script type="importmap">{import_map}</script>',
             *(f"<style>{style}</style>" for style in styles),
         ]
     )
     tail = f'<script type="application/json" id="exported">{data}</script><script type="module">{start}</script>'
     html = _STYLE.sub("", SCRIPT.sub("", html))
-    html = _HEAD.sub(lambda found: found[1] + head, html, count=1)
+    html = _CHARSET.sub(lambda match: match[1] + head, html, count=1)
     before, _, after = html.rpartition("</body>")
     return f"{before}{tail}</body>{after}"
 
@@ -94,21 +128,24 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _gather(address: str, modules: dict[str, str]) -> None:
-    """Add a module and all that it imports, with names for the import map: in a `data:` URL, an address is none."""
+def _add_modules(address: str, modules: dict[str, str]) -> None:
+    """Add a module and all modules that it imports, by their names in the import map."""
     waiting = [address]
     while waiting:
-        at = waiting.pop()
-        path = file_of(at)
-        if _INSIDE + at in modules or path is None:
+        importer = waiting.pop()
+        path = file_at(importer)
+        if _MODULE_PREFIX + importer in modules or path is None:
             continue
         code = _SOURCE_MAP.sub("", path.read_text(encoding="utf-8"))
-        modules[_INSIDE + at] = _renamed(code, at)
-        waiting += [absolute(at, found[2]) for found in IMPORT.findall(code)]
+        modules[_MODULE_PREFIX + importer] = _with_module_names(code, importer)
+        waiting += [absolute(importer, match[2]) for match in IMPORT.findall(code)]
 
 
-def _renamed(code: str, at: str) -> str:
-    return IMPORT.sub(lambda found: f"{found[1]}{found[2]}{_INSIDE}{absolute(at, found[3])}{found[2]}", code)
+def _with_module_names(code: str, importer: str) -> str:
+    """Return a module that imports others by their names in the import map."""
+    return IMPORT.sub(
+        lambda match: f"{match[1]}{match[2]}{_MODULE_PREFIX}{absolute(importer, match[3])}{match[2]}", code
+    )
 
 
 def _data_url(code: str) -> str:
@@ -116,7 +153,7 @@ def _data_url(code: str) -> str:
 
 
 def _style(address: str) -> str:
-    path = file_of(address)
+    path = file_at(address)
     text = _SOURCE_MAP.sub("", path.read_text(encoding="utf-8")) if path is not None else ""
-    # What would end the element early is no CSS.
+    # `</` could end the element, and CSS does not need it.
     return text.replace("</", "<\\/")

@@ -1,13 +1,12 @@
-"""Whose session, which path, what kind, a request or not: the library's own answers for spans that have arrived.
+"""Finds session, path, kind and request of the spans that arrive.
 
-The spans of a trace are played again through the library (`tools/replay`), whatever made them. Where
-the library was at work in the app, its label stands on the span and holds, also for what is below.
+The spans of a trace are replayed through the library (`tools/replay`), whatever language they come from. If the
+library ran in the application already, its label on a span is kept, and it applies to the spans below as well.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -20,290 +19,165 @@ from ...settings import Settings
 from ...tracking.records import SpanRecord
 from ...tracking.registry import Registry
 from ...tracking.requests import request_id
-from ..replay.otlp import attributes_of
+from ..replay.calls import CallSummary, finished_span, summary_of
+from ..replay.otlp import EncodedSpan, attributes_of, recorded_span
 from ..replay.player import Replay, Replayed
-from ..replay.spans import KINDS, NotReadable, RecordedSpan, Recording, in_order
+from ..replay.spans import NotReadable, RecordedSpan, Recording, in_order
 
-# https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/, what came before, OpenInference's, Langfuse's.
-_MODELS: Final = (
-    "gen_ai.request.model",
-    "gen_ai.response.model",
-    "llm.model_name",
-    "llm.request.model_name",
-    "llm.response.model_name",
-    "embedding.model_name",
-    "reranker.model_name",
-    "langfuse.observation.model.name",
-)
-_PROVIDERS: Final = (
-    "gen_ai.provider.name",
-    "gen_ai.system",
-    "llm.provider",
-    "llm.system",
-    "db.system.name",
-    "db.system",
-)
-_INPUT_TOKENS: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
-_OUTPUT_TOKENS: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
-# In seconds.
-_FIRST_TOKEN: Final = (
-    "gen_ai.response.time_to_first_chunk",
-    "gen_ai.server.time_to_first_token",
-    "gen_ai.client.operation.time_to_first_chunk",
-)
-# Events at the first piece of a streamed answer: OpenLLMetry's and OpenInference's.
-_FIRST_TOKEN_EVENTS: Final = frozenset(
-    {"gen_ai.content.completion.chunk", "llm.content.completion.chunk", "First Token Stream Event"}
-)
-_CALLS: Final = frozenset({"llm", "embedding"})
+_MODEL_KINDS: Final = frozenset({"llm", "embedding"})
 _MAX_NAME: Final = 256
-# More tokens than any model takes: what says so is mistaken.
-_MAX_TOKENS: Final = 10**12
-_MAX_SECONDS: Final = 10**6
-
-
-class Call(NamedTuple):
-    """What is known of a call; `ttft` is in nanoseconds."""
-
-    name: str
-    model: str | None
-    provider: str | None
-    ttft: int | None
-    input_tokens: int | None
-    output_tokens: int | None
-
-
-def call_of(data: bytes, kind: str, segment: str, attributes: Mapping[str, Any]) -> Call:
-    """Return what a span tells of its call.
-
-    Args:
-        data: OTLP's Span, encoded.
-        kind: What it is.
-        segment: What it is called where it is no call of a model.
-        attributes: Its attributes, as plain values.
-    """
-    model = _text(attributes, _MODELS)
-    return Call(
-        name=((model if kind in _CALLS else segment) or segment or kind)[:_MAX_NAME],
-        model=model,
-        provider=_text(attributes, _PROVIDERS),
-        ttft=_first_token(data, attributes),
-        input_tokens=_count(attributes, _INPUT_TOKENS),
-        output_tokens=_count(attributes, _OUTPUT_TOKENS),
-    )
-
-
-def _text(attributes: Mapping[str, Any], keys: Iterable[str]) -> str | None:
-    values = (attributes.get(key) for key in keys)
-    return next((value[:_MAX_NAME] for value in values if isinstance(value, str) and value.strip()), None)
-
-
-def _count(attributes: Mapping[str, Any], keys: Iterable[str]) -> int | None:
-    for key in keys:
-        try:
-            value = int(attributes[key])
-        except (KeyError, TypeError, ValueError, OverflowError):
-            continue
-        if 0 <= value <= _MAX_TOKENS:
-            return value
-    return None
-
-
-def _first_token(data: bytes, attributes: Mapping[str, Any]) -> int | None:
-    for key in _FIRST_TOKEN:
-        value = attributes.get(key)
-        if isinstance(value, int | float) and 0 < value < _MAX_SECONDS:
-            return round(value * 1e9)
-    if any(name.encode() in data for name in _FIRST_TOKEN_EVENTS):
-        span = Span.FromString(data)
-        times = [event.time_unix_nano for event in span.events if event.name in _FIRST_TOKEN_EVENTS]
-        if times and min(times) >= span.start_time_unix_nano:
-            return int(min(times) - span.start_time_unix_nano)
-    return None
-
-
-# No row of a dialect looks further into a text, and some are megabytes long.
+_MAX_DETAIL: Final = 256
+_MAX_RESOURCES: Final = 1024
 _MAX_TEXT: Final = 8192
-# The enumeration of OTLP; 0 is "unspecified".
-_KINDS: Final = ("INTERNAL", *KINDS)
 _SERVICE: Final = "service.name"
-# What the SDK calls a service that nobody named.
+# Only these attributes of a resource can name a session.
+_NAMING: Final = frozenset({_SERVICE, "service.namespace"})
+# The SDK's name for a service that nobody named begins like this.
 _UNNAMED: Final = "unknown_service"
 
 
-class Held(NamedTuple):
-    """A span in the store; `resource` is OTLP's Resource, encoded, as `data` is its Span."""
+class StoredSpan(NamedTuple):
+    """A span in the database, with its number there."""
 
-    id: int
-    trace: str
-    span: str
-    parent: str
-    name: str
-    scope: str
-    start: int
-    end: int
-    error: str | None
-    resource: bytes
-    data: bytes
+    number: int
+    span: EncodedSpan
 
 
-class Placed(NamedTuple):
-    """A span of a session.
+class SessionSpan(NamedTuple):
+    """A span that belongs to a session.
 
     Attributes:
-        held: The span.
-        session: The session's id and name, as Helicone would have them.
-        request: The id of the row that it is in Helicone; `None`: it is no request.
-        call: What it tells of its call, if it is a request.
-        facts: What its session is found by: (what, name, value).
-        alone: It may wrap a call that is in a trace of its own: with nothing above, neither is the other's parent.
+        stored: The span.
+        session: The session's id and name.
+        path: The path of the span.
+        kind: The kind of the span; `None` if it has none.
+        request: The id of the span's row in Helicone; `None` if the span is not a request.
+        name: What a request is called on the pages: its model, tool or operation.
+        call: Model, provider, tokens and first token of a request; `None` if the span is not a request.
+        details: What its session can be found by: (what, name, value), where `what` is "user", "property" or "service".
+        may_wrap_other_trace: The span is a root and its dialect says that it is not current while its call runs. A span
+            of the same call can then be in a trace of its own.
     """
 
-    held: Held
+    stored: StoredSpan
     session: tuple[str, str]
     path: str
     kind: str | None
     request: str | None
-    call: Call | None
-    facts: tuple[tuple[str, str, str], ...]
-    alone: bool = False
+    name: str
+    call: CallSummary | None
+    details: tuple[tuple[str, str, str], ...]
+    may_wrap_other_trace: bool = False
 
 
-class Placing:
-    """Places the spans of a trace.
+class TraceLabeller:
+    """Labels the spans of one trace at a time.
 
-    Each trace by itself, but for neighbours that are named: in the store are those of many processes, and
-    what they are must not depend on what arrived at the same time.
+    Each trace is labelled by itself, except for the neighbours that the caller names. The database holds spans of many
+    processes, and the label of a span must not depend on what arrived at the same time.
 
     Args:
-        settings: The user's: which hosts are gateways, which attributes name sessions, dialects of their own.
+        settings: The user's settings for gateways, session attributes and custom dialects.
     """
 
     def __init__(self, settings: Settings) -> None:
-        # These speak of one process, and what arrives comes from others.
+        # A fixed id, name or path applies to one process, and these spans come from others.
         self._settings = replace(settings, session_id=None, session_name=None, session_path="/")
         self._resources: dict[bytes, dict[str, Any]] = {}
 
-    def place(self, spans: Sequence[Held], beside: Sequence[Held] = ()) -> list[Placed]:
-        """Return those spans of a trace that stand in a session.
+    def label(self, spans: Sequence[StoredSpan], neighbours: Sequence[StoredSpan] = ()) -> list[SessionSpan]:
+        """Return the spans of a trace that belong to a session.
 
         Args:
-            spans: The trace's.
-            beside: Spans of other traces that the same process made meanwhile.
+            spans: All spans of the trace.
+            neighbours: Spans of other traces that the same process made at the same time.
         """
-        by_id = {span.span: span for span in spans}
-        recorded = [self._recorded(span) for span in (*(one for one in beside if one.span not in by_id), *spans)]
-        registry = Registry(self._settings)
-        placed = []
-        for replayed in Replay(Recording(_ordered(recorded)), registry).run():
-            held = by_id.get(replayed.recorded.span_id)
-            found = self._placed(held, replayed) if held is not None else None
-            if found is not None:
-                placed.append(found)
-        return placed
+        by_id = {one.span.span_id: one for one in spans}
+        others = [one for one in neighbours if one.span.span_id not in by_id]
+        recording = Recording(_parents_first([self._recorded(one.span) for one in (*others, *spans)]))
+        labelled = []
+        for replayed in Replay(recording, Registry(self._settings)).run():
+            stored = by_id.get(replayed.recorded.span_id)
+            session_span = _session_span(stored, replayed) if stored is not None else None
+            if session_span is not None:
+                labelled.append(session_span)
+        return labelled
 
-    def _placed(self, held: Held, replayed: Replayed) -> Placed | None:
-        recorded, record = replayed.recorded, replayed.record
-        label: Mapping[str, Any] = recorded.bears or replayed.final.attributes or {}
-        session_id, path = label.get(wire.SESSION_ID), label.get(wire.SESSION_PATH)
-        if not session_id or not path:
-            return None
-        kind = label.get(wire.SPAN_KIND)
-        request = label.get(wire.REQUEST_ID)
-        # The library gave no id to what a gateway has seen, and makes the row of.
-        if request is None and record is not None and record.request and not record.wraps:
-            request = request_id(replayed.final)
-        segment = record.classification.segment if record is not None else None
-        return Placed(
-            held,
-            (str(session_id), str(label.get(wire.SESSION_NAME) or "")),
-            # One that was set by hand may have any form and length.
-            "/" + "/".join(path_segments(str(path))),
-            str(kind) if kind else None,
-            str(request) if request else None,
-            call_of(held.data, str(kind), segment or recorded.name, recorded.attributes) if request else None,
-            tuple(_facts(replayed.final.attributes or {}, recorded, label)),
-            alone=request is not None and record is not None and _is_alone(record),
-        )
-
-    def _recorded(self, held: Held) -> RecordedSpan:
-        span = Span.FromString(held.data)
-        attributes = {key: _as_the_sdk_has_it(value) for key, value in attributes_of(span.attributes).items()}
-        attributes = {key: value for key, value in attributes.items() if key and value is not None}
-        bears: dict[str, Any] = {}
-        if attributes.get(wire.SESSION_ID) and attributes.get(wire.SESSION_PATH):
-            bears = {key: attributes[key] for key in _LABEL if key in attributes}
-            # Id, path and name stay and so hold below; what it is shall be read anew, for a kind set by hand
-            # says nothing of what wraps what.
-            attributes.pop(wire.SPAN_KIND, None)
-            attributes.pop(wire.REQUEST_ID, None)
-        return RecordedSpan(
-            trace_id=held.trace,
-            span_id=held.span,
-            parent_id=held.parent,
-            name=held.name,
-            name_at_start=held.name,
-            kind=_KINDS[span.kind] if 0 <= span.kind < len(_KINDS) else "INTERNAL",
-            scope=held.scope,
-            attributes=attributes,
-            attributes_at_start=attributes,
-            begins=held.start,
-            ends=held.end,
-            start_time=held.start,
-            end_time=held.end,
-            bears=bears,
-            resource=self._resource(held.resource),
-        )
+    def _recorded(self, encoded: EncodedSpan) -> RecordedSpan:
+        # The session's id, name and path stay on the span, so that they apply to the spans below. The kind is read
+        # again: a kind that was set by hand does not tell which span wraps which.
+        span, resource = Span.FromString(encoded.data), self._resource(encoded.resource)
+        return recorded_span(encoded, span, resource, left_out=(wire.SPAN_KIND, wire.REQUEST_ID))
 
     def _resource(self, data: bytes) -> dict[str, Any]:
-        # The same object for the same resource: each is a provider of its own.
-        found = self._resources.get(data)
-        if found is None:
+        # Equal resources must be the same object: the replay makes one tracer provider for each object.
+        resource = self._resources.get(data)
+        if resource is None:
             if len(self._resources) >= _MAX_RESOURCES:
                 self._resources.clear()
             attributes = attributes_of(Resource.FromString(data).attributes)
-            found = {key: str(value)[:_MAX_TEXT] for key, value in attributes.items() if key in _NAMING}
-            self._resources[data] = found
-        return found
+            resource = {key: str(value)[:_MAX_TEXT] for key, value in attributes.items() if key in _NAMING}
+            self._resources[data] = resource
+        return resource
 
 
-def _is_alone(record: SpanRecord) -> bool:
+def _session_span(stored: StoredSpan, replayed: Replayed) -> SessionSpan | None:
+    """Return a span with its label; `None` if it belongs to no session."""
+    recorded, record = replayed.recorded, replayed.record
+    label: Mapping[str, Any] = recorded.label or replayed.final.attributes or {}
+    session_id, path = label.get(wire.SESSION_ID), label.get(wire.SESSION_PATH)
+    if not session_id or not path:
+        return None
+    kind = label.get(wire.SPAN_KIND)
+    request = label.get(wire.REQUEST_ID)
+    # If a gateway makes the row, the library writes no id on the span.
+    if request is None and record is not None and record.request and not record.wraps:
+        request = request_id(replayed.final)
+    segment = record.classification.segment if record is not None else None
+    call = _call(stored.span, str(kind)) if request else None
+    return SessionSpan(
+        stored,
+        (str(session_id), str(label.get(wire.SESSION_NAME) or "")),
+        # A path that was set by hand can have any form and length.
+        "/" + "/".join(path_segments(str(path))),
+        str(kind) if kind else None,
+        str(request) if request else None,
+        _request_name(str(kind), segment or recorded.name, call) if call else recorded.name,
+        call,
+        tuple(_details(replayed.final.attributes or {}, recorded, label)),
+        may_wrap_other_trace=request is not None and record is not None and _may_wrap_other_trace(record),
+    )
+
+
+def _call(encoded: EncodedSpan, kind: str) -> CallSummary:
+    return summary_of(finished_span(encoded.scope, Span.FromString(encoded.data), {}), kind)
+
+
+def _request_name(kind: str, segment: str, call: CallSummary) -> str:
+    return ((call.model if kind in _MODEL_KINDS else segment) or segment or kind)[:_MAX_NAME]
+
+
+def _may_wrap_other_trace(record: SpanRecord) -> bool:
     return record.parent is None and record.classification.row is not None and record.classification.row.not_current
 
 
-_LABEL: Final = (wire.SESSION_ID, wire.SESSION_PATH, wire.SESSION_NAME, wire.SPAN_KIND, wire.REQUEST_ID)
-# Of a resource, only these name a session.
-_NAMING: Final = frozenset({_SERVICE, "service.namespace"})
-_PLAIN: Final = frozenset({str, bool, int, float})
-_MAX_RESOURCES: Final = 1024
-_MAX_FACT: Final = 256
-
-
-def _ordered(spans: Sequence[RecordedSpan]) -> list[RecordedSpan]:
+def _parents_first(spans: Sequence[RecordedSpan]) -> list[RecordedSpan]:
     try:
         return in_order(spans)
-    except NotReadable:  # spans that claim to be each other's parents have none
+    except NotReadable:  # spans name each other as parents: treat them as roots
         return in_order(replace(span, parent_id="") for span in spans)
 
 
-def _as_the_sdk_has_it(value: Any) -> Any:
-    if isinstance(value, str):
-        return value[:_MAX_TEXT]
-    if isinstance(value, list):
-        types = {type(item) for item in value}
-        return value if len(types) == 1 and types <= _PLAIN else json.dumps(value)[:_MAX_TEXT]
-    return json.dumps(value)[:_MAX_TEXT] if isinstance(value, dict) else value
-
-
-def _facts(
+def _details(
     final: Mapping[str, Any], recorded: RecordedSpan, label: Mapping[str, Any]
 ) -> Iterator[tuple[str, str, str]]:
+    """Yield service, user and properties of a span, as `SessionSpan.details`."""
     service = recorded.resource.get(_SERVICE)
     if service and not service.startswith(_UNNAMED):
-        yield "service", "", str(service)[:_MAX_FACT]
-    for source in (final, recorded.attributes) if label is recorded.bears else (final,):
+        yield "service", "", str(service)[:_MAX_DETAIL]
+    for source in (final, recorded.attributes) if label is recorded.label else (final,):
         if user := source.get(wire.OTEL_USER_ID):
-            yield "user", "", str(user)[:_MAX_FACT]
+            yield "user", "", str(user)[:_MAX_DETAIL]
         for key in source:
             if key.startswith(wire.PROPERTY_PREFIX):
-                yield "property", key.removeprefix(wire.PROPERTY_PREFIX)[:_MAX_FACT], str(source[key])[:_MAX_FACT]
+                yield "property", key.removeprefix(wire.PROPERTY_PREFIX)[:_MAX_DETAIL], str(source[key])[:_MAX_DETAIL]

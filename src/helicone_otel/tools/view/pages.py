@@ -1,4 +1,4 @@
-"""The pages and the API behind them, as described in `API.md`."""
+"""Serves the pages and the API that they use, which `API.md` describes."""
 
 from __future__ import annotations
 
@@ -15,58 +15,58 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from .assets import TEMPLATES, TYPES, find_part, find_static, with_preloads
-from .database import Store
-from .events import Changes, EventStream
-from .html_export import exported
+from .assets import TEMPLATES, TYPES, find_packaged, find_static, with_preloads
+from .database import Database
+from .events import ChangeFeed, EventStream
+from .html_export import session_html
 from .queries.compare import compare
-from .queries.request import Traces
+from .queries.request import TraceReader
 from .queries.request import request as find_request
-from .queries.session import session as find_one
-from .queries.sessions import SORTS, Filter, names, sessions
-from .responses import Json
-from .security import Guard
+from .queries.session import session as find_session
+from .queries.sessions import SORTS, SessionFilter, names, sessions
+from .responses import JsonResponse
+from .security import SecurityMiddleware
 
 _MAX_TEXT: Final = 2048
 _MAX_SIZE: Final = 500
 _MAX_PAGE: Final = 10**6
 _MAX_IDS: Final = 500
-_LEAST_COMPARED: Final = 2
+_MIN_COMPARED: Final = 2
 
 
-class _BadParameter(ValueError):  # noqa: N818  # its message is the answer
-    pass
+class _BadParameterError(ValueError):
+    """A query parameter is missing or invalid; the message is the answer."""
 
 
-class _NotFound(LookupError):  # noqa: N818  # its message is the answer
-    pass
+class _NotFoundError(LookupError):
+    """What was asked for does not exist; the message is the answer."""
 
 
 def templates() -> Environment:
-    """Return the pages' templates. One that changes beside a running view is loaded anew."""
+    """Return the templates of the pages. A template that changes while the view runs is loaded again."""
     return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, auto_reload=True)
 
 
 class Pages:
-    """Answers for one store.
+    """The pages and the API for one database.
 
     Args:
-        store: What is shown.
-        changes: Tells of what has changed.
-        status: Returns what `/api/status` says beside counts.
+        database: Has the sessions.
+        changes: Sends the pages the sessions that have changed.
+        status: Returns what `/api/status` answers beside the counts.
     """
 
-    def __init__(self, store: Store, changes: Changes, status: Callable[[], dict[str, Any]]) -> None:
-        self._store = store
+    def __init__(self, database: Database, changes: ChangeFeed, status: Callable[[], dict[str, Any]]) -> None:
+        self._database = database
         self._changes = changes
         self._status = status
         self._templates = templates()
 
-    def app(self, hosts: frozenset[str]) -> Guard:
+    def app(self, hosts: frozenset[str]) -> SecurityMiddleware:
         """Return the ASGI application.
 
         Args:
-            hosts: Names by which it may be called.
+            hosts: The host names that requests may name.
         """
         pages = {"/": "sessions", "/session": "session", "/compare": "compare"}
         queries = {
@@ -78,14 +78,14 @@ class Pages:
             "status": self._counts,
         }
         routes = [Route(path, self._page(template)) for path, template in pages.items()]
-        routes += [Route(f"/api/{name}", _answering(query)) for name, query in queries.items()]
+        routes += [Route(f"/api/{name}", _api(query)) for name, query in queries.items()]
         routes += [
             Route("/api/events", self._events),
             Route("/api/export", self._export),
             Route("/static/{name:path}", _file),
             Route("/parts/{part}/{name:path}", _file),
         ]
-        return Guard(Starlette(routes=routes), hosts)
+        return SecurityMiddleware(Starlette(routes=routes), hosts)
 
     def _page(self, template: str) -> Callable[[Request], Response]:
         def page(request: Request) -> Response:
@@ -100,99 +100,99 @@ class Pages:
     # --- queries ------------------------------------------------------------------------------
 
     def _names(self, request: Request) -> dict[str, Any]:
-        with self._store.classification() as connection:
+        with self._database.reading() as connection:
             return names(connection, _filter(request)._replace(name=None), _text(request, "contains") or "")
 
     def _sessions(self, request: Request) -> dict[str, Any]:
         sort = _text(request, "sort") or "-last"
         if sort.removeprefix("-") not in SORTS:
-            raise _BadParameter(f"sort: one of {', '.join(SORTS)}, with '-' before it or not")
+            raise _BadParameterError(f"sort: one of {', '.join(SORTS)}, with '-' before it or not")
         page, size = _number(request, "page", 1, 1, _MAX_PAGE), _number(request, "size", 50, 1, _MAX_SIZE)
-        with self._store.classification() as connection:
-            found = sessions(connection, _filter(request), sort, int(page), int(size))
-        return {**found, "revision": self._store.revision}
+        with self._database.reading() as connection:
+            listed = sessions(connection, _filter(request), sort, int(page), int(size))
+        return {**listed, "revision": self._database.revision}
 
     def _session(self, request: Request) -> dict[str, Any]:
-        with self._store.classification() as connection:
-            found = find_one(connection, _needed(request, "id"), _text(request, "name"))
-        if found is None:
-            raise _NotFound("there is no such session")
-        return {**found, "revision": self._store.revision}
+        with self._database.reading() as connection:
+            session = find_session(connection, _required(request, "id"), _text(request, "name"))
+        if session is None:
+            raise _NotFoundError("there is no such session")
+        return {**session, "revision": self._database.revision}
 
     def _request(self, request: Request) -> dict[str, Any]:
-        with self._store.classification() as connection:
-            found = find_request(Traces(connection), _needed(request, "id"))
+        with self._database.reading() as connection:
+            found = find_request(TraceReader(connection), _required(request, "id"))
         if found is None:
-            raise _NotFound("there is no such request")
+            raise _NotFoundError("there is no such request")
         return found
 
     def _compare(self, request: Request) -> dict[str, Any]:
-        chosen = _filter(request)
-        if chosen.name is None:
-            raise _BadParameter("name: missing")
+        selected = _filter(request)
+        if selected.name is None:
+            raise _BadParameterError("name: missing")
         ids = [id_[:_MAX_TEXT] for id_ in request.query_params.getlist("id")[:_MAX_IDS]]
-        limit = int(_number(request, "limit", 50, _LEAST_COMPARED, _MAX_IDS))
-        with self._store.classification() as connection:
-            found = compare(connection, chosen, ids, max(limit, len(ids)))
-        return {**found, "revision": self._store.revision}
+        limit = int(_number(request, "limit", 50, _MIN_COMPARED, _MAX_IDS))
+        with self._database.reading() as connection:
+            compared = compare(connection, selected, ids, max(limit, len(ids)))
+        return {**compared, "revision": self._database.revision}
 
     def _counts(self, _request: Request) -> dict[str, Any]:
-        with self._store.classification() as connection:
+        with self._database.reading() as connection:
             tables = ("spans", "requests", "sessions")
             counts = {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
-        store = {"revision": self._store.revision, "kept": self._store.kept, "problem": self._store.problem}
-        return {**counts, **store, **self._status()}
+        database = {"revision": self._database.revision, "kept": self._database.kept, "problem": self._database.problem}
+        return {**counts, **database, **self._status()}
 
-    # --- the rest -----------------------------------------------------------------------------
+    # --- events and export ----------------------------------------------------------------------
 
     async def _events(self, _request: Request) -> Response:
         return EventStream(self._changes)
 
     def _export(self, request: Request) -> Response:
         try:
-            id_, name = _needed(request, "id"), _text(request, "name")
-        except _BadParameter as error:
-            return Json({"error": str(error)}, 400)
-        html = exported(self._store, self._templates, id_, name)
+            id_, name = _required(request, "id"), _text(request, "name")
+        except _BadParameterError as error:
+            return JsonResponse({"error": str(error)}, 400)
+        html = session_html(self._database, self._templates, id_, name)
         if html is None:
-            return Json({"error": "there is no such session"}, 404)
+            return JsonResponse({"error": "there is no such session"}, 404)
         disposition = f"attachment; filename*=utf-8''{quote(f'session {id_}'[:80], safe='')}.html"
         return HTMLResponse(html, headers={"Content-Disposition": disposition, "Cache-Control": "no-store"})
 
 
-def _answering(query: Callable[[Request], dict[str, Any]]) -> Callable[[Request], Response]:
+def _api(query: Callable[[Request], dict[str, Any]]) -> Callable[[Request], Response]:
     @functools.wraps(query)
     def answer(request: Request) -> Response:
         try:
-            return Json(query(request))
-        except _BadParameter as error:
-            return Json({"error": str(error)}, 400)
-        except _NotFound as error:
-            return Json({"error": str(error)}, 404)
+            return JsonResponse(query(request))
+        except _BadParameterError as error:
+            return JsonResponse({"error": str(error)}, 400)
+        except _NotFoundError as error:
+            return JsonResponse({"error": str(error)}, 404)
         except sqlite3.Error:
-            return Json({"error": "the database fails; try again"}, 503)
+            return JsonResponse({"error": "the database fails; try again"}, 503)
 
     return answer
 
 
 def _file(request: Request) -> Response:
     name, part = request.path_params["name"], request.path_params.get("part")
-    path = find_part(part, name) if part else find_static(name)
+    path = find_packaged(part, name) if part else find_static(name)
     if path is None:
         return PlainTextResponse("There is no such file.\n", 404)
-    # Asked for anew each time, and answered with "not modified".
+    # Browsers ask again each time, and get "not modified".
     return FileResponse(path, media_type=TYPES[path.suffix], headers={"Cache-Control": "no-cache"})
 
 
-# --- parameters -----------------------------------------------------------------------------------
+# --- query parameters -------------------------------------------------------------------------------
 
 
-def _filter(request: Request) -> Filter:
-    return Filter(
+def _filter(request: Request) -> SessionFilter:
+    return SessionFilter(
         name=_text(request, "name"),
         search=_text(request, "search") or "",
-        since=_moment(request, "from"),
-        until=_moment(request, "to"),
+        since=_time(request, "from"),
+        until=_time(request, "to"),
         errors=_text(request, "errors") in ("1", "true"),
     )
 
@@ -202,28 +202,28 @@ def _text(request: Request, name: str) -> str | None:
     return value[:_MAX_TEXT] if value is not None else None
 
 
-def _needed(request: Request, name: str) -> str:
+def _required(request: Request, name: str) -> str:
     value = _text(request, name)
     if value is None:
-        raise _BadParameter(f"{name}: missing")
+        raise _BadParameterError(f"{name}: missing")
     return value
 
 
-def _moment(request: Request, name: str) -> float | None:
-    # Empty as a form sends what was not filled in.
+def _time(request: Request, name: str) -> float | None:
+    # A form sends an empty text for a field that was not filled in.
     return _number(request, name, 0, -1e15, 1e15) if _text(request, name) else None
 
 
-def _number(request: Request, name: str, otherwise: float, least: float, most: float) -> float:
+def _number(request: Request, name: str, default: float, least: float, most: float) -> float:
     text = _text(request, name)
     if not text:
-        return otherwise
+        return default
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if math.isnan(value):
-        raise _BadParameter(f"{name}: not a number")
+        raise _BadParameterError(f"{name}: not a number")
     if not least <= value <= most:
-        raise _BadParameter(f"{name}: between {least:g} and {most:g}")
+        raise _BadParameterError(f"{name}: between {least:g} and {most:g}")
     return value

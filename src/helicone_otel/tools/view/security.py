@@ -1,8 +1,8 @@
-"""Who may ask, and what a page may do: checks on every request, headers on every answer.
+"""Rejects requests for unknown host names or from other sites, and adds security headers to every answer.
 
-A page of a stranger can have a browser send requests to this machine. It cannot make it send them
-without saying so (`Origin`, `Sec-Fetch-Site`), and to be taken for one of ours it would need a name that it
-had led to this machine before (DNS rebinding), which `Host` tells.
+A page of another site can make the browser send requests to this machine. The browser then names that site in `Origin`
+and `Sec-Fetch-Site`. A site can also point a host name of its own at this machine (DNS rebinding), so that the browser
+takes both for one site. Then `Host` has that name.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _HEADERS: Final = (
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 )
-# Names that nobody can register, so they never lead a stranger's page here. The last is this machine as a
-# container sees it.
+# Nobody can register these names, so no other site can use them. The second one is this machine as a container sees
+# it.
 _OWN_NAMES: Final = frozenset({"localhost", "host.docker.internal"})
 _SAME: Final = frozenset({"same-origin", "none"})
 
 
-class Guard:
-    """Lets through only what was meant for this server, and says what its answers may do.
+class SecurityMiddleware:
+    """Passes on only requests for this server, from its own pages or from no page, and adds headers to the answers.
 
     Args:
-        app: What answers.
-        names: Host names by which the server may be called, beside its addresses and `localhost`.
+        app: The ASGI application that answers.
+        names: Host names that requests may name, beside IP addresses and `localhost`.
     """
 
     def __init__(self, app: ASGIApp, names: Collection[str] = ()) -> None:
@@ -59,25 +59,28 @@ class Guard:
                     answer.setdefault(name, value)
             await send(message)
 
-        if self._is_welcome(scope["method"], headers):
+        if self._is_allowed(scope["method"], headers):
             await self._app(scope, receive, with_headers)
         else:
-            refusal = PlainTextResponse("Another host or origin than this server's own.\n", status_code=403)
-            await refusal(scope, receive, with_headers)
+            rejection = PlainTextResponse(
+                "Requests for other host names and from other sites are rejected; see --allow-host.\n", status_code=403
+            )
+            await rejection(scope, receive, with_headers)
 
-    def _is_welcome(self, method: str, headers: Headers) -> bool:
+    def _is_allowed(self, method: str, headers: Headers) -> bool:
         host = headers.get("host", "")
-        if not self._is_ours(host):
+        if not self._is_known_host(host):
             return False
         origin = headers.get("origin")
-        # Whoever speaks TLS for us leaves host and port as they were.
+        # Only host and port are compared, because a proxy may add TLS.
         if origin is not None and origin.partition("://")[2] != host:
             return False
-        # A link from elsewhere may lead to a page, as may the address bar; nothing else may be asked for from there.
+        # A link on another site may lead to a page, and so may the address bar. Everything else must come from a page
+        # of this server.
         site = headers.get("sec-fetch-site", "none")
         return site in _SAME or (method == "GET" and headers.get("sec-fetch-mode") == "navigate")
 
-    def _is_ours(self, host: str) -> bool:
+    def _is_known_host(self, host: str) -> bool:
         try:
             name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
         except ValueError:
@@ -88,4 +91,4 @@ class Guard:
             ipaddress.ip_address(name)
         except ValueError:
             return False
-        return True  # an address is no name, and cannot be led elsewhere
+        return True  # no site can point an IP address at another machine

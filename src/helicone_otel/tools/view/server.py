@@ -1,4 +1,4 @@
-"""A view that runs: the store, the doors, the pages."""
+"""Runs a view: its database, its receivers and its pages."""
 
 from __future__ import annotations
 
@@ -15,95 +15,62 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from ...settings import Settings
-from .database import Store
-from .events import Changes
+from .database import Database
+from .events import ChangeFeed
 from .intake import Intake
-from .labelling import Placing
+from .labelling import TraceLabeller
 from .pages import Pages
-from .receivers import Receivers
-from .sockets import Places, UsageError, bound, shown, taken
-from .worker import Worker
+from .receivers import HttpReceivers
+from .sockets import ListenOptions, UsageError, listening_socket, port_in_use, url_host
+from .worker import LabelWorker
 
 if TYPE_CHECKING:
-    from .grpc import GrpcDoor
+    from .grpc import GrpcReceiver
 
-# A head takes one packet.
-SECONDS = 10.0
-
-
-class HeadTimeoutProtocol(H11Protocol):
-    """Speaks HTTP, and closes connections on which no request has come for a while.
-
-    uvicorn bounds how large a head may be (with h11, 64 KiB), and how long a connection may idle between two
-    requests, but not how long the head of one may take: a few hundred such connections would keep all others out.
-    """
-
-    _since: float | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as it is there
-        """Take a connection."""
-        super().connection_made(transport)
-        self._wait()
-
-    def data_received(self, data: bytes) -> None:
-        """Take a part of a request."""
-        super().data_received(data)
-        cycle: RequestResponseCycle | None = self.cycle
-        is_answering = cycle is not None and not cycle.response_complete
-        if is_answering or self.timeout_keep_alive_task is not None:
-            self._since = None
-        elif self._since is None:
-            self._wait()
-
-    def _wait(self) -> None:
-        self._since = self.loop.time()
-        self.loop.call_later(SECONDS, self._look, self._since)
-
-    def _look(self, since: float) -> None:
-        if self._since == since and not self.transport.is_closing():
-            self.transport.close()
-
-
-_GRACE: Final = 2.0
+# The limit for the head of a request. A head usually arrives in one packet.
+HEAD_SECONDS = 10.0
+_STOP_SECONDS: Final = 2.0
 _START_SECONDS: Final = 20.0
-_KEEP_ALIVE: Final = 30
+_KEEP_ALIVE_SECONDS: Final = 30
 _MAX_CONNECTIONS: Final = 256
 
 
 class View:
-    """A view that runs.
+    """A view that can be started and stopped once.
 
     Attributes:
-        url: The address of its pages.
-        http_url: That of OTLP/HTTP and Helicone's log API; `None` if it does not listen for them, as `grpc_address`.
-        intake: Takes spans and rows from within this process.
-        worker: Places them.
+        url: The address of the pages.
+        http_url: The address of OTLP/HTTP and Helicone's log API; `None` if the view does not receive there.
+        grpc_address: Host and port of OTLP/gRPC; `None` if the view does not receive there.
+        database: Keeps everything that arrives.
+        intake: Accepts spans and rows from this process.
+        worker: Labels the spans.
     """
 
-    def __init__(self, store: Store, settings: Settings, places: Places) -> None:
-        self.store = store
-        self._changes = Changes(store)
-        self.worker = Worker(store, Placing(settings), self._changes.tell)
-        self.intake = Intake(store, self.worker, self._changes.tell)
+    def __init__(self, database: Database, settings: Settings, options: ListenOptions) -> None:
+        self.database = database
+        self._changes = ChangeFeed(database)
+        self.worker = LabelWorker(database, TraceLabeller(settings), self._changes.publish)
+        self.intake = Intake(database, self.worker, self._changes.publish)
         with ExitStack() as stack:
-            sockets = [stack.enter_context(closing(bound(places.host, places.pages, "the pages")))]
-            if places.http is not None:
-                sockets.append(stack.enter_context(closing(bound(places.host, places.http, "OTLP/HTTP"))))
-            self._grpc = _grpc_door(self.intake, places)
-            stack.pop_all()  # from here on they are the servers' to close
-        addresses = [f"http://{shown(places.host)}:{one.getsockname()[1]}" for one in sockets]
+            sockets = [stack.enter_context(closing(listening_socket(options.host, options.pages, "the pages")))]
+            if options.http is not None:
+                sockets.append(stack.enter_context(closing(listening_socket(options.host, options.http, "OTLP/HTTP"))))
+            self._grpc = _grpc_receiver(self.intake, options)
+            stack.pop_all()  # from here on the servers close the sockets
+        addresses = [f"http://{url_host(options.host)}:{one.getsockname()[1]}" for one in sockets]
         self.url, self.http_url = addresses[0], addresses[1] if len(addresses) > 1 else None
-        self.grpc_address = f"{shown(places.host)}:{self._grpc.port}" if self._grpc is not None else None
-        # The second, if there is one, belongs to the receivers.
-        applications = self._applications(frozenset(places.names) | {places.host})
+        self.grpc_address = f"{url_host(options.host)}:{self._grpc.port}" if self._grpc is not None else None
+        # The first socket is for the pages; the second one, if there is one, is for the receivers.
+        applications = self._applications(frozenset(options.names) | {options.host})
         self._servers = [_Server(application, one) for application, one in zip(applications, sockets, strict=False)]
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="view-http", daemon=True)
 
     def _applications(self, names: frozenset[str]) -> list[Any]:
-        pages = Pages(self.store, self._changes, self._status)
-        return [pages.app(names), Receivers(self.intake).app(names)]
+        pages = Pages(self.database, self._changes, self._status)
+        return [pages.app(names), HttpReceivers(self.intake).app(names)]
 
     def _status(self) -> dict[str, Any]:
         return {
@@ -114,7 +81,7 @@ class View:
         }
 
     def start(self) -> None:
-        """Begin to listen and to serve."""
+        """Start to listen, in threads of the view's own."""
         self.worker.start()
         self._thread.start()
         if self._grpc is not None:
@@ -123,16 +90,16 @@ class View:
             raise UsageError("the server does not start")
 
     def stop(self) -> None:
-        """End: answer what was asked, write what arrived, close."""
+        """Finish running requests, write everything that has arrived, and close the database."""
         if self._grpc is not None:
-            self._grpc.stop(_GRACE)
+            self._grpc.stop(_STOP_SECONDS)
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._end)
-            self._thread.join(2 * _GRACE + 1)
+            self._loop.call_soon_threadsafe(self._stop_servers)
+            self._thread.join(2 * _STOP_SECONDS + 1)
         self.worker.stop()
-        self.store.close()
+        self.database.close()
 
-    def _end(self) -> None:
+    def _stop_servers(self) -> None:
         self._changes.close()
         for server in self._servers:
             server.should_exit = True
@@ -140,19 +107,62 @@ class View:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._changes.serve(self._loop)
-        serving = asyncio.gather(*(server.serve(sockets=[server.listens]) for server in self._servers))
-        # uvicorn tells of its start by no event.
+        serving = asyncio.gather(*(server.serve(sockets=[server.socket]) for server in self._servers))
+        # uvicorn has no event for its start.
         while not all(server.started for server in self._servers) and not serving.done():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         self._ready.set()
         await serving
 
 
-class _Server(uvicorn.Server):
-    """A server whose end is decided elsewhere."""
+@contextmanager
+def running_view(file: Path | None, settings: Settings, options: ListenOptions) -> Iterator[View]:
+    """Yield a view that runs while the block does.
 
-    def __init__(self, application: Any, listens: socket.socket) -> None:
-        self.listens = listens
+    Args:
+        file: Where to keep the database; `None` for a temporary one.
+        settings: The user's settings for gateways, session attributes and custom dialects.
+        options: Where to listen.
+
+    Raises:
+        UsageError: A port is in use.
+        DatabaseError: The file cannot be used.
+    """
+    database = Database(file)
+    try:
+        view = View(database, settings, options)
+    except BaseException:
+        database.close()
+        raise
+    try:
+        view.start()
+        yield view
+    finally:
+        view.stop()
+
+
+def _grpc_receiver(intake: Intake, options: ListenOptions) -> GrpcReceiver | None:
+    if options.grpc is None:
+        return None
+    # The port is checked first, because gRPC's library writes to the terminal if it is in use.
+    listening_socket(options.host, options.grpc, "OTLP/gRPC").close()
+    # gRPC can take a second to load, and a view of files does not need it.
+    from .grpc import GrpcReceiver, PortError  # noqa: PLC0415
+
+    try:
+        return GrpcReceiver(intake, options.host, options.grpc)
+    except PortError as error:
+        raise port_in_use(options.grpc, "OTLP/gRPC") from error
+
+
+# --- uvicorn ------------------------------------------------------------------------------------------
+
+
+class _Server(uvicorn.Server):
+    """An HTTP server on a socket that listens already. The view decides when it ends."""
+
+    def __init__(self, application: Any, listening: socket.socket) -> None:
+        self.socket = listening
         super().__init__(
             uvicorn.Config(
                 application,
@@ -163,53 +173,46 @@ class _Server(uvicorn.Server):
                 http=HeadTimeoutProtocol,
                 ws="none",
                 server_header=False,
-                timeout_keep_alive=_KEEP_ALIVE,
-                timeout_graceful_shutdown=int(_GRACE),
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=int(_STOP_SECONDS),
                 limit_concurrency=_MAX_CONNECTIONS,
             )
         )
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to whoever started the view."""
+        """Leave the signals to the code that started the view."""
         yield
 
 
-@contextmanager
-def viewing(file: Path | None, settings: Settings, places: Places) -> Iterator[View]:
-    """Yield a view that runs while the block does.
+class HeadTimeoutProtocol(H11Protocol):
+    """Closes a connection if the head of a request takes longer than `HEAD_SECONDS`.
 
-    Args:
-        file: Where everything is kept; a temporary one if not given.
-        settings: The user's.
-        places: Where it listens.
-
-    Raises:
-        UsageError: A port is taken.
-        StoreError: The file cannot be used.
+    uvicorn limits the size of a head (with h11, 64 KiB) and the time between two requests on a connection, but not the
+    time that a head may take. A few hundred slow connections would keep all others out.
     """
-    store = Store(file)
-    try:
-        view = View(store, settings, places)
-    except BaseException:
-        store.close()
-        raise
-    try:
-        view.start()
-        yield view
-    finally:
-        view.stop()
 
+    _since: float | None = None
 
-def _grpc_door(intake: Intake, places: Places) -> GrpcDoor | None:
-    if places.grpc is None:
-        return None
-    # Asked first, because gRPC's own library writes to the terminal when it is taken.
-    bound(places.host, places.grpc, "OTLP/gRPC").close()
-    # gRPC takes a second to load where it is not cached, and files are looked at without it.
-    from .grpc import GrpcDoor, PortError  # noqa: PLC0415
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
+        """Wait for the first head."""
+        super().connection_made(transport)
+        self._wait_for_head()
 
-    try:
-        return GrpcDoor(intake, places.host, places.grpc)
-    except PortError as error:
-        raise UsageError(taken(places.grpc, "OTLP/gRPC")) from error
+    def data_received(self, data: bytes) -> None:
+        """Read a part of a request."""
+        super().data_received(data)
+        cycle: RequestResponseCycle | None = self.cycle
+        is_answering = cycle is not None and not cycle.response_complete
+        if is_answering or self.timeout_keep_alive_task is not None:
+            self._since = None
+        elif self._since is None:
+            self._wait_for_head()
+
+    def _wait_for_head(self) -> None:
+        self._since = self.loop.time()
+        self.loop.call_later(HEAD_SECONDS, self._close_if_waiting, self._since)
+
+    def _close_if_waiting(self, since: float) -> None:
+        if self._since == since and not self.transport.is_closing():
+            self.transport.close()

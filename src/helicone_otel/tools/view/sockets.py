@@ -1,4 +1,4 @@
-"""Where a view listens."""
+"""The addresses that a view listens on, and the sockets for them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ PAGES_PORT: Final = 4316
 GRPC_PORT: Final = 4317
 HTTP_PORT: Final = 4318
 _BACKLOG: Final = 128
-_ALL: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  # compared with, not bound to
+_ALL_ADDRESSES: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  # compared with, not bound to
 
 
 class UsageError(Exception):
-    """The view cannot begin; the message says why, for people."""
+    """An argument cannot be used; the message says why, for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class ListenOptions:
     """Where a view listens.
 
     Attributes:
-        host: The address of this machine.
-        pages: The port of the pages; 0: a free one, as for the others.
-        grpc: That of OTLP/gRPC; `None`: nothing is received there.
-        http: That of OTLP/HTTP and Helicone's log API; `None`: nothing is received there.
-        names: Host names by which others call this machine.
+        host: The IP address or host name of this machine.
+        pages: The port of the pages; 0 for a free port, as for the other ports.
+        grpc: The port of OTLP/gRPC; `None` to receive nothing there.
+        http: The port of OTLP/HTTP and Helicone's log API; `None` to receive nothing there.
+        names: Other host names of this machine that requests may name.
     """
 
     host: str = "127.0.0.1"
@@ -37,16 +37,16 @@ class Places:
     names: tuple[str, ...] = ()
 
 
-def bound(host: str, port: int, what: str) -> socket.socket:
+def listening_socket(host: str, port: int, purpose: str) -> socket.socket:
     """Return a socket that listens.
 
     Args:
-        host: The address.
-        port: 0: a free one.
-        what: What it is for, in messages.
+        host: The address to listen on.
+        port: The port to listen on; 0 for a free port.
+        purpose: What the port is for, in error messages.
 
     Raises:
-        UsageError: Somebody else listens there, or there is no such address.
+        UsageError: The port is in use, or the machine has no such address.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
@@ -60,23 +60,23 @@ def bound(host: str, port: int, what: str) -> socket.socket:
     except (OSError, OverflowError) as error:
         listening.close()
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            raise UsageError(taken(port, what)) from error
+            raise port_in_use(port, purpose) from error
         raise UsageError(
             f"cannot listen on {host}, port {port}: {getattr(error, 'strerror', None) or error}"
         ) from error
     return listening
 
 
-def taken(port: int, what: str) -> str:
-    """Return what to say where a port is taken."""
-    return (
-        f"port {port}, for {what}, is taken: stop what listens there (a collector?), or ask for free ports with "
+def port_in_use(port: int, purpose: str) -> UsageError:
+    """Return the error for a port that another process listens on."""
+    return UsageError(
+        f"port {port}, for {purpose}, is taken: stop what listens there (a collector?), or ask for free ports with "
         "--free-ports"
     )
 
 
-def shown(host: str) -> str:
-    """Return an address as it stands in a URL that leads to this machine."""
-    if host in _ALL:
+def url_host(host: str) -> str:
+    """Return an address as it is written in a URL that leads to this machine."""
+    if host in _ALL_ADDRESSES:
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host

@@ -1,4 +1,4 @@
-"""Places the traces of a store, some at a time."""
+"""Labels the traces that have new spans, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -9,82 +9,38 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from ...failures import swallow
-from .database import BusyError, Store, StoreError
-from .labelling import Held, Placed, Placing
-from .writes import held_spans, keep_places, spans_within, waiting_traces
+from .database import BusyError, Database, DatabaseError
+from .labelling import SessionSpan, StoredSpan, TraceLabeller
+from .writes import keep_labels, spans_within, stored_spans, unlabelled_traces
 
-# So many spans are written together.
-_TOGETHER: Final = 1000
-_BESIDE: Final = 64
-# Longer traces are cut: what lies beyond stands in no session.
+# Of a longer trace, the spans after these belong to no session.
 MAX_TRACE: Final = 50_000
-
-
-def place_traces(store: Store, placing: Placing, traces: Iterable[str]) -> Iterator[tuple[list[str], list[int]]]:
-    """Place traces, and yield those that have been placed with the sessions that have changed.
-
-    Raises:
-        StoreError: It cannot be written.
-        BusyError: Too much is waiting to be written.
-    """
-    seen: dict[str, int] = {}
-    placed: list[Placed] = []
-    for trace in traces:
-        # How many have arrived is read first: what comes in between is read twice rather than never.
-        row = store.reader.execute("SELECT seen FROM traces WHERE trace = ?", (trace,)).fetchone()
-        seen[trace] = row[0] if row is not None else 0
-        spans = held_spans(store.reader, trace, MAX_TRACE)
-        try:
-            placed += _place(store, placing, spans)
-        except sqlite3.Error:
-            raise
-        except Exception as error:  # noqa: BLE001  # a trace that cannot be read must not keep the others from being
-            swallow("the view's placing", error)
-        if len(placed) >= _TOGETHER:
-            yield list(seen), _keep(store, seen, placed)
-            seen, placed = {}, []
-    if seen:
-        yield list(seen), _keep(store, seen, placed)
-
-
-def _place(store: Store, placing: Placing, spans: list[Held]) -> list[Placed]:
-    placed = placing.place(spans)
-    alone = [one.held for one in placed if one.alone]
-    if not alone:
-        return placed
-    # What another instrumentation saw of the same call: https://github.com/traceloop/openllmetry wraps the
-    # Anthropic SDK's own span like this.
-    beside = {span.id: span for one in alone for span in spans_within(store.reader, one, _BESIDE)}
-    return placing.place(spans, list(beside.values()))
-
-
-def _keep(store: Store, seen: dict[str, int], placed: list[Placed]) -> list[int]:
-    changed: list[int] = store.write(lambda connection: keep_places(connection, seen, placed)).result()
-    return changed
-
-
-# A trace is read again when nothing of it has come for so long, and while it grows only as often as
-# costs a small part of the time.
+_MAX_NEIGHBOURS: Final = 64
+# Labels of this many spans are written in one transaction.
+_SPANS_PER_WRITE: Final = 1000
+# The worker labels this many traces before it looks for others that are due.
+_TRACES_PER_ROUND: Final = 500
+# A trace is labelled when no span of it has arrived for so many seconds. While a trace grows it is labelled again, but
+# never so often that this takes more than a small share of the time.
 _QUIET: Final = 0.25
-_SHARE: Final = 10
+_WAIT_FACTOR: Final = 10
 _MAX_WAIT: Final = 30.0
+_RETRY_SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 3.0
-# So many traces are taken up at a time.
-_WORKER_TOGETHER: Final = 500
 
 
-class Worker:
-    """Places what arrives, in a thread of its own.
+class LabelWorker:
+    """Labels spans soon after they have arrived.
 
     Args:
-        store: Where it is kept.
-        placing: Finds where it stands.
-        changed: Called with the numbers of the sessions that have changed.
+        database: Has the spans, and keeps the labels.
+        labeller: Finds the labels.
+        changed: Is called with the numbers of the sessions that have changed.
     """
 
-    def __init__(self, store: Store, placing: Placing, changed: Callable[[Iterable[int]], None]) -> None:
-        self._store = store
-        self._placing = placing
+    def __init__(self, database: Database, labeller: TraceLabeller, changed: Callable[[Iterable[int]], None]) -> None:
+        self._database = database
+        self._labeller = labeller
         self._changed = changed
         self._due: dict[str, float] = {}
         self._not_before: dict[str, float] = {}
@@ -94,20 +50,20 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="view-worker", daemon=True)
 
     def start(self) -> None:
-        """Begin, with what a former process left undone."""
-        self.arrived(waiting_traces(self._store.reader))
+        """Start the thread, with the traces that an earlier process left unlabelled."""
+        self.spans_arrived(unlabelled_traces(self._database.reader))
         self._thread.start()
 
     def stop(self) -> None:
-        """End; what has not been placed is placed when the file is opened again."""
+        """Stop the thread. Traces that are still unlabelled are labelled when the file is opened again."""
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
         if self._thread.is_alive():
             self._thread.join(_STOP_SECONDS)
 
-    def arrived(self, traces: Iterable[str]) -> None:
-        """Take note that spans of these traces have been kept."""
+    def spans_arrived(self, traces: Iterable[str]) -> None:
+        """Label these traces soon, because new spans of them have been kept."""
         now = time.monotonic()
         with self._wake:
             for trace in traces:
@@ -116,26 +72,26 @@ class Worker:
 
     @property
     def waiting(self) -> int:
-        """How many traces are not placed yet."""
+        """The number of traces that have unlabelled spans."""
         with self._wake:
             return len(self._due) + (not self._idle)
 
     def _run(self) -> None:
-        while (traces := self._next()) is not None:
+        while (traces := self._next_traces()) is not None:
             try:
-                self._place(traces)
-            except (StoreError, BusyError, sqlite3.Error):
-                self._again(traces)
-            except Exception as error:  # noqa: BLE001  # the view goes on with what comes next
+                self._label(traces)
+            except (DatabaseError, BusyError, sqlite3.Error):
+                self._retry(traces)
+            except Exception as error:  # noqa: BLE001  # the view must go on with the next traces
                 swallow("the view's worker", error)
 
-    def _next(self) -> list[str] | None:
-        """Wait for traces that are due; `None`: it is time to end."""
+    def _next_traces(self) -> list[str] | None:
+        """Wait for traces that are due; return `None` when the worker stops."""
         with self._wake:
             self._idle = True
             while not self._stopping:
                 now = time.monotonic()
-                due = [trace for trace, at in self._due.items() if at <= now][:_WORKER_TOGETHER]
+                due = [trace for trace, at in self._due.items() if at <= now][:_TRACES_PER_ROUND]
                 if due:
                     for trace in due:
                         del self._due[trace]
@@ -145,16 +101,16 @@ class Worker:
                 self._wake.wait(max(next_at - now, 0.01))
         return None
 
-    def _again(self, traces: Iterable[str]) -> None:
+    def _retry(self, traces: Iterable[str]) -> None:
         with self._wake:
             for trace in traces:
-                self._due.setdefault(trace, time.monotonic() + 1)
+                self._due.setdefault(trace, time.monotonic() + _RETRY_SECONDS)
 
-    def _place(self, traces: list[str]) -> None:
+    def _label(self, traces: list[str]) -> None:
         began = time.monotonic()
-        for placed, changed in place_traces(self._store, self._placing, self._while_running(traces)):
+        for labelled, changed in label_traces(self._database, self._labeller, self._while_running(traces)):
             self._changed(changed)
-            self._take_time(placed, time.monotonic() - began)
+            self._postpone(labelled, time.monotonic() - began)
             began = time.monotonic()
 
     def _while_running(self, traces: Iterable[str]) -> Iterator[str]:
@@ -163,11 +119,56 @@ class Worker:
                 return
             yield trace
 
-    def _take_time(self, traces: list[str], seconds: float) -> None:
-        """Leave traces alone for a while that what they cost is a small part of."""
+    def _postpone(self, traces: list[str], seconds: float) -> None:
+        """Do not label these traces again before a time that is long compared with what labelling them took."""
         now = time.monotonic()
-        wait = min(seconds / len(traces) * _SHARE, _MAX_WAIT)
+        wait = min(seconds / len(traces) * _WAIT_FACTOR, _MAX_WAIT)
         with self._wake:
             self._not_before = {trace: at for trace, at in self._not_before.items() if at > now}
             if wait > _QUIET:
                 self._not_before.update(dict.fromkeys(traces, now + wait))
+
+
+def label_traces(
+    database: Database, labeller: TraceLabeller, traces: Iterable[str]
+) -> Iterator[tuple[list[str], list[int]]]:
+    """Label traces; yield each group of traces that has been written, with the sessions that have changed.
+
+    Raises:
+        DatabaseError: The labels cannot be written.
+        BusyError: Too much data waits to be written.
+    """
+    arrived: dict[str, int] = {}
+    labelled: list[SessionSpan] = []
+    for trace in traces:
+        # The count is read before the spans: a span that arrives in between is labelled twice rather than never.
+        row = database.reader.execute("SELECT seen FROM traces WHERE trace = ?", (trace,)).fetchone()
+        arrived[trace] = row[0] if row is not None else 0
+        spans = stored_spans(database.reader, trace, MAX_TRACE)
+        try:
+            labelled += _label_trace(database, labeller, spans)
+        except sqlite3.Error:
+            raise
+        except Exception as error:  # noqa: BLE001  # one trace that fails must not stop the others
+            swallow("the view's labelling", error)
+        if len(labelled) >= _SPANS_PER_WRITE:
+            yield list(arrived), _keep(database, arrived, labelled)
+            arrived, labelled = {}, []
+    if arrived:
+        yield list(arrived), _keep(database, arrived, labelled)
+
+
+def _label_trace(database: Database, labeller: TraceLabeller, spans: list[StoredSpan]) -> list[SessionSpan]:
+    labelled = labeller.label(spans)
+    wrappers = [one.stored for one in labelled if one.may_wrap_other_trace]
+    if not wrappers:
+        return labelled
+    # Another instrumentation may have made a span of the same call in another trace: OpenLLMetry wraps the Anthropic
+    # SDK's own span like this. https://github.com/traceloop/openllmetry
+    neighbours = {span.number: span for one in wrappers for span in spans_within(database.reader, one, _MAX_NEIGHBOURS)}
+    return labeller.label(spans, list(neighbours.values()))
+
+
+def _keep(database: Database, arrived: dict[str, int], labelled: list[SessionSpan]) -> list[int]:
+    changed: list[int] = database.write(lambda connection: keep_labels(connection, arrived, labelled)).result()
+    return changed

@@ -1,1 +1,1 @@
-"""What the pages ask the store. The shape of every answer is described in `API.md`."""
+"""The queries of the pages. `API.md` describes every answer."""

@@ -1,4 +1,4 @@
-"""The sessions of one name, compared path by path."""
+"""Compares the sessions of one name, path by path."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from .numbers import colour_of, milliseconds, percentile
-from .sessions import Filter
+from .sessions import SessionFilter
 
+# The durations in nanoseconds of the requests at a path, and whether each failed.
 _Calls = list[tuple[int, bool]]
 
 
-def compare(connection: sqlite3.Connection, chosen: Filter, ids: Sequence[str], limit: int) -> dict[str, Any]:
-    """Return what the requests at each path took in the chosen sessions, oldest session first."""
-    where, values = chosen.clause()
+def compare(connection: sqlite3.Connection, selected: SessionFilter, ids: Sequence[str], limit: int) -> dict[str, Any]:
+    """Return how long the requests at each path took in the selected sessions, oldest session first."""
+    where, values = selected.clause()
     if ids:
         where, values = f"{where} AND session_id IN ({', '.join('?' * len(ids))})", [*values, *ids]
     rows = connection.execute(
@@ -26,15 +27,15 @@ def compare(connection: sqlite3.Connection, chosen: Filter, ids: Sequence[str], 
     rows.sort(key=lambda row: (row[2], row[0]))
     kinds: dict[str, str] = {}
     calls: defaultdict[str, dict[int, _Calls]] = defaultdict(dict)
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         sql = 'SELECT path, kind, "end" - start, error IS NOT NULL FROM requests WHERE session = ?'
         for path, kind, duration, failed in connection.execute(sql, (row[0],)):
             kinds.setdefault(path, kind)
-            calls[path].setdefault(place, []).append((duration, bool(failed)))
-    spans = [row[3] - row[2] for row in rows]
-    paths = [_path_data(path, kinds[path], by_session, spans) for path, by_session in calls.items()]
+            calls[path].setdefault(index, []).append((duration, bool(failed)))
+    lengths = [row[3] - row[2] for row in rows]
+    paths = [_path_data(path, kinds[path], by_session, lengths) for path, by_session in calls.items()]
     return {
-        "name": chosen.name,
+        "name": selected.name,
         "sessions": [_session_data(row) for row in rows],
         "paths": sorted(paths, key=lambda path: (-path["share"], path["path"])),
     }
@@ -51,27 +52,27 @@ def _session_data(row: sqlite3.Row) -> dict[str, Any]:
     }
 
 
-def _path_data(path: str, kind: str, by_session: dict[int, _Calls], spans: Sequence[int]) -> dict[str, Any]:
+def _path_data(path: str, kind: str, by_session: dict[int, _Calls], lengths: Sequence[int]) -> dict[str, Any]:
     everything = [call for calls in by_session.values() for call in calls]
-    whole = _figures(everything, sum(spans))
-    errors = whole.pop("errors")
+    figures = _figures(everything, sum(lengths))
+    errors = figures.pop("errors")
     return {
         "path": path,
         "kind": kind,
         "colour": colour_of(path),
         "sessions": len(by_session),
         "error_rate": round(errors / len(everything), 4),
-        **whole,
-        "moved": [{"session": place, **_figures(calls, spans[place])} for place, calls in sorted(by_session.items())],
+        **figures,
+        "moved": [{"session": index, **_figures(calls, lengths[index])} for index, calls in sorted(by_session.items())],
     }
 
 
-def _figures(calls: _Calls, whole: int) -> dict[str, Any]:
+def _figures(calls: _Calls, length: int) -> dict[str, Any]:
     durations = sorted(duration for duration, _ in calls)
     return {
         "count": len(calls),
         "p50": milliseconds(int(percentile(durations, 0.5))),
         "p95": milliseconds(int(percentile(durations, 0.95))),
         "errors": sum(failed for _, failed in calls),
-        "share": round(sum(durations) / whole, 4) if whole else 0.0,
+        "share": round(sum(durations) / length, 4) if length else 0.0,
     }

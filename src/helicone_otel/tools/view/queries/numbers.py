@@ -10,7 +10,7 @@ from typing import Any, Final
 _NS_PER_MS: Final = 1_000_000
 _MAX_BARS: Final = 20
 _HUES: Final = 360
-# Paths that differ by a letter must not look alike, so the hash is spread by the golden angle.
+# The golden angle spreads the hashes, so that paths that differ by one letter get different hues.
 _GOLDEN: Final = 0.6180339887498949
 
 
@@ -20,16 +20,21 @@ def milliseconds(nanoseconds: int) -> float:
 
 
 def colour_of(path: str) -> int:
-    """Return the hue of a path: from the path alone, so that it is the same everywhere."""
+    """Return the hue of a path, from 0 to 359. It depends only on the path, so it is the same everywhere."""
     return int((zlib.crc32(path.encode("utf-8", "replace")) * _GOLDEN) % 1 * _HUES)
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """Return the smallest value that at least this share of them do not exceed."""
+    """Return the smallest value that at least this share of the values do not exceed.
+
+    Args:
+        ordered: The values in ascending order, at least one.
+        share: From 0 to 1.
+    """
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def spread(values: Iterable[float]) -> dict[str, float] | None:
+def summary_of(values: Iterable[float]) -> dict[str, float] | None:
     """Return mean, median, 95th percentile and maximum; `None` of nothing."""
     ordered = sorted(values)
     if not ordered:
@@ -43,7 +48,7 @@ def spread(values: Iterable[float]) -> dict[str, float] | None:
 
 
 def histogram(values: Sequence[float]) -> list[dict[str, Any]]:
-    """Return bars of equal, round width; whole numbers have whole borders."""
+    """Return at most 20 bars of equal, round width; bars of whole numbers have whole borders."""
     if not values:
         return []
     low, high = min(values), max(values)
@@ -54,11 +59,11 @@ def histogram(values: Sequence[float]) -> list[dict[str, Any]]:
     counts = [0] * (int((high - first) / width) + 1)
     for value in values:
         counts[min(int((value - first) / width), len(counts) - 1)] += 1
-    return [_bar(first, width, place, count) for place, count in enumerate(counts)]
+    return [_bar(first, width, index, count) for index, count in enumerate(counts)]
 
 
-def _bar(first: float, width: float, place: int, count: int) -> dict[str, Any]:
-    return {"from": round(first + place * width, 6), "to": round(first + (place + 1) * width, 6), "count": count}
+def _bar(first: float, width: float, index: int, count: int) -> dict[str, Any]:
+    return {"from": round(first + index * width, 6), "to": round(first + (index + 1) * width, 6), "count": count}
 
 
 def _round_width(least: float) -> float:

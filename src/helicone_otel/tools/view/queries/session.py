@@ -1,4 +1,4 @@
-"""One session: its tree by path, its requests on their lanes, and how long things take at each path."""
+"""One session: its tree of paths, its requests, and how long the requests at each path take."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FROM requests WHERE session = ? ORDER BY start, "end", id
 
 
 def session(connection: sqlite3.Connection, id_: str, name: str | None) -> dict[str, Any] | None:
-    """Return a session with its tree, requests and distribution; `None` if there is no such session."""
+    """Return a session with its tree, requests and durations; `None` if there is no such session."""
     row = find_session(connection, id_, name)
     if row is None:
         return None
@@ -65,7 +65,7 @@ def _data(request: StoredRequest, lane: int) -> dict[str, Any]:
 
 
 def _lanes(requests: Iterable[StoredRequest]) -> Iterator[int]:
-    """Yield for each request, in the order of their starts, the first lane that is free by then."""
+    """Yield for each request, in the order of their starts, the first lane that is free at its start."""
     free: list[int] = []
     busy: list[tuple[int, int]] = []
     for request in requests:
@@ -76,17 +76,17 @@ def _lanes(requests: Iterable[StoredRequest]) -> Iterator[int]:
         yield lane
 
 
-def _durations(requests: Iterable[StoredRequest], whole: float) -> list[dict[str, Any]]:
+def _durations(requests: Iterable[StoredRequest], session_length: float) -> list[dict[str, Any]]:
     by_path: defaultdict[str, list[float]] = defaultdict(list)
     errors: Counter[str] = Counter()
     for request in requests:
         by_path[request.path].append(milliseconds(request.end - request.start))
         errors[request.path] += request.error is not None
-    rows = [_distribution(path, sorted(values), errors[path], whole) for path, values in by_path.items()]
+    rows = [_distribution(path, sorted(values), errors[path], session_length) for path, values in by_path.items()]
     return sorted(rows, key=lambda row: -row["total"])
 
 
-def _distribution(path: str, values: list[float], errors: int, whole: float) -> dict[str, Any]:
+def _distribution(path: str, values: list[float], errors: int, session_length: float) -> dict[str, Any]:
     total = sum(values)
     step = max(1.0, len(values) / _MAX_VALUES)
     return {
@@ -99,6 +99,6 @@ def _distribution(path: str, values: list[float], errors: int, whole: float) -> 
         "max": values[-1],
         "mean": round(total / len(values), 3),
         "total": round(total, 3),
-        "share": round(total / whole, 4) if whole else 0.0,
-        "values": [values[int(place * step)] for place in range(min(len(values), _MAX_VALUES))],
+        "share": round(total / session_length, 4) if session_length else 0.0,
+        "values": [values[int(index * step)] for index in range(min(len(values), _MAX_VALUES))],
     }

@@ -1,4 +1,4 @@
-"""The list of sessions: filtered, sorted, a page of it, and the sums over what the filter lets through."""
+"""Lists sessions: filtered, sorted and page by page, with the sums over all that match the filter."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from ...redaction import redact
-from .numbers import histogram, milliseconds, spread
+from .numbers import histogram, milliseconds, summary_of
 
 MAX_NAMES: Final = 500
 _MAX_WORDS: Final = 16
-# What a list can be sorted by; what is equal stands in the order of its arrival.
+# What a list can be sorted by. Equal sessions are sorted by arrival, the latest first.
 SORTS: Final = {
     "start": "start",
     "last": "last",
@@ -24,18 +24,19 @@ SORTS: Final = {
     "name": "name COLLATE NOCASE",
     "id": "session_id",
 }
-_NO_FACTS: Final[Mapping[str, Any]] = {"users": [], "properties": {}, "models": [], "services": []}
+_NO_DETAILS: Final[Mapping[str, Any]] = {"users": [], "properties": {}, "models": [], "services": []}
 _COLUMNS: Final = "id, session_id, name, start, last, requests, errors, input_tokens, output_tokens, kinds, facts"
 
 
-class Filter(NamedTuple):
-    """Which sessions.
+class SessionFilter(NamedTuple):
+    """Selects sessions.
 
     Attributes:
-        name: Of this name; `None`: of any.
-        search: With these words in an id, a name, a user or a property.
-        since: Milliseconds since the epoch, as `until`: something happened in between.
-        errors: Only those with an error.
+        name: The name; `None` for any name.
+        search: Words that must occur in the id, the name, a user or a property.
+        since: Milliseconds since the epoch; sessions that ended before are left out.
+        until: Milliseconds since the epoch; sessions that started later are left out.
+        errors: Select only sessions with an error.
     """
 
     name: str | None = None
@@ -59,9 +60,9 @@ class Filter(NamedTuple):
         return " AND ".join(condition for condition, _ in parts) or "1", [value for _, value in parts]
 
 
-def names(connection: sqlite3.Connection, chosen: Filter, contains: str) -> dict[str, Any]:
-    """Return the names of sessions with counts, last used first."""
-    where, values = chosen.clause()
+def names(connection: sqlite3.Connection, selected: SessionFilter, contains: str) -> dict[str, Any]:
+    """Return the names of sessions that contain a text, with counts, last used first."""
+    where, values = selected.clause()
     rows = connection.execute(
         f"SELECT name, count(*), sum(errors > 0), max(last) FROM sessions WHERE {where} "
         "GROUP BY name ORDER BY max(last) DESC",
@@ -77,39 +78,41 @@ def names(connection: sqlite3.Connection, chosen: Filter, contains: str) -> dict
     }
 
 
-def sessions(connection: sqlite3.Connection, chosen: Filter, sort: str, page: int, size: int) -> dict[str, Any]:
-    """Return a page of the sessions that a filter lets through, and the sums over all of them.
+def sessions(
+    connection: sqlite3.Connection, selected: SessionFilter, sort: str, page: int, size: int
+) -> dict[str, Any]:
+    """Return one page of the sessions that match a filter, and the sums over all of them.
 
     Args:
-        connection: With which to read.
-        chosen: Which sessions.
-        sort: A key of `SORTS`, with `-` before it downwards.
-        page: From 1.
-        size: How many on a page.
+        connection: The connection that reads.
+        selected: Selects the sessions.
+        sort: A key of `SORTS`, after `-` for descending order.
+        page: The number of the page, from 1.
+        size: The number of sessions on a page.
     """
-    where, values = chosen.clause()
+    where, values = selected.clause()
     direction = "DESC" if sort.startswith("-") else "ASC"
     order = f"{SORTS[sort.removeprefix('-')]} {direction}, id DESC"
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM sessions WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?",
         (*values, size, (page - 1) * size),
     ).fetchall()
-    everything = connection.execute(
+    matching = connection.execute(
         f"SELECT start, last, requests, errors, input_tokens, output_tokens, kinds FROM sessions WHERE {where}", values
     ).fetchall()
     return {
         "sessions": [session_data(row) for row in rows],
-        "total": len(everything),
+        "total": len(matching),
         "page": page,
         "size": size,
-        "pages": max(1, -(-len(everything) // size)),
-        **_sums(everything),
+        "pages": max(1, -(-len(matching) // size)),
+        **_sums(matching),
     }
 
 
 def session_data(row: sqlite3.Row) -> dict[str, Any]:
-    """Return one session as the list has it."""
-    _, id_, name, start, last, requests, errors, input_tokens, output_tokens, kinds, facts = row
+    """Return one session as an entry of the list."""
+    _, id_, name, start, last, requests, errors, input_tokens, output_tokens, kinds, details = row
     return {
         "id": id_,
         "name": name,
@@ -122,8 +125,8 @@ def session_data(row: sqlite3.Row) -> dict[str, Any]:
         "input_tokens": input_tokens,
         "output_tokens": output_tokens,
         "tokens": input_tokens + output_tokens,
-        **_NO_FACTS,
-        **redact(json.loads(facts)),
+        **_NO_DETAILS,
+        **redact(json.loads(details)),
     }
 
 
@@ -139,9 +142,9 @@ def find_session(connection: sqlite3.Connection, id_: str, name: str | None) -> 
 def _sums(rows: Sequence[sqlite3.Row]) -> Mapping[str, Any]:
     durations = [milliseconds(row[1] - row[0]) for row in rows]
     requests, errors, inputs, outputs = ([row[column] for row in rows] for column in (2, 3, 4, 5))
-    tokens = [one + other for one, other in zip(inputs, outputs, strict=True)]
+    tokens = [before + after for before, after in zip(inputs, outputs, strict=True)]
     kinds: Counter[str] = Counter()
-    # Many sessions look alike, and reading JSON is what takes time.
+    # Many sessions have the same kinds, and reading JSON takes most of the time.
     for text, count in Counter(row[6] for row in rows).items():
         for kind, number in json.loads(text).items():
             kinds[kind] += number * count
@@ -154,7 +157,7 @@ def _sums(rows: Sequence[sqlite3.Row]) -> Mapping[str, Any]:
             "input_tokens": sum(inputs),
             "output_tokens": sum(outputs),
             "tokens": sum(tokens),
-            "duration_ms": spread(durations),
+            "duration_ms": summary_of(durations),
             "kinds": dict(kinds.most_common()),
         },
         "histograms": {

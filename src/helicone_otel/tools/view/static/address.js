@@ -1,13 +1,13 @@
-// What the page shows stands in its address, so that a view can be shared and the browser's "back" works.
+// The address of the page holds what the page shows, so that it can be shared and the browser's "back" works.
 
 import { isExported } from "./api.js";
 
-// A file has one address; what is shown stands behind its `#`.
+// An exported file has no query, so the parameters are after the `#`.
 const text = () => (isExported ? location.hash.slice(1) : location.search);
 
 export const read = () => new URLSearchParams(text());
 
-/** Changes parameters: `null` takes one away, a list repeats it. */
+/** Changes parameters: `null` removes a parameter, a list repeats it. */
 export function write(changes, { replace = false } = {}) {
   const parameters = read();
   for (const [name, value] of Object.entries(changes)) {
@@ -20,7 +20,7 @@ export function write(changes, { replace = false } = {}) {
   history[replace ? "replaceState" : "pushState"](null, "", address);
 }
 
-/** Calls back when the browser went to another view of this page. */
+/** Calls back when the user goes back or forward. */
 export function whenMoved(listener) {
   addEventListener("popstate", listener);
 }

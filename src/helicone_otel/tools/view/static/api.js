@@ -1,14 +1,14 @@
-// Where the data comes from: the server, or the page itself if it was exported.
+// Gets the data of the pages: from the server, or from the page itself if it is an exported file.
 
 const element = document.getElementById("exported");
 const exported = element ? JSON.parse(element.textContent) : null;
 
 export const isExported = exported !== null;
 
-/** Why there is no answer, in words for people. */
+/** There is no answer; the message says why, for people. */
 export class Unanswered extends Error {}
 
-/** Asks the server; an answer that was overtaken by a newer question of the same `signal` is dropped. */
+/** Asks the server. Throws an `AbortError` if `signal` aborts, and `Unanswered` if there is no answer. */
 export async function ask(address, parameters, signal) {
   const query = parameters instanceof URLSearchParams ? parameters : new URLSearchParams(parameters);
   let answer;
@@ -34,7 +34,7 @@ export async function request(id, signal) {
   return exported.requests[id];
 }
 
-/** Calls back with `{sessions, more}` when sessions have changed, and with `null` after a time without connection. */
+/** Calls back with `{sessions, more}` when sessions have changed, and with `null` when a lost connection is back. */
 export function whenChanged(listener, connected = () => {}) {
   if (exported) return;
   const events = new EventSource("/api/events");

@@ -1,4 +1,4 @@
-// ECharts as the pages use it: in the colours of the style sheet, without markup, still where motion is not wanted.
+// ECharts as the pages use it: in the colours of the style sheet, without markup, and without motion if the user prefers that.
 
 import { echarts } from "/parts/echarts/index.js";
 
@@ -8,9 +8,9 @@ import { perFrame } from "./dom.js";
 const PAUSE = 80;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** A chart in an element; `option()` makes what it shows, anew when the colours change. */
+/** A chart in an element. `option()` returns ECharts' options; it is called again when the colours change. */
 export class Chart {
-  /** @param {string} label - what a screen reader says of it; the numbers themselves stand in a table */
+  /** @param {string} label - for screen readers; the numbers are in a table beside the chart */
   constructor(element, label) {
     this.element = element;
     element.setAttribute("role", "img");
@@ -30,7 +30,7 @@ export class Chart {
     this.chart.on(event, listener);
   }
 
-  /** Draws once what is asked for several times in a row, and not before what is more urgent. */
+  /** Draws soon, and only once for several calls in a row. */
   #draw() {
     clearTimeout(this.waiting);
     this.waiting = setTimeout(() => {
@@ -53,7 +53,7 @@ function base() {
   };
 }
 
-/** A tooltip that is drawn, not made of markup. */
+/** A tooltip that is drawn on the canvas, so that texts never become markup. */
 export function tooltip(more) {
   return {
     renderMode: "richText",

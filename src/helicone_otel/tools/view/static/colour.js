@@ -1,28 +1,29 @@
-// The colour of a path. The server makes a hue of the path alone; here it becomes a colour that can be told from the
-// background, and on which text can be read, in light and in dark: OKLCH gives every hue the same lightness.
+// The colour of a path. The server computes a hue from the path. Here it becomes a colour with enough contrast to the
+// background and to text on it, in light and dark mode. OKLCH gives every hue the same lightness.
 // https://www.w3.org/TR/css-color-4/#ok-lab
 
-// Hues beside each other differ in lightness and strength as well, so that two paths whose hues are close can be told apart.
+// Neighbouring hues also differ in lightness and chroma, so that paths with similar hues look different.
 const LIGHT = { lightness: [0.53, 0.44, 0.615], chroma: [0.13, 0.075] };
 const DARK = { lightness: [0.74, 0.65, 0.84], chroma: [0.125, 0.065] };
-// From here on dark text is easier to read on a colour than white.
+// On lighter colours, dark text is easier to read than white text.
 const PALE = 0.57;
 const scheme = matchMedia("(prefers-color-scheme: dark)");
-// Asked for with every bar.
+// Kept in a variable, because it is read for every bar.
 let isDarkNow = scheme.matches;
 scheme.addEventListener("change", () => (isDarkNow = scheme.matches));
 const made = new Map();
 
 export const isDark = () => isDarkNow;
 export const whenSchemeChanges = (listener) => scheme.addEventListener("change", listener);
-/** `#rrggbb` of a hue. */
+
+/** The colour of a hue, as `#rrggbb`. */
 export function colour(hue) {
   const key = isDark() ? hue + 1000 : hue;
   if (!made.has(key)) made.set(key, hex(hue, look(hue)));
   return made.get(key);
 }
 
-/** The colour of text on the colour of a hue. */
+/** The colour for text on the colour of a hue. */
 export const textOn = (hue) => (look(hue).lightness < PALE ? "#ffffff" : "#101216");
 
 function look(hue) {
@@ -30,11 +31,11 @@ function look(hue) {
   return { lightness: lightness[hue % lightness.length], chroma: chroma[hue % chroma.length] };
 }
 
-/** A colour of the style sheet: `--muted`. */
+/** A colour of the style sheet, by its name, such as `--muted`. */
 export const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function hex(hue, { lightness, chroma }) {
-  // What a screen cannot show becomes greyer, not another hue.
+  // A colour that the screen cannot show loses chroma, so that it keeps its hue.
   for (let c = chroma; c > 0; c -= 0.005) {
     const rgb = linear(lightness, c, (hue * Math.PI) / 180);
     if (rgb.every((part) => part >= -0.0005 && part <= 1.0005)) return `#${rgb.map(byte).join("")}`;

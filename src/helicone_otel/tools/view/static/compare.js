@@ -2,11 +2,11 @@
 
 import * as address from "./address.js";
 import { ask, whenChanged } from "./api.js";
+import { showComparedSessions } from "./compared_sessions.js";
 import { byId, el, fill } from "./dom.js";
 import { moment, plural } from "./format.js";
-import { MEASURES, Moved } from "./moved.js";
+import { MEASURES, Trend } from "./trend.js";
 import { PathsTable } from "./paths_table.js";
-import { picked } from "./picked.js";
 import { Selection } from "./selection.js";
 import { attempt, connected, crumbs, problem, title } from "./shell.js";
 import { pressed, switchable } from "./switch.js";
@@ -17,7 +17,7 @@ const PASSED_ON = ["name", "id", "from", "to", "limit"];
 
 const selection = new Selection();
 const choose = (path) => selection.choose({ path: path === selection.path ? null : path });
-const moved = new Moved(byId("moved"), byId("moved-table"), selection, choose);
+const trend = new Trend(byId("moved"), byId("moved-table"), selection, choose);
 const paths = new PathsTable(byId("paths"), selection, choose);
 
 async function load() {
@@ -25,9 +25,9 @@ async function load() {
   const found = await ask("/api/compare", query);
   problem(null);
   head(found);
-  moved.show(found);
+  trend.show(found);
   paths.show(found);
-  picked(byId("sessions"), found, (ids) => go({ id: ids }));
+  showComparedSessions(byId("sessions"), found, (ids) => go({ id: ids }));
 }
 
 function head({ name, sessions }) {
@@ -49,7 +49,7 @@ function follow() {
   const parameters = address.read();
   const measure = parameters.get("measure") ?? MEASURES[0].key;
   pressed(byId("measure"), measure);
-  moved.measure(measure);
+  trend.measure(measure);
   showAs(parameters.get("as") ?? "");
   selection.choose({ path: parameters.get("path") });
 }
@@ -58,13 +58,13 @@ function showAs(as) {
   pressed(byId("moved-as"), as);
   byId("moved").hidden = as === "table";
   byId("moved-table").hidden = as !== "table";
-  moved.draw();
+  trend.draw();
 }
 
 fill(byId("measure"), MEASURES.map(({ key, title: name }) => el("button", { type: "button", "data-as": key }, name)));
 switchable(byId("measure"), (measure) => {
   address.write({ measure: measure === MEASURES[0].key ? null : measure }, { replace: true });
-  moved.measure(measure);
+  trend.measure(measure);
 });
 switchable(byId("moved-as"), (as) => {
   address.write({ as: as || null }, { replace: true });

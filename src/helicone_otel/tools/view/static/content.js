@@ -1,4 +1,4 @@
-// What a request carried: a conversation, a tool's call, a vector query. All of it is text of strangers.
+// Shows the content of a request: a conversation, the call of a tool, or a vector query. None of these texts can be trusted.
 
 import { el } from "./dom.js";
 import { count } from "./format.js";
@@ -13,7 +13,7 @@ export function conversation(messages) {
   }
   const articles = messages.map(message);
   if (articles.length <= MANY) return articles;
-  // Of a long one, the end is what this request is about.
+  // Only the end of a long conversation is shown at first, because the request is about it.
   const earlier = articles.splice(0, articles.length - MANY + 2);
   return [el("details", {}, el("summary", {}, `${count(earlier.length)} earlier messages`), earlier), ...articles];
 }
@@ -34,8 +34,8 @@ function part(one) {
   return json(one.value);
 }
 
-function call(said, id, value) {
-  return el("div.call", {}, el("header", {}, said, id ? ` ${line(id, 60)}` : null), json(value));
+function call(title, id, value) {
+  return el("div.call", {}, el("header", {}, title, id ? ` ${line(id, 60)}` : null), json(value));
 }
 
 export function tool({ name, input, result }) {
@@ -77,7 +77,7 @@ export function pairs(list) {
 
 const asText = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
-/** A value, text as text, and anything else as indented JSON with its keys set apart. */
+/** Shows a text as it is, and any other value as indented JSON with its keys highlighted. */
 export function json(value) {
   if (value === null || value === undefined) return el("div.hint", {}, "not captured");
   if (typeof value === "string") return el("div.box.prose", { dir: "auto" }, value);

@@ -1,4 +1,4 @@
-// Elements. Everything that is data goes in as text; there is no way in for markup.
+// Makes elements. Data becomes text nodes and attributes, never markup.
 
 import { visible } from "./text.js";
 
@@ -26,7 +26,7 @@ function asNode(child) {
   return child instanceof Node ? child : document.createTextNode(visible(child));
 }
 
-/** Puts these in the place of what was in an element. */
+/** Replaces the content of an element. */
 export function fill(element, ...children) {
   element.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false).map(asNode));
   return element;
@@ -34,20 +34,20 @@ export function fill(element, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
-/** A link that leaves this page, or only its text if the address is none of the web. */
+/** A link to another site, or only its text if the address is not http or https. */
 export function outside(address, ...children) {
   const isWeb = /^https?:\/\//i.test(address ?? "");
   return isWeb ? el("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, ...children) : el("span", {}, ...children);
 }
 
-/** Says something to those who hear the page. */
+/** Has screen readers say something. */
 export function announce(text) {
   const region = byId("announcer");
   region.textContent = "";
   requestAnimationFrame(() => (region.textContent = visible(text)));
 }
 
-/** Calls a function once per frame, however often it is asked to. */
+/** Returns a function that runs `draw` at most once per frame. */
 export function perFrame(draw) {
   let waiting = false;
   return () => {

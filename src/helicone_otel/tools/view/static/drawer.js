@@ -1,4 +1,4 @@
-// The drawer: one request with all that is known of it.
+// The drawer: one request with its content, headers, attributes and trace.
 
 import { request as find } from "./api.js";
 import { colour } from "./colour.js";
@@ -115,7 +115,7 @@ function sections(found) {
 function traceOf({ trace }, go) {
   if (!trace?.spans.length) return null;
   if (trace.spans.length <= MANY) return titled("Trace", spans(trace, go));
-  // Made when it is wanted.
+  // A long trace is made only when the user opens it.
   const more = el("details", {}, el("summary", {}, `Trace (${count(trace.spans.length)} spans around it)`));
   more.addEventListener("toggle", () => more.append(spans(trace, go)), { once: true });
   return el("section", {}, more);

@@ -1,4 +1,4 @@
-// How long things take at each path: a box and dots for each, the slowest in sum on top.
+// Draws how long requests take at each path: a box and dots for each path, the longest total on top.
 
 import { axis, Chart, tooltip } from "./charts.js";
 import { colour, token } from "./colour.js";
@@ -10,7 +10,7 @@ import { line } from "./text.js";
 const MOST = 40;
 const DOTS = 50;
 const ROW = 30;
-// Where the slowest takes this many times as long as the quickest, a linear axis shows only the slowest.
+// If the slowest takes this many times as long as the quickest, the axis is logarithmic: a linear one would show only the slowest.
 const WIDE = 50;
 
 export class Durations {
@@ -51,7 +51,7 @@ export class Durations {
     return {
       animation: false,
       grid: { left: 8, right: 24, top: 8, bottom: 30, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
-      tooltip: tooltip({ trigger: "item", formatter: (event) => this.#told(event) }),
+      tooltip: tooltip({ trigger: "item", formatter: (event) => this.#tooltipText(event) }),
       xAxis: axis({
         type: isWide ? "log" : "value",
         min: isWide ? undefined : 0,
@@ -109,7 +109,7 @@ export class Durations {
     return chosen === null || Model.isWithin(path, chosen) ? 1 : 0.25;
   }
 
-  #told(event) {
+  #tooltipText(event) {
     const path = this.#pathOf(event);
     const row = this.all.find((one) => one.path === path);
     if (!row) return "";
@@ -137,17 +137,17 @@ export class Durations {
   }
 }
 
-// Values are sorted: every so manieth of many shows their shape.
+// The values are sorted, so that every n-th of them shows their distribution.
 function picked(values) {
   const step = Math.max(1, values.length / DOTS);
   return Array.from({ length: Math.min(values.length, DOTS) }, (_none, place) => values[Math.floor(place * step)]);
 }
 
-// The end of a path tells most.
+// The end of a path is its most specific part.
 function shortened(path) {
   const parts = path.split("/");
   return parts.length > 3 ? `…/${parts.slice(-2).join("/")}` : path;
 }
 
-// In a drawn text, braces with a bar would be a style.
+// ECharts reads braces in a text as the name of a style.
 export const plain = (text) => text.replaceAll("{", "(").replaceAll("}", ")");

@@ -1,4 +1,4 @@
-// What the list is filtered by: fields of the page, parameters of its address, questions to the server.
+// The filters of the list: fields of the page, parameters of its address, and parameters for the server.
 
 import * as address from "./address.js";
 import { byId } from "./dom.js";
@@ -7,8 +7,8 @@ const TYPING = 200;
 const FILTERS = ["name", "search", "errors", "period", "from", "to"];
 const ASKED = ["name", "search", "errors", "from", "to"];
 
-/** Parameters for the server: a period becomes the moment since when. */
-export function asked() {
+/** The parameters for the server. A period becomes the time at which it begins. */
+export function serverQuery() {
   const parameters = address.read();
   const query = new URLSearchParams();
   for (const key of ASKED) if (parameters.has(key)) query.set(key, parameters.get(key));
@@ -22,7 +22,7 @@ export function isFiltered() {
   return FILTERS.some((name) => parameters.has(name));
 }
 
-/** Listens to the fields; `changed()` is called when something else is to be shown. */
+/** Listens to the fields. `changed()` is called when the filters have changed. */
 export function listen(changed) {
   const set = (changes, options) => {
     address.write({ ...changes, page: null }, options);
@@ -50,8 +50,8 @@ export function listen(changed) {
   return set;
 }
 
-/** Has the fields say what the address says. */
-export function follow() {
+/** Sets the fields to the filters in the address. */
+export function showFilters() {
   const parameters = address.read();
   const isBetween = parameters.has("from") || parameters.has("to");
   if (document.activeElement !== byId("search")) byId("search").value = parameters.get("search") ?? "";
@@ -61,7 +61,7 @@ export function follow() {
   for (const end of ["from", "to"]) byId(end).value = parameters.has(end) ? local(Number(parameters.get(end))) : "";
 }
 
-// As a field for local times wants it.
+// The format of a field for local times.
 function local(ms) {
   const shifted = new Date(ms - new Date(ms).getTimezoneOffset() * 60000);
   return Number.isNaN(shifted.getTime()) ? "" : shifted.toISOString().slice(0, 19);

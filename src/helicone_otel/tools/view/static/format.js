@@ -1,4 +1,4 @@
-// Numbers and times as people read them.
+// Formats numbers and times for people.
 
 const COUNT = new Intl.NumberFormat("en");
 const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -33,7 +33,7 @@ export function duration(ms) {
   return `${Math.floor(minutes / 60)} h ${pad(minutes % 60)} min`;
 }
 
-/** The same for an axis: without zeros that say nothing. */
+/** The same for an axis, without trailing zeros. */
 export const roundDuration = (ms) => duration(ms).replace(/\.(\d*?)0+(?= )/, (_all, digits) => (digits ? `.${digits}` : ""));
 
 const pad = (number) => String(number).padStart(2, "0");
@@ -45,7 +45,7 @@ export function moment(ms) {
   return isToday ? TIME.format(date) : `${DAY.format(date)}, ${TIME.format(date)}`;
 }
 
-/** Exact to the millisecond, with the day. */
+/** A time with its date, exact to the millisecond. */
 export const exact = (ms) => new Date(ms).toISOString().replace("T", " ");
 
 export function ago(ms, now = Date.now()) {

@@ -1,4 +1,4 @@
-// The head of a session's page: its name, its sums, the way to its like.
+// The head of a session's page: name, sums, and links to other sessions of the name.
 
 import { linkTo } from "./address.js";
 import { byId, el, fill } from "./dom.js";
@@ -6,7 +6,7 @@ import { compact, count, duration, exact, kind, moment, plural } from "./format.
 import { crumbs, title } from "./shell.js";
 import { line, nameOf } from "./text.js";
 
-/** @param {Array} [siblings] - sessions of the same name; none: as before */
+/** @param {Array} [siblings] - sessions of the same name; without them the list stays as it is */
 export function head(session, siblings) {
   title(session.name);
   fill(byId("title"), el("bdi", {}, nameOf(session.name)), el("small", {}, line(session.id)));
@@ -16,7 +16,7 @@ export function head(session, siblings) {
   crumbs(el("a", { href: linkTo("/", { name: session.name }) }, nameOf(session.name)), line(session.id, 40));
   byId("export").href = linkTo("/api/export", { id: session.id, name: session.name });
   byId("compare").href = linkTo("/compare", { name: session.name });
-  if (siblings) offer(siblings, session);
+  if (siblings) listSiblings(siblings, session);
 }
 
 function stats(session) {
@@ -40,7 +40,7 @@ function facts({ users, properties, models, services }) {
   ];
 }
 
-function offer(siblings, session) {
+function listSiblings(siblings, session) {
   const select = byId("siblings");
   const options = siblings.map((one) =>
     el("option", { value: one.id, selected: one.id === session.id }, `${moment(one.start_ms)} · ${plural(one.requests, "request")}${one.errors ? ` · ${one.errors} failed` : ""}`),

@@ -1,10 +1,10 @@
-// A session as its views need it: paths with what is below them, and the rows of the tree that are open. No drawing here.
+// A session as its views need it: the tree of paths with their requests, and the visible rows of the tree. Nothing is drawn here.
 
 const FEW = 80;
-// So many requests beside the paths below one are a row of their own that can be opened.
+// If a path has other paths below it and more requests of its own than this, the requests get a row that can be opened.
 const OWN = 12;
 
-/** Everything of a session, found by path and by id. Times of rows are milliseconds from its start. */
+/** Paths, requests and durations of a session, by path and by id. */
 export class Model {
   constructor(data) {
     this.session = data.session;
@@ -25,18 +25,18 @@ export class Model {
     return this.nodes.get(path)?.colour ?? 0;
   }
 
-  /** Whether a path is another one, or stands below it. */
+  /** Tells whether a path is another path, or is below it. */
   static isWithin(path, above) {
     return path === above || path.startsWith(`${above}/`);
   }
 
-  /** What is open at first: all of a small session, of a large one what holds paths. */
+  /** The rows that are open at first: all of a small session, and only those with paths below them in a large one. */
   openAtFirst() {
     const all = this.#foldable();
     return new Set((this.requests.length <= FEW ? all : all.filter((node) => node.children.length)).map(foldOf));
   }
 
-  /** All that can be open. */
+  /** All rows that can be open. */
   foldable() {
     return this.#foldable().map(foldOf);
   }
@@ -46,7 +46,7 @@ export class Model {
     return [...nodes, ...nodes.flatMap((node) => node.items.filter((item) => item.isGroup))].filter(isFoldable);
   }
 
-  /** What must be open for a path, or for a request at it, to be seen. */
+  /** The rows that must be open to show a path, or a request at it. */
   foldsTo(path, request) {
     const node = this.nodes.get(path);
     const folds = [];
@@ -55,16 +55,16 @@ export class Model {
     return folds;
   }
 
-  /** All requests at a path or below, by their starts. */
+  /** The requests at a path or below it, in the order of their starts. */
   below(node) {
     node.below ??= [...node.own, ...node.children.flatMap((child) => this.below(child))].sort((a, b) => a.place - b.place);
     return node.below;
   }
 
   /**
-   * The rows of the tree, from the top: a path or a request each.
+   * The visible rows of the tree, from the top. A row is a path or a request.
    *
-   * @param {Set<string>} open - what shows what is in it
+   * @param {Set<string>} open - the rows that are open
    */
   rows(open) {
     const rows = [];
@@ -91,10 +91,10 @@ export class Model {
   }
 }
 
-// A path at which one thing ran, and nothing below, is one row.
+// A path with one request and nothing below is one row.
 const isFoldable = (node) => node.children.length > 0 || node.own.length > 1;
 
-// A path stands for itself; no path has a line break after which nothing comes.
+// The key of a path is the path. A group adds a line break, with which no path ends.
 const foldOf = (node) => (node.isGroup ? `${node.path}\n` : node.path);
 
 function itemsOf(node) {
@@ -124,7 +124,7 @@ function groupOf({ path, colour, own }) {
   };
 }
 
-/** For each bar the lane in which it overlaps with none before it; the number of lanes. */
+/** Returns for each bar a lane in which it overlaps no earlier bar, and the number of lanes. */
 export function packed(bars) {
   const ends = [];
   const lanes = bars.map((bar) => {

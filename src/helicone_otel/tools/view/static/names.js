@@ -1,10 +1,10 @@
-// The names of sessions, with how many there are of each; one can be chosen.
+// Lists the names of sessions with their counts, to choose one.
 
 import * as address from "./address.js";
 import { ask } from "./api.js";
 import { byId, el, fill } from "./dom.js";
 import { count, plural } from "./format.js";
-import { asked } from "./filters.js";
+import { serverQuery } from "./filters.js";
 import { nameOf } from "./text.js";
 
 const TYPING = 150;
@@ -20,7 +20,7 @@ export function names(choose) {
 }
 
 async function show(choose) {
-  const query = asked();
+  const query = serverQuery();
   const contains = byId("names-search").value.trim();
   query.delete("name");
   if (contains) query.set("contains", contains);

@@ -1,4 +1,4 @@
-// Draws the timeline: rows of bars, the ruler above them. Only what is in sight, and of bars on one pixel only one.
+// Draws the rows of the timeline on a canvas: only the rows in sight, and only one of several bars on the same pixel.
 
 import { colour, textOn, token } from "./colour.js";
 import { duration } from "./format.js";
@@ -8,8 +8,8 @@ import { ticks } from "./window.js";
 
 const lanes = new WeakMap();
 
-/** Fits a canvas to its place and to the pixels of the screen, and returns what draws on it. */
-export function prepared(canvas) {
+/** Fits a canvas to its size on the page and to the pixels of the screen; returns its context and size. */
+export function prepareCanvas(canvas) {
   const { clientWidth: width, clientHeight: height } = canvas;
   const ratio = devicePixelRatio || 1;
   if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
@@ -24,13 +24,13 @@ export function prepared(canvas) {
   return { context, width, height };
 }
 
-/** The colours of the style sheet, read once for a drawing. */
+/** The colours of the style sheet. Read them once per drawing, because that is slow. */
 export function palette() {
   const names = ["text", "muted", "line", "line-strong", "accent", "accent-soft", "bad", "panel"];
   return Object.fromEntries(names.map((name) => [name, token(`--${name}`)]));
 }
 
-/** Where bars of a row stand: `[request, x, y, width, height]`, from the left. */
+/** The bars of a row with their positions, from the left: `[request, x, y, width, height]`. */
 export function* barsOf(row, top, shown, scale) {
   if (!lanes.has(row)) lanes.set(row, packed(row.bars));
   const { lanes: places, count } = lanes.get(row);
@@ -44,7 +44,7 @@ export function* barsOf(row, top, shown, scale) {
     const x = (bar.start_ms - shown.start - shown.from) * scale;
     const width = Math.max(2, (bar.end_ms - bar.start_ms) * scale);
     const lane = places[index];
-    // Of many bars within a pixel one is seen, unless it is one that failed.
+    // Skip a bar on the same pixel as the one before, but never one that failed.
     if (!bar.error && lastX.get(lane) > x + width - 0.5) continue;
     lastX.set(lane, x + width);
     yield [bar, x, top + 5 + Math.min(room - height, lane * (room / count)), width, height];
@@ -55,7 +55,7 @@ export function* barsOf(row, top, shown, scale) {
  * Draws rows.
  *
  * @param {CanvasRenderingContext2D} context
- * @param {object} view - `rows`, `first` and `last` of those in sight, `offset` by which they are scrolled, `shown` (from, to, start), `size`, `look`, and what is chosen
+ * @param {object} view - `rows`, the range in sight (`first`, `last`), the scroll `offset`, the time `shown` (from, to, start), `size`, the colours (`look`), and the choice
  */
 export function paintRows(context, view) {
   const { rows, first, last, offset, shown, size, look } = view;
@@ -82,7 +82,7 @@ function paintBar(context, bar, [x, y, width, height], view, row, scale) {
   context.fillStyle = colour(hue);
   rounded(context, x, y, width, height);
   if (bar.ttft_ms && width > 8 && height > 6) {
-    // Before the first token: lighter.
+    // The time before the first token is lighter.
     context.fillStyle = view.look.panel;
     context.globalAlpha *= 0.4;
     context.fillRect(x + 1, y + 1, Math.max(0, Math.min(width - 2, bar.ttft_ms * scale - 1)), height - 2);
@@ -98,7 +98,7 @@ function paintBar(context, bar, [x, y, width, height], view, row, scale) {
 }
 
 function paintFailure(context, x, y, width, height, look) {
-  // Not by colour alone: a cross after the bar.
+  // A cross after the bar marks a failure, so that it does not depend on colour.
   context.strokeStyle = look.bad;
   context.lineWidth = 2;
   const middle = y + height / 2;

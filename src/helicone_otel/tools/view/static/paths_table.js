@@ -1,4 +1,4 @@
-// For each path: how often, how long, how often it failed, and how much of the sessions' time.
+// The table of paths: counts, durations, errors, and the share of the sessions' time.
 
 import { el } from "./dom.js";
 import { count, duration, kind, percent } from "./format.js";
@@ -62,7 +62,7 @@ function share(value) {
   return el("span.share", {}, el("meter", { value: Math.min(1, value), min: 0, max: 1, "aria-hidden": "true" }), el("span.number", {}, percent(value)));
 }
 
-/** By how much the median of the newer half differs from that of the older; `null` if one has none. */
+/** The relative change of the median from the older half of the sessions to the newer half; `null` if one half lacks the path. */
 function changeOf(moved, sessions) {
   const older = moved.filter((at) => at.session < sessions / 2).map((at) => at.p50);
   const newer = moved.filter((at) => at.session >= sessions / 2).map((at) => at.p50);

@@ -1,4 +1,4 @@
-// The requests of a session as a table: what the timeline draws, in words and numbers.
+// The requests of a session as a table, with the same content as the timeline.
 
 import { el, perFrame } from "./dom.js";
 import { count, duration, kind } from "./format.js";
@@ -6,7 +6,7 @@ import { cell, number, pathCell, table } from "./table.js";
 import { line } from "./text.js";
 
 const HEIGHT = "min(56vh, 540px)";
-// Known, a height need not be measured.
+// A fixed height saves measuring each row.
 const ROW = 36;
 const BUFFER = 4 * ROW;
 
@@ -53,7 +53,7 @@ export class RequestsTable {
     });
   }
 
-  /** Has the columns share the width anew when there is more or less of it, such as beside the drawer. */
+  /** Fits the columns again when the width changes, such as when the drawer opens. */
   #fit() {
     let width = this.element.clientWidth;
     const fitted = perFrame(() => {

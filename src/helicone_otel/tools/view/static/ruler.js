@@ -1,9 +1,9 @@
-// Above the timeline: the whole session in small, each request on its lane, with the part that is shown; below it the axis.
+// Above the timeline: a map of the whole session with the part that is shown, and the time axis.
 
 import { colour, token } from "./colour.js";
 import { perFrame } from "./dom.js";
 import { duration } from "./format.js";
-import { palette, prepared } from "./paint.js";
+import { palette, prepareCanvas } from "./paint.js";
 import { ticks } from "./window.js";
 
 const MAP = 34;
@@ -48,7 +48,7 @@ export class Ruler {
   }
 
   #draw() {
-    const { context, width, height } = prepared(this.canvas);
+    const { context, width, height } = prepareCanvas(this.canvas);
     const look = palette();
     this.#drawMap(context, width);
     this.#drawShown(context, width, look);
@@ -103,7 +103,7 @@ export class Ruler {
   }
 }
 
-// As exact as the step between two labels needs.
+// As many decimals as the step between two labels needs.
 function label(at, step) {
   if (at < step / 2) return "0";
   if (at < 1000 && step < 1000) return step < 1 ? `${at.toFixed(step < 0.1 ? 2 : 1)} ms` : `${Math.round(at)} ms`;

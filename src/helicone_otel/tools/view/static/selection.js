@@ -1,4 +1,4 @@
-// What is chosen on the page of a session, a path or a request with its path; every view of the session shows it.
+// The choice on the page of a session: a path, or a request with its path. Every view of the session shows it.
 
 export class Selection {
   #listeners = [];

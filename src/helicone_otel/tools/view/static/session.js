@@ -1,12 +1,12 @@
-// The page of one session: asks for it, and has its views agree on what is chosen, open and in sight.
-// Tree, timeline and drawer are here; what needs larger parts comes later, in session_charts.js.
+// The page of one session: loads it, and keeps its views in step when the user chooses something.
+// Tree, timeline and drawer are here. The views that need large libraries load later, in session_charts.js.
 
 import * as address from "./address.js";
 import { isExported, session, whenChanged } from "./api.js";
 import { whenSchemeChanges } from "./colour.js";
 import { byId } from "./dom.js";
 import { Drawer } from "./drawer.js";
-import { first } from "./early.js";
+import { firstSession } from "./first_load.js";
 import { head } from "./head.js";
 import { Model } from "./model.js";
 import { Selection } from "./selection.js";
@@ -21,10 +21,10 @@ let waterfall = null;
 
 const find = (id) => (id ? (model.byId.get(id) ?? null) : null);
 export const choose = (request, cause = null) => selection.choose(request ? { path: request.path, request } : { path: null }, cause);
-// What is chosen again is let go.
+// Choosing the same path again clears the choice.
 export const choosePath = (path, cause = null) => selection.choose({ path: path === selection.path && !selection.request ? null : path }, cause);
 
-/** Adds a view: `show(model)` is called now and whenever the session has changed. */
+/** Adds a view. Its `show(model)` is called now and whenever the session changes. */
 export function add(view) {
   others.push(view);
   if (model) view.show(model);
@@ -51,7 +51,7 @@ function show(next, siblings) {
   for (const view of others) view.show(model);
 }
 
-/** Shows what the address says. */
+/** Shows what the address names. */
 function follow() {
   const parameters = address.read();
   const request = find(parameters.get("request"));
@@ -90,7 +90,7 @@ for (const [view, name] of SWITCHES) {
 address.whenMoved(() => model && follow());
 whenSchemeChanges(() => model && show(model));
 
-// A session that runs is asked for again, once at a time.
+// A running session is loaded again when it changes, one load at a time.
 let isAsking = false;
 let isStale = false;
 async function refresh() {
@@ -110,5 +110,5 @@ if (!isExported) {
   const isOurs = ({ id }) => id === address.read().get("id");
   whenChanged((changed) => (!changed || changed.more || changed.sessions.some(isOurs)) && refresh(), connected);
 }
-if (await attempt(() => load(first))) follow();
+if (await attempt(() => load(firstSession))) follow();
 else byId("page").hidden = true;

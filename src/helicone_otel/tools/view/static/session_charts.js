@@ -1,4 +1,4 @@
-// Of the page of one session, the views that are made with the larger parts: the distribution of durations, the table.
+// The views of a session's page that need large libraries: the chart of durations and the table of requests.
 
 import { byId } from "./dom.js";
 import { Durations } from "./durations.js";

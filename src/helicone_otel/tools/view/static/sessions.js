@@ -3,7 +3,7 @@
 import * as address from "./address.js";
 import { whenChanged } from "./api.js";
 import { announce, byId, el, fill } from "./dom.js";
-import { follow, isFiltered, listen } from "./filters.js";
+import { showFilters, isFiltered, listen } from "./filters.js";
 import { plural } from "./format.js";
 import { names } from "./names.js";
 import { SessionsTable } from "./sessions_table.js";
@@ -27,9 +27,9 @@ function loaded(found) {
   if (found.total === 0) empty();
 }
 
-/** Asks for what the address says, from the first page. */
+/** Loads the list that the address names, from the first page. */
 async function ask() {
-  follow();
+  showFilters();
   await Promise.all([attempt(showNames), attempt(() => list.restart())]);
 }
 
@@ -59,16 +59,16 @@ function chosen(rows) {
 }
 
 address.whenMoved(() => {
-  follow();
+  showFilters();
   list.build();
   attempt(showNames);
 });
 
-follow();
+showFilters();
 list.build();
 await attempt(showNames);
 
-// While sessions run, what is shown is asked for again, with a pause in between.
+// While sessions run, the list is loaded again, with a pause in between.
 let waiting = null;
 whenChanged(() => {
   waiting ??= setTimeout(async () => {

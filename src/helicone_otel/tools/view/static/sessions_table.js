@@ -1,9 +1,9 @@
-// The list: a page of sessions, sorted by the server.
+// The table of sessions, which the server sorts and divides into pages.
 
 import * as address from "./address.js";
 import { ask } from "./api.js";
 import { el } from "./dom.js";
-import { asked } from "./filters.js";
+import { serverQuery } from "./filters.js";
 import { ago, compact, count, duration, exact, kind, moment } from "./format.js";
 import { cell, number, table } from "./table.js";
 import { line, nameOf } from "./text.js";
@@ -18,13 +18,13 @@ export class SessionsTable {
   #next = null;
   #running = null;
 
-  /** @param {{loaded: Function, chosen: Function}} actions - called with the server's answer; with the rows that are ticked */
+  /** @param {{loaded: Function, chosen: Function}} actions - called with the server's answer, and with the rows whose boxes are ticked */
   constructor(element, actions) {
     this.element = element;
     this.actions = actions;
   }
 
-  /** Makes the table as the address says. */
+  /** Makes the table with the sorting and the page in the address. */
   build() {
     this.#table?.destroy();
     this.#next = this.#running = null;
@@ -33,7 +33,7 @@ export class SessionsTable {
     this.#table = table(this.element, {
       index: "key",
       columns: columns(),
-      // By their boxes; a click elsewhere opens the session.
+      // A click on a box selects a row. A click elsewhere opens the session.
       selectableRows: "highlight",
       selectableRowsPersistence: true,
       initialSort: [{ column: sort.replace("-", ""), dir: sort.startsWith("-") ? "desc" : "asc" }],
@@ -46,7 +46,7 @@ export class SessionsTable {
       ajaxURL: "/api/sessions",
       ajaxRequestFunc: (url, _config, request) => this.#ask(url, request),
       dataLoader: false,
-      // Tabulator calls the box of every row the same.
+      // Tabulator gives the boxes of all rows the same label.
       rowFormatter: (row) => row.getElement().querySelector(".box input").setAttribute("aria-label", `Choose ${row.getData().id}`),
     });
     const { promise, resolve } = Promise.withResolvers();
@@ -61,7 +61,7 @@ export class SessionsTable {
     const [by] = sort;
     const sorted = by ? `${by.dir === "desc" ? "-" : ""}${by.field}` : SORTED;
     address.write({ sort: sorted === SORTED ? null : sorted, page: page > 1 ? page : null, size: size === 50 ? null : size }, { replace: true });
-    const query = asked();
+    const query = serverQuery();
     for (const [name, value] of Object.entries({ page, size, sort: sorted })) query.set(name, value);
     const found = await ask(url, query);
     this.actions.loaded(found);
@@ -69,12 +69,12 @@ export class SessionsTable {
     return { data, last_page: found.pages };
   }
 
-  /** Asks anew, from the first page. */
+  /** Loads the first page. */
   restart() {
     return this.#inTurn(() => this.#table.setPage(1));
   }
 
-  /** Asks anew for what is shown. */
+  /** Loads the current page again. */
   refresh() {
     return this.#inTurn(async () => {
       const chosen = new Set(this.#table.getSelectedData().map((row) => row.key));
@@ -83,7 +83,7 @@ export class SessionsTable {
     });
   }
 
-  /** Loads one after the other, and of what is asked for meanwhile only the last. */
+  /** Runs one load at a time. Of the loads that are requested meanwhile, only the last one runs. */
   #inTurn(load) {
     this.#next = load;
     this.#running ??= this.#run().finally(() => (this.#running = null));

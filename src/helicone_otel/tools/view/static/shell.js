@@ -1,4 +1,4 @@
-// What every page has: where one is, whether it is connected, and what is wrong.
+// The parts that every page has: breadcrumbs, title, connection state, and a banner for problems.
 
 import { ask, isExported } from "./api.js";
 import { byId, el, fill } from "./dom.js";
@@ -6,7 +6,7 @@ import { nameOf } from "./text.js";
 
 const STATES = { on: "Live", off: "Not connected" };
 
-/** @param {...(string|Node)} crumbs - what stands after the way to the list */
+/** @param {...(string|Node)} crumbs - the parts after the link to the list */
 export function crumbs(...parts) {
   fill(byId("crumbs"), parts.map((part) => (part instanceof Node ? part : el("span", {}, part))));
 }
@@ -25,7 +25,7 @@ export function connected(isConnected) {
 
 const problems = new Map();
 
-/** Shows what is wrong, or takes it away; what another cause has said stays. */
+/** Shows a problem, or removes it if `text` is empty. Problems of other causes stay. */
 export function problem(text, cause = "page") {
   if (text) problems.set(cause, text);
   else problems.delete(cause);
@@ -34,7 +34,7 @@ export function problem(text, cause = "page") {
   fill(banner, [...problems.values()].join(" "));
 }
 
-/** Does something that asks the server, and says so if it does not answer. */
+/** Does work that asks the server, and shows the problem if it fails. */
 export async function attempt(work) {
   try {
     await work();
@@ -45,7 +45,7 @@ export async function attempt(work) {
   }
 }
 
-/** Asks whether all is well with the view itself, such as a full disk. */
+/** Asks the view whether it has a problem, such as a full disk. */
 export async function checkStatus() {
   if (isExported) return null;
   let status = null;

@@ -1,4 +1,4 @@
-// The spans around a request: its place in the trace.
+// Lists the spans around a request in its trace.
 
 import { el } from "./dom.js";
 import { duration } from "./format.js";
@@ -17,7 +17,7 @@ export function spans({ spans: all }, go) {
   }));
 }
 
-/** Parents before what is below them, each with what is below it. */
+/** Sorts spans so that each is followed by the spans below it. */
 function ordered(all) {
   const ids = new Set(all.map((span) => span.span_id));
   const below = Map.groupBy(all, (span) => (ids.has(span.parent_id) ? span.parent_id : null));

@@ -1,6 +1,6 @@
-// Two or more ways to show the same thing, of which one is chosen.
+// A switch between ways to show the same data.
 
-/** @param {HTMLElement} element - holds buttons with `data-as` */
+/** @param {HTMLElement} element - has buttons with `data-as` */
 export function switchable(element, chosen) {
   element.addEventListener("click", (event) => {
     const button = event.target.closest("button");

@@ -1,4 +1,4 @@
-// Tabulator as the pages use it: every cell a text or an element, never markup.
+// Tabulator as the pages use it: every cell is a text or an element, never markup.
 
 import { TabulatorFull } from "/parts/tabulator/tabulator_esm.min.mjs";
 
@@ -15,7 +15,7 @@ export function table(element, options) {
   });
 }
 
-/** A formatter of Tabulator from a function that makes a text or an element of a value and its row. */
+/** Makes a Tabulator formatter of a function that returns a text or an element for a value and its row. */
 export function cell(make) {
   return (place) => {
     const made = make(place.getValue(), place.getData());

@@ -1,12 +1,12 @@
-// The timeline beside the tree: the same rows, each request a bar at its true place.
+// The timeline beside the tree: the same rows, with a bar for each request.
 
 import { perFrame } from "./dom.js";
 import { Model } from "./model.js";
-import { barsOf, paintRows, palette, prepared } from "./paint.js";
+import { barsOf, paintRows, palette, prepareCanvas } from "./paint.js";
 import { ROW } from "./tree.js";
 
 const NEAR = 4;
-// What stands beside what is chosen: a path is looked at by itself, a request among the others.
+// The opacity of everything that is not chosen. A chosen request is looked at among the others, so they are dimmed less.
 const BESIDE_PATH = 0.25;
 const BESIDE_REQUEST = 0.55;
 
@@ -17,7 +17,7 @@ export class Timeline {
 
   /**
    * @param {{canvas: HTMLCanvasElement, scroller: HTMLElement, window: import("./window.js").Window}} parts
-   * @param {{choose: Function, hover: Function}} actions - called with `(row, request)`; hover also with the place of the pointer
+   * @param {{choose: Function, hover: Function}} actions - called with `(row, request)`; hover also with the pointer event
    */
   constructor({ canvas, scroller, window, model, selection }, actions) {
     Object.assign(this, { canvas, scroller, window, model, selection, actions });
@@ -39,7 +39,7 @@ export class Timeline {
     return this.window.from + (x / this.canvas.clientWidth) * this.window.span;
   }
 
-  /** The row at a place of the canvas, and the request whose bar is there or near. */
+  /** The row at a point of the canvas, and the request whose bar is at or near that point. */
   at(x, y) {
     const place = Math.floor((y + this.scroller.scrollTop) / ROW);
     const row = this.rows[place];
@@ -75,7 +75,7 @@ export class Timeline {
     this.#drag = null;
     if (!drag) return;
     if (Math.abs(drag.to - drag.from) > 5) {
-      // Dragged over a part: that part, larger.
+      // The user dragged over a part of the time: zoom to it.
       const [from, to] = [drag.from, drag.to].sort((a, b) => a - b).map((x) => this.#timeAt(x));
       this.window.set(from, to);
     } else {
@@ -102,7 +102,7 @@ export class Timeline {
   }
 
   #draw() {
-    const { context, ...size } = prepared(this.canvas);
+    const { context, ...size } = prepareCanvas(this.canvas);
     const offset = this.scroller.scrollTop;
     const { path, request } = this.selection;
     const look = palette();

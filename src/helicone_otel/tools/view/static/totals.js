@@ -1,4 +1,4 @@
-// Sums and histograms of the sessions that the filter lets through.
+// Sums and histograms of the sessions that match the filters.
 
 import { axis, Chart, tooltip } from "./charts.js";
 import { token } from "./colour.js";

@@ -1,4 +1,4 @@
-// The tree of paths and requests. Only the rows in sight are elements, so thousands cost as little as ten.
+// The tree of paths and requests. Only the rows in sight are elements, so thousands of rows cost as little as ten.
 // https://www.w3.org/WAI/ARIA/apg/patterns/treeview/
 
 import { colour } from "./colour.js";
@@ -15,8 +15,8 @@ export class Tree {
   rows = [];
 
   /**
-   * @param {HTMLElement} element - what the rows stand in
-   * @param {HTMLElement} scroller - what scrolls it
+   * @param {HTMLElement} element - contains the rows
+   * @param {HTMLElement} scroller - scrolls the element
    * @param {{toggle: Function, choose: Function}} actions - called with a row
    */
   constructor(element, scroller, actions) {
@@ -39,7 +39,7 @@ export class Tree {
     this.draw();
   }
 
-  /** Makes the rows in sight, and takes away the others. */
+  /** Makes the rows in sight, and removes the others. */
   draw() {
     const first = Math.max(0, Math.floor(this.scroller.scrollTop / ROW) - BEYOND);
     const last = Math.min(this.rows.length, Math.ceil((this.scroller.scrollTop + this.scroller.clientHeight) / ROW) + BEYOND);
@@ -68,7 +68,7 @@ export class Tree {
     else this.element.removeAttribute("aria-activedescendant");
   }
 
-  /** Goes to a row and brings it in sight. */
+  /** Makes a row the active one, and scrolls to it. */
   go(place) {
     if (!this.rows.length) return;
     this.#active = Math.min(this.rows.length - 1, Math.max(0, place));
@@ -133,7 +133,7 @@ function rowElement(row, place) {
       "aria-posinset": row.position,
       "aria-setsize": row.size,
       "aria-expanded": row.foldable ? String(row.isOpen) : null,
-      "aria-label": spoken(row),
+      "aria-label": spokenLabel(row),
       "data-place": place,
       title: node ? line(row.path, 400) : line(request.error ?? request.name, 400),
     },
@@ -160,7 +160,7 @@ function swatch(hue) {
   return element;
 }
 
-function spoken({ node, request }) {
+function spokenLabel({ node, request }) {
   if (!node) return [line(request.name), kind(request.kind), duration(request.duration_ms), request.error ? "failed" : ""].filter(Boolean).join(", ");
   const parts = [line(node.segment || node.path), kind(node.kind), plural(node.requests_below, "request"), duration(node.duration_ms)];
   if (node.errors) parts.push(`${node.errors} failed`);

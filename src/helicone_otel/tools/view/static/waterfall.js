@@ -1,4 +1,4 @@
-// Tree and timeline side by side: one list of rows, one scroll, one window of time, one selection.
+// Tree and timeline side by side. They share the rows, the scroll position, the window of time and the selection.
 
 import * as address from "./address.js";
 import { announce, byId, el, fill, perFrame } from "./dom.js";
@@ -13,7 +13,7 @@ const ZOOM = 0.6;
 const SETTLED = 250;
 
 export class Waterfall {
-  /** @param {{choose: Function, choosePath: Function}} actions - with a request, with a path */
+  /** @param {{choose: Function, choosePath: Function}} actions - called with a request, and with a path */
   constructor(model, selection, actions) {
     this.model = model;
     this.selection = selection;
@@ -23,7 +23,7 @@ export class Waterfall {
     this.scroller = byId("scroller");
     this.tree = new Tree(byId("tree"), this.scroller, { toggle: (row) => this.#toggle(row), choose: (row) => this.#chooseRow(row) });
     const parts = { canvas: byId("timeline"), scroller: this.scroller, window: this.window, model, selection };
-    this.timeline = new Timeline(parts, { choose: (row, request) => this.#chooseBar(row, request), hover: (...at) => this.#tell(...at) });
+    this.timeline = new Timeline(parts, { choose: (row, request) => this.#chooseBar(row, request), hover: (...at) => this.#showTip(...at) });
     this.ruler = new Ruler(byId("minimap"), this.window, model);
     this.#listen();
     this.#lay();
@@ -45,7 +45,7 @@ export class Waterfall {
     byId("timeline").addEventListener("keydown", (event) => this.#pressed(event));
   }
 
-  /** Takes a newer state of the same session. */
+  /** Shows a newer state of the same session. */
   update(model) {
     const known = new Set(this.model.foldable());
     for (const fold of model.openAtFirst()) if (!known.has(fold)) this.open.add(fold);
@@ -62,7 +62,7 @@ export class Waterfall {
     this.measure();
   }
 
-  /** Fits the drawing to the place that there is. */
+  /** Fits the drawing to the available space. */
   measure() {
     const { scroller } = this;
     const seen = Math.min(scroller.clientHeight || Infinity, Math.max(ROW, this.timeline.rows.length * ROW));
@@ -92,7 +92,7 @@ export class Waterfall {
   // --- what is chosen -----------------------------------------------------------------------
 
   #chooseRow(row) {
-    // Chosen once more, it is gone to.
+    // Choosing a request again moves the focus to the drawer.
     if (row.request && row.request.id === this.selection.request?.id) byId("drawer").focus();
     else if (row.request) this.actions.choose(row.request, this.tree);
     else this.actions.choosePath(row.path, this.tree);
@@ -103,7 +103,7 @@ export class Waterfall {
     else this.#chooseRow(row);
   }
 
-  /** Brings what was chosen elsewhere in sight. */
+  /** Scrolls to what was chosen in another view. */
   #reveal(cause) {
     const { path, request } = this.selection;
     if (path !== null && cause !== this.timeline) this.#openTo(path, request);
@@ -111,7 +111,7 @@ export class Waterfall {
     if (place >= 0) this.tree.go(place);
     else this.tree.draw();
     if (request) this.window.reveal(request.start_ms - this.model.start, request.end_ms - this.model.start);
-    this.#say();
+    this.#showChoice();
     this.timeline.draw();
   }
 
@@ -122,7 +122,7 @@ export class Waterfall {
     this.#lay();
   }
 
-  #say() {
+  #showChoice() {
     const { path, request } = this.selection;
     const chosen = byId("chosen");
     if (path === null) return fill(chosen);
@@ -163,7 +163,7 @@ export class Waterfall {
     announce(`${line(next.path)}, ${next.node.requests_below} requests, ${duration(next.node.duration_ms)}`);
   }
 
-  #tell(row, request, event) {
+  #showTip(row, request, event) {
     const tip = byId("tip");
     tip.hidden = !request && !row?.node;
     if (tip.hidden) return;
@@ -191,7 +191,7 @@ export class Waterfall {
 
   // --- the address --------------------------------------------------------------------------
 
-  /** Shows a part of the session's time, as `from-to` in milliseconds; all of it if none. */
+  /** Shows a part of the session's time, given as `from-to` in milliseconds; without it, all of the time. */
   showPart(text) {
     const [from, to] = (text ?? "").split("-").map(Number);
     if (to > from) this.window.set(from, to);

@@ -19,7 +19,7 @@ export class Window {
     return this.from <= 0 && this.to >= this.length;
   }
 
-  /** Follows a session that grows: who sees all of it goes on to. */
+  /** Follows a session that grows. A window that shows all of it keeps showing all of it. */
   grow(length) {
     const wasWhole = this.isWhole;
     this.length = length;
@@ -37,7 +37,7 @@ export class Window {
     this.set(0, this.length);
   }
 
-  /** Makes the span so many times as long, around a moment that stays where it is. */
+  /** Multiplies the span by a factor, around a time that stays at its position. */
   zoom(factor, around = (this.from + this.to) / 2) {
     const share = (around - this.from) / this.span;
     const span = Math.min(this.length, Math.max(LEAST, this.span * factor));
@@ -48,7 +48,7 @@ export class Window {
     this.set(this.from + by, this.to + by);
   }
 
-  /** Moves, if need be, so that something is in sight. */
+  /** Moves, if needed, so that a span of time is in sight. */
   reveal(from, to) {
     if (from >= this.from && to <= this.to) return;
     const span = Math.max(this.span, (to - from) * 1.2);
@@ -61,10 +61,10 @@ export class Window {
   }
 }
 
-// Beyond a second, in milliseconds: as a clock is divided.
+// Steps of one second and more, in milliseconds, as on a clock.
 const CLOCK = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400].map((seconds) => seconds * 1000);
 
-/** Round moments for an axis, about so many. */
+/** About so many round times for an axis. */
 export function ticks(from, to, about) {
   const rough = (to - from) / Math.max(1, about);
   const power = 10 ** Math.floor(Math.log10(rough));

@@ -1,4 +1,4 @@
-// The sessions that are compared; each can be left out.
+// Lists the sessions that are compared, with boxes to leave one out.
 
 import { linkTo } from "./address.js";
 import { byId, el, fill } from "./dom.js";
@@ -7,8 +7,8 @@ import { line } from "./text.js";
 
 const LEAST = 2;
 
-/** @param {Function} pick - called with the ids that are left */
-export function picked(element, { name, sessions }, pick) {
+/** @param {Function} pick - called with the ids that remain */
+export function showComparedSessions(element, { name, sessions }, pick) {
   byId("sessions-about").textContent = sessions.length > LEAST ? "untick one to leave it out" : "";
   const ids = sessions.map((one) => one.id);
   const heads = ["Started", "Session", "Duration", "Requests", "Tokens", "Errors"];

@@ -1,4 +1,4 @@
-// How a measure of each path moved from session to session.
+// Draws how one measure of each path changes from session to session, as lines or as a table.
 
 import { axis, Chart, tooltip } from "./charts.js";
 import { colour, token } from "./colour.js";
@@ -7,23 +7,23 @@ import { count, duration, exact, moment, percent, roundDuration } from "./format
 import { Model } from "./model.js";
 import { line } from "./text.js";
 
-// Lines that can still be told apart; beyond them, what takes most of the time is drawn, and what is chosen.
+// With more lines, none can be followed. Then the paths that take most of the time are drawn, and the chosen one.
 const MOST = 16;
 
 export const MEASURES = [
-  { key: "p50", title: "Median", of: (at) => at.p50, told: duration, axis: roundDuration },
-  { key: "p95", title: "p95", of: (at) => at.p95, told: duration, axis: roundDuration },
-  { key: "share", title: "Share", of: (at) => at.share, told: percent, axis: percent },
-  { key: "errors", title: "Error rate", of: (at) => at.errors / at.count, told: percent, axis: percent },
-  { key: "count", title: "Requests", of: (at) => at.count, told: count, axis: count },
+  { key: "p50", title: "Median", of: (at) => at.p50, format: duration, axis: roundDuration },
+  { key: "p95", title: "p95", of: (at) => at.p95, format: duration, axis: roundDuration },
+  { key: "share", title: "Share", of: (at) => at.share, format: percent, axis: percent },
+  { key: "errors", title: "Error rate", of: (at) => at.errors / at.count, format: percent, axis: percent },
+  { key: "count", title: "Requests", of: (at) => at.count, format: count, axis: count },
 ];
 
-export class Moved {
+export class Trend {
   constructor(element, table, selection, choose) {
     this.table = table;
     this.selection = selection;
     this.chosen = MEASURES[0];
-    this.chart = new Chart(element, "How each path moved from session to session; the button “Table” shows the same as numbers");
+    this.chart = new Chart(element, "How each path changes from session to session; the button “Table” shows the same as numbers");
     this.chart.on("click", (event) => event.seriesId !== undefined && choose(event.seriesId));
     selection.whenChanged(() => this.draw());
   }
@@ -55,12 +55,12 @@ export class Moved {
 
   #option() {
     const { sessions } = this.found;
-    const { told } = this.chosen;
+    const { format } = this.chosen;
     return {
       grid: { left: 14, right: 24, top: 18, bottom: 12, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
       tooltip: tooltip({
         trigger: "item",
-        formatter: ({ seriesId, value: [session, value] }) => `${line(seriesId, 80).replaceAll("{", "(")}\n${told(value)}\n${moment(sessions[session].start_ms)}`,
+        formatter: ({ seriesId, value: [session, value] }) => `${line(seriesId, 80).replaceAll("{", "(")}\n${format(value)}\n${moment(sessions[session].start_ms)}`,
       }),
       xAxis: axis({
         type: "category",
@@ -101,7 +101,7 @@ export class Moved {
 
   #tableRow({ path, moved }, length) {
     const values = Array.from({ length }, () => "");
-    for (const at of moved) values[at.session] = this.chosen.told(this.chosen.of(at));
+    for (const at of moved) values[at.session] = this.chosen.format(this.chosen.of(at));
     return el("tr", {}, el("th", { scope: "row" }, line(path)), values.map((value) => el("td.number", {}, value)));
   }
 }

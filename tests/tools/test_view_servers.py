@@ -1,4 +1,4 @@
-"""The doors of a view: OTLP, Helicone's log API, the pages; and what strangers can do there."""
+"""The servers of a view: OTLP, Helicone's log API and the pages, and the requests that they refuse."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from helicone_otel.log.rows.content import Content
 from helicone_otel.log.rows.row import row_of
 from helicone_otel.log.rows.types import Event, FinishedSpan
 from helicone_otel.tools.redaction import redact
-from helicone_otel.tools.replay.otlp import MalformedError, from_json, from_protobuf
+from helicone_otel.tools.replay.otlp import MalformedError, batch_of, decode_json, decode_protobuf
 from helicone_otel.tools.view import database, receivers, server
-from helicone_otel.tools.view.assets import find_part
+from helicone_otel.tools.view.assets import find_packaged
 from helicone_otel.tools.view.content import content_of
-from helicone_otel.tools.view.database import BusyError, Store, StoreError
-from helicone_otel.tools.view.log_rows import RefusedError, read_row
+from helicone_otel.tools.view.database import BusyError, Database, DatabaseError
+from helicone_otel.tools.view.log_rows import InvalidRowError, read_row
 from tests.support.view_seed import request_of, span, wait_until_labelled
-from tests.support.viewing import JSON, PROTOBUF, Answer, Asked, ask, asked, posted_row
+from tests.support.viewing import JSON, PROTOBUF, Answer, ViewClient, ask, posted_row, view_client
 from tests.tools.test_explain import _with_hex_ids
 
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.conversation.id": "c"}
@@ -51,29 +51,29 @@ ORIGIN = "http://evil.example"
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Asked]:
-    with asked() as one:
+def running() -> Iterator[ViewClient]:
+    with view_client() as one:
         yield one
 
 
 @pytest.fixture
-def view(running: Asked) -> Asked:
+def view(running: ViewClient) -> ViewClient:
     running.clear()
     return running
 
 
-def post(view: Asked, body: bytes, headers: Mapping[str, str] = PROTOBUF, path: str = "/v1/traces") -> Answer:
+def post(view: ViewClient, body: bytes, headers: Mapping[str, str] = PROTOBUF, path: str = "/v1/traces") -> Answer:
     return ask(f"{view.view.http_url}{path}", "POST", body, headers)
 
 
-def spans_in(view: Asked) -> int:
+def spans_in(view: ViewClient) -> int:
     return int(view.get("status")["spans"])
 
 
 # --- OTLP -------------------------------------------------------------------------------------------------------------
 
 
-def exporters(view: Asked) -> dict[str, SpanExporter]:
+def exporters(view: ViewClient) -> dict[str, SpanExporter]:
     url = f"{view.view.http_url}/v1/traces"
     return {
         "protobuf": HttpExporter(url),
@@ -83,7 +83,7 @@ def exporters(view: Asked) -> dict[str, SpanExporter]:
 
 
 @pytest.mark.parametrize("protocol", ["protobuf", "gzip", "grpc"])
-def test_the_sdks_own_exporters_are_understood(view: Asked, protocol: str) -> None:
+def test_the_sdks_own_exporters_are_understood(view: ViewClient, protocol: str) -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporters(view)[protocol]))
     with provider.get_tracer("opentelemetry.instrumentation.openai_v2").start_as_current_span(
@@ -124,7 +124,9 @@ def test_the_sdks_own_exporters_are_understood(view: Asked, protocol: str) -> No
         (BODY, PROTOBUF | {"Content-Encoding": "br"}, 415),
     ],
 )
-def test_each_body_gets_its_status(view: Asked, body: bytes, headers: dict[str, str], status: int) -> None:
+def test_the_status_depends_on_the_body_and_its_headers(
+    view: ViewClient, body: bytes, headers: dict[str, str], status: int
+) -> None:
     answer = post(view, body, headers)
 
     assert answer.status == status
@@ -135,16 +137,16 @@ def test_each_body_gets_its_status(view: Asked, body: bytes, headers: dict[str, 
 
 
 @pytest.mark.parametrize("path", ["/v1/metrics", "/v1/logs"])
-def test_other_signals_are_taken_and_dropped(view: Asked, path: str) -> None:
+def test_other_signals_are_accepted_and_dropped(view: ViewClient, path: str) -> None:
     assert post(view, b"", path=path).status == 200
 
 
 @pytest.mark.parametrize(("path", "method", "status"), [("/v1/traces", "GET", 405), ("/v1/nothing", "POST", 404)])
-def test_other_addresses_are_refused(view: Asked, path: str, method: str, status: int) -> None:
+def test_other_addresses_are_refused(view: ViewClient, path: str, method: str, status: int) -> None:
     assert ask(f"{view.view.http_url}{path}", method, b"", PROTOBUF).status == status
 
 
-def test_a_body_that_is_too_long_is_refused_before_it_is_read(view: Asked) -> None:
+def test_a_body_that_is_too_long_is_refused_before_it_is_read(view: ViewClient) -> None:
     parts = urlsplit(view.view.http_url or "")
     with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as client:
         head = f"POST /v1/traces HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/x-protobuf\r\n"
@@ -153,8 +155,10 @@ def test_a_body_that_is_too_long_is_refused_before_it_is_read(view: Asked) -> No
         assert client.recv(1024).startswith(b"HTTP/1.1 413")
 
 
-def test_a_body_without_end_is_cut_and_does_not_slow_the_rest(view: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receivers, "_SECONDS", 0.4)
+def test_a_body_that_never_ends_is_cut_off_and_does_not_slow_other_requests(
+    view: ViewClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receivers, "_BODY_SECONDS", 0.4)
     parts = urlsplit(view.view.http_url or "")
     with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as client:
         head = f"POST /v1/traces HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/x-protobuf\r\n"
@@ -164,9 +168,9 @@ def test_a_body_without_end_is_cut_and_does_not_slow_the_rest(view: Asked, monke
         assert client.recv(1024).startswith(b"HTTP/1.1 408")
 
 
-def test_a_head_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "SECONDS", 0.2)
-    with asked() as one:
+def test_a_request_head_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
+    with view_client() as one:
         parts = urlsplit(one.view.url)
         with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as client:
             client.sendall(b"GET / HTTP/1.1\r\nHost:")
@@ -187,7 +191,7 @@ def test_a_head_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
         assert ask(one.view.url).status == 200
 
 
-def test_spans_without_ids_are_counted_and_the_others_kept(view: Asked) -> None:
+def test_spans_without_ids_are_counted_and_the_others_kept(view: ViewClient) -> None:
     request = request_of("shop", [span(1, 1, attributes=CHAT), span(2, 2, attributes=CHAT)])
     request.resource_spans[0].scope_spans[1].spans[0].trace_id = b""
     answer = post(view, request.SerializeToString())
@@ -196,13 +200,13 @@ def test_spans_without_ids_are_counted_and_the_others_kept(view: Asked) -> None:
     assert (answer.status, told.rejected_spans, spans_in(view)) == (200, 1, 1)
 
 
-def test_what_grpc_cannot_take_is_refused_by_its_codes(view: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grpc_refuses_requests_with_its_status_codes(view: ViewClient, monkeypatch: pytest.MonkeyPatch) -> None:
     with grpc.insecure_channel(view.view.grpc_address or "") as channel:
         stub = TraceServiceStub(channel)  # type: ignore[no-untyped-call]
         large = request_of("shop", [span(1, 1, attributes={**CHAT, "x": "y" * (17 * 1024 * 1024)})])
         with pytest.raises(grpc.RpcError) as too_large:
             stub.Export(large, timeout=20)
-        monkeypatch.setattr(view.view.store, "write", busy)
+        monkeypatch.setattr(view.view.database, "write", busy)
         with pytest.raises(grpc.RpcError) as too_many:
             stub.Export(REQUEST, timeout=20)
 
@@ -235,7 +239,7 @@ def busy(*_: object) -> None:
         (lambda row: row["timing"].pop("endTime"), "Missing or invalid timing.startTime or timing.endTime"),
     ],
 )
-def test_a_row_that_helicone_would_refuse_is_refused(view: Asked, change: Any, error: str) -> None:
+def test_a_row_that_helicone_would_refuse_is_refused(view: ViewClient, change: Any, error: str) -> None:
     row = posted_row("s", "/x", "Rows")
     change(row)
     answer = view.log(row)
@@ -243,7 +247,7 @@ def test_a_row_that_helicone_would_refuse_is_refused(view: Asked, change: Any, e
     assert (answer.status, answer.data) == (400, {"error": error})
 
 
-def test_a_row_that_is_taken_is_answered_as_helicone_answers(view: Asked) -> None:
+def test_an_accepted_row_is_answered_as_helicone_answers(view: ViewClient) -> None:
     id_ = "0d9a4c1e-33f0-5c0b-8a57-5a2f1f0e9c44"
     answer = view.log(posted_row("s", "/x", "Rows", request_id=id_), "/oai/v1/log")
 
@@ -254,21 +258,21 @@ def test_a_row_that_is_taken_is_answered_as_helicone_answers(view: Asked) -> Non
     assert replaced.headers["helicone-id"] != "01a203b9-181f-7643-bc00-1151041e7471"
 
 
-def test_a_row_that_is_too_large_is_refused_as_helicone_refuses_it(view: Asked) -> None:
+def test_a_row_that_is_too_large_is_refused_as_helicone_refuses_it(view: ViewClient) -> None:
     row = posted_row("s", "/x", "Rows", asked_for={"text": "x" * (10 * 1024 * 1024)})
     answer = view.log(row)
 
     assert (answer.status, answer.body) == (400, b"Payload too large")
 
 
-def test_headers_of_the_post_win_over_meta(view: Asked) -> None:
+def test_headers_of_the_request_override_meta(view: ViewClient) -> None:
     headers = JSON | {"Helicone-Session-Id": "from-the-header", "Authorization": "Bearer sk-helicone-secret"}
     ask(f"{view.view.http_url}/custom/v1/log", "POST", json.dumps(posted_row("s", "/x", "Rows")).encode(), headers)
 
     assert view.requests("from-the-header") == [("/x", "llm", "gpt-4o-mini")]
 
 
-# --- strangers --------------------------------------------------------------------------------------------------------
+# --- hosts and origins ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -289,14 +293,14 @@ def test_headers_of_the_post_win_over_meta(view: Asked) -> None:
         ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"}, 403),
     ],
 )
-def test_other_hosts_and_origins_are_refused(view: Asked, headers: dict[str, str], status: int) -> None:
+def test_other_hosts_and_origins_are_refused(view: ViewClient, headers: dict[str, str], status: int) -> None:
     assert ask(f"{view.view.url}/api/sessions", headers=headers).status == status
     written = post(view, BODY, PROTOBUF | headers)
     assert written.status == status
     assert spans_in(view) == (1 if status == 200 else 0)
 
 
-def test_a_link_from_elsewhere_leads_to_a_page_and_writes_nothing(view: Asked) -> None:
+def test_a_link_on_another_site_opens_a_page_and_writes_nothing(view: ViewClient) -> None:
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
 
     assert ask(f"{view.view.url}/", headers=link).status == 200
@@ -307,7 +311,7 @@ def test_a_link_from_elsewhere_leads_to_a_page_and_writes_nothing(view: Asked) -
 @pytest.mark.parametrize(
     "path", ["/", "/session?id=c", "/compare?name=", "/static/view.css", "/api/status", "/nothing"]
 )
-def test_every_answer_forbids_inline_and_foreign_scripts(view: Asked, path: str) -> None:
+def test_every_answer_forbids_inline_and_foreign_scripts(view: ViewClient, path: str) -> None:
     headers = ask(view.view.url + path).headers
 
     policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
@@ -329,7 +333,7 @@ def test_every_answer_forbids_inline_and_foreign_scripts(view: Asked, path: str)
         "/parts/echarts/%00.js",
     ],
 )
-def test_no_other_file_can_be_had(view: Asked, path: str) -> None:
+def test_no_other_file_can_be_read(view: ViewClient, path: str) -> None:
     assert ask(view.view.url + path).status == 404
 
 
@@ -351,7 +355,7 @@ def test_no_other_file_can_be_had(view: Asked, path: str) -> None:
         ("export?id=none", 404, "there is no such session"),
     ],
 )
-def test_a_question_that_cannot_be_answered_is_told_why(view: Asked, address: str, status: int, error: str) -> None:
+def test_the_api_says_why_it_cannot_answer(view: ViewClient, address: str, status: int, error: str) -> None:
     answer = ask(f"{view.view.url}/api/{address}")
 
     assert (answer.status, answer.data) == (status, {"error": error})
@@ -359,10 +363,10 @@ def test_a_question_that_cannot_be_answered_is_told_why(view: Asked, address: st
 
 @settings(max_examples=50)
 @given(st.binary(max_size=200))
-def test_bytes_are_spans_or_malformed(body: bytes) -> None:
-    for read in (from_protobuf, from_json):
+def test_arbitrary_bytes_are_spans_or_malformed(body: bytes) -> None:
+    for decode in (decode_protobuf, decode_json):
         with contextlib.suppress(MalformedError):
-            read(body)
+            batch_of(decode(body))
 
 
 JSONS = st.recursive(
@@ -387,7 +391,7 @@ def test_any_row_is_read_or_refused(asked_for: Any, answered: Any, meta: Any, ti
     }
     try:
         read = read_row(json.dumps(row).encode(), {}, "custom")
-    except RefusedError:
+    except InvalidRowError:
         return
     content_of(json.loads(read.data))
     json.dumps(redact(content_of(json.loads(read.data))._asdict()), allow_nan=False)
@@ -420,13 +424,13 @@ def test_any_content_is_shown(kind: str, attributes: dict[str, Any], said: Any) 
     json.dumps(redact(content_of(row.body)._asdict()), allow_nan=False)
 
 
-# --- the store --------------------------------------------------------------------------------------------------------
+# --- the database -----------------------------------------------------------------------------------------------------
 
 
-def test_a_full_disk_is_told_of_and_costs_nothing_that_was_acknowledged(view: Asked) -> None:
+def test_a_full_disk_is_reported_and_loses_nothing_that_was_acknowledged(view: ViewClient) -> None:
     assert post(view, BODY).status == 200
     wait_until_labelled(view.view)
-    connection = view.view.store._connection
+    connection = view.view.database._connection
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages}")
     large = request_of("shop", [span(2, number, attributes={**CHAT, "x": "y" * 5000}) for number in range(1, 60)])
@@ -443,10 +447,12 @@ def test_a_full_disk_is_told_of_and_costs_nothing_that_was_acknowledged(view: As
     assert (spans_in(view), view.get("status")["problem"]) == (60, None)
 
 
-def test_who_comes_when_too_much_waits_is_told_to_try_again(view: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sender_must_try_again_while_too_much_waits_to_be_written(
+    view: ViewClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(database, "MAX_WAITING", 1000)
     going_on = threading.Event()
-    waits = view.view.store.write(lambda _: going_on.wait(10), size=900)
+    waits = view.view.database.write(lambda _: going_on.wait(10), size=900)
     try:
         refused = post(view, BODY)
     finally:
@@ -457,8 +463,8 @@ def test_who_comes_when_too_much_waits_is_told_to_try_again(view: Asked, monkeyp
     assert post(view, BODY).status == 200
 
 
-def test_who_no_longer_waits_for_what_was_written_keeps_nobody_else_waiting() -> None:
-    kept = Store()
+def test_a_caller_that_cancels_does_not_block_the_others() -> None:
+    kept = Database()
     gate = threading.Event()
     kept.write(lambda _: gate.wait(10))
     gone, other = kept.write(lambda _: 1), kept.write(lambda _: 2)
@@ -469,12 +475,12 @@ def test_who_no_longer_waits_for_what_was_written_keeps_nobody_else_waiting() ->
     kept.close()
 
 
-def test_threads_that_come_and_go_leave_no_connection_open() -> None:
-    kept = Store()
+def test_short_lived_threads_share_one_connection() -> None:
+    kept = Database()
     found = set()
 
     def look() -> None:
-        with kept.classification() as connection:
+        with kept.reading() as connection:
             found.add(id(connection))
 
     for _ in range(10):
@@ -486,19 +492,19 @@ def test_threads_that_come_and_go_leave_no_connection_open() -> None:
     kept.close()
 
 
-def test_a_second_view_of_the_same_file_says_what_is_wrong(tmp_path: Path) -> None:
-    first = Store(tmp_path / "view.db")
-    with pytest.raises(StoreError) as raised:
-        Store(tmp_path / "view.db")
+def test_a_second_view_of_the_same_file_is_an_error(tmp_path: Path) -> None:
+    first = Database(tmp_path / "view.db")
+    with pytest.raises(DatabaseError) as raised:
+        Database(tmp_path / "view.db")
     first.close()
 
     assert str(raised.value) == "another helicone-otel view has view.db open; stop it, or name another file"
-    Store(tmp_path / "view.db").close()
+    Database(tmp_path / "view.db").close()
     assert [one.name for one in tmp_path.iterdir()] == ["view.db"]
 
 
 @pytest.mark.parametrize("content", [b"no database at all, but long enough to be taken for one by its size" * 20, None])
-def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: bytes | None) -> None:
+def test_a_database_of_another_program_is_not_changed(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "other.db"
     if content is not None:
         file.write_bytes(content)
@@ -507,23 +513,23 @@ def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: bytes |
         connection.execute("CREATE TABLE mine (id)")
         connection.close()
     before = file.read_bytes()
-    with pytest.raises(StoreError, match=r"other\.db"):
-        Store(file)
+    with pytest.raises(DatabaseError, match=r"other\.db"):
+        Database(file)
 
     assert file.read_bytes() == before
 
 
-def test_a_folder_that_is_not_there_is_told_of_without_its_path(tmp_path: Path) -> None:
-    with pytest.raises(StoreError) as raised:
-        Store(tmp_path / "nowhere" / "view.db")
+def test_the_error_for_a_missing_folder_does_not_show_its_path(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseError) as raised:
+        Database(tmp_path / "nowhere" / "view.db")
 
     assert str(raised.value) == "view.db: it cannot be opened: is there such a folder, and may it be written?"
 
 
-# --- events, parts, files ---------------------------------------------------------------------------------------------
+# --- events and files -------------------------------------------------------------------------------------------------
 
 
-def test_pages_hear_of_sessions_that_change(view: Asked) -> None:
+def test_pages_are_sent_the_sessions_that_change(view: ViewClient) -> None:
     parts = urlsplit(view.view.url)
     with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as client:
         client.sendall(f"GET /api/events HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
@@ -547,14 +553,14 @@ def test_pages_hear_of_sessions_that_change(view: Asked) -> None:
         ("tabulator", "tabulator.min.css", ".tabulator"),
     ],
 )
-def test_the_parts_of_the_pages_are_where_they_are_looked_for(part: str, name: str, says: str) -> None:
-    path = find_part(part, name)
+def test_the_files_of_other_packages_are_found(part: str, name: str, says: str) -> None:
+    path = find_packaged(part, name)
 
     assert path is not None
     assert says in path.read_text()
 
 
-def test_a_session_can_be_taken_along_in_one_file(view: Asked) -> None:
+def test_a_session_can_be_exported_as_one_file(view: ViewClient) -> None:
     nasty = '</script><img src=x onerror="alert(1)">'
     message = json.dumps([{"role": "user", "content": nasty}])
     view.take(span(1, 1, attributes={**CHAT, "gen_ai.input.messages": message}))
@@ -571,8 +577,8 @@ def test_a_session_can_be_taken_along_in_one_file(view: Asked) -> None:
     assert "default-src 'none'; script-src 'sha256-" in html
 
 
-def test_a_view_ends_though_pages_listen() -> None:
-    with asked() as one:
+def test_a_view_stops_while_pages_are_open() -> None:
+    with view_client() as one:
         parts = urlsplit(one.view.url)
         client = socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10)
         client.sendall(f"GET /api/events HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())

@@ -1,4 +1,4 @@
-"""Pages as somebody looks at them, and what they must never do while they are looked at."""
+"""A window of a browser that opens pages of a view and records errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
 
 WIDE = {"width": 1440, "height": 900}
-# Told by the browser when the policy of a page forbids something.
+# The browser fires this event when the policy of a page forbids something.
 _VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) => {
   console.error("policy", event.violatedDirective, event.blockedURI);
@@ -19,46 +19,48 @@ addEventListener("securitypolicyviolation", (event) => {
 """
 
 
-class Looking:
-    """One window of a browser, which writes down what goes wrong in it."""
+class BrowserWindow:
+    """One window of a browser. It records errors, dialogs and requests."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.wrong: list[str] = []
-        self.asked: list[str] = []
+        self.problems: list[str] = []
+        self.requested: list[str] = []
         page.add_init_script(_VIOLATIONS)
-        page.on("console", self._hear)
-        page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        page.on("dialog", lambda dialog: self.wrong.append(f"dialog: {dialog.message}") or dialog.dismiss())
-        page.on("request", lambda request: self.asked.append(request.url))
+        page.on("console", self._record)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("dialog", lambda dialog: self.problems.append(f"dialog: {dialog.message}") or dialog.dismiss())
+        page.on("request", lambda request: self.requested.append(request.url))
 
-    def _hear(self, message: ConsoleMessage) -> None:
-        # That is about the tests, which read back what was drawn.
+    def _record(self, message: ConsoleMessage) -> None:
+        # This warning is caused by tests that read pixels back from a canvas.
         if message.type in ("error", "warning") and "willReadFrequently" not in message.text:
-            self.wrong.append(message.text)
+            self.problems.append(message.text)
 
     @classmethod
     @contextmanager
-    def at(cls, browser: Browser, **settings: Any) -> Iterator[Looking]:
+    def at(cls, browser: Browser, **settings: Any) -> Iterator[BrowserWindow]:
         context = browser.new_context(**{"viewport": WIDE, "accept_downloads": True, **settings})
         context.set_default_timeout(15_000)
-        looking = cls(context.new_page())
+        window = cls(context.new_page())
         try:
-            yield looking
-            looking.check()
+            yield window
+            window.check()
         finally:
             context.close()
 
     def check(self) -> None:
-        """See that nothing went wrong, and that nobody else was asked for anything."""
-        assert self.wrong == [], self.wrong
-        hosts = {urlsplit(url).hostname for url in self.asked if urlsplit(url).scheme in ("http", "https", "ws", "wss")}
+        """Check that there were no errors, and no requests to other hosts."""
+        assert self.problems == [], self.problems
+        hosts = {
+            urlsplit(url).hostname for url in self.requested if urlsplit(url).scheme in ("http", "https", "ws", "wss")
+        }
         assert hosts <= {"127.0.0.1"}
 
-    # --- going somewhere ------------------------------------------------------------------------
+    # --- opening pages ------------------------------------------------------------------------
 
     def go(self, url: str, page: str = "/", **parameters: Any) -> Page:
-        """Open a page of a view, and wait until it shows something."""
+        """Open a page of a view, and wait until its content is there."""
         query = urlencode(parameters, doseq=True)
         self.page.goto(f"{url}{page}{f'?{query}' if query else ''}")
         shown = {
@@ -72,7 +74,7 @@ class Looking:
     def session(self, url: str, id_: str, name: str, **more: Any) -> Page:
         return self.go(url, "/session", id=id_, name=name, **more)
 
-    # --- what there is --------------------------------------------------------------------------
+    # --- parts of a page --------------------------------------------------------------------------
 
     @property
     def address(self) -> dict[str, list[str]]:
@@ -82,11 +84,11 @@ class Looking:
 
     @property
     def rows(self) -> list[str]:
-        """What the rows of the tree say to those who hear them."""
+        """The labels of the rows of the tree for screen readers."""
         return self.page.get_by_role("treeitem").evaluate_all("rows => rows.map(row => row.ariaLabel)")
 
     def row(self, name: str) -> Locator:
-        """The row of the tree that begins with a name."""
+        """The row of the tree whose label begins with a name."""
         return self.page.locator(f'[role="treeitem"][aria-label^="{name},"]').first
 
     @property

@@ -32,9 +32,9 @@ OI = "openinference.instrumentation"
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Let an app have imported what it has not, and leave nothing behind."""
-    for memory in ("_SOURCES", "_FRAMEWORK_RUNS"):
+    for memory in ("_IMPORTED_SOURCES", "_IMPORTED_RUNS"):
         monkeypatch.setattr(foreign, memory, [])
-    monkeypatch.setattr(foreign, "_KEYS", set())
+    monkeypatch.setattr(foreign, "_CONTEXT_KEYS", set())
 
     def load(name: str, **contents: object) -> None:
         module = types.ModuleType(name)
@@ -43,7 +43,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         foreign.find_imported_sdks()
 
     yield load
-    foreign.LOADED.clear()
+    foreign.IMPORTED.clear()
 
 
 @contextmanager
@@ -125,7 +125,7 @@ def test_a_context_that_cannot_be_read_costs_nothing_but_the_answer(load: Any, a
         pass
 
     assert app.where() == {"plan": ("ours", "/plan")}
-    assert set(swallowed()) == {"other SDKs' scopes: RuntimeError"}
+    assert set(swallowed()) == {"other SDKs' session claims: RuntimeError"}
 
 
 def test_an_id_of_any_length_is_remembered_at_a_bounded_one(load: Any, app: App) -> None:
@@ -145,11 +145,11 @@ def test_an_sdk_that_the_app_imports_later_is_noticed(
     (tmp_path / "langfuse.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
     Patches().watch_for_others()
-    before = list(foreign.LOADED)
+    before = list(foreign.IMPORTED)
     importlib.import_module("langfuse")
     del sys.modules["langfuse"]
 
-    assert [scope.module for scope in foreign.LOADED if scope not in before] == ["langfuse"]
+    assert [scope.module for scope in foreign.IMPORTED if scope not in before] == ["langfuse"]
 
 
 def test_a_scope_opened_inside_our_session_holds_for_what_starts_in_it(load: Any, app: App) -> None:

@@ -10,7 +10,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context, get_current
 
 from ..sessions.context import FRAME_KEY, OPEN_FRAMES, ContextFrame
-from ..sessions.foreign import LOADED, SessionClaim, claim_in, claim_of_run, find_imported_sdks
+from ..sessions.foreign import IMPORTED, SessionClaim, claim_in, claim_of_run, find_imported_sdks
 from ..spans.reader import ScopeRules
 from .attributes import attributes_of
 from .labels import LabelWriter
@@ -70,10 +70,10 @@ class SpanStarts:
             self._untrusted.note(span.get_span_context().trace_id, parent_context)
         frame: ContextFrame | None = None
         claim: SessionClaim | None = None
-        if OPEN_FRAMES or LOADED:
+        if OPEN_FRAMES or IMPORTED:
             context = get_current() if parent_context is None else parent_context
             frame = context.get(FRAME_KEY)  # type: ignore[assignment]  # our own key
-            if LOADED:
+            if IMPORTED:
                 claim = claim_in(context)
         if (frame is None and (claim is None or not claim.session_id)) and (
             not (scope.named or self._traces or given or self._live or self._recent.young)
@@ -88,7 +88,7 @@ class SpanStarts:
         if parent_ids is not None or asks_frameworks:
             parent = self._parent_of(parent_ids, parent_context, asks_frameworks)
         enclosing = parent
-        if LOADED:
+        if IMPORTED:
             parent = enclosing = self._with_claims(parent, frame, claim, span)
         elif frame is not None and (parent is None or is_newer(frame, parent)):
             known = frame.record

@@ -613,15 +613,15 @@ async def test_sessions_and_steps_are_asynchronous_blocks_too(app: App) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": 5}, "session() takes a name, a str or None, not int"),
-        ({"name": b"Trips"}, "session() takes a name, a str or None, not bytes"),
-        ({"id": True}, "session(id=…) is a str, int or UUID, not bool"),
-        ({"id": 1.5}, "session(id=…) is a str, int or UUID, not float"),
-        ({"id": ["a"]}, "session(id=…) is a str, int or UUID, not list"),
+        ({"name": 5}, "session(name) must be a str or None, not int"),
+        ({"name": b"Trips"}, "session(name) must be a str or None, not bytes"),
+        ({"id": True}, "session(id=…) must be a str, an int or a UUID, not bool"),
+        ({"id": 1.5}, "session(id=…) must be a str, an int or a UUID, not float"),
+        ({"id": ["a"]}, "session(id=…) must be a str, an int or a UUID, not list"),
         ({"path": None}, "a session path is a str such as '/review', not NoneType"),
-        ({"user_id": 5}, "session(user_id=…) is a str, not int"),
-        ({"properties": ["Plan"]}, "session(properties=…) is a mapping, not list"),
-        ({"properties": "Plan"}, "session(properties=…) is a mapping, not str"),
+        ({"user_id": 5}, "session(user_id=…) must be a str, not int"),
+        ({"properties": ["Plan"]}, "session(properties=…) must be a mapping, not list"),
+        ({"properties": "Plan"}, "session(properties=…) must be a mapping, not str"),
     ],
 )
 def test_an_argument_of_the_wrong_type_is_refused_at_once_by_its_name(
@@ -643,4 +643,4 @@ def test_a_step_that_is_no_text_is_refused_at_once(name: object) -> None:
     with pytest.raises(TypeError) as refused:
         step(name)  # type: ignore[arg-type]
 
-    assert str(refused.value) == f"step() takes a name, a str, not {type(name).__name__}"
+    assert str(refused.value) == f"step(name) must be a str, not {type(name).__name__}"

@@ -90,7 +90,7 @@ def test_a_session_has_a_bounded_number_of_properties(caplog: pytest.LogCaptureF
     session = Session("s1", properties=properties)
 
     assert dict(session.properties) == dict(list(properties.items())[:MAX_PROPERTIES])
-    assert caplog.messages == [f"A session has more than {MAX_PROPERTIES} properties; the rest is left out."]
+    assert caplog.messages == [f"A session has more than {MAX_PROPERTIES} properties; the others were left out."]
 
 
 def test_no_text_of_a_session_is_longer_than_the_limit_on_the_wire() -> None:

@@ -1040,7 +1040,7 @@ def test_what_is_added_to_all_providers_is_added_to_each_once() -> None:
     counts = []
     for _ in range(2):
         handle = configure(Settings(), provider=provider)
-        handle.add_to_all(make)
+        handle.add_processor_to_all(make)
         counts.append(len(made))
         TracerProvider()
         counts.append(len(made))

@@ -188,7 +188,7 @@ class Raising(SpanProcessor):
 
 """
 CLOSED = (
-    "helicone-otel cannot add its processor to a TracerProvider, whose spans get no session: "
+    "helicone-otel cannot add its processor to a TracerProvider, so the spans of this provider get no session: "
     "RuntimeError: this pipeline is closed\n"
 )
 

@@ -387,7 +387,7 @@ def test_a_sampler_that_fails_decides_by_the_trace_and_never_raises(monkeypatch:
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.1, math.nan])
 def test_a_ratio_that_is_none_is_refused_in_code(ratio: float) -> None:
-    with pytest.raises(ValueError, match="expected a ratio from 0 to 1"):
+    with pytest.raises(ValueError, match="ratio must be a number from 0 to 1"):
         SessionSampler(ratio)
 
 
@@ -450,7 +450,7 @@ def test_a_ratio_that_is_none_keeps_everything_and_is_said_in_one_line() -> None
 
     assert len(kept) == 2
     assert [line for line in output.splitlines() if "helicone-otel" in line] == [
-        "helicone-otel samples nothing out: OTEL_TRACES_SAMPLER_ARG='a quarter' is no ratio from 0 to 1"
+        "helicone-otel keeps all sessions: OTEL_TRACES_SAMPLER_ARG='a quarter' is not a number from 0 to 1"
     ]
 
 
@@ -459,5 +459,5 @@ def test_a_ratio_that_is_none_does_not_lose_the_sdk_that_a_configuration_file_se
     kept, output = sessions_of_app(NAMED, HELICONE_SESSION_SAMPLING_RATIO="a quarter")
 
     assert kept == {None}  # as with any setting that cannot be used, we are off
-    assert "samples nothing out: HELICONE_SESSION_SAMPLING_RATIO='a quarter' is no ratio from 0 to 1" in output
+    assert "keeps all sessions: HELICONE_SESSION_SAMPLING_RATIO='a quarter' is not a number from 0 to 1" in output
     assert "Traceback" not in output

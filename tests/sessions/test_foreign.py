@@ -144,7 +144,7 @@ def test_an_sdk_that_the_app_imports_later_is_noticed(
     assert load  # so that nothing is left behind
     (tmp_path / "langfuse.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    Patches().watch_for_others()
+    Patches().watch_sdks()
     before = list(foreign.IMPORTED)
     importlib.import_module("langfuse")
     del sys.modules["langfuse"]

@@ -341,7 +341,8 @@ def test_what_is_no_provider_of_the_sdk_is_refused_at_once(provider: object) -> 
         configure(provider=provider)  # type: ignore[arg-type]
 
     assert (
-        str(refused.value) == f"configure(provider=…) takes a TracerProvider of the SDK, not {type(provider).__name__}"
+        str(refused.value)
+        == f"configure(provider=…) must be a TracerProvider of the OpenTelemetry SDK, not {type(provider).__name__}"
     )
 
 

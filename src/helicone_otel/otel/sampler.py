@@ -54,7 +54,7 @@ class SessionSampler(ParentBased):
 class _RootSampler(Sampler):
     def __init__(self, ratio: float, registry: Registry) -> None:
         if not 0 <= ratio <= 1:
-            raise ValueError(f"expected a ratio from 0 to 1, got {ratio!r:.60}")
+            raise ValueError(f"ratio must be a number from 0 to 1, not {ratio!r:.60}")
         self._ratio = ratio
         self._registry = registry
 

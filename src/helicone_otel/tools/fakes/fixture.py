@@ -88,7 +88,7 @@ def _put_in_place(
         _log_with(HeliconeSpanExporter(settings=settings) if settings.log else None)
 
     configure({})
-    INSTALLATION.add_to_all(_listener)
+    INSTALLATION.add_processor_to_all(_listener)
     _LISTENER.spans = spans
     token = attach(Context())
     try:

@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanKind
 
 from helicone_otel import HeliconePropagator, Settings, session, step
 from helicone_otel.failures import swallowed
-from helicone_otel.otel.messaging import _MAX_WRITTEN
+from helicone_otel.otel.messaging import _MAX_CARRIERS
 from tests.support.spans import App
 
 SENDING = Settings(propagate_messaging=True)
@@ -259,11 +259,11 @@ def test_where_there_is_room_for_few_the_id_comes_first() -> None:
 
 def test_no_more_is_remembered_of_messages_than_the_limit_says() -> None:
     app = Sender()
-    carriers: list[dict[str, str]] = [{} for _ in range(_MAX_WRITTEN + 5)]
+    carriers: list[dict[str, str]] = [{} for _ in range(_MAX_CARRIERS + 5)]
     for carrier in carriers:
         app.send(carrier)
 
-    assert len(app.propagator._message_headers()._written) == _MAX_WRITTEN
+    assert len(app.propagator._message_headers()._written) == _MAX_CARRIERS
 
 
 @pytest.mark.parametrize("carrier", [None, 5, (), object(), [None], [()], {5: object()}, [(b"Helicone-Session-Id",)]])

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Literal
 
-# Helicone's own domains. All hosts that end with one of them are gateways, except the API, the dashboard and the website.
+# Helicone's own domains. All hosts that end with one of them are gateways, except the API, dashboard and website.
 HELICONE_DOMAINS = (".helicone.ai", ".hconeai.com")
 # The hosts of the API have a label `api`: api.worker, api.us, eu.api, api.hconeai.com.
 _API_LABEL = "api"

@@ -155,8 +155,8 @@ class Session(Value):
             yield wire.SESSION_NAME_HEADER, self.wire_name
         if self.user_id and (user_id := wire.wire_text(self.user_id)):
             yield wire.USER_ID_HEADER, user_id
-        for name, value in self.properties.items():
-            yield wire.PROPERTY_HEADER_PREFIX + name, value
+        for name, text in self.properties.items():
+            yield wire.PROPERTY_HEADER_PREFIX + name, text
 
 
 class SessionDetails(NamedTuple):
@@ -176,13 +176,13 @@ class SessionDetails(NamedTuple):
 
 def _safe_properties(properties: Mapping[Any, Any]) -> dict[str, str]:
     kept: dict[str, str] = {}
-    for name, value in properties.items():
+    for name, content in properties.items():
         if not isinstance(name, str) or not wire.is_property_name(name):
             warn_once(
                 "A session property was left out: its name must be a header token (letters, digits, '-', '_', '.')."
             )
         elif len(kept) == wire.MAX_PROPERTIES:
             warn_once(f"A session has more than {wire.MAX_PROPERTIES} properties; the others were left out.")
-        elif value is not None and (text := wire.wire_text(str(value))):
+        elif content is not None and (text := wire.wire_text(str(content))):
             kept[name] = text
     return kept

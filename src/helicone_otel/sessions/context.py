@@ -39,12 +39,12 @@ class ContextFrame:
         depth: How many frames enclose it.
         anchor: The span that was current when it was opened.
         number: Grows with every frame, so that the newer of two frames can be found.
-        left: The block has ended, but a Context may still hold the frame. It no longer counts.
+        stale: The block has ended, but a Context may still hold the frame. It no longer counts.
         record: The registry's record of it.
         claim: The session claim that the Context held when it was opened.
     """
 
-    __slots__ = ("anchor", "claim", "depth", "detached", "left", "number", "outer", "record", "session", "steps")
+    __slots__ = ("anchor", "claim", "depth", "detached", "number", "outer", "record", "session", "stale", "steps")
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class ContextFrame:
         self.outer = outer if self.depth % _MAX_DEPTH else None
         self.anchor: trace.Span = trace.INVALID_SPAN if detached else trace.get_current_span(context)
         self.number = next(_numbers)
-        self.left = False
+        self.stale = False
         self.record: Any = None
         self.claim: SessionClaim | None = claim_in(get_current() if context is None else context) if IMPORTED else None
         OPEN_FRAMES.append(None)
@@ -95,7 +95,7 @@ class ContextFrame:
 def current_frame(context: Context | None = None) -> ContextFrame | None:
     """Return the innermost frame that a Context holds and whose block has not ended."""
     frame = cast("ContextFrame | None", (get_current() if context is None else context).get(FRAME_KEY))
-    while frame is not None and frame.left:
+    while frame is not None and frame.stale:
         frame = frame.outer
     return frame
 

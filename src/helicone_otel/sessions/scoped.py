@@ -26,10 +26,10 @@ class Activity(Protocol):
     """Something that is open while code runs: a session, a step, a call that is recorded by hand.
 
     Attributes:
-        left: The code has finished, but the Context could not be restored, so it may still hold the activity.
+        stale: The code has finished, but the Context could not be restored, so it may still hold the activity.
     """
 
-    left: bool
+    stale: bool
 
     def within(self, context: Context) -> Context:
         """Return a Context in which this activity is the current one."""
@@ -76,14 +76,14 @@ class Activation:
         try:
             _probe.reset(self._token)
         except ValueError:  # entered in another contextvars.Context: nothing can be restored
-            self.activity.left = True
+            self.activity.stale = True
             return
         if get_current() is self._inside:
             attach(self._before)
         else:
             # Other code attached a Context after us and has not detached it, so that one stays. When that code
-            # detaches, it brings back a Context with our activity. So the activity is marked as left.
-            self.activity.left = True
+            # detaches, it brings back a Context with our activity. So the activity is marked as stale.
+            self.activity.stale = True
 
 
 class GeneratorActivation:

@@ -71,7 +71,7 @@ class Locator:
         frame: ContextFrame | None = None
         if OPEN_FRAMES:
             frame = context.get(FRAME_KEY)  # type: ignore[assignment]  # our own key
-            if frame is not None and frame.left:
+            if frame is not None and frame.stale:
                 frame = current_frame(context)
         store, traces = self._span_store, self._resolver.traces
         if frame is None and not (IMPORTED or store.live or traces or store.recent.young):

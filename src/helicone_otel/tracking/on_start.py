@@ -92,7 +92,7 @@ class SpanStarts:
             parent = enclosing = self._with_claims(parent, frame, claim, span)
         elif frame is not None and (parent is None or is_newer(frame, parent)):
             known = frame.record
-            if known is not None and known[0] is self._resolver and known[1].is_shared and not frame.left:
+            if known is not None and known[0] is self._resolver and known[1].is_shared and not frame.stale:
                 enclosing = known[1]
             else:
                 enclosing = self._record_of(frame, span)
@@ -129,7 +129,7 @@ class SpanStarts:
     ) -> Record | None:
         """Return the record of what encloses a span, with the claims of other SDKs taken into account."""
         trace_id = _trace_of(parent, span.get_span_context())
-        while frame is not None and frame.left:
+        while frame is not None and frame.stale:
             frame = frame.outer
         if frame is not None and (parent is None or is_newer(frame, parent)):
             parent = self._resolver.record_of(frame, trace_id, span)
@@ -151,7 +151,7 @@ class SpanStarts:
 
     def _record_of(self, frame: ContextFrame, span: Span) -> Record | None:
         """Return the record of a context frame, if there is one that holds for a span's trace."""
-        return None if frame.left else self._resolver.known_record(frame, span.get_span_context().trace_id)
+        return None if frame.stale else self._resolver.known_record(frame, span.get_span_context().trace_id)
 
     def _parent_of(
         self, parent_ids: trace.SpanContext | None, parent_context: Context | None, asks_frameworks: object

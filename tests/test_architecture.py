@@ -81,7 +81,7 @@ def test_a_module_imports_only_packages_to_its_left(module: str) -> None:
     assert wrong == set()
 
 
-def test_the_library_never_imports_its_tools_but_for_two_faces_that_do_so_when_used() -> None:
+def test_the_library_imports_its_tools_only_in_two_modules_and_only_on_use() -> None:
     importers = {
         (module, at_load)
         for module, imports in IMPORTS.items()
@@ -93,7 +93,7 @@ def test_the_library_never_imports_its_tools_but_for_two_faces_that_do_so_when_u
 
 
 @pytest.mark.parametrize("module", sorted(name for name in MODULES if name.startswith("tools.")))
-def test_a_tool_imports_only_tools_that_stand_below_it(module: str) -> None:
+def test_a_tool_imports_only_tools_of_a_lower_rank(module: str) -> None:
     rank = {name: level for level, names in enumerate(TOOLS) for name in names}
     own = module.split(".")[1]
     others = {name.split(".")[1] for name, _ in IMPORTS[module] if name.startswith("tools.")} - {own}
@@ -101,7 +101,7 @@ def test_a_tool_imports_only_tools_that_stand_below_it(module: str) -> None:
     assert {name for name in others if rank[name] >= rank[own]} == set()
 
 
-def test_no_file_imports_another_in_a_circle() -> None:
+def test_there_is_no_cycle_of_imports_between_files() -> None:
     finished: set[str] = set()
     circles: list[list[str]] = []
 
@@ -128,12 +128,12 @@ def test_base_and_spans_know_nothing_of_opentelemetry(module: str) -> None:
     assert {name for name in imported if name.startswith("opentelemetry")} == set()
 
 
-def test_the_house_has_few_rooms_at_its_root_and_no_more_files_than_a_reader_can_know() -> None:
+def test_the_number_of_modules_at_the_root_and_of_all_files_is_limited() -> None:
     assert len([name for name in MODULES if "." not in name and not (PACKAGE / name).is_dir()]) <= 16
     assert len(MODULES) <= 180
 
 
-def test_no_package_or_module_is_named_like_a_public_name() -> None:
+def test_no_package_or_module_has_the_name_of_a_public_function() -> None:
     assert {name for name in MODULES if "." not in name} & set(helicone_otel.__all__) == set()
 
 

@@ -316,7 +316,7 @@ quiet = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(program=(Node(Step("a", ("a",)), (Node(Chat()), Node(Chat()))),))
 @example(program=(Node(Detached(), (Node(Step("a", ("a",)), (Node(Work("a", "a")), Node(Chat()))),)),))
 @example(program=(Node(Work("plan", "plan"), (Node(Opened("s1", "", "/"), (Node(Detached(), (Node(Chat()),)),)),)),))
-def test_whatever_runs_in_turn_every_span_is_where_the_model_says(
+def test_spans_that_run_one_after_another_have_the_labels_of_the_model(
     program: tuple[Node, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     run = Run()
@@ -331,7 +331,7 @@ def test_whatever_runs_in_turn_every_span_is_where_the_model_says(
 @given(program=programs, together=st.booleans())
 @example(program=(Node(Step("a", ("a",)), (Node(Chat()), Node(Chat()))),), together=False)
 @example(program=(Node(Work("a", "a"), (Node(Detached()), Node(Detached(), (Node(Chat()),)))),), together=False)
-def test_whatever_runs_at_once_every_span_is_where_the_model_says(
+def test_spans_that_run_concurrently_have_the_labels_of_the_model(
     program: tuple[Node, ...], together: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = Run()

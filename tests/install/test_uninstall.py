@@ -28,7 +28,7 @@ IN_SESSION = expected(id="trip-42", path="/plan_trip", name="Trip Planning")
     "named",
     ["helicone", pytest.param("requests, helicone", marks=pytest.mark.slow), pytest.param("*", marks=pytest.mark.slow)],
 )
-def test_the_variable_that_disables_instrumentations_switches_us_off_by_whatever_name_we_are_loaded(named: str) -> None:
+def test_the_variable_that_disables_instrumentations_switches_every_entry_point_off(named: str) -> None:
     before = bare(CONFIGURED, launched=True)
 
     after = run(CONFIGURED, "instrument", OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=named, OTEL_PROPAGATORS=PROPAGATORS)
@@ -38,9 +38,7 @@ def test_the_variable_that_disables_instrumentations_switches_us_off_by_whatever
 
 @pytest.mark.parametrize("door", ["configure first", "instrument"])
 @pytest.mark.parametrize("propagators", ["", pytest.param(PROPAGATORS, marks=pytest.mark.slow)])
-def test_a_disabled_sdk_makes_no_spans_and_leaves_the_headers_of_sessions_that_code_opened(
-    door: str, propagators: str
-) -> None:
+def test_with_a_disabled_sdk_sessions_opened_in_code_are_still_sent(door: str, propagators: str) -> None:
     told = {"OTEL_PROPAGATORS": propagators} if propagators else {}
 
     # What the specification of the variable says of propagators, we hold to.
@@ -52,7 +50,7 @@ def test_a_disabled_sdk_makes_no_spans_and_leaves_the_headers_of_sessions_that_c
 
 @pytest.mark.parametrize("door", ["configure last", "instrument"])
 @pytest.mark.parametrize("name", ["own provider", pytest.param("processors in a pool", marks=pytest.mark.slow)])
-def test_what_was_taken_out_labels_nothing_sends_nothing_and_can_come_again(name: str, door: str) -> None:
+def test_after_uninstall_nothing_is_labelled_or_sent_and_install_works_again(name: str, door: str) -> None:
     after = run(CASES[name], door, script="undo.py")
 
     inside, outside, again = after.spans[:4], after.spans[4:8], after.spans[8:]
@@ -91,7 +89,7 @@ def half_installed(folder: Path) -> str:
 
 @needs_a_configurator
 @pytest.mark.parametrize("propagators", [PROPAGATORS, pytest.param("", marks=pytest.mark.slow)])
-def test_a_package_that_is_there_by_half_is_one_line_in_the_log(propagators: str, tmp_path: Path) -> None:
+def test_a_half_installed_package_is_one_log_line(propagators: str, tmp_path: Path) -> None:
     told = {"OTEL_PROPAGATORS": propagators} if propagators else {}
     before = bare(CONFIGURED, launched=True)
 
@@ -127,7 +125,7 @@ class Instrumentor(BaseInstrumentor):
 @needs_a_configurator
 @pytest.mark.slow
 @pytest.mark.parametrize("at_import", [True, False])
-def test_an_entry_point_of_somebody_else_that_fails_costs_no_more_than_without_us(
+def test_a_failing_entry_point_of_another_package_has_the_same_effect_as_without_us(
     at_import: bool, tmp_path: Path
 ) -> None:
     info = tmp_path / "a_vendor-1.dist-info"
@@ -153,9 +151,7 @@ OLDER_COPY = (
 @pytest.mark.slow
 @pytest.mark.parametrize("door", METHODS)
 @pytest.mark.parametrize("name", ["configurator", "own provider"])
-def test_an_older_copy_of_opentelemetry_before_the_apps_own_is_worked_with(
-    name: str, door: str, environments: Environments
-) -> None:
+def test_an_older_copy_of_opentelemetry_on_the_path_works(name: str, door: str, environments: Environments) -> None:
     copy = str(environments.copy("older-copy", OLDER_COPY))
     launched = CASES[name].launched or door == "instrument"
     before = run(CASES[name], "launched without" if launched else "none", PYTHONPATH=copy)
@@ -201,7 +197,9 @@ CLOSED = (
         pytest.param("Provider()", "{'session.id': 's1'}", "", id="a closed provider"),
     ],
 )
-def test_a_provider_that_takes_no_processor_is_left_alone(make: str, printed: str, said: str, last: bool) -> None:
+def test_a_provider_to_which_no_processor_can_be_added_is_left_unchanged(
+    make: str, printed: str, said: str, last: bool
+) -> None:
     order = [f"trace.set_tracer_provider({make})", "configure()"]
     script = (
         f"{HOSTILE}\nfrom helicone_otel import configure, session\n"
@@ -214,7 +212,7 @@ def test_a_provider_that_takes_no_processor_is_left_alone(make: str, printed: st
 
 
 @pytest.mark.parametrize("ours", ["", "from helicone_otel import configure; configure()"])
-def test_a_vendors_processor_that_raises_raises_as_without_us(ours: str) -> None:
+def test_a_processor_of_another_vendor_raises_as_it_does_without_us(ours: str) -> None:
     script = (
         f"{HOSTILE}\n{ours}\nprovider = TracerProvider()\nprovider.add_span_processor(Raising())\n"
         "try:\n    provider.get_tracer('shop').start_span('plan')\nexcept RuntimeError as error:\n    print(error)\n"
@@ -223,7 +221,7 @@ def test_a_vendors_processor_that_raises_raises_as_without_us(ours: str) -> None
     assert python(script) == (0, "at the start\n", "")
 
 
-def test_a_provider_that_the_environment_names_does_not_take_the_place_of_the_apps() -> None:
+def test_a_provider_named_in_the_environment_does_not_replace_the_apps_own() -> None:
     script = (
         "from opentelemetry import trace\nfrom opentelemetry.sdk.trace import TracerProvider\n"
         "from helicone_otel import configure, session\n"
@@ -236,7 +234,7 @@ def test_a_provider_that_the_environment_names_does_not_take_the_place_of_the_ap
     assert python(script, OTEL_PYTHON_TRACER_PROVIDER="sdk_tracer_provider") == (0, "True\ns1\n", "")
 
 
-def test_propagators_that_cannot_be_loaded_are_no_reason_for_an_app_not_to_start() -> None:
+def test_an_app_starts_if_a_propagator_cannot_be_loaded() -> None:
     script = (
         "from opentelemetry.sdk.trace import TracerProvider\nfrom helicone_otel import configure, session\n"
         "print(configure().installed)\nprovider = TracerProvider()\n"
@@ -252,7 +250,7 @@ def test_propagators_that_cannot_be_loaded_are_no_reason_for_an_app_not_to_start
     )
 
 
-def test_a_stand_in_that_holds_the_sdks_provider_as_logfires_does_is_looked_behind() -> None:
+def test_a_proxy_that_has_the_sdks_provider_as_logfires_does_is_configured() -> None:
     script = (
         "from opentelemetry import trace\nfrom opentelemetry.sdk.trace import TracerProvider\n"
         "from helicone_otel import configure, session\n"

@@ -82,7 +82,9 @@ def calling(provider: TracerProvider, name: str = "chat") -> Any:
     return provider.get_tracer(GENAI).start_as_current_span(name, kind=SpanKind.CLIENT, attributes=CHAT)
 
 
-def test_what_somebody_hid_stays_hidden(redacting: TracerProvider, exporter: InMemorySpanExporter) -> None:
+def test_attributes_that_another_processor_redacted_stay_redacted(
+    redacting: TracerProvider, exporter: InMemorySpanExporter
+) -> None:
     with session("Trips", id="s1", user_id="ann@example.org"), calling(redacting):
         pass
 
@@ -97,7 +99,9 @@ def test_what_somebody_hid_stays_hidden(redacting: TracerProvider, exporter: InM
     }
 
 
-def test_what_was_not_there_to_be_hidden_is_added(redacting: TracerProvider, exporter: InMemorySpanExporter) -> None:
+def test_attributes_decided_after_the_redaction_are_added(
+    redacting: TracerProvider, exporter: InMemorySpanExporter
+) -> None:
     with session("Trips", id="s1"), redacting.get_tracer("shop").start_as_current_span("look up") as span:
         span.set_attributes({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "web_search"})
 
@@ -107,7 +111,7 @@ def test_what_was_not_there_to_be_hidden_is_added(redacting: TracerProvider, exp
     assert label["helicone.session.path"] == SCRUBBED
 
 
-def test_what_stands_on_a_copy_is_not_taken_for_the_users_word(redacting: TracerProvider) -> None:
+def test_redacted_values_on_a_copy_do_not_count_as_set_by_the_user(redacting: TracerProvider) -> None:
     carriers: list[dict[str, str]] = [{}, {}]
     with redacting.get_tracer("shop").start_as_current_span("plan") as plan:
         for carrier in carriers:
@@ -126,7 +130,9 @@ def _request(provider: TracerProvider) -> Any:
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_forerunner_is_no_span_of_its_own(first: bool, exporter: InMemorySpanExporter) -> None:
+def test_a_copy_of_a_span_that_has_only_started_is_no_span_of_its_own(
+    first: bool, exporter: InMemorySpanExporter
+) -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     handle = configure(Settings(), provider=provider if first else TracerProvider())
     provider.add_span_processor(Forerunning(SimpleSpanProcessor(exporter)))
@@ -147,7 +153,7 @@ def test_a_forerunner_is_no_span_of_its_own(first: bool, exporter: InMemorySpanE
     assert dict(forerunner.attributes or {}) == {**CHAT, **label}
 
 
-def test_what_the_sdk_evicted_comes_back_and_what_the_user_wrote_at_the_end_holds(
+def test_evicted_labels_are_added_again_and_values_of_the_user_are_kept(
     exporter: InMemorySpanExporter,
 ) -> None:
     provider = TracerProvider(shutdown_on_exit=False, span_limits=SpanLimits(max_span_attributes=8))
@@ -163,7 +169,7 @@ def test_what_the_sdk_evicted_comes_back_and_what_the_user_wrote_at_the_end_hold
     assert paths == {"evicted": "/chat", "by hand": "/mine"}
 
 
-def test_a_provider_holds_nothing_of_ours_so_nothing_stays_behind() -> None:
+def test_after_uninstall_nothing_of_ours_is_in_a_provider() -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     handle = configure(Settings(), provider=provider)
     pipeline = provider._active_span_processor
@@ -175,7 +181,7 @@ def test_a_provider_holds_nothing_of_ours_so_nothing_stays_behind() -> None:
     assert trace.get_current_span() is trace.INVALID_SPAN
 
 
-def test_strangers_behind_ours_are_forgotten_when_it_is_taken_out_and_found_when_it_comes_again() -> None:
+def test_processors_that_copy_spans_are_found_again_after_reinstall() -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     handle = Installation()  # the process's own remembers the providers of other tests
     thorough = []

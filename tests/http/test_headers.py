@@ -1,4 +1,4 @@
-"""What leaves on the wire, and for whom: the propagator and the transport hook, by real clients on real sockets."""
+"""Which headers the propagator and the hooks send to which hosts, with real clients on real sockets."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class App(NamedTuple):
     exporter: InMemorySpanExporter
 
     def labels(self) -> list[dict[str, object]]:
-        """Return what the exported spans say about their session, by the parts of `OURS`."""
+        """Return the session labels of the exported spans, by the parts of `OURS`."""
         return labels_of(self.exporter)
 
 
@@ -72,7 +72,7 @@ class App(NamedTuple):
 def app(
     *gateways: Wire, http: bool = False, llm: bool = False, sampler: Sampler = ALWAYS_ON, **settings: Any
 ) -> Iterator[App]:
-    """Install the library, and instrumentations of HTTP clients and of OpenAI's SDK if they are wanted."""
+    """Install the library, and instrumentations of HTTP clients and of OpenAI's SDK if asked for."""
     instrumentors = _http_instrumentors() * http + (_llm_instrumentors() if llm else [])
     provider = TracerProvider(sampler=sampler)
     hosts = (*(wire.netloc for wire in gateways), *settings.pop("gateway_hosts", ()))
@@ -118,17 +118,17 @@ def ask_anthropic(url: str, provider: TracerProvider, headers: Mapping[str, str]
         client.messages.create(**CHAT, max_tokens=8, extra_headers=dict(headers or {}))
 
 
-# --- what the caller set itself -------------------------------------------------------------------
+# --- headers set by the caller --------------------------------------------------------------------
 
 
 def leaving(subset: Sequence[str]) -> dict[str, str]:
-    """Return what is to leave when the caller set some of the three headers itself."""
+    """Return the headers expected on the wire if the caller sets some of the three itself."""
     theirs = {part: THEIRS[part] for part in subset}
     return theirs if "id" in subset else {**OURS, **theirs}
 
 
 def labelling(subset: Sequence[str]) -> dict[str, str]:
-    """Return what the spans of such a request are to say: where Helicone draws it, the root if nobody set a path."""
+    """Return the labels expected on the spans of such a request; without any path, Helicone shows it at the root."""
     return {"path": "/", **leaving(subset)}
 
 
@@ -354,12 +354,12 @@ def test_no_headers_are_written_while_instrumentation_is_suppressed(gateway: Wir
     assert gateway.helicone() == []
 
 
-# --- whose requests -------------------------------------------------------------------------------
+# --- which hosts get headers ----------------------------------------------------------------------
 
 
 @pytest.fixture
 def every_name_is_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Resolve every host name to this machine, so that a client may speak to any host by its name."""
+    """Resolve every host name to this machine, so that a client can send requests to any host name."""
     resolve = socket.getaddrinfo
     loopback = lambda _, *rest, **more: resolve("127.0.0.1", *rest, **more)  # noqa: E731
     monkeypatch.setattr(socket, "getaddrinfo", loopback)
@@ -494,7 +494,7 @@ async def test_mcp_servers_get_no_session_headers(helicone: Helicone) -> None:
             await client.call_tool("search_trains", {"origin": "Porto"})
 
     assert helicone.tree() == {"/search_trains": ["tool"]}
-    # The propagators did write, and only W3C's.
+    # The propagators wrote headers, but only those of W3C.
     assert [name for name in seen[0] if "/" not in name] == ["traceparent"]
     assert "helicone" not in json.dumps(seen).lower()
 
@@ -562,10 +562,10 @@ def test_redirects_through_an_own_service_send_no_headers_to_an_unlisted_host(
 def test_a_redirect_from_an_unlisted_host_to_a_gateway_sends_the_headers_there(
     gateway: Wire, http: bool, post: Callable[..., None], module: Any
 ) -> None:
-    with listening(redirect=gateway.url) as stranger, app(gateway, http=http), session("Ours", id="ours", path="/ours"):
-        post(stranger.url, module, follow=True)
+    with listening(redirect=gateway.url) as unlisted, app(gateway, http=http), session("Ours", id="ours", path="/ours"):
+        post(unlisted.url, module, follow=True)
 
-    assert (stranger.helicone(), gateway.helicone()) == ([], expected(**OURS))
+    assert (unlisted.helicone(), gateway.helicone()) == ([], expected(**OURS))
 
 
 def test_the_openai_sdk_follows_a_redirect_to_an_unlisted_host_without_our_headers(other: Wire, http: bool) -> None:
@@ -636,7 +636,7 @@ def test_a_trace_that_is_sampled_out_sends_the_session_of_the_process(gateway: W
 
 @contextmanager
 def sending(provider: TracerProvider, url: str, key: str = "url.full") -> Iterator[None]:
-    """Be inside the span of an HTTP client that has no hook, as its instrumentation makes it."""
+    """Open the span that the instrumentation of an HTTP client without a hook makes."""
     tracer = provider.get_tracer("opentelemetry.instrumentation.pycurl")
     with tracer.start_as_current_span("POST", kind=SpanKind.CLIENT, attributes={key: url}):
         yield
@@ -801,11 +801,11 @@ def test_the_propagator_loaded_by_name_sends_sessions_opened_in_code() -> None:
     ]
 
 
-# --- taking everything out again ------------------------------------------------------------------
+# --- install and uninstall ------------------------------------------------------------------------
 
 
 def _functions() -> dict[str, object]:
-    """Return what the installer may replace, as it is now."""
+    """Return the functions that the installer may replace, as they are now."""
     owners: list[tuple[Any, str]] = [
         (httpcore.ConnectionPool, "handle_request"),
         (httpcore.AsyncConnectionPool, "handle_async_request"),
@@ -862,7 +862,7 @@ ORDERS = {
     "after and first out": (_install, _instrument, _uninstrument, _uninstall),
     "after and last out": (_install, _instrument, _uninstall, _uninstrument),
     "by environment": (_install_by_environment, _instrument, _uninstall_by_environment, _uninstrument),
-    "by both doors": (_install_by_environment, _install, _uninstall, _uninstall_by_environment),
+    "in both ways": (_install_by_environment, _install, _uninstall, _uninstall_by_environment),
     "in between": (_instrument, _install, _uninstrument, _instrument, _uninstall, _uninstrument),
 }
 
@@ -931,7 +931,7 @@ def test_a_propagator_set_later_gets_ours_added_and_uninstall_restores_it() -> N
 
 
 class Fieldless(W3CBaggagePropagator):
-    """Knows no fields; the SDK asks for none unless it is told to."""
+    """A propagator whose `fields` raises."""
 
     @property
     def fields(self) -> set[str]:

@@ -1,4 +1,4 @@
-"""A request at a gateway and its span say the same id, which is that of the row in Helicone."""
+"""A request to a gateway and the span of its call have the same row id."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def call(provider: TracerProvider, scope: str = GEN_AI) -> Any:
 
 
 def row_ids(spans: Any) -> dict[str, str]:
-    """Return the ids of rows that exported spans name, by the spans' names."""
+    """Return the row ids of the exported spans, by the spans' names."""
     named = [(span.name, (span.attributes or {}).get("helicone.request.id")) for span in spans]
     return {name: row_id for name, row_id in named if row_id}
 
@@ -88,7 +88,7 @@ def test_a_call_that_the_sdk_retries_is_two_rows_and_its_span_has_the_last_id(he
 
 @pytest.fixture
 def forgetful() -> Iterator[Wire]:
-    """A gateway that sends every request on to itself, once."""
+    """A gateway that redirects the first request to itself."""
     with listening(redirects=1) as wire:
         wire.redirect = wire.url
         yield wire
@@ -116,14 +116,14 @@ def test_a_row_id_set_by_the_caller_is_kept(gateway: Wire) -> None:
     assert row_ids(spans) == {f"chat {MODEL}": mine.lower()}
 
 
-@pytest.mark.parametrize("said", ["order-7", str(uuid.UUID(int=0)), "0192f6a0-0000-7000-8000-000000000000"])
-def test_a_row_id_that_helicone_replaces_is_on_no_span(gateway: Wire, said: str) -> None:
+@pytest.mark.parametrize("sent_id", ["order-7", str(uuid.UUID(int=0)), "0192f6a0-0000-7000-8000-000000000000"])
+def test_a_row_id_that_helicone_replaces_is_on_no_span(gateway: Wire, sent_id: str) -> None:
     with app(gateway) as running, session("Trip"):
         with call(running.provider):
-            httpx2.get(gateway.url, headers={"Helicone-Request-Id": said})
+            httpx2.get(gateway.url, headers={"Helicone-Request-Id": sent_id})
         spans = running.exporter.get_finished_spans()
 
-    assert gateway.row_ids() == [[said]]
+    assert gateway.row_ids() == [[sent_id]]
     assert row_ids(spans) == {}
 
 

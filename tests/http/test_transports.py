@@ -1,4 +1,4 @@
-"""What every HTTP client puts on the wire, with and without its published instrumentation."""
+"""Which headers each HTTP client sends, with and without its published instrumentation."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ instrumented = pytest.mark.parametrize("http", [False, True], ids=["no HTTP inst
 
 
 def arrived(wire: Wire) -> list[list[tuple[bytes, bytes]]]:
-    """Return Helicone's header lines of every request."""
+    """Return the Helicone headers of every request."""
     return [wire.helicone(index) for index in range(len(wire.heads))]
 
 
@@ -145,7 +145,7 @@ def test_an_own_service_gets_the_session(gateway: Wire, client: Client) -> None:
     assert arrived(gateway) == [expected(id="ours", path="/", name="Ours")]
 
 
-# --- what the caller set itself -------------------------------------------------------------------
+# --- headers set by the caller --------------------------------------------------------------------
 
 
 @every_client
@@ -210,12 +210,12 @@ def test_a_urllib_request_that_is_sent_again_has_the_session_of_each_sending(gat
     assert arrived(gateway) == [expected(id=number, path="/ours", name="Ours") for number in "12"]
 
 
-# --- whose requests -------------------------------------------------------------------------------
+# --- which hosts get headers ----------------------------------------------------------------------
 
 
 @pytest.fixture
 def every_name_is_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Resolve every host name to this machine, so that a client may speak to any host by its name."""
+    """Resolve every host name to this machine, so that a client can send requests to any host name."""
     resolve = socket.getaddrinfo
     loopback = lambda _, *rest, **more: resolve("127.0.0.1", *rest, **more)  # noqa: E731
     monkeypatch.setattr(socket, "getaddrinfo", loopback)
@@ -246,7 +246,7 @@ def test_gateways_get_the_headers_and_similar_hosts_do_not(gateway: Wire, client
 
 @by_manager
 def test_with_a_proxy_the_host_behind_the_proxy_decides(gateway: Wire, client: Client) -> None:
-    """The server plays the proxy, and is on the list itself."""
+    """The server is the proxy, and its own host is on the list."""
     with app(gateway), session("Ours", id="ours", path="/ours"):
         client.get("http://oai.helicone.ai/v1", proxy=gateway.url)
         client.get("http://api.openai.com/v1", proxy=gateway.url)
@@ -347,13 +347,13 @@ def test_a_redirect_from_an_unlisted_host_to_a_gateway_sends_the_headers_there(
     gateway: Wire, client: Client, http: bool, sampler: Sampler
 ) -> None:
     with (
-        listening(redirect=gateway.url) as stranger,
+        listening(redirect=gateway.url) as unlisted,
         app(gateway, client=client if http else None, sampler=sampler),
         session("Ours", id="ours", path="/ours"),
     ):
-        client.get(stranger.url + ASK)
+        client.get(unlisted.url + ASK)
 
-    assert (arrived(stranger), arrived(gateway)) == ([[]], [expected(**OURS)])
+    assert (arrived(unlisted), arrived(gateway)) == ([[]], [expected(**OURS)])
 
 
 def test_each_retry_of_a_connection_pool_has_one_set_of_headers(gateway: Wire) -> None:
@@ -381,7 +381,7 @@ async def test_a_middleware_that_sends_to_an_unlisted_host_sends_no_headers_of_o
 
 
 def injected(running: Spans, url: str, headers: Headers = None) -> dict[str, str]:
-    """Return what an HTTP library of the app's own hands to its client: headers injected below its span."""
+    """Return the headers that an HTTP library of the app's own injects below its span."""
     carrier = dict(headers or {})
     attributes = {"url.full": url}
     tracer = running.provider.get_tracer("an HTTP library of the app's own")
@@ -434,7 +434,7 @@ def test_injected_headers_are_remembered_in_a_bounded_number_while_installed() -
     assert list(REGISTRY.injected) == []
 
 
-# --- when somebody wraps what we hooked ------------------------------------------------------------
+# --- when others wrap the functions that we wrapped ------------------------------------------------
 
 HOOKED: list[tuple[Any, str]] = [(getattr(import_module(hook.module), hook.owner), hook.method) for hook in HOOKS]
 STOCK: list[tuple[Any, str]] = [
@@ -448,7 +448,7 @@ STOCK: list[tuple[Any, str]] = [
 
 
 def wrap_plainly(owner: Any, name: str) -> None:
-    """Replace a function as monkey patches do: by one that calls what was there, and does not show it."""
+    """Replace a function as monkey patches do: by a plain one that calls the original."""
     inner = vars(owner)[name]
     setattr(owner, name, lambda *args, **kwargs: inner(*args, **kwargs))  # noqa: PLW0108  # a plain function, with no trace of what it wraps
 
@@ -489,11 +489,11 @@ def test_functions_that_others_wrapped_are_idle_after_uninstall_and_work_once_af
         [],
         expected(id="3", path="/ours/plan", name="Ours"),
     ]
-    said = [dict(span.attributes or {}).get("helicone.session.id") for span in exporter.get_finished_spans()]
-    assert said == ["1", None, "3"]
+    session_ids = [dict(span.attributes or {}).get("helicone.session.id") for span in exporter.get_finished_spans()]
+    assert session_ids == ["1", None, "3"]
 
 
-# --- when something is wrong, or late --------------------------------------------------------------
+# --- failures and late imports ---------------------------------------------------------------------
 
 
 @pytest.mark.failures

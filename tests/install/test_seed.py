@@ -1,4 +1,4 @@
-"""The seed of it all: every id, path and name of Helicone's guide to Sessions, byte for byte on the wire.
+"""Every id, path and name of Helicone's guide to Sessions is sent byte for byte.
 
 https://docs.helicone.ai/features/sessions
 """
@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from helicone_otel import Settings, configure, session, step
 from tests.support.raw_http import HTTP, MODEL, QUESTION, TLS, Wire, expected, listening
 
-# The header table's own examples.
+# The examples of the guide's table of headers.
 UUID = "550e8400-e29b-41d4-a716-446655440000"
 NAME = "Course Plan"
 
@@ -58,7 +58,7 @@ def provider() -> TracerProvider:
 
 @pytest.fixture(params=HTTP)
 def gateway(request: pytest.FixtureRequest, provider: TracerProvider) -> Iterator[Wire]:
-    """A gateway on loopback, reached by an app with and without OpenTelemetry's HTTP instrumentation."""
+    """A gateway on loopback, for an app with and without OpenTelemetry's HTTP instrumentation."""
     with listening() as wire:
         handle = configure(Settings(gateway_hosts=(wire.netloc,)), provider=provider)
         if request.param:
@@ -71,7 +71,7 @@ def gateway(request: pytest.FixtureRequest, provider: TracerProvider) -> Iterato
 
 @pytest.fixture
 def ask(gateway: Wire) -> Iterator[Callable[[], None]]:
-    """One question to a model, by the OpenAI SDK as it comes."""
+    """Return a function that asks a model one question with the unchanged OpenAI SDK."""
     http = DefaultHttpxClient(verify=TLS)
     with OpenAI(base_url=f"{gateway.url}/v1", api_key="sk-test", max_retries=0, http_client=http) as client:
         yield lambda: client.chat.completions.create(model=MODEL, messages=[QUESTION]) and None
@@ -156,7 +156,7 @@ def test_nested_tools_make_every_path_of_the_guide(
 def test_application_spans_make_every_path_of_the_guide(
     gateway: Wire, ask: Callable[[], None], provider: TracerProvider
 ) -> None:
-    # A counter in the name of a span is an occurrence, which no path shall name.
+    # A counter in the name of a span is an occurrence, so it is not part of the path.
     paths = [path for path in PATHS if not path.endswith("1") and not path.endswith("2")]
     for path in paths:
         with ExitStack() as stack:

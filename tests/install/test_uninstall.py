@@ -1,4 +1,4 @@
-"""Switched off, taken out, or among what is broken: the app starts and runs as if we were not there."""
+"""The app runs as without us if the library is switched off, uninstalled, or if something is broken."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ def test_the_variable_that_disables_instrumentations_switches_every_entry_point_
     assert (after.spans, after.headers, after.output) == (before.spans, [[], []], before.output)
 
 
-@pytest.mark.parametrize("door", ["configure first", "instrument"])
+@pytest.mark.parametrize("method", ["configure first", "instrument"])
 @pytest.mark.parametrize("propagators", ["", pytest.param(PROPAGATORS, marks=pytest.mark.slow)])
-def test_with_a_disabled_sdk_sessions_opened_in_code_are_still_sent(door: str, propagators: str) -> None:
-    told = {"OTEL_PROPAGATORS": propagators} if propagators else {}
+def test_with_a_disabled_sdk_sessions_opened_in_code_are_still_sent(method: str, propagators: str) -> None:
+    variables = {"OTEL_PROPAGATORS": propagators} if propagators else {}
 
-    # What the specification of the variable says of propagators, we hold to.
-    after = run(CASES["own provider"], door, OTEL_SDK_DISABLED="true", **told)
+    # By the specification, this variable does not switch propagators off.
+    after = run(CASES["own provider"], method, OTEL_SDK_DISABLED="true", **variables)
 
     assert after.spans == []
     assert after.headers == [[], expected(id="trip-42", path="/chat", name="Trip Planning")]
 
 
-@pytest.mark.parametrize("door", ["configure last", "instrument"])
+@pytest.mark.parametrize("method", ["configure last", "instrument"])
 @pytest.mark.parametrize("name", ["own provider", pytest.param("processors in a pool", marks=pytest.mark.slow)])
-def test_after_uninstall_nothing_is_labelled_or_sent_and_install_works_again(name: str, door: str) -> None:
-    after = run(CASES[name], door, script="undo.py")
+def test_after_uninstall_nothing_is_labelled_or_sent_and_install_works_again(name: str, method: str) -> None:
+    after = run(CASES[name], method, script="undo.py")
 
     inside, outside, again = after.spans[:4], after.spans[4:8], after.spans[8:]
     wanted = planned("Trip Planning", "trip-42")
@@ -68,7 +68,7 @@ def test_after_uninstall_nothing_is_labelled_or_sent_and_install_works_again(nam
 
 
 def python(script: str, **environ: str) -> tuple[int, str, str]:
-    """Run a script in a fresh interpreter; return its exit code and what it wrote."""
+    """Run a script in a new interpreter; return its exit code, its output and its errors."""
     done = subprocess.run(
         [sys.executable, "-c", script],
         env={"PATH": os.environ["PATH"], **environ},
@@ -81,7 +81,7 @@ def python(script: str, **environ: str) -> tuple[int, str, str]:
 
 
 def half_installed(folder: Path) -> str:
-    """Put a copy of the package that lacks a module where it is found first."""
+    """Make a copy of the package without one module; return the PYTHONPATH that finds it first."""
     shutil.copytree(Path(helicone_otel.__file__).parent, folder / "helicone_otel")
     (folder / "helicone_otel" / "tracking" / "resolver.py").unlink()
     return str(folder)
@@ -90,13 +90,13 @@ def half_installed(folder: Path) -> str:
 @needs_a_configurator
 @pytest.mark.parametrize("propagators", [PROPAGATORS, pytest.param("", marks=pytest.mark.slow)])
 def test_a_half_installed_package_is_one_log_line(propagators: str, tmp_path: Path) -> None:
-    told = {"OTEL_PROPAGATORS": propagators} if propagators else {}
+    variables = {"OTEL_PROPAGATORS": propagators} if propagators else {}
     before = bare(CONFIGURED, launched=True)
 
-    after = run(CONFIGURED, "instrument", INSTALL="none", PYTHONPATH=half_installed(tmp_path), **told)
+    after = run(CONFIGURED, "instrument", INSTALL="none", PYTHONPATH=half_installed(tmp_path), **variables)
 
     assert (after.spans, after.headers) == (before.spans, [[], []])
-    # The launcher, which loads propagators as well, is a process of its own and says it for itself.
+    # The launcher is another process. It loads propagators as well, so it logs the line, too.
     assert set(after.output.splitlines()) == {
         "helicone-otel is off: ModuleNotFoundError: No module named 'helicone_otel.tracking.resolver'"
     }
@@ -141,7 +141,7 @@ def test_a_failing_entry_point_of_another_package_has_the_same_effect_as_without
     assert after.output == before.output
 
 
-# As the operator for Kubernetes puts one before the app's own.
+# OpenTelemetry's operator for Kubernetes puts such a copy before the app's own.
 OLDER_COPY = (
     *("opentelemetry-distro==0.59b0", "opentelemetry-instrumentation-httpx==0.59b0"),
     "opentelemetry-exporter-otlp-proto-http==1.38.0",
@@ -149,14 +149,14 @@ OLDER_COPY = (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("door", METHODS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", ["configurator", "own provider"])
-def test_an_older_copy_of_opentelemetry_on_the_path_works(name: str, door: str, environments: Environments) -> None:
+def test_an_older_copy_of_opentelemetry_on_the_path_works(name: str, method: str, environments: Environments) -> None:
     copy = str(environments.copy("older-copy", OLDER_COPY))
-    launched = CASES[name].launched or door == "instrument"
+    launched = CASES[name].launched or method == "instrument"
     before = run(CASES[name], "launched without" if launched else "none", PYTHONPATH=copy)
 
-    after = run(CASES[name], door, PYTHONPATH=copy)
+    after = run(CASES[name], method, PYTHONPATH=copy)
 
     assert without_ours(after.spans) == before.spans
     assert labels(after.spans) == LABELS
@@ -191,14 +191,14 @@ CLOSED = (
 
 @pytest.mark.parametrize("last", [False, True], ids=["configure first", "configure last"])
 @pytest.mark.parametrize(
-    ("make", "printed", "said"),
+    ("make", "printed", "errors"),
     [
         pytest.param("TracerProvider(active_span_processor=Pipeline())", "{}", CLOSED, id="a closed pipeline"),
         pytest.param("Provider()", "{'session.id': 's1'}", "", id="a closed provider"),
     ],
 )
 def test_a_provider_to_which_no_processor_can_be_added_is_left_unchanged(
-    make: str, printed: str, said: str, last: bool
+    make: str, printed: str, errors: str, last: bool
 ) -> None:
     order = [f"trace.set_tracer_provider({make})", "configure()"]
     script = (
@@ -208,7 +208,7 @@ def test_a_provider_to_which_no_processor_can_be_added_is_left_unchanged(
         "print({key: value for key, value in span.attributes.items() if key == 'session.id'})\n"
     )
 
-    assert python(script) == (0, f"{printed}\n", said)
+    assert python(script) == (0, f"{printed}\n", errors)
 
 
 @pytest.mark.parametrize("ours", ["", "from helicone_otel import configure; configure()"])
@@ -242,10 +242,10 @@ def test_an_app_starts_if_a_propagator_cannot_be_loaded() -> None:
         "    print(dict(span.attributes))\n"
     )
 
-    code, printed, said = python(script, OTEL_PROPAGATORS="carrier-pigeon")
+    code, printed, errors = python(script, OTEL_PROPAGATORS="carrier-pigeon")
 
     assert (code, printed) == (0, "False\n{}\n")
-    assert said == (
+    assert errors == (
         "helicone-otel is off: Propagator carrier-pigeon not found. It is either misspelled or not installed.\n"
     )
 

@@ -1,4 +1,4 @@
-"""Others hand copies of spans on: redacted ones, and forerunners of spans that have only begun, as Logfire does."""
+"""Other processors may export copies of spans: redacted ones, and early copies of spans that have only started."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def copy_of(span: ReadableSpan, context: SpanContext | None, attributes: Mapping
 
 @dataclass
 class Redacting(SpanProcessor):
-    """Hides what a session is called and takes out a user's id, in a copy."""
+    """Exports a copy with the session's attributes redacted and without the user's id."""
 
     inner: SpanProcessor
 
@@ -50,15 +50,15 @@ class Redacting(SpanProcessor):
 
 
 @dataclass
-class Forerunning(SpanProcessor):
-    """Sends a copy with an id of its own when a span starts."""
+class EarlyCopying(SpanProcessor):
+    """Exports a copy with another span id when a span starts, as Logfire does."""
 
     inner: SpanProcessor
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002  # the SDK's
         ids = span.get_span_context()
-        forerunner = SpanContext(ids.trace_id, ids.span_id ^ 1, is_remote=False, trace_flags=ids.trace_flags)
-        self.inner.on_end(copy_of(span, forerunner, dict(span.attributes or {})))
+        early = SpanContext(ids.trace_id, ids.span_id ^ 1, is_remote=False, trace_flags=ids.trace_flags)
+        self.inner.on_end(copy_of(span, early, dict(span.attributes or {})))
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def exporter() -> InMemorySpanExporter:
 
 @pytest.fixture(params=["configured first", "configured last"])
 def redacting(request: pytest.FixtureRequest, exporter: InMemorySpanExporter) -> Iterator[TracerProvider]:
-    """Return a provider whose exporter gets redacted copies, whichever came first."""
+    """Return a provider whose exporter gets redacted copies; our processor is added before or after."""
     provider = TracerProvider(shutdown_on_exit=False)
     settings = Settings(session_name="Shop")
     handle = configure(settings, provider=provider if request.param == "configured first" else TracerProvider())
@@ -135,13 +135,13 @@ def test_a_copy_of_a_span_that_has_only_started_is_no_span_of_its_own(
 ) -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     handle = configure(Settings(), provider=provider if first else TracerProvider())
-    provider.add_span_processor(Forerunning(SimpleSpanProcessor(exporter)))
+    provider.add_span_processor(EarlyCopying(SimpleSpanProcessor(exporter)))
     configure(Settings(), provider=provider)
     with session("Trips", id="s1"), calling(provider):
         pass
     handle.uninstall()
 
-    (forerunner,) = exporter.get_finished_spans()
+    (early,) = exporter.get_finished_spans()
     label = {
         "helicone.session.id": "s1",
         "helicone.session.path": "/chat",
@@ -150,7 +150,7 @@ def test_a_copy_of_a_span_that_has_only_started_is_no_span_of_its_own(
         "session.id": "s1",
         "gen_ai.conversation.id": "s1",
     }
-    assert dict(forerunner.attributes or {}) == {**CHAT, **label}
+    assert dict(early.attributes or {}) == {**CHAT, **label}
 
 
 def test_evicted_labels_are_added_again_and_values_of_the_user_are_kept(

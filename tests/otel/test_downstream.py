@@ -1,4 +1,4 @@
-"""The same session downstream: what callers may say, and whom we tell."""
+"""Sessions across services: what callers may set, and which services get the session."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class BaggageOnSpans(SpanProcessor):
 
 
 def serving(app: App, headers: Mapping[str, str], kind: SpanKind = SpanKind.SERVER, **attributes: str) -> None:
-    """Take a request in as a server with OpenTelemetry's default propagators and ours does, and call an LLM."""
+    """Serve a request with OpenTelemetry's default propagators and ours, and call an LLM."""
     pieces: list[TextMapPropagator] = [
         TraceContextTextMapPropagator(),
         W3CBaggagePropagator(),
@@ -105,12 +105,12 @@ def test_accepted_baggage_is_read_in_any_order_of_the_propagators() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "entries",
     ["", " ", "%00", "%E2%80%A8", "a=b", ";", "session.id", "session.id=", "session.id=%20", "=x", "session.id=%FF"],
 )
-def test_accepted_baggage_without_a_session_id_gives_no_session(said: str) -> None:
+def test_accepted_baggage_without_a_session_id_gives_no_session(entries: str) -> None:
     app = App(TRUSTING)
-    serving(app, {"baggage": said})
+    serving(app, {"baggage": entries})
     label = session_of(app)
 
     assert label in (made_up(app), "%EF%BF%BD")
@@ -210,17 +210,17 @@ def test_baggage_that_the_app_itself_sets_is_believed() -> None:
     assert app.where() == {"chat gpt-4o": ("mine", "/ask"), "POST /ask": ("mine", "/")}
 
 
-def says(session_id: str) -> Context:
+def baggage_with(session_id: str) -> Context:
     return baggage.set_baggage("session.id", session_id, Context())
 
 
 def test_a_callers_baggage_is_not_believed_after_many_other_callers() -> None:
     app = App()
     app.provider.add_span_processor(BaggageOnSpans())
-    inbound = says("evil")
+    inbound = baggage_with("evil")
     with app.span("POST /ask", scope=SERVER, kind=SpanKind.SERVER, context=inbound) as server:
         for number in range(_MAX_TRACES + 1):
-            with app.span("GET /other", scope=SERVER, kind=SpanKind.SERVER, context=says(str(number))):
+            with app.span("GET /other", scope=SERVER, kind=SpanKind.SERVER, context=baggage_with(str(number))):
                 pass
         with app.span(
             "chat gpt-4o", CHAT, scope=GENAI, kind=SpanKind.CLIENT, context=trace.set_span_in_context(server, inbound)
@@ -237,7 +237,7 @@ def test_a_callers_baggage_is_not_believed_after_many_other_callers() -> None:
 def test_the_traces_whose_baggage_is_remembered_are_bounded() -> None:
     untrusted = App().registry.resolver.untrusted
     for number in range(_MAX_TRACES + 10):
-        untrusted.note(number, says("evil" * 1000))
+        untrusted.note(number, baggage_with("evil" * 1000))
     evil: dict[str, object] = {"session.id": "evil" * 1000, "url.full": "u"}
     other: dict[str, object] = {"session.id": "mine", "url.full": "u"}
 
@@ -250,7 +250,7 @@ def test_the_traces_whose_baggage_is_remembered_are_bounded() -> None:
 def test_the_texts_remembered_of_one_trace_are_bounded() -> None:
     untrusted = App().registry.resolver.untrusted
     for number in range(_MAX_TEXTS + 1):
-        untrusted.note(7, says(str(number)))
+        untrusted.note(7, baggage_with(str(number)))
 
     assert len(untrusted._texts) == 0
     assert untrusted.removed_from({"session.id": "0", "url.full": "u"}, 7) == {"url.full": "u"}
@@ -260,14 +260,14 @@ def test_the_texts_remembered_of_one_trace_are_bounded() -> None:
 
 
 class LowerCase(Setter[OrderedDict[str, str]]):
-    """As gRPC's instrumentation writes metadata."""
+    """Writes names in lower case, as gRPC's instrumentation does."""
 
     def set(self, carrier: OrderedDict[str, str], key: str, value: str) -> None:
         carrier[key.lower()] = value
 
 
 def metadata(app: App, attributes: Mapping[str, str]) -> dict[str, str]:
-    """Return the metadata that a gRPC call in a session leaves with."""
+    """Return the metadata that a gRPC call in a session sends."""
     carrier: OrderedDict[str, str] = OrderedDict()
     with session("Trip", id="s-1", path="/trip"), step("search"):
         with app.span("/shop.Search/Query", attributes, scope=GRPC, kind=SpanKind.CLIENT):
@@ -281,10 +281,10 @@ NOW = {"rpc.system.name": "grpc", "rpc.method": "shop.Search/Query"}
 
 @pytest.mark.parametrize("attributes", [BEFORE, NOW], ids=["before", "now"])
 @pytest.mark.parametrize(
-    ("hosts", "told"), [(("shop.Search",), True), (("shop.Book", "127.0.0.1"), False), ((), False)]
+    ("hosts", "expects_headers"), [(("shop.Search",), True), (("shop.Book", "127.0.0.1"), False), ((), False)]
 )
 def test_a_grpc_service_gets_the_session_if_its_name_is_listed(
-    attributes: Mapping[str, str], hosts: tuple[str, ...], told: bool
+    attributes: Mapping[str, str], hosts: tuple[str, ...], expects_headers: bool
 ) -> None:
     expected = {
         "helicone-session-path": "/trip/search",
@@ -292,7 +292,7 @@ def test_a_grpc_service_gets_the_session_if_its_name_is_listed(
         "helicone-session-name": "Trip",
     }
 
-    assert metadata(App(Settings(propagate_hosts=hosts)), attributes) == (expected if told else {})
+    assert metadata(App(Settings(propagate_hosts=hosts)), attributes) == (expected if expects_headers else {})
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Sessions in messages: written where the settings say so, and taken up again by the worker."""
+"""Session headers in messages, which the settings switch on and which workers continue."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HEADERS = {
 Pairs = list[tuple[str, bytes]]
 
 
-# As the published instrumentations have them; the slow tests use theirs.
+# The same as in the published instrumentations, which the slow tests use.
 class KafkaSetter(Setter[Pairs]):
     def set(self, carrier: Pairs, key: str, value: str) -> None:
         carrier.append((key, value.encode()))
@@ -272,7 +272,7 @@ def test_a_carrier_of_an_unknown_type_fails_no_message(carrier: object) -> None:
 
     class Deaf(Setter[Any]):
         def set(self, carrier: Any, key: str, value: str) -> None:
-            """Take nothing."""
+            """Do nothing."""
 
     app.send(carrier, Deaf())
 

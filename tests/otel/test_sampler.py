@@ -1,4 +1,4 @@
-"""Whole sessions: all traces of one session are kept or dropped together, whoever decides."""
+"""The sampler keeps or drops all traces of a session together."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, TraceState
 from helicone_otel import HeliconePropagator, HeliconeSpanProcessor, SessionSampler, Settings, session, step
 from helicone_otel.otel.sampler import _RootSampler, is_kept
 from helicone_otel.tracking.registry import Registry
-from tests.sessions.test_foreign import OI, langgraph, load, running, saying
+from tests.sessions.test_foreign import OI, claiming, langgraph, load, running
 from tests.support.launching import Case, needs_a_configurator, run
 from tests.support.spans import CHAT, GENAI, App
 from tests.tracking.test_enclosing import Framework, put_in
@@ -64,7 +64,7 @@ class Sampled(App):
 
 
 def within(kept: int, of: int, ratio: float) -> bool:
-    """Tell whether a count lies within five standard deviations of what a ratio promises."""
+    """Tell whether a count is within five standard deviations of the expected one."""
     return abs(kept - of * ratio) <= 5 * math.sqrt(of * ratio * (1 - ratio))
 
 
@@ -240,7 +240,7 @@ def test_a_callers_baggage_copied_onto_the_first_span_does_not_decide() -> None:
 
 
 class Watching(_RootSampler):
-    """Keeps everything, and says beforehand what the spans will bear."""
+    """Keeps all traces, and notes the predicted session id of each."""
 
     def __init__(self, app: App) -> None:
         super().__init__(1, app.registry)
@@ -249,8 +249,8 @@ class Watching(_RootSampler):
 
     def should_sample(self, parent_context: Any, trace_id: int, name: str, *rest: Any, **named: Any) -> Any:
         kind, attributes = rest[:2]
-        told = self._registry.predicted_session_id(trace_id, kind, attributes, parent_context)
-        self.predicted.setdefault(trace_id, told)
+        session_id = self._registry.predicted_session_id(trace_id, kind, attributes, parent_context)
+        self.predicted.setdefault(trace_id, session_id)
         return super().should_sample(parent_context, trace_id, name, *rest, **named)
 
 
@@ -317,7 +317,7 @@ def test_a_trace_begun_in_a_frameworks_run_is_predicted_in_the_session_of_the_ru
 
 
 def in_a_scope(session_id: str) -> Any:
-    return saying(session__id=session_id)
+    return claiming(session__id=session_id)
 
 
 def in_a_session(session_id: str | None) -> Any:
@@ -404,7 +404,7 @@ BY_VARIABLE = {"OTEL_TRACES_SAMPLER": "helicone_session"}
 
 
 def sessions_of_app(file: str = "", **environ: str) -> tuple[set[str | None], str]:
-    """Run the app that opens the session trip-42, and return the sessions that arrived, and what it wrote."""
+    """Run an app that opens the session trip-42; return the sessions that arrived, and its output."""
     case = Case("made_by_configurator", launched=True, file=file, environ=tuple(environ.items()))
     outcome = run(case, "instrument")
     return {span.attributes.get(SESSION_ID) for span in outcome.spans}, outcome.output

@@ -1,4 +1,4 @@
-"""`session()` and `step()` as blocks: what holds inside, and that nothing does outside."""
+"""`session()` and `step()` as blocks: which spans and headers belong to them, and which do not."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SERVICE_URL = f"https://{SERVICE}/items"
 
 
 def current_id() -> str | None:
-    """Return the id of the session that holds here."""
+    """Return the id of the current session."""
     here = current_session()
     return here.id if here else None
 
@@ -452,7 +452,7 @@ def test_a_session_in_a_step_begins_at_its_own_path(app: App) -> None:
     assert app.label("ask") == Label("s1", "Trips", "/plan", "llm")
 
 
-# --- contexts given by hand -----------------------------------------------------------------------
+# --- contexts passed explicitly -------------------------------------------------------------------
 
 
 def test_a_span_started_in_an_empty_context_belongs_to_no_session(app: App) -> None:
@@ -497,12 +497,12 @@ def test_a_span_below_a_labelled_one_is_labelled_without_a_context_frame(app: Ap
     assert app.label("below") == Label("s1", "Trips", "/above/below", "task")
 
 
-# --- leaving --------------------------------------------------------------------------------------
+# --- blocks that end in another order -------------------------------------------------------------
 
 
 @pytest.fixture
 def _no_trace_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """See to it that nothing is logged, and clear away the Context that a test leaves on purpose."""
+    """Check that nothing is logged, and remove the Context that a test leaves attached on purpose."""
     before = get_current()
     yield
     attach(before)
@@ -603,7 +603,7 @@ async def test_sessions_and_steps_work_with_async_with(app: App) -> None:
     assert current_session() is None
 
 
-# --- what is refused ------------------------------------------------------------------------------
+# --- errors for wrong arguments -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

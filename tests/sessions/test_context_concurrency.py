@@ -1,4 +1,4 @@
-"""Sessions across tasks, threads and contexts: each piece of work keeps its own, nobody gets another's."""
+"""Sessions across tasks, threads and contexts: each has its own and never gets another's."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _nothing_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 def current_id() -> str | None:
-    """Return the id of the session that holds here."""
+    """Return the id of the current session."""
     here = current_session()
     return here.id if here else None
 
@@ -250,7 +250,7 @@ def test_a_session_that_ends_in_another_thread_is_closed_in_both() -> None:
 
 
 def stream(name: str) -> Iterator[str | None]:
-    """Hold a session open across a `yield`."""
+    """Keep a session open across a `yield`."""
     with session("Trips", id=name), step("stream"):
         yield current_id()
         yield current_id()
@@ -258,7 +258,7 @@ def stream(name: str) -> Iterator[str | None]:
 
 @pytest.fixture
 def _restored() -> Iterator[None]:
-    """Clear away the Context that a generator leaves which was entered here and left elsewhere."""
+    """Restore the Context, because a generator that ends elsewhere leaves its own attached here."""
     before = get_current()
     yield
     attach(before)
@@ -364,7 +364,7 @@ def test_an_abandoned_async_generator_leaves_no_session_when_the_loop_closes() -
 
 
 class CarryOver:
-    """What the threading instrumentation does, for environments that it cannot share with ours."""
+    """Does the same as the threading instrumentation, which cannot be installed beside ours everywhere."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         start, run, submit = threading.Thread.start, threading.Thread.run, ThreadPoolExecutor.submit

@@ -24,7 +24,7 @@ def app() -> App:
 
 
 def current_id() -> str | None:
-    """Return the id of the session that holds here."""
+    """Return the id of the current session."""
     here = current_session()
     return here.id if here else None
 

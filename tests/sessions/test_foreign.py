@@ -1,4 +1,4 @@
-"""Other SDKs' scopes are sessions: opened inside ours they hold, ours opened inside them holds."""
+"""Sessions that other SDKs claim: the innermost of claims and open sessions wins."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OI = "openinference.instrumentation"
 
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Let an app have imported what it has not, and leave nothing behind."""
+    """Return a function that makes a module look imported; undo everything after the test."""
     for memory in ("_IMPORTED_SOURCES", "_IMPORTED_RUNS"):
         monkeypatch.setattr(foreign, memory, [])
     monkeypatch.setattr(foreign, "_CONTEXT_KEYS", set())
@@ -47,8 +47,8 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @contextmanager
-def saying(**values: object) -> Iterator[None]:
-    """Be in another SDK's scope: `a__b="c1"` is the Context's `a.b`."""
+def claiming(**values: object) -> Iterator[None]:
+    """Attach a Context as another SDK does: `a__b="c1"` becomes the entry `a.b`."""
     context = get_current()
     for name, value in values.items():
         context = set_value(name.replace("__", "."), value, context)
@@ -60,7 +60,7 @@ def saying(**values: object) -> Iterator[None]:
 
 
 def using_session(session_id: str) -> Any:
-    return saying(session__id=session_id)
+    return claiming(session__id=session_id)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def app() -> App:
     return App(GATEWAY)
 
 
-# --- one way --------------------------------------------------------------------------------------
+# --- claims in the Context ------------------------------------------------------------------------
 
 WAYS = {
     "OpenInference": (OI, {"session__id": "c1", "user__id": "ann"}),
@@ -85,7 +85,7 @@ WAYS = {
 def test_a_session_id_set_with_another_sdk_is_the_session(load: Any, app: App, way: str) -> None:
     module, values = WAYS[way]
     load(module)
-    with saying(**values), app.span("plan"), app.chat():
+    with claiming(**values), app.span("plan"), app.chat():
         pass
 
     shared = {"helicone.session.id": "c1", "helicone.session.path": "/plan", "session.id": "c1", "user.id": "ann"}
@@ -107,7 +107,7 @@ def test_an_sdk_that_the_app_has_not_imported_is_not_asked(app: App) -> None:
 def test_a_value_that_is_no_id_claims_no_session(load: Any, app: App, value: object) -> None:
     load(OI)
     load("traceloop.sdk")
-    with saying(session__id=value, association_properties=value), app.span("plan"):
+    with claiming(session__id=value, association_properties=value), app.span("plan"):
         pass
 
     id_ = "x" if isinstance(value, dict) else None
@@ -121,7 +121,7 @@ def test_a_context_that_cannot_be_read_claims_no_session_and_raises_nothing(load
             raise RuntimeError
 
     load("traceloop.sdk")
-    with saying(association_properties=Broken()), session("Trip", id="ours"), app.span("plan"):
+    with claiming(association_properties=Broken()), session("Trip", id="ours"), app.span("plan"):
         pass
 
     assert app.where() == {"plan": ("ours", "/plan")}
@@ -224,7 +224,7 @@ def test_a_claim_with_the_id_of_our_session_keeps_the_sessions_name(load: Any) -
 
 def test_a_user_claimed_later_joins_the_session_that_is_open(load: Any, app: App) -> None:
     load(OI)
-    with using_session("c1"), session("Trip", id="ours"), saying(user__id="ann"), app.chat():
+    with using_session("c1"), session("Trip", id="ours"), claiming(user__id="ann"), app.chat():
         pass
 
     label = app.labels()["chat gpt-4o"]
@@ -233,7 +233,7 @@ def test_a_user_claimed_later_joins_the_session_that_is_open(load: Any, app: App
 
 def test_a_claimed_user_alone_is_no_session(load: Any, app: App) -> None:
     load(OI)
-    with saying(user__id="ann"), app.span("plan"):
+    with claiming(user__id="ann"), app.span("plan"):
         pass
 
     assert app.labels() == {"plan": {}}
@@ -242,9 +242,9 @@ def test_a_claimed_user_alone_is_no_session(load: Any, app: App) -> None:
 def test_a_claimed_user_alone_joins_the_session_that_comes_later(load: Any, app: App) -> None:
     load(OI)
     for name in ("first", "second"):
-        with saying(user__id="ann"), app.chat() as chat:
+        with claiming(user__id="ann"), app.chat() as chat:
             chat.update_name(name)
-    with app.span("worker"), saying(user__id="ann"):
+    with app.span("worker"), claiming(user__id="ann"):
         with app.span("before"):
             pass
         with app.span("invoke_agent a", AGENT), app.chat():
@@ -286,10 +286,10 @@ def test_conversations_below_one_long_span_are_sessions_of_their_own(load: Any, 
             with using_session(conversation), app.span("answer"), app.chat():
                 pass
 
-    said = [
+    labelled = [
         (span.name, (span.attributes or {}).get("helicone.session.id")) for span in app.exporter.get_finished_spans()
     ]
-    assert said == [
+    assert labelled == [
         ("chat gpt-4o", "c1"),
         ("answer", "c1"),
         ("chat gpt-4o", "c2"),
@@ -351,7 +351,7 @@ def _headers(app: App, context: Context | None = None) -> dict[str, str]:
 def test_headers_of_a_claim_leave_without_a_span_and_below_one_that_is_sampled_out(load: Any, app: App) -> None:
     load(OI)
     expected = {"Helicone-Session-Id": "c1", "Helicone-Session-Path": "/chat", "Helicone-User-Id": "ann"}
-    with saying(session__id="c1", user__id="ann"):
+    with claiming(session__id="c1", user__id="ann"):
         assert _headers(app) == expected
         with TracerProvider(sampler=ALWAYS_OFF).get_tracer("x").start_as_current_span("sampled out"):
             assert _headers(app) == expected
@@ -368,7 +368,7 @@ def test_headers_in_a_claim_inside_a_span_have_the_claimed_session(load: Any, ap
     assert (location.session.id, location.path) == ("c1", "/plan")
 
 
-# --- what frameworks know of their runs -----------------------------------------------------------
+# --- runs of frameworks ---------------------------------------------------------------------------
 
 CONFIG: ContextVar[dict[str, Any] | None] = ContextVar("config", default=None)
 

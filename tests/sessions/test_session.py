@@ -1,4 +1,4 @@
-"""A session: one immutable record with its wire form computed once."""
+"""`Session`: an immutable value that computes its wire form once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paths: levels of meaning, outermost first, in wire form and bounded."""
+"""`SessionPath`: levels in wire form, outermost first, bounded in number and length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read behind the SDK's back is what the SDK shows, and without it the SDK is asked."""
+"""Attributes read from the SDK's private field are those of its public property, which is the fallback."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What an app, its user or a stranger may get wrong: each gets the policy that the design promises.
+"""Wrong input from an app, its user or a caller is handled as the design says.
 
-Code that calls us wrongly fails at once; whatever happens while spans start, end and leave never
-fails the app, is brought into wire form, and is logged once.
+Wrong arguments in code raise an error at once. While spans start, end and leave, nothing ever fails the app: text is
+brought into wire form, and each kind of failure is logged once.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def app() -> App:
     return App()
 
 
-# --- texts of every sort --------------------------------------------------------------------------
+# --- unusual texts --------------------------------------------------------------------------------
 
 
 @given(any_text, any_text, any_text, any_text, any_text)
@@ -139,7 +139,7 @@ def test_environment_variables_that_are_not_utf8_are_brought_into_wire_form(monk
     assert encode_spans(app.all_spans()).SerializeToString()
 
 
-# --- attributes that are not what they should be --------------------------------------------------
+# --- attributes with wrong values -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("key", ["helicone.session.id", "session.id", "gen_ai.conversation.id"])
@@ -230,21 +230,21 @@ def test_a_span_whose_name_is_no_text_starts_and_ends_as_usual(
 
 
 class Locked(dict[str, str]):
-    """A carrier that refuses to be written to."""
+    """A carrier that cannot be written."""
 
     def __setitem__(self, key: str, value: str) -> None:
         raise TypeError("locked")
 
 
 class RefusingSetter(Setter[object]):
-    """A setter that fails."""
+    """A setter that raises."""
 
     def set(self, carrier: object, key: str, value: str) -> None:
         raise ConnectionError(carrier, key, value)
 
 
 class RefusingGetter(Getter[object]):
-    """A getter that fails."""
+    """A getter that raises."""
 
     def get(self, carrier: object, key: str) -> list[str] | None:
         raise ConnectionError(carrier, key)
@@ -498,7 +498,7 @@ print(json.dumps([seen, app.labels()]))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_process_forked_in_a_session_continues_it() -> None:
-    # In an interpreter of its own: threads that other tests left behind may hold locks at the fork.
+    # In another interpreter, because threads of other tests may hold locks at the fork.
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", FORKING],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
@@ -548,7 +548,7 @@ next(streaming)
 
 
 def run_python(script: str) -> tuple[int, str, str]:
-    """Run a script in a fresh interpreter; return its exit code and what it wrote."""
+    """Run a script in a new interpreter; return its exit code, its output and its errors."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=60, check=False
     )

@@ -1,4 +1,4 @@
-"""Sessions, users and properties from attributes of the app's own spans, whenever they are set."""
+"""Sessions, users and properties from attributes of application spans, set at the start or later."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LABEL = {
 
 
 def turn(app: App, start: dict[str, Any], late: dict[str, Any] | None = None) -> tuple[dict[str, str], dict[str, str]]:
-    """Serve one turn of a chat; return the label of its LLM call and the headers that it left with."""
+    """Serve one turn of a chat; return the label of its LLM call and the headers of its request."""
     app.exporter.clear()
     carrier: dict[str, str] = {}
     with app.span("POST /chat", start, scope=SERVER, kind=SpanKind.SERVER, context=Context()) as server:

@@ -1,4 +1,4 @@
-"""Spans that are never current: what goes on inside a framework's run is found there all the same."""
+"""Calls inside a framework's run belong to it, although the span of the run is never current."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLIENT = trace.SpanKind.CLIENT
 
 
 class Framework:
-    """Runs that are never current, and a context of its own that knows which one is: as OpenInference's LangChain."""
+    """Runs whose spans are never current; the framework knows the current one, as OpenInference's LangChain does."""
 
     def __init__(self, app: App) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""What spans bear in the end: labels that the SDK's limits cost, values that come late, the exported copy."""
+"""Exported labels are complete with the SDK's limits and with attributes that are set late."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_spans_that_may_have_no_attributes_are_exported_with_their_labels() -> N
     assert app.label("plan") == Label("s1", "Trips", "/plan", "task")
 
 
-# --- what we wrote is not what the user wrote -----------------------------------------------------
+# --- values of ours and values of the user --------------------------------------------------------
 
 
 def test_a_span_gets_its_kind_from_an_attribute_that_is_set_late(app: App) -> None:

@@ -1,4 +1,4 @@
-"""Two spans, one call: exactly one of them is the request, however often such a call was seen before."""
+"""Of two spans of one call, exactly one is the request, also after many equal calls."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ def test_a_wrapper_is_matched_after_equal_calls_without_a_wrapper() -> None:
             with app.chat(gen_ai__request__model="claude-sonnet-4-5"):
                 pass
         for _ in range(2):
-            beside = tracer.start_span("messages.stream")
+            parallel = tracer.start_span("messages.stream")
             with app.chat(gen_ai__request__model="claude-sonnet-4-5"):
                 pass
-            beside.set_attribute("llm.model_name", "claude-sonnet-4-5-20250929")
-            beside.end()
+            parallel.set_attribute("llm.model_name", "claude-sonnet-4-5-20250929")
+            parallel.end()
 
     assert _requests(app) == {"chat gpt-4o": 4}
 
@@ -104,11 +104,11 @@ def test_a_conversation_id_set_late_on_a_call_does_not_change_its_open_session()
     assert [(label["helicone.session.id"], label["helicone.session.path"]) for label in labels] == [("s1", "/chat")] * 3
 
 
-# --- a span that is like one before it, until it is not ------------------------------------------------
+# --- a span that equals an earlier one and then changes -------------------------------------------------
 
 
 def _twice(app: App, change: Callable[[Span], object], name: str = "chat gpt-4o") -> list[dict[str, object]]:
-    """Return what two equal spans bear that change in the same way; the second is like the first."""
+    """Return the labels of two equal spans that change in the same way."""
     with session("Trip", id="s1"):
         for _ in range(2):
             with app.span(name, CHAT, scope=GENAI, kind=CLIENT) as span:
@@ -203,9 +203,9 @@ def test_a_step_inside_a_call_separates_the_call_from_a_request_in_the_step() ->
 def test_a_span_that_is_never_current_is_no_request_if_the_gateway_saw_the_call() -> None:
     app = App()
     with session("Trip", id="s1"):
-        beside = app.provider.get_tracer("opentelemetry.instrumentation.anthropic").start_span("anthropic.chat")
+        parallel = app.provider.get_tracer("opentelemetry.instrumentation.anthropic").start_span("anthropic.chat")
         _posts(app)
-        beside.end()
+        parallel.end()
 
     assert _requests(app) == {}
 
@@ -228,6 +228,6 @@ def test_the_path_nodes_of_a_long_session_are_bounded() -> None:
                 for tool in range(250):
                     with app.span("execute_tool", {**TOOL, "gen_ai.tool.name": f"tool {tool}"}):
                         pass
-        stands = sum(isinstance(thing, PathNode) for thing in gc.get_objects())
+        nodes = sum(isinstance(thing, PathNode) for thing in gc.get_objects())
 
-    assert stands < 4096 + MAX_ENDED
+    assert nodes < 4096 + MAX_ENDED

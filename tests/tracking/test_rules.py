@@ -209,9 +209,9 @@ def test_ids_of_other_things_than_conversations_are_no_sessions(attribute: str) 
 
 def test_baggage_and_headers_of_a_caller_change_nothing_by_default() -> None:
     app = App()
-    stranger = HeliconePropagator(app.registry).extract({"Helicone-Session-Id": "evil"}, Context())
-    stranger = baggage.set_baggage("session.id", "evil", stranger)
-    with app.span("POST /ask", scope=SERVER, kind=SpanKind.SERVER, context=stranger) as server, app.chat():
+    inbound = HeliconePropagator(app.registry).extract({"Helicone-Session-Id": "evil"}, Context())
+    inbound = baggage.set_baggage("session.id", "evil", inbound)
+    with app.span("POST /ask", scope=SERVER, kind=SpanKind.SERVER, context=inbound) as server, app.chat():
         pass
 
     assert app.where()["chat gpt-4o"] == (_trace_session(server), "/ask")
@@ -297,7 +297,7 @@ def test_the_name_of_a_session_never_changes_inside_it() -> None:
 
 
 def name_here(app: App) -> str | None:
-    """Ask as headers do that leave without a span."""
+    """Return the name that headers without a span have."""
     location = app.registry.locate()
     assert location is not None
     return location.session.name

@@ -1,4 +1,4 @@
-"""Packages import in one direction, no files import each other in a circle, and imports stay light."""
+"""Packages import in one direction, there are no cycles of files, and imports stay cheap."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import helicone_otel
 
 PACKAGE = Path(helicone_otel.__file__).parent
 
-# A package imports only what stands to its left. `base` is the modules beside the packages.
+# A package imports only packages to its left. `base` is the modules at the root.
 ORDER = ("base", "spans", "sessions", "settings", "tracking", "http", "otel", "log", "install")
-# These two stand beside the others: they import up to `settings`, and only the faces and the tools import them.
-BESIDE = ("manual", "collector")
-TOOLS = (("terminal", "redaction", "folders"), ("replay", "fakes"), ("view", "diagnostics"), ("cli",))
-# What users import or run. Each loads what it needs when it is used.
-FACES = ("__init__", "__main__", "testing")
+# These two are outside of this order. They import up to `settings`; only the entry modules and the tools import them.
+SEPARATE = ("manual", "collector")
+TOOL_RANKS = (("terminal", "redaction", "folders"), ("replay", "fakes"), ("view", "diagnostics"), ("cli",))
+# The modules that users import or run. Each loads what it needs when it is used.
+ENTRY_MODULES = ("__init__", "__main__", "testing")
 PURE = ("base", "spans")
 
 
@@ -36,11 +36,11 @@ def _package(module: str) -> str:
     first = module.split(".", maxsplit=1)[0]
     if (PACKAGE / first).is_dir():
         return first
-    return first if first in {*FACES, "settings"} else "base"
+    return first if first in {*ENTRY_MODULES, "settings"} else "base"
 
 
 def _imported(module: str) -> Iterator[tuple[str, bool]]:
-    """Yield the modules of this package that a module imports, and whether it does so as it is loaded."""
+    """Yield the modules of this package that a module imports, and whether it imports them when it is loaded."""
     path = MODULES[module]
     package = module.split(".") if path.name == "__init__.py" and module != "__init__" else module.split(".")[:-1]
     tree = ast.parse(path.read_text())
@@ -66,14 +66,14 @@ IMPORTS: Mapping[str, list[tuple[str, bool]]] = {module: list(_imported(module))
 def _may_import(importer: str, imported: str) -> bool:
     if importer == imported:
         return True
-    if importer in BESIDE:
+    if importer in SEPARATE:
         return imported in ORDER[: ORDER.index("settings") + 1]
     if importer == "tools":
-        return imported in {*ORDER, *BESIDE}
+        return imported in {*ORDER, *SEPARATE}
     return imported in ORDER[: ORDER.index(importer)]
 
 
-@pytest.mark.parametrize("module", sorted(name for name in MODULES if _package(name) not in FACES))
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if _package(name) not in ENTRY_MODULES))
 def test_a_module_imports_only_packages_to_its_left(module: str) -> None:
     importer = _package(module)
     wrong = {name for name, _ in IMPORTS[module] if not _may_import(importer, _package(name))}
@@ -81,7 +81,7 @@ def test_a_module_imports_only_packages_to_its_left(module: str) -> None:
     assert wrong == set()
 
 
-def test_the_library_never_imports_its_tools_but_for_two_faces_that_do_so_when_used() -> None:
+def test_the_library_imports_its_tools_only_in_two_modules_and_only_on_use() -> None:
     importers = {
         (module, at_load)
         for module, imports in IMPORTS.items()
@@ -93,21 +93,21 @@ def test_the_library_never_imports_its_tools_but_for_two_faces_that_do_so_when_u
 
 
 @pytest.mark.parametrize("module", sorted(name for name in MODULES if name.startswith("tools.")))
-def test_a_tool_imports_only_tools_that_stand_below_it(module: str) -> None:
-    rank = {name: level for level, names in enumerate(TOOLS) for name in names}
+def test_a_tool_imports_only_tools_of_a_lower_rank(module: str) -> None:
+    rank = {name: level for level, names in enumerate(TOOL_RANKS) for name in names}
     own = module.split(".")[1]
     others = {name.split(".")[1] for name, _ in IMPORTS[module] if name.startswith("tools.")} - {own}
 
     assert {name for name in others if rank[name] >= rank[own]} == set()
 
 
-def test_no_file_imports_another_in_a_circle() -> None:
+def test_there_is_no_cycle_of_imports_between_files() -> None:
     finished: set[str] = set()
-    circles: list[list[str]] = []
+    cycles: list[list[str]] = []
 
     def visit(module: str, line: list[str]) -> None:
         if module in line:
-            circles.append([*line[line.index(module) :], module])
+            cycles.append([*line[line.index(module) :], module])
         elif module not in finished:
             for name in sorted({name for name, _ in IMPORTS[module]} - {module}):
                 visit(name, [*line, module])
@@ -116,7 +116,7 @@ def test_no_file_imports_another_in_a_circle() -> None:
     for module in sorted(MODULES):
         visit(module, [])
 
-    assert circles == []
+    assert cycles == []
 
 
 @pytest.mark.parametrize("module", sorted(name for name in MODULES if _package(name) in PURE))
@@ -128,12 +128,12 @@ def test_base_and_spans_know_nothing_of_opentelemetry(module: str) -> None:
     assert {name for name in imported if name.startswith("opentelemetry")} == set()
 
 
-def test_the_house_has_few_rooms_at_its_root_and_no_more_files_than_a_reader_can_know() -> None:
+def test_the_number_of_modules_at_the_root_and_of_all_files_is_limited() -> None:
     assert len([name for name in MODULES if "." not in name and not (PACKAGE / name).is_dir()]) <= 16
     assert len(MODULES) <= 180
 
 
-def test_no_package_or_module_is_named_like_a_public_name() -> None:
+def test_no_package_or_module_has_the_name_of_a_public_function() -> None:
     assert {name for name in MODULES if "." not in name} & set(helicone_otel.__all__) == set()
 
 

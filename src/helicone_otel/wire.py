@@ -1,8 +1,8 @@
-"""Every name and string that leaves the process, spelled once.
+"""Every name and text that leaves the process, spelled once, and the *wire form* of texts.
 
-Helicone never decodes what it receives (no URI decoding, no MIME words), so text travels as it
-is and only what HTTP cannot carry is percent-encoded. The result, the *wire form*, is canonical:
-the same in headers, span attributes and log rows. Encoding twice changes nothing.
+Helicone never decodes what it receives (no URI decoding, no MIME words). So text is sent as it is, and only characters
+that HTTP cannot carry are percent-encoded. The result, the wire form, is the same in headers, span attributes and log
+rows. Encoding it again changes nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DATA_NAME: Final = "helicone.data.name"
 # The instrumentation scope of the spans that this library makes.
 SCOPE: Final = "helicone_otel"
 
-# Attributes of others that we fill in where they are missing, so that other backends group alike.
+# Attributes of OpenTelemetry's conventions that we add if they are missing, so that other backends group spans alike.
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/session/
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/user/
@@ -43,20 +43,22 @@ OTEL_USER_ID: Final = "user.id"
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/
 REQUEST_HEADER_PREFIX: Final = "http.request.header."
 
-# Helicone states no limits; Node's and Cloudflare's budget for *all* headers is 16 KiB.
+# Limits in characters, levels and properties. Helicone documents no limits; Node and Cloudflare allow 16 KiB for *all*
+# headers of a request.
 MAX_TEXT: Final = 256
 MAX_PATH: Final = 512
 MAX_SEGMENT: Final = 96
 MAX_DEPTH: Final = 16
 MAX_PROPERTIES: Final = 16
 
-_MAX_ORIGINAL: Final = 1024
+# The limit of texts that are not in wire form.
+_MAX_VALID_TEXT: Final = 1024
 
-# So few segments of the longest kind are within the limit together with their slashes.
+# A path with this many segments is always within the limit, however long the segments are.
 SURELY_SHORT = MAX_PATH // (MAX_SEGMENT + 1)
 
-# Ids of rows are UUIDv5, so that a row that is sent twice stays one row; Helicone replaces
-# ids of versions above 5. They are made from two kinds of names, each with a namespace of its own.
+# Ids of rows are UUIDv5, so that a row that is sent twice is one row. Helicone replaces ids of versions above 5. They
+# are made from two kinds of names, each with a namespace of its own.
 # The name is the trace id and the span id of a call, in hex.
 NAMESPACE: Final = uuid.UUID("c48d0953-a864-57a6-8a83-c99d75b28a03")
 # The name is a `helicone.request.id` that the user set and that is not a UUID.
@@ -64,23 +66,23 @@ NAMESPACE_OF_USER_IDS: Final = uuid.UUID("6a1c3b6e-0f5b-5c51-9d43-0a5d1a3f7c11")
 
 # A header name is a token: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2
 _HEADER_NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}\Z"
-# Helicone takes a caller's id for a row only if it looks like this, and else makes up one of its own.
-# Both cases are spelled out, because to ignore case takes twice as long.
+# Helicone accepts a caller's id for a row only in this form, and else makes an id of its own.
+# Both cases are spelled out, because ignoring case takes twice as long.
 ROW_ID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-5][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}\Z"
 
 
 def wire_text(text: str, limit: int = MAX_TEXT) -> str:
     """Return the wire form of a text: printable ASCII, no outer blanks, at most `limit` characters.
 
-    Blanks and `%` stay as they are. Control and non-ASCII characters become the percent-encoded
-    bytes of their UTF-8 form; a character is never cut in half.
+    Blanks and `%` stay as they are. Control and non-ASCII characters become the percent-encoded bytes of their UTF-8
+    form. No character is cut in half.
     """
     text = text.strip()
     if text.isascii() and text.isprintable():
         return text if len(text) <= limit else text[:limit].rstrip()
     parts: list[str] = []
     length = 0
-    # Any character takes one place or more, so what lies beyond `limit` is not looked at.
+    # Each character becomes one or more, so characters beyond `limit` cannot be part of the result.
     for character in text[:limit]:
         encoded = character if " " <= character <= "~" else _percent_encoded(character)
         length += len(encoded)
@@ -91,7 +93,7 @@ def wire_text(text: str, limit: int = MAX_TEXT) -> str:
 
 
 def wire_segment(text: str) -> str:
-    """Return one segment of a path: `wire_text`, with blanks and `/` as `_`. May be empty.
+    """Return the wire form of one segment of a path, with blanks and `/` as `_`. It may be empty.
 
     Helicone splits a path at every `/` and decodes nothing, so a segment cannot contain one.
     """
@@ -101,9 +103,9 @@ def wire_segment(text: str) -> str:
 def valid_text(text: str) -> str:
     """Return a text that UTF-8 can encode, at most 1,024 characters long.
 
-    One lone surrogate would make OTLP's encoder lose the whole batch.
+    Because of one lone surrogate, OTLP's encoder would lose the whole batch.
     """
-    return text[:_MAX_ORIGINAL].encode("utf-8", "replace").decode()
+    return text[:_MAX_VALID_TEXT].encode("utf-8", "replace").decode()
 
 
 def is_property_name(name: str) -> bool:
@@ -112,7 +114,7 @@ def is_property_name(name: str) -> bool:
 
 
 def is_row_id(text: str) -> bool:
-    """Tell whether Helicone takes `Helicone-Request-Id: <text>` for the id of the request's row."""
+    """Tell whether Helicone uses `Helicone-Request-Id: <text>` as the id of the request's row."""
     return re.match(ROW_ID, text) is not None
 
 
@@ -124,7 +126,7 @@ def row_id_of(text: str) -> str:
 
 
 def row_id_in(headers: Mapping[str, str]) -> str | None:
-    """Return the id that the row of a request with these headers gets, or `None` if Helicone makes one up."""
+    """Return the id of the row of a request with these headers, or `None` if Helicone makes the id."""
     row_id = headers.get(REQUEST_ID_HEADER)
     return row_id.lower() if row_id is not None and is_row_id(row_id) else None
 
@@ -136,7 +138,7 @@ def _percent_encoded(character: str) -> str:
 
 
 def bounded(segments: tuple[str, ...]) -> tuple[str, ...]:
-    """Cut a path to 16 levels and 512 characters, keeping the outermost."""
+    """Return a path's outermost segments, at most 16 levels and 512 characters of them."""
     if len(segments) <= SURELY_SHORT:
         return segments
     segments = segments[:MAX_DEPTH]

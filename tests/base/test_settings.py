@@ -88,7 +88,7 @@ CASES = {
     "session_sampling_ratio": Case(
         1.0,
         {"0.25": 0.25, "0": 0.0, " 1 ": 1.0, "1e-3": 0.001},
-        {"a quarter": "'a quarter' is no number", "2": "expected a number from 0 to 1, got 2.0", "nan": "got nan"},
+        {"a quarter": "'a quarter' is not a number", "2": "expected a number from 0 to 1, got 2.0", "nan": "got nan"},
         {"expected a number from 0 to 1, got True": True, "got '0.5'": "0.5", "got -0.5": -0.5, "got None": None},
     ),
     "user_id_attributes": Case((), NAMES_GOOD, {}, NAMES_WRONG),

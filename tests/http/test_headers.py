@@ -1,4 +1,4 @@
-"""What leaves on the wire, and for whom: the propagator and the transport hook, by real clients on real sockets."""
+"""Which headers the propagator and the hooks send to which hosts, with real clients on real sockets."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class App(NamedTuple):
     exporter: InMemorySpanExporter
 
     def labels(self) -> list[dict[str, object]]:
-        """Return what the exported spans say about their session, by the parts of `OURS`."""
+        """Return the session labels of the exported spans, by the parts of `OURS`."""
         return labels_of(self.exporter)
 
 
@@ -72,7 +72,7 @@ class App(NamedTuple):
 def app(
     *gateways: Wire, http: bool = False, llm: bool = False, sampler: Sampler = ALWAYS_ON, **settings: Any
 ) -> Iterator[App]:
-    """Install the library, and instrumentations of HTTP clients and of OpenAI's SDK if they are wanted."""
+    """Install the library, and instrumentations of HTTP clients and of OpenAI's SDK if asked for."""
     instrumentors = _http_instrumentors() * http + (_llm_instrumentors() if llm else [])
     provider = TracerProvider(sampler=sampler)
     hosts = (*(wire.netloc for wire in gateways), *settings.pop("gateway_hosts", ()))
@@ -118,17 +118,17 @@ def ask_anthropic(url: str, provider: TracerProvider, headers: Mapping[str, str]
         client.messages.create(**CHAT, max_tokens=8, extra_headers=dict(headers or {}))
 
 
-# --- what the caller set itself -------------------------------------------------------------------
+# --- headers set by the caller --------------------------------------------------------------------
 
 
 def leaving(subset: Sequence[str]) -> dict[str, str]:
-    """Return what is to leave when the caller set some of the three headers itself."""
+    """Return the headers expected on the wire if the caller sets some of the three itself."""
     theirs = {part: THEIRS[part] for part in subset}
     return theirs if "id" in subset else {**OURS, **theirs}
 
 
 def labelling(subset: Sequence[str]) -> dict[str, str]:
-    """Return what the spans of such a request are to say: where Helicone draws it, the root if nobody set a path."""
+    """Return the labels expected on the spans of such a request; without any path, Helicone shows it at the root."""
     return {"path": "/", **leaving(subset)}
 
 
@@ -136,7 +136,7 @@ every_subset = pytest.mark.parametrize("subset", SUBSETS, ids="+".join)
 
 
 @every_subset
-def test_what_the_caller_of_openai_set_leaves(gateway: Wire, http: bool, subset: Sequence[str]) -> None:
+def test_headers_set_by_the_caller_of_openai_are_sent(gateway: Wire, http: bool, subset: Sequence[str]) -> None:
     with app(gateway, http=http, llm=True), session("Ours", id="ours", path="/ours"):
         ask_openai(gateway.url, {HEADERS[part]: THEIRS[part] for part in subset})
 
@@ -144,7 +144,7 @@ def test_what_the_caller_of_openai_set_leaves(gateway: Wire, http: bool, subset:
 
 
 @every_subset
-def test_what_the_caller_of_anthropic_set_leaves(gateway: Wire, http: bool, subset: Sequence[str]) -> None:
+def test_headers_set_by_the_caller_of_anthropic_are_sent(gateway: Wire, http: bool, subset: Sequence[str]) -> None:
     with app(gateway, http=http) as running, session("Ours", id="ours", path="/ours"):
         ask_anthropic(gateway.url, running.provider, {HEADERS[part]: THEIRS[part] for part in subset})
 
@@ -152,7 +152,7 @@ def test_what_the_caller_of_anthropic_set_leaves(gateway: Wire, http: bool, subs
 
 
 @every_subset
-def test_what_the_caller_set_leaves_where_nothing_is_instrumented(gateway: Wire, subset: Sequence[str]) -> None:
+def test_headers_set_by_the_caller_are_sent_without_instrumentation(gateway: Wire, subset: Sequence[str]) -> None:
     with app(gateway) as running, session("Ours", id="ours", path="/ours"):
         _post(gateway.url, httpx2, {HEADERS[part].upper(): THEIRS[part] for part in subset})
 
@@ -162,7 +162,7 @@ def test_what_the_caller_set_leaves_where_nothing_is_instrumented(gateway: Wire,
 
 
 @every_subset
-def test_what_the_caller_set_leaves_without_any_session_of_ours(
+def test_headers_set_by_the_caller_are_sent_without_a_session_of_ours(
     gateway: Wire, http: bool, subset: Sequence[str]
 ) -> None:
     with app(gateway, http=http, llm=True, session_fallback="none") as running:
@@ -174,7 +174,7 @@ def test_what_the_caller_set_leaves_without_any_session_of_ours(
 
 
 @every_subset
-def test_what_the_caller_of_openai_set_labels_its_spans(gateway: Wire, http: bool, subset: Sequence[str]) -> None:
+def test_headers_set_by_the_caller_of_openai_label_the_spans(gateway: Wire, http: bool, subset: Sequence[str]) -> None:
     with app(gateway, http=http, llm=True) as running, session("Ours", id="ours", path="/ours"):
         ask_openai(gateway.url, {HEADERS[part]: THEIRS[part] for part in subset})
 
@@ -182,7 +182,9 @@ def test_what_the_caller_of_openai_set_labels_its_spans(gateway: Wire, http: boo
 
 
 @every_subset
-def test_what_the_caller_of_anthropic_set_labels_its_spans(gateway: Wire, http: bool, subset: Sequence[str]) -> None:
+def test_headers_set_by_the_caller_of_anthropic_label_the_spans(
+    gateway: Wire, http: bool, subset: Sequence[str]
+) -> None:
     with app(gateway, http=http) as running, session("Ours", id="ours", path="/ours"):
         ask_anthropic(gateway.url, running.provider, {HEADERS[part]: THEIRS[part] for part in subset})
 
@@ -190,7 +192,7 @@ def test_what_the_caller_of_anthropic_set_labels_its_spans(gateway: Wire, http: 
 
 
 @pytest.mark.parametrize("subset", [subset for subset in SUBSETS if "id" in subset], ids="+".join)
-def test_a_session_of_the_callers_labels_spans_where_there_is_none_of_ours(
+def test_a_session_set_by_the_caller_labels_spans_without_a_session_of_ours(
     gateway: Wire, http: bool, subset: Sequence[str]
 ) -> None:
     with app(gateway, http=http, llm=True, session_fallback="none") as running:
@@ -199,7 +201,7 @@ def test_a_session_of_the_callers_labels_spans_where_there_is_none_of_ours(
     assert running.labels() == [labelling(subset)] * (1 + http)
 
 
-def test_other_backends_are_told_the_callers_session_too(gateway: Wire, http: bool) -> None:
+def test_attributes_for_other_backends_have_the_callers_session(gateway: Wire, http: bool) -> None:
     with app(gateway, http=http, llm=True) as running, session("Ours", id="ours", path="/ours"):
         ask_openai(gateway.url, {HEADERS[part]: THEIRS[part] for part in THEIRS})
 
@@ -208,7 +210,7 @@ def test_other_backends_are_told_the_callers_session_too(gateway: Wire, http: bo
     assert {span.get("gen_ai.conversation.id") for span in spans} <= {"theirs", None}
 
 
-def test_a_made_up_id_is_told_no_other_backend_because_the_caller_set_a_path(gateway: Wire, http: bool) -> None:
+def test_a_provisional_id_stays_out_of_other_attributes_if_the_caller_sets_a_path(gateway: Wire, http: bool) -> None:
     with app(gateway, http=http, llm=True) as running:
         ask_openai(gateway.url, {HEADERS["path"]: "/theirs"})
 
@@ -221,7 +223,7 @@ def test_a_made_up_id_is_told_no_other_backend_because_the_caller_set_a_path(gat
     ] == []
 
 
-def test_a_client_whose_default_headers_name_a_session_keeps_it(gateway: Wire, http: bool) -> None:
+def test_a_client_with_a_session_in_its_default_headers_keeps_it(gateway: Wire, http: bool) -> None:
     mine = {"Helicone-Session-Id": "theirs"}
     with app(gateway, http=http) as running, session("Ours", id="ours"):
         with OpenAI(base_url=gateway.url, api_key=KEY, default_headers=mine) as client:
@@ -234,7 +236,7 @@ def test_a_client_whose_default_headers_name_a_session_keeps_it(gateway: Wire, h
     assert [in_any_case(gateway.helicone(0)), in_any_case(gateway.helicone(1))] == [theirs, theirs]
 
 
-def test_a_request_labelled_by_its_caller_does_not_take_its_siblings_along(gateway: Wire, http: bool) -> None:
+def test_a_request_labelled_by_its_caller_does_not_change_its_siblings(gateway: Wire, http: bool) -> None:
     with (
         app(gateway, http=http, llm=True) as running,
         session("Ours", id="ours"),
@@ -250,7 +252,7 @@ def test_a_request_labelled_by_its_caller_does_not_take_its_siblings_along(gatew
     assert running.labels() == [theirs] * (1 + http) + [ours] * (1 + http) + [ours]
 
 
-def test_a_user_and_properties_leave_too_but_for_those_that_the_caller_set(gateway: Wire, http: bool) -> None:
+def test_the_user_and_properties_are_sent_except_those_that_the_caller_set(gateway: Wire, http: bool) -> None:
     mine = {"helicone-user-id": "theirs", "Helicone-Property-Env": "theirs"}
     properties = {"env": "ours", "plan": "pro"}
     with app(gateway, http=http), session("Ours", id="ours", path="/ours", user_id="u-1", properties=properties):
@@ -308,7 +310,7 @@ def _anthropic_async(url: str, provider: TracerProvider, stream: bool) -> None:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("ask", [_openai, _openai_async, _anthropic, _anthropic_async])
-def test_each_header_leaves_exactly_once(
+def test_each_header_is_sent_exactly_once(
     gateway: Wire, http: bool, ask: Callable[[str, TracerProvider, bool], None], stream: bool
 ) -> None:
     with app(gateway, http=http, llm=http) as running, session("Ours", id="ours"), step("ours"):
@@ -318,7 +320,7 @@ def test_each_header_leaves_exactly_once(
 
 
 @pytest.mark.parametrize("module", [httpx, httpx2], ids=lambda module: module.__name__)
-def test_a_request_that_is_sent_again_says_where_it_is_sent_from(gateway: Wire, module: Any) -> None:
+def test_a_request_object_that_is_sent_again_has_the_session_of_each_sending(gateway: Wire, module: Any) -> None:
     with app(gateway), module.Client(verify=TLS) as client:
         request = client.build_request("POST", f"{gateway.url}/v1/chat/completions", json=CHAT)
         with session("First", id="1", path="/first"):
@@ -335,7 +337,7 @@ def test_a_request_that_is_sent_again_says_where_it_is_sent_from(gateway: Wire, 
     ]
 
 
-def test_header_and_label_say_the_same_where_nobody_chose_a_session(gateway: Wire, http: bool) -> None:
+def test_headers_and_labels_have_the_same_provisional_session(gateway: Wire, http: bool) -> None:
     with app(gateway, http=http, llm=True) as running:
         ask_openai(gateway.url)
 
@@ -345,19 +347,19 @@ def test_header_and_label_say_the_same_where_nobody_chose_a_session(gateway: Wir
     assert running.labels() == [{"id": made_up, "path": "/chat"}] * len(spans)
 
 
-def test_where_instrumentation_is_suppressed_nothing_is_written(gateway: Wire, http: bool) -> None:
+def test_no_headers_are_written_while_instrumentation_is_suppressed(gateway: Wire, http: bool) -> None:
     with app(gateway, http=http), session("Ours", id="ours"), suppress_instrumentation():
         ask_openai(gateway.url)
 
     assert gateway.helicone() == []
 
 
-# --- whose requests -------------------------------------------------------------------------------
+# --- which hosts get headers ----------------------------------------------------------------------
 
 
 @pytest.fixture
 def every_name_is_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Resolve every host name to this machine, so that a client may speak to any host by its name."""
+    """Resolve every host name to this machine, so that a client can send requests to any host name."""
     resolve = socket.getaddrinfo
     loopback = lambda _, *rest, **more: resolve("127.0.0.1", *rest, **more)  # noqa: E731
     monkeypatch.setattr(socket, "getaddrinfo", loopback)
@@ -411,7 +413,7 @@ every_http_client = pytest.mark.parametrize(
 
 @every_http_client
 @pytest.mark.usefixtures("every_name_is_loopback")
-def test_a_gateway_gets_the_headers_by_whatever_name_it_is_called(
+def test_every_spelling_of_a_gateways_host_gets_the_headers(
     gateway: Wire, http: bool, post: Callable[..., None], module: Any
 ) -> None:
     port = gateway.netloc.rpartition(":")[2]
@@ -424,7 +426,7 @@ def test_a_gateway_gets_the_headers_by_whatever_name_it_is_called(
 
 @every_http_client
 @pytest.mark.usefixtures("every_name_is_loopback")
-def test_providers_apis_and_look_alikes_get_nothing(
+def test_providers_apis_and_similar_hosts_get_no_headers(
     other: Wire, http: bool, post: Callable[..., None], module: Any
 ) -> None:
     port = other.netloc.rpartition(":")[2]
@@ -436,7 +438,7 @@ def test_providers_apis_and_look_alikes_get_nothing(
 
 
 @pytest.mark.usefixtures("every_name_is_loopback")
-def test_the_providers_own_sdks_tell_their_providers_nothing(other: Wire, http: bool) -> None:
+def test_sdks_of_providers_send_no_headers_to_their_providers(other: Wire, http: bool) -> None:
     port = other.netloc.rpartition(":")[2]
     with app(http=http, llm=True) as running, session("Ours", id="ours", path="/ours"):
         ask_openai(f"http://api.openai.com:{port}")
@@ -446,7 +448,7 @@ def test_the_providers_own_sdks_tell_their_providers_nothing(other: Wire, http: 
     assert [label["id"] for label in running.labels()] == ["ours"] * (2 + 2 * http)
 
 
-def test_a_listed_port_gets_the_headers_and_its_neighbour_does_not(gateway: Wire, other: Wire, http: bool) -> None:
+def test_a_listed_port_gets_the_headers_and_another_port_does_not(gateway: Wire, other: Wire, http: bool) -> None:
     with app(gateway, http=http), session("Ours", id="ours", path="/ours"):
         ask_openai(gateway.url)
         ask_openai(other.url)
@@ -467,9 +469,7 @@ def test_a_gateway_may_be_an_ipv6_address(http: bool) -> None:
     assert (gateway.helicone(), other.helicone()) == (expected(**OURS), [])
 
 
-def test_a_service_of_the_users_own_gets_the_session_and_makes_no_call_of_it(
-    gateway: Wire, other: Wire, http: bool
-) -> None:
+def test_an_own_service_gets_the_session_and_the_request_is_no_call(gateway: Wire, other: Wire, http: bool) -> None:
     with app(gateway, http=http, propagate_hosts=(other.netloc,)) as running, session("Ours", id="ours"):
         httpx2.post(f"{other.url}/plan")
         ask_openai(gateway.url)
@@ -481,7 +481,7 @@ def test_a_service_of_the_users_own_gets_the_session_and_makes_no_call_of_it(
 
 
 @pytest.mark.skipif(mcp is None, reason="needs the demo's MCP")
-async def test_mcp_servers_are_told_nothing(helicone: Helicone) -> None:
+async def test_mcp_servers_get_no_session_headers(helicone: Helicone) -> None:
     server, seen = mcpserver.MCPServer("timetable"), []
 
     @server.tool()
@@ -494,7 +494,7 @@ async def test_mcp_servers_are_told_nothing(helicone: Helicone) -> None:
             await client.call_tool("search_trains", {"origin": "Porto"})
 
     assert helicone.tree() == {"/search_trains": ["tool"]}
-    # The propagators did write, and only W3C's.
+    # The propagators wrote headers, but only those of W3C.
     assert [name for name in seen[0] if "/" not in name] == ["traceparent"]
     assert "helicone" not in json.dumps(seen).lower()
 
@@ -504,7 +504,7 @@ async def test_mcp_servers_are_told_nothing(helicone: Helicone) -> None:
 
 @every_http_client
 @pytest.mark.parametrize("sampler", [ALWAYS_ON, ALWAYS_OFF], ids=["sampled", "sampled out"])
-def test_a_redirect_to_a_stranger_takes_along_only_what_the_caller_wrote(
+def test_a_redirect_to_an_unlisted_host_keeps_only_the_callers_headers(
     other: Wire, http: bool, post: Callable[..., None], module: Any, sampler: Sampler
 ) -> None:
     mine = [
@@ -527,7 +527,7 @@ def test_a_redirect_to_a_stranger_takes_along_only_what_the_caller_wrote(
 
 
 @every_http_client
-def test_a_redirect_to_another_gateway_takes_everything_along_once(
+def test_a_redirect_to_another_gateway_sends_all_headers_once(
     other: Wire, http: bool, post: Callable[..., None], module: Any
 ) -> None:
     with (
@@ -542,7 +542,7 @@ def test_a_redirect_to_another_gateway_takes_everything_along_once(
 
 
 @every_http_client
-def test_a_redirect_by_way_of_a_service_loses_nothing_of_ours_to_a_stranger(
+def test_redirects_through_an_own_service_send_no_headers_to_an_unlisted_host(
     other: Wire, http: bool, post: Callable[..., None], module: Any
 ) -> None:
     with (
@@ -559,16 +559,16 @@ def test_a_redirect_by_way_of_a_service_loses_nothing_of_ours_to_a_stranger(
 
 
 @every_http_client
-def test_a_redirect_from_a_stranger_to_a_gateway_gets_the_headers_there(
+def test_a_redirect_from_an_unlisted_host_to_a_gateway_sends_the_headers_there(
     gateway: Wire, http: bool, post: Callable[..., None], module: Any
 ) -> None:
-    with listening(redirect=gateway.url) as stranger, app(gateway, http=http), session("Ours", id="ours", path="/ours"):
-        post(stranger.url, module, follow=True)
+    with listening(redirect=gateway.url) as unlisted, app(gateway, http=http), session("Ours", id="ours", path="/ours"):
+        post(unlisted.url, module, follow=True)
 
-    assert (stranger.helicone(), gateway.helicone()) == ([], expected(**OURS))
+    assert (unlisted.helicone(), gateway.helicone()) == ([], expected(**OURS))
 
 
-def test_the_openai_sdk_follows_a_redirect_to_a_stranger_without_our_headers(other: Wire, http: bool) -> None:
+def test_the_openai_sdk_follows_a_redirect_to_an_unlisted_host_without_our_headers(other: Wire, http: bool) -> None:
     with (
         listening(redirect=other.url) as gateway,
         app(gateway, http=http, llm=True),
@@ -588,7 +588,7 @@ def _embed(url: str) -> None:
         client.embeddings.create(model=MODEL, input="Porto")
 
 
-def test_of_a_trace_that_is_sampled_out_no_session_is_made_up(gateway: Wire, http: bool) -> None:
+def test_a_trace_that_is_sampled_out_has_no_provisional_session(gateway: Wire, http: bool) -> None:
     with (
         app(gateway, http=http, llm=http, sampler=ALWAYS_OFF) as running,
         running.provider.get_tracer("app").start_as_current_span("plan"),
@@ -599,7 +599,7 @@ def test_of_a_trace_that_is_sampled_out_no_session_is_made_up(gateway: Wire, htt
     assert [gateway.helicone(0), gateway.helicone(1)] == [[], []]
 
 
-def test_of_a_trace_that_is_sampled_out_only_what_code_opened_leaves(gateway: Wire, http: bool) -> None:
+def test_a_trace_that_is_sampled_out_sends_only_sessions_and_steps_from_code(gateway: Wire, http: bool) -> None:
     with (
         app(gateway, http=http, llm=http, sampler=ALWAYS_OFF) as running,
         session("Ours", id="ours"),
@@ -619,7 +619,7 @@ def test_of_a_trace_that_is_sampled_out_only_what_code_opened_leaves(gateway: Wi
     assert running.exporter.get_finished_spans() == ()
 
 
-def test_of_a_trace_that_is_sampled_out_the_session_of_the_process_leaves(gateway: Wire, http: bool) -> None:
+def test_a_trace_that_is_sampled_out_sends_the_session_of_the_process(gateway: Wire, http: bool) -> None:
     settings = {"session_id": "batch", "session_name": "Nightly"}
     with app(gateway, http=http, sampler=ALWAYS_OFF, **settings):
         ask_openai(gateway.url)
@@ -636,14 +636,14 @@ def test_of_a_trace_that_is_sampled_out_the_session_of_the_process_leaves(gatewa
 
 @contextmanager
 def sending(provider: TracerProvider, url: str, key: str = "url.full") -> Iterator[None]:
-    """Be inside the span of an HTTP client that has no hook, as its instrumentation makes it."""
+    """Open the span that the instrumentation of an HTTP client without a hook makes."""
     tracer = provider.get_tracer("opentelemetry.instrumentation.pycurl")
     with tracer.start_as_current_span("POST", kind=SpanKind.CLIENT, attributes={key: url}):
         yield
 
 
 @pytest.mark.parametrize("key", ["url.full", "http.url"])
-def test_a_plain_dict_gets_the_headers_where_the_span_goes_to_a_gateway(key: str) -> None:
+def test_a_dict_gets_the_headers_if_the_current_span_goes_to_a_gateway(key: str) -> None:
     carriers: list[dict[str, str]] = [{}, {}]
     with app() as running, session("Ours", id="ours", path="/ours"):
         for carrier, url in zip(carriers, ("https://oai.helicone.ai/v1", "https://api.openai.com/v1"), strict=True):
@@ -658,9 +658,7 @@ def test_a_plain_dict_gets_the_headers_where_the_span_goes_to_a_gateway(key: str
     "spelled", [str.lower, str.upper, str.capitalize, str], ids=["lower", "upper", "capital", "as it is"]
 )
 @every_subset
-def test_a_plain_dict_keeps_what_its_owner_wrote_in_whatever_case(
-    subset: Sequence[str], spelled: Callable[[str], str]
-) -> None:
+def test_a_dict_keeps_the_callers_headers_in_any_case(subset: Sequence[str], spelled: Callable[[str], str]) -> None:
     carrier = {spelled(HEADERS[part]): THEIRS[part] for part in subset}
     with (
         app() as running,
@@ -676,7 +674,7 @@ def test_a_plain_dict_keeps_what_its_owner_wrote_in_whatever_case(
     assert {name: value for name, value in carrier.items() if name != "traceparent"} == left
 
 
-def test_a_dict_whose_keys_are_respelled_between_two_injections_gets_each_header_once() -> None:
+def test_a_dict_whose_keys_change_case_between_two_injections_has_each_header_once() -> None:
     carrier: dict[str, str] = {}
     with (
         app() as running,
@@ -692,7 +690,7 @@ def test_a_dict_whose_keys_are_respelled_between_two_injections_gets_each_header
     assert running.labels() == [OURS]
 
 
-def test_without_a_destination_nothing_is_written() -> None:
+def test_no_headers_are_injected_without_a_known_destination() -> None:
     carriers: list[dict[str, str]] = [{}, {}, {"Host": "oai.helicone.ai"}]
     with app() as running, session("Ours", id="ours"):
         propagate.inject(carriers[0])
@@ -705,7 +703,7 @@ def test_without_a_destination_nothing_is_written() -> None:
 
 
 @pytest.mark.failures
-def test_a_carrier_that_takes_nothing_does_not_fail_the_caller() -> None:
+def test_a_carrier_that_cannot_be_written_does_not_fail_the_caller() -> None:
     class Closed(dict[str, str]):
         def __setitem__(self, name: str, value: str) -> None:
             if name.startswith("Helicone"):
@@ -754,7 +752,7 @@ PROPAGATORS = {"OTEL_PROPAGATORS": "tracecontext,baggage,helicone"}
     ],
 )
 @pytest.mark.parametrize("propagators", ["tracecontext,baggage,helicone", "helicone"])
-def test_the_propagator_loads_by_its_name_whatever_is_imported_first(first: str, propagators: str) -> None:
+def test_the_propagator_loads_by_its_name_in_any_import_order(first: str, propagators: str) -> None:
     code = (
         f"{first}\n"
         "import helicone_otel\n"
@@ -766,7 +764,7 @@ def test_the_propagator_loads_by_its_name_whatever_is_imported_first(first: str,
     assert _python(code, OTEL_PROPAGATORS=propagators) == ["True"]
 
 
-def test_the_propagator_by_its_name_and_configure_make_one() -> None:
+def test_configure_adds_no_second_propagator_to_the_one_loaded_by_name() -> None:
     code = (
         "from opentelemetry import propagate\n"
         "import helicone_otel\n"
@@ -780,7 +778,7 @@ def test_the_propagator_by_its_name_and_configure_make_one() -> None:
     assert _python(code, **PROPAGATORS) == ["True", "True"]
 
 
-def test_the_propagator_by_its_name_alone_serves_the_sessions_of_code() -> None:
+def test_the_propagator_loaded_by_name_sends_sessions_opened_in_code() -> None:
     code = (
         "from opentelemetry import propagate, trace\n"
         "from opentelemetry.sdk.trace import TracerProvider\n"
@@ -803,11 +801,11 @@ def test_the_propagator_by_its_name_alone_serves_the_sessions_of_code() -> None:
     ]
 
 
-# --- taking everything out again ------------------------------------------------------------------
+# --- install and uninstall ------------------------------------------------------------------------
 
 
 def _functions() -> dict[str, object]:
-    """Return what the installer may replace, as it is now."""
+    """Return the functions that the installer may replace, as they are now."""
     owners: list[tuple[Any, str]] = [
         (httpcore.ConnectionPool, "handle_request"),
         (httpcore.AsyncConnectionPool, "handle_async_request"),
@@ -864,13 +862,13 @@ ORDERS = {
     "after and first out": (_install, _instrument, _uninstrument, _uninstall),
     "after and last out": (_install, _instrument, _uninstall, _uninstrument),
     "by environment": (_install_by_environment, _instrument, _uninstall_by_environment, _uninstrument),
-    "by both doors": (_install_by_environment, _install, _uninstall, _uninstall_by_environment),
+    "in both ways": (_install_by_environment, _install, _uninstall, _uninstall_by_environment),
     "in between": (_instrument, _install, _uninstrument, _instrument, _uninstall, _uninstrument),
 }
 
 
 @pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS.keys())
-def test_uninstalling_puts_every_function_back(order: Sequence[Callable[[], None]]) -> None:
+def test_uninstall_restores_every_function(order: Sequence[Callable[[], None]]) -> None:
     before = _functions()
     during = []
     for act in order:
@@ -883,7 +881,7 @@ def test_uninstalling_puts_every_function_back(order: Sequence[Callable[[], None
 
 
 @pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS.keys())
-def test_whatever_the_order_the_headers_leave_while_the_library_is_in(
+def test_headers_are_sent_while_the_library_is_installed_in_any_order_of_installs(
     gateway: Wire, order: Sequence[Callable[[], None]]
 ) -> None:
     sent = []
@@ -900,7 +898,7 @@ def test_whatever_the_order_the_headers_leave_while_the_library_is_in(
     assert sent == [(inside, expected(**OURS) if inside else []) for inside, _ in sent]
 
 
-def test_a_propagator_of_the_apps_that_took_ours_in_goes_quiet(gateway: Wire) -> None:
+def test_after_uninstall_our_propagator_inside_one_of_the_apps_writes_nothing(gateway: Wire) -> None:
     before = propagate.get_global_textmap()
     carrier: dict[str, str] = {}
     try:
@@ -917,7 +915,7 @@ def test_a_propagator_of_the_apps_that_took_ours_in_goes_quiet(gateway: Wire) ->
     assert list(carrier) == ["traceparent"]
 
 
-def test_a_propagator_that_the_app_sets_later_gets_ours_beside_it_and_is_given_back() -> None:
+def test_a_propagator_set_later_gets_ours_added_and_uninstall_restores_it() -> None:
     before, mine = propagate.get_global_textmap(), W3CBaggagePropagator()
     carrier: dict[str, str] = {}
     try:
@@ -933,7 +931,7 @@ def test_a_propagator_that_the_app_sets_later_gets_ours_beside_it_and_is_given_b
 
 
 class Fieldless(W3CBaggagePropagator):
-    """Knows no fields; the SDK asks for none unless it is told to."""
+    """A propagator whose `fields` raises."""
 
     @property
     def fields(self) -> set[str]:
@@ -941,7 +939,7 @@ class Fieldless(W3CBaggagePropagator):
 
 
 @pytest.mark.failures
-def test_a_propagator_that_cannot_say_its_fields_stays_the_apps_own(gateway: Wire) -> None:
+def test_a_propagator_whose_fields_raise_is_set_unchanged(gateway: Wire) -> None:
     before, mine = propagate.get_global_textmap(), Fieldless()
     try:
         with app(gateway), session("Ours", id="ours", path="/ours"):
@@ -957,7 +955,7 @@ def test_a_propagator_that_cannot_say_its_fields_stays_the_apps_own(gateway: Wir
     assert gateway.helicone() == expected(**OURS)
 
 
-def test_after_uninstalling_spans_are_labelled_no_more(gateway: Wire) -> None:
+def test_spans_are_not_labelled_after_uninstall(gateway: Wire) -> None:
     with app(gateway) as running:
         pass
     with session("Ours", id="ours"), running.provider.get_tracer("app").start_as_current_span("plan"):
@@ -968,7 +966,7 @@ def test_after_uninstalling_spans_are_labelled_no_more(gateway: Wire) -> None:
     assert gateway.helicone() == []
 
 
-def test_a_client_that_was_made_before_gets_the_headers_too(gateway: Wire) -> None:
+def test_a_client_made_before_configure_sends_the_headers(gateway: Wire) -> None:
     with OpenAI(base_url=f"{gateway.url}/v1", api_key=KEY) as client:
         with app(gateway), session("Ours", id="ours", path="/ours"):
             client.chat.completions.create(**CHAT)
@@ -978,7 +976,7 @@ def test_a_client_that_was_made_before_gets_the_headers_too(gateway: Wire) -> No
     assert [gateway.helicone(0), gateway.helicone(1)] == [expected(**OURS), []]
 
 
-def test_clients_that_are_imported_later_are_hooked_when_they_are(gateway: Wire) -> None:
+def test_clients_imported_after_configure_are_hooked(gateway: Wire) -> None:
     code = (
         "import sys, helicone_otel\n"
         f"settings = helicone_otel.Settings(gateway_hosts=('{gateway.netloc}',))\n"
@@ -998,7 +996,7 @@ def test_clients_that_are_imported_later_are_hooked_when_they_are(gateway: Wire)
     assert [len(gateway.helicone(index)) for index in range(6)] == [0, 0, 3, 3, 0, 0]
 
 
-def test_installing_again_and_again_leaves_one_processor_at_work() -> None:
+def test_a_span_is_labelled_after_repeated_installs() -> None:
     provider = TracerProvider()
     for _ in range(3):
         configure(Settings(), provider=provider).uninstall()
@@ -1020,7 +1018,7 @@ class Pipeline(SynchronousMultiSpanProcessor):
         super().add_span_processor(span_processor)
 
 
-def test_installing_again_and_again_gives_a_provider_one_processor() -> None:
+def test_repeated_installs_add_one_processor_to_a_provider() -> None:
     pipeline = Pipeline()
     provider = TracerProvider(active_span_processor=pipeline)
     for _ in range(3):
@@ -1029,7 +1027,7 @@ def test_installing_again_and_again_gives_a_provider_one_processor() -> None:
     assert pipeline.count == 1
 
 
-def test_what_is_added_to_all_providers_is_added_to_each_once() -> None:
+def test_a_processor_added_to_all_providers_is_added_to_each_once() -> None:
     made: list[SpanProcessor] = []
 
     def make() -> SpanProcessor:
@@ -1040,7 +1038,7 @@ def test_what_is_added_to_all_providers_is_added_to_each_once() -> None:
     counts = []
     for _ in range(2):
         handle = configure(Settings(), provider=provider)
-        handle.add_to_all(make)
+        handle.add_processor_to_all(make)
         counts.append(len(made))
         TracerProvider()
         counts.append(len(made))
@@ -1049,7 +1047,7 @@ def test_what_is_added_to_all_providers_is_added_to_each_once() -> None:
     assert counts == [1, 2, 2, 3]
 
 
-def test_a_propagator_of_the_environments_is_silent_once_everything_was_taken_out(
+def test_a_propagator_loaded_by_the_environment_writes_nothing_after_uninstall(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     code = (
@@ -1066,7 +1064,7 @@ def test_a_propagator_of_the_environments_is_silent_once_everything_was_taken_ou
     assert run.stdout == "['host']\n"
 
 
-def test_a_module_that_cannot_be_imported_is_no_reason_to_fail() -> None:
+def test_configure_works_if_the_module_of_a_client_cannot_be_imported() -> None:
     code = (
         "import sys; sys.modules['httpx2'] = None\n"
         "from helicone_otel import Settings, configure\n"

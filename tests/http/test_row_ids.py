@@ -1,4 +1,4 @@
-"""A request at a gateway and its span say the same id, which is that of the row in Helicone."""
+"""A request to a gateway and the span of its call have the same row id."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def call(provider: TracerProvider, scope: str = GEN_AI) -> Any:
 
 
 def row_ids(spans: Any) -> dict[str, str]:
-    """Return the ids of rows that exported spans name, by the spans' names."""
+    """Return the row ids of the exported spans, by the spans' names."""
     named = [(span.name, (span.attributes or {}).get("helicone.request.id")) for span in spans]
     return {name: row_id for name, row_id in named if row_id}
 
 
 @by_client
-def test_the_request_and_the_span_of_its_call_name_one_row(gateway: Wire, client: Client) -> None:
+def test_the_request_and_the_span_of_its_call_have_the_same_row_id(gateway: Wire, client: Client) -> None:
     with app(gateway) as running, session("Trip"):
         with call(running.provider):
             client.get(gateway.url + "/v1/models")
@@ -50,7 +50,7 @@ def test_the_request_and_the_span_of_its_call_name_one_row(gateway: Wire, client
 
 
 @by_client
-def test_below_an_http_span_the_call_still_bears_it(gateway: Wire, client: Client) -> None:
+def test_with_an_http_span_between_the_llm_span_has_the_row_id(gateway: Wire, client: Client) -> None:
     with app(gateway, client=client) as running, session("Trip"):
         with call(running.provider):
             client.get(gateway.url + "/v1/models")
@@ -61,7 +61,7 @@ def test_below_an_http_span_the_call_still_bears_it(gateway: Wire, client: Clien
     assert row_ids(spans) == {f"chat {MODEL}": row_id}
 
 
-def test_a_request_that_no_call_encloses_is_named_by_its_http_span(gateway: Wire) -> None:
+def test_the_http_span_of_a_request_without_a_call_has_the_row_id(gateway: Wire) -> None:
     [client] = [client for client in CLIENTS if client.name == "httpx2"]
     with app(gateway, client=client) as running, session("Trip"):
         client.get(gateway.url + "/v1/models")
@@ -70,7 +70,7 @@ def test_a_request_that_no_call_encloses_is_named_by_its_http_span(gateway: Wire
     assert row_ids(spans) == {"GET": gateway.row_ids()[0][0]}
 
 
-def test_a_call_that_the_sdk_tries_again_is_two_rows_and_its_span_names_the_last(helicone: Helicone) -> None:
+def test_a_call_that_the_sdk_retries_is_two_rows_and_its_span_has_the_last_id(helicone: Helicone) -> None:
     module = pytest.importorskip(GEN_AI, reason="needs the demo's instrumentations")
     helicone.answer_with(429, "Lisbon")
     instrumentor = module.OpenAIInstrumentor()
@@ -88,13 +88,13 @@ def test_a_call_that_the_sdk_tries_again_is_two_rows_and_its_span_names_the_last
 
 @pytest.fixture
 def forgetful() -> Iterator[Wire]:
-    """A gateway that sends every request on to itself, once."""
+    """A gateway that redirects the first request to itself."""
     with listening(redirects=1) as wire:
         wire.redirect = wire.url
         yield wire
 
 
-def test_what_urllib3_tries_again_by_itself_is_another_row(forgetful: Wire) -> None:
+def test_a_retry_of_urllib3_has_a_row_id_of_its_own(forgetful: Wire) -> None:
     with app(forgetful) as running, session("Trip"):
         with call(running.provider), urllib3.connection_from_url(forgetful.url) as pool:
             pool.urlopen("GET", "/v1/models", redirect=True)
@@ -105,7 +105,7 @@ def test_what_urllib3_tries_again_by_itself_is_another_row(forgetful: Wire) -> N
     assert row_ids(spans) == {f"chat {MODEL}": last}
 
 
-def test_an_id_that_the_caller_set_is_that_of_the_row(gateway: Wire) -> None:
+def test_a_row_id_set_by_the_caller_is_kept(gateway: Wire) -> None:
     mine = str(uuid.uuid5(uuid.NAMESPACE_DNS, "example.com")).upper()
     with app(gateway) as running, session("Trip"):
         with call(running.provider):
@@ -116,18 +116,18 @@ def test_an_id_that_the_caller_set_is_that_of_the_row(gateway: Wire) -> None:
     assert row_ids(spans) == {f"chat {MODEL}": mine.lower()}
 
 
-@pytest.mark.parametrize("said", ["order-7", str(uuid.UUID(int=0)), "0192f6a0-0000-7000-8000-000000000000"])
-def test_an_id_that_helicone_replaces_is_named_by_no_span(gateway: Wire, said: str) -> None:
+@pytest.mark.parametrize("sent_id", ["order-7", str(uuid.UUID(int=0)), "0192f6a0-0000-7000-8000-000000000000"])
+def test_a_row_id_that_helicone_replaces_is_on_no_span(gateway: Wire, sent_id: str) -> None:
     with app(gateway) as running, session("Trip"):
         with call(running.provider):
-            httpx2.get(gateway.url, headers={"Helicone-Request-Id": said})
+            httpx2.get(gateway.url, headers={"Helicone-Request-Id": sent_id})
         spans = running.exporter.get_finished_spans()
 
-    assert gateway.row_ids() == [[said]]
+    assert gateway.row_ids() == [[sent_id]]
     assert row_ids(spans) == {}
 
 
-def test_a_caller_who_set_a_session_gets_no_id_of_ours(gateway: Wire) -> None:
+def test_no_row_id_of_ours_is_sent_if_the_caller_sets_a_session(gateway: Wire) -> None:
     theirs = {"Helicone-Session-Id": "theirs"}
     mine = str(uuid.uuid4())
     with app(gateway) as running, session("Trip"):
@@ -140,7 +140,7 @@ def test_a_caller_who_set_a_session_gets_no_id_of_ours(gateway: Wire) -> None:
     assert [row_ids([span]) for span in spans] == [{}, {f"chat {MODEL}": mine}]
 
 
-def test_ones_own_service_is_told_no_id_and_the_call_to_it_has_the_one_of_its_log_row(gateway: Wire) -> None:
+def test_an_own_service_gets_no_row_id_and_the_call_has_that_of_its_logged_row(gateway: Wire) -> None:
     with app(propagate_hosts=(gateway.netloc,)) as running, session("Trip"):
         with call(running.provider):
             httpx2.get(gateway.url)
@@ -151,7 +151,7 @@ def test_ones_own_service_is_told_no_id_and_the_call_to_it_has_the_one_of_its_lo
     assert uuid.UUID(row_id).version == 5
 
 
-def test_without_a_session_no_id_leaves(gateway: Wire) -> None:
+def test_no_row_id_is_sent_without_a_session(gateway: Wire) -> None:
     with app(gateway, session_fallback="none") as running:
         with call(running.provider):
             httpx2.get(gateway.url)
@@ -161,7 +161,7 @@ def test_without_a_session_no_id_leaves(gateway: Wire) -> None:
     assert row_ids(spans) == {}
 
 
-def test_a_span_that_was_never_current_bears_the_id_of_the_call_that_it_alone_tells_of(gateway: Wire) -> None:
+def test_a_span_that_was_never_current_has_the_row_id_of_its_call(gateway: Wire) -> None:
     with app(gateway) as running, session("Trip"):
         langchain = running.provider.get_tracer("openinference.instrumentation.langchain")
         wrapper = langchain.start_span("ChatOpenAI")
@@ -173,7 +173,7 @@ def test_a_span_that_was_never_current_bears_the_id_of_the_call_that_it_alone_te
     assert row_ids(spans) == {"ChatOpenAI": gateway.row_ids()[0][0]}
 
 
-async def test_calls_that_run_at_once_bear_each_its_own(gateway: Wire) -> None:
+async def test_concurrent_calls_have_row_ids_of_their_own(gateway: Wire) -> None:
     with app(gateway) as running, session("Trip"):
         tracer = running.provider.get_tracer(GEN_AI)
 

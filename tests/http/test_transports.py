@@ -1,4 +1,4 @@
-"""What every HTTP client puts on the wire, with and without its published instrumentation."""
+"""Which headers each HTTP client sends, with and without its published instrumentation."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ instrumented = pytest.mark.parametrize("http", [False, True], ids=["no HTTP inst
 
 
 def arrived(wire: Wire) -> list[list[tuple[bytes, bytes]]]:
-    """Return Helicone's header lines of every request."""
+    """Return the Helicone headers of every request."""
     return [wire.helicone(index) for index in range(len(wire.heads))]
 
 
@@ -72,7 +72,7 @@ SAMPLERS = {1: ALWAYS_ON, 0.1: TraceIdRatioBased(0.1), 0: ALWAYS_OFF}
 @every_client
 @instrumented
 @pytest.mark.parametrize("ratio", SAMPLERS)
-def test_each_header_leaves_exactly_once_whatever_is_sampled(
+def test_each_header_is_sent_exactly_once_at_every_sampling_ratio(
     gateway: Wire, other: Wire, client: Client, http: bool, ratio: float
 ) -> None:
     provider = TracerProvider(sampler=SAMPLERS[ratio], id_generator=SeededIds(), shutdown_on_exit=False)
@@ -91,7 +91,7 @@ def test_each_header_leaves_exactly_once_whatever_is_sampled(
 
 @every_client
 @instrumented
-def test_a_client_that_was_made_before_gets_the_headers_too(gateway: Wire, client: Client, http: bool) -> None:
+def test_a_client_made_before_configure_sends_the_headers(gateway: Wire, client: Client, http: bool) -> None:
     with ExitStack() as stack:
         get = client.make(stack, None)
         with app(gateway, client=client if http else None), session("Ours", id="ours", path="/ours"):
@@ -105,7 +105,7 @@ def test_a_client_that_was_made_before_gets_the_headers_too(gateway: Wire, clien
 
 @every_client
 @instrumented
-def test_header_and_label_say_the_same_and_no_span_is_ours(gateway: Wire, client: Client, http: bool) -> None:
+def test_headers_and_labels_are_equal_and_the_hook_makes_no_span(gateway: Wire, client: Client, http: bool) -> None:
     with app(gateway, client=client if http else None) as running, session("Ours", id="ours"), step("ours"):
         client.get(gateway.url + ASK)
 
@@ -115,7 +115,7 @@ def test_header_and_label_say_the_same_and_no_span_is_ours(gateway: Wire, client
 
 @every_client
 @instrumented
-def test_a_call_without_a_step_stands_at_its_kind(gateway: Wire, client: Client, http: bool) -> None:
+def test_a_call_without_a_step_has_the_path_of_its_kind(gateway: Wire, client: Client, http: bool) -> None:
     with app(gateway, client=client if http else None), session("Ours", id="ours"):
         client.get(gateway.url + ASK)
         client.get(gateway.url + "/eu/embeddings?user=1")
@@ -125,7 +125,7 @@ def test_a_call_without_a_step_stands_at_its_kind(gateway: Wire, client: Client,
 
 @every_client
 @instrumented
-def test_only_where_all_instrumentation_is_suppressed_nothing_is_written(
+def test_headers_are_omitted_only_if_all_instrumentation_is_suppressed(
     gateway: Wire, client: Client, http: bool
 ) -> None:
     with app(gateway, client=client if http else None), session("Ours", id="ours", path="/ours"):
@@ -138,20 +138,20 @@ def test_only_where_all_instrumentation_is_suppressed_nothing_is_written(
 
 
 @every_client
-def test_a_service_of_the_users_own_gets_the_session(gateway: Wire, client: Client) -> None:
+def test_an_own_service_gets_the_session(gateway: Wire, client: Client) -> None:
     with app(propagate_hosts=(gateway.netloc,)), session("Ours", id="ours"):
         client.get(f"{gateway.url}/plan")
 
     assert arrived(gateway) == [expected(id="ours", path="/", name="Ours")]
 
 
-# --- what the caller set itself -------------------------------------------------------------------
+# --- headers set by the caller --------------------------------------------------------------------
 
 
 @every_client
 @instrumented
 @pytest.mark.parametrize("spelled", [str, str.lower, str.upper, str.capitalize], ids=["as is", "lower", "upper", "cap"])
-def test_what_the_caller_set_leaves_in_whatever_case(
+def test_headers_set_by_the_caller_are_sent_in_any_case(
     gateway: Wire, client: Client, http: bool, spelled: Callable[[str], str]
 ) -> None:
     def set_by_caller(subset: Sequence[str]) -> dict[str, str]:
@@ -169,7 +169,7 @@ def test_what_the_caller_set_leaves_in_whatever_case(
     assert running.labels() == [{"path": "/", **parts} for parts in leaving] * http
 
 
-def test_names_and_values_may_be_bytes(gateway: Wire) -> None:
+def test_names_and_values_of_the_callers_headers_may_be_bytes(gateway: Wire) -> None:
     theirs = {b"Helicone-Session-Id": b"theirs"}
     with app(gateway), session("Ours", id="ours"), urllib3.PoolManager() as pool:
         pool.request("GET", gateway.url, headers=theirs)  # type: ignore[arg-type]  # it does take them
@@ -178,7 +178,7 @@ def test_names_and_values_may_be_bytes(gateway: Wire) -> None:
     assert arrived(gateway) == [expected(id="theirs")] * 2
 
 
-def test_what_the_caller_handed_over_is_left_as_it_was(gateway: Wire) -> None:
+def test_the_callers_own_headers_object_is_not_changed(gateway: Wire) -> None:
     mine = {"X-Mine": "1"}
     urllib_request = urllib.request.Request(gateway.url, headers=mine)
     with (
@@ -199,7 +199,7 @@ def test_what_the_caller_handed_over_is_left_as_it_was(gateway: Wire) -> None:
 
 
 @instrumented
-def test_a_urllib_request_that_is_sent_again_says_where_it_is_sent_from(gateway: Wire, http: bool) -> None:
+def test_a_urllib_request_that_is_sent_again_has_the_session_of_each_sending(gateway: Wire, http: bool) -> None:
     client = CLIENTS[-1]
     request = urllib.request.Request(gateway.url)
     with app(gateway, client=client if http else None):
@@ -210,12 +210,12 @@ def test_a_urllib_request_that_is_sent_again_says_where_it_is_sent_from(gateway:
     assert arrived(gateway) == [expected(id=number, path="/ours", name="Ours") for number in "12"]
 
 
-# --- whose requests -------------------------------------------------------------------------------
+# --- which hosts get headers ----------------------------------------------------------------------
 
 
 @pytest.fixture
 def every_name_is_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Resolve every host name to this machine, so that a client may speak to any host by its name."""
+    """Resolve every host name to this machine, so that a client can send requests to any host name."""
     resolve = socket.getaddrinfo
     loopback = lambda _, *rest, **more: resolve("127.0.0.1", *rest, **more)  # noqa: E731
     monkeypatch.setattr(socket, "getaddrinfo", loopback)
@@ -235,7 +235,7 @@ UNLISTED = [
 @every_client
 @instrumented
 @pytest.mark.usefixtures("every_name_is_loopback")
-def test_gateways_get_the_headers_and_look_alikes_do_not(gateway: Wire, client: Client, http: bool) -> None:
+def test_gateways_get_the_headers_and_similar_hosts_do_not(gateway: Wire, client: Client, http: bool) -> None:
     port = gateway.netloc.rpartition(":")[2]
     with app(client=client if http else None), session("Ours", id="ours", path="/ours"):
         for host in (*LISTED, *UNLISTED):
@@ -245,8 +245,8 @@ def test_gateways_get_the_headers_and_look_alikes_do_not(gateway: Wire, client: 
 
 
 @by_manager
-def test_behind_a_proxy_it_is_the_host_behind_it_that_counts(gateway: Wire, client: Client) -> None:
-    """The server plays the proxy, and is on the list itself."""
+def test_with_a_proxy_the_host_behind_the_proxy_decides(gateway: Wire, client: Client) -> None:
+    """The server is the proxy, and its own host is on the list."""
     with app(gateway), session("Ours", id="ours", path="/ours"):
         client.get("http://oai.helicone.ai/v1", proxy=gateway.url)
         client.get("http://api.openai.com/v1", proxy=gateway.url)
@@ -259,7 +259,7 @@ def test_behind_a_proxy_it_is_the_host_behind_it_that_counts(gateway: Wire, clie
 
 
 @by_manager
-def test_a_proxy_that_opens_a_tunnel_to_a_gateway_is_told_nothing(gateway: Wire, client: Client) -> None:
+def test_a_proxy_that_opens_a_tunnel_to_a_gateway_gets_no_headers(gateway: Wire, client: Client) -> None:
     failures = (
         OSError,
         requests.RequestException,
@@ -283,7 +283,7 @@ SAMPLED = pytest.mark.parametrize("sampler", [ALWAYS_ON, ALWAYS_OFF], ids=["samp
 @by_manager
 @instrumented
 @SAMPLED
-def test_a_redirect_to_a_stranger_takes_along_only_what_the_caller_wrote(
+def test_a_redirect_to_an_unlisted_host_keeps_only_the_callers_headers(
     other: Wire, client: Client, http: bool, sampler: Sampler
 ) -> None:
     mine = [
@@ -312,7 +312,7 @@ def test_a_redirect_to_a_stranger_takes_along_only_what_the_caller_wrote(
 @by_manager
 @instrumented
 @SAMPLED
-def test_a_redirect_to_another_gateway_takes_everything_along_once(
+def test_a_redirect_to_another_gateway_sends_all_headers_once(
     other: Wire, client: Client, http: bool, sampler: Sampler
 ) -> None:
     with (
@@ -329,7 +329,7 @@ def test_a_redirect_to_another_gateway_takes_everything_along_once(
 @by_manager
 @instrumented
 @SAMPLED
-def test_a_redirect_on_the_same_host_takes_everything_along_once(client: Client, http: bool, sampler: Sampler) -> None:
+def test_a_redirect_on_the_same_host_sends_all_headers_once(client: Client, http: bool, sampler: Sampler) -> None:
     with (
         listening(redirect="/moved", redirects=1) as first,
         app(first, client=client if http else None, sampler=sampler),
@@ -343,20 +343,20 @@ def test_a_redirect_on_the_same_host_takes_everything_along_once(client: Client,
 @by_manager
 @instrumented
 @SAMPLED
-def test_a_redirect_from_a_stranger_to_a_gateway_gets_the_headers_there(
+def test_a_redirect_from_an_unlisted_host_to_a_gateway_sends_the_headers_there(
     gateway: Wire, client: Client, http: bool, sampler: Sampler
 ) -> None:
     with (
-        listening(redirect=gateway.url) as stranger,
+        listening(redirect=gateway.url) as unlisted,
         app(gateway, client=client if http else None, sampler=sampler),
         session("Ours", id="ours", path="/ours"),
     ):
-        client.get(stranger.url + ASK)
+        client.get(unlisted.url + ASK)
 
-    assert (arrived(stranger), arrived(gateway)) == ([[]], [expected(**OURS)])
+    assert (arrived(unlisted), arrived(gateway)) == ([[]], [expected(**OURS)])
 
 
-def test_the_pool_of_one_host_sends_a_retry_with_one_set(gateway: Wire) -> None:
+def test_each_retry_of_a_connection_pool_has_one_set_of_headers(gateway: Wire) -> None:
     retries = urllib3.Retry(total=2, status_forcelist=[200], raise_on_status=False)
     with app(gateway), session("Ours", id="ours", path="/ours"), urllib3.PoolManager(retries=retries) as pool:
         pool.request("GET", gateway.url)
@@ -364,7 +364,7 @@ def test_the_pool_of_one_host_sends_a_retry_with_one_set(gateway: Wire) -> None:
     assert arrived(gateway) == [expected(**OURS)] * 3
 
 
-async def test_a_middleware_that_sends_on_to_a_stranger_takes_nothing_along(gateway: Wire, other: Wire) -> None:
+async def test_a_middleware_that_sends_to_an_unlisted_host_sends_no_headers_of_ours(gateway: Wire, other: Wire) -> None:
     async def fail_over(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         (await send(request)).close()
         request.url = request.url.with_port(int(other.netloc.rpartition(":")[2]))
@@ -381,7 +381,7 @@ async def test_a_middleware_that_sends_on_to_a_stranger_takes_nothing_along(gate
 
 
 def injected(running: Spans, url: str, headers: Headers = None) -> dict[str, str]:
-    """Return what an HTTP library of the app's own hands to its client: headers injected below its span."""
+    """Return the headers that an HTTP library of the app's own injects below its span."""
     carrier = dict(headers or {})
     attributes = {"url.full": url}
     tracer = running.provider.get_tracer("an HTTP library of the app's own")
@@ -391,7 +391,7 @@ def injected(running: Spans, url: str, headers: Headers = None) -> dict[str, str
 
 
 @by_manager
-def test_a_redirect_to_a_stranger_loses_what_was_injected_by_hand(other: Wire, client: Client) -> None:
+def test_a_redirect_to_an_unlisted_host_loses_headers_injected_by_the_app(other: Wire, client: Client) -> None:
     mine = [
         {},
         {"Helicone-Session-Path": "/theirs"},
@@ -412,9 +412,7 @@ def test_a_redirect_to_a_stranger_loses_what_was_injected_by_hand(other: Wire, c
 
 
 @every_client
-def test_what_the_caller_says_to_a_proxy_of_its_own_stays_though_we_wrote_much_the_same(
-    gateway: Wire, other: Wire, client: Client
-) -> None:
+def test_headers_that_differ_from_the_injected_set_stay_the_callers(gateway: Wire, other: Wire, client: Client) -> None:
     theirs = {"Helicone-Session-Id": "ours", "Helicone-Session-Path": "/theirs", "Helicone-Session-Name": "Ours"}
     with app(gateway) as running, session("Ours", id="ours", path="/ours"):
         client.get(gateway.url, injected(running, gateway.url))
@@ -424,7 +422,7 @@ def test_what_the_caller_says_to_a_proxy_of_its_own_stays_though_we_wrote_much_t
     assert in_any_case(arrived(other)[0]) == in_any_case(expected(id="ours", path="/theirs", name="Ours"))
 
 
-def test_what_was_written_is_remembered_only_while_the_hooks_are_in_and_only_so_much_of_it() -> None:
+def test_injected_headers_are_remembered_in_a_bounded_number_while_installed() -> None:
     with app(gateway_hosts=("gw.test",)) as running:
         assert list(REGISTRY.injected) == []
         for number in range(1_100):
@@ -436,7 +434,7 @@ def test_what_was_written_is_remembered_only_while_the_hooks_are_in_and_only_so_
     assert list(REGISTRY.injected) == []
 
 
-# --- when somebody wraps what we hooked ------------------------------------------------------------
+# --- when others wrap the functions that we wrapped ------------------------------------------------
 
 HOOKED: list[tuple[Any, str]] = [(getattr(import_module(hook.module), hook.owner), hook.method) for hook in HOOKS]
 STOCK: list[tuple[Any, str]] = [
@@ -450,7 +448,7 @@ STOCK: list[tuple[Any, str]] = [
 
 
 def wrap_plainly(owner: Any, name: str) -> None:
-    """Replace a function as monkey patches do: by one that calls what was there, and does not show it."""
+    """Replace a function as monkey patches do: by a plain one that calls the original."""
     inner = vars(owner)[name]
     setattr(owner, name, lambda *args, **kwargs: inner(*args, **kwargs))  # noqa: PLW0108  # a plain function, with no trace of what it wraps
 
@@ -465,7 +463,7 @@ def _as_it_was() -> Iterator[None]:
 
 @every_client
 @pytest.mark.usefixtures("_as_it_was")
-def test_what_somebody_wrapped_is_idle_when_taken_out_and_at_work_once_when_it_is_in_again(
+def test_functions_that_others_wrapped_are_idle_after_uninstall_and_work_once_after_reinstall(
     gateway: Wire, client: Client
 ) -> None:
     settings = Settings(gateway_hosts=(gateway.netloc,))
@@ -491,17 +489,17 @@ def test_what_somebody_wrapped_is_idle_when_taken_out_and_at_work_once_when_it_i
         [],
         expected(id="3", path="/ours/plan", name="Ours"),
     ]
-    said = [dict(span.attributes or {}).get("helicone.session.id") for span in exporter.get_finished_spans()]
-    assert said == ["1", None, "3"]
+    session_ids = [dict(span.attributes or {}).get("helicone.session.id") for span in exporter.get_finished_spans()]
+    assert session_ids == ["1", None, "3"]
 
 
-# --- when something is wrong, or late --------------------------------------------------------------
+# --- failures and late imports ---------------------------------------------------------------------
 
 
 @pytest.mark.failures
 @every_client
 @instrumented
-def test_a_failure_of_ours_costs_headers_and_not_the_request(
+def test_a_failure_of_ours_loses_the_headers_but_not_the_request(
     gateway: Wire, client: Client, http: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -515,7 +513,7 @@ def test_a_failure_of_ours_costs_headers_and_not_the_request(
     assert swallowed() == {"transport hook: ValueError": 1, **({"inject: ValueError": 1} if http else {})}
 
 
-def test_clients_that_are_imported_later_are_hooked_when_they_are(gateway: Wire) -> None:
+def test_clients_imported_after_configure_are_hooked(gateway: Wire) -> None:
     code = f"""
 import helicone_otel, sys
 handle = helicone_otel.configure(helicone_otel.Settings(gateway_hosts=("{gateway.netloc}",)))
@@ -541,7 +539,7 @@ for installed in (True, False):
     assert arrived(gateway) == [expected(**OURS)] * 6 + [[]] * 6
 
 
-def test_a_client_that_is_not_what_it_was_is_left_alone(gateway: Wire) -> None:
+def test_a_client_without_the_hooked_class_is_left_unchanged(gateway: Wire) -> None:
     code = f"""
 import helicone_otel, sys, types, urllib.request, urllib3
 from helicone_otel.failures import swallowed

@@ -1,4 +1,4 @@
-"""The seed of it all: every id, path and name of Helicone's guide to Sessions, byte for byte on the wire.
+"""Every id, path and name of Helicone's guide to Sessions is sent byte for byte.
 
 https://docs.helicone.ai/features/sessions
 """
@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from helicone_otel import Settings, configure, session, step
 from tests.support.raw_http import HTTP, MODEL, QUESTION, TLS, Wire, expected, listening
 
-# The header table's own examples.
+# The examples of the guide's table of headers.
 UUID = "550e8400-e29b-41d4-a716-446655440000"
 NAME = "Course Plan"
 
@@ -58,7 +58,7 @@ def provider() -> TracerProvider:
 
 @pytest.fixture(params=HTTP)
 def gateway(request: pytest.FixtureRequest, provider: TracerProvider) -> Iterator[Wire]:
-    """A gateway on loopback, reached by an app with and without OpenTelemetry's HTTP instrumentation."""
+    """A gateway on loopback, for an app with and without OpenTelemetry's HTTP instrumentation."""
     with listening() as wire:
         handle = configure(Settings(gateway_hosts=(wire.netloc,)), provider=provider)
         if request.param:
@@ -71,14 +71,14 @@ def gateway(request: pytest.FixtureRequest, provider: TracerProvider) -> Iterato
 
 @pytest.fixture
 def ask(gateway: Wire) -> Iterator[Callable[[], None]]:
-    """One question to a model, by the OpenAI SDK as it comes."""
+    """Return a function that asks a model one question with the unchanged OpenAI SDK."""
     http = DefaultHttpxClient(verify=TLS)
     with OpenAI(base_url=f"{gateway.url}/v1", api_key="sk-test", max_retries=0, http_client=http) as client:
         yield lambda: client.chat.completions.create(model=MODEL, messages=[QUESTION]) and None
 
 
 @pytest.mark.parametrize("path", ["/abstract", "/parent/child"])
-def test_the_header_table_leaves_as_the_guide_prints_it(gateway: Wire, ask: Callable[[], None], path: str) -> None:
+def test_the_headers_are_those_of_the_guides_table(gateway: Wire, ask: Callable[[], None], path: str) -> None:
     with session("Course Plan", id="550e8400-e29b-41d4-a716-446655440000", path=path):
         ask()
 
@@ -90,7 +90,7 @@ def test_the_header_table_leaves_as_the_guide_prints_it(gateway: Wire, ask: Call
     ]
 
 
-def test_every_path_of_the_guide_leaves_as_it_is_when_the_session_has_it(
+def test_every_path_of_the_guide_is_sent_unchanged_as_the_path_of_a_session(
     gateway: Wire, ask: Callable[[], None]
 ) -> None:
     for path in PATHS:
@@ -101,7 +101,7 @@ def test_every_path_of_the_guide_leaves_as_it_is_when_the_session_has_it(
     assert seen == [expected(id=UUID, name=NAME, path=path) for path in PATHS]
 
 
-def test_every_path_of_the_guide_leaves_as_it_is_when_one_step_has_it(gateway: Wire, ask: Callable[[], None]) -> None:
+def test_every_path_of_the_guide_is_sent_unchanged_as_one_step(gateway: Wire, ask: Callable[[], None]) -> None:
     for path in PATHS:
         with session(NAME, id=UUID), step(path.removeprefix("/")):
             ask()
@@ -110,7 +110,7 @@ def test_every_path_of_the_guide_leaves_as_it_is_when_one_step_has_it(gateway: W
     assert seen == [expected(id=UUID, name=NAME, path=path) for path in PATHS]
 
 
-def test_every_path_of_the_guide_comes_about_by_steps_in_steps(gateway: Wire, ask: Callable[[], None]) -> None:
+def test_nested_steps_make_every_path_of_the_guide(gateway: Wire, ask: Callable[[], None]) -> None:
     def descend(segments: list[str]) -> None:
         if not segments:
             return ask()
@@ -125,7 +125,7 @@ def test_every_path_of_the_guide_comes_about_by_steps_in_steps(gateway: Wire, as
     assert seen == [expected(id=UUID, name=NAME, path=path) for path in PATHS]
 
 
-def test_every_path_of_the_guide_comes_about_by_decorated_functions(gateway: Wire, ask: Callable[[], None]) -> None:
+def test_decorated_functions_make_every_path_of_the_guide(gateway: Wire, ask: Callable[[], None]) -> None:
     for path in PATHS:
         work = ask
         for segment in reversed(path.split("/")[1:]):
@@ -136,7 +136,7 @@ def test_every_path_of_the_guide_comes_about_by_decorated_functions(gateway: Wir
     assert seen == [expected(id=UUID, name=NAME, path=path) for path in PATHS]
 
 
-def test_every_path_of_the_guide_comes_about_by_tools_that_use_tools(
+def test_nested_tools_make_every_path_of_the_guide(
     gateway: Wire, ask: Callable[[], None], provider: TracerProvider
 ) -> None:
     # As GenAI instrumentations write them: https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/
@@ -153,10 +153,10 @@ def test_every_path_of_the_guide_comes_about_by_tools_that_use_tools(
     assert seen == [expected(id=UUID, name=NAME, path=path) for path in PATHS]
 
 
-def test_every_path_of_the_guide_comes_about_by_spans_of_the_app(
+def test_application_spans_make_every_path_of_the_guide(
     gateway: Wire, ask: Callable[[], None], provider: TracerProvider
 ) -> None:
-    # A counter in the name of a span is an occurrence, which no path shall name.
+    # A counter in the name of a span is an occurrence, so it is not part of the path.
     paths = [path for path in PATHS if not path.endswith("1") and not path.endswith("2")]
     for path in paths:
         with ExitStack() as stack:
@@ -169,7 +169,7 @@ def test_every_path_of_the_guide_comes_about_by_spans_of_the_app(
     assert seen == [expected(id=UUID, name=NAME, path=path) for path in paths]
 
 
-def test_every_id_and_name_of_the_guide_leaves_as_it_is(gateway: Wire, ask: Callable[[], None]) -> None:
+def test_every_id_and_name_of_the_guide_is_sent_unchanged(gateway: Wire, ask: Callable[[], None]) -> None:
     pairs = [(id_, name) for id_ in IDS for name in NAMES]
     for id_, name in pairs:
         with session(name, id=id_, path="/abstract"):
@@ -202,7 +202,9 @@ def test_two_questions_of_one_conversation_share_id_and_name(gateway: Wire, ask:
     ]
 
 
-def test_the_code_generation_assistant_is_one_session_of_three_levels(gateway: Wire, ask: Callable[[], None]) -> None:
+def test_the_guides_code_generation_assistant_is_one_session_of_three_levels(
+    gateway: Wire, ask: Callable[[], None]
+) -> None:
     with session("Code Generation Assistant", id=UUID), step("request"):
         ask()
         with step("validation"):
@@ -217,7 +219,7 @@ def test_the_code_generation_assistant_is_one_session_of_three_levels(gateway: W
     ]
 
 
-def test_the_code_generation_assistant_may_open_its_levels_by_their_paths(
+def test_the_guides_code_generation_assistant_may_open_a_session_for_each_path(
     gateway: Wire, ask: Callable[[], None]
 ) -> None:
     for path in ("/request", "/request/validation", "/request/validation/typescript"):
@@ -231,7 +233,7 @@ def test_the_code_generation_assistant_may_open_its_levels_by_their_paths(
     ]
 
 
-def test_nothing_else_of_the_request_changes(gateway: Wire) -> None:
+def test_the_rest_of_the_request_is_not_changed(gateway: Wire) -> None:
     body = b'{"model": "gpt-5.4-mini", "messages": [{"role": "user", "content": "Where to?"}]}'
     with httpx2.Client(verify=TLS) as client, session(NAME, id=UUID, path="/abstract"):
         client.post(f"{gateway.url}/v1/chat/completions", content=body, headers={"X-Mine": "stays"})

@@ -1,4 +1,4 @@
-"""Switched off, taken out, or among what is broken: the app starts and runs as if we were not there."""
+"""The app runs as without us if the library is switched off, uninstalled, or if something is broken."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ IN_SESSION = expected(id="trip-42", path="/plan_trip", name="Trip Planning")
     "named",
     ["helicone", pytest.param("requests, helicone", marks=pytest.mark.slow), pytest.param("*", marks=pytest.mark.slow)],
 )
-def test_the_variable_that_disables_instrumentations_switches_us_off_by_whatever_name_we_are_loaded(named: str) -> None:
+def test_the_variable_that_disables_instrumentations_switches_every_entry_point_off(named: str) -> None:
     before = bare(CONFIGURED, launched=True)
 
     after = run(CONFIGURED, "instrument", OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=named, OTEL_PROPAGATORS=PROPAGATORS)
@@ -36,24 +36,22 @@ def test_the_variable_that_disables_instrumentations_switches_us_off_by_whatever
     assert (after.spans, after.headers, after.output) == (before.spans, [[], []], before.output)
 
 
-@pytest.mark.parametrize("door", ["configure first", "instrument"])
+@pytest.mark.parametrize("method", ["configure first", "instrument"])
 @pytest.mark.parametrize("propagators", ["", pytest.param(PROPAGATORS, marks=pytest.mark.slow)])
-def test_a_disabled_sdk_makes_no_spans_and_leaves_the_headers_of_sessions_that_code_opened(
-    door: str, propagators: str
-) -> None:
-    told = {"OTEL_PROPAGATORS": propagators} if propagators else {}
+def test_with_a_disabled_sdk_sessions_opened_in_code_are_still_sent(method: str, propagators: str) -> None:
+    variables = {"OTEL_PROPAGATORS": propagators} if propagators else {}
 
-    # What the specification of the variable says of propagators, we hold to.
-    after = run(CASES["own provider"], door, OTEL_SDK_DISABLED="true", **told)
+    # By the specification, this variable does not switch propagators off.
+    after = run(CASES["own provider"], method, OTEL_SDK_DISABLED="true", **variables)
 
     assert after.spans == []
     assert after.headers == [[], expected(id="trip-42", path="/chat", name="Trip Planning")]
 
 
-@pytest.mark.parametrize("door", ["configure last", "instrument"])
+@pytest.mark.parametrize("method", ["configure last", "instrument"])
 @pytest.mark.parametrize("name", ["own provider", pytest.param("processors in a pool", marks=pytest.mark.slow)])
-def test_what_was_taken_out_labels_nothing_sends_nothing_and_can_come_again(name: str, door: str) -> None:
-    after = run(CASES[name], door, script="undo.py")
+def test_after_uninstall_nothing_is_labelled_or_sent_and_install_works_again(name: str, method: str) -> None:
+    after = run(CASES[name], method, script="undo.py")
 
     inside, outside, again = after.spans[:4], after.spans[4:8], after.spans[8:]
     wanted = planned("Trip Planning", "trip-42")
@@ -70,7 +68,7 @@ def test_what_was_taken_out_labels_nothing_sends_nothing_and_can_come_again(name
 
 
 def python(script: str, **environ: str) -> tuple[int, str, str]:
-    """Run a script in a fresh interpreter; return its exit code and what it wrote."""
+    """Run a script in a new interpreter; return its exit code, its output and its errors."""
     done = subprocess.run(
         [sys.executable, "-c", script],
         env={"PATH": os.environ["PATH"], **environ},
@@ -83,7 +81,7 @@ def python(script: str, **environ: str) -> tuple[int, str, str]:
 
 
 def half_installed(folder: Path) -> str:
-    """Put a copy of the package that lacks a module where it is found first."""
+    """Make a copy of the package without one module; return the PYTHONPATH that finds it first."""
     shutil.copytree(Path(helicone_otel.__file__).parent, folder / "helicone_otel")
     (folder / "helicone_otel" / "tracking" / "resolver.py").unlink()
     return str(folder)
@@ -91,14 +89,14 @@ def half_installed(folder: Path) -> str:
 
 @needs_a_configurator
 @pytest.mark.parametrize("propagators", [PROPAGATORS, pytest.param("", marks=pytest.mark.slow)])
-def test_a_package_that_is_there_by_half_is_one_line_in_the_log(propagators: str, tmp_path: Path) -> None:
-    told = {"OTEL_PROPAGATORS": propagators} if propagators else {}
+def test_a_half_installed_package_is_one_log_line(propagators: str, tmp_path: Path) -> None:
+    variables = {"OTEL_PROPAGATORS": propagators} if propagators else {}
     before = bare(CONFIGURED, launched=True)
 
-    after = run(CONFIGURED, "instrument", INSTALL="none", PYTHONPATH=half_installed(tmp_path), **told)
+    after = run(CONFIGURED, "instrument", INSTALL="none", PYTHONPATH=half_installed(tmp_path), **variables)
 
     assert (after.spans, after.headers) == (before.spans, [[], []])
-    # The launcher, which loads propagators as well, is a process of its own and says it for itself.
+    # The launcher is another process. It loads propagators as well, so it logs the line, too.
     assert set(after.output.splitlines()) == {
         "helicone-otel is off: ModuleNotFoundError: No module named 'helicone_otel.tracking.resolver'"
     }
@@ -127,7 +125,7 @@ class Instrumentor(BaseInstrumentor):
 @needs_a_configurator
 @pytest.mark.slow
 @pytest.mark.parametrize("at_import", [True, False])
-def test_an_entry_point_of_somebody_else_that_fails_costs_no_more_than_without_us(
+def test_a_failing_entry_point_of_another_package_has_the_same_effect_as_without_us(
     at_import: bool, tmp_path: Path
 ) -> None:
     info = tmp_path / "a_vendor-1.dist-info"
@@ -143,7 +141,7 @@ def test_an_entry_point_of_somebody_else_that_fails_costs_no_more_than_without_u
     assert after.output == before.output
 
 
-# As the operator for Kubernetes puts one before the app's own.
+# OpenTelemetry's operator for Kubernetes puts such a copy before the app's own.
 OLDER_COPY = (
     *("opentelemetry-distro==0.59b0", "opentelemetry-instrumentation-httpx==0.59b0"),
     "opentelemetry-exporter-otlp-proto-http==1.38.0",
@@ -151,16 +149,14 @@ OLDER_COPY = (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("door", METHODS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", ["configurator", "own provider"])
-def test_an_older_copy_of_opentelemetry_before_the_apps_own_is_worked_with(
-    name: str, door: str, environments: Environments
-) -> None:
+def test_an_older_copy_of_opentelemetry_on_the_path_works(name: str, method: str, environments: Environments) -> None:
     copy = str(environments.copy("older-copy", OLDER_COPY))
-    launched = CASES[name].launched or door == "instrument"
+    launched = CASES[name].launched or method == "instrument"
     before = run(CASES[name], "launched without" if launched else "none", PYTHONPATH=copy)
 
-    after = run(CASES[name], door, PYTHONPATH=copy)
+    after = run(CASES[name], method, PYTHONPATH=copy)
 
     assert without_ours(after.spans) == before.spans
     assert labels(after.spans) == LABELS
@@ -188,20 +184,22 @@ class Raising(SpanProcessor):
 
 """
 CLOSED = (
-    "helicone-otel cannot add its processor to a TracerProvider, whose spans get no session: "
+    "helicone-otel cannot add its processor to a TracerProvider, so the spans of this provider get no session: "
     "RuntimeError: this pipeline is closed\n"
 )
 
 
 @pytest.mark.parametrize("last", [False, True], ids=["configure first", "configure last"])
 @pytest.mark.parametrize(
-    ("make", "printed", "said"),
+    ("make", "printed", "errors"),
     [
         pytest.param("TracerProvider(active_span_processor=Pipeline())", "{}", CLOSED, id="a closed pipeline"),
         pytest.param("Provider()", "{'session.id': 's1'}", "", id="a closed provider"),
     ],
 )
-def test_a_provider_that_takes_no_processor_is_left_alone(make: str, printed: str, said: str, last: bool) -> None:
+def test_a_provider_to_which_no_processor_can_be_added_is_left_unchanged(
+    make: str, printed: str, errors: str, last: bool
+) -> None:
     order = [f"trace.set_tracer_provider({make})", "configure()"]
     script = (
         f"{HOSTILE}\nfrom helicone_otel import configure, session\n"
@@ -210,11 +208,11 @@ def test_a_provider_that_takes_no_processor_is_left_alone(make: str, printed: st
         "print({key: value for key, value in span.attributes.items() if key == 'session.id'})\n"
     )
 
-    assert python(script) == (0, f"{printed}\n", said)
+    assert python(script) == (0, f"{printed}\n", errors)
 
 
 @pytest.mark.parametrize("ours", ["", "from helicone_otel import configure; configure()"])
-def test_a_vendors_processor_that_raises_raises_as_without_us(ours: str) -> None:
+def test_a_processor_of_another_vendor_raises_as_it_does_without_us(ours: str) -> None:
     script = (
         f"{HOSTILE}\n{ours}\nprovider = TracerProvider()\nprovider.add_span_processor(Raising())\n"
         "try:\n    provider.get_tracer('shop').start_span('plan')\nexcept RuntimeError as error:\n    print(error)\n"
@@ -223,7 +221,7 @@ def test_a_vendors_processor_that_raises_raises_as_without_us(ours: str) -> None
     assert python(script) == (0, "at the start\n", "")
 
 
-def test_a_provider_that_the_environment_names_does_not_take_the_place_of_the_apps() -> None:
+def test_a_provider_named_in_the_environment_does_not_replace_the_apps_own() -> None:
     script = (
         "from opentelemetry import trace\nfrom opentelemetry.sdk.trace import TracerProvider\n"
         "from helicone_otel import configure, session\n"
@@ -236,7 +234,7 @@ def test_a_provider_that_the_environment_names_does_not_take_the_place_of_the_ap
     assert python(script, OTEL_PYTHON_TRACER_PROVIDER="sdk_tracer_provider") == (0, "True\ns1\n", "")
 
 
-def test_propagators_that_cannot_be_loaded_are_no_reason_for_an_app_not_to_start() -> None:
+def test_an_app_starts_if_a_propagator_cannot_be_loaded() -> None:
     script = (
         "from opentelemetry.sdk.trace import TracerProvider\nfrom helicone_otel import configure, session\n"
         "print(configure().installed)\nprovider = TracerProvider()\n"
@@ -244,15 +242,15 @@ def test_propagators_that_cannot_be_loaded_are_no_reason_for_an_app_not_to_start
         "    print(dict(span.attributes))\n"
     )
 
-    code, printed, said = python(script, OTEL_PROPAGATORS="carrier-pigeon")
+    code, printed, errors = python(script, OTEL_PROPAGATORS="carrier-pigeon")
 
     assert (code, printed) == (0, "False\n{}\n")
-    assert said == (
+    assert errors == (
         "helicone-otel is off: Propagator carrier-pigeon not found. It is either misspelled or not installed.\n"
     )
 
 
-def test_a_stand_in_that_holds_the_sdks_provider_as_logfires_does_is_looked_behind() -> None:
+def test_a_proxy_that_has_the_sdks_provider_as_logfires_does_is_configured() -> None:
     script = (
         "from opentelemetry import trace\nfrom opentelemetry.sdk.trace import TracerProvider\n"
         "from helicone_otel import configure, session\n"

@@ -29,7 +29,7 @@ from helicone_otel import (
     tool,
 )
 from helicone_otel.endpoints import DEFAULT, EUROPE, check_transport, checked_endpoint, checked_key
-from helicone_otel.install.configure import INSTALLATION, log_as_set
+from helicone_otel.install.configure import INSTALLATION, log_if_enabled
 from helicone_otel.install.exporter_entry import NamedExporter
 from helicone_otel.log import exporter as _exporter
 from helicone_otel.log.delivery import client, sender
@@ -394,7 +394,7 @@ def test_a_mistake_in_the_environment_is_logged_in_one_line_and_the_app_goes_on(
         monkeypatch.setenv(name, value)
 
     installation = configure()
-    log_as_set(Settings.from_environment())
+    log_if_enabled(Settings.from_environment())
     named = NamedExporter()
 
     assert installation.installed

@@ -33,7 +33,7 @@ from tests.support.environments import Environments
 from tests.support.paths import TESTS
 from tests.support.raw_http import QUESTION, TLS, listening
 from tests.support.spans import GENAI, HTTP, App
-from tests.tracking.test_one_call import Beside
+from tests.tracking.test_one_call import NeverCurrent
 
 CLIENT = trace.SpanKind.CLIENT
 WRAPPED = TESTS / "apps" / "wrapped.py"
@@ -273,8 +273,8 @@ def test_a_tool_around_a_tool_is_its_wrapper_only_if_it_has_the_same_name(
 
 def _beside(app: App, answer_ids: Sequence[str]) -> None:
     """Run parallel calls, each with a wrapper that is never current."""
-    wrappers = [Beside.begin(app, "ChatAnthropic.chat", LANGCHAIN) for _ in answer_ids]
-    calls = [Beside.begin(app, "anthropic.messages.create", SDK, attributes=CHAT) for _ in answer_ids]
+    wrappers = [NeverCurrent.begin(app, "ChatAnthropic.chat", LANGCHAIN) for _ in answer_ids]
+    calls = [NeverCurrent.begin(app, "anthropic.messages.create", SDK, attributes=CHAT) for _ in answer_ids]
     for call, answer_id in zip(calls, answer_ids, strict=True):
         call.end({"gen_ai.response.id": answer_id} if answer_id else {})
     for number, (wrapper, answer_id) in enumerate(zip(wrappers, answer_ids, strict=True)):

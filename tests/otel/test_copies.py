@@ -1,4 +1,4 @@
-"""Others hand copies of spans on: redacted ones, and forerunners of spans that have only begun, as Logfire does."""
+"""Other processors may export copies of spans: redacted ones, and early copies of spans that have only started."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def copy_of(span: ReadableSpan, context: SpanContext | None, attributes: Mapping
 
 @dataclass
 class Redacting(SpanProcessor):
-    """Hides what a session is called and takes out a user's id, in a copy."""
+    """Exports a copy with the session's attributes redacted and without the user's id."""
 
     inner: SpanProcessor
 
@@ -50,15 +50,15 @@ class Redacting(SpanProcessor):
 
 
 @dataclass
-class Forerunning(SpanProcessor):
-    """Sends a copy with an id of its own when a span starts."""
+class EarlyCopying(SpanProcessor):
+    """Exports a copy with another span id when a span starts, as Logfire does."""
 
     inner: SpanProcessor
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002  # the SDK's
         ids = span.get_span_context()
-        forerunner = SpanContext(ids.trace_id, ids.span_id ^ 1, is_remote=False, trace_flags=ids.trace_flags)
-        self.inner.on_end(copy_of(span, forerunner, dict(span.attributes or {})))
+        early = SpanContext(ids.trace_id, ids.span_id ^ 1, is_remote=False, trace_flags=ids.trace_flags)
+        self.inner.on_end(copy_of(span, early, dict(span.attributes or {})))
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def exporter() -> InMemorySpanExporter:
 
 @pytest.fixture(params=["configured first", "configured last"])
 def redacting(request: pytest.FixtureRequest, exporter: InMemorySpanExporter) -> Iterator[TracerProvider]:
-    """Return a provider whose exporter gets redacted copies, whichever came first."""
+    """Return a provider whose exporter gets redacted copies; our processor is added before or after."""
     provider = TracerProvider(shutdown_on_exit=False)
     settings = Settings(session_name="Shop")
     handle = configure(settings, provider=provider if request.param == "configured first" else TracerProvider())
@@ -82,7 +82,9 @@ def calling(provider: TracerProvider, name: str = "chat") -> Any:
     return provider.get_tracer(GENAI).start_as_current_span(name, kind=SpanKind.CLIENT, attributes=CHAT)
 
 
-def test_what_somebody_hid_stays_hidden(redacting: TracerProvider, exporter: InMemorySpanExporter) -> None:
+def test_attributes_that_another_processor_redacted_stay_redacted(
+    redacting: TracerProvider, exporter: InMemorySpanExporter
+) -> None:
     with session("Trips", id="s1", user_id="ann@example.org"), calling(redacting):
         pass
 
@@ -97,7 +99,9 @@ def test_what_somebody_hid_stays_hidden(redacting: TracerProvider, exporter: InM
     }
 
 
-def test_what_was_not_there_to_be_hidden_is_added(redacting: TracerProvider, exporter: InMemorySpanExporter) -> None:
+def test_attributes_decided_after_the_redaction_are_added(
+    redacting: TracerProvider, exporter: InMemorySpanExporter
+) -> None:
     with session("Trips", id="s1"), redacting.get_tracer("shop").start_as_current_span("look up") as span:
         span.set_attributes({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "web_search"})
 
@@ -107,7 +111,7 @@ def test_what_was_not_there_to_be_hidden_is_added(redacting: TracerProvider, exp
     assert label["helicone.session.path"] == SCRUBBED
 
 
-def test_what_stands_on_a_copy_is_not_taken_for_the_users_word(redacting: TracerProvider) -> None:
+def test_redacted_values_on_a_copy_do_not_count_as_set_by_the_user(redacting: TracerProvider) -> None:
     carriers: list[dict[str, str]] = [{}, {}]
     with redacting.get_tracer("shop").start_as_current_span("plan") as plan:
         for carrier in carriers:
@@ -126,16 +130,18 @@ def _request(provider: TracerProvider) -> Any:
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_forerunner_is_no_span_of_its_own(first: bool, exporter: InMemorySpanExporter) -> None:
+def test_a_copy_of_a_span_that_has_only_started_is_no_span_of_its_own(
+    first: bool, exporter: InMemorySpanExporter
+) -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     handle = configure(Settings(), provider=provider if first else TracerProvider())
-    provider.add_span_processor(Forerunning(SimpleSpanProcessor(exporter)))
+    provider.add_span_processor(EarlyCopying(SimpleSpanProcessor(exporter)))
     configure(Settings(), provider=provider)
     with session("Trips", id="s1"), calling(provider):
         pass
     handle.uninstall()
 
-    (forerunner,) = exporter.get_finished_spans()
+    (early,) = exporter.get_finished_spans()
     label = {
         "helicone.session.id": "s1",
         "helicone.session.path": "/chat",
@@ -144,10 +150,10 @@ def test_a_forerunner_is_no_span_of_its_own(first: bool, exporter: InMemorySpanE
         "session.id": "s1",
         "gen_ai.conversation.id": "s1",
     }
-    assert dict(forerunner.attributes or {}) == {**CHAT, **label}
+    assert dict(early.attributes or {}) == {**CHAT, **label}
 
 
-def test_what_the_sdk_evicted_comes_back_and_what_the_user_wrote_at_the_end_holds(
+def test_evicted_labels_are_added_again_and_values_of_the_user_are_kept(
     exporter: InMemorySpanExporter,
 ) -> None:
     provider = TracerProvider(shutdown_on_exit=False, span_limits=SpanLimits(max_span_attributes=8))
@@ -163,7 +169,7 @@ def test_what_the_sdk_evicted_comes_back_and_what_the_user_wrote_at_the_end_hold
     assert paths == {"evicted": "/chat", "by hand": "/mine"}
 
 
-def test_a_provider_holds_nothing_of_ours_so_nothing_stays_behind() -> None:
+def test_after_uninstall_nothing_of_ours_is_in_a_provider() -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     handle = configure(Settings(), provider=provider)
     pipeline = provider._active_span_processor
@@ -175,7 +181,7 @@ def test_a_provider_holds_nothing_of_ours_so_nothing_stays_behind() -> None:
     assert trace.get_current_span() is trace.INVALID_SPAN
 
 
-def test_strangers_behind_ours_are_forgotten_when_it_is_taken_out_and_found_when_it_comes_again() -> None:
+def test_processors_that_copy_spans_are_found_again_after_reinstall() -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     handle = Installation()  # the process's own remembers the providers of other tests
     thorough = []

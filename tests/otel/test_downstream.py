@@ -1,4 +1,4 @@
-"""The same session downstream: what callers may say, and whom we tell."""
+"""Sessions across services: what callers may set, and which services get the session."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class BaggageOnSpans(SpanProcessor):
 
 
 def serving(app: App, headers: Mapping[str, str], kind: SpanKind = SpanKind.SERVER, **attributes: str) -> None:
-    """Take a request in as a server with OpenTelemetry's default propagators and ours does, and call an LLM."""
+    """Serve a request with OpenTelemetry's default propagators and ours, and call an LLM."""
     pieces: list[TextMapPropagator] = [
         TraceContextTextMapPropagator(),
         W3CBaggagePropagator(),
@@ -65,7 +65,7 @@ BAGGAGE = [
 
 
 @pytest.mark.parametrize("key", BAGGAGE)
-def test_a_session_in_an_accepted_callers_baggage_goes_on(key: str) -> None:
+def test_a_session_in_an_accepted_callers_baggage_continues(key: str) -> None:
     app = App(TRUSTING)
     serving(app, {"baggage": f"tier=gold,{key}=s%207,user.id=ann"})
 
@@ -79,7 +79,7 @@ def test_a_session_in_an_accepted_callers_baggage_goes_on(key: str) -> None:
     }
 
 
-def test_an_accepted_session_of_baggage_begins_where_the_settings_say_and_bears_their_name() -> None:
+def test_a_session_from_baggage_has_the_path_and_the_name_of_the_settings() -> None:
     app = App(Settings(accept_inbound=True, session_name="Trips", session_path="/search"))
     serving(app, {"baggage": "session.id=s"})
 
@@ -87,14 +87,14 @@ def test_an_accepted_session_of_baggage_begins_where_the_settings_say_and_bears_
     assert (label["helicone.session.name"], label["helicone.session.path"]) == ("Trips", "/search")
 
 
-def test_headers_count_before_baggage() -> None:
+def test_headers_win_over_baggage() -> None:
     app = App(TRUSTING)
     serving(app, {"baggage": "session.id=theirs,user.id=ann", "Helicone-Session-Id": "ours"})
 
     assert (session_of(app), app.labels()["chat gpt-4o"].get("user.id")) == ("ours", None)
 
 
-def test_accepted_baggage_is_heeded_whatever_the_order_of_the_propagators() -> None:
+def test_accepted_baggage_is_read_in_any_order_of_the_propagators() -> None:
     app = App(TRUSTING)
     pieces: list[TextMapPropagator] = [HeliconePropagator(app.registry), W3CBaggagePropagator()]
     inbound = CompositePropagator(pieces).extract({"baggage": "session.id=s"}, Context())
@@ -105,12 +105,12 @@ def test_accepted_baggage_is_heeded_whatever_the_order_of_the_propagators() -> N
 
 
 @pytest.mark.parametrize(
-    "said",
+    "entries",
     ["", " ", "%00", "%E2%80%A8", "a=b", ";", "session.id", "session.id=", "session.id=%20", "=x", "session.id=%FF"],
 )
-def test_accepted_baggage_that_names_nothing_names_nothing(said: str) -> None:
+def test_accepted_baggage_without_a_session_id_gives_no_session(entries: str) -> None:
     app = App(TRUSTING)
-    serving(app, {"baggage": said})
+    serving(app, {"baggage": entries})
     label = session_of(app)
 
     assert label in (made_up(app), "%EF%BF%BD")
@@ -146,7 +146,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("kind", [SpanKind.SERVER, SpanKind.CONSUMER])
-def test_without_the_setting_a_stranger_changes_nothing(kind: SpanKind) -> None:
+def test_a_caller_changes_nothing_unless_callers_are_accepted(kind: SpanKind) -> None:
     hostile, plain = App(), App()
     serving(hostile, HOSTILE, kind)
     serving(plain, {}, kind)
@@ -161,7 +161,7 @@ def test_without_the_setting_a_stranger_changes_nothing(kind: SpanKind) -> None:
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("start", [{}, {"http.route": "/ask"}])
 @pytest.mark.parametrize("kind", [SpanKind.SERVER, SpanKind.CONSUMER])
-def test_a_strangers_baggage_that_is_copied_onto_spans_is_still_a_strangers(
+def test_a_callers_baggage_that_is_copied_onto_spans_is_not_believed(
     kind: SpanKind, start: dict[str, str], before: bool
 ) -> None:
     app = App(Settings(session_name="Trips"))
@@ -179,7 +179,7 @@ def test_a_strangers_baggage_that_is_copied_onto_spans_is_still_a_strangers(
     assert sessions == [{**ours, "helicone.session.path": "/ask"}, {**ours, "helicone.session.path": "/"}]
 
 
-def test_a_strangers_user_reaches_no_header() -> None:
+def test_a_callers_user_is_in_no_header() -> None:
     app = App()
     app.provider.add_span_processor(BaggageOnSpans())
     carrier: dict[str, str] = {}
@@ -191,7 +191,7 @@ def test_a_strangers_user_reaches_no_header() -> None:
     assert carrier == {"Helicone-Session-Id": made_up(app), "Helicone-Session-Path": "/ask"}
 
 
-def test_what_the_user_configured_is_believed_whoever_says_it() -> None:
+def test_configured_attributes_are_believed_even_if_copied_from_baggage() -> None:
     app = App(Settings(session_id_attributes=("session.id",), user_id_attributes=("user.id",)))
     app.provider.add_span_processor(BaggageOnSpans())
     serving(app, {"baggage": "session.id=s-1,user.id=ann"})
@@ -199,7 +199,7 @@ def test_what_the_user_configured_is_believed_whoever_says_it() -> None:
     assert (session_of(app), app.labels()["chat gpt-4o"]["user.id"]) == ("s-1", "ann")
 
 
-def test_baggage_that_the_app_itself_sets_is_its_own_word() -> None:
+def test_baggage_that_the_app_itself_sets_is_believed() -> None:
     app = App()
     app.provider.add_span_processor(BaggageOnSpans())
     with app.span("POST /ask", scope=SERVER, kind=SpanKind.SERVER, context=Context()) as server:
@@ -210,17 +210,17 @@ def test_baggage_that_the_app_itself_sets_is_its_own_word() -> None:
     assert app.where() == {"chat gpt-4o": ("mine", "/ask"), "POST /ask": ("mine", "/")}
 
 
-def says(session_id: str) -> Context:
+def baggage_with(session_id: str) -> Context:
     return baggage.set_baggage("session.id", session_id, Context())
 
 
-def test_a_stranger_is_not_believed_because_many_others_came_in_meanwhile() -> None:
+def test_a_callers_baggage_is_not_believed_after_many_other_callers() -> None:
     app = App()
     app.provider.add_span_processor(BaggageOnSpans())
-    inbound = says("evil")
+    inbound = baggage_with("evil")
     with app.span("POST /ask", scope=SERVER, kind=SpanKind.SERVER, context=inbound) as server:
         for number in range(_MAX_TRACES + 1):
-            with app.span("GET /other", scope=SERVER, kind=SpanKind.SERVER, context=says(str(number))):
+            with app.span("GET /other", scope=SERVER, kind=SpanKind.SERVER, context=baggage_with(str(number))):
                 pass
         with app.span(
             "chat gpt-4o", CHAT, scope=GENAI, kind=SpanKind.CLIENT, context=trace.set_span_in_context(server, inbound)
@@ -234,10 +234,10 @@ def test_a_stranger_is_not_believed_because_many_others_came_in_meanwhile() -> N
     assert ids[_MAX_TRACES + 1 :] == [made_up, made_up, "mine", "mine"]
 
 
-def test_no_more_strangers_are_remembered_than_the_limit_says() -> None:
+def test_the_traces_whose_baggage_is_remembered_are_bounded() -> None:
     untrusted = App().registry.resolver.untrusted
     for number in range(_MAX_TRACES + 10):
-        untrusted.note(number, says("evil" * 1000))
+        untrusted.note(number, baggage_with("evil" * 1000))
     evil: dict[str, object] = {"session.id": "evil" * 1000, "url.full": "u"}
     other: dict[str, object] = {"session.id": "mine", "url.full": "u"}
 
@@ -247,10 +247,10 @@ def test_no_more_strangers_are_remembered_than_the_limit_says() -> None:
     assert untrusted.removed_from(evil, 2 * _MAX_TRACES) == evil
 
 
-def test_of_one_trace_no_more_is_remembered_than_the_limit_says() -> None:
+def test_the_texts_remembered_of_one_trace_are_bounded() -> None:
     untrusted = App().registry.resolver.untrusted
     for number in range(_MAX_TEXTS + 1):
-        untrusted.note(7, says(str(number)))
+        untrusted.note(7, baggage_with(str(number)))
 
     assert len(untrusted._texts) == 0
     assert untrusted.removed_from({"session.id": "0", "url.full": "u"}, 7) == {"url.full": "u"}
@@ -260,14 +260,14 @@ def test_of_one_trace_no_more_is_remembered_than_the_limit_says() -> None:
 
 
 class LowerCase(Setter[OrderedDict[str, str]]):
-    """As gRPC's instrumentation writes metadata."""
+    """Writes names in lower case, as gRPC's instrumentation does."""
 
     def set(self, carrier: OrderedDict[str, str], key: str, value: str) -> None:
         carrier[key.lower()] = value
 
 
 def metadata(app: App, attributes: Mapping[str, str]) -> dict[str, str]:
-    """Return the metadata that a gRPC call in a session leaves with."""
+    """Return the metadata that a gRPC call in a session sends."""
     carrier: OrderedDict[str, str] = OrderedDict()
     with session("Trip", id="s-1", path="/trip"), step("search"):
         with app.span("/shop.Search/Query", attributes, scope=GRPC, kind=SpanKind.CLIENT):
@@ -281,10 +281,10 @@ NOW = {"rpc.system.name": "grpc", "rpc.method": "shop.Search/Query"}
 
 @pytest.mark.parametrize("attributes", [BEFORE, NOW], ids=["before", "now"])
 @pytest.mark.parametrize(
-    ("hosts", "told"), [(("shop.Search",), True), (("shop.Book", "127.0.0.1"), False), ((), False)]
+    ("hosts", "expects_headers"), [(("shop.Search",), True), (("shop.Book", "127.0.0.1"), False), ((), False)]
 )
-def test_a_grpc_service_is_told_if_its_name_is_listed(
-    attributes: Mapping[str, str], hosts: tuple[str, ...], told: bool
+def test_a_grpc_service_gets_the_session_if_its_name_is_listed(
+    attributes: Mapping[str, str], hosts: tuple[str, ...], expects_headers: bool
 ) -> None:
     expected = {
         "helicone-session-path": "/trip/search",
@@ -292,7 +292,7 @@ def test_a_grpc_service_is_told_if_its_name_is_listed(
         "helicone-session-name": "Trip",
     }
 
-    assert metadata(App(Settings(propagate_hosts=hosts)), attributes) == (expected if told else {})
+    assert metadata(App(Settings(propagate_hosts=hosts)), attributes) == (expected if expects_headers else {})
 
 
 @pytest.mark.parametrize(
@@ -306,11 +306,11 @@ def test_a_grpc_service_is_told_if_its_name_is_listed(
         {"rpc.system": "grpc", "rpc.service": "oai.helicone.ai"},
     ],
 )
-def test_what_is_no_call_of_a_listed_grpc_service_is_told_nothing(attributes: Mapping[str, str]) -> None:
+def test_other_calls_than_of_a_listed_grpc_service_get_no_session(attributes: Mapping[str, str]) -> None:
     assert metadata(App(Settings(propagate_hosts=("shop.Search",))), attributes) == {}
 
 
-def test_a_session_in_grpc_metadata_goes_on() -> None:
+def test_a_session_in_grpc_metadata_continues() -> None:
     app = App(TRUSTING)
     sent = metadata(App(Settings(propagate_hosts=("shop.Search",))), BEFORE)
     inbound = HeliconePropagator(app.registry).extract(sent, Context())

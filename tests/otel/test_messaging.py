@@ -1,4 +1,4 @@
-"""Sessions in messages: written where the settings say so, and taken up again by the worker."""
+"""Session headers in messages, which the settings switch on and which workers continue."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanKind
 
 from helicone_otel import HeliconePropagator, Settings, session, step
 from helicone_otel.failures import swallowed
-from helicone_otel.otel.messaging import _MAX_WRITTEN
+from helicone_otel.otel.messaging import _MAX_CARRIERS
 from tests.support.spans import App
 
 SENDING = Settings(propagate_messaging=True)
@@ -32,7 +32,7 @@ HEADERS = {
 Pairs = list[tuple[str, bytes]]
 
 
-# As the published instrumentations have them; the slow tests use theirs.
+# The same as in the published instrumentations, which the slow tests use.
 class KafkaSetter(Setter[Pairs]):
     def set(self, carrier: Pairs, key: str, value: str) -> None:
         carrier.append((key, value.encode()))
@@ -86,7 +86,7 @@ def pairs(headers: Mapping[str, str]) -> Pairs:
     return [(name, value.encode()) for name, value in headers.items()]
 
 
-def test_a_message_carries_its_session() -> None:
+def test_a_message_has_the_session_in_which_it_is_sent() -> None:
     app = Sender()
 
     assert app.send({"task": "plan"}) == {"task": "plan", **HEADERS}
@@ -96,7 +96,7 @@ def test_a_message_carries_its_session() -> None:
     }
 
 
-def test_nothing_is_written_into_messages_by_default() -> None:
+def test_messages_get_no_headers_by_default() -> None:
     app = Sender(Settings(propagate_hosts=("broker", ".example"), gateway_hosts=("broker",)))
 
     assert app.send({"task": "plan", "host": "unlisted"}) == {"task": "plan", "host": "unlisted"}
@@ -104,7 +104,7 @@ def test_nothing_is_written_into_messages_by_default() -> None:
 
 
 @pytest.mark.parametrize("kind", [SpanKind.INTERNAL, SpanKind.CLIENT, SpanKind.CONSUMER, SpanKind.SERVER])
-def test_nothing_is_written_where_the_current_span_sends_no_message(kind: SpanKind) -> None:
+def test_headers_are_written_only_if_the_current_span_is_a_producer(kind: SpanKind) -> None:
     app = Sender()
     carrier: dict[str, str] = {}
     with session("Trip"), app.span("plan", kind=kind):
@@ -113,7 +113,7 @@ def test_nothing_is_written_where_the_current_span_sends_no_message(kind: SpanKi
     assert carrier == {}
 
 
-def test_a_message_outside_of_any_session_carries_none() -> None:
+def test_a_message_outside_of_all_sessions_has_no_headers() -> None:
     app = Sender()
     carrier: dict[str, str] = {}
     app.write(carrier)
@@ -121,7 +121,7 @@ def test_a_message_outside_of_any_session_carries_none() -> None:
     assert carrier == {}
 
 
-def test_a_made_up_session_is_final_once_a_message_carries_it() -> None:
+def test_a_provisional_session_is_final_once_a_message_has_it() -> None:
     app = Sender()
     carrier: dict[str, str] = {}
     with app.span("work"):
@@ -136,7 +136,7 @@ def test_a_made_up_session_is_final_once_a_message_carries_it() -> None:
 
 
 @pytest.mark.parametrize("name", ["Helicone-Session-Id", "helicone-session-id"])
-def test_a_message_that_names_a_session_is_left_as_it_is(name: str) -> None:
+def test_a_message_that_has_a_session_is_not_changed(name: str) -> None:
     app = Sender()
 
     assert app.send({name: "theirs"}) == {name: "theirs"}
@@ -145,7 +145,7 @@ def test_a_message_that_names_a_session_is_left_as_it_is(name: str) -> None:
     assert app.send(dict(sqs), SqsSetter()) == sqs
 
 
-def test_a_task_that_is_tried_again_stays_where_it_was_also_in_the_process_that_sent_it() -> None:
+def test_a_task_that_is_tried_again_keeps_its_session_in_the_process_that_sent_it() -> None:
     app = Sender()
     first, listed = app.send({}), app.send([], KafkaSetter())
 
@@ -153,7 +153,7 @@ def test_a_task_that_is_tried_again_stays_where_it_was_also_in_the_process_that_
     assert app.send(list(listed), KafkaSetter(), name="run") == listed
 
 
-def test_a_message_that_is_handed_on_as_the_same_object_stays_where_it_was() -> None:
+def test_a_message_that_is_passed_on_as_the_same_object_keeps_its_session() -> None:
     app = Sender(Settings(propagate_messaging=True, accept_inbound=True))
     message = app.send({})
     first = dict(message)
@@ -168,7 +168,7 @@ def test_a_message_that_is_handed_on_as_the_same_object_stays_where_it_was() -> 
         assert message == first
 
 
-def test_what_a_worker_sends_with_one_carrier_stands_where_each_is_sent() -> None:
+def test_messages_that_a_worker_sends_with_one_carrier_have_their_own_paths() -> None:
     app = Sender(Settings(propagate_messaging=True, accept_inbound=True))
     token = attach(app.propagator.extract(app.send({}), Context()))
     headers: dict[str, str] = {}
@@ -182,7 +182,7 @@ def test_what_a_worker_sends_with_one_carrier_stands_where_each_is_sent() -> Non
     assert paths == ["/trip/plan/fetch", "/trip/plan/page"]
 
 
-def test_a_carrier_that_the_app_passes_again_and_again_carries_the_session_of_each_message() -> None:
+def test_a_carrier_that_the_app_uses_again_has_the_session_of_each_message() -> None:
     app = Sender()
     headers: dict[str, Any] = {"app": "shop"}
     listed: Pairs = [("app", b"shop")]
@@ -195,7 +195,7 @@ def test_a_carrier_that_the_app_passes_again_and_again_carries_the_session_of_ea
         assert listed == [("app", b"shop"), *pairs(expected)]
 
 
-def test_what_a_message_of_another_session_had_more_does_not_stay() -> None:
+def test_headers_of_an_earlier_message_do_not_stay_in_a_carrier_that_is_used_again() -> None:
     app = Sender()
     headers = app.send({})
     with session("Other", id="s-2"):
@@ -209,7 +209,7 @@ def test_what_a_message_of_another_session_had_more_does_not_stay() -> None:
 
 
 @pytest.mark.parametrize("setter", [default_setter, SqsSetter()])
-def test_a_carrier_of_an_earlier_message_carries_no_session_outside_of_any(setter: Setter[Any]) -> None:
+def test_a_carrier_that_is_used_again_outside_of_sessions_has_no_headers(setter: Setter[Any]) -> None:
     app = Sender()
     headers = app.send({"app": "shop"}, setter)
     app.write(headers, setter)
@@ -217,7 +217,7 @@ def test_a_carrier_of_an_earlier_message_carries_no_session_outside_of_any(sette
     assert headers == {"app": "shop"}
 
 
-def test_a_list_of_an_earlier_message_carries_no_session_outside_of_any() -> None:
+def test_a_list_that_is_used_again_outside_of_sessions_has_no_headers() -> None:
     app = Sender()
     headers = app.send([("app", b"shop")], KafkaSetter())
     app.write(headers, KafkaSetter())
@@ -225,7 +225,7 @@ def test_a_list_of_an_earlier_message_carries_no_session_outside_of_any() -> Non
     assert headers == [("app", b"shop")]
 
 
-def test_a_carrier_of_an_earlier_message_takes_its_session_to_no_stranger() -> None:
+def test_a_carrier_of_an_earlier_message_sends_no_headers_to_an_unlisted_host() -> None:
     app = Sender()
     headers = app.send({})
     with session("Trip"), app.span("GET", {"url.full": "https://example.com/"}, kind=SpanKind.CLIENT):
@@ -234,7 +234,7 @@ def test_a_carrier_of_an_earlier_message_takes_its_session_to_no_stranger() -> N
     assert headers == {}
 
 
-def test_what_the_caller_wrote_into_a_message_stays_and_the_rest_is_filled_in() -> None:
+def test_headers_that_the_caller_wrote_into_a_message_stay_and_the_others_are_added() -> None:
     app = Sender()
     theirs = {"helicone-session-path": "/mine", "Helicone-User-Id": "bob", "Helicone-Property-Team": "blue"}
     headers = dict(theirs)
@@ -250,29 +250,29 @@ def test_what_the_caller_wrote_into_a_message_stays_and_the_rest_is_filled_in() 
     assert headers == theirs
 
 
-def test_where_there_is_room_for_few_the_id_comes_first() -> None:
+def test_the_id_is_written_first_if_a_message_has_room_for_few_headers() -> None:
     app = Sender()
     names = [list(app.send(dict.fromkeys(map(str, range(10 - room))), SqsSetter()))[-room:] for room in (1, 2, 3)]
 
     assert names == [list(HEADERS)[:room] for room in (1, 2, 3)]
 
 
-def test_no_more_is_remembered_of_messages_than_the_limit_says() -> None:
+def test_the_carriers_that_are_remembered_are_bounded() -> None:
     app = Sender()
-    carriers: list[dict[str, str]] = [{} for _ in range(_MAX_WRITTEN + 5)]
+    carriers: list[dict[str, str]] = [{} for _ in range(_MAX_CARRIERS + 5)]
     for carrier in carriers:
         app.send(carrier)
 
-    assert len(app.propagator._message_headers()._written) == _MAX_WRITTEN
+    assert len(app.propagator._message_headers()._written) == _MAX_CARRIERS
 
 
 @pytest.mark.parametrize("carrier", [None, 5, (), object(), [None], [()], {5: object()}, [(b"Helicone-Session-Id",)]])
-def test_a_carrier_nobody_understands_fails_no_message(carrier: object) -> None:
+def test_a_carrier_of_an_unknown_type_fails_no_message(carrier: object) -> None:
     app = Sender()
 
     class Deaf(Setter[Any]):
         def set(self, carrier: Any, key: str, value: str) -> None:
-            """Take nothing."""
+            """Do nothing."""
 
     app.send(carrier, Deaf())
 
@@ -280,7 +280,7 @@ def test_a_carrier_nobody_understands_fails_no_message(carrier: object) -> None:
 
 
 @pytest.mark.parametrize("accept", [True, False])
-def test_a_kafka_message_goes_on_below_its_senders_path_if_that_is_accepted(accept: bool) -> None:
+def test_a_kafka_message_continues_its_senders_path_if_callers_are_accepted(accept: bool) -> None:
     message = Sender().send([], KafkaSetter())
     worker = App(Settings(accept_inbound=accept, session_fallback="none"))
     inbound = HeliconePropagator(worker.registry).extract(message, Context(), KafkaGetter())
@@ -301,7 +301,7 @@ def test_a_kafka_message_goes_on_below_its_senders_path_if_that_is_accepted(acce
     assert worker.labels()["chat gpt-4o"] == (label if accept else {})
 
 
-def test_a_celery_tasks_properties_come_along_though_its_getter_tells_no_names() -> None:
+def test_properties_of_a_celery_task_continue_although_its_getter_returns_no_names() -> None:
     request = SimpleNamespace(**Sender().send({"id": "7", "timelimit": (None, None)}))
     worker = App(Settings(accept_inbound=True))
     inbound = HeliconePropagator(worker.registry).extract(request, Context(), CeleryGetter())

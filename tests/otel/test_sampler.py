@@ -1,4 +1,4 @@
-"""Whole sessions: all traces of one session are kept or dropped together, whoever decides."""
+"""The sampler keeps or drops all traces of a session together."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, TraceState
 from helicone_otel import HeliconePropagator, HeliconeSpanProcessor, SessionSampler, Settings, session, step
 from helicone_otel.otel.sampler import _RootSampler, is_kept
 from helicone_otel.tracking.registry import Registry
-from tests.sessions.test_foreign import OI, langgraph, load, running, saying
+from tests.sessions.test_foreign import OI, claiming, langgraph, load, running
 from tests.support.launching import Case, needs_a_configurator, run
 from tests.support.spans import CHAT, GENAI, App
 from tests.tracking.test_enclosing import Framework, put_in
@@ -64,7 +64,7 @@ class Sampled(App):
 
 
 def within(kept: int, of: int, ratio: float) -> bool:
-    """Tell whether a count lies within five standard deviations of what a ratio promises."""
+    """Tell whether a count is within five standard deviations of the expected one."""
     return abs(kept - of * ratio) <= 5 * math.sqrt(of * ratio * (1 - ratio))
 
 
@@ -75,7 +75,7 @@ def a_session_that_is(kept: bool, ratio: float = 0.5) -> str:
 KEPT, DROPPED = a_session_that_is(kept=True), a_session_that_is(kept=False)
 
 
-def test_of_a_thousand_sessions_a_quarter_is_kept_and_none_is_torn() -> None:
+def test_a_quarter_of_a_thousand_sessions_is_kept_and_each_completely() -> None:
     app = Sampled(0.25)
     ids = [str(uuid.UUID(int=number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128)) for number in range(1000)]
 
@@ -101,7 +101,7 @@ def test_a_session_kept_at_a_ratio_is_kept_at_every_higher_one() -> None:
 
 
 @pytest.mark.parametrize("session_id", ["trip-42", "", "%C3%BC 1"])
-def test_a_sessions_place_is_the_first_52_bits_of_the_sha_256_of_its_id(session_id: str) -> None:
+def test_the_first_52_bits_of_the_sha_256_of_a_sessions_id_decide(session_id: str) -> None:
     frame = (int.from_bytes(sha256(session_id.encode()).digest()) >> 204) / 2**52
 
     assert not is_kept(session_id, frame)
@@ -161,7 +161,7 @@ def test_a_session_that_is_known_when_a_trace_starts_decides(
     assert app.exporter.get_finished_spans() == ()
 
 
-def test_the_processs_own_session_decides_where_there_is_no_nearer_one() -> None:
+def test_the_session_of_the_process_decides_if_there_is_no_nearer_one() -> None:
     app = Sampled(0.5, Settings(session_id=DROPPED))
 
     app.turn()
@@ -170,7 +170,7 @@ def test_the_processs_own_session_decides_where_there_is_no_nearer_one() -> None
     assert set(app.traces_by_session()) == {KEPT}
 
 
-def test_where_no_session_is_known_each_trace_is_decided_by_the_id_it_would_be_given() -> None:
+def test_without_a_session_the_trace_decides_by_its_provisional_id() -> None:
     app = Sampled(0.5)
 
     for _ in range(1000):
@@ -181,7 +181,7 @@ def test_where_no_session_is_known_each_trace_is_decided_by_the_id_it_would_be_g
     assert all(is_kept(session_id, 0.5) for session_id in made_up)
 
 
-def test_an_id_that_shows_late_does_not_change_what_was_decided() -> None:
+def test_an_id_that_is_set_late_does_not_change_the_decision() -> None:
     app = Sampled(0.5)
     tracer = app.provider.get_tracer(GENAI)
 
@@ -204,7 +204,7 @@ def remote(sampled: bool) -> Context:
 
 
 @pytest.mark.parametrize("sampled", [True, False])
-def test_below_another_span_its_decision_holds_and_its_tracestate_stays(sampled: bool) -> None:
+def test_a_child_span_has_the_decision_and_the_tracestate_of_its_parent(sampled: bool) -> None:
     app = Sampled(0.5)
     token = attach(remote(sampled))
     with session("Trips", id=DROPPED if sampled else KEPT):
@@ -215,7 +215,7 @@ def test_below_another_span_its_decision_holds_and_its_tracestate_stays(sampled:
     assert span.get_span_context().trace_state.get("vendor") == "x"
 
 
-def test_what_a_span_starts_with_stays_on_it() -> None:
+def test_a_sampled_span_keeps_its_start_attributes() -> None:
     app = Sampled(1)
 
     with session("Trips", id=KEPT):
@@ -229,7 +229,7 @@ def test_what_a_span_starts_with_stays_on_it() -> None:
     }
 
 
-def test_a_strangers_baggage_copied_onto_the_first_span_decides_nothing() -> None:
+def test_a_callers_baggage_copied_onto_the_first_span_does_not_decide() -> None:
     app = Sampled(0.5)
     token = attach(baggage.set_baggage("session.id", DROPPED))
     tracer = app.provider.get_tracer("opentelemetry.instrumentation.fastapi")
@@ -240,7 +240,7 @@ def test_a_strangers_baggage_copied_onto_the_first_span_decides_nothing() -> Non
 
 
 class Watching(_RootSampler):
-    """Keeps everything, and says beforehand what the spans will bear."""
+    """Keeps all traces, and notes the predicted session id of each."""
 
     def __init__(self, app: App) -> None:
         super().__init__(1, app.registry)
@@ -249,8 +249,8 @@ class Watching(_RootSampler):
 
     def should_sample(self, parent_context: Any, trace_id: int, name: str, *rest: Any, **named: Any) -> Any:
         kind, attributes = rest[:2]
-        told = self._registry.predicted_session_id(trace_id, kind, attributes, parent_context)
-        self.predicted.setdefault(trace_id, told)
+        session_id = self._registry.predicted_session_id(trace_id, kind, attributes, parent_context)
+        self.predicted.setdefault(trace_id, session_id)
         return super().should_sample(parent_context, trace_id, name, *rest, **named)
 
 
@@ -265,7 +265,7 @@ IDS = st.none() | st.sampled_from(["a", "b", "ü 1", "x" * 300])
 
 @given(frame=IDS, steps=st.booleans(), detached=st.booleans(), hand=IDS, own=IDS, process=IDS)
 @settings(max_examples=150)
-def test_the_predicted_id_is_the_one_that_the_span_bears(
+def test_the_predicted_session_id_is_the_one_on_the_span(
     frame: str | None, steps: bool, detached: bool, hand: str | None, own: str | None, process: str | None
 ) -> None:
     app = App(Settings(session_id=process))
@@ -287,7 +287,7 @@ def test_the_predicted_id_is_the_one_that_the_span_bears(
     assert watching.predicted == borne(app)
 
 
-def test_a_trace_that_begins_inside_of_a_step_of_another_one_is_predicted_to_be_in_that_ones_session() -> None:
+def test_a_trace_begun_in_a_step_of_another_trace_is_predicted_in_that_traces_session() -> None:
     app = App()
     watching = Watching(app)
 
@@ -300,7 +300,7 @@ def test_a_trace_that_begins_inside_of_a_step_of_another_one_is_predicted_to_be_
     assert set(watching.predicted.values()) == {"a"}
 
 
-def test_a_trace_that_begins_inside_of_a_frameworks_run_is_predicted_to_be_in_the_runs_session(
+def test_a_trace_begun_in_a_frameworks_run_is_predicted_in_the_session_of_the_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     app = App()
@@ -317,7 +317,7 @@ def test_a_trace_that_begins_inside_of_a_frameworks_run_is_predicted_to_be_in_th
 
 
 def in_a_scope(session_id: str) -> Any:
-    return saying(session__id=session_id)
+    return claiming(session__id=session_id)
 
 
 def in_a_session(session_id: str | None) -> Any:
@@ -346,7 +346,7 @@ def in_a_run(session_id: str) -> Any:
         ([(in_a_scope, "a"), (lambda _: step("research"), "")], None),
     ],
 )
-def test_a_trace_that_begins_in_another_sdks_scope_or_run_is_predicted_to_be_in_its_session(
+def test_a_trace_begun_in_a_claim_of_another_sdk_is_predicted_in_the_claimed_session(
     load: Any, around: list[tuple[Any, str | None]], own: str | None
 ) -> None:
     load(OI)
@@ -363,7 +363,7 @@ def test_a_trace_that_begins_in_another_sdks_scope_or_run_is_predicted_to_be_in_
 
 
 @pytest.mark.usefixtures("load")
-def test_an_sdk_that_was_imported_before_the_first_span_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_sdk_imported_before_the_first_span_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     app = App()
     watching = Watching(app)
     monkeypatch.setitem(sys.modules, OI, types.ModuleType(OI))
@@ -376,7 +376,7 @@ def test_an_sdk_that_was_imported_before_the_first_span_is_noticed(monkeypatch: 
 
 
 @pytest.mark.failures
-def test_a_sampler_that_fails_decides_by_the_trace_and_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_sampler_decides_by_the_trace_and_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     app = Sampled(0.5)
     monkeypatch.setattr("helicone_otel.tracking.prediction.predicted_session_id", lambda *_: 1 / 0)
 
@@ -386,12 +386,12 @@ def test_a_sampler_that_fails_decides_by_the_trace_and_never_raises(monkeypatch:
 
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.1, math.nan])
-def test_a_ratio_that_is_none_is_refused_in_code(ratio: float) -> None:
-    with pytest.raises(ValueError, match="expected a ratio from 0 to 1"):
+def test_the_constructor_refuses_a_ratio_outside_0_to_1(ratio: float) -> None:
+    with pytest.raises(ValueError, match="ratio must be a number from 0 to 1"):
         SessionSampler(ratio)
 
 
-def test_it_describes_itself_as_opentelemetrys_own_do() -> None:
+def test_the_description_has_the_form_of_opentelemetrys_samplers() -> None:
     assert SessionSampler(0.25).get_description().startswith("ParentBased{root:SessionSampler{0.25},")
     decision = SessionSampler(0).should_sample(None, 1, "x")
     assert (decision.decision, dict(decision.attributes)) == (Decision.DROP, {})
@@ -404,7 +404,7 @@ BY_VARIABLE = {"OTEL_TRACES_SAMPLER": "helicone_session"}
 
 
 def sessions_of_app(file: str = "", **environ: str) -> tuple[set[str | None], str]:
-    """Run the app that opens the session trip-42, and return the sessions that arrived, and what it wrote."""
+    """Run an app that opens the session trip-42; return the sessions that arrived, and its output."""
     case = Case("made_by_configurator", launched=True, file=file, environ=tuple(environ.items()))
     outcome = run(case, "instrument")
     return {span.attributes.get(SESSION_ID) for span in outcome.spans}, outcome.output
@@ -420,7 +420,7 @@ BELOW, ABOVE = around("trip-42")
 
 
 @needs_a_configurator
-def test_it_comes_by_its_name_with_opentelemetrys_own_variables() -> None:
+def test_the_sampler_is_loaded_by_its_name_with_opentelemetrys_variables() -> None:
     dropped, _ = sessions_of_app(**BY_VARIABLE, OTEL_TRACES_SAMPLER_ARG=BELOW)
 
     assert "trip-42" not in dropped
@@ -435,7 +435,9 @@ def test_it_comes_by_its_name_with_opentelemetrys_own_variables() -> None:
         (NAMED, {"HELICONE_SESSION_SAMPLING_RATIO": ABOVE}),
     ],
 )
-def test_the_ratio_comes_from_where_the_set_up_can_say_it(file: str, environ: dict[str, str]) -> None:
+def test_the_ratio_comes_from_the_samplers_argument_or_else_from_our_variable(
+    file: str, environ: dict[str, str]
+) -> None:
     kept, _ = sessions_of_app(file, **environ)
     name = "OTEL_TRACES_SAMPLER_ARG" if "OTEL_TRACES_SAMPLER_ARG" in environ else "HELICONE_SESSION_SAMPLING_RATIO"
     dropped, _ = sessions_of_app(file, **{**environ, name: BELOW})
@@ -445,19 +447,19 @@ def test_the_ratio_comes_from_where_the_set_up_can_say_it(file: str, environ: di
 
 
 @pytest.mark.slow
-def test_a_ratio_that_is_none_keeps_everything_and_is_said_in_one_line() -> None:
+def test_an_invalid_ratio_keeps_all_sessions_and_logs_one_line() -> None:
     kept, output = sessions_of_app(**BY_VARIABLE, OTEL_TRACES_SAMPLER_ARG="a quarter")
 
     assert len(kept) == 2
     assert [line for line in output.splitlines() if "helicone-otel" in line] == [
-        "helicone-otel samples nothing out: OTEL_TRACES_SAMPLER_ARG='a quarter' is no ratio from 0 to 1"
+        "helicone-otel keeps all sessions: OTEL_TRACES_SAMPLER_ARG='a quarter' is not a number from 0 to 1"
     ]
 
 
 @pytest.mark.slow
-def test_a_ratio_that_is_none_does_not_lose_the_sdk_that_a_configuration_file_sets_up() -> None:
+def test_an_invalid_ratio_in_a_configuration_file_does_not_lose_the_sdk() -> None:
     kept, output = sessions_of_app(NAMED, HELICONE_SESSION_SAMPLING_RATIO="a quarter")
 
     assert kept == {None}  # as with any setting that cannot be used, we are off
-    assert "samples nothing out: HELICONE_SESSION_SAMPLING_RATIO='a quarter' is no ratio from 0 to 1" in output
+    assert "keeps all sessions: HELICONE_SESSION_SAMPLING_RATIO='a quarter' is not a number from 0 to 1" in output
     assert "Traceback" not in output

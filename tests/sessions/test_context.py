@@ -1,4 +1,4 @@
-"""`session()` and `step()` as blocks: what holds inside, and that nothing does outside."""
+"""`session()` and `step()` as blocks: which spans and headers belong to them, and which do not."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SERVICE_URL = f"https://{SERVICE}/items"
 
 
 def current_id() -> str | None:
-    """Return the id of the session that holds here."""
+    """Return the id of the current session."""
     here = current_session()
     return here.id if here else None
 
@@ -65,7 +65,7 @@ def test_nothing_before_and_after_a_session_belongs_to_it(app: App) -> None:
     assert current_session() is None
 
 
-def test_what_runs_around_a_session_does_not_belong_to_it(app: App) -> None:
+def test_spans_around_a_session_do_not_belong_to_it(app: App) -> None:
     with app.work("outside"):
         with session("Trips", id="s1"), app.work("inside"):
             pass
@@ -79,14 +79,14 @@ def test_what_runs_around_a_session_does_not_belong_to_it(app: App) -> None:
     }
 
 
-def test_a_session_gives_its_record_and_is_the_current_one() -> None:
+def test_the_block_gives_the_session_and_makes_it_the_current_one() -> None:
     with session("Trips", id="s1", path="/plan", user_id="ann", properties={"Plan": "pro"}) as opened:
         assert opened == Session("s1", "Trips", SessionPath("/plan"), "ann", {"Plan": "pro"})
         assert current_session() == opened
     assert current_session() is None
 
 
-def test_each_opening_without_an_id_has_a_fresh_one() -> None:
+def test_each_block_without_an_id_gets_a_new_id() -> None:
     trips = session("Trips")
     ids = []
     for _ in range(2):
@@ -110,7 +110,7 @@ def test_each_opening_without_an_id_has_a_fresh_one() -> None:
         (uuid.UUID(int=7), "00000000-0000-0000-0000-000000000007"),
     ],
 )
-def test_an_id_is_a_text_a_number_or_a_uuid(app: App, given: str | int | uuid.UUID, expected: str) -> None:
+def test_an_id_may_be_a_str_an_int_or_a_uuid(app: App, given: str | int | uuid.UUID, expected: str) -> None:
     with session("Trips", id=given), app.work("plan"):
         assert current_id() == expected
 
@@ -118,7 +118,7 @@ def test_an_id_is_a_text_a_number_or_a_uuid(app: App, given: str | int | uuid.UU
 
 
 @pytest.mark.parametrize("nothing", [None, "", "  \n"])
-def test_an_id_that_is_nothing_is_made_up(nothing: str | None) -> None:
+def test_an_empty_id_is_replaced_by_a_new_one(nothing: str | None) -> None:
     with session("Trips", id=nothing) as opened:
         assert opened is not None
         assert uuid.UUID(opened.id).version == 4
@@ -135,7 +135,7 @@ def test_an_id_that_is_nothing_is_made_up(nothing: str | None) -> None:
     ],
 )
 @pytest.mark.parametrize("nothing", ["", " \n"])
-def test_a_name_that_is_empty_falls_back_to_the_settings(
+def test_a_session_with_an_empty_name_gets_the_name_of_the_settings(
     settings: Settings, service: str | None, expected: str | None, nothing: str
 ) -> None:
     app = App(settings, service=service)
@@ -146,7 +146,7 @@ def test_a_name_that_is_empty_falls_back_to_the_settings(
     assert app.label("plan") == Label("s1", expected, "/plan", "task")
 
 
-def test_a_session_that_was_given_a_name_keeps_it_whatever_the_settings_say() -> None:
+def test_a_name_given_in_code_wins_over_the_settings() -> None:
     app = App(Settings(session_name="Nightly", session_id="job", session_path="/jobs"), service="shop")
 
     with session("  Trips ", id="s1"), app.work("plan"):
@@ -170,14 +170,14 @@ def test_a_session_begins_at_its_path(app: App) -> None:
     }
 
 
-def test_a_call_without_any_step_stands_at_chat(app: App) -> None:
+def test_a_call_without_a_step_has_the_path_chat(app: App) -> None:
     with session("Trips", id="s1"):
         app.chat("ask")
 
     assert app.labels() == {"ask": Label("s1", "Trips", "/chat", "llm")}
 
 
-def test_the_user_and_the_properties_stand_on_every_span_and_in_the_headers(app: App) -> None:
+def test_the_user_and_the_properties_are_on_every_span_and_in_the_headers(app: App) -> None:
     with session("Trips", id="café", user_id="zoë", properties={"Plan": "pro", "Stadt": "Köln", "not a header": "x"}):
         with app.work("plan"):
             headers = app.headers()
@@ -214,7 +214,7 @@ def test_the_user_and_the_properties_stand_on_every_span_and_in_the_headers(app:
     }
 
 
-def test_properties_are_taken_when_the_session_is_made_not_when_it_is_used(app: App) -> None:
+def test_properties_are_copied_when_the_session_is_made(app: App) -> None:
     properties = {"Plan": "pro"}
     trips = session("Trips", id="s1", properties=properties)
     properties["Plan"] = "free"
@@ -224,7 +224,7 @@ def test_properties_are_taken_when_the_session_is_made_not_when_it_is_used(app: 
         assert app.headers()["Helicone-Property-Plan"] == "pro"
 
 
-def test_the_headers_of_a_session_leave_also_where_there_is_no_span_above(app: App) -> None:
+def test_the_headers_of_a_session_leave_without_any_span(app: App) -> None:
     with session("Trips", id="s1", path="/plan"):
         expected = {
             "Helicone-Session-Id": "s1",
@@ -236,7 +236,7 @@ def test_the_headers_of_a_session_leave_also_where_there_is_no_span_above(app: A
     assert app.headers(SERVICE_URL) == {}
 
 
-def test_an_error_goes_through_a_session_and_a_step_and_leaves_both() -> None:
+def test_an_error_passes_through_a_session_and_a_step_and_closes_both() -> None:
     error = KeyError("seat")
 
     with pytest.raises(KeyError) as raised, session("Trips", id="s1"), step("book"):
@@ -249,7 +249,7 @@ def test_an_error_goes_through_a_session_and_a_step_and_leaves_both() -> None:
 # --- sessions in sessions -------------------------------------------------------------------------
 
 
-def test_the_inner_session_holds_until_it_ends_then_the_outer_one_again(app: App) -> None:
+def test_the_inner_session_is_current_until_it_ends_then_the_outer_one_again(app: App) -> None:
     with session("Trips", id="outer"), app.work("plan"):
         with session("Reviews", id="inner", path="/review"), app.work("check"):
             app.chat("first")
@@ -274,7 +274,7 @@ def test_a_session_in_a_session_inherits_nothing(app: App) -> None:
         }
 
 
-def test_the_same_session_may_be_opened_inside_itself(app: App) -> None:
+def test_a_session_may_be_opened_inside_itself(app: App) -> None:
     trips = session("Trips", id="s1")
 
     with trips, app.work("plan"):
@@ -291,7 +291,7 @@ def test_the_same_session_may_be_opened_inside_itself(app: App) -> None:
     assert current_session() is None
 
 
-def test_detached_work_belongs_to_no_session_from_outside(app: App) -> None:
+def test_detached_spans_belong_to_no_session_opened_outside(app: App) -> None:
     with session("Trips", id="outer"), step("plan"), app.work("book"):
         with session(None) as nothing:
             assert nothing is None
@@ -310,7 +310,7 @@ def test_detached_work_belongs_to_no_session_from_outside(app: App) -> None:
     }
 
 
-def test_a_detached_call_belongs_to_its_trace_and_to_no_step_from_outside(app: App) -> None:
+def test_a_detached_call_belongs_to_its_trace_and_to_no_step_opened_outside(app: App) -> None:
     with session("Trips", id="outer"), step("plan"), app.work("book"), session(None), step("audit"):
         app.chat("ask")
 
@@ -321,7 +321,7 @@ def test_a_detached_call_belongs_to_its_trace_and_to_no_step_from_outside(app: A
 # --- steps ----------------------------------------------------------------------------------------
 
 
-def test_steps_and_spans_are_levels_from_the_outside_in(app: App) -> None:
+def test_steps_and_spans_are_levels_of_the_path_outermost_first(app: App) -> None:
     with session("Trips", id="s1"), step("research"), app.work("search"), step("web"):
         app.chat("ask")
         with app.work("fetch"):
@@ -350,14 +350,14 @@ def test_steps_and_spans_are_levels_from_the_outside_in(app: App) -> None:
         (" \n", "/chat"),
     ],
 )
-def test_the_name_of_a_step_stays_as_people_gave_it_and_keeps_its_levels(app: App, name: str, path: str) -> None:
+def test_the_name_of_a_step_is_not_cleaned_and_may_have_several_levels(app: App, name: str, path: str) -> None:
     with session("Trips", id="s1"), step(name):
         app.chat("ask")
 
     assert app.label("ask") == Label("s1", "Trips", path, "llm")
 
 
-def test_a_step_gives_the_session_around_it_nothing_and_holds_no_longer_than_its_block(app: App) -> None:
+def test_a_step_gives_none_and_ends_with_its_block(app: App) -> None:
     with session("Trips", id="s1"):
         with step("research") as given:
             assert given is None
@@ -366,7 +366,7 @@ def test_a_step_gives_the_session_around_it_nothing_and_holds_no_longer_than_its
         assert app.headers(SERVICE_URL)["Helicone-Session-Path"] == "/"
 
 
-def test_a_step_and_a_span_of_the_same_name_are_one_level(app: App) -> None:
+def test_a_step_and_a_span_with_the_same_name_are_one_level(app: App) -> None:
     with session("Trips", id="s1"):
         with step("research"), app.work("research"):
             app.chat("span in step")
@@ -385,14 +385,14 @@ def test_a_step_and_a_span_of_the_same_name_are_one_level(app: App) -> None:
     }
 
 
-def test_a_path_has_at_most_sixteen_levels_the_outermost(app: App) -> None:
+def test_a_path_keeps_its_sixteen_outermost_levels(app: App) -> None:
     with session("Trips", id="s1", path="/a"), step("b/c/d/e/f/g/h"), step("i/j/k/l/m/n"), step("o/p/q/r"):
         app.chat("ask")
 
     assert app.label("ask").path == "/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p"
 
 
-def test_a_step_without_a_session_is_a_level_of_the_traces_in_it(app: App) -> None:
+def test_a_step_without_a_session_is_a_level_in_each_trace_inside_it(app: App) -> None:
     with step("research"):
         assert current_session() is None
         assert app.headers(SERVICE_URL) == {}
@@ -415,9 +415,7 @@ def test_a_step_without_a_session_is_a_level_of_the_traces_in_it(app: App) -> No
 
 
 @pytest.mark.parametrize("detached", [False, True])
-def test_traces_in_a_step_without_a_session_do_not_share_a_session_however_alike_they_are(
-    app: App, detached: bool
-) -> None:
+def test_equal_traces_in_a_step_without_a_session_have_sessions_of_their_own(app: App, detached: bool) -> None:
     with ExitStack() as stack:
         if detached:
             stack.enter_context(session(None))
@@ -430,7 +428,7 @@ def test_traces_in_a_step_without_a_session_do_not_share_a_session_however_alike
     ]
 
 
-def test_a_call_in_a_detached_step_has_headers_whatever_trace_was_there_before(app: App) -> None:
+def test_a_call_in_a_detached_step_has_headers_after_a_trace_without_calls(app: App) -> None:
     with session(None), step("research"):
         with app.work("plain"):
             pass
@@ -440,23 +438,21 @@ def test_a_call_in_a_detached_step_has_headers_whatever_trace_was_there_before(a
     assert headers == {"Helicone-Session-Id": trace_session(span), "Helicone-Session-Path": "/research"}
 
 
-def test_a_detached_call_inside_a_session_inside_a_span_is_nothing_to_complain_of(
-    app: App, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_detached_call_in_a_session_in_a_span_logs_nothing(app: App, caplog: pytest.LogCaptureFixture) -> None:
     with app.work("outside"), session("Trips", id="s1"), session(None):
         app.chat("ask")
 
     assert caplog.record_tuples == []
 
 
-def test_a_session_within_a_step_begins_at_its_own_path(app: App) -> None:
+def test_a_session_in_a_step_begins_at_its_own_path(app: App) -> None:
     with step("research"), session("Trips", id="s1"), step("plan"):
         app.chat("ask")
 
     assert app.label("ask") == Label("s1", "Trips", "/plan", "llm")
 
 
-# --- contexts given by hand -----------------------------------------------------------------------
+# --- contexts passed explicitly -------------------------------------------------------------------
 
 
 def test_a_span_started_in_an_empty_context_belongs_to_no_session(app: App) -> None:
@@ -466,7 +462,7 @@ def test_a_span_started_in_an_empty_context_belongs_to_no_session(app: App) -> N
     assert app.labels() == {"alone": UNTOUCHED}
 
 
-def test_a_span_started_in_a_context_that_was_kept_belongs_to_the_session_in_it(app: App) -> None:
+def test_a_span_started_in_a_stored_context_belongs_to_its_session(app: App) -> None:
     with session("Trips", id="s1"), step("plan"):
         kept = get_current()
 
@@ -475,7 +471,7 @@ def test_a_span_started_in_a_context_that_was_kept_belongs_to_the_session_in_it(
     assert app.labels() == {"late": Label("s1", "Trips", "/plan/late", "task")}
 
 
-def test_a_span_that_outlives_its_session_keeps_it_and_so_do_the_calls_below_it(app: App) -> None:
+def test_a_span_that_ends_after_its_session_keeps_it_and_so_do_calls_below(app: App) -> None:
     with session("Trips", id="s1"), step("stream"):
         streaming = app.tracer.start_span("answer")
     with session("Others", id="s2"), app.work("other"):
@@ -492,7 +488,7 @@ def test_a_span_that_outlives_its_session_keeps_it_and_so_do_the_calls_below_it(
     }
 
 
-def test_a_plain_span_below_a_labelled_one_is_labelled_whatever_else_its_context_holds(app: App) -> None:
+def test_a_span_below_a_labelled_one_is_labelled_without_a_context_frame(app: App) -> None:
     with session("Trips", id="s1"):
         above = app.tracer.start_span("above")
     app.tracer.start_span("below", context=inside(above)).end()
@@ -501,12 +497,12 @@ def test_a_plain_span_below_a_labelled_one_is_labelled_whatever_else_its_context
     assert app.label("below") == Label("s1", "Trips", "/above/below", "task")
 
 
-# --- leaving --------------------------------------------------------------------------------------
+# --- blocks that end in another order -------------------------------------------------------------
 
 
 @pytest.fixture
 def _no_trace_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """See to it that nothing is logged, and clear away the Context that a test leaves on purpose."""
+    """Check that nothing is logged, and remove the Context that a test leaves attached on purpose."""
     before = get_current()
     yield
     attach(before)
@@ -514,7 +510,7 @@ def _no_trace_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_no_trace_left")
-def test_sessions_left_in_the_wrong_order_leave_nothing_behind(app: App) -> None:
+def test_no_session_remains_after_blocks_end_in_the_wrong_order(app: App) -> None:
     first, second = session("Trips", id="first"), session("Trips", id="second")
     first.__enter__()
     second.__enter__()
@@ -530,7 +526,7 @@ def test_sessions_left_in_the_wrong_order_leave_nothing_behind(app: App) -> None
 
 
 @pytest.mark.usefixtures("_no_trace_left")
-def test_a_step_left_after_its_session_leaves_nothing_behind(app: App) -> None:
+def test_no_session_remains_after_a_step_ends_later_than_its_session(app: App) -> None:
     trips, plan = session("Trips", id="s1"), step("plan")
     trips.__enter__()
     plan.__enter__()
@@ -544,7 +540,7 @@ def test_a_step_left_after_its_session_leaves_nothing_behind(app: App) -> None:
 
 
 @pytest.mark.usefixtures("_no_trace_left")
-def test_a_context_that_is_detached_after_the_session_does_not_bring_it_back(app: App) -> None:
+def test_detaching_a_context_after_the_session_does_not_restore_the_session(app: App) -> None:
     with session("Trips", id="s1"):
         late = app.work("late")
         late.__enter__()
@@ -562,7 +558,7 @@ def test_a_context_that_is_detached_after_the_session_does_not_bring_it_back(app
 
 
 @pytest.mark.usefixtures("_no_trace_left")
-def test_what_others_attached_in_a_session_and_never_detached_outlives_it() -> None:
+def test_a_context_attached_in_a_session_and_never_detached_stays_without_the_session() -> None:
     with session("Outer", id="s0"):
         with session("Trips", id="s1"):
             attach(set_value("theirs", 5))
@@ -574,7 +570,7 @@ def test_what_others_attached_in_a_session_and_never_detached_outlives_it() -> N
 
 
 @pytest.mark.usefixtures("_no_trace_left")
-def test_a_context_that_others_took_away_is_not_put_back() -> None:
+def test_a_context_that_other_code_replaced_is_not_restored() -> None:
     token = attach(set_value("theirs", 5))
     with session("Trips", id="s1"):
         attach(Context())
@@ -585,7 +581,7 @@ def test_a_context_that_others_took_away_is_not_put_back() -> None:
     detach(token)
 
 
-def test_a_stack_of_blocks_is_left_as_it_was_entered(app: App) -> None:
+def test_blocks_in_an_exit_stack_end_with_the_stack(app: App) -> None:
     with ExitStack() as stack:
         stack.enter_context(session("Trips", id="s1"))
         stack.enter_context(step("plan"))
@@ -595,7 +591,7 @@ def test_a_stack_of_blocks_is_left_as_it_was_entered(app: App) -> None:
     assert current_session() is None
 
 
-async def test_sessions_and_steps_are_asynchronous_blocks_too(app: App) -> None:
+async def test_sessions_and_steps_work_with_async_with(app: App) -> None:
     async with session("Trips", id="s1") as opened, step("plan") as nothing:
         assert opened == current_session()
         assert nothing is None
@@ -607,40 +603,38 @@ async def test_sessions_and_steps_are_asynchronous_blocks_too(app: App) -> None:
     assert current_session() is None
 
 
-# --- what is refused ------------------------------------------------------------------------------
+# --- errors for wrong arguments -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": 5}, "session() takes a name, a str or None, not int"),
-        ({"name": b"Trips"}, "session() takes a name, a str or None, not bytes"),
-        ({"id": True}, "session(id=…) is a str, int or UUID, not bool"),
-        ({"id": 1.5}, "session(id=…) is a str, int or UUID, not float"),
-        ({"id": ["a"]}, "session(id=…) is a str, int or UUID, not list"),
+        ({"name": 5}, "session(name) must be a str or None, not int"),
+        ({"name": b"Trips"}, "session(name) must be a str or None, not bytes"),
+        ({"id": True}, "session(id=…) must be a str, an int or a UUID, not bool"),
+        ({"id": 1.5}, "session(id=…) must be a str, an int or a UUID, not float"),
+        ({"id": ["a"]}, "session(id=…) must be a str, an int or a UUID, not list"),
         ({"path": None}, "a session path is a str such as '/review', not NoneType"),
-        ({"user_id": 5}, "session(user_id=…) is a str, not int"),
-        ({"properties": ["Plan"]}, "session(properties=…) is a mapping, not list"),
-        ({"properties": "Plan"}, "session(properties=…) is a mapping, not str"),
+        ({"user_id": 5}, "session(user_id=…) must be a str, not int"),
+        ({"properties": ["Plan"]}, "session(properties=…) must be a mapping, not list"),
+        ({"properties": "Plan"}, "session(properties=…) must be a mapping, not str"),
     ],
 )
-def test_an_argument_of_the_wrong_type_is_refused_at_once_by_its_name(
-    arguments: dict[str, object], message: str
-) -> None:
+def test_the_error_for_an_argument_of_the_wrong_type_names_it(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(TypeError) as refused:
         session(**{"name": "Trips", **arguments})  # type: ignore[arg-type]
 
     assert str(refused.value) == message
 
 
-def test_a_path_without_a_leading_slash_is_refused_at_once() -> None:
+def test_a_path_without_a_leading_slash_raises_an_error() -> None:
     with pytest.raises(ValueError, match="a session path starts with '/': write '/plan', not 'plan'"):
         session("Trips", path="plan")
 
 
 @pytest.mark.parametrize("name", [None, 5, b"plan", ["plan"]])
-def test_a_step_that_is_no_text_is_refused_at_once(name: object) -> None:
+def test_a_step_name_that_is_no_text_raises_an_error(name: object) -> None:
     with pytest.raises(TypeError) as refused:
         step(name)  # type: ignore[arg-type]
 
-    assert str(refused.value) == f"step() takes a name, a str, not {type(name).__name__}"
+    assert str(refused.value) == f"step(name) must be a str, not {type(name).__name__}"

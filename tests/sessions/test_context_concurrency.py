@@ -1,4 +1,4 @@
-"""Sessions across tasks, threads and contexts: each piece of work keeps its own, nobody gets another's."""
+"""Sessions across tasks, threads and contexts: each has its own and never gets another's."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _nothing_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 def current_id() -> str | None:
-    """Return the id of the session that holds here."""
+    """Return the id of the current session."""
     here = current_session()
     return here.id if here else None
 
@@ -37,7 +37,7 @@ def current_id() -> str | None:
 # --- tasks ----------------------------------------------------------------------------------------
 
 
-async def test_tasks_that_run_at_the_same_time_each_have_their_own_session(app: App) -> None:
+async def test_concurrent_tasks_have_sessions_of_their_own(app: App) -> None:
     async def plan(number: int) -> None:
         with session("Trips", id=f"s{number}"):
             for level in ("research", "book"):
@@ -56,7 +56,7 @@ async def test_tasks_that_run_at_the_same_time_each_have_their_own_session(app: 
     }
 
 
-async def test_tasks_started_in_a_session_belong_to_it_each_at_its_own_step(app: App) -> None:
+async def test_tasks_started_in_a_session_belong_to_it_and_have_steps_of_their_own(app: App) -> None:
     async def research(topic: str) -> None:
         with step(topic):
             await asyncio.sleep(0)
@@ -79,7 +79,7 @@ async def test_tasks_started_in_a_session_belong_to_it_each_at_its_own_step(app:
     assert {label.id for label in app.labels().values()} == {"s1"}
 
 
-async def test_a_session_opened_in_a_task_is_none_of_its_parents_or_siblings() -> None:
+async def test_a_session_opened_in_a_task_is_not_seen_by_its_parent_or_siblings() -> None:
     opened, looked = asyncio.Event(), asyncio.Event()
 
     async def inner() -> None:
@@ -97,7 +97,7 @@ async def test_a_session_opened_in_a_task_is_none_of_its_parents_or_siblings() -
         assert current_id() == "outer"
 
 
-async def test_a_task_that_outlives_its_session_keeps_it(app: App) -> None:
+async def test_a_task_that_runs_longer_than_its_session_keeps_it(app: App) -> None:
     closed = asyncio.Event()
 
     async def tidy_up() -> str | None:
@@ -131,7 +131,7 @@ async def test_a_callback_belongs_to_the_session_in_which_it_was_scheduled() -> 
     assert await seen == "s1"
 
 
-async def test_one_opening_may_be_shared_by_tasks_that_overlap(app: App) -> None:
+async def test_overlapping_tasks_may_share_one_session_object(app: App) -> None:
     trips, plan = session("Trips", id="s1"), step("plan")
     first_is_in, second_is_in, first_is_out = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
@@ -155,7 +155,7 @@ async def test_one_opening_may_be_shared_by_tasks_that_overlap(app: App) -> None
     assert app.label("ask") == Label("s1", "Trips", "/plan", "llm")
 
 
-async def test_a_worker_that_is_started_in_a_session_can_detach_from_it(app: App) -> None:
+async def test_a_worker_started_in_a_session_can_detach_from_it(app: App) -> None:
     jobs: asyncio.Queue[str | None] = asyncio.Queue()
 
     async def worker() -> None:
@@ -212,7 +212,7 @@ def test_a_session_opened_in_a_copied_context_stays_there() -> None:
     assert copied.run(current_id) is None
 
 
-def test_a_session_left_in_another_context_than_it_was_entered_in_is_over_in_both() -> None:
+def test_a_session_that_ends_in_another_context_is_closed_in_both() -> None:
     elsewhere = contextvars.copy_context()
     trips = session("Trips", id="s1")
 
@@ -225,7 +225,7 @@ def test_a_session_left_in_another_context_than_it_was_entered_in_is_over_in_bot
     assert elsewhere.run(current_id) is None
 
 
-def test_a_session_left_in_another_thread_than_it_was_entered_in_is_over_in_both() -> None:
+def test_a_session_that_ends_in_another_thread_is_closed_in_both() -> None:
     trips = session("Trips", id="s1")
     before = get_current()
     seen: list[str | None] = []
@@ -250,7 +250,7 @@ def test_a_session_left_in_another_thread_than_it_was_entered_in_is_over_in_both
 
 
 def stream(name: str) -> Iterator[str | None]:
-    """Hold a session open across a `yield`."""
+    """Keep a session open across a `yield`."""
     with session("Trips", id=name), step("stream"):
         yield current_id()
         yield current_id()
@@ -258,13 +258,13 @@ def stream(name: str) -> Iterator[str | None]:
 
 @pytest.fixture
 def _restored() -> Iterator[None]:
-    """Clear away the Context that a generator leaves which was entered here and left elsewhere."""
+    """Restore the Context, because a generator that ends elsewhere leaves its own attached here."""
     before = get_current()
     yield
     attach(before)
 
 
-def test_a_generator_that_runs_to_its_end_leaves_nothing_with_its_consumer() -> None:
+def test_a_finished_generator_leaves_no_session_in_its_consumer() -> None:
     before = get_current()
 
     assert list(stream("s1")) == ["s1", "s1"]
@@ -274,9 +274,7 @@ def test_a_generator_that_runs_to_its_end_leaves_nothing_with_its_consumer() -> 
 
 @pytest.mark.usefixtures("_restored")
 @pytest.mark.parametrize("drop", ["close", "forget"])
-def test_a_generator_closed_inside_another_session_neither_ends_that_nor_comes_back_after_it(
-    app: App, drop: str
-) -> None:
+def test_closing_a_generator_in_another_session_does_not_end_that_session(app: App, drop: str) -> None:
     streaming = stream("s1")
     next(streaming)
     with session("Others", id="s2"):
@@ -308,7 +306,7 @@ def test_generators_closed_in_any_order_leave_no_session_behind() -> None:
     assert current_session() is None
 
 
-def test_a_generator_closed_in_another_context_leaves_no_session_in_either() -> None:
+def test_a_generator_closed_in_another_context_leaves_no_session_in_either_context() -> None:
     here, there = contextvars.copy_context(), contextvars.copy_context()
     streaming = stream("s1")
 
@@ -318,7 +316,7 @@ def test_a_generator_closed_in_another_context_leaves_no_session_in_either() -> 
     assert [context.run(current_id) for context in (here, there)] == [None, None]
 
 
-async def test_an_async_generator_closed_in_another_task_leaves_no_session_in_either() -> None:
+async def test_an_async_generator_closed_in_another_task_leaves_no_session_in_either_task() -> None:
     async def talk() -> AsyncGenerator[str | None, None]:
         async with session("Trips", id="s1"), step("talk"):
             yield current_id()
@@ -366,7 +364,7 @@ def test_an_abandoned_async_generator_leaves_no_session_when_the_loop_closes() -
 
 
 class CarryOver:
-    """What the threading instrumentation does, for environments that it cannot share with ours."""
+    """Does the same as the threading instrumentation, which cannot be installed beside ours everywhere."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         start, run, submit = threading.Thread.start, threading.Thread.run, ThreadPoolExecutor.submit
@@ -421,7 +419,7 @@ def in_thread(work: Callable[[], object]) -> None:
     thread.join()
 
 
-def test_a_thread_that_carries_no_context_belongs_to_no_session() -> None:
+def test_a_thread_without_the_context_belongs_to_no_session() -> None:
     seen: list[str | None] = []
 
     with session("Trips", id="s1"):
@@ -430,7 +428,7 @@ def test_a_thread_that_carries_no_context_belongs_to_no_session() -> None:
     assert seen == [None]
 
 
-async def test_work_handed_to_a_thread_belongs_to_its_session(app: App) -> None:
+async def test_work_passed_to_a_thread_with_to_thread_belongs_to_its_session(app: App) -> None:
     with session("Trips", id="s1"), step("plan"):
         await asyncio.to_thread(app.chat, "ask")
 
@@ -438,7 +436,7 @@ async def test_work_handed_to_a_thread_belongs_to_its_session(app: App) -> None:
 
 
 @pytest.mark.usefixtures("_threads_carry_context")
-async def test_threads_that_carry_context_belong_to_the_session_they_were_started_in(app: App) -> None:
+async def test_instrumented_threads_belong_to_the_session_they_were_started_in(app: App) -> None:
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as pool, session("Trips", id="s1"), step("plan"):
         in_thread(lambda: app.chat("thread"))
@@ -459,7 +457,7 @@ async def test_threads_that_carry_context_belong_to_the_session_they_were_starte
 
 
 @pytest.mark.usefixtures("_threads_carry_context")
-def test_a_pool_that_was_filled_in_one_session_serves_another_and_none_at_all() -> None:
+def test_a_pool_runs_each_task_in_the_session_in_which_it_was_submitted() -> None:
     with ThreadPoolExecutor(1) as pool:
         with session("Trips", id="s1"):
             assert pool.submit(current_id).result() == "s1"
@@ -469,7 +467,7 @@ def test_a_pool_that_was_filled_in_one_session_serves_another_and_none_at_all() 
 
 
 @pytest.mark.usefixtures("_threads_carry_context")
-def test_a_session_opened_in_a_thread_is_none_of_its_parents(app: App) -> None:
+def test_a_session_opened_in_a_thread_is_not_seen_by_its_parent(app: App) -> None:
     def work() -> None:
         with session("Reviews", id="inner"), app.work("check"):
             pass
@@ -486,7 +484,7 @@ def test_a_session_opened_in_a_thread_is_none_of_its_parents(app: App) -> None:
 
 
 @pytest.mark.usefixtures("_threads_carry_context")
-def test_a_thread_that_outlives_its_session_keeps_it_and_a_detached_one_does_not() -> None:
+def test_a_thread_keeps_a_session_whose_block_has_ended_unless_it_detaches() -> None:
     jobs: queue.Queue[str | None] = queue.Queue()
     seen: list[str | None] = []
 
@@ -509,7 +507,7 @@ def test_a_thread_that_outlives_its_session_keeps_it_and_a_detached_one_does_not
     assert seen == ["s1", None, "alpha", None, "beta", "s1"]
 
 
-def test_one_opening_may_be_shared_by_threads_that_overlap() -> None:
+def test_overlapping_threads_may_share_one_session_object() -> None:
     trips, plan = session("Trips", id="s1"), step("plan")
     all_in, one_out = threading.Barrier(4), threading.Barrier(4)
     seen: list[str | None] = []
@@ -533,7 +531,7 @@ def test_one_opening_may_be_shared_by_threads_that_overlap() -> None:
     assert sorted(seen, key=str) == [None] * 4 + ["s1"] * 3
 
 
-def test_many_threads_at_once_do_not_mix_their_sessions() -> None:
+def test_many_concurrent_threads_do_not_mix_their_sessions() -> None:
     app = App(Settings())
 
     def work(number: int) -> None:

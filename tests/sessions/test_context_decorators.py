@@ -24,7 +24,7 @@ def app() -> App:
 
 
 def current_id() -> str | None:
-    """Return the id of the session that holds here."""
+    """Return the id of the current session."""
     here = current_session()
     return here.id if here else None
 
@@ -44,7 +44,7 @@ def test_a_decorated_function_runs_in_its_session_and_step(app: App) -> None:
     assert app.labels() == {"ask": Label("s1", "Trips", "/plan", "llm")}
 
 
-def test_a_decorated_function_opens_a_session_anew_for_each_call() -> None:
+def test_a_decorated_function_opens_a_new_session_for_each_call() -> None:
     @session("Trips")
     def plan() -> str | None:
         return current_id()
@@ -55,7 +55,7 @@ def test_a_decorated_function_opens_a_session_anew_for_each_call() -> None:
     assert first != second
 
 
-def test_a_decorated_function_keeps_its_name_its_words_and_its_signature() -> None:
+def test_a_decorated_function_keeps_its_name_its_docstring_and_its_signature() -> None:
     @step("plan")
     def plan(city: str, days: int = 2) -> str:
         """Plan a trip."""
@@ -66,7 +66,7 @@ def test_a_decorated_function_keeps_its_name_its_words_and_its_signature() -> No
     assert not inspect.iscoroutinefunction(plan)
 
 
-def test_an_error_of_a_decorated_function_goes_through() -> None:
+def test_an_error_of_a_decorated_function_reaches_its_caller() -> None:
     error = KeyError("seat")
 
     @session("Trips")
@@ -79,7 +79,7 @@ def test_an_error_of_a_decorated_function_goes_through() -> None:
     assert current_session() is None
 
 
-def test_a_function_that_calls_itself_is_one_level(app: App) -> None:
+def test_a_decorated_function_that_calls_itself_is_one_level(app: App) -> None:
     @step("plan")
     def plan(depth: int) -> None:
         if depth:
@@ -121,7 +121,7 @@ def test_a_method_can_be_decorated(app: App) -> None:
     }
 
 
-def test_one_opening_decorates_and_is_a_block_at_once(app: App) -> None:
+def test_one_session_object_is_a_decorator_and_a_block_at_the_same_time(app: App) -> None:
     trips = session("Trips", id="s1")
 
     @trips
@@ -178,7 +178,7 @@ async def test_a_session_begins_when_the_coroutine_runs_not_when_it_is_made() ->
         assert await coroutine == "run here"
 
 
-async def test_coroutines_that_run_at_the_same_time_each_have_their_own_session(app: App) -> None:
+async def test_concurrent_coroutines_have_sessions_of_their_own(app: App) -> None:
     @session("Trips")
     async def plan(number: int) -> str | None:
         before = current_id()
@@ -220,7 +220,7 @@ async def test_a_cancelled_coroutine_leaves_its_session() -> None:
     assert seen == ["s1", None]
 
 
-async def test_a_coroutine_function_that_is_partly_applied_can_be_decorated() -> None:
+async def test_a_partial_of_a_coroutine_function_can_be_decorated() -> None:
     async def plan(city: str) -> str:
         return f"{city} in {current_id()}"
 
@@ -257,7 +257,7 @@ def test_a_decorated_generator_runs_in_its_session_and_its_consumer_does_not(app
     assert {label.path for label in app.labels().values()} == {"/plan", None}
 
 
-def test_a_generator_has_one_session_from_its_first_step_to_its_last() -> None:
+def test_a_generator_has_one_session_from_its_first_item_to_its_last() -> None:
     @session("Trips")
     def stream() -> Iterator[str | None]:
         yield current_id()
@@ -269,7 +269,7 @@ def test_a_generator_has_one_session_from_its_first_step_to_its_last() -> None:
     assert second[0] == second[1] not in {None, first[0]}
 
 
-def test_what_a_consumer_sends_and_throws_reaches_the_generator_and_what_it_returns_the_consumer() -> None:
+def test_values_and_errors_pass_between_a_generator_and_its_consumer() -> None:
     seen: list[object] = []
 
     @session("Trips", id="s1")
@@ -293,7 +293,7 @@ def test_what_a_consumer_sends_and_throws_reaches_the_generator_and_what_it_retu
     assert current_session() is None
 
 
-def test_a_generator_can_be_delegated_to_and_gives_its_result() -> None:
+def test_yield_from_a_decorated_generator_gives_its_result() -> None:
     @step("inner")
     def inner() -> Generator[int, None, str]:
         yield 1
@@ -308,7 +308,7 @@ def test_a_generator_can_be_delegated_to_and_gives_its_result() -> None:
         next(outside)
 
 
-def test_an_error_that_a_generator_does_not_catch_comes_back_out() -> None:
+def test_an_error_thrown_in_that_a_generator_does_not_catch_reaches_the_consumer() -> None:
     @session("Trips")
     def stream() -> Iterator[int]:
         yield 1
@@ -323,7 +323,7 @@ def test_an_error_that_a_generator_does_not_catch_comes_back_out() -> None:
     assert current_session() is None
 
 
-def test_an_error_of_the_generator_itself_comes_out() -> None:
+def test_an_error_of_the_generator_itself_reaches_the_consumer() -> None:
     @session("Trips")
     def stream() -> Iterator[int]:
         yield 1
@@ -336,7 +336,7 @@ def test_an_error_of_the_generator_itself_comes_out() -> None:
     assert current_session() is None
 
 
-def test_a_stop_that_escapes_or_is_thrown_in_is_an_error_as_in_any_generator() -> None:
+def test_a_stop_iteration_raised_or_thrown_in_is_a_runtime_error() -> None:
     @session("Trips")
     def stream() -> Iterator[int]:
         yield 1
@@ -372,7 +372,7 @@ def test_a_closed_generator_cleans_up_in_its_session() -> None:
     assert current_session() is None
 
 
-def test_a_generator_that_was_never_started_can_be_closed_and_forgotten(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_generator_that_was_never_started_can_be_closed_and_collected(caplog: pytest.LogCaptureFixture) -> None:
     @session("Trips")
     def stream() -> Iterator[int]:
         yield 1
@@ -384,7 +384,7 @@ def test_a_generator_that_was_never_started_can_be_closed_and_forgotten(caplog: 
     assert caplog.record_tuples == []
 
 
-def test_an_abandoned_generator_cleans_up_in_its_session_wherever_it_is_collected(
+def test_an_abandoned_generator_cleans_up_in_its_session_when_it_is_collected(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     seen: list[str | None] = []
@@ -408,7 +408,7 @@ def test_an_abandoned_generator_cleans_up_in_its_session_wherever_it_is_collecte
     assert caplog.record_tuples == []
 
 
-def test_two_generators_that_take_turns_do_not_mix_their_sessions(app: App) -> None:
+def test_two_interleaved_generators_do_not_mix_their_sessions(app: App) -> None:
     @session("Trips")
     def stream(number: int) -> Iterator[str | None]:
         for turn in range(3):
@@ -424,7 +424,7 @@ def test_two_generators_that_take_turns_do_not_mix_their_sessions(app: App) -> N
     assert current_session() is None
 
 
-def test_a_generator_opened_in_a_session_belongs_below_it(app: App) -> None:
+def test_a_generator_made_in_a_session_belongs_to_it(app: App) -> None:
     @step("stream")
     def stream() -> Iterator[None]:
         app.chat("ask")
@@ -436,7 +436,7 @@ def test_a_generator_opened_in_a_session_belongs_below_it(app: App) -> None:
     assert app.label("ask") == Label("s1", "Trips", "/plan/stream", "llm")
 
 
-def test_a_generator_may_open_sessions_of_its_own_between_yields(app: App) -> None:
+def test_a_generator_may_open_other_sessions_between_its_items(app: App) -> None:
     @session("Trips", id="s1")
     def stream() -> Iterator[str | None]:
         with session("Reviews", id="s2"):
@@ -447,7 +447,7 @@ def test_a_generator_may_open_sessions_of_its_own_between_yields(app: App) -> No
     assert app.label("ask").id == "s2"
 
 
-def test_a_generator_may_be_stepped_by_another_thread_each_time(app: App) -> None:
+def test_each_item_of_a_generator_may_be_asked_for_in_another_thread(app: App) -> None:
     @session("Trips", id="s1")
     @step("stream")
     def stream() -> Iterator[str | None]:
@@ -522,7 +522,7 @@ async def test_a_decorated_async_generator_runs_in_its_session_and_its_consumer_
     assert {label.path for label in app.labels().values()} == {"/plan", None}
 
 
-async def test_what_a_consumer_sends_and_throws_reaches_the_async_generator() -> None:
+async def test_values_and_errors_pass_between_an_async_generator_and_its_consumer() -> None:
     seen: list[object] = []
 
     @session("Trips", id="s1")
@@ -544,7 +544,7 @@ async def test_what_a_consumer_sends_and_throws_reaches_the_async_generator() ->
     assert current_session() is None
 
 
-async def test_an_error_that_an_async_generator_does_not_catch_comes_back_out() -> None:
+async def test_an_error_thrown_in_that_an_async_generator_does_not_catch_reaches_the_consumer() -> None:
     @session("Trips")
     async def stream() -> AsyncGenerator[int, None]:
         yield 1
@@ -581,7 +581,7 @@ async def test_a_closed_async_generator_cleans_up_in_its_session() -> None:
     assert current_session() is None
 
 
-async def test_an_async_generator_may_be_stepped_and_closed_by_another_task_each_time(
+async def test_each_item_of_an_async_generator_may_be_asked_for_in_another_task(
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen: list[str | None] = []
@@ -637,7 +637,7 @@ def test_an_abandoned_async_generator_cleans_up_in_its_session_when_the_loop_clo
     del kept
 
 
-async def test_async_generators_consumed_at_the_same_time_do_not_mix_their_sessions(app: App) -> None:
+async def test_concurrent_async_generators_do_not_mix_their_sessions(app: App) -> None:
     @session("Trips")
     async def stream(number: int) -> AsyncIterator[str | None]:
         for turn in range(3):
@@ -659,7 +659,7 @@ async def test_async_generators_consumed_at_the_same_time_do_not_mix_their_sessi
     ]
 
 
-async def test_a_consumer_that_is_cancelled_leaves_the_session_of_its_async_generator() -> None:
+async def test_cancelling_the_consumer_closes_the_session_of_its_async_generator() -> None:
     seen: list[str | None] = []
 
     @session("Trips", id="s1")
@@ -686,7 +686,7 @@ async def test_a_consumer_that_is_cancelled_leaves_the_session_of_its_async_gene
     assert seen == ["s1", None]
 
 
-def test_a_step_inside_a_decorated_generator_is_set_aside_at_each_item_and_taken_up_again() -> None:
+def test_an_open_step_in_a_generator_is_not_current_in_its_consumer() -> None:
     seen = []
 
     @session("Trips", id="s1")
@@ -700,7 +700,7 @@ def test_a_step_inside_a_decorated_generator_is_set_aside_at_each_item_and_taken
     assert [opened and opened.id for opened in seen] == ["s1", "s1", "s1"]
 
 
-async def test_a_step_inside_a_decorated_async_generator_is_taken_up_again_too() -> None:
+async def test_an_open_step_in_an_async_generator_is_not_current_in_its_consumer() -> None:
     seen = []
 
     @session("Trips", id="s1")

@@ -1,8 +1,8 @@
-"""Random nestings of sessions, steps and spans against a small model of what the design promises.
+"""Compare random nestings of sessions, steps and spans with a small model of the design's rules.
 
 The model knows three things. The nearest session or `session(None)` around a span bounds its
-*region*: nothing from outside holds in it. The path is the session's root path, then steps and the
-application's spans from the outside in, equal neighbours once; a call without any step stands at
+*region*: nothing outside of it counts inside. The path is the session's root path, then steps and the
+application's spans from the outside in, equal neighbours once; a call without any step is at
 `/chat`. Without a session a call belongs to its trace, and so do the application's spans above and
 below it; an application's span in a trace without calls is left alone.
 """
@@ -117,7 +117,7 @@ class Seen:
 
 
 class ContextFrame(NamedTuple):
-    """Where the model stands: in which session, at which path, below which spans."""
+    """The position of the model: the session, the path, and the spans above."""
 
     session: tuple[str, str] | None = None
     path: tuple[str, ...] = ()
@@ -132,11 +132,11 @@ class ContextFrame(NamedTuple):
 
 
 def predict(program: tuple[Node, ...], in_turn: bool) -> dict[str, Label]:
-    """Say of each span, by its position, what its label is.
+    """Return the label of each span, by its position.
 
     Args:
-        program: What runs.
-        in_turn: One thing after the other, so that it is known what has started before what.
+        program: The blocks that run.
+        in_turn: Whether the blocks run one after another, so that the order of starts is known.
     """
     spans: dict[str, Seen] = {}
     _predict_all(program, "", ContextFrame(), spans)
@@ -166,7 +166,7 @@ def _enter(node: Node, position: str, frame: ContextFrame, spans: dict[str, Seen
     label = Label(owner, name, text, "task") if work else Label(owner, name, "/chat" if text == "/" else text, "llm")
     seen = spans[position] = Seen(frame.above, work, label, in_trace=[] if frame.trace is None else frame.trace)
     seen.in_trace.append(seen)
-    # The label of what is above comes down; that of a call goes up to all that encloses it.
+    # A span has the label of the spans above it, and a call gives its label to all spans around it.
     seen.labelled = frame.session is not None or not work or (frame.above is not None and frame.above.labelled)
     above = seen.parent if not work else None
     while above is not None:
@@ -197,14 +197,14 @@ def _is_related_to_a_call(seen: Seen) -> bool:
 
 
 def opening_of(act: Opened | Detached | Step) -> session:  # type: ignore[valid-type]
-    """Return what the user would write."""
+    """Return the block that a user would write."""
     if isinstance(act, Opened):
         return session(act.name, id=act.id, path=act.path)
     return session(None) if isinstance(act, Detached) else step(act.name)
 
 
 class Run:
-    """Runs a program and notes what can be asked while it runs."""
+    """Runs a program, and notes sessions and headers while it runs."""
 
     def __init__(self) -> None:
         self.app = App(Settings(session_name=SHOP))
@@ -288,7 +288,7 @@ class Run:
         self.headers[position] = tuple(headers[f"Helicone-Session-{part}"] for part in ("Id", "Name", "Path"))
 
     def check(self, expected: dict[str, Label]) -> None:
-        """Compare what was exported and what left in headers with what the model says."""
+        """Compare the exported labels and the headers with those of the model."""
         spans = {
             str(span.attributes["node"]): span for span in self.app.all_spans() if "node" in (span.attributes or {})
         }
@@ -316,7 +316,7 @@ quiet = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(program=(Node(Step("a", ("a",)), (Node(Chat()), Node(Chat()))),))
 @example(program=(Node(Detached(), (Node(Step("a", ("a",)), (Node(Work("a", "a")), Node(Chat()))),)),))
 @example(program=(Node(Work("plan", "plan"), (Node(Opened("s1", "", "/"), (Node(Detached(), (Node(Chat()),)),)),)),))
-def test_whatever_runs_in_turn_every_span_is_where_the_model_says(
+def test_spans_that_run_one_after_another_have_the_labels_of_the_model(
     program: tuple[Node, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     run = Run()
@@ -331,7 +331,7 @@ def test_whatever_runs_in_turn_every_span_is_where_the_model_says(
 @given(program=programs, together=st.booleans())
 @example(program=(Node(Step("a", ("a",)), (Node(Chat()), Node(Chat()))),), together=False)
 @example(program=(Node(Work("a", "a"), (Node(Detached()), Node(Detached(), (Node(Chat()),)))),), together=False)
-def test_whatever_runs_at_once_every_span_is_where_the_model_says(
+def test_spans_that_run_concurrently_have_the_labels_of_the_model(
     program: tuple[Node, ...], together: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = Run()

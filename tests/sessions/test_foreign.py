@@ -1,4 +1,4 @@
-"""Other SDKs' scopes are sessions: opened inside ours they hold, ours opened inside them holds."""
+"""Sessions that other SDKs claim: the innermost of claims and open sessions wins."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ OI = "openinference.instrumentation"
 
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Let an app have imported what it has not, and leave nothing behind."""
-    for memory in ("_SOURCES", "_FRAMEWORK_RUNS"):
+    """Return a function that makes a module look imported; undo everything after the test."""
+    for memory in ("_IMPORTED_SOURCES", "_IMPORTED_RUNS"):
         monkeypatch.setattr(foreign, memory, [])
-    monkeypatch.setattr(foreign, "_KEYS", set())
+    monkeypatch.setattr(foreign, "_CONTEXT_KEYS", set())
 
     def load(name: str, **contents: object) -> None:
         module = types.ModuleType(name)
@@ -43,12 +43,12 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         foreign.find_imported_sdks()
 
     yield load
-    foreign.LOADED.clear()
+    foreign.IMPORTED.clear()
 
 
 @contextmanager
-def saying(**values: object) -> Iterator[None]:
-    """Be in another SDK's scope: `a__b="c1"` is the Context's `a.b`."""
+def claiming(**values: object) -> Iterator[None]:
+    """Attach a Context as another SDK does: `a__b="c1"` becomes the entry `a.b`."""
     context = get_current()
     for name, value in values.items():
         context = set_value(name.replace("__", "."), value, context)
@@ -60,7 +60,7 @@ def saying(**values: object) -> Iterator[None]:
 
 
 def using_session(session_id: str) -> Any:
-    return saying(session__id=session_id)
+    return claiming(session__id=session_id)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def app() -> App:
     return App(GATEWAY)
 
 
-# --- one way --------------------------------------------------------------------------------------
+# --- claims in the Context ------------------------------------------------------------------------
 
 WAYS = {
     "OpenInference": (OI, {"session__id": "c1", "user__id": "ann"}),
@@ -82,10 +82,10 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_id_that_another_sdks_api_sets_is_the_session(load: Any, app: App, way: str) -> None:
+def test_a_session_id_set_with_another_sdk_is_the_session(load: Any, app: App, way: str) -> None:
     module, values = WAYS[way]
     load(module)
-    with saying(**values), app.span("plan"), app.chat():
+    with claiming(**values), app.span("plan"), app.chat():
         pass
 
     shared = {"helicone.session.id": "c1", "helicone.session.path": "/plan", "session.id": "c1", "user.id": "ann"}
@@ -95,7 +95,7 @@ def test_an_id_that_another_sdks_api_sets_is_the_session(load: Any, app: App, wa
     }
 
 
-def test_nothing_is_looked_for_that_the_app_has_not_imported(app: App) -> None:
+def test_an_sdk_that_the_app_has_not_imported_is_not_asked(app: App) -> None:
     foreign.find_imported_sdks()
     with using_session("c1"), app.span("plan"):
         pass
@@ -104,10 +104,10 @@ def test_nothing_is_looked_for_that_the_app_has_not_imported(app: App) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 7.5, "", "  ", {"session_id": "x"}, ["a", "b"], object()], ids=repr)
-def test_what_is_no_id_names_no_session(load: Any, app: App, value: object) -> None:
+def test_a_value_that_is_no_id_claims_no_session(load: Any, app: App, value: object) -> None:
     load(OI)
     load("traceloop.sdk")
-    with saying(session__id=value, association_properties=value), app.span("plan"):
+    with claiming(session__id=value, association_properties=value), app.span("plan"):
         pass
 
     id_ = "x" if isinstance(value, dict) else None
@@ -115,20 +115,20 @@ def test_what_is_no_id_names_no_session(load: Any, app: App, value: object) -> N
 
 
 @pytest.mark.failures
-def test_a_context_that_cannot_be_read_costs_nothing_but_the_answer(load: Any, app: App) -> None:
+def test_a_context_that_cannot_be_read_claims_no_session_and_raises_nothing(load: Any, app: App) -> None:
     class Broken(dict[str, str]):
         def get(self, *_: object) -> Any:
             raise RuntimeError
 
     load("traceloop.sdk")
-    with saying(association_properties=Broken()), session("Trip", id="ours"), app.span("plan"):
+    with claiming(association_properties=Broken()), session("Trip", id="ours"), app.span("plan"):
         pass
 
     assert app.where() == {"plan": ("ours", "/plan")}
-    assert set(swallowed()) == {"other SDKs' scopes: RuntimeError"}
+    assert set(swallowed()) == {"other SDKs' session claims: RuntimeError"}
 
 
-def test_an_id_of_any_length_is_remembered_at_a_bounded_one(load: Any, app: App) -> None:
+def test_a_long_id_is_cut_before_it_is_remembered(load: Any, app: App) -> None:
     load(OI)
     with using_session("x" * 10_000_000), app.span("plan") as span:
         pass
@@ -138,21 +138,19 @@ def test_an_id_of_any_length_is_remembered_at_a_bounded_one(load: Any, app: App)
     assert [len(above.claim.session_id or "") for above in record.line() if above.claim] == [1024]
 
 
-def test_an_sdk_that_the_app_imports_later_is_noticed(
-    load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_sdk_that_the_app_imports_later_is_found(load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load  # so that nothing is left behind
     (tmp_path / "langfuse.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    Patches().watch_for_others()
-    before = list(foreign.LOADED)
+    Patches().watch_sdks()
+    before = list(foreign.IMPORTED)
     importlib.import_module("langfuse")
     del sys.modules["langfuse"]
 
-    assert [scope.module for scope in foreign.LOADED if scope not in before] == ["langfuse"]
+    assert [scope.module for scope in foreign.IMPORTED if scope not in before] == ["langfuse"]
 
 
-def test_a_scope_opened_inside_our_session_holds_for_what_starts_in_it(load: Any, app: App) -> None:
+def test_a_claim_inside_our_session_wins_for_spans_that_start_in_it(load: Any, app: App) -> None:
     load(OI)
     with session("Trip", id="ours"), app.span("before"):
         with using_session("c1"), app.span("inside"), app.chat():
@@ -168,7 +166,7 @@ def test_a_scope_opened_inside_our_session_holds_for_what_starts_in_it(load: Any
     }
 
 
-def test_our_session_opened_inside_a_scope_holds_for_what_starts_in_it(load: Any, app: App) -> None:
+def test_our_session_inside_a_claim_wins_for_spans_that_start_in_it(load: Any, app: App) -> None:
     load(OI)
     with using_session("c1"), app.span("before"):
         with session("Trip", id="ours"), step("research"), app.span("inside"), app.chat():
@@ -184,7 +182,7 @@ def test_our_session_opened_inside_a_scope_holds_for_what_starts_in_it(load: Any
     }
 
 
-def test_a_scope_inside_our_session_inside_a_scope_is_the_newest(load: Any, app: App) -> None:
+def test_a_claim_inside_our_session_inside_a_claim_wins(load: Any, app: App) -> None:
     load(OI)
     with using_session("c1"), session("Trip", id="ours"), using_session("c2"), app.chat():
         pass
@@ -192,7 +190,7 @@ def test_a_scope_inside_our_session_inside_a_scope_is_the_newest(load: Any, app:
     assert app.where() == {"chat gpt-4o": ("c2", "/chat")}
 
 
-def test_a_step_inside_a_scope_belongs_to_it(load: Any, app: App) -> None:
+def test_a_step_inside_a_claim_belongs_to_the_claimed_session(load: Any, app: App) -> None:
     load(OI)
     with using_session("c1"), step("research"), app.chat():
         pass
@@ -202,7 +200,7 @@ def test_a_step_inside_a_scope_belongs_to_it(load: Any, app: App) -> None:
     assert app.where() == {"chat gpt-4o": ("c1", "/research"), "second": ("c2", "/research")}
 
 
-def test_to_detach_leaves_others_scopes_too(load: Any, app: App) -> None:
+def test_detaching_ends_claims_of_other_sdks_too(load: Any, app: App) -> None:
     load(OI)
     with using_session("c1"), session(None), app.span("plan"):
         pass
@@ -210,7 +208,7 @@ def test_to_detach_leaves_others_scopes_too(load: Any, app: App) -> None:
     assert app.labels() == {"plan": {}}
 
 
-def test_a_scope_with_the_id_of_our_session_keeps_its_name(load: Any) -> None:
+def test_a_claim_with_the_id_of_our_session_keeps_the_sessions_name(load: Any) -> None:
     load(OI)
     app = App(Settings(session_name="Shop"))
     with session("Trip", id="c1"), using_session("c1"), app.chat():
@@ -224,29 +222,29 @@ def test_a_scope_with_the_id_of_our_session_keeps_its_name(load: Any) -> None:
     }
 
 
-def test_a_user_named_later_joins_the_session_that_is_there(load: Any, app: App) -> None:
+def test_a_user_claimed_later_joins_the_session_that_is_open(load: Any, app: App) -> None:
     load(OI)
-    with using_session("c1"), session("Trip", id="ours"), saying(user__id="ann"), app.chat():
+    with using_session("c1"), session("Trip", id="ours"), claiming(user__id="ann"), app.chat():
         pass
 
     label = app.labels()["chat gpt-4o"]
     assert (label["helicone.session.id"], label["user.id"]) == ("ours", "ann")
 
 
-def test_a_user_alone_is_no_session(load: Any, app: App) -> None:
+def test_a_claimed_user_alone_is_no_session(load: Any, app: App) -> None:
     load(OI)
-    with saying(user__id="ann"), app.span("plan"):
+    with claiming(user__id="ann"), app.span("plan"):
         pass
 
     assert app.labels() == {"plan": {}}
 
 
-def test_a_user_alone_joins_whatever_session_there_will_be(load: Any, app: App) -> None:
+def test_a_claimed_user_alone_joins_the_session_that_comes_later(load: Any, app: App) -> None:
     load(OI)
     for name in ("first", "second"):
-        with saying(user__id="ann"), app.chat() as chat:
+        with claiming(user__id="ann"), app.chat() as chat:
             chat.update_name(name)
-    with app.span("worker"), saying(user__id="ann"):
+    with app.span("worker"), claiming(user__id="ann"):
         with app.span("before"):
             pass
         with app.span("invoke_agent a", AGENT), app.chat():
@@ -260,7 +258,7 @@ def test_a_user_alone_joins_whatever_session_there_will_be(load: Any, app: App) 
     assert labels["chat gpt-4o"]["helicone.session.path"] == "/worker/a"
 
 
-def test_a_scope_older_than_the_parents_label_does_not_win(load: Any, app: App) -> None:
+def test_a_claim_older_than_the_parents_label_does_not_win(load: Any, app: App) -> None:
     load(OI)
     with using_session("outer"), app.span("worker"):
         with using_session("inner"):
@@ -271,7 +269,7 @@ def test_a_scope_older_than_the_parents_label_does_not_win(load: Any, app: App) 
     assert app.where()["chat gpt-4o"] == ("inner", "/worker/inner_step")
 
 
-def test_one_id_in_another_order_is_as_new_as_it_is(load: Any, app: App) -> None:
+def test_an_id_that_was_claimed_before_wins_when_it_is_the_newest_claim(load: Any, app: App) -> None:
     load(OI)
     with using_session("judge"), app.chat():
         pass
@@ -281,17 +279,17 @@ def test_one_id_in_another_order_is_as_new_as_it_is(load: Any, app: App) -> None
     assert app.where()["rate"] == ("judge", "/worker/rate")
 
 
-def test_a_worker_that_serves_two_conversations_under_one_long_span_keeps_them_apart(load: Any, app: App) -> None:
+def test_conversations_below_one_long_span_are_sessions_of_their_own(load: Any, app: App) -> None:
     load(OI)
     with app.span("worker"):
         for conversation in ("c1", "c2", "c1"):
             with using_session(conversation), app.span("answer"), app.chat():
                 pass
 
-    said = [
+    labelled = [
         (span.name, (span.attributes or {}).get("helicone.session.id")) for span in app.exporter.get_finished_spans()
     ]
-    assert said == [
+    assert labelled == [
         ("chat gpt-4o", "c1"),
         ("answer", "c1"),
         ("chat gpt-4o", "c2"),
@@ -302,7 +300,7 @@ def test_a_worker_that_serves_two_conversations_under_one_long_span_keeps_them_a
     ]
 
 
-def test_properties_attached_and_never_detached_hold_until_there_are_others(load: Any, app: App) -> None:
+def test_claims_that_are_attached_and_never_detached_count_until_the_next_one(load: Any, app: App) -> None:
     load("traceloop.sdk")
     with app.span("worker"):
         for conversation in ("c1", "c2"):
@@ -318,7 +316,7 @@ def test_properties_attached_and_never_detached_hold_until_there_are_others(load
     }
 
 
-def test_a_route_is_where_a_call_in_a_scope_stands(load: Any, app: App) -> None:
+def test_a_call_in_a_claim_without_a_step_has_the_path_of_the_route(load: Any, app: App) -> None:
     load(OI)
     with app.span("POST /ask", {"http.route": "/ask"}, scope=SERVER, kind=SpanKind.SERVER):
         with using_session("c1"), app.chat():
@@ -327,7 +325,7 @@ def test_a_route_is_where_a_call_in_a_scope_stands(load: Any, app: App) -> None:
     assert app.where() == {"chat gpt-4o": ("c1", "/ask"), "POST /ask": (None, None)}
 
 
-def test_many_conversations_in_one_span_are_not_all_remembered(load: Any, app: App) -> None:
+def test_the_claims_remembered_for_one_span_are_bounded(load: Any, app: App) -> None:
     load(OI)
     with app.span("worker") as worker:
         for number in range(200):
@@ -350,17 +348,17 @@ def _headers(app: App, context: Context | None = None) -> dict[str, str]:
     return carrier
 
 
-def test_headers_of_a_scope_leave_without_a_span_and_below_one_that_was_sampled_out(load: Any, app: App) -> None:
+def test_headers_of_a_claim_leave_without_a_span_and_below_one_that_is_sampled_out(load: Any, app: App) -> None:
     load(OI)
     expected = {"Helicone-Session-Id": "c1", "Helicone-Session-Path": "/chat", "Helicone-User-Id": "ann"}
-    with saying(session__id="c1", user__id="ann"):
+    with claiming(session__id="c1", user__id="ann"):
         assert _headers(app) == expected
         with TracerProvider(sampler=ALWAYS_OFF).get_tracer("x").start_as_current_span("sampled out"):
             assert _headers(app) == expected
     assert _headers(app) == {}
 
 
-def test_headers_of_a_scope_opened_inside_a_span_are_the_scopes(load: Any, app: App) -> None:
+def test_headers_in_a_claim_inside_a_span_have_the_claimed_session(load: Any, app: App) -> None:
     load(OI)
     with session("Trip", id="ours"), app.span("plan"):
         with using_session("c1"):
@@ -370,7 +368,7 @@ def test_headers_of_a_scope_opened_inside_a_span_are_the_scopes(load: Any, app: 
     assert (location.session.id, location.path) == ("c1", "/plan")
 
 
-# --- what frameworks know of their runs -----------------------------------------------------------
+# --- runs of frameworks ---------------------------------------------------------------------------
 
 CONFIG: ContextVar[dict[str, Any] | None] = ContextVar("config", default=None)
 
@@ -390,7 +388,7 @@ def langgraph(load: Any) -> None:
 
 
 @pytest.mark.usefixtures("langgraph")
-def test_a_threads_id_is_known_before_anything_has_left(app: App) -> None:
+def test_the_id_of_a_langgraph_thread_is_used_before_anything_has_left(app: App) -> None:
     with app.span("handle"), app.span("invoke_agent a", AGENT):
         with running("thread-7", user_id="ann"), app.chat():
             with app.span("POST", {"url.full": "https://gateway.test/v1"}, scope=HTTP, kind=SpanKind.CLIENT):
@@ -402,7 +400,7 @@ def test_a_threads_id_is_known_before_anything_has_left(app: App) -> None:
 
 
 @pytest.mark.usefixtures("langgraph")
-def test_headers_of_a_run_without_spans_carry_its_threads_id(app: App) -> None:
+def test_headers_of_a_run_without_spans_have_the_id_of_its_thread(app: App) -> None:
     with running("thread-7"):
         assert _headers(app) == {"Helicone-Session-Id": "thread-7", "Helicone-Session-Path": "/chat"}
         with app.span("handle"):
@@ -415,7 +413,7 @@ def test_headers_of_a_run_without_spans_carry_its_threads_id(app: App) -> None:
 
 
 @pytest.mark.usefixtures("langgraph")
-def test_a_sub_agent_with_a_thread_of_its_own_stays_in_its_callers_session(app: App) -> None:
+def test_a_sub_agent_with_its_own_thread_stays_in_the_session_of_its_caller(app: App) -> None:
     with app.span("invoke_agent lead", AGENT), running("lead"), app.chat():
         pass
     with app.span("invoke_agent again", AGENT), running("lead"), app.span("execute"):
@@ -433,7 +431,7 @@ def test_a_sub_agent_with_a_thread_of_its_own_stays_in_its_callers_session(app: 
 
 
 @pytest.mark.usefixtures("langgraph")
-def test_a_thread_inside_a_session_that_somebody_opened_stays_in_it(load: Any, app: App) -> None:
+def test_a_thread_inside_an_open_session_stays_in_it(load: Any, app: App) -> None:
     load(OI)
     with session("Trip", id="ours"), running("thread-7"), app.chat():
         pass
@@ -444,7 +442,7 @@ def test_a_thread_inside_a_session_that_somebody_opened_stays_in_it(load: Any, a
 
 
 @pytest.mark.usefixtures("langgraph")
-def test_threads_under_one_long_span_stay_apart_whoever_makes_the_spans(app: App) -> None:
+def test_threads_below_one_long_span_are_sessions_of_their_own(app: App) -> None:
     seen = []
     with app.span("worker"):
         for thread in ("c1", "c2", "c1"):
@@ -456,14 +454,14 @@ def test_threads_under_one_long_span_stay_apart_whoever_makes_the_spans(app: App
 
 
 @pytest.mark.usefixtures("langgraph")
-def test_spans_of_no_llm_app_pass_untouched_in_a_run_too(app: App) -> None:
+def test_spans_that_no_dialect_recognises_stay_untouched_in_a_run(app: App) -> None:
     with running("thread-7"), app.span("load users"), app.span("SELECT", scope="db.driver", kind=SpanKind.CLIENT):
         pass
 
     assert app.labels() == {"load users": {}, "SELECT": {}}
 
 
-def test_a_group_of_openai_agents_traces_is_the_session(load: Any, app: App) -> None:
+def test_the_group_id_of_an_openai_agents_trace_is_the_session(load: Any, app: App) -> None:
     load("agents.tracing", get_current_trace=lambda: types.SimpleNamespace(group_id="group-1"))
     with app.span("invoke_agent a", AGENT), app.chat():
         pass
@@ -471,7 +469,7 @@ def test_a_group_of_openai_agents_traces_is_the_session(load: Any, app: App) -> 
     assert {where[0] for where in app.where().values()} == {"group-1"}
 
 
-def test_metadata_of_a_langsmith_run_names_the_session(load: Any, app: App) -> None:
+def test_metadata_of_a_langsmith_run_has_the_session_id(load: Any, app: App) -> None:
     run = types.SimpleNamespace(metadata={"session_id": "c1", "user_id": "ann"})
     load("langsmith.run_helpers", get_current_run_tree=lambda: run)
     with app.chat():
@@ -482,7 +480,7 @@ def test_metadata_of_a_langsmith_run_names_the_session(load: Any, app: App) -> N
 
 
 @pytest.mark.failures
-def test_a_framework_that_fails_when_asked_costs_nothing_but_the_answer(load: Any, app: App) -> None:
+def test_a_framework_that_raises_claims_no_session_and_fails_nothing(load: Any, app: App) -> None:
     load("agents.tracing")
     with app.chat():
         pass

@@ -1,4 +1,4 @@
-"""A session: one immutable record with its wire form computed once."""
+"""`Session`: an immutable value that computes its wire form once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ sessions = st.builds(
 )
 
 
-def test_a_session_with_everything_has_a_header_for_each() -> None:
+def test_a_session_has_a_header_for_each_of_its_fields() -> None:
     session = Session("trip 7", "Trip Planning", SessionPath("/plan"), "ann@shop.test", {"Plan": "pro", "tier": "1"})
 
     assert session.headers == (
@@ -37,12 +37,12 @@ def test_a_session_with_everything_has_a_header_for_each() -> None:
     )
 
 
-def test_a_session_with_an_id_only_has_that_header_only() -> None:
+def test_a_session_with_only_an_id_has_one_header() -> None:
     assert Session("trip-7").headers == (("Helicone-Session-Id", "trip-7"),)
     assert Session("trip-7", name="", user_id=" ", properties={"Plan": ""}).headers == Session("trip-7").headers
 
 
-def test_the_original_is_kept_beside_the_wire_form() -> None:
+def test_a_session_keeps_its_original_id_beside_the_wire_form() -> None:
     session = Session("café\n7", "Reise nach Köln", user_id="zoë", properties={"Stadt": "Köln"})
 
     assert (session.id, session.wire_id) == ("café\n7", "caf%C3%A9%0A7")
@@ -66,7 +66,7 @@ def test_no_header_is_empty_or_needs_encoding(session: Session) -> None:
     assert session.headers[0] == ("Helicone-Session-Id", wire_text(session.id))
 
 
-def test_properties_that_no_header_can_name_are_left_out_and_that_is_logged_once(
+def test_properties_whose_names_cannot_be_in_a_header_are_left_out_and_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     for _ in range(3):
@@ -78,7 +78,7 @@ def test_properties_that_no_header_can_name_are_left_out_and_that_is_logged_once
     assert swallowed() == {message: 12}
 
 
-def test_what_is_no_text_becomes_text_and_what_is_nothing_is_left_out() -> None:
+def test_property_values_become_text_and_empty_ones_are_left_out() -> None:
     session = Session("s1", properties={"n": 5, "b": True, "f": 1.5, "none": None, "blank": " "})  # type: ignore[dict-item]
 
     assert session.properties == {"n": "5", "b": "True", "f": "1.5"}
@@ -90,10 +90,10 @@ def test_a_session_has_a_bounded_number_of_properties(caplog: pytest.LogCaptureF
     session = Session("s1", properties=properties)
 
     assert dict(session.properties) == dict(list(properties.items())[:MAX_PROPERTIES])
-    assert caplog.messages == [f"A session has more than {MAX_PROPERTIES} properties; the rest is left out."]
+    assert caplog.messages == [f"A session has more than {MAX_PROPERTIES} properties; the others were left out."]
 
 
-def test_no_text_of_a_session_is_longer_than_the_limit_on_the_wire() -> None:
+def test_all_texts_of_a_session_are_bounded() -> None:
     huge = "x" * 100_000
 
     session = Session(huge, huge, user_id=huge, properties={"p": huge})
@@ -102,7 +102,7 @@ def test_no_text_of_a_session_is_longer_than_the_limit_on_the_wire() -> None:
     assert session.id == huge
 
 
-def test_a_session_is_a_value() -> None:
+def test_equal_sessions_compare_equal_and_cannot_be_changed() -> None:
     properties = {"Plan": "pro"}
     session = Session("s1", "Trips", SessionPath("/plan"), "ann", properties)
     twin = Session("s1", "Trips", SessionPath("/plan"), "ann", {"Plan": "pro"})

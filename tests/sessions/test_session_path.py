@@ -1,4 +1,4 @@
-"""Paths: levels of meaning, outermost first, in wire form and bounded."""
+"""`SessionPath`: levels in wire form, outermost first, bounded in number and length."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ paths = any_text.map(lambda text: "/" + text) | long_paths
         ("/a/a", ("a", "a")),
     ],
 )
-def test_a_path_is_its_levels_in_wire_form_without_empty_ones(text: str, segments: tuple[str, ...]) -> None:
+def test_a_path_has_its_levels_in_wire_form_without_empty_ones(text: str, segments: tuple[str, ...]) -> None:
     path = SessionPath(text)
 
     assert path.segments == segments
     assert str(path) == "/" + "/".join(segments)
 
 
-def test_the_path_of_nothing_said_is_the_root() -> None:
+def test_a_path_without_text_is_the_root() -> None:
     assert SessionPath() == SessionPath("/") == SessionPath.of(())
     assert str(SessionPath()) == "/"
 
@@ -63,7 +63,7 @@ def test_the_path_of_nothing_said_is_the_root() -> None:
         ("é" * 100_000, f"a session path starts with '/': write '/{'é' * 40}', not '{'é' * 40}'"),
     ],
 )
-def test_a_path_without_a_leading_slash_is_refused_with_what_to_write_instead(text: str, message: str) -> None:
+def test_the_error_for_a_path_without_a_leading_slash_says_what_to_write(text: str, message: str) -> None:
     with pytest.raises(ValueError) as refused:  # noqa: PT011  # the whole message is compared
         SessionPath(text)
 
@@ -71,7 +71,7 @@ def test_a_path_without_a_leading_slash_is_refused_with_what_to_write_instead(te
 
 
 @pytest.mark.parametrize("value", [None, 5, b"/a", ["/a"], SessionPath("/a"), True])
-def test_what_is_no_text_is_refused_with_its_type(value: object) -> None:
+def test_the_error_for_a_path_that_is_no_text_names_its_type(value: object) -> None:
     with pytest.raises(TypeError) as refused:
         SessionPath(value)  # type: ignore[arg-type]
 
@@ -99,13 +99,13 @@ def test_what_is_no_text_is_refused_with_its_type(value: object) -> None:
         "one too many",
     ],
 )
-def test_of_a_path_too_deep_or_too_long_the_outermost_levels_are_kept(text: str, expected: str) -> None:
+def test_a_path_that_is_too_deep_or_too_long_keeps_its_outermost_levels(text: str, expected: str) -> None:
     assert str(SessionPath(text)) == expected
     assert len(expected) <= MAX_PATH
 
 
 @given(paths)
-def test_a_path_written_out_and_read_again_is_the_same_path(text: str) -> None:
+def test_a_path_from_its_own_text_is_the_same_path(text: str) -> None:
     path = SessionPath(text)
 
     assert SessionPath(str(path)) == path
@@ -113,7 +113,7 @@ def test_a_path_written_out_and_read_again_is_the_same_path(text: str) -> None:
 
 
 @given(paths)
-def test_no_path_is_too_deep_too_long_or_has_a_segment_that_is_none(text: str) -> None:
+def test_every_path_is_bounded_and_has_no_empty_segments(text: str) -> None:
     path = SessionPath(text)
 
     assert len(path.segments) <= MAX_DEPTH
@@ -140,7 +140,7 @@ def test_the_slash_operator_goes_one_level_deeper(segment: str, expected: str) -
 
 
 @given(paths, any_text)
-def test_one_level_deeper_is_never_more_than_one_and_within_the_bounds(text: str, segment: str) -> None:
+def test_the_slash_operator_adds_one_level_at_most_and_keeps_the_bounds(text: str, segment: str) -> None:
     path = SessionPath(text)
     deeper = path / segment
 
@@ -149,12 +149,12 @@ def test_one_level_deeper_is_never_more_than_one_and_within_the_bounds(text: str
 
 
 @pytest.mark.parametrize("value", [None, 5, SessionPath("/a"), ["a"]])
-def test_only_text_is_a_level(value: object) -> None:
+def test_the_slash_operator_takes_only_text(value: object) -> None:
     with pytest.raises(TypeError, match="unsupported operand"):
         SessionPath("/review") / value  # type: ignore[operator]
 
 
-def test_the_bounds_hold_for_levels_that_are_added_one_by_one() -> None:
+def test_levels_added_one_by_one_are_bounded_too() -> None:
     path = SessionPath()
     for number in range(100):
         path = path / f"{'level':_<30}{number % 10}"
@@ -163,7 +163,7 @@ def test_the_bounds_hold_for_levels_that_are_added_one_by_one() -> None:
     assert len(path.segments) == MAX_DEPTH
 
 
-def test_a_path_is_a_value() -> None:
+def test_equal_paths_compare_equal_and_cannot_be_changed() -> None:
     path = SessionPath("/review/security")
 
     assert path == SessionPath("/review") / "security"

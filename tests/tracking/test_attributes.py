@@ -1,4 +1,4 @@
-"""What is read behind the SDK's back is what the SDK shows, and without it the SDK is asked."""
+"""Attributes read from the SDK's private field are those of its public property, which is the fallback."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ print(attributes_of(span), size_of(span), size_of(Renamed("work")))
 """
 
 
-def test_a_spans_attributes_are_those_that_the_sdk_shows_while_it_lives_and_after() -> None:
+def test_the_attributes_read_are_those_that_the_sdk_shows() -> None:
     span = TracerProvider(shutdown_on_exit=False).get_tracer("app").start_span("work", attributes={"a": 1, "b": "x"})
     span.set_attribute("c", (1, 2))
     assert isinstance(span, ReadableSpan)
@@ -36,7 +36,7 @@ def test_a_spans_attributes_are_those_that_the_sdk_shows_while_it_lives_and_afte
     assert size_of(ReadableSpan("made by hand")) == 0
 
 
-def test_an_sdk_that_keeps_them_elsewhere_is_asked_the_public_way() -> None:
+def test_with_an_sdk_that_keeps_attributes_elsewhere_its_public_property_is_read() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True)
 
     assert done.stdout == "{'a': 1} 1 0\n"

@@ -1,7 +1,7 @@
-"""What an app, its user or a stranger may get wrong: each gets the policy that the design promises.
+"""Wrong input from an app, its user or a caller is handled as the design says.
 
-Code that calls us wrongly fails at once; whatever happens while spans start, end and leave never
-fails the app, is brought into wire form, and is logged once.
+Wrong arguments in code raise an error at once. While spans start, end and leave, nothing ever fails the app: text is
+brought into wire form, and each kind of failure is logged once.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ def app() -> App:
     return App()
 
 
-# --- texts of every sort --------------------------------------------------------------------------
+# --- unusual texts --------------------------------------------------------------------------------
 
 
 @given(any_text, any_text, any_text, any_text, any_text)
-def test_whatever_a_session_is_called_span_and_headers_say_the_same_and_leave(
+def test_spans_and_headers_have_the_same_values_for_any_text(
     name: str, session_id: str, user_id: str, value: str, level: str
 ) -> None:
     app = App(Settings(session_name="Shop"))
@@ -92,14 +92,14 @@ def test_whatever_a_session_is_called_span_and_headers_say_the_same_and_leave(
     ],
     ids=["100 kB", "100 k emoji", "a line break", "a lone surrogate", "NUL"],
 )
-def test_a_name_of_any_sort_is_brought_into_wire_form(app: App, name: str, expected: str) -> None:
+def test_every_name_is_brought_into_wire_form(app: App, name: str, expected: str) -> None:
     with session(name, id=name), app.work("plan"):
         assert app.headers()["Helicone-Session-Name"] == expected
 
     assert app.label("plan") == Label(expected, expected, "/plan", "task")
 
 
-def test_one_lone_surrogate_does_not_cost_the_batch_it_is_in(app: App) -> None:
+def test_a_lone_surrogate_does_not_lose_its_batch(app: App) -> None:
     with (
         session("\ud800", id="trip-\udcff", user_id="\ud83d", properties={"P": "\ude80"}),
         step("\ud800"),
@@ -128,7 +128,7 @@ def test_one_lone_surrogate_does_not_cost_the_batch_it_is_in(app: App) -> None:
     }
 
 
-def test_texts_from_an_environment_that_is_no_utf8_are_brought_into_wire_form(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_that_are_not_utf8_are_brought_into_wire_form(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HELICONE_SESSION_ID", os.fsdecode(b"job-\xff"))
     monkeypatch.setenv("HELICONE_SESSION_NAME", os.fsdecode(b"Nightly \xe9"))
     app = App(Settings.from_environment())
@@ -139,7 +139,7 @@ def test_texts_from_an_environment_that_is_no_utf8_are_brought_into_wire_form(mo
     assert encode_spans(app.all_spans()).SerializeToString()
 
 
-# --- attributes that are not what they should be --------------------------------------------------
+# --- attributes with wrong values -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("key", ["helicone.session.id", "session.id", "gen_ai.conversation.id"])
@@ -164,7 +164,7 @@ def test_texts_from_an_environment_that_is_no_utf8_are_brought_into_wire_form(mo
         (" \n", None),
     ],
 )
-def test_an_id_on_a_span_is_a_text_or_a_number_and_nothing_else(
+def test_only_texts_and_whole_numbers_on_a_span_are_session_ids(
     app: App, key: str, value: object, expected: str | None
 ) -> None:
     app.chat("ask", **{key.replace(".", "__"): value})
@@ -186,7 +186,7 @@ def test_an_id_on_a_span_is_a_text_or_a_number_and_nothing_else(
         ("", "/plan"),
     ],
 )
-def test_a_path_on_a_span_is_a_text_and_needs_no_leading_slash(app: App, value: object, expected: str) -> None:
+def test_a_path_set_on_a_span_must_be_text_and_needs_no_leading_slash(app: App, value: object, expected: str) -> None:
     with session("Trips", id="s1"), step("plan"), app.calling("ask", helicone__session__path=value):
         pass
 
@@ -194,7 +194,7 @@ def test_a_path_on_a_span_is_a_text_and_needs_no_leading_slash(app: App, value: 
 
 
 @pytest.mark.parametrize("value", [5, True, ["tool"], "nonsense", "TOOL", ""])
-def test_a_kind_on_a_span_that_is_none_changes_nothing(app: App, value: object) -> None:
+def test_an_unknown_kind_set_on_a_span_changes_nothing(app: App, value: object) -> None:
     with session("Trips", id="s1"), app.calling("ask", helicone__span__kind=value):
         pass
 
@@ -202,7 +202,7 @@ def test_a_kind_on_a_span_that_is_none_changes_nothing(app: App, value: object) 
 
 
 @pytest.mark.parametrize("operation", [5, True, ["chat"], "nonsense", "", b"chat"])
-def test_a_convention_with_a_value_that_is_none_of_its_own_fails_nothing(app: App, operation: object) -> None:
+def test_an_attribute_of_a_convention_with_an_unknown_value_fails_nothing(app: App, operation: object) -> None:
     with session("Trips", id="s1"), app.work("plan", gen_ai__operation__name=operation):
         pass
 
@@ -212,7 +212,7 @@ def test_a_convention_with_a_value_that_is_none_of_its_own_fails_nothing(app: Ap
 
 @pytest.mark.failures
 @pytest.mark.parametrize("name", [None, 5, b"plan"])
-def test_a_span_whose_name_is_no_text_starts_and_ends_all_the_same(
+def test_a_span_whose_name_is_no_text_starts_and_ends_as_usual(
     app: App, name: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     with session("Trips", id="s1"):
@@ -230,21 +230,21 @@ def test_a_span_whose_name_is_no_text_starts_and_ends_all_the_same(
 
 
 class Locked(dict[str, str]):
-    """A carrier that refuses to be written to."""
+    """A carrier that cannot be written."""
 
     def __setitem__(self, key: str, value: str) -> None:
         raise TypeError("locked")
 
 
 class RefusingSetter(Setter[object]):
-    """A setter that fails."""
+    """A setter that raises."""
 
     def set(self, carrier: object, key: str, value: str) -> None:
         raise ConnectionError(carrier, key, value)
 
 
 class RefusingGetter(Getter[object]):
-    """A getter that fails."""
+    """A getter that raises."""
 
     def get(self, carrier: object, key: str) -> list[str] | None:
         raise ConnectionError(carrier, key)
@@ -255,7 +255,7 @@ class RefusingGetter(Getter[object]):
 
 @pytest.mark.failures
 @pytest.mark.parametrize("carrier", [Locked(), MappingProxyType({}), None, 5, (), "headers", object()])
-def test_a_carrier_that_refuses_to_be_written_to_fails_no_request_and_is_logged_once(
+def test_a_carrier_that_cannot_be_written_fails_no_request_and_is_logged_once(
     app: App, carrier: Mapping[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with session("Trips", id="s1"), app.requesting():
@@ -278,7 +278,7 @@ def test_a_setter_that_fails_fails_no_request(app: App) -> None:
 @pytest.mark.parametrize(
     "headers", [{5: "x"}, {b"helicone-session-idea": "x"}, {None: None}, {"Helicone-Session-Idea": ["x"]}, {"": ""}]
 )
-def test_headers_that_are_no_texts_are_left_alone(app: App, headers: dict[object, object]) -> None:
+def test_headers_that_are_no_texts_are_ignored(app: App, headers: dict[object, object]) -> None:
     carrier = dict(headers)
     with session("Trips", id="s1", path="/plan"), app.requesting():
         HeliconePropagator().inject(carrier)  # type: ignore[misc]
@@ -292,7 +292,7 @@ def test_headers_that_are_no_texts_are_left_alone(app: App, headers: dict[object
     assert swallowed() == {}
 
 
-def test_headers_that_are_bytes_are_the_callers_too(app: App) -> None:
+def test_headers_that_are_bytes_count_as_the_callers(app: App) -> None:
     carrier = {b"helicone-session-id": b"theirs"}
     with session("Trips", id="s1", path="/plan"), app.requesting():
         HeliconePropagator().inject(carrier)  # type: ignore[misc]
@@ -302,7 +302,7 @@ def test_headers_that_are_bytes_are_the_callers_too(app: App) -> None:
 
 @pytest.mark.failures
 @pytest.mark.parametrize("accept", [False, True])
-def test_a_carrier_that_cannot_be_read_gives_back_the_context_that_was_given(accept: bool) -> None:
+def test_extracting_from_a_carrier_that_cannot_be_read_returns_the_context_unchanged(accept: bool) -> None:
     App(Settings(accept_inbound=accept))
     given = Context({"theirs": 5})
 
@@ -313,7 +313,7 @@ def test_a_carrier_that_cannot_be_read_gives_back_the_context_that_was_given(acc
 
 
 @given(any_text, any_text, any_text)
-def test_what_a_stranger_says_is_bounded_and_in_wire_form(session_id: str, path: str, name: str) -> None:
+def test_values_from_a_caller_are_bounded_and_in_wire_form(session_id: str, path: str, name: str) -> None:
     app = App(Settings(accept_inbound=True))
     carrier = {
         "Helicone-Session-Id": session_id,
@@ -336,16 +336,17 @@ def test_what_a_stranger_says_is_bounded_and_in_wire_form(session_id: str, path:
 
 
 @pytest.mark.parametrize("provider", [object(), NoOpTracerProvider(), ProxyTracerProvider(), "provider"])
-def test_what_is_no_provider_of_the_sdk_is_refused_at_once(provider: object) -> None:
+def test_configure_refuses_an_object_that_is_no_provider_of_the_sdk(provider: object) -> None:
     with pytest.raises(TypeError) as refused:
         configure(provider=provider)  # type: ignore[arg-type]
 
     assert (
-        str(refused.value) == f"configure(provider=…) takes a TracerProvider of the SDK, not {type(provider).__name__}"
+        str(refused.value)
+        == f"configure(provider=…) must be a TracerProvider of the OpenTelemetry SDK, not {type(provider).__name__}"
     )
 
 
-def test_sessions_work_where_no_span_records() -> None:
+def test_sessions_work_without_recording_spans() -> None:
     tracer = NoOpTracerProvider().get_tracer("shop")
     carrier = {"host": "ai-gateway.helicone.ai"}
 
@@ -364,7 +365,7 @@ def test_sessions_work_where_no_span_records() -> None:
     assert current_session() is None
 
 
-def test_an_app_without_the_sdk_can_be_configured_and_get_its_provider_later() -> None:
+def test_an_app_may_call_configure_before_it_has_a_provider() -> None:
     script = """
 from opentelemetry import propagate, trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -391,7 +392,7 @@ handle.uninstall()
     assert run_python(script) == (0, f"{label}\n", "")
 
 
-def test_the_processor_goes_on_labelling_after_its_shutdown(app: App) -> None:
+def test_the_processor_labels_spans_after_its_shutdown(app: App) -> None:
     processor = HeliconeSpanProcessor()
     processor.shutdown()
     assert processor.force_flush() is True
@@ -409,7 +410,7 @@ def test_the_processor_goes_on_labelling_after_its_shutdown(app: App) -> None:
 
 
 @pytest.mark.failures
-def test_a_processor_that_is_handed_nonsense_fails_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_processor_raises_nothing_for_objects_that_are_no_spans(caplog: pytest.LogCaptureFixture) -> None:
     processor = HeliconeSpanProcessor()
     for nonsense in (None, 5, "span", object()):
         processor.on_start(nonsense)  # type: ignore[arg-type]
@@ -419,7 +420,7 @@ def test_a_processor_that_is_handed_nonsense_fails_nothing(caplog: pytest.LogCap
     assert len(caplog.records) == len(swallowed())
 
 
-def test_an_exporter_that_is_handed_a_span_from_elsewhere_hands_it_on_as_it_is() -> None:
+def test_the_exporter_exports_an_unknown_span_unchanged() -> None:
     exporter = InMemorySpanExporter()
     bare = ReadableSpan("bare")
 
@@ -433,7 +434,7 @@ def test_an_exporter_that_is_handed_a_span_from_elsewhere_hands_it_on_as_it_is()
 # --- settings -------------------------------------------------------------------------------------
 
 
-def test_a_setting_with_a_wrong_value_is_refused_by_its_name_and_nothing_is_installed(
+def test_the_error_for_a_wrong_setting_names_it_and_nothing_is_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HELICONE_SESSION_PATH", "plan")
@@ -446,7 +447,7 @@ def test_a_setting_with_a_wrong_value_is_refused_by_its_name_and_nothing_is_inst
     assert not INSTALLATION._installed
 
 
-def test_in_zero_code_mode_a_setting_with_a_wrong_value_is_one_line_in_the_log_and_the_app_stays_as_it_was(
+def test_without_code_a_wrong_setting_is_one_log_line_and_the_app_stays_unchanged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("HELICONE_SESSION_FALLBACK", "perhaps")
@@ -496,8 +497,8 @@ print(json.dumps([seen, app.labels()]))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-def test_a_child_that_is_forked_in_the_middle_of_a_session_goes_on_in_it() -> None:
-    # In an interpreter of its own: threads that other tests left behind may hold locks at the fork.
+def test_a_process_forked_in_a_session_continues_it() -> None:
+    # In another interpreter, because threads of other tests may hold locks at the fork.
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", FORKING],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
@@ -519,7 +520,7 @@ def test_a_child_that_is_forked_in_the_middle_of_a_session_goes_on_in_it() -> No
 
 
 @pytest.mark.parametrize("ending", ["pass", "sys.exit(0)", "del opened", "raise SystemExit"])
-def test_a_process_that_ends_in_the_middle_of_a_session_ends_quietly(ending: str) -> None:
+def test_a_process_that_ends_in_a_session_prints_nothing(ending: str) -> None:
     script = f"""
 import sys
 from opentelemetry.sdk.trace import TracerProvider
@@ -547,7 +548,7 @@ next(streaming)
 
 
 def run_python(script: str) -> tuple[int, str, str]:
-    """Run a script in a fresh interpreter; return its exit code and what it wrote."""
+    """Run a script in a new interpreter; return its exit code, its output and its errors."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=60, check=False
     )

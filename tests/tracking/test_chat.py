@@ -1,4 +1,4 @@
-"""Sessions, users and properties from attributes of the app's own spans, whenever they are set."""
+"""Sessions, users and properties from attributes of application spans, set at the start or later."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LABEL = {
 
 
 def turn(app: App, start: dict[str, Any], late: dict[str, Any] | None = None) -> tuple[dict[str, str], dict[str, str]]:
-    """Serve one turn of a chat; return the label of its LLM call and the headers that it left with."""
+    """Serve one turn of a chat; return the label of its LLM call and the headers of its request."""
     app.exporter.clear()
     carrier: dict[str, str] = {}
     with app.span("POST /chat", start, scope=SERVER, kind=SpanKind.SERVER, context=Context()) as server:
@@ -42,7 +42,7 @@ def turn(app: App, start: dict[str, Any], late: dict[str, Any] | None = None) ->
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["at start", "later"])
-def test_attributes_name_session_user_and_properties(late: bool) -> None:
+def test_configured_attributes_give_the_session_the_user_and_the_properties(late: bool) -> None:
     label, headers = turn(App(SETTINGS), *(({}, TURN) if late else (TURN, {})))
 
     assert label == LABEL
@@ -54,7 +54,7 @@ def test_attributes_name_session_user_and_properties(late: bool) -> None:
     }
 
 
-def test_the_next_turn_has_the_user_and_the_properties_of_its_own() -> None:
+def test_each_turn_of_a_chat_has_its_own_user_and_properties() -> None:
     app = App(SETTINGS)
     turn(app, TURN)
     label, _ = turn(app, {HEADER: ["c-1"], "app.user": "bob", "app.tenant": 7})
@@ -67,7 +67,7 @@ def test_the_next_turn_has_the_user_and_the_properties_of_its_own() -> None:
     assert {"user.id", "helicone.property.Plan"}.isdisjoint(bare)
 
 
-def test_a_user_is_known_where_nobody_names_a_session() -> None:
+def test_a_user_is_labelled_without_a_session_id() -> None:
     app = App(SETTINGS)
     label, headers = turn(app, {}, {"app.user": "ann", "app.plan": "pro"})
 
@@ -76,7 +76,7 @@ def test_a_user_is_known_where_nobody_names_a_session() -> None:
     assert "session.id" not in label
 
 
-def test_what_code_says_of_a_session_counts_before_attributes() -> None:
+def test_values_given_in_code_win_over_attributes() -> None:
     app = App(SETTINGS)
     with session("Trip", id="s", user_id="eve", properties={"Plan": "free"}):
         with app.span("answer", TURN), app.chat():
@@ -86,7 +86,7 @@ def test_what_code_says_of_a_session_counts_before_attributes() -> None:
     assert (label["helicone.session.id"], label["user.id"], label["helicone.property.Plan"]) == ("s", "eve", "free")
 
 
-def test_the_configured_attribute_counts_before_those_of_the_dialects() -> None:
+def test_a_configured_attribute_wins_over_those_of_the_dialects() -> None:
     label, headers = turn(App(SETTINGS), {**TURN, "user.id": "dialect's"})
 
     assert headers["Helicone-User-Id"] == label["user.id"] == "ann"
@@ -116,14 +116,14 @@ def test_users_of_parallel_branches_do_not_mix() -> None:
 
 
 @pytest.mark.parametrize("value", ["", " ", [], ["a", "b"], True, 1.5, "\x00", "\r\nEvil: 1", "é" * 3000])
-def test_values_nobody_expects_fail_nothing(value: Any) -> None:
+def test_unexpected_values_of_attributes_fail_nothing(value: Any) -> None:
     _, headers = turn(App(SETTINGS), {HEADER: value, "app.user": value, "app.plan": value})
 
     assert swallowed() == {}
     assert all(text.isascii() and text.isprintable() and len(text) <= 256 for text in headers.values())
 
 
-def test_an_attribute_that_shows_before_the_call_has_left_still_counts() -> None:
+def test_an_attribute_set_before_the_request_leaves_is_used() -> None:
     app = App(SETTINGS)
     carrier: dict[str, str] = {}
     with app.span("POST /chat", scope=SERVER, kind=SpanKind.SERVER, context=Context()) as server:

@@ -1,4 +1,4 @@
-"""Spans that are never current: what goes on inside a framework's run is found there all the same."""
+"""Calls inside a framework's run belong to it, although the span of the run is never current."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLIENT = trace.SpanKind.CLIENT
 
 
 class Framework:
-    """Runs that are never current, and a context of its own that knows which one is: as OpenInference's LangChain."""
+    """Runs whose spans are never current; the framework knows the current one, as OpenInference's LangChain does."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -55,9 +55,7 @@ def put_in(monkeypatch: pytest.MonkeyPatch, get_current_span: Callable[[], objec
     monkeypatch.setitem(sys.modules, OI_LANGCHAIN, module)
 
 
-def test_a_call_inside_a_run_stands_where_the_run_does_though_its_trace_is_another(
-    app: App, framework: Framework
-) -> None:
+def test_a_call_in_another_trace_has_the_path_of_the_run_around_it(app: App, framework: Framework) -> None:
     with framework.run("agent", "AGENT"), framework.run("model"), app.chat():
         with app.span("POST", scope=HTTP, kind=CLIENT) as http:
             location = app.registry.locate(trace.set_span_in_context(http))
@@ -68,9 +66,7 @@ def test_a_call_inside_a_run_stands_where_the_run_does_though_its_trace_is_anoth
     assert len({label["helicone.session.id"] for label in labels.values()}) == 1
 
 
-def test_headers_that_leave_inside_a_run_without_any_span_say_where_the_run_stands(
-    app: App, framework: Framework
-) -> None:
+def test_headers_in_a_run_without_a_current_span_have_the_path_of_the_run(app: App, framework: Framework) -> None:
     with framework.run("agent", "AGENT"), framework.run("model"):
         inside = app.registry.locate(call="llm")
     outside = app.registry.locate(call="llm")
@@ -80,7 +76,7 @@ def test_headers_that_leave_inside_a_run_without_any_span_say_where_the_run_stan
     assert outside is None
 
 
-def test_an_id_made_up_for_a_run_that_has_left_with_a_call_inside_it_stays(app: App, framework: Framework) -> None:
+def test_a_provisional_id_of_a_run_that_left_in_a_header_is_kept(app: App, framework: Framework) -> None:
     with framework.run("agent", "AGENT", **{"session.id": "late"}):
         with app.chat() as call:
             location = app.registry.locate(trace.set_span_in_context(call))
@@ -90,21 +86,21 @@ def test_an_id_made_up_for_a_run_that_has_left_with_a_call_inside_it_stays(app: 
     assert {label["helicone.session.id"] for label in app.labels().values()} == {location.session.wire_id}
 
 
-def test_a_span_of_the_apps_own_inside_a_run_is_nearer_than_the_run(app: App, framework: Framework) -> None:
+def test_an_application_span_inside_a_run_comes_after_the_run_in_the_path(app: App, framework: Framework) -> None:
     with framework.run("agent", "AGENT"), app.span("look up"), app.chat():
         pass
 
     assert app.labels()["chat gpt-4o"]["helicone.session.path"] == "/agent/look_up"
 
 
-def test_a_run_inside_a_session_and_a_step_leads_to_them(app: App, framework: Framework) -> None:
+def test_a_run_inside_a_session_and_a_span_belongs_to_them(app: App, framework: Framework) -> None:
     with session("Trip", id="s1"), app.span("plan"), framework.run("agent", "AGENT"), app.chat():
         pass
 
     assert app.where()["chat gpt-4o"] == ("s1", "/plan/agent")
 
 
-def test_what_is_started_elsewhere_on_purpose_is_not_brought_back(app: App, framework: Framework) -> None:
+def test_a_span_with_an_explicit_parent_is_not_put_below_the_run(app: App, framework: Framework) -> None:
     with app.span("elsewhere") as elsewhere:
         pass
     context = trace.set_span_in_context(elsewhere, Context())
@@ -114,7 +110,7 @@ def test_what_is_started_elsewhere_on_purpose_is_not_brought_back(app: App, fram
     assert app.labels()["chat"]["helicone.session.path"] == "/elsewhere"
 
 
-def test_a_run_that_is_over_encloses_nothing(app: App, framework: Framework) -> None:
+def test_a_run_that_has_ended_encloses_nothing(app: App, framework: Framework) -> None:
     with framework.run("agent", "AGENT"):
         over = framework.current
     framework.current = over
@@ -125,7 +121,9 @@ def test_a_run_that_is_over_encloses_nothing(app: App, framework: Framework) -> 
 
 
 @pytest.mark.parametrize("answer", [None, 7, trace.INVALID_SPAN], ids=repr)
-def test_an_answer_that_is_no_span_changes_nothing(app: App, monkeypatch: pytest.MonkeyPatch, answer: object) -> None:
+def test_an_answer_of_a_framework_that_is_no_span_changes_nothing(
+    app: App, monkeypatch: pytest.MonkeyPatch, answer: object
+) -> None:
     put_in(monkeypatch, lambda: answer)
     with app.span("run", scope=OI_LANGCHAIN):
         pass
@@ -136,9 +134,7 @@ def test_an_answer_that_is_no_span_changes_nothing(app: App, monkeypatch: pytest
 
 
 @pytest.mark.failures
-def test_a_framework_that_fails_when_asked_costs_nothing_but_the_answer(
-    app: App, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_framework_that_raises_changes_nothing_and_fails_nothing(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise RuntimeError
 

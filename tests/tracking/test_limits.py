@@ -1,4 +1,4 @@
-"""What spans bear in the end: labels that the SDK's limits cost, values that come late, the exported copy."""
+"""Exported labels are complete with the SDK's limits and with attributes that are set late."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def app() -> App:
 # --- the SDK's limits -----------------------------------------------------------------------------
 
 
-def test_labels_that_the_limit_of_attributes_evicted_are_back_on_the_exported_copy() -> None:
+def test_labels_evicted_by_the_attribute_limit_are_on_the_exported_copy() -> None:
     app = App(limits=SpanLimits(max_span_attributes=8))
     with session("Trips", id="s1", user_id="ann"), app.work("plan") as span:
         for number in range(20):
@@ -46,7 +46,7 @@ def test_labels_that_the_limit_of_attributes_evicted_are_back_on_the_exported_co
     assert plan.dropped_attributes == 18
 
 
-def test_under_the_default_limit_an_llm_span_with_a_long_prompt_stays_one(app: App) -> None:
+def test_an_llm_span_with_a_long_prompt_stays_labelled_under_the_default_limit(app: App) -> None:
     with session("Trips", id="s1"), app.calling("ask") as span:
         for number in range(130):
             span.set_attribute(f"gen_ai.prompt.{number}.content", "x")
@@ -57,7 +57,7 @@ def test_under_the_default_limit_an_llm_span_with_a_long_prompt_stays_one(app: A
     assert ask.dropped_attributes == 130 + 7 - 128
 
 
-def test_the_exported_copy_differs_from_the_original_in_its_attributes_only() -> None:
+def test_the_exported_copy_differs_from_the_original_only_in_its_attributes() -> None:
     app = App(limits=SpanLimits(max_span_attributes=4, max_events=1, max_links=1))
     plain = InMemorySpanExporter()
     app.provider.add_span_processor(SimpleSpanProcessor(plain))
@@ -85,7 +85,7 @@ def test_the_exported_copy_differs_from_the_original_in_its_attributes_only() ->
     [{}, {"k": 1}],
     ids=["as it started", "later"],
 )
-def test_labels_that_the_limit_of_values_cut_are_whole_on_the_exported_copy(late: dict[str, int]) -> None:
+def test_labels_cut_by_the_value_limit_are_complete_on_the_exported_copy(late: dict[str, int]) -> None:
     app = App(limits=SpanLimits(max_span_attribute_length=10))
     trip = session("Trip Planning", id="conversation-7", user_id="ann@shop.test", path="/abstract/outline")
     with trip, app.work("plan") as span:
@@ -103,7 +103,7 @@ def test_labels_that_the_limit_of_values_cut_are_whole_on_the_exported_copy(late
     }
 
 
-def test_a_limit_of_values_does_not_tear_a_session_apart() -> None:
+def test_a_value_limit_does_not_split_a_session() -> None:
     app = App(limits=SpanLimits(max_span_attribute_length=10))
     with session("Trip Planning", id="conversation-7"), app.work("plan") as span:
         span.set_attribute("k", 1)
@@ -115,7 +115,7 @@ def test_a_limit_of_values_does_not_tear_a_session_apart() -> None:
     assert {label.id for label in app.labels().values()} == {"conversation-7"}
 
 
-def test_a_limit_of_values_does_not_make_a_chosen_session_out_of_a_made_up_one() -> None:
+def test_a_value_limit_does_not_make_a_provisional_session_a_chosen_one() -> None:
     app = App(limits=SpanLimits(max_span_attribute_length=10))
     with app.calling("ask") as span:
         span.set_attribute("k", 1)
@@ -130,7 +130,7 @@ def test_a_limit_of_values_does_not_make_a_chosen_session_out_of_a_made_up_one()
     }
 
 
-def test_spans_that_may_hold_no_attribute_at_all_are_exported_with_their_labels() -> None:
+def test_spans_that_may_have_no_attributes_are_exported_with_their_labels() -> None:
     app = App(limits=SpanLimits(max_span_attributes=0))
     with session("Trips", id="s1"), app.work("plan"):
         pass
@@ -138,10 +138,10 @@ def test_spans_that_may_hold_no_attribute_at_all_are_exported_with_their_labels(
     assert app.label("plan") == Label("s1", "Trips", "/plan", "task")
 
 
-# --- what we wrote is not what the user wrote -----------------------------------------------------
+# --- values of ours and values of the user --------------------------------------------------------
 
 
-def test_a_span_that_shows_late_what_it_is_becomes_that(app: App) -> None:
+def test_a_span_gets_its_kind_from_an_attribute_that_is_set_late(app: App) -> None:
     with session("Trips", id="s1"), app.work("execute_tool search") as span:
         span.set_attribute("gen_ai.operation.name", "execute_tool")
 
@@ -149,7 +149,7 @@ def test_a_span_that_shows_late_what_it_is_becomes_that(app: App) -> None:
     assert "helicone.request.id" in (app.all_spans()[0].attributes or {})
 
 
-def test_an_attribute_that_comes_late_does_not_make_a_conversation_of_the_apps_own_span(app: App) -> None:
+def test_a_late_attribute_does_not_add_a_conversation_id_to_an_application_span(app: App) -> None:
     with session("Trips", id="s1"), app.work("plan") as span:
         span.set_attribute("seats", 2)
 
@@ -163,7 +163,7 @@ def test_an_attribute_that_comes_late_does_not_make_a_conversation_of_the_apps_o
     }
 
 
-def test_what_the_user_sets_by_hand_holds_also_where_ours_begins_like_it(app: App) -> None:
+def test_values_set_by_hand_win_even_if_ours_begin_with_them(app: App) -> None:
     with session("Trips", id="trip-10"), app.work("plan"), app.work("book") as span:
         span.set_attribute("helicone.session.id", "trip-1")
         span.set_attribute("helicone.session.name", "Trip")
@@ -173,7 +173,7 @@ def test_what_the_user_sets_by_hand_holds_also_where_ours_begins_like_it(app: Ap
     assert app.label("plan") == Label("trip-10", "Trips", "/plan", "task")
 
 
-def test_what_the_user_sets_by_hand_holds_for_what_is_below(app: App) -> None:
+def test_values_set_by_hand_count_for_the_spans_below(app: App) -> None:
     with session("Trips", id="s1"), app.work("plan") as span:
         span.set_attribute("helicone.session.id", "theirs")
         span.set_attribute("helicone.session.path", "/their/own")
@@ -183,7 +183,7 @@ def test_what_the_user_sets_by_hand_holds_for_what_is_below(app: App) -> None:
     assert app.label("ask").path == app.label("plan").path == "/their/own"
 
 
-def test_a_trace_of_the_apps_own_spans_stays_untouched_whatever_attributes_come_late(app: App) -> None:
+def test_a_trace_of_application_spans_stays_untouched_with_late_attributes(app: App) -> None:
     with app.work("plan") as span:
         span.set_attribute("seats", 2)
 

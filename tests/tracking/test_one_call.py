@@ -1,4 +1,4 @@
-"""Two, three, four spans of one call: exactly one is the request. Two calls: never taken for one."""
+"""Of several spans of one call, exactly one is the request. Two calls are always two requests."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def _chat(model: str = "gpt-4o", **more: str) -> dict[str, str]:
     return CHAT | {"gen_ai.request.model": model} | {name.replace("__", "."): value for name, value in more.items()}
 
 
-class Beside(NamedTuple):
-    """A span that is never current: begun by hand, ended by hand."""
+class NeverCurrent(NamedTuple):
+    """A span that is started and ended by hand, and is never current."""
 
     app: App
     span: trace.Span
 
     @classmethod
-    def begin(cls, app: App, name: str, scope: str, context: Context | None = None, **start: Any) -> Beside:
+    def begin(cls, app: App, name: str, scope: str, context: Context | None = None, **start: Any) -> NeverCurrent:
         return cls(app, app.provider.get_tracer(scope).start_span(name, context, kind=CLIENT, **start))
 
     def end(self, attributes: Mapping[str, Any], at: int | None = None) -> None:
@@ -48,7 +48,7 @@ def app() -> App:
 
 
 def _requests(app: App) -> list[tuple[str, str]]:
-    """Return scope and name of the spans that stand for calls, in the order in which they ended."""
+    """Return the scope and the name of the spans that are requests, in the order in which they ended."""
     return [
         (span.instrumentation_scope.name, span.name)
         for span in app.exporter.get_finished_spans()
@@ -56,10 +56,10 @@ def _requests(app: App) -> list[tuple[str, str]]:
     ]
 
 
-# --- inside each other ----------------------------------------------------------------------------
+# --- spans of one call inside each other ----------------------------------------------------------
 
 
-def test_of_framework_client_sdk_and_http_inside_each_other_the_sdks_span_is_the_request(app: App) -> None:
+def test_the_sdks_span_is_the_request_among_nested_framework_client_and_http_spans(app: App) -> None:
     with (
         app.span("ChatAnthropic.chat", _chat("claude"), scope="my.framework"),
         app.span("chat claude", _chat("claude"), scope=GENAI, kind=CLIENT),
@@ -71,7 +71,7 @@ def test_of_framework_client_sdk_and_http_inside_each_other_the_sdks_span_is_the
     assert _requests(app) == [(ANTHROPIC, "anthropic.messages.create")]
 
 
-def test_a_wrapper_that_ends_before_the_stream_in_it_does_not_stand_for_the_call_as_well(app: App) -> None:
+def test_a_wrapper_that_ends_before_the_stream_inside_it_is_no_second_request(app: App) -> None:
     outer = app.provider.get_tracer("my.framework").start_span("chat", attributes=_chat())
     inner = app.provider.get_tracer(GENAI).start_span(
         "chat gpt-4o", trace.set_span_in_context(outer), attributes=_chat(), kind=CLIENT
@@ -82,7 +82,7 @@ def test_a_wrapper_that_ends_before_the_stream_in_it_does_not_stand_for_the_call
     assert _requests(app) == [(GENAI, "chat gpt-4o")]
 
 
-def test_a_wrapper_that_shows_only_at_its_end_what_it_is_knows_of_the_call_in_it(app: App) -> None:
+def test_a_span_that_becomes_llm_at_its_end_is_a_wrapper_of_the_call_inside_it(app: App) -> None:
     with app.span("answer", scope="openinference.instrumentation.llama_index") as outer:
         with app.chat():
             pass
@@ -91,7 +91,7 @@ def test_a_wrapper_that_shows_only_at_its_end_what_it_is_knows_of_the_call_in_it
     assert _requests(app) == [(GENAI, "chat gpt-4o")]
 
 
-def test_a_tool_whose_agent_runs_tools_is_a_run_of_its_own_though_the_agent_shows_late(app: App) -> None:
+def test_a_tool_whose_agent_runs_another_tool_is_a_request_of_its_own(app: App) -> None:
     tool = {"openinference.span.kind": "TOOL"}
     with app.span("delegate", scope=OI_LANGCHAIN) as outer:
         with app.span("helper", scope=OI_LANGCHAIN) as agent:
@@ -103,36 +103,36 @@ def test_a_tool_whose_agent_runs_tools_is_a_run_of_its_own_though_the_agent_show
     assert _requests(app) == [(OI_LANGCHAIN, "search"), (OI_LANGCHAIN, "delegate")]
 
 
-# --- beside each other ----------------------------------------------------------------------------
+# --- spans of one call beside each other ----------------------------------------------------------
 
 
-def test_a_frameworks_span_beside_the_clients_is_a_wrapper(app: App) -> None:
+def test_a_framework_span_beside_the_clients_span_is_a_wrapper(app: App) -> None:
     with app.span("rag"):
-        beside = Beside.begin(app, "ChatOpenAI.chat", LANGCHAIN)
+        parallel = NeverCurrent.begin(app, "ChatOpenAI.chat", LANGCHAIN)
         with app.span("chat gpt-4o", _chat(), scope=GENAI, kind=CLIENT), app.span("POST", OPENAI_URL, scope=HTTP):
             pass
-        beside.end(_chat("gpt-4o-2024-07-18"))
+        parallel.end(_chat("gpt-4o-2024-07-18"))
 
     assert _requests(app) == [(GENAI, "chat gpt-4o")]
 
 
-def test_a_frameworks_span_beside_the_request_to_a_gateway_is_a_wrapper_and_the_gateway_makes_the_row(app: App) -> None:
+def test_a_framework_span_beside_a_gateway_request_is_a_wrapper_and_no_row_is_logged(app: App) -> None:
     with app.span("rag"):
-        beside = Beside.begin(app, "ChatOpenAI.chat", LANGCHAIN)
+        parallel = NeverCurrent.begin(app, "ChatOpenAI.chat", LANGCHAIN)
         with app.span("POST", GATEWAY_URL, scope=HTTP, kind=CLIENT) as http:
             location = app.registry.locate(trace.set_span_in_context(http))
             assert location is not None
             app.registry.locator.sent(location.sender, location.headers, location.sender.destination)  # type: ignore[union-attr]
-        beside.end(_chat())
+        parallel.end(_chat())
 
     assert location.path == "/rag"
     assert _requests(app) == []
 
 
-def test_a_run_that_is_never_current_is_matched_with_a_call_in_a_trace_of_its_own(app: App) -> None:
+def test_a_framework_span_that_is_never_current_is_matched_with_a_call_in_another_trace(app: App) -> None:
     with session("Trip", id="s1"):
         chain = app.provider.get_tracer(OI_LANGCHAIN).start_span("rag")
-        run = Beside.begin(app, "ChatOpenAI", OI_LANGCHAIN, trace.set_span_in_context(chain))
+        run = NeverCurrent.begin(app, "ChatOpenAI", OI_LANGCHAIN, trace.set_span_in_context(chain))
         with app.span("chat gpt-4o", _chat(), scope=GENAI, kind=CLIENT, context=None):
             pass
         run.end({"openinference.span.kind": "LLM", "llm.model_name": "gpt-4o-2024-07-18"})
@@ -141,16 +141,16 @@ def test_a_run_that_is_never_current_is_matched_with_a_call_in_a_trace_of_its_ow
     assert _requests(app) == [(GENAI, "chat gpt-4o")]
 
 
-def test_a_span_written_by_another_thread_after_the_call_is_matched_by_the_answers_id(app: App) -> None:
+def test_a_span_written_after_the_call_in_another_trace_is_matched_by_the_response_id(app: App) -> None:
     with app.chat(gen_ai__response__id="chatcmpl-1"):
         pass
-    late = Beside.begin(app, "litellm_request", "litellm", Context(), start_time=1)
+    late = NeverCurrent.begin(app, "litellm_request", "litellm", Context(), start_time=1)
     late.end({"gen_ai.operation.name": "acompletion", "gen_ai.response.id": "chatcmpl-1"}, at=2)
 
     assert _requests(app) == [(GENAI, "chat gpt-4o")]
 
 
-def test_the_duplicate_that_litellm_writes_below_its_own_span_is_no_request(app: App) -> None:
+def test_the_second_span_that_litellm_writes_below_its_own_is_no_request(app: App) -> None:
     with app.span("litellm_request", {"llm.request.type": "completion"}, scope="litellm"):
         with app.span("raw_gen_ai_request", scope="litellm"):
             pass
@@ -159,20 +159,20 @@ def test_the_duplicate_that_litellm_writes_below_its_own_span_is_no_request(app:
 
 
 @pytest.mark.parametrize("name", ["db.statement", "db.query.text"])
-def test_of_sqlalchemys_span_and_the_drivers_beside_it_the_drivers_is_the_request(app: App, name: str) -> None:
+def test_the_drivers_span_beside_sqlalchemys_span_is_the_request(app: App, name: str) -> None:
     with session("Trip", id="s1"):
         for _ in range(2):
-            orm = Beside.begin(app, "SELECT trips", SQLALCHEMY)
-            driver = Beside.begin(app, "SELECT", PSYCOPG)
+            orm = NeverCurrent.begin(app, "SELECT trips", SQLALCHEMY)
+            driver = NeverCurrent.begin(app, "SELECT", PSYCOPG)
             driver.end({"db.system": "postgresql", name: SEARCH + " /*traceparent='00-1'*/"})
             orm.end({"db.system": "postgresql", name: SEARCH})
 
     assert _requests(app) == [(PSYCOPG, "SELECT")] * 2
 
 
-def test_sqlalchemys_span_around_a_driver_that_nobody_instruments_is_the_request(app: App) -> None:
+def test_sqlalchemys_span_is_the_request_if_the_driver_is_not_instrumented(app: App) -> None:
     with session("Trip", id="s1"):
-        Beside.begin(app, "SELECT trips", SQLALCHEMY).end({"db.statement": SEARCH})
+        NeverCurrent.begin(app, "SELECT trips", SQLALCHEMY).end({"db.statement": SEARCH})
 
     assert _requests(app) == [(SQLALCHEMY, "SELECT trips")]
 
@@ -183,45 +183,45 @@ TWO_CALLS = {
     "other answers": (_chat(gen_ai__response__id="a"), _chat(gen_ai__response__id="b")),
     "other models": (_chat("gpt-4o"), _chat("gpt-4o-mini")),
     "other providers": (_chat(gen_ai__provider__name="openai"), _chat(gen_ai__provider__name="azure")),
-    "one of which says nothing": (_chat(), CHAT),
+    "one without a model": (_chat(), CHAT),
 }
 
 
 @pytest.mark.parametrize(("theirs", "ours"), TWO_CALLS.values(), ids=TWO_CALLS)
-def test_two_calls_at_the_same_time_are_never_taken_for_one(
+def test_two_different_calls_at_the_same_time_are_two_requests(
     app: App, theirs: dict[str, str], ours: dict[str, str]
 ) -> None:
     with app.span("plan"):
-        beside = Beside.begin(app, "ChatOpenAI.chat", LANGCHAIN)
+        parallel = NeverCurrent.begin(app, "ChatOpenAI.chat", LANGCHAIN)
         with app.span("chat", ours, scope=GENAI, kind=CLIENT):
             pass
-        beside.end(theirs)
+        parallel.end(theirs)
 
     assert _requests(app) == [(GENAI, "chat"), (LANGCHAIN, "ChatOpenAI.chat")]
 
 
-def test_two_calls_in_different_steps_are_never_taken_for_one(app: App) -> None:
+def test_two_calls_in_different_steps_are_two_requests(app: App) -> None:
     with app.span("plan"):
         with app.span("research"):
-            beside = Beside.begin(app, "ChatOpenAI.chat", LANGCHAIN)
+            parallel = NeverCurrent.begin(app, "ChatOpenAI.chat", LANGCHAIN)
         with app.span("book"), app.span("chat", _chat(), scope=GENAI, kind=CLIENT):
             pass
-        beside.end(_chat())
+        parallel.end(_chat())
 
     assert _requests(app) == [(GENAI, "chat"), (LANGCHAIN, "ChatOpenAI.chat")]
 
 
-def test_each_of_two_wrappers_at_the_same_time_takes_one_call(app: App) -> None:
+def test_two_wrappers_at_the_same_time_are_matched_with_one_call_each(app: App) -> None:
     with app.span("plan"):
-        wrappers = [Beside.begin(app, "ChatOpenAI.chat", LANGCHAIN) for _ in range(2)]
-        calls = [Beside.begin(app, "chat gpt-4o", GENAI, attributes=_chat()) for _ in range(2)]
+        wrappers = [NeverCurrent.begin(app, "ChatOpenAI.chat", LANGCHAIN) for _ in range(2)]
+        calls = [NeverCurrent.begin(app, "chat gpt-4o", GENAI, attributes=_chat()) for _ in range(2)]
         for span in (*calls, *wrappers):
             span.end(_chat())
 
     assert _requests(app) == [(GENAI, "chat gpt-4o")] * 2
 
 
-def test_a_request_to_a_gateway_is_a_call_though_one_to_elsewhere_went_before(app: App) -> None:
+def test_an_http_span_to_a_gateway_is_a_request_after_one_to_another_host(app: App) -> None:
     with session("Trip", id="s1"):
         for url in (OPENAI_URL, GATEWAY_URL):
             with app.span("POST", url, scope=HTTP, kind=CLIENT):

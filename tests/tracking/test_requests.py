@@ -1,4 +1,4 @@
-"""Two spans, one call: exactly one of them is the request, however often such a call was seen before."""
+"""Of two spans of one call, exactly one is the request, also after many equal calls."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _requests(app: App) -> Counter[str]:
 
 
 @pytest.mark.parametrize("id", [None, "s1"])
-def test_the_inner_of_two_spans_is_the_request_however_many_were_like_it_before(id: str | None) -> None:  # noqa: A002
+def test_the_inner_of_two_spans_is_the_request_after_many_equal_ones(id: str | None) -> None:  # noqa: A002
     app = App()
     with session("Trip", id=id):
         for _ in range(3):
@@ -45,7 +45,7 @@ def test_the_inner_of_two_spans_is_the_request_however_many_were_like_it_before(
     assert _requests(app) == {"chat gpt-4o": 6, "execute_tool search": 3}
 
 
-def test_the_inner_span_is_the_request_where_spans_are_exported_in_batches() -> None:
+def test_the_inner_span_is_the_request_if_spans_are_exported_in_batches() -> None:
     registry, exporter = Registry(), InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(HeliconeSpanProcessor(registry))
@@ -63,7 +63,7 @@ def test_the_inner_span_is_the_request_where_spans_are_exported_in_batches() -> 
     assert requests == ["chat gpt-4o"] * 3
 
 
-def test_a_wrapper_beside_its_call_finds_it_though_such_calls_were_seen_before_any_wrapper() -> None:
+def test_a_wrapper_is_matched_after_equal_calls_without_a_wrapper() -> None:
     app = App()
     tracer = app.provider.get_tracer("openinference.instrumentation.anthropic")
     with session("Trip"):
@@ -71,16 +71,16 @@ def test_a_wrapper_beside_its_call_finds_it_though_such_calls_were_seen_before_a
             with app.chat(gen_ai__request__model="claude-sonnet-4-5"):
                 pass
         for _ in range(2):
-            beside = tracer.start_span("messages.stream")
+            parallel = tracer.start_span("messages.stream")
             with app.chat(gen_ai__request__model="claude-sonnet-4-5"):
                 pass
-            beside.set_attribute("llm.model_name", "claude-sonnet-4-5-20250929")
-            beside.end()
+            parallel.set_attribute("llm.model_name", "claude-sonnet-4-5-20250929")
+            parallel.end()
 
     assert _requests(app) == {"chat gpt-4o": 4}
 
 
-def test_spans_of_one_name_that_show_different_things_are_not_taken_for_the_same() -> None:
+def test_spans_with_the_same_name_and_other_attributes_have_other_paths() -> None:
     app = App()
     with session("Trip", id="s1"):
         for tool in ("search", "book", "search"):
@@ -93,7 +93,7 @@ def test_spans_of_one_name_that_show_different_things_are_not_taken_for_the_same
     assert paths == ["/search", "/book", "/search", "/chat"]
 
 
-def test_a_call_that_names_a_conversation_late_keeps_the_session_that_was_opened_around_it() -> None:
+def test_a_conversation_id_set_late_on_a_call_does_not_change_its_open_session() -> None:
     app = App()
     with session("Trip", id="s1"):
         for number in range(3):
@@ -104,11 +104,11 @@ def test_a_call_that_names_a_conversation_late_keeps_the_session_that_was_opened
     assert [(label["helicone.session.id"], label["helicone.session.path"]) for label in labels] == [("s1", "/chat")] * 3
 
 
-# --- a span that is like one before it, until it is not ------------------------------------------------
+# --- a span that equals an earlier one and then changes -------------------------------------------------
 
 
 def _twice(app: App, change: Callable[[Span], object], name: str = "chat gpt-4o") -> list[dict[str, object]]:
-    """Return what two equal spans bear that change in the same way; the second is like the first."""
+    """Return the labels of two equal spans that change in the same way."""
     with session("Trip", id="s1"):
         for _ in range(2):
             with app.span(name, CHAT, scope=GENAI, kind=CLIENT) as span:
@@ -128,9 +128,7 @@ def _twice(app: App, change: Callable[[Span], object], name: str = "chat gpt-4o"
         ("helicone.span.kind", "agent", "/chat"),
     ],
 )
-def test_what_the_user_writes_over_ours_holds_however_many_spans_were_like_it(
-    attribute: str, value: str, path: str
-) -> None:
+def test_values_that_the_user_overwrites_are_kept_after_equal_spans(attribute: str, value: str, path: str) -> None:
     first, second = _twice(App(), lambda span: span.set_attribute(attribute, value), name="chat")
 
     assert first == second
@@ -138,7 +136,7 @@ def test_what_the_user_writes_over_ours_holds_however_many_spans_were_like_it(
     assert first["session.id"] == first["helicone.session.id"]
 
 
-def test_spans_whose_parent_shows_its_name_late_all_stand_below_it() -> None:
+def test_spans_get_the_name_of_their_parent_that_is_set_late_into_their_path() -> None:
     app = App()
     with session("Trip", id="s1"):
         with app.span("invoke_agent", {"gen_ai.operation.name": "invoke_agent"}) as agent:
@@ -152,7 +150,7 @@ def test_spans_whose_parent_shows_its_name_late_all_stand_below_it() -> None:
     assert paths == ["/Researcher"] * 6
 
 
-def test_a_span_that_is_used_outside_the_block_in_which_it_started_stays_in_its_session() -> None:
+def test_a_span_used_outside_the_block_in_which_it_started_keeps_its_session() -> None:
     app = App()
     tracer = app.provider.get_tracer("my.app")
     with session("Trip", id="s1"):
@@ -169,7 +167,7 @@ def test_a_span_that_is_used_outside_the_block_in_which_it_started_stays_in_its_
     assert app.where() == {"plan": ("s1", "/plan"), "inside": ("s1", "/plan/inside")}
 
 
-def test_a_child_that_names_its_parent_by_ids_alone_ends_nothing() -> None:
+def test_a_child_with_a_remote_copy_of_its_parent_does_not_change_the_parent() -> None:
     app = App()
     with session("Trip", id="s1"):
         for _ in range(2):
@@ -194,7 +192,7 @@ def _posts(app: App) -> None:
     )
 
 
-def test_a_step_parts_the_call_around_it_from_the_request_in_it() -> None:
+def test_a_step_inside_a_call_separates_the_call_from_a_request_in_the_step() -> None:
     app = App()
     with session("Trip", id="s1"), app.chat(), step("my tool"):
         _posts(app)
@@ -202,17 +200,17 @@ def test_a_step_parts_the_call_around_it_from_the_request_in_it() -> None:
     assert _requests(app) == {"chat gpt-4o": 1}
 
 
-def test_a_wrapper_that_is_never_current_is_no_request_if_the_gateway_saw_the_call() -> None:
+def test_a_span_that_is_never_current_is_no_request_if_the_gateway_saw_the_call() -> None:
     app = App()
     with session("Trip", id="s1"):
-        beside = app.provider.get_tracer("opentelemetry.instrumentation.anthropic").start_span("anthropic.chat")
+        parallel = app.provider.get_tracer("opentelemetry.instrumentation.anthropic").start_span("anthropic.chat")
         _posts(app)
-        beside.end()
+        parallel.end()
 
     assert _requests(app) == {}
 
 
-def test_a_call_in_a_session_makes_up_no_other_for_the_span_around_it() -> None:
+def test_a_call_in_a_session_gives_the_span_around_it_no_session() -> None:
     app = App()
     with app.span("POST /trips/{id}", kind=trace.SpanKind.SERVER, scope="opentelemetry.instrumentation.fastapi"):
         with session("Trip", id="s1"):
@@ -221,7 +219,7 @@ def test_a_call_in_a_session_makes_up_no_other_for_the_span_around_it() -> None:
     assert app.labels() == {"POST /trips/{id}": {}}
 
 
-def test_nodes_of_a_long_session_do_not_grow_with_the_number_of_its_paths() -> None:
+def test_the_path_nodes_of_a_long_session_are_bounded() -> None:
     app = App()
     gc.collect()
     with session("Trip", id="s1"):
@@ -230,6 +228,6 @@ def test_nodes_of_a_long_session_do_not_grow_with_the_number_of_its_paths() -> N
                 for tool in range(250):
                     with app.span("execute_tool", {**TOOL, "gen_ai.tool.name": f"tool {tool}"}):
                         pass
-        stands = sum(isinstance(thing, PathNode) for thing in gc.get_objects())
+        nodes = sum(isinstance(thing, PathNode) for thing in gc.get_objects())
 
-    assert stands < 4096 + MAX_ENDED
+    assert nodes < 4096 + MAX_ENDED

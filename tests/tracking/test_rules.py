@@ -26,7 +26,7 @@ def _trace_session(span: Span) -> str:
 # --- untouched ------------------------------------------------------------------------------------
 
 
-def test_a_trace_in_which_nothing_is_recognised_passes_untouched() -> None:
+def test_a_trace_in_which_nothing_is_recognised_stays_untouched() -> None:
     app = App()
     with app.span("GET /users", {"http.route": "/users"}, scope=SERVER, kind=SpanKind.SERVER):
         with app.span("load users"), app.span("SELECT", {"db.system": "postgresql"}, scope="x", kind=CLIENT):
@@ -39,7 +39,7 @@ def test_a_trace_in_which_nothing_is_recognised_passes_untouched() -> None:
     ]
 
 
-def test_what_passes_untouched_is_the_very_span_and_no_copy() -> None:
+def test_an_untouched_span_is_exported_itself_and_not_as_a_copy() -> None:
     app = App()
     with app.span("plain"):
         pass
@@ -48,7 +48,7 @@ def test_what_passes_untouched_is_the_very_span_and_no_copy() -> None:
     assert type(span).__name__ == "ReadableSpan"
 
 
-def test_a_session_opened_in_code_covers_spans_that_nobody_recognises() -> None:
+def test_a_session_opened_in_code_includes_spans_that_no_dialect_recognises() -> None:
     app = App()
     with session("Trip", id="s"), app.span("load users"), app.span("SELECT", scope="db.driver", kind=CLIENT):
         pass
@@ -67,7 +67,7 @@ def test_without_application_spans_only_dialects_make_steps() -> None:
 # --- whose session? -------------------------------------------------------------------------------
 
 
-def test_a_place_opened_in_code_wins_over_an_id_on_the_span() -> None:
+def test_a_session_opened_in_code_wins_over_an_id_on_the_span() -> None:
     app = App()
     with session("Trip", id="mine"), app.chat(gen_ai__conversation__id="theirs"):
         pass
@@ -77,7 +77,7 @@ def test_a_place_opened_in_code_wins_over_an_id_on_the_span() -> None:
     assert label["gen_ai.conversation.id"] == "theirs"
 
 
-def test_a_place_older_than_the_parents_label_does_not_win() -> None:
+def test_a_session_opened_before_the_parent_does_not_win_over_the_parents_label() -> None:
     app = App()
     with session("Outer", id="outer"):
         with session("Inner", id="inner"):
@@ -88,7 +88,7 @@ def test_a_place_older_than_the_parents_label_does_not_win() -> None:
     assert app.where()["chat gpt-4o"] == ("inner", "/inner_step")
 
 
-def test_a_frameworks_id_on_an_inner_span_does_not_tear_the_outer_session_apart() -> None:
+def test_a_frameworks_id_on_an_inner_span_does_not_split_the_outer_session() -> None:
     app = App()
     with app.span("invoke_agent lead", {"gen_ai.operation.name": "invoke_agent", "gen_ai.conversation.id": "lead"}):
         with app.span("invoke_agent sub", {"gen_ai.operation.name": "invoke_agent", "gen_ai.conversation.id": "sub"}):
@@ -100,7 +100,7 @@ def test_a_frameworks_id_on_an_inner_span_does_not_tear_the_outer_session_apart(
     }
 
 
-def test_the_first_real_id_in_a_trace_replaces_the_made_up_one() -> None:
+def test_the_first_real_id_in_a_trace_replaces_the_provisional_one() -> None:
     app = App()
     with app.span("root"):
         with app.span("invoke_agent a", {"gen_ai.operation.name": "invoke_agent"}) as agent:
@@ -115,7 +115,7 @@ def test_the_first_real_id_in_a_trace_replaces_the_made_up_one() -> None:
     }
 
 
-def test_a_made_up_id_that_has_left_on_a_span_stays_the_traces() -> None:
+def test_a_provisional_id_that_left_on_a_span_is_kept_for_the_trace() -> None:
     app = App()
     with app.span("root") as root:
         with app.chat():
@@ -127,7 +127,7 @@ def test_a_made_up_id_that_has_left_on_a_span_stays_the_traces() -> None:
 
 
 @pytest.mark.parametrize("theirs", [{}, {"Helicone-Session-Path": "/theirs"}, {"Helicone-Session-Name": "Theirs"}])
-def test_a_made_up_id_that_has_left_in_a_header_stays_the_traces(theirs: dict[str, str]) -> None:
+def test_a_provisional_id_that_left_in_a_header_is_kept_for_the_trace(theirs: dict[str, str]) -> None:
     app = App(Settings(gateway_hosts=("gateway.test",)))
     carrier = dict(theirs)
     with app.span("root") as root:
@@ -142,7 +142,7 @@ def test_a_made_up_id_that_has_left_in_a_header_stays_the_traces(theirs: dict[st
     assert {label["helicone.session.id"] for label in app.labels().values()} == {_trace_session(root)}
 
 
-def test_ids_flow_down_and_never_from_one_child_to_its_siblings() -> None:
+def test_ids_are_inherited_from_parents_and_never_from_siblings() -> None:
     app = App()
     invoke = {"gen_ai.operation.name": "invoke_agent"}
     with app.span("worker"):
@@ -161,7 +161,7 @@ def test_ids_flow_down_and_never_from_one_child_to_its_siblings() -> None:
     }
 
 
-def test_a_parents_made_up_label_comes_before_the_processs_session_and_the_process_before_the_trace() -> None:
+def test_the_session_of_the_process_wins_over_the_session_of_the_trace() -> None:
     app = App(Settings(session_id="batch-1"))
     with app.span("root"), app.chat():
         pass
@@ -169,7 +169,7 @@ def test_a_parents_made_up_label_comes_before_the_processs_session_and_the_proce
     assert app.where() == {"chat gpt-4o": ("batch-1", "/root"), "root": ("batch-1", "/root")}
 
 
-def test_an_id_on_the_span_comes_before_the_processs_session() -> None:
+def test_an_id_on_the_span_wins_over_the_session_of_the_process() -> None:
     app = App(Settings(session_id="batch-1"))
     with app.chat(gen_ai__conversation__id="c1"):
         pass
@@ -177,7 +177,7 @@ def test_an_id_on_the_span_comes_before_the_processs_session() -> None:
     assert app.where() == {"chat gpt-4o": ("c1", "/chat")}
 
 
-def test_configured_attributes_come_before_those_that_dialects_know() -> None:
+def test_configured_attributes_win_over_those_that_dialects_know() -> None:
     app = App(Settings(session_id_attributes=("http.request.header.x_conversation_id",)))
     header = {"http.request.header.x_conversation_id": ("chat-9",), "http.route": "/ask"}
     with app.span("POST /ask", header, scope=SERVER, kind=SpanKind.SERVER):
@@ -187,7 +187,7 @@ def test_configured_attributes_come_before_those_that_dialects_know() -> None:
     assert app.where() == {"chat gpt-4o": ("chat-9", "/ask"), "POST /ask": ("chat-9", "/")}
 
 
-def test_the_trace_is_the_last_resort_and_can_be_switched_off() -> None:
+def test_the_trace_is_the_session_if_there_is_no_other_and_this_can_be_switched_off() -> None:
     made_up, off = App(), App(Settings(session_fallback="none"))
     with made_up.chat() as span:
         pass
@@ -199,7 +199,7 @@ def test_the_trace_is_the_last_resort_and_can_be_switched_off() -> None:
 
 
 @pytest.mark.parametrize("attribute", ["mcp.session.id", "gen_ai.agent.call.id", "thread.id"])
-def test_ids_that_name_no_conversation_are_no_sessions(attribute: str) -> None:
+def test_ids_of_other_things_than_conversations_are_no_sessions(attribute: str) -> None:
     app = App()
     with app.chat(**{attribute.replace(".", "__"): "x"}) as span:
         pass
@@ -207,17 +207,17 @@ def test_ids_that_name_no_conversation_are_no_sessions(attribute: str) -> None:
     assert app.where() == {"chat gpt-4o": (_trace_session(span), "/chat")}
 
 
-def test_a_strangers_baggage_and_headers_change_nothing() -> None:
+def test_baggage_and_headers_of_a_caller_change_nothing_by_default() -> None:
     app = App()
-    stranger = HeliconePropagator(app.registry).extract({"Helicone-Session-Id": "evil"}, Context())
-    stranger = baggage.set_baggage("session.id", "evil", stranger)
-    with app.span("POST /ask", scope=SERVER, kind=SpanKind.SERVER, context=stranger) as server, app.chat():
+    inbound = HeliconePropagator(app.registry).extract({"Helicone-Session-Id": "evil"}, Context())
+    inbound = baggage.set_baggage("session.id", "evil", inbound)
+    with app.span("POST /ask", scope=SERVER, kind=SpanKind.SERVER, context=inbound) as server, app.chat():
         pass
 
     assert app.where()["chat gpt-4o"] == (_trace_session(server), "/ask")
 
 
-def test_an_accepted_callers_session_goes_on_below_the_callers_path() -> None:
+def test_an_accepted_callers_session_continues_below_its_path() -> None:
     app = App(Settings(accept_inbound=True))
     headers = {
         "Helicone-Session-Id": "s-1",
@@ -239,7 +239,7 @@ def test_an_accepted_callers_session_goes_on_below_the_callers_path() -> None:
     }
 
 
-def test_an_accepted_callers_user_and_properties_go_on_too() -> None:
+def test_an_accepted_callers_user_and_properties_continue_too() -> None:
     app = App(Settings(accept_inbound=True))
     headers = {"Helicone-Session-Id": "s-1", "Helicone-User-Id": "ann", "Helicone-Property-env": "test"}
     inbound = HeliconePropagator(app.registry).extract(headers, Context())
@@ -250,7 +250,7 @@ def test_an_accepted_callers_user_and_properties_go_on_too() -> None:
     assert (label["user.id"], label["helicone.property.env"]) == ("ann", "test")
 
 
-def test_only_parents_carry_a_session_and_links_never_do() -> None:
+def test_a_session_comes_from_parents_and_never_from_links() -> None:
     app = App()
     with session("Trip", id="s"), app.span("linked") as linked:
         pass
@@ -297,7 +297,7 @@ def test_the_name_of_a_session_never_changes_inside_it() -> None:
 
 
 def name_here(app: App) -> str | None:
-    """Ask as headers do that leave without a span."""
+    """Return the name that headers without a span have."""
     location = app.registry.locate()
     assert location is not None
     return location.session.name
@@ -307,7 +307,9 @@ def name_here(app: App) -> str | None:
 @pytest.mark.parametrize(
     "settings", [Settings(session_id="batch-1"), Settings(session_id="batch-1", session_name_attributes=("app.name",))]
 )
-def test_the_processs_session_has_its_services_name_whoever_asks_first(settings: Settings, headers_first: bool) -> None:
+def test_the_processs_session_has_the_name_of_its_service_for_spans_and_headers(
+    settings: Settings, headers_first: bool
+) -> None:
     app = App(settings, {"service.name": "shop"})
     if headers_first:
         assert name_here(app) is None
@@ -319,7 +321,7 @@ def test_the_processs_session_has_its_services_name_whoever_asks_first(settings:
 
 @pytest.mark.parametrize("headers_first", [True, False])
 @pytest.mark.parametrize("inner", [nullcontext(), step("plan")], ids=["session", "step"])
-def test_a_session_without_a_name_has_its_services_whoever_asks_first(
+def test_a_session_without_a_name_has_the_name_of_its_service(
     inner: AbstractContextManager[object], headers_first: bool
 ) -> None:
     app = App(resource={"service.name": "shop"})
@@ -333,7 +335,7 @@ def test_a_session_without_a_name_has_its_services_whoever_asks_first(
 
 
 @pytest.mark.parametrize("headers_first", [True, False])
-def test_a_callers_session_without_a_name_has_its_services_whoever_asks_first(headers_first: bool) -> None:
+def test_a_callers_session_without_a_name_has_the_name_of_this_service(headers_first: bool) -> None:
     app = App(Settings(accept_inbound=True), {"service.name": "shop"})
     token = attach(HeliconePropagator(app.registry).extract({"Helicone-Session-Id": "s-1"}, Context()))
     if headers_first:
@@ -345,13 +347,13 @@ def test_a_callers_session_without_a_name_has_its_services_whoever_asks_first(he
     detach(token)
 
 
-def test_a_session_that_is_opened_in_a_span_has_the_name_of_its_service_at_once() -> None:
+def test_a_session_opened_in_a_span_has_the_name_of_its_service_at_once() -> None:
     app = App(resource={"service.name": "shop"})
     with app.span("work"), session("", id="s-1"), step("plan"):
         assert name_here(app) == "shop"
 
 
-def test_before_there_is_any_span_the_providers_service_names_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_span_a_session_has_the_name_of_the_providers_service(monkeypatch: pytest.MonkeyPatch) -> None:
     app = App(Settings(session_id="batch-1"), {"service.name": "shop"})
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", app.provider)
     names = [name_here(app)]
@@ -364,7 +366,7 @@ def test_before_there_is_any_span_the_providers_service_names_a_session(monkeypa
 # --- which path? ----------------------------------------------------------------------------------
 
 
-def test_an_llm_call_three_application_spans_deep_has_them_in_its_path() -> None:
+def test_an_llm_call_below_three_application_spans_has_them_in_its_path() -> None:
     app = App()
     with app.span("handle request"), app.span("plan 3"), app.span("draft"), app.chat():
         pass
@@ -377,7 +379,7 @@ def test_an_llm_call_three_application_spans_deep_has_them_in_its_path() -> None
     }
 
 
-def test_spans_above_a_call_are_labelled_while_they_live() -> None:
+def test_spans_above_a_call_are_labelled_while_they_are_open() -> None:
     app = App()
     with app.span("root") as root, app.chat():
         assert (root.attributes or {})["helicone.session.path"] == "/root"
@@ -394,7 +396,7 @@ def test_spans_above_a_call_are_labelled_while_they_live() -> None:
         ("orders process", {}, SpanKind.CONSUMER, "/orders"),
     ],
 )
-def test_a_call_with_no_step_stands_at_the_route_or_task_name(
+def test_a_call_without_a_step_has_the_path_of_its_route_or_task(
     name: str, attributes: dict[str, str], kind: SpanKind, path: str
 ) -> None:
     app = App()
@@ -404,7 +406,7 @@ def test_a_call_with_no_step_stands_at_the_route_or_task_name(
     assert app.where()["chat gpt-4o"][1] == path
 
 
-def test_a_call_with_no_step_and_no_route_stands_at_its_kind() -> None:
+def test_a_call_without_a_step_and_a_route_has_the_path_of_its_kind() -> None:
     app = App()
     with app.chat(), app.span("POST", {"http.url": "https://provider.test"}, scope=HTTP, kind=CLIENT):
         pass
@@ -418,7 +420,7 @@ def test_a_call_with_no_step_and_no_route_stands_at_its_kind() -> None:
     }
 
 
-def test_adjacent_equal_segments_are_one_step() -> None:
+def test_equal_segments_one_after_another_are_one_level() -> None:
     app = App()
     agent = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "writer"}
     with app.span("writer"), app.span("invoke_agent writer", agent), app.span("writer!"), app.chat():
@@ -427,7 +429,7 @@ def test_adjacent_equal_segments_are_one_step() -> None:
     assert app.where()["chat gpt-4o"][1] == "/writer/writer!"
 
 
-def test_a_path_given_to_a_session_keeps_its_levels_and_steps_go_on_from_it() -> None:
+def test_a_path_given_to_a_session_keeps_its_levels_and_steps_are_added_to_it() -> None:
     app = App()
     with session("Course Plan", id="s", path="/abstract/outline"), step("lesson-1/part"), app.chat():
         pass
@@ -435,7 +437,7 @@ def test_a_path_given_to_a_session_keeps_its_levels_and_steps_go_on_from_it() ->
     assert app.where()["chat gpt-4o"] == ("s", "/abstract/outline/lesson-1/part")
 
 
-def test_names_that_people_gave_stay_and_names_from_spans_are_cleaned() -> None:
+def test_only_segments_taken_from_span_names_are_cleaned() -> None:
     app = App()
     tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search_v2/fast 1"}
     with session("T", id="s"), step("question_1"), app.span("batch 12"), app.span("execute_tool", tool):
@@ -453,7 +455,7 @@ def test_depth_and_length_of_a_path_are_bounded() -> None:
     assert path == str(SessionPath("/" + "/".join(["x" * 90] * 5)))
 
 
-def test_what_the_user_writes_on_a_span_wins() -> None:
+def test_values_that_the_user_sets_on_a_span_win() -> None:
     app = App()
     by_hand = {"helicone.session.id": "h", "helicone.session.path": "/mine", "helicone.session.name": "Mine"}
     with session("Trip", id="s"), app.span("step", {**by_hand, "helicone.span.kind": "agent"}), app.chat():
@@ -479,7 +481,7 @@ def test_what_the_user_writes_on_a_span_wins() -> None:
     }
 
 
-def test_a_name_that_the_user_writes_holds_for_the_span_and_what_is_below() -> None:
+def test_a_name_that_the_user_sets_counts_for_the_span_and_those_below() -> None:
     app = App()
     with session("Trip", id="s"), app.span("step", {"helicone.session.name": "Mine"}), app.chat():
         pass
@@ -491,7 +493,7 @@ def test_a_name_that_the_user_writes_holds_for_the_span_and_what_is_below() -> N
     assert app.where() == {"chat gpt-4o": ("s", "/step"), "step": ("s", "/step")}
 
 
-def test_what_the_user_writes_later_wins_as_soon_as_somebody_asks() -> None:
+def test_values_that_the_user_sets_later_win_from_the_next_read_on() -> None:
     app = App()
     with session("Trip", id="s"), app.span("step") as span:
         span.set_attribute("helicone.span.kind", "tool")
@@ -506,7 +508,7 @@ def test_what_the_user_writes_later_wins_as_soon_as_somebody_asks() -> None:
 # --- which attributes? ----------------------------------------------------------------------------
 
 
-def test_a_made_up_id_is_named_to_no_other_backend() -> None:
+def test_a_provisional_id_is_not_in_attributes_for_other_backends() -> None:
     app = App()
     with app.chat() as span:
         pass
@@ -518,7 +520,7 @@ def test_a_made_up_id_is_named_to_no_other_backend() -> None:
     }
 
 
-def test_attributes_of_others_are_filled_in_and_never_overwritten() -> None:
+def test_attributes_for_other_backends_are_added_and_never_overwritten() -> None:
     app = App()
     with session("Trip", id="s", user_id="u", properties={"tier": "gold"}):
         with app.chat(session__id="browser", user__id="somebody"):
@@ -536,7 +538,7 @@ def test_attributes_of_others_are_filled_in_and_never_overwritten() -> None:
     }
 
 
-def test_which_families_are_written_is_a_setting() -> None:
+def test_a_setting_decides_which_families_of_attributes_are_added() -> None:
     app = App(Settings(attributes=("none",)))
     with session("Trip", id="s", user_id="u"), app.chat():
         pass
@@ -552,7 +554,7 @@ def test_which_families_are_written_is_a_setting() -> None:
 # --- requests, and what is remembered ---------------------------------------------------------------
 
 
-def test_a_call_that_a_gateway_saw_gets_no_row_id_of_ours() -> None:
+def test_a_call_that_a_gateway_saw_gets_no_request_id_of_ours() -> None:
     app = App(Settings(gateway_hosts=("gateway.test",)))
     with app.chat() as chat:
         with app.span("POST", {"url.full": "https://gateway.test/v1"}, scope=HTTP, kind=CLIENT):
@@ -565,7 +567,7 @@ def test_a_call_that_a_gateway_saw_gets_no_row_id_of_ours() -> None:
     assert uuid.UUID(str((direct.attributes or {})["helicone.request.id"])).version == 5
 
 
-def test_a_request_to_a_gateway_with_no_llm_span_above_it_is_a_call() -> None:
+def test_an_http_request_to_a_gateway_without_an_llm_span_above_is_a_call() -> None:
     app = App(Settings(gateway_hosts=("gateway.test",)))
     carrier: dict[str, str] = {}
     url = {"url.full": "https://gateway.test/v1/embeddings"}
@@ -576,7 +578,7 @@ def test_a_request_to_a_gateway_with_no_llm_span_above_it_is_a_call() -> None:
     assert carrier["Helicone-Session-Path"] == "/index"
 
 
-def test_a_child_that_comes_after_its_parents_end_still_stands_below_it() -> None:
+def test_a_child_that_starts_after_its_parents_end_is_below_it_in_the_path() -> None:
     app = App()
     with session("Trip", id="s"), app.span("outer"):
         with app.span("handler") as handler:
@@ -597,7 +599,7 @@ def test_a_second_processor_added_by_hand_changes_nothing() -> None:
     assert app.where() == {"chat gpt-4o": ("s", "/step"), "step": ("s", "/step")}
 
 
-def test_a_line_of_spans_each_below_the_last_is_forgotten_at_its_far_end() -> None:
+def test_the_oldest_spans_of_an_endless_chain_are_forgotten() -> None:
     app = App()
     tracer = app.provider.get_tracer("my.app")
     with session("Trip", id="s"):
@@ -614,7 +616,7 @@ def test_a_line_of_spans_each_below_the_last_is_forgotten_at_its_far_end() -> No
     assert app.where()["chat gpt-4o"] == ("s", "/tick")
 
 
-def test_a_value_that_cannot_be_hashed_costs_no_label() -> None:
+def test_a_span_with_a_value_that_cannot_be_hashed_is_labelled() -> None:
     app = App()
     tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": {"a": 1}}
     with session("Trip", id="s"):
@@ -626,7 +628,7 @@ def test_a_value_that_cannot_be_hashed_costs_no_label() -> None:
     assert swallowed() == {}
 
 
-def test_an_id_written_over_ours_holds_for_headers_that_leave_from_that_very_span() -> None:
+def test_an_id_that_the_user_sets_on_a_span_is_in_headers_sent_from_it() -> None:
     app = App()
     with app.span("invoke_agent a", {"gen_ai.operation.name": "invoke_agent"}) as agent:
         before = app.registry.locate()

@@ -1,8 +1,8 @@
-"""The HTTP clients that LLM SDKs use, and the method of each that sends one request, once, to one host.
+"""Hooks the HTTP clients that LLM SDKs use: the method of each that sends one request, once, to one host.
 
-To support another client, add a row to `HOOKS`. Clients carry headers along a redirect, and callers use their
-headers again. So ours are put onto a copy, for one hop to one host. What the propagator injected is not bound to a
-hop: on a hop to a host that is on no list, it is removed.
+To support another client, add a row to `HOOKS`. Clients keep headers along a redirect, and callers use their
+headers again. So our headers are put on a copy, for one hop to one host. Headers that the propagator injected are not
+bound to a hop: on a hop to a host that is on no list, they are removed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 _Function = Callable[..., Any]
 _Coroutine = Callable[..., Awaitable[Any]]
 
-_WHERE: Final = "transport hook"
+# How log lines name the code that failed.
+_HOOK: Final = "transport hook"
 
 
 # --- httpcore and httpcore2, and so httpx and httpx2 ------------------------------------------------
@@ -67,9 +68,9 @@ def _httpcore_headers(
         if not is_enabled(registry):
             return headers
         carrier = headers.copy()
-        put_headers(registry, destination, url.target.decode("ascii"), carrier, _appending(carrier))
+        put_headers(registry, destination, url.target.decode("ascii"), carrier, _append_to(carrier))
     except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
-        swallow(_WHERE, error)
+        swallow(_HOOK, error)
         return headers
     return carrier
 
@@ -82,7 +83,7 @@ def _httpcore_without_ours(registry: Registry, headers: list[tuple[bytes, bytes]
     return headers
 
 
-def _appending(carrier: list[tuple[bytes, bytes]]) -> Callable[[str, str], None]:
+def _append_to(carrier: list[tuple[bytes, bytes]]) -> Callable[[str, str], None]:
     return lambda name, value: carrier.append((name.encode(), value.encode()))
 
 
@@ -104,7 +105,7 @@ def _urllib3_headers(registry: Registry, pool: Any, url: str, headers: Any) -> A
     try:
         destinations = registry.destinations
         if pool.proxy is not None and not url.startswith("/"):
-            destination = destinations.of_url(url)  # the pool's own host is the proxy
+            destination = destinations.of_url(url)  # the host of the pool is the proxy
         else:
             destination = destinations.of_host(pool.host, pool.port, pool.scheme)
         if destination is Destination.UNKNOWN:
@@ -115,7 +116,7 @@ def _urllib3_headers(registry: Registry, pool: Any, url: str, headers: Any) -> A
         carrier = (pool.headers if headers is None else headers).copy()
         put_headers(registry, destination, url, carrier, carrier.__setitem__)
     except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
-        swallow(_WHERE, error)
+        swallow(_HOOK, error)
         return headers
     return carrier
 
@@ -131,7 +132,7 @@ def _aiohttp(registry: Registry, send: _Coroutine) -> _Coroutine:
         try:
             return await send(request, connection)
         finally:
-            request.headers = before  # a middleware may send it again, to another host
+            request.headers = before  # a middleware may send the same request again, to another host
 
     return send_with_headers
 
@@ -143,13 +144,13 @@ def _aiohttp_headers(registry: Registry, request: Any, headers: Any) -> Any:
         destination = registry.destinations.of_host(url.raw_host, url.port, url.scheme)
         if destination is Destination.UNKNOWN:
             return _without_ours(registry, headers) if registry.injected else headers
-        # The request that opens a tunnel goes to the proxy, although it names the host behind it.
+        # The request that opens a tunnel goes to the proxy, although its URL has the host behind the proxy.
         if not is_enabled(registry) or request.method == "CONNECT":
             return headers
         carrier = headers.copy()
         put_headers(registry, destination, url.raw_path, carrier, carrier.__setitem__)
     except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
-        swallow(_WHERE, error)
+        swallow(_HOOK, error)
         return headers
     return carrier
 
@@ -168,7 +169,7 @@ def _urllib(registry: Registry, send: _Function) -> _Function:
 def _urllib_request(registry: Registry, request: Any) -> Any:
     """Return the request to send: a copy with our headers, if the host is on a list. Never raises."""
     try:
-        url = request.full_url  # its host is the proxy's, if there is one
+        url = request.full_url  # the attribute `host` would be the proxy, if there is one
         destination = registry.destinations.of_url(url)
         if destination is Destination.UNKNOWN:
             return _urllib_without_ours(registry, request) if registry.injected else request
@@ -179,7 +180,7 @@ def _urllib_request(registry: Registry, request: Any) -> Any:
         changed.unredirected_hdrs = dict(request.unredirected_hdrs)
         put_headers(registry, destination, url, carrier, changed.add_unredirected_header)
     except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
-        swallow(_WHERE, error)
+        swallow(_HOOK, error)
         return request
     return changed
 
@@ -194,7 +195,7 @@ def _urllib_without_ours(registry: Registry, request: Any) -> Any:
 
 
 def _without_ours(registry: Registry, headers: Any) -> Any:
-    """Return headers without those that the propagator injected: a copy, if there are any of them."""
+    """Return headers without those that the propagator injected: a copy if there are any, else the same object."""
     ours = registry.injected.among(headers.items())
     if not ours:
         return headers
@@ -208,15 +209,16 @@ def _without_ours(registry: Registry, headers: Any) -> Any:
 
 
 class Hook(NamedTuple):
-    """The method of a client by which requests leave.
+    """The method of an HTTP client that sends a request.
 
     Attributes:
-        module: The module; it is hooked when it is imported.
-        owner: The class in it.
+        module: The module of the client. It is hooked as soon as the app imports it.
+        owner: The class in this module.
         method: The method that sends one request, once, to one host.
-        make: Makes the function that replaces the method.
-        instead: For which the propagator must not inject: scopes of instrumentations, and packages of carriers.
-            What it injects would travel along redirects, and overwrite what the caller wrote.
+        make: Returns the function that replaces the method, from the registry and the method.
+        instead: The instrumentation scopes, and packages of carriers, for which the propagator must not inject,
+            because the hook writes the headers instead. Injected headers would be kept along redirects, and would
+            overwrite the caller's.
     """
 
     module: str

@@ -1,1 +1,1 @@
-"""Adds the library to an app: configure(), entry points and the patches they need."""
+"""Adds the library to an app: `configure()`, the entry points, and the functions that they wrap."""

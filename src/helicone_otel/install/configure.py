@@ -1,10 +1,14 @@
-"""Puts the pieces into an app: the one installer that both doors use, and the only one that wraps.
+"""Installs the library in an app: `configure()`, and the installer that the instrumentor uses as well.
 
-Wrapped are the provider's constructor (so that every provider gets the processor, whenever and by
-whomever it is made), `set_global_textmap`, `on_end` of the two stock processors (so that the settled
-copy reaches the user's own exporter), the methods of the SDK's pipelines of processors (`_prefix`) and
-the send of HTTP clients (`_clients`). `uninstall` takes all of it out again; what a Python program has
-imported by name before is beyond anyone's reach.
+Only this installer wraps functions of other libraries:
+
+* the constructor of `TracerProvider`, so that every provider gets our processor, whoever makes it and when;
+* `set_global_textmap`, so that our propagator stays beside the app's own;
+* `on_end` of the SDK's two exporting processors, so that the app's own exporter gets finalized spans;
+* the methods of the SDK's pipelines of processors (`pipeline.py`);
+* the methods with which HTTP clients send requests (`http/clients.py`).
+
+`uninstall` restores all of them. Where a program has imported such a function by its name, we cannot reach it.
 """
 
 from __future__ import annotations
@@ -39,11 +43,14 @@ if TYPE_CHECKING:
     from ..log.exporter import HeliconeSpanExporter
     from ..log.worker import LogWorker
 
-_Maker = Callable[[], SpanProcessor]
+_ProcessorFactory = Callable[[], SpanProcessor]
 
 
 class Installation:
-    """The pieces in a process: one processor, one propagator, and the wraps that bring them in."""
+    """The library in this process: one processor, one propagator, and the wrapped functions.
+
+    `configure()` returns it as a handle, for its `uninstall()`.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,23 +60,22 @@ class Installation:
         self._propagator = HeliconePropagator()
         self._prefix = PipelinePrefix(self._processor, REGISTRY)
         self._log: LogWorker | None = None
-        self._flushes = False
+        self._wraps_flush = False
         self._providers: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._makers: list[_Maker] = []
-        # The SDK takes no processor out again: what a provider was given once, it has for good.
-        self._given: weakref.WeakKeyDictionary[Any, list[_Maker]] = weakref.WeakKeyDictionary()
+        self._factories: list[_ProcessorFactory] = []
+        # The SDK cannot remove a processor, so what was added to a provider once is remembered beyond an uninstall.
+        self._added: weakref.WeakKeyDictionary[Any, list[_ProcessorFactory]] = weakref.WeakKeyDictionary()
 
     def install(self, settings: Settings, provider: trace.TracerProvider | None = None, build: bool = False) -> None:
-        """Bring the pieces in, or only their new settings if they are in already.
+        """Install the library, or only apply new settings if it is installed already.
 
-        Does not raise: where they do not fit what they find, all of it is taken out again, which is
-        one line in the log.
+        Never raises. If something fails, everything is removed again, and the log gets one line.
 
         Args:
-            settings: What to do.
-            provider: Gets the processor now; the global one if not given. Providers made later get
-                it when they are made.
-            build: Build the tracking engine now, not at the first span or header.
+            settings: The settings to apply.
+            provider: The provider that gets our processor now; the global one if not given. A provider that is made
+                later gets it when it is made.
+            build: Whether to build the tracking engine now, and not at the first span or header.
         """
         with self._lock:
             try:
@@ -80,26 +86,30 @@ class Installation:
                     self._installed = True
                     self._processor.arm(REGISTRY)
                     self._propagator.enabled = REGISTRY.active = True
-                    self._wrap()
-                self._attach(provider if provider is not None else _global_provider())
-                self._compose_global_textmap()
+                    self._wrap_functions()
+                self._add_processors_to(provider if provider is not None else _global_provider())
+                self._extend_global_textmap()
                 if build:
                     REGISTRY.build()
             except Exception as error:  # noqa: BLE001  # the app must run as if we were not there
-                self._take_out()
+                self._remove_everything()
                 log_that_library_is_off(error)
 
     @property
     def installed(self) -> bool:
-        """Whether the pieces are in."""
+        """Whether the library is installed now."""
         return self._installed
 
-    def attends(self, provider: object) -> bool:
-        """Tell whether the spans of a provider come to our processor."""
+    def has_processor(self, provider: object) -> bool:
+        """Tell whether our processor gets the spans of a provider."""
         return self._installed and sdk_provider(provider) in self._providers
 
     def log(self, exporter: HeliconeSpanExporter | None) -> None:
-        """Have an exporter log what no gateway saw, of every provider; with `None`, log nothing any more."""
+        """Log the requests of all providers that no gateway saw.
+
+        Args:
+            exporter: Makes and sends the rows. With `None`, nothing is logged from now on.
+        """
         if self._log is None:
             if exporter is None:
                 return
@@ -107,34 +117,41 @@ class Installation:
 
             self._log = LogWorker(REGISTRY)
         self._log.switch(exporter)
-        if exporter is not None and not self._flushes:
-            self._flushes = True
+        if exporter is not None and not self._wraps_flush:
+            self._wraps_flush = True
             for pipeline in PIPELINES:
-                self._patches.wrap(pipeline, "force_flush", self._prefix.flushing)
-                self._patches.wrap(pipeline, "shutdown", self._prefix.shutting)
+                self._patches.wrap(pipeline, "force_flush", self._prefix.wrapped_force_flush)
+                self._patches.wrap(pipeline, "shutdown", self._prefix.wrapped_shutdown)
 
     @property
     def exporter(self) -> HeliconeSpanExporter | None:
-        """The exporter that logs what no gateway saw, if one does."""
+        """The exporter that logs the requests that no gateway saw; `None` if none does."""
         return self._log.exporter if self._log is not None else None
 
-    def add_to_all(self, make: _Maker) -> None:
-        """Give every provider, those to come included, one more processor of its own; only once the same."""
+    def add_processor_to_all(self, factory: _ProcessorFactory) -> None:
+        """Add another processor to each provider, now and when a provider is made later.
+
+        Args:
+            factory: Makes the processor. It is called once for each provider.
+        """
         with self._lock:
-            self._makers.append(make)
+            self._factories.append(factory)
             for provider in self._providers:
-                self._give(provider, make)
+                self._add_processor(provider, factory)
 
     def uninstall(self) -> None:
-        """Take the wraps out, and make idle what OpenTelemetry does not let go: the processor, the propagator."""
+        """Restore the wrapped functions, and make the processor and the propagator idle.
+
+        OpenTelemetry has no way to remove these two.
+        """
         with self._lock:
             if self._installed:
-                self._take_out()
+                self._remove_everything()
 
-    def _take_out(self) -> None:
+    def _remove_everything(self) -> None:
         self._installed = False
         self._patches.undo()
-        self._flushes = False
+        self._wraps_flush = False
         self._restore_global_textmap()
         self._propagator.enabled = REGISTRY.active = REGISTRY.decides_at_end = False
         self._processor.disarm()
@@ -142,93 +159,116 @@ class Installation:
         REGISTRY.configure(REGISTRY.settings)
         REGISTRY.injected.clear()
         self._providers.clear()
-        self._makers.clear()
+        self._factories.clear()
 
-    def _attach(self, provider: object) -> None:
-        """Give a provider what all are given. A provider of whatever kind must not fail because of us."""
+    # --- providers ----------------------------------------------------------------------------------
+
+    def _add_processors_to(self, provider: object) -> None:
+        """Add our processor, and those for all providers. Never raises, whatever the provider is."""
         try:
             provider = sdk_provider(provider)
             if provider is None or provider in self._providers:
                 return
             self._providers.add(provider)
-            for make in (self._the_processor, *self._makers):
-                self._give(provider, make)
+            for factory in (self._own_processor, *self._factories):
+                self._add_processor(provider, factory)
         except Exception as error:  # noqa: BLE001  # an exception here would come out of the app's TracerProvider()
             warn_once(
-                f"helicone-otel cannot add its processor to a {type(provider).__name__}, whose spans get no "
-                f"session: {type(error).__name__}: {error}"
+                f"helicone-otel cannot add its processor to a {type(provider).__name__}, so the spans of this "
+                f"provider get no session: {type(error).__name__}: {error}"
             )
 
-    def _the_processor(self) -> SpanProcessor:
+    def _own_processor(self) -> SpanProcessor:
         return self._processor
 
-    def _give(self, provider: TracerProvider, make: _Maker) -> None:
-        given = self._given.setdefault(provider, [])
-        if make not in given:
-            given.append(make)
-            # The base's own method: Phoenix overrides it, to *replace* its exporter by what is added.
-            TracerProvider.add_span_processor(provider, make())
+    def _add_processor(self, provider: TracerProvider, factory: _ProcessorFactory) -> None:
+        added = self._added.setdefault(provider, [])
+        if factory not in added:
+            added.append(factory)
+            # The method of the base class, because Phoenix overrides it: there, what is added *replaces* its exporter.
+            TracerProvider.add_span_processor(provider, factory())
 
-    def _wrap(self) -> None:
-        from opentelemetry import propagate  # noqa: PLC0415  # see the package's docstring
+    # --- wrapped functions --------------------------------------------------------------------------
 
-        self._patches.wrap(TracerProvider, "__init__", self._attaching)
-        self._patches.wrap(propagate, "set_global_textmap", self._composing)
+    def _wrap_functions(self) -> None:
+        from opentelemetry import propagate  # noqa: PLC0415  # see the docstring of `helicone_otel`
+
+        self._patches.wrap(TracerProvider, "__init__", self._wrapped_provider_init)
+        self._patches.wrap(propagate, "set_global_textmap", self._wrapped_set_global_textmap)
         for stock in (BatchSpanProcessor, SimpleSpanProcessor):
-            self._patches.wrap(stock, "on_end", _finalizing)
+            self._patches.wrap(stock, "on_end", _wrapped_on_end)
         for pipeline in PIPELINES:
-            self._patches.wrap(pipeline, "add_span_processor", self._prefix.adding)
-            self._patches.wrap(pipeline, "on_start", self._prefix.starting)
-            self._patches.wrap(pipeline, "on_end", self._prefix.ending)
-        self._prefix.look_again()
+            self._patches.wrap(pipeline, "add_span_processor", self._prefix.wrapped_add_span_processor)
+            self._patches.wrap(pipeline, "on_start", self._prefix.wrapped_on_start)
+            self._patches.wrap(pipeline, "on_end", self._prefix.wrapped_on_end)
+        self._prefix.check_pipelines()
         self._patches.hook_transports(REGISTRY)
-        self._patches.watch_for_others()
+        self._patches.watch_sdks()
 
-    def _attaching(self, init: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(init)
+    def _wrapped_provider_init(self, original: Callable[..., None]) -> Callable[..., None]:
+        """Return a constructor of `TracerProvider` that adds our processor at its end."""
+
+        @functools.wraps(original)
         def __init__(provider: TracerProvider, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-            init(provider, *args, **kwargs)
+            original(provider, *args, **kwargs)
             if self._installed:
-                self._attach(provider)
+                self._add_processors_to(provider)
 
         return __init__
 
-    def _composing(self, set_textmap: Callable[[TextMapPropagator], None]) -> Callable[[TextMapPropagator], None]:
-        @functools.wraps(set_textmap)
+    def _wrapped_set_global_textmap(
+        self, original: Callable[[TextMapPropagator], None]
+    ) -> Callable[[TextMapPropagator], None]:
+        """Return a `set_global_textmap` that sets the app's propagator with ours after it."""
+
+        @functools.wraps(original)
         def set_global_textmap(http_text_format: TextMapPropagator) -> None:
-            set_textmap(self._composed(http_text_format) if self._installed else http_text_format)
+            original(self._with_ours(http_text_format) if self._installed else http_text_format)
 
         return set_global_textmap
 
-    def _composed(self, textmap: TextMapPropagator) -> TextMapPropagator:
+    def _with_ours(self, textmap: TextMapPropagator) -> TextMapPropagator:
+        """Return a propagator that has ours as well: itself, if it writes the session's id already."""
         try:
-            return textmap if wire.SESSION_ID_HEADER in textmap.fields else _Composed(textmap, self._propagator)
+            return (
+                textmap if wire.SESSION_ID_HEADER in textmap.fields else _ExtendedPropagator(textmap, self._propagator)
+            )
         except Exception as error:  # noqa: BLE001  # an exception here would come out of the app's set_global_textmap
             swallow("set_global_textmap", error)
             return textmap
 
-    def _compose_global_textmap(self) -> None:
-        from opentelemetry import propagate  # noqa: PLC0415  # see the package's docstring
+    def _extend_global_textmap(self) -> None:
+        from opentelemetry import propagate  # noqa: PLC0415  # see the docstring of `helicone_otel`
 
         propagate.set_global_textmap(propagate.get_global_textmap())
 
     def _restore_global_textmap(self) -> None:
         propagate = sys.modules.get("opentelemetry.propagate")
         textmap = propagate.get_global_textmap() if propagate is not None else None
-        if propagate is not None and isinstance(textmap, _Composed):
-            propagate.set_global_textmap(textmap.inner)
+        if propagate is not None and isinstance(textmap, _ExtendedPropagator):
+            propagate.set_global_textmap(textmap.original)
 
 
-class _Composed(CompositePropagator):
+class _ExtendedPropagator(CompositePropagator):
     """The app's own propagator, and ours after it."""
 
-    def __init__(self, inner: TextMapPropagator, ours: HeliconePropagator) -> None:
-        super().__init__([inner, ours])
-        self.inner = inner
+    def __init__(self, original: TextMapPropagator, ours: HeliconePropagator) -> None:
+        super().__init__([original, ours])
+        self.original = original
+
+
+def _wrapped_on_end(original: Callable[..., None]) -> Callable[..., None]:
+    """Return an `on_end` that hands the finalized span on to the exporter."""
+
+    @functools.wraps(original)
+    def on_end(processor: Any, span: ReadableSpan) -> None:
+        original(processor, finalized(span) if REGISTRY.active else span)
+
+    return on_end
 
 
 def sdk_provider(provider: object) -> TracerProvider | None:
-    """Return a provider of the SDK as it is, or from behind a stand-in that holds it as Logfire's does."""
+    """Return the SDK's provider that this is, or that it has as `provider` (Logfire's has), or `None`."""
     if not isinstance(provider, TracerProvider):
         provider = getattr(provider, "provider", None)
     return provider if isinstance(provider, TracerProvider) else None
@@ -236,17 +276,9 @@ def sdk_provider(provider: object) -> TracerProvider | None:
 
 def _global_provider() -> object:
     if OTEL_PYTHON_TRACER_PROVIDER in os.environ:
-        # To ask for the provider is to make it then, and to lock out one that the app is about to set.
+        # `get_tracer_provider()` would make the provider now, and the app could no longer set its own.
         return getattr(trace, "_TRACER_PROVIDER", None)
     return trace.get_tracer_provider()
-
-
-def _finalizing(on_end: Callable[..., None]) -> Callable[..., None]:
-    @functools.wraps(on_end)
-    def settling_on_end(processor: Any, span: ReadableSpan) -> None:
-        on_end(processor, finalized(span) if REGISTRY.active else span)
-
-    return settling_on_end
 
 
 INSTALLATION = Installation()
@@ -260,52 +292,57 @@ def configure(
 ) -> Installation:
     """Add Helicone Sessions to the app's tracer provider and propagator.
 
-    May be called before or after the provider is made, and again with other settings; what is
-    there already is not added twice.
+    Call it before or after the app makes its provider. Calling it again applies other settings; nothing is added
+    twice.
+
+        configure()  # settings from the environment
+        configure(Settings(session_name="Trip Planning"), log=True)
 
     Args:
-        settings: What to do; read from the environment if not given.
-        provider: The provider to add the processor to; the global one if not given. One that was made
-            before and is not the global one needs a call of its own; all that are made later are found.
-        log: Whether what no gateway saw is logged to Helicone, or the exporter that does it, with hooks of your
-            own; as the settings say if not given.
+        settings: The settings; read from the environment if not given.
+        provider: The provider that gets our processor; the global one if not given. Providers that are made later
+            get it, too. One that was made before and is not the global one needs a call of its own.
+        log: Whether to log the requests that no gateway saw to Helicone. An exporter logs them as it was made to.
+            If not given, the settings decide.
 
     Returns:
-        A handle whose `uninstall()` takes everything out again.
+        A handle whose `uninstall()` removes everything again.
 
     Raises:
         SettingsError: An environment variable has a value that cannot be used, or `log=True` and there is no key.
         TypeError: `provider` is no provider of the OpenTelemetry SDK.
     """
     if provider is not None and sdk_provider(provider) is None:
-        raise TypeError(f"configure(provider=…) takes a TracerProvider of the SDK, not {type(provider).__name__}")
+        raise TypeError(
+            f"configure(provider=…) must be a TracerProvider of the OpenTelemetry SDK, not {type(provider).__name__}"
+        )
     settings = settings or Settings.from_environment()
     exporter = log if log is not None and not isinstance(log, bool) else None
     if log is True:
-        exporter = _exporter(replace(settings, log=True))
+        exporter = _exporter_for(replace(settings, log=True))
     INSTALLATION.install(settings, provider, build=True)
     if log is None:
-        log_as_set(settings)
+        log_if_enabled(settings)
     elif INSTALLATION.installed:
         INSTALLATION.log(exporter)
     return INSTALLATION
 
 
-def log_as_set(settings: Settings) -> None:
-    """Log what no gateway saw if the settings say so; where that cannot be, it is one line in the log."""
+def log_if_enabled(settings: Settings) -> None:
+    """Log the requests that no gateway saw, if the settings say so. Never raises; a failure is one line in the log."""
     if not settings.log or not INSTALLATION.installed:
         return
     try:
-        INSTALLATION.log(_exporter(settings))
+        INSTALLATION.log(_exporter_for(settings))
     except Exception as error:  # noqa: BLE001  # the app must run as if nothing were to be logged
         log_that_log_is_off(error)
 
 
-def _exporter(settings: Settings) -> HeliconeSpanExporter:
-    """Return an exporter that does what the settings say: the one that logs already, if it does."""
+def _exporter_for(settings: Settings) -> HeliconeSpanExporter:
+    """Return an exporter with these settings: the present one, if it has the same."""
     from ..log.exporter import HeliconeSpanExporter  # noqa: PLC0415  # it takes time to load
 
-    before = INSTALLATION.exporter
-    if before is not None and replace(before.settings, log=True) == replace(settings, log=True):
-        return before
+    present = INSTALLATION.exporter
+    if present is not None and replace(present.settings, log=True) == replace(settings, log=True):
+        return present
     return HeliconeSpanExporter(settings=settings)

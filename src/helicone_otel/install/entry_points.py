@@ -1,7 +1,7 @@
-"""What `OTEL_PROPAGATORS=…,helicone` and `OTEL_TRACES_SAMPLER=helicone_session` load.
+"""The functions that OpenTelemetry calls for `OTEL_PROPAGATORS=…,helicone` and `OTEL_TRACES_SAMPLER=helicone_session`.
 
-The propagator is loaded half-way through the import of `opentelemetry.propagate`, and an exception there
-ends the app before it has begun. One in a sampler that a configuration file names loses the whole SDK.
+Neither may raise. OpenTelemetry calls the first one while it imports `opentelemetry.propagate`, so an exception would
+end the app at its start. If the second one fails for a configuration file, the app gets no SDK at all.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from ..failures import log_that_library_is_off, logger
 if TYPE_CHECKING:
     from ..otel.sampler import SessionSampler
 
-# Set by `helicone-otel run` in the app that it starts: where that is to send its spans as well.
+# `helicone-otel run` sets these two in the app that it starts. The first is the URL to which the app sends its spans,
+# beside its own exporters. The second is for its rows: the URL of the run's Helicone log, a blank, and a key for it.
 ENDPOINT: Final = "HELICONE_RUN_ENDPOINT"
-# The same for its rows: where to, a blank, and the key with which they are taken there.
 LOG: Final = "HELICONE_RUN_LOG"
 _RATIO: Final = "HELICONE_SESSION_SAMPLING_RATIO"
 
 
 def propagator() -> TextMapPropagator:
-    """Return the propagator, or one that does nothing where ours is switched off or cannot be loaded."""
+    """Return the propagator, or one that does nothing if ours is switched off or fails."""
     if is_switched_off():
         return CompositePropagator([])
     try:
-        from ..otel.propagator import HeliconePropagator  # noqa: PLC0415  # whatever fails in there must fail in here
+        from ..otel.propagator import HeliconePropagator  # noqa: PLC0415  # its import may fail, and is caught here
 
         return HeliconePropagator()
     except Exception as error:  # noqa: BLE001  # see the module's docstring
@@ -38,30 +38,30 @@ def propagator() -> TextMapPropagator:
 
 
 def session_sampler(argument: str | None = None) -> SessionSampler:
-    """Return the sampler of sessions; one that keeps everything where the ratio cannot be understood.
+    """Return the sampler of sessions. If its ratio is not valid, it keeps all of them and logs one line.
 
     Args:
-        argument: `OTEL_TRACES_SAMPLER_ARG`. Of a configuration file the SDK hands over no arguments; the
-            ratio is then that of the settings.
+        argument: The value of `OTEL_TRACES_SAMPLER_ARG`. The SDK passes no arguments of a configuration file on;
+            then `HELICONE_SESSION_SAMPLING_RATIO` is read.
     """
-    from ..otel.sampler import SessionSampler  # noqa: PLC0415  # the propagator needs none of it
+    from ..otel.sampler import SessionSampler  # noqa: PLC0415  # apps with only the propagator do not need it
 
-    source, told = "OTEL_TRACES_SAMPLER_ARG", (argument or "").strip()
-    if not told:
-        source, told = _RATIO, os.environ.get(_RATIO, "").strip() or "1"
+    variable, text = "OTEL_TRACES_SAMPLER_ARG", (argument or "").strip()
+    if not text:
+        variable, text = _RATIO, os.environ.get(_RATIO, "").strip() or "1"
     try:
-        return SessionSampler(float(told))
+        return SessionSampler(float(text))
     except ValueError:
-        # In one line: which setting, and what fits.
-        logger.error("helicone-otel samples nothing out: %s=%.60r is no ratio from 0 to 1", source, told)
+        # Without a traceback: the line names the variable and the values that it can have.
+        logger.error("helicone-otel keeps all sessions: %s=%.60r is not a number from 0 to 1", variable, text)
         return SessionSampler()
 
 
 def is_switched_off() -> bool:
-    """Tell whether the environment keeps us out.
+    """Tell whether `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS` names us.
 
-    The launcher asks this variable before it loads an instrumentor; but nobody asks it about a
-    propagator, or about an instrumentation that a configuration file names.
+    `opentelemetry-instrument` reads this variable before it loads an instrumentor. But it does not for propagators,
+    and a configuration file loads an instrumentation without reading it.
     """
-    named = os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")
-    return not {"helicone", "*"}.isdisjoint(name.strip() for name in named)
+    disabled = os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")
+    return not {"helicone", "*"}.isdisjoint(name.strip() for name in disabled)

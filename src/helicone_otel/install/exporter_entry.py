@@ -1,7 +1,7 @@
-"""What `OTEL_TRACES_EXPORTER=…,helicone` and configuration files load.
+"""The exporter that OpenTelemetry makes for `OTEL_TRACES_EXPORTER=…,helicone` and for configuration files.
 
-An exception there would cost the app its whole set-up, so what is wrong is one line in the log, and an
-exporter that does nothing.
+An exception in its constructor would leave the app without any SDK. So a failure is one line in the log, and the
+exporter then does nothing.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
 
 class NamedExporter(SpanExporter):
-    """The exporter to Helicone's log as the environment says, or one that does nothing.
+    """Logs requests to Helicone with the settings of the environment; does nothing if it is switched off or fails.
 
-    Where `HELICONE_LOG` has the same logged already, each row is made once all the same.
+    If `HELICONE_LOG` logs the same requests already, each row is still made once.
+
+    Args:
+        options: The same as of `HeliconeSpanExporter`.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -31,21 +34,21 @@ class NamedExporter(SpanExporter):
         if is_switched_off():
             return
         try:
-            from ..log.exporter import HeliconeSpanExporter  # noqa: PLC0415  # whatever fails in there must fail in here
+            from ..log.exporter import HeliconeSpanExporter  # noqa: PLC0415  # its import may fail, and is caught here
 
             self._exporter = HeliconeSpanExporter(**options)
         except Exception as error:  # noqa: BLE001  # see the module's docstring
             log_that_log_is_off(error)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Log the spans that are calls which no gateway saw."""
+        """Log those of the spans that are requests which no gateway saw."""
         return self._exporter.export(spans) if self._exporter is not None else SpanExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Send what is there."""
+        """Send all waiting rows; return whether that was done in time (in milliseconds)."""
         return self._exporter.force_flush(timeout_millis) if self._exporter is not None else True
 
     def shutdown(self, timeout_millis: int | None = None) -> None:
-        """Send what is there, and take nothing more."""
+        """Send all waiting rows, and accept no spans from now on."""
         if self._exporter is not None:
             self._exporter.shutdown(timeout_millis)

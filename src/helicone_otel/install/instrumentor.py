@@ -1,4 +1,4 @@
-"""The zero-code door: what `opentelemetry-instrument` and configuration files load."""
+"""The instrumentor that `opentelemetry-instrument` and configuration files load: the library without any code."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .entry_points import ENDPOINT, LOG, is_switched_off
 
 
 class HeliconeInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped at the floor version
-    """Adds Helicone Sessions to whatever provider the app has or will have.
+    """Adds Helicone Sessions to the provider that the app has, and to those that it makes later.
 
-    Switched off by `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=helicone`. A failure is one line in the log
-    and leaves the app as it was: an exception here, while this module is imported included, would
-    keep the instrumentors after this one from running.
+    `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=helicone` switches it off. A failure is one line in the log and leaves the
+    app as it was. An exception, also one while this module is imported, would keep the instrumentors after this one
+    from running. So other modules are imported inside `try`.
     """
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """Return nothing: there is nothing that must be installed."""
+        """Return no packages: the instrumentor needs none to be installed."""
         return ()
 
     def _instrument(self, **_: Any) -> None:
@@ -29,19 +29,19 @@ class HeliconeInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped a
             return
         try:
             from ..settings import Settings  # noqa: PLC0415
-            from .configure import INSTALLATION, log_as_set  # noqa: PLC0415  # see the class's docstring
+            from .configure import INSTALLATION, log_if_enabled  # noqa: PLC0415  # see the docstring of the class
 
             settings = Settings.from_environment()
             INSTALLATION.install(settings)
-            log_as_set(settings)
+            log_if_enabled(settings)
             if endpoint := os.environ.get(ENDPOINT):
-                from .run_attach import attach  # noqa: PLC0415  # an exporter, which only `run` needs
+                from .run_attach import attach  # noqa: PLC0415  # loads an exporter, which only `run` needs
 
                 attach(INSTALLATION, endpoint, os.environ.get(LOG, ""))
         except Exception as error:  # noqa: BLE001  # the app must start as if we were not there
             log_that_library_is_off(error)
 
     def _uninstrument(self, **_: Any) -> None:
-        from .configure import INSTALLATION  # noqa: PLC0415  # it is known by now, or cannot be loaded
+        from .configure import INSTALLATION  # noqa: PLC0415  # `_instrument` has loaded it
 
         INSTALLATION.uninstall()

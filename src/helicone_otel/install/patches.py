@@ -1,4 +1,4 @@
-"""Wrapping, and taking wraps out again."""
+"""Wraps functions of OpenTelemetry and of HTTP clients, and restores them again."""
 
 from __future__ import annotations
 
@@ -14,58 +14,61 @@ from ..tracking.registry import Registry
 
 
 class Patches:
-    """The wraps of one installation."""
+    """The functions that one installation has wrapped."""
 
     def __init__(self) -> None:
-        self._done: list[tuple[Any, str, Any]] = []
-        self._hooks_live = False
+        # For each: the class or module, the function's name, and our function.
+        self._wrapped: list[tuple[Any, str, Any]] = []
+        self._hooks_active = False
+        # The hooks whose module was not imported yet.
         self._waiting: set[Hook] = set()
+        # The registry's set of what the hooks cover; empty again after `undo`.
         self._hooked: set[str] = set()
-        self._watching = False
+        self._watches_sdks = False
 
     def wrap(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         """Replace a function of a class or module by `make(function)`.
 
-        Ours goes innermost: instrumentations take out what is outermost, whoever put it there, when
-        they uninstrument.
+        If instrumentations have wrapped the function already, ours is put inside of theirs. When they uninstrument,
+        they remove the outermost wrapper, whoever put it there.
         """
-        holder: Any = None
+        proxy: Any = None
         function: Any = vars(owner)[name]
         while isinstance(function, _proxies()):
-            holder, function = function, function.__wrapped__
+            proxy, function = function, function.__wrapped__
         wrapped = make(function)
-        if holder is None:
+        if proxy is None:
             setattr(owner, name, wrapped)
         else:
-            holder.__wrapped__ = wrapped
-        self._done.append((owner, name, wrapped))
+            proxy.__wrapped__ = wrapped
+        self._wrapped.append((owner, name, wrapped))
 
     def undo(self) -> None:
-        """Take all wraps out that can be reached.
+        """Restore all wrapped functions that can be reached.
 
-        One that somebody wrapped with a function of their own stays beneath it; each of ours does
-        nothing while the registry is not active.
+        If somebody has wrapped ours with a plain function, ours stays inside of it. Each of ours does nothing while
+        the registry is not active.
         """
-        self._hooks_live = False
+        self._hooks_active = False
         self._hooked.clear()
-        while self._done:
-            owner, name, wrapped = self._done.pop()
-            holder: Any = None
+        while self._wrapped:
+            owner, name, wrapped = self._wrapped.pop()
+            proxy: Any = None
             function: Any = vars(owner)[name]
             while function is not wrapped and isinstance(function, _proxies()):
-                holder, function = function, function.__wrapped__
+                proxy, function = function, function.__wrapped__
             if function is not wrapped:
-                continue  # It lies beneath a function of somebody else's, or was replaced.
-            if holder is None:
+                continue  # somebody else's function is around ours, or has replaced it
+            if proxy is None:
                 setattr(owner, name, wrapped.__wrapped__)
             else:
-                holder.__wrapped__ = wrapped.__wrapped__
+                proxy.__wrapped__ = wrapped.__wrapped__
 
     def hook_transports(self, registry: Registry) -> None:
-        """Hook the HTTP clients that are imported now, and the others when they are."""
+        """Hook the HTTP clients that are imported already, and each other one when it is imported."""
         import wrapt  # noqa: PLC0415  # see `_proxies`
 
-        self._hooks_live = True
+        self._hooks_active = True
         self._hooked = registry.hooked
         for hook in HOOKS:
             if (module := sys.modules.get(hook.module)) is not None:
@@ -74,17 +77,17 @@ class Patches:
                 self._waiting.add(hook)
                 wrapt.register_post_import_hook(functools.partial(self._hook_late, registry, hook), hook.module)
 
-    def watch_for_others(self) -> None:
-        """Take note when other SDKs are imported that may say whose session it is."""
+    def watch_sdks(self) -> None:
+        """Look for session claims of other SDKs as soon as the app imports one of these SDKs."""
         import wrapt  # noqa: PLC0415  # see `_proxies`
 
-        if not self._watching:
-            self._watching = True
+        if not self._watches_sdks:
+            self._watches_sdks = True
             for module in MODULES:
-                wrapt.register_post_import_hook(_look_again, module)
+                wrapt.register_post_import_hook(_sdk_imported, module)
 
     def _hook_late(self, registry: Registry, hook: Hook, module: Any) -> None:
-        if self._hooks_live:
+        if self._hooks_active:
             self._hook(registry, hook, module)
 
     def _hook(self, registry: Registry, hook: Hook, module: Any) -> None:
@@ -95,14 +98,14 @@ class Patches:
             swallow("transport hook", error)
 
 
-def _look_again(_: object) -> None:
+def _sdk_imported(_: object) -> None:
     find_imported_sdks()
 
 
 def _proxies() -> Any:
-    """Return the classes of wrapt's wrappers, with which instrumentations wrap."""
-    # It imports asyncio and more, so not before anything is installed.
+    """Return wrapt's proxy classes, which instrumentations wrap functions with."""
+    # wrapt imports asyncio and more, so it is loaded when something is installed, not before.
     import wrapt  # noqa: PLC0415
 
-    # Since wrapt 2 its wrappers descend from a base of ObjectProxy and no longer from it.
+    # Since wrapt 2, its wrappers inherit from `BaseObjectProxy` and no longer from `ObjectProxy`.
     return (wrapt.ObjectProxy, getattr(wrapt, "BaseObjectProxy", wrapt.ObjectProxy))

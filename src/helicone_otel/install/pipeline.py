@@ -1,10 +1,11 @@
-"""Puts our processor before all others of a provider, whenever it comes in.
+"""Calls our processor before all other processors of a provider, whenever it is added.
 
-Others hand copies on: Logfire's are redacted, and some stand for spans that have only begun. What a span
-is must be decided before such a copy reaches an exporter. And `ConcurrentMultiSpanProcessor` calls
-its processors in the threads of a pool, where the current Context is empty. So ours never joins the
-SDK's pipeline of processors: it is called before the pipeline is, in the thread that starts or ends the
-span. Nothing stays behind once the wraps are out.
+There are two reasons. Some processors hand copies of spans on: Logfire's copies are redacted, and some are made of
+spans that have only started. We must decide what a span is before such a copy reaches an exporter. And
+`ConcurrentMultiSpanProcessor` calls its processors in the threads of a pool, where the current Context is empty.
+
+So ours is never in the SDK's pipeline of processors. The methods of the pipeline are wrapped, and the wrapped ones
+call ours first, in the thread that starts or ends the span. When the methods are restored, nothing remains.
 """
 
 from __future__ import annotations
@@ -28,108 +29,109 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 from ..otel.processor import HeliconeSpanProcessor
 from ..tracking.registry import Registry
 
-# These hand on what they get.
+# These hand on the very span that they get.
 _STOCK: Final = (BatchSpanProcessor, SimpleSpanProcessor, HeliconeSpanProcessor)
-# Clocks and locks take no longer times, in milliseconds; apps may mean "for ever".
-_FOR_EVER: Final = 10**9
+# The longest time that is used, in milliseconds. An app may give a huge number for "wait for ever", which would
+# overflow in locks and clocks.
+_MAX_TIMEOUT_MILLIS: Final = 10**9
 PIPELINES: Final = (SynchronousMultiSpanProcessor, ConcurrentMultiSpanProcessor)
 
 
 class PipelinePrefix:
-    """The pipelines that were given our processor, and what stands in for three of their methods.
+    """Remembers the pipelines that our processor was added to, and wraps the methods of pipelines.
 
     Args:
-        processor: Ours.
-        registry: Is told when strangers stand behind ours, who may hand on something else than they get.
+        processor: Our processor.
+        registry: Its `decides_at_end` is set when a pipeline has a processor that may hand on copies.
     """
 
     def __init__(self, processor: SpanProcessor, registry: Registry) -> None:
         self._processor = processor
         self._registry = registry
-        # By their ids: to ask a set of weak references costs more than all else here.
-        self._members: dict[int, weakref.ref[Any]] = {}
+        # By their ids: a look-up in a set of weak references would cost more than everything else here.
+        self._pipelines: dict[int, weakref.ref[Any]] = {}
 
-    def adding(self, add: Callable[..., None]) -> Callable[..., None]:
-        """Return an `add_span_processor` that keeps ours out of the pipeline."""
+    def wrapped_add_span_processor(self, original: Callable[..., None]) -> Callable[..., None]:
+        """Return an `add_span_processor` that remembers the pipeline, instead of adding ours to it."""
 
-        @functools.wraps(add)
+        @functools.wraps(original)
         def add_span_processor(pipeline: Any, span_processor: SpanProcessor) -> None:
-            if span_processor is self._processor and _calls_us(pipeline):
-                number = id(pipeline)
-                self._members[number] = weakref.ref(pipeline, lambda _: self._members.pop(number, None))
-                self._look_into(pipeline)
+            if span_processor is self._processor and _has_wrapped_methods(pipeline):
+                key = id(pipeline)
+                self._pipelines[key] = weakref.ref(pipeline, lambda _: self._pipelines.pop(key, None))
+                self._check_processors_of(pipeline)
             else:
-                add(pipeline, span_processor)
-                self._look_at(span_processor)
+                original(pipeline, span_processor)
+                self._check_processors(span_processor)
 
         return add_span_processor
 
-    def look_again(self) -> None:
-        """Look for strangers in the pipelines that were given ours before it was taken out for a while."""
-        for member in tuple(self._members.values()):
-            self._look_into(member())
-
-    def _look_into(self, pipeline: Any) -> None:
-        self._look_at(*getattr(pipeline, "_span_processors", ()))
-
-    def _look_at(self, *processors: SpanProcessor) -> None:
-        if self._registry.active and any(type(processor) not in _STOCK for processor in processors):
-            self._registry.decides_at_end = True
-
-    def starting(self, start: Callable[..., None]) -> Callable[..., None]:
+    def wrapped_on_start(self, original: Callable[..., None]) -> Callable[..., None]:
         """Return an `on_start` that calls ours first."""
-        members, first = self._members, self._processor.on_start
+        pipelines, ours = self._pipelines, self._processor.on_start
 
-        @functools.wraps(start)
+        @functools.wraps(original)
         def on_start(pipeline: Any, span: Span, parent_context: Context | None = None) -> None:
-            if id(pipeline) in members:
-                first(span, parent_context)
-            start(pipeline, span, parent_context)
+            if id(pipeline) in pipelines:
+                ours(span, parent_context)
+            original(pipeline, span, parent_context)
 
         return on_start
 
-    def ending(self, end: Callable[..., None]) -> Callable[..., None]:
+    def wrapped_on_end(self, original: Callable[..., None]) -> Callable[..., None]:
         """Return an `on_end` that calls ours first."""
-        members, first = self._members, self._processor.on_end
+        pipelines, ours = self._pipelines, self._processor.on_end
 
-        @functools.wraps(end)
+        @functools.wraps(original)
         def on_end(pipeline: Any, span: ReadableSpan) -> None:
-            if id(pipeline) in members:
-                first(span)
-            end(pipeline, span)
+            if id(pipeline) in pipelines:
+                ours(span)
+            original(pipeline, span)
 
         return on_end
 
-    def flushing(self, flush: Callable[..., bool]) -> Callable[..., bool]:
-        """Return a `force_flush` that lets ours do the same in the time that is left."""
-        members, first = self._members, self._processor.force_flush
+    def wrapped_force_flush(self, original: Callable[..., bool]) -> Callable[..., bool]:
+        """Return a `force_flush` that calls ours last, with the time that remains."""
+        pipelines, ours = self._pipelines, self._processor.force_flush
 
-        @functools.wraps(flush)
+        @functools.wraps(original)
         def force_flush(pipeline: Any, timeout_millis: int = 30000) -> bool:
-            end = time.monotonic() + min(timeout_millis, _FOR_EVER) / 1000
-            done = flush(pipeline, timeout_millis)
-            if id(pipeline) in members:
-                done = first(int(max(end - time.monotonic(), 0) * 1000)) and done
-            return done
+            deadline = time.monotonic() + min(timeout_millis, _MAX_TIMEOUT_MILLIS) / 1000
+            is_flushed = original(pipeline, timeout_millis)
+            if id(pipeline) in pipelines:
+                is_flushed = ours(int(max(deadline - time.monotonic(), 0) * 1000)) and is_flushed
+            return is_flushed
 
         return force_flush
 
-    def shutting(self, shut: Callable[..., None]) -> Callable[..., None]:
-        """Return a `shutdown` that lets ours do the same."""
-        members, first = self._members, self._processor.shutdown
+    def wrapped_shutdown(self, original: Callable[..., None]) -> Callable[..., None]:
+        """Return a `shutdown` that calls ours last."""
+        pipelines, ours = self._pipelines, self._processor.shutdown
 
-        @functools.wraps(shut)
+        @functools.wraps(original)
         def shutdown(pipeline: Any) -> None:
             try:
-                shut(pipeline)
+                original(pipeline)
             finally:
-                if id(pipeline) in members:
-                    first()
+                if id(pipeline) in pipelines:
+                    ours()
 
         return shutdown
 
+    def check_pipelines(self) -> None:
+        """Check the processors of all remembered pipelines: some may be new since the methods were last wrapped."""
+        for pipeline in tuple(self._pipelines.values()):
+            self._check_processors_of(pipeline())
 
-def _calls_us(pipeline: object) -> bool:
-    """Tell whether a pipeline's methods are those that are wrapped: a subclass may have its own."""
+    def _check_processors_of(self, pipeline: Any) -> None:
+        self._check_processors(*getattr(pipeline, "_span_processors", ()))
+
+    def _check_processors(self, *processors: SpanProcessor) -> None:
+        if self._registry.active and any(type(processor) not in _STOCK for processor in processors):
+            self._registry.decides_at_end = True
+
+
+def _has_wrapped_methods(pipeline: object) -> bool:
+    """Tell whether a pipeline has the methods that are wrapped: a subclass may override them."""
     kind = type(pipeline)
     return any(kind.on_start is base.on_start and kind.on_end is base.on_end for base in PIPELINES)  # type: ignore[attr-defined]  # it is one of them

@@ -1,7 +1,7 @@
-"""Inside an application under `run`: a second way out for its spans, to the receiver of that run.
+"""Sends the spans and rows of an app that `helicone-otel run` has started to that run, too.
 
-A minimal exporter, because the stock one would mix our endpoint with the user's headers,
-certificates, timeouts and proxies, all of which it reads from the environment.
+The exporter is a minimal one. The SDK's own OTLP exporter would use our endpoint together with the user's headers,
+certificates, timeouts and proxies, because it reads all of them from the environment.
 """
 
 from __future__ import annotations
@@ -21,32 +21,35 @@ from .configure import Installation
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
-# Applications get killed, and forked workers leave without a goodbye: at most this much is lost then.
+# If the app is killed, or a forked worker ends without a shutdown, at most the spans of this time are lost.
 _DELAY_MILLIS: Final = 100
-_QUEUE: Final = 65_536
-_BATCH: Final = 512
-_TIMEOUT: Final = 10.0
+_QUEUE_SIZE: Final = 65_536
+_BATCH_SIZE: Final = 512
+_TIMEOUT_SECONDS: Final = 10.0
 
 
 def attach(installation: Installation, endpoint: str, log: str) -> None:
-    """Greet the receiver of a run, and send it what every provider of this process makes.
+    """Report to the receiver of a run, and send it the spans of all providers in this process.
 
     Args:
         installation: Knows the providers.
-        endpoint: The receiver's.
-        log: The address of the run's own Helicone, a blank and its key: rows go there, too. Nothing if not.
+        endpoint: The URL of the run's receiver.
+        log: Where rows go as well: the URL of the run's own Helicone log, a blank, and a key for it. If empty, no rows
+            are sent to the run.
     """
     exporter = _RunExporter(endpoint)
     exporter.post("/hello", b"")
-    # All three in numbers: what the user sets for exporters by OTEL_BSP_* might not fit together with ours.
-    installation.add_to_all(lambda: BatchSpanProcessor(exporter, _QUEUE, _DELAY_MILLIS, _BATCH))
+    # All three sizes are given, because the user's OTEL_BSP_* variables might not fit together with ours.
+    installation.add_processor_to_all(lambda: BatchSpanProcessor(exporter, _QUEUE_SIZE, _DELAY_MILLIS, _BATCH_SIZE))
     if log:
-        address, _, key = log.partition(" ")
-        rows = HeliconeSpanExporter(key, endpoint=address)
-        installation.add_to_all(lambda: BatchSpanProcessor(rows, _QUEUE, _DELAY_MILLIS, _BATCH))
+        log_endpoint, _, key = log.partition(" ")
+        rows = HeliconeSpanExporter(key, endpoint=log_endpoint)
+        installation.add_processor_to_all(lambda: BatchSpanProcessor(rows, _QUEUE_SIZE, _DELAY_MILLIS, _BATCH_SIZE))
 
 
 class _RunExporter(SpanExporter):
+    """Sends spans to the receiver of a run as OTLP over HTTP, without retries."""
+
     def __init__(self, endpoint: str) -> None:
         url = urlsplit(endpoint)
         self._host, self._port, self._path = url.hostname or "", url.port, url.path
@@ -56,9 +59,12 @@ class _RunExporter(SpanExporter):
         return SpanExportResult.SUCCESS if sent else SpanExportResult.FAILURE
 
     def post(self, path: str, body: bytes) -> bool:
-        """Send one request. A receiver that is gone is no error: the application outlived the run."""
-        # `http.client` reads no proxy settings, and no instrumentation makes spans of it.
-        connection = HTTPConnection(self._host, self._port, timeout=_TIMEOUT)
+        """Send one request, and return whether it was accepted.
+
+        If nobody listens any more, the app has outlived the run, which is no error.
+        """
+        # `http.client` reads no proxy settings, and no instrumentation makes spans for it.
+        connection = HTTPConnection(self._host, self._port, timeout=_TIMEOUT_SECONDS)
         try:
             connection.request("POST", self._path + path, body, {"Content-Type": "application/x-protobuf"})
             return connection.getresponse().status == HTTPStatus.OK

@@ -33,10 +33,10 @@ class ManualCall:
 
     Attributes:
         span: The OpenTelemetry span, for attributes of your own.
-        left: See `Activity`.
+        stale: See `Activity`.
     """
 
-    left = False
+    stale = False
 
     def __init__(self, name: str, kind: SpanKind, attributes: Mapping[str, Any]) -> None:
         self._keeps_content = False

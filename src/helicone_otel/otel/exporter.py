@@ -1,8 +1,7 @@
-"""What was settled when a span ended, handed to exporters on a copy.
+"""Hands exporters each span with its final label, on a copy where the label changed when the span ended.
 
-The SDK freezes a span's attributes before any hook at its end
-(https://github.com/open-telemetry/opentelemetry-python/issues/5614), and its private fields are not
-ours to write.
+A copy is needed because the SDK freezes a span's attributes before it calls any hook at the end
+(https://github.com/open-telemetry/opentelemetry-python/issues/5614), and we never write to the SDK's private fields.
 """
 
 from __future__ import annotations
@@ -21,10 +20,15 @@ if TYPE_CHECKING:
 
 
 class FinalizedSpan(ReadableSpan):
-    """A span with the label that was settled at its end; all else is the original's.
+    """A copy of a span that has ended, with its final label. Everything else is the original's.
+
+    Args:
+        span: The original.
+        attributes: Its attributes with the final label.
+        logged: Whether the span is a request whose row we log, because no gateway saw it.
 
     Attributes:
-        logged: A row of it is ours to make.
+        logged: The same.
     """
 
     def __init__(self, span: ReadableSpan, attributes: Mapping[str, object], logged: bool) -> None:
@@ -47,29 +51,33 @@ class FinalizedSpan(ReadableSpan):
 
     @property
     def dropped_attributes(self) -> int:
-        """How many attributes the SDK's limits cost the original."""
+        """How many attributes the original lost to the SDK's limits."""
         return self._original.dropped_attributes
 
     @property
     def dropped_events(self) -> int:
-        """How many events the SDK's limits cost the original."""
+        """How many events the original lost to the SDK's limits."""
         return self._original.dropped_events
 
     @property
     def dropped_links(self) -> int:
-        """How many links the SDK's limits cost the original."""
+        """How many links the original lost to the SDK's limits."""
         return self._original.dropped_links
 
     @property
     def instrumentation_info(self) -> InstrumentationInfo | None:
-        """The deprecated twin of `instrumentation_scope`, which old exporters still read."""
+        """The deprecated form of `instrumentation_scope`, which old exporters still read."""
         return self._original.instrumentation_info
 
 
 def finalized(span: ReadableSpan, registry: Registry | None = None) -> ReadableSpan:
-    """Return a span as it is to leave the process: itself, or a copy with its settled label.
+    """Return a span as it leaves the process: itself, or a copy with its final label.
 
-    Never raises; a span that cannot be settled leaves as it is.
+    Never raises. On a failure it returns the span itself.
+
+    Args:
+        span: A span that has ended.
+        registry: Where spans are remembered; the process's own if not given.
     """
     try:
         outcome = None if isinstance(span, FinalizedSpan) else (registry or REGISTRY).outcome(span)
@@ -79,7 +87,7 @@ def finalized(span: ReadableSpan, registry: Registry | None = None) -> ReadableS
             return span
         return FinalizedSpan(span, outcome.attributes_of(span), outcome.logged)
     except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
-        swallow("settled", error)
+        swallow("finalized", error)
         return span
 
 
@@ -91,10 +99,16 @@ def _differs(attributes: Mapping[str, object], final: Mapping[str, object]) -> b
 
 
 class SessionSpanExporter(SpanExporter):
-    """Wraps any exporter (OTLP, console, …) and hands it spans with their settled labels.
+    """Wraps any exporter (OTLP, console, …) and hands it spans with their final labels.
+
+    It is only needed where `configure()` is not used, because that wraps the SDK's own span processors.
+
+        exporter = SessionSpanExporter(OTLPSpanExporter())
+        provider.add_span_processor(HeliconeSpanProcessor())
+        provider.add_span_processor(BatchSpanProcessor(exporter))
 
     Args:
-        exporter: What sends the spans.
+        exporter: The exporter that sends the spans.
         registry: Where spans are remembered; the process's own if not given.
     """
 
@@ -103,7 +117,7 @@ class SessionSpanExporter(SpanExporter):
         self._registry = registry
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export spans, copies taking the place of those whose label changed."""
+        """Export spans with their final labels, and return the wrapped exporter's result."""
         return self._exporter.export([finalized(span, self._registry) for span in spans])
 
     def shutdown(self) -> None:
@@ -111,5 +125,5 @@ class SessionSpanExporter(SpanExporter):
         self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Flush the wrapped exporter."""
+        """Flush the wrapped exporter, and return whether it was done within this time, in milliseconds."""
         return self._exporter.force_flush(timeout_millis)

@@ -1,4 +1,4 @@
-"""Session headers on messages: Celery, Kafka, SQS, RabbitMQ, whatever calls `inject` under a PRODUCER span."""
+"""Writes session headers into messages: Celery, Kafka, SQS, RabbitMQ, and all that call `inject` in a PRODUCER span."""
 
 from __future__ import annotations
 
@@ -15,32 +15,34 @@ from ..sessions.inbound import is_callers_frame
 from ..tracking.locate import Location
 from ..tracking.registry import Registry
 
-_MAX_WRITTEN: Final = 1024
-_ID: Final = wire.SESSION_ID_HEADER.lower()
-_PATH: Final = wire.SESSION_PATH_HEADER.lower()
+_MAX_CARRIERS: Final = 1024
+_ID_KEY: Final = wire.SESSION_ID_HEADER.lower()
+_PATH_KEY: Final = wire.SESSION_PATH_HEADER.lower()
 
 
 class MessageHeaders:
     """Writes a session's headers into the carriers of messages.
 
-    A message that names a session already is left as it is: its sender said so, or it is a task that
-    is tried again and belongs where it was. But instrumentations write into the very dict or list that
-    the app passed, and apps pass the same one again and again: what we wrote into it the last time is
-    replaced.
+    A message that has a session id already keeps it. Either its sender chose the session, or a task is tried again
+    and stays in the session of its first try. But instrumentations write into the dict or list that the app passed,
+    and apps pass the same one again and again. So headers that we wrote for an earlier message are replaced.
     """
 
     def __init__(self) -> None:
-        # By the carrier's id, the values that we left in it. They are kept, and not the carrier, which may
-        # be large. Another carrier that comes to have the same id does not hold these very objects.
-        self._written: Recent[int, dict[str, object]] = Recent(_MAX_WRITTEN)
+        # By the carrier's id, the header values that we wrote into it. The values are kept, and not the carrier, which
+        # may be large. If another carrier gets the same id later, it does not hold these very objects.
+        self._written: Recent[int, dict[str, object]] = Recent(_MAX_CARRIERS)
 
-    def take_back(self, carrier: object, context: Context | None) -> None:
-        """Remove what an earlier message left in a carrier, unless it is the one now being worked on."""
+    def remove_stale(self, carrier: object, context: Context | None) -> None:
+        """Remove the headers that we wrote into a carrier for an earlier message.
+
+        They stay if they belong to the message whose processing this is: its task is being tried again.
+        """
         written = self._written.get(id(carrier))
         if written is None:
             return
         present = _present(carrier)
-        if is_callers_frame(_text(present.get(_ID, "")), _text(present.get(_PATH, "")), context):
+        if is_callers_frame(_text(present.get(_ID_KEY, "")), _text(present.get(_PATH_KEY, "")), context):
             return
         self._written.pop(id(carrier), None)
         if isinstance(carrier, MutableMapping):
@@ -50,11 +52,18 @@ class MessageHeaders:
             carrier[:] = [pair for pair in carrier if not (_is_header(pair) and _is_among(written, *pair))]
 
     def write(self, registry: Registry, location: Location, carrier: CarrierT, setter: Setter[CarrierT]) -> None:
-        """Write the headers of a message that is sent from a location, but for those that it has already."""
+        """Write the headers of a message that is sent now, except those that it has already.
+
+        Args:
+            registry: Notes what left.
+            location: Where the message is sent.
+            carrier: The message's headers, as they are now.
+            setter: Writes one header into the carrier.
+        """
         theirs = _present(carrier)
-        if _ID in theirs:
+        if _ID_KEY in theirs:
             return
-        # SQS allows ten attributes, and of all headers the id is needed most.
+        # SQS allows ten attributes, and of all headers the id is the most important one.
         wanted = sorted(location.headers, key=lambda header: header[0] != wire.SESSION_ID_HEADER)
         ours = tuple(header for header in wanted if header[0].lower() not in theirs)
         for name, value in ours:
@@ -66,7 +75,7 @@ class MessageHeaders:
 
 
 def _present(carrier: object) -> dict[str, object]:
-    """Return what a carrier holds, by names in lower case; of most setters it is a dict or a list."""
+    """Return the headers that a carrier has, by names in lower case; for most setters it is a dict or a list."""
     return {str(name).lower(): value for name, value in _pairs(carrier)}
 
 
@@ -85,8 +94,8 @@ def _is_among(written: Mapping[str, object], name: object, value: object) -> boo
 
 
 def _text(value: object) -> str:
-    if isinstance(value, bytes):  # Kafka's
+    if isinstance(value, bytes):  # a header of Kafka
         return value.decode("utf-8", "replace")
-    if isinstance(value, Mapping):  # the attributes of SQS and SNS
+    if isinstance(value, Mapping):  # an attribute of SQS or SNS
         return str(value.get("StringValue", ""))
     return str(value)

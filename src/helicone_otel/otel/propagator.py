@@ -70,7 +70,7 @@ class HeliconePropagator(TextMapPropagator):
                 return
             messages = self._message_headers() if registry.settings.propagate_messaging else None
             if messages is not None:
-                messages.take_back(carrier, context)  # also if nothing is to be written
+                messages.remove_stale(carrier, context)  # also if nothing is to be written
             location = registry.locate(context)
             if location is None:
                 return

@@ -1,4 +1,4 @@
-"""What the user opened on purpose: `session()` and `step()`, held in the OpenTelemetry Context."""
+"""`session()` and `step()`, and the context frame by which OpenTelemetry's Context holds an open one."""
 
 from __future__ import annotations
 
@@ -10,34 +10,41 @@ from typing import Any, cast, overload
 from opentelemetry import trace
 from opentelemetry.context import Context, create_key, get_current, set_value
 
-from .foreign import LOADED, SessionClaim, claim_in
+from .foreign import IMPORTED, SessionClaim, claim_in
 from .model import Session, SessionPath, path_segments
 from .scoped import Scoped
 
-FRAME_KEY = create_key("helicone-otel-place")
-# As long as it is: so many places exist. While none does, no Context needs to be searched for one.
-# (Appending to a list and popping from it are atomic.)
+FRAME_KEY = create_key("helicone-otel-frame")
+# Has one entry for each context frame that exists in the process. While it is empty, no Context can hold a frame,
+# and the hot paths skip the search. A list serves as the counter, because `append` and `pop` are atomic without a lock.
 OPEN_FRAMES: list[None] = []
 _MAX_DEPTH = 128
 _numbers = itertools.count(1)
 
 
 class ContextFrame:
-    """Where code said that it is: a session that it opened, a step inside one, or neither.
+    """One open `session()` or `step()`, as OpenTelemetry's Context holds it.
+
+    Args:
+        session: The session that is opened; `None` for a step and for `session(None)`.
+        steps: The segments that a step adds.
+        detached: Whether `session(None)` opens it, so that nothing outside of it counts.
+        context: The Context in which it is opened; the current one if not given.
 
     Attributes:
-        session: The session opened here; `None` for a step and for `session(None)`.
-        steps: The segments that a step adds.
-        detached: Opened by `session(None)`: nothing from outside holds here.
-        outer: The place around it.
+        session: The same.
+        steps: The same.
+        detached: The same.
+        outer: The frame that encloses it, if there is one.
+        depth: How many frames enclose it.
         anchor: The span that was current when it was opened.
-        number: Grows with every place, so that of two the newer is known.
-        left: It was left in a way that could not restore the Context.
-        record: The registry's own record of it.
-        claim: What other SDKs' scopes said around it.
+        number: Grows with every frame, so that the newer of two frames can be found.
+        stale: The block has ended, but a Context may still hold the frame. It no longer counts.
+        record: The registry's record of it.
+        claim: The session claim that the Context held when it was opened.
     """
 
-    __slots__ = ("anchor", "claim", "depth", "detached", "left", "number", "outer", "record", "session", "steps")
+    __slots__ = ("anchor", "claim", "depth", "detached", "number", "outer", "record", "session", "stale", "steps")
 
     def __init__(
         self,
@@ -51,43 +58,44 @@ class ContextFrame:
         self.detached = detached
         outer = None if detached else current_frame(context)
         self.depth: int = outer.depth + 1 if outer is not None else 0
-        # A callback that schedules itself opens each place inside the last: such a line has an end.
+        # A callback that schedules itself opens each frame inside the one before. The chain is cut at some depth, so
+        # that it does not hold memory for ever.
         self.outer = outer if self.depth % _MAX_DEPTH else None
         self.anchor: trace.Span = trace.INVALID_SPAN if detached else trace.get_current_span(context)
         self.number = next(_numbers)
-        self.left = False
+        self.stale = False
         self.record: Any = None
-        self.claim: SessionClaim | None = claim_in(get_current() if context is None else context) if LOADED else None
+        self.claim: SessionClaim | None = claim_in(get_current() if context is None else context) if IMPORTED else None
         OPEN_FRAMES.append(None)
 
     def __del__(self) -> None:
         OPEN_FRAMES.pop()
 
     def within(self, context: Context) -> Context:
-        """Return a Context in which this place is the current one."""
+        """Return a Context in which this frame is the innermost one."""
         return set_value(FRAME_KEY, self, context)
 
     def holds(self, context: Context) -> bool:
-        """Tell whether a Context lies inside of this place."""
+        """Tell whether a Context holds this frame, or one that is opened inside it."""
         frame = cast("ContextFrame | None", context.get(FRAME_KEY))
         while frame is not None and frame is not self:
             frame = frame.outer
         return frame is self
 
     def returned(self, value: object) -> None:
-        """Take no note of it: a place has no content."""
+        """Do nothing: a session block records no content."""
 
     def yielded(self, item: object) -> None:
-        """Take no note of it: a place has no content."""
+        """Do nothing: a session block records no content."""
 
     def close(self, error: BaseException | None) -> None:
-        """Do nothing: a place ends by being left."""
+        """Do nothing: a session block has no span to end."""
 
 
 def current_frame(context: Context | None = None) -> ContextFrame | None:
-    """Return the place that a Context holds, walking past those that were left."""
+    """Return the innermost frame that a Context holds and whose block has not ended."""
     frame = cast("ContextFrame | None", (get_current() if context is None else context).get(FRAME_KEY))
-    while frame is not None and frame.left:
+    while frame is not None and frame.stale:
         frame = frame.outer
     return frame
 
@@ -127,20 +135,27 @@ def session(
     user_id: str | None = None,
     properties: Mapping[str, str] | None = None,
 ) -> Scoped[Session | None]:
-    """Open a session: everything below it is one task in Helicone.
+    """Open a session: Helicone shows everything inside it as one task.
+
+        with session("Trip Planning", id=conversation_id, user_id="user-42"):
+            agent.run(question)
+
+        @session("Nightly Report")
+        async def report() -> None: ...
 
     Args:
-        name: Human-readable, the same for all sessions of a kind ("Trip Planning"). An empty one
-            falls back to the settings. `None` detaches: what follows belongs to no session that was
-            opened outside, as a long-lived worker needs it.
-        id: Identifies the session; a fresh UUIDv4 per opening if not given.
-        path: Where the session begins in the hierarchy, starting with `/`.
-        user_id: For `Helicone-User-Id`.
-        properties: For `Helicone-Property-<name>`; names must be header tokens.
+        name: Human-readable, and the same for all sessions of a kind ("Trip Planning"). With an empty name, the
+            session gets the name that the settings give. `None` detaches: the block belongs to no session that was
+            opened outside of it. A long-lived worker needs that.
+        id: Identifies the session. If not given, each block and each call gets a new UUIDv4.
+        path: The path at which the session begins, starting with `/`.
+        user_id: The user's id, for the header `Helicone-User-Id`.
+        properties: Values by name, for the headers `Helicone-Property-<name>`. Names must be header tokens, values
+            become text.
 
     Returns:
-        A context manager (`with`, `async with`) that gives the `Session`, or `None` for `session(None)`, and a
-        decorator.
+        A context manager (`with`, `async with`) that gives the `Session`, or `None` for `session(None)`. It is a
+        decorator, too.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -149,37 +164,42 @@ def session(
     if name is None:
         return _scoped(lambda: ContextFrame(None, detached=True))
     if not isinstance(name, str):
-        raise TypeError(f"session() takes a name, a str or None, not {type(name).__name__}")
+        raise TypeError(f"session(name) must be a str or None, not {type(name).__name__}")
     if user_id is not None and not isinstance(user_id, str):
-        raise TypeError(f"session(user_id=…) is a str, not {type(user_id).__name__}")
+        raise TypeError(f"session(user_id=…) must be a str, not {type(user_id).__name__}")
     if properties is not None and not isinstance(properties, Mapping):
-        raise TypeError(f"session(properties=…) is a mapping, not {type(properties).__name__}")
-    fixed_id = _id_text(id)
-    begin = path if isinstance(path, SessionPath) else SessionPath(path)
-    chosen = dict(properties or {})
+        raise TypeError(f"session(properties=…) must be a mapping, not {type(properties).__name__}")
+    given_id = _id_text(id)
+    root_path = path if isinstance(path, SessionPath) else SessionPath(path)
+    # A copy, because the caller may change its own later.
+    own_properties = dict(properties or {})
 
-    def make() -> ContextFrame:
-        fresh = fixed_id or str(uuid.uuid4())
-        return ContextFrame(Session(fresh, name.strip() or None, begin, user_id, chosen))
+    def open_session() -> ContextFrame:
+        session_id = given_id or str(uuid.uuid4())
+        return ContextFrame(Session(session_id, name.strip() or None, root_path, user_id, own_properties))
 
-    return _scoped(make)
+    return _scoped(open_session)
 
 
 def step(name: str) -> Scoped[Session | None]:
-    """Go one or more levels deeper: `step("research")`, `step("research/web")`.
+    """Go one or more levels deeper in the path of the session.
+
+        with step("research"):  # /research
+            with step("web/search"):  # /research/web/search
+                search(question)
 
     Args:
-        name: A function of the work, never an occurrence: no ids, no counters. It stays as it is
-            but for blanks, which become `_`.
+        name: Names a function of the work, never an occurrence, so it has no ids and no counters. Each `/` begins
+            another level, and blanks become `_`.
 
     Returns:
-        A context manager (`with`, `async with`) and a decorator.
+        A context manager (`with`, `async with`) that gives `None`. It is a decorator, too.
 
     Raises:
         TypeError: `name` is not a string.
     """
     if not isinstance(name, str):
-        raise TypeError(f"step() takes a name, a str, not {type(name).__name__}")
+        raise TypeError(f"step(name) must be a str, not {type(name).__name__}")
     steps = path_segments(name)
     return _scoped(lambda: ContextFrame(None, steps))
 
@@ -188,12 +208,12 @@ def _id_text(value: str | int | uuid.UUID | None) -> str:
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | uuid.UUID):
-        raise TypeError(f"session(id=…) is a str, int or UUID, not {type(value).__name__}")
+        raise TypeError(f"session(id=…) must be a str, an int or a UUID, not {type(value).__name__}")
     return str(value).strip()
 
 
-def _scoped(make: Callable[[], ContextFrame]) -> Scoped[Session | None]:
-    return Scoped(make, _session_of)
+def _scoped(open_frame: Callable[[], ContextFrame]) -> Scoped[Session | None]:
+    return Scoped(open_frame, _session_of)
 
 
 def _session_of(frame: ContextFrame) -> Session | None:

@@ -1,7 +1,8 @@
-"""What other SDKs say of a session, in the Context or in a context of their own (the tables below).
+"""Which session do other SDKs claim? A table of SDKs, and the functions that read their claims.
 
-The Context tells what somebody opened on purpose: `using_session`, `propagate_attributes`. A run of a
-framework tells an id that its own spans show too late, or never.
+There are two kinds of sources. With the APIs of some SDKs, code opens a session on purpose, and the SDK keeps its id
+in OpenTelemetry's Context: `using_session`, `propagate_attributes`. And a framework knows the id of the run that is
+going on, which its own spans show too late, or never.
 """
 
 from __future__ import annotations
@@ -17,17 +18,27 @@ from .. import wire
 from ..failures import swallow
 from ..spans.schema import first_text
 
-# The names of entries, from the outside in: `("association_properties", "session_id")`.
+# The names of nested entries or attributes, from the outside in: `("association_properties", "session_id")`.
 KeyPath = tuple[str, ...]
 
 
+class SessionClaim(NamedTuple):
+    """The session id and the user id that another SDK claims; `None` where it claims none."""
+
+    session_id: str | None
+    user_id: str | None
+
+
+# --- the tables -----------------------------------------------------------------------------------
+
+
 class ContextSource(NamedTuple):
-    """What an SDK's API writes into OpenTelemetry's Context, for whatever starts inside.
+    """The entries in which an SDK keeps a session in OpenTelemetry's Context.
 
     Attributes:
-        module: What the app has imported if it uses this API.
-        session_ids: Ways to the conversation's id, from the Context on; the best first.
-        user_ids: Ways to the user's id.
+        module: The module that an app imports to use this API.
+        session_ids: The key paths of the conversation's id, beginning at the Context. The first that is there counts.
+        user_ids: The key paths of the user's id.
     """
 
     module: str
@@ -36,13 +47,13 @@ class ContextSource(NamedTuple):
 
 
 class FrameworkRun(NamedTuple):
-    """What a framework knows of the run that is going on, whoever instruments it.
+    """Where a framework keeps the ids of the run that is going on, whoever instruments the framework.
 
     Attributes:
-        module: The framework's.
-        ask: The function in it that returns the run, or what the run was configured with; dotted.
-        session_ids: Ways to the conversation's id, through entries or attributes; the best first.
-        user_ids: Ways to the user's id.
+        module: The framework's module.
+        ask: The dotted name of a function in the module. It returns the run, or the configuration of the run.
+        session_ids: The key paths of the conversation's id, beginning there. The first that is there counts.
+        user_ids: The key paths of the user's id.
     """
 
     module: str
@@ -57,7 +68,7 @@ CONTEXT_SOURCES = (
     # https://langfuse.com/docs/observability/features/sessions: `propagate_attributes`.
     ContextSource("langfuse", (("langfuse.propagated.session_id",),), (("langfuse.propagated.user_id",),)),
     # https://www.traceloop.com/docs/openllmetry/tracing/association: `@conversation` and
-    # `set_association_properties`. A `thread_id` is LangGraph's, which its instrumentation puts there as well.
+    # `set_association_properties`. A `thread_id` is LangGraph's, and its instrumentation writes it there, too.
     ContextSource(
         "traceloop.sdk",
         (
@@ -96,70 +107,71 @@ FRAMEWORK_RUNS = (
     ),
 )
 
-
-MODULES: Final = tuple(other.module for other in (*CONTEXT_SOURCES, *FRAMEWORK_RUNS))
-# What of them the app has imported. While that is nothing, nobody needs to look.
-LOADED: list[ContextSource | FrameworkRun] = []
-_KEYS: set[str] = set()
-_SOURCES: list[ContextSource] = []
-_FRAMEWORK_RUNS: list[FrameworkRun] = []
+MODULES: Final = tuple(row.module for row in (*CONTEXT_SOURCES, *FRAMEWORK_RUNS))
 
 
-class SessionClaim(NamedTuple):
-    """Whose session and user that is, as far as somebody says so."""
+# --- the rows that apply to this app --------------------------------------------------------------
 
-    session_id: str | None
-    user_id: str | None
+# The rows whose module the app has imported. While there are none, the hot paths ask for no claims: they only test
+# whether this list is empty. So it is one list that grows and is never replaced.
+IMPORTED: list[ContextSource | FrameworkRun] = []
+_IMPORTED_SOURCES: list[ContextSource] = []
+_IMPORTED_RUNS: list[FrameworkRun] = []
+# The first key of each key path of the imported sources. A Context with none of them holds no claim.
+_CONTEXT_KEYS: set[str] = set()
 
 
 def find_imported_sdks() -> None:
-    """Take note of what the app has imported since."""
-    for scope in CONTEXT_SOURCES:
-        if scope not in _SOURCES and scope.module in sys.modules:
-            _SOURCES.append(scope)
-            _KEYS.update(way[0] for way in (*scope.session_ids, *scope.user_ids))
-            LOADED.append(scope)
+    """Add the rows whose module the app has imported since the last call."""
+    for source in CONTEXT_SOURCES:
+        if source not in _IMPORTED_SOURCES and source.module in sys.modules:
+            _IMPORTED_SOURCES.append(source)
+            _CONTEXT_KEYS.update(key_path[0] for key_path in (*source.session_ids, *source.user_ids))
+            IMPORTED.append(source)
     for run in FRAMEWORK_RUNS:
-        if run not in _FRAMEWORK_RUNS and run.module in sys.modules:
-            _FRAMEWORK_RUNS.append(run)
-            LOADED.append(run)
+        if run not in _IMPORTED_RUNS and run.module in sys.modules:
+            _IMPORTED_RUNS.append(run)
+            IMPORTED.append(run)
+
+
+# --- the reader -----------------------------------------------------------------------------------
 
 
 def claim_in(context: Context) -> SessionClaim | None:
-    """Return what a Context says, if it says anything. Never raises: code that opens a session asks too."""
-    if _KEYS.isdisjoint(context):
+    """Return the claim that a Context holds, or `None`. Never raises: `session()` calls it, too."""
+    if _CONTEXT_KEYS.isdisjoint(context):
         return None
     session_id = user_id = None
     try:
-        for scope in _SOURCES:
-            session_id = session_id or _first(context, scope.session_ids)
-            user_id = user_id or _first(context, scope.user_ids)
-    except Exception as error:  # noqa: BLE001  # theirs to fail, ours to go on without
-        swallow("other SDKs' scopes", error)
+        for source in _IMPORTED_SOURCES:
+            session_id = session_id or _first_text(context, source.session_ids)
+            user_id = user_id or _first_text(context, source.user_ids)
+    except Exception as error:  # noqa: BLE001  # a fault of another SDK must not reach the app through us
+        swallow("other SDKs' session claims", error)
     return SessionClaim(session_id, user_id) if session_id or user_id else None
 
 
 def claim_of_run() -> SessionClaim | None:
-    """Return what the run of a framework says that is going on here, if it names a conversation."""
-    for run in _FRAMEWORK_RUNS:
+    """Return the claim of the framework run that is going on here, if it has a conversation's id. Never raises."""
+    for row in _IMPORTED_RUNS:
         try:
-            told = attrgetter(run.ask)(sys.modules[run.module])()
-            if told is not None and (session_id := _first(told, run.session_ids)):
-                return SessionClaim(session_id, _first(told, run.user_ids))
-        except Exception as error:  # noqa: BLE001  # theirs to fail, ours to go on without
-            swallow(f"{run.module}:{run.ask}", error)
+            run = attrgetter(row.ask)(sys.modules[row.module])()
+            if run is not None and (session_id := _first_text(run, row.session_ids)):
+                return SessionClaim(session_id, _first_text(run, row.user_ids))
+        except Exception as error:  # noqa: BLE001  # a fault of the framework must not reach the app through us
+            swallow(f"{row.module}:{row.ask}", error)
     return None
 
 
-def _first(told: object, ways: Iterable[KeyPath]) -> str | None:
-    for *outer, last in ways:
-        inner = told
+def _first_text(root: object, key_paths: Iterable[KeyPath]) -> str | None:
+    for *outer, last in key_paths:
+        inner = root
         for name in outer:
             inner = _entry(inner, name)
         if inner is not None and (text := first_text({last: _entry(inner, last)}, (last,))):
-            return wire.valid_text(text) or None  # bounded, because it is remembered
+            return wire.valid_text(text) or None  # of bounded length, because it is remembered
     return None
 
 
-def _entry(told: object, name: str) -> object:
-    return told.get(name) if isinstance(told, Mapping) else getattr(told, name, None)
+def _entry(holder: object, name: str) -> object:
+    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)

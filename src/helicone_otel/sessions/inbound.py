@@ -1,4 +1,7 @@
-"""What a caller says of its session, in headers or in baggage: text written by a stranger."""
+"""The session that a caller names in headers or baggage: it is continued, or its baggage is not believed.
+
+All of it is text that somebody else wrote, so it is bounded and brought into wire form.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,13 @@ from .model import Session, SessionPath, path_segments
 _HEADERS: Final = (*SESSION_HEADERS, wire.USER_ID_HEADER)
 _MAX_TRACES: Final = 1024
 _MAX_TAINTED: Final = 2**14
-# In one trace callers may come in again and again, each time with another text.
+# One trace may have many inbound requests, each with another text.
 _MAX_TEXTS: Final = 64
 _PROPERTY_PREFIX: Final = wire.PROPERTY_HEADER_PREFIX.lower()
 
 
 class CallersFrame(ContextFrame):
-    """Where a caller's session goes on."""
+    """A context frame in which the session of a caller continues."""
 
     __slots__ = ()
 
@@ -34,23 +37,22 @@ class CallersFrame(ContextFrame):
 def inbound_frame(
     carrier: CarrierT, context: Context, getter: Getter[CarrierT], path: SessionPath
 ) -> ContextFrame | None:
-    """Return the place at which a caller's session goes on here, or `None` if it names no session.
+    """Return the context frame in which a caller's session continues, or `None` if the caller names no session.
 
-    The caller's `Helicone-Session-*` headers count before its baggage. All of it is bounded and brought
-    into wire form.
+    The caller's `Helicone-Session-*` headers win over its baggage.
 
     Args:
-        carrier: What came in.
-        context: What has been made of it so far.
+        carrier: The headers of the inbound request or message.
+        context: The Context that was extracted from the carrier so far.
         getter: Reads the carrier.
-        path: Where a session begins of which the caller names no path.
+        path: The path of a session that comes in baggage, which has no path.
     """
     session = _session_in_headers(carrier, getter) or _session_in_baggage(carrier, getter, path)
     return None if session is None else CallersFrame(session, context=context)
 
 
 def is_callers_frame(session_id: str, path: str, context: Context | None) -> bool:
-    """Tell whether a Context lies inside of a caller's session that began here with this id and path."""
+    """Tell whether a Context is inside a caller's session that continues here with this id and path."""
     frame = current_frame(context)
     while frame is not None:
         session = frame.session if isinstance(frame, CallersFrame) else None
@@ -61,63 +63,63 @@ def is_callers_frame(session_id: str, path: str, context: Context | None) -> boo
 
 
 def _session_in_headers(carrier: CarrierT, getter: Getter[CarrierT]) -> Session | None:
-    said = {name: _first(carrier, getter, name) for name in _HEADERS}
-    if not (session_id := wire.wire_text(said[wire.SESSION_ID_HEADER])):
+    headers = {name: _first_value(carrier, getter, name) for name in _HEADERS}
+    if not (session_id := wire.wire_text(headers[wire.SESSION_ID_HEADER])):
         return None
     return Session(
         session_id,
-        wire.wire_text(said[wire.SESSION_NAME_HEADER]) or None,
-        SessionPath.of(path_segments(said[wire.SESSION_PATH_HEADER])),
-        wire.wire_text(said[wire.USER_ID_HEADER]) or None,
+        wire.wire_text(headers[wire.SESSION_NAME_HEADER]) or None,
+        SessionPath.of(path_segments(headers[wire.SESSION_PATH_HEADER])),
+        wire.wire_text(headers[wire.USER_ID_HEADER]) or None,
         _properties(carrier, getter),
     )
 
 
-def _first(carrier: CarrierT, getter: Getter[CarrierT], name: str) -> str:
-    # gRPC's metadata is a dict of lower-case names.
+def _first_value(carrier: CarrierT, getter: Getter[CarrierT], name: str) -> str:
+    # gRPC's metadata is a dict with names in lower case.
     values = getter.get(carrier, name) or getter.get(carrier, name.lower())
     return values[0] if values else ""
 
 
 def _properties(carrier: CarrierT, getter: Getter[CarrierT]) -> dict[str, str]:
-    # Celery's getter tells no names; its carrier has them as attributes.
-    names = getter.keys(carrier) or list(getattr(carrier, "__dict__", ()))
-    # HTTP headers have no case, and servers hand them on in lower case.
-    named = ((key, key[len(_PROPERTY_PREFIX) :]) for key in names if key.lower().startswith(_PROPERTY_PREFIX))
-    return {name: got[0] for key, name in named if (got := getter.get(carrier, key))}
+    # Celery's getter returns no names. Its carrier, a task's request, has the headers as attributes.
+    keys = getter.keys(carrier) or list(getattr(carrier, "__dict__", ()))
+    # Names of HTTP headers have no case, and servers give them in lower case.
+    names = ((key, key[len(_PROPERTY_PREFIX) :]) for key in keys if key.lower().startswith(_PROPERTY_PREFIX))
+    return {name: values[0] for key, name in names if (values := getter.get(carrier, key))}
 
 
 def _session_in_baggage(carrier: CarrierT, getter: Getter[CarrierT], path: SessionPath) -> Session | None:
     if not getter.get(carrier, "baggage"):
         return None
-    # Read from the carrier, because the app's own baggage propagator may come after this one.
-    from opentelemetry import baggage  # noqa: PLC0415  # it takes a millisecond to load, and few apps come here
+    # Read from the carrier, because the app's own baggage propagator may run after this one.
+    from opentelemetry import baggage  # noqa: PLC0415  # it takes a millisecond to load, and few apps need it
     from opentelemetry.baggage.propagation import W3CBaggagePropagator  # noqa: PLC0415  # the same
 
-    said = baggage.get_all(W3CBaggagePropagator().extract(carrier, Context(), getter))
-    session_id = wire.valid_text(first_text(said, CALLERS_BAGGAGE.session_ids) or "")
+    entries = baggage.get_all(W3CBaggagePropagator().extract(carrier, Context(), getter))
+    session_id = wire.valid_text(first_text(entries, CALLERS_BAGGAGE.session_ids) or "")
     if not wire.wire_text(session_id):
         return None
-    user_id = wire.valid_text(first_text(said, CALLERS_BAGGAGE.user_ids) or "")
+    user_id = wire.valid_text(first_text(entries, CALLERS_BAGGAGE.user_ids) or "")
     return Session(session_id, path=path, user_id=user_id or None)
 
 
 class UntrustedBaggage:
-    """Remembers the baggage that came in with SERVER and CONSUMER spans, so that it is not taken for the app's own word.
+    """Remembers callers' baggage, so that an attribute copied from it is not taken for the app's own.
 
-    OpenTelemetry's default propagators accept any caller's baggage, and many set-ups copy baggage onto spans
-    (`BaggageSpanProcessor`, Langfuse, Logfire). Attributes that the user configured are believed all the same:
-    that is what configuring them means.
+    OpenTelemetry's default propagators accept any caller's baggage, and many apps copy baggage onto spans
+    (`BaggageSpanProcessor`, Langfuse, Logfire). So a caller could choose the session. Attributes that the user
+    configured are believed anyway: the user asked for them by name.
 
-    Memory is bounded. Of a trace whose texts are forgotten it is remembered that there were some: in such a
-    trace no attribute is believed that the user did not configure.
+    Memory is bounded. When the texts of a trace are forgotten, the trace's id is kept. In such a trace, only
+    attributes that the user configured are believed.
 
     Args:
-        reader: Tells which attributes name sessions and users.
-        trusted: Callers are accepted, so there is nothing to remember.
+        reader: Says which attributes hold ids of sessions and users.
+        trusted: Whether callers are accepted. Then nothing needs to be remembered.
 
     Attributes:
-        is_used: Something is remembered.
+        is_used: Whether anything is remembered.
     """
 
     def __init__(self, reader: SpanReader, trusted: bool) -> None:
@@ -125,14 +127,14 @@ class UntrustedBaggage:
         self.is_used = False
         self._claims = reader.claims
         self._keys = self._claims.union(*CALLERS_BAGGAGE)
-        # By trace id. Hashes, because a caller may send long texts, and many.
+        # By trace id. Hashes, because a caller may send many long texts.
         self._texts: Recent[int, frozenset[int]] = Recent(_MAX_TRACES)
         # The ids of traces whose texts are forgotten.
         self._tainted: Recent[int, None] = Recent(_MAX_TAINTED)
 
     def note(self, trace_id: int, context: Context | None) -> None:
-        """Remember the baggage of a Context in which work came in."""
-        # Where nobody has loaded the module yet, nobody has put any baggage in. Loading it takes a millisecond.
+        """Remember the baggage of a Context in which a SERVER or CONSUMER span starts."""
+        # While nobody has loaded the module, no Context holds baggage. Loading it would take a millisecond.
         baggage = sys.modules.get("opentelemetry.baggage")
         if self._trusted or baggage is None or not (entries := baggage.get_all(context)):
             return
@@ -148,7 +150,7 @@ class UntrustedBaggage:
             self._tainted.put(forgotten, None)
 
     def removed_from(self, facts: dict[str, object], trace_id: int) -> dict[str, object]:
-        """Return the attributes of a span without those that a caller's baggage may have brought."""
+        """Return the attributes of a span without those that may be copies of a caller's baggage."""
         if trace_id in self._tainted:
             return {key: value for key, value in facts.items() if key not in self._claims}
         texts = self._texts.get(trace_id) if self._texts else None

@@ -1,4 +1,4 @@
-"""Sessions, and paths inside them."""
+"""The values `Session` and `SessionPath`: an id and a name, and a path of levels."""
 
 from __future__ import annotations
 
@@ -21,11 +21,17 @@ class SessionPath(Value):
     """A path such as `/review/security`: conceptual levels, outermost first.
 
     The same work always has the same path, so a segment names a function and never an occurrence
-    (https://docs.helicone.ai/features/sessions). Segments are kept in wire form; blanks become
-    `_`, empty levels vanish, and what lies deeper than 16 levels is cut.
+    (https://docs.helicone.ai/features/sessions). Segments are in wire form: blanks become `_`, and empty
+    levels are left out. A path has at most 16 levels and 512 characters.
+
+        path = SessionPath("/review") / "security"
+        str(path)  # "/review/security"
 
     Args:
         text: The path, starting with `/`.
+
+    Attributes:
+        segments: The levels in wire form, outermost first.
 
     Raises:
         TypeError: `text` is not a string.
@@ -42,13 +48,13 @@ class SessionPath(Value):
         if not isinstance(text, str):
             raise TypeError(f"a session path is a str such as '/review', not {type(text).__name__}")
         if not text.lstrip().startswith("/"):
-            shown = text.strip()[:40]
-            raise ValueError(f"a session path starts with '/': write {'/' + shown!r}, not {shown!r}")
+            start = text.strip()[:40]
+            raise ValueError(f"a session path starts with '/': write {'/' + start!r}, not {start!r}")
         vars(self)["segments"] = path_segments(text)
 
     @classmethod
     def of(cls, segments: Iterable[str]) -> SessionPath:
-        """Return the path of segments that are in wire form already."""
+        """Return the path with these segments, which must be in wire form already."""
         path = cls.__new__(cls)
         vars(path)["segments"] = bounded(tuple(segments))
         return path
@@ -77,23 +83,26 @@ _ROOT: Final = SessionPath()
 
 @value
 class Session(Value):
-    """One task of an agent. Helicone groups rows by its id and name.
+    """One task of an agent. Helicone groups rows by session id and name.
 
-    Neither ever changes inside a session. The value is immutable, and its wire form is computed once, so that
-    a span that starts and headers that leave only read it.
+    The id and the name never change inside a session. The value is immutable. It computes its wire form once,
+    so that a span that starts and headers that leave only read it.
+
+        with session("Trip Planning", id=conversation_id) as opened:
+            print(opened.id, opened.name)
 
     Attributes:
         id: The id as given, not encoded.
-        name: Human-readable, shared by all sessions of the same kind; `None`: it has no name.
+        name: Human-readable, and the same for all sessions of a kind; `None` if the session has no name.
         path: The path at which everything in the session begins.
-        user_id: For `Helicone-User-Id`.
-        properties: For `Helicone-Property-<name>`; names are header tokens.
-        provisional: Nobody chose the id: it is the trace's.
+        user_id: The user's id, for the header `Helicone-User-Id`; `None` if there is none.
+        properties: Values by name, for the headers `Helicone-Property-<name>`; names are header tokens.
+        provisional: Whether nobody chose the id, so that it is the trace's.
         wire_id: The id in wire form.
         wire_name: The name in wire form; empty if there is none.
-        valid_id: The id as other attributes than ours have it: not encoded, but of bounded length.
-        valid_user_id: The same of the user's id; empty if there is none.
-        headers: The headers of the session but for its path, in wire form.
+        valid_id: The id for attributes such as `session.id`: not encoded, at most 1,024 characters.
+        valid_user_id: The user's id in the same form; empty if there is none.
+        headers: The headers of the session in wire form, without the path.
     """
 
     id: str
@@ -136,28 +145,28 @@ class Session(Value):
         fields["headers"] = tuple(self._headers())
 
     def __reduce__(self) -> tuple[type[Session], tuple[object, ...]]:
-        # What makes `properties` read-only can be neither pickled nor copied.
+        # A `MappingProxyType`, which makes `properties` read-only, can be neither pickled nor copied.
         return Session, (self.id, self.name, self.path, self.user_id, dict(self.properties), self.provisional)
 
     def _headers(self) -> Iterable[tuple[str, str]]:
-        # An empty header counts as absent (Helicone tests for truth), so none is ever written.
+        # Helicone treats an empty header as absent, so an empty one is never written.
         yield wire.SESSION_ID_HEADER, self.wire_id
         if self.wire_name:
             yield wire.SESSION_NAME_HEADER, self.wire_name
         if self.user_id and (user_id := wire.wire_text(self.user_id)):
             yield wire.USER_ID_HEADER, user_id
-        for name, value in self.properties.items():
-            yield wire.PROPERTY_HEADER_PREFIX + name, value
+        for name, text in self.properties.items():
+            yield wire.PROPERTY_HEADER_PREFIX + name, text
 
 
 class SessionDetails(NamedTuple):
-    """The user and the properties that spans name beside a session's id."""
+    """The user's id and the properties that attributes of a span give to its session."""
 
     user_id: str | None
     properties: Mapping[str, str]
 
     def added_to(self, session: Session) -> Session:
-        """Return a session that has these too; what it has already is kept."""
+        """Return a session with these details added; its own user id and properties win."""
         user_id = session.user_id or self.user_id
         properties = {**self.properties, **session.properties}
         if user_id == session.user_id and len(properties) == len(session.properties):
@@ -167,13 +176,13 @@ class SessionDetails(NamedTuple):
 
 def _safe_properties(properties: Mapping[Any, Any]) -> dict[str, str]:
     kept: dict[str, str] = {}
-    for name, value in properties.items():
+    for name, content in properties.items():
         if not isinstance(name, str) or not wire.is_property_name(name):
             warn_once(
                 "A session property was left out: its name must be a header token (letters, digits, '-', '_', '.')."
             )
         elif len(kept) == wire.MAX_PROPERTIES:
-            warn_once(f"A session has more than {wire.MAX_PROPERTIES} properties; the rest is left out.")
-        elif value is not None and (text := wire.wire_text(str(value))):
+            warn_once(f"A session has more than {wire.MAX_PROPERTIES} properties; the others were left out.")
+        elif content is not None and (text := wire.wire_text(str(content))):
             kept[name] = text
     return kept

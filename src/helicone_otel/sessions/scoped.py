@@ -1,4 +1,9 @@
-"""Opening something for as long as a `with` block, a call or a generator's own code runs."""
+"""`with` block, `async with` block and decorator over one implementation, for functions, coroutines and generators.
+
+`Scoped` is the object that `session()`, `step()` and the functions of `manual` return. It activates an `Activity`
+in OpenTelemetry's Context for as long as the block, the call or the generator's own code runs. Leaving it never
+raises, and never brings back a Context that is out of date.
+"""
 
 from __future__ import annotations
 
@@ -12,36 +17,42 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 from opentelemetry.context import Context, attach, get_current
 
+# Set when an activity is entered and reset when it is left. A token cannot be reset in another `contextvars.Context`,
+# which is how `_leave` finds out that it runs in one.
 _probe: ContextVar[object] = ContextVar("helicone_otel_probe")
 
 
 class Activity(Protocol):
-    """What code can be inside of: a session, a step, a call made by hand.
+    """Something that is open while code runs: a session, a step, a call that is recorded by hand.
 
     Attributes:
-        left: It was left in a way that could not restore the Context.
+        stale: The code has finished, but the Context could not be restored, so it may still hold the activity.
     """
 
-    left: bool
+    stale: bool
 
     def within(self, context: Context) -> Context:
-        """Return a Context in which this is current."""
+        """Return a Context in which this activity is the current one."""
 
     def holds(self, context: Context) -> bool:
-        """Tell whether a Context lies inside of this."""
+        """Tell whether this activity is open in a Context."""
 
     def returned(self, value: object) -> None:
-        """Take note of what the function returned that ran inside."""
+        """Receive the return value of the decorated function."""
 
     def yielded(self, item: object) -> None:
-        """Take note of an item of the generator that runs inside."""
+        """Receive an item that the decorated generator has yielded."""
 
     def close(self, error: BaseException | None) -> None:
-        """End it, with what came out of it."""
+        """End the activity; `error` is the exception that came out of the code, if one did."""
 
 
 class Activation:
-    """One stay inside a scene, from entering to leaving, in one thread or task."""
+    """A context manager that makes one activity current in one thread or task.
+
+    Args:
+        activity: The activity.
+    """
 
     __slots__ = ("_before", "_inside", "_token", "activity")
 
@@ -65,20 +76,24 @@ class Activation:
         try:
             _probe.reset(self._token)
         except ValueError:  # entered in another contextvars.Context: nothing can be restored
-            self.activity.left = True
+            self.activity.stale = True
             return
         if get_current() is self._inside:
             attach(self._before)
         else:
-            # Somebody attached on top and has not detached. Theirs stays, and when they detach at
-            # last, what comes back is a Context that holds our scene: it must be known as left.
-            self.activity.left = True
+            # Other code attached a Context after us and has not detached it, so that one stays. When that code
+            # detaches, it brings back a Context with our activity. So the activity is marked as stale.
+            self.activity.stale = True
 
 
 class GeneratorActivation:
-    """The stay of a generator inside a scene: interrupted at each `yield`, and taken up again after it.
+    """A context manager that makes an activity current in a generator's code, but not in its consumer's.
 
-    What the generator itself attached meanwhile, a span or an inner step, is set aside with it.
+    It is entered before each step of the generator and left at each `yield`. If the generator attaches a span or
+    opens an inner step, that is set aside at the `yield` and restored with the next step.
+
+    Args:
+        activity: The activity.
     """
 
     __slots__ = ("_activity", "_before", "_inside")
@@ -98,40 +113,41 @@ class GeneratorActivation:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _T_co = TypeVar("_T_co", covariant=True)
+# Makes the activity of one call from the call's arguments.
 _Make = Callable[[tuple[Any, ...], Mapping[str, Any]], Activity]
 
 
 class Scoped(Generic[_T_co]):
-    """A context manager, async too, and a decorator.
+    """A context manager, a context manager for `async with`, and a decorator.
 
-    As a decorator it opens a scene anew for each call. Around a generator the scene is current
-    while the generator's own code runs and never while its consumer's does.
+    Each `with` block and each call of a decorated function gets an activity of its own. In a decorated generator,
+    the activity is current while the generator's own code runs, and never while its consumer's code runs.
 
     Args:
-        make: Makes the scene, each time it is opened.
-        show: What `with … as` gives of a scene.
+        make: Makes an activity. It is called once for each block and each call.
+        value_of: Returns what `with … as` gives, from the activity.
     """
 
-    def __init__(self, make: Callable[[], Activity], show: Callable[[Any], _T_co]) -> None:
+    def __init__(self, make: Callable[[], Activity], value_of: Callable[[Any], _T_co]) -> None:
         self._make = make
-        self._show = show
+        self._value_of = value_of
         self._activations: list[Activation] = []
 
     def __enter__(self) -> _T_co:
         activation = Activation(self._make())
         activation.__enter__()
         self._activations.append(activation)
-        return self._show(activation.activity)
+        return self._value_of(activation.activity)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        activation = self._activation_here()
+        activation = self._current_activation()
         self._activations.remove(activation)
         activation.__exit__(kind, error, traceback)
 
-    def _activation_here(self) -> Activation:
-        """Return the innermost stay that began here: tasks and threads may share one opening."""
+    def _current_activation(self) -> Activation:
+        """Return the innermost activation of this task or thread: several may share this object."""
         activations = tuple(self._activations)
         if len(activations) > 1:
             context = get_current()
@@ -154,7 +170,12 @@ class Scoped(Generic[_T_co]):
 
 
 def decorated(function: _F, make: _Make) -> _F:
-    """Return a function that runs inside a scene, made anew for each call from its arguments."""
+    """Return a function that does the same as this one, inside an activity that is made for each call.
+
+    Args:
+        function: A function, coroutine function, generator function or async generator function.
+        make: Makes the activity of a call from the call's arguments.
+    """
     if inspect.isasyncgenfunction(function):
         return cast("_F", _async_generator(function, make))
     if inspect.isgeneratorfunction(function):
@@ -191,13 +212,13 @@ def _generator(function: Callable[..., Any], make: _Make) -> Callable[..., Any]:
     def generate(*args: Any, **kwargs: Any) -> Any:
         activity = make(args, kwargs)
         with _Closing(activity):
-            return (yield from _driven(function(*args, **kwargs), activity))
+            return (yield from _run_generator(function(*args, **kwargs), activity))
 
     return generate
 
 
-def _driven(generator: Generator[Any, Any, Any], activity: Activity) -> Generator[Any, Any, Any]:
-    """Run a generator so that the scene is current in its code only, not in its consumer's."""
+def _run_generator(generator: Generator[Any, Any, Any], activity: Activity) -> Generator[Any, Any, Any]:
+    """Run a generator so that the activity is current in its code only, not in its consumer's."""
     activation = GeneratorActivation(activity)
     resume: Callable[[Any], Any] = generator.send
     sent: Any = None
@@ -221,7 +242,7 @@ def _driven(generator: Generator[Any, Any, Any], activity: Activity) -> Generato
 
 
 def _async_generator(function: Callable[..., Any], make: _Make) -> Callable[..., Any]:
-    """Wrap an async generator function as `_driven` runs a generator: `yield from` has no async twin."""
+    """Do for an async generator function what `_run_generator` does; `yield from` has no async form."""
 
     @functools.wraps(function)
     async def generate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
@@ -229,28 +250,28 @@ def _async_generator(function: Callable[..., Any], make: _Make) -> Callable[...,
         with _Closing(activity):
             generator = function(*args, **kwargs)
             activation = GeneratorActivation(activity)
-            following = _first_step(generator)
+            next_item = _first_item(generator)
             while True:
                 with activation:
                     try:
-                        item = await following
+                        item = await next_item
                     except StopAsyncIteration:
                         return
                 activity.yielded(item)
                 try:
-                    following = generator.asend((yield item))
+                    next_item = generator.asend((yield item))
                 except GeneratorExit:
                     with activation:
                         await generator.aclose()
                     raise
                 except BaseException as error:  # noqa: BLE001  # thrown in by the consumer, for the generator
-                    following = generator.athrow(error)
+                    next_item = generator.athrow(error)
 
     return generate
 
 
 class _Closing:
-    """Closes a scene when a generator that ran inside it has ended, however it did."""
+    """A context manager that closes an activity when the generator that ran inside it has ended."""
 
     __slots__ = ("_activity",)
 
@@ -263,15 +284,16 @@ class _Closing:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # A consumer that has had enough is no failure.
+        # A consumer that stops early is no failure.
         self._activity.close(None if isinstance(error, GeneratorExit) else error)
 
 
-def _first_step(generator: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
-    """Return the first step of an async generator, of which the event loop then takes no note.
+def _first_item(generator: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
+    """Return the awaitable of an async generator's first item, without the event loop's hooks.
 
-    At its end the loop closes all that it has taken note of at the same time: the wrapped one too,
-    which ours is just closing, and one of the two would fail.
+    With its hooks, the event loop registers a generator at its first item, and closes all registered generators at
+    the same time when the loop ends. Our wrapper is registered and closes the wrapped generator itself. If the
+    wrapped one were registered, too, it would be closed twice at once, and one of the two would fail.
     """
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(None, None)

@@ -11,7 +11,7 @@ from opentelemetry.context import Context, get_current
 from .. import wire
 from ..destinations import Destination
 from ..sessions.context import FRAME_KEY, OPEN_FRAMES, ContextFrame, current_frame
-from ..sessions.foreign import LOADED, SessionClaim, claim_in, claim_of_run
+from ..sessions.foreign import IMPORTED, SessionClaim, claim_in, claim_of_run
 from ..sessions.model import Session
 from ..spans.schema import CALL_KINDS
 from .labels import LabelWriter
@@ -71,10 +71,10 @@ class Locator:
         frame: ContextFrame | None = None
         if OPEN_FRAMES:
             frame = context.get(FRAME_KEY)  # type: ignore[assignment]  # our own key
-            if frame is not None and frame.left:
+            if frame is not None and frame.stale:
                 frame = current_frame(context)
         store, traces = self._span_store, self._resolver.traces
-        if frame is None and not (LOADED or store.live or traces or store.recent.young):
+        if frame is None and not (IMPORTED or store.live or traces or store.recent.young):
             return self._locate_process(call)
         span = trace.get_current_span(context)
         ids = span.get_span_context()
@@ -84,7 +84,7 @@ class Locator:
             record = self._resolver.framework_spans.innermost(record)
         if frame is not None and (record is None or is_newer(frame, record)):
             record = self._resolver.record_of(frame, ids.trace_id, None)
-        if LOADED:
+        if IMPORTED:
             record = self._with_claims(record, span, claim_in(context))
         if record is None or (record.node is None and frame is None and ids.trace_id not in traces):
             return self._locate_process(call)
@@ -119,7 +119,7 @@ class Locator:
         record: Record | None = self._span_store.record_at(span)
         if record is None:
             return None
-        if LOADED:
+        if IMPORTED:
             record = self._with_claims(record, span, None) or record
         self._label_writer.update_line(record)
         if record.node is None and record.trace_id not in self._resolver.traces:

@@ -10,7 +10,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context, get_current
 
 from ..sessions.context import FRAME_KEY, OPEN_FRAMES, ContextFrame
-from ..sessions.foreign import LOADED, SessionClaim, claim_in, claim_of_run, find_imported_sdks
+from ..sessions.foreign import IMPORTED, SessionClaim, claim_in, claim_of_run, find_imported_sdks
 from ..spans.reader import ScopeRules
 from .attributes import attributes_of
 from .labels import LabelWriter
@@ -70,10 +70,10 @@ class SpanStarts:
             self._untrusted.note(span.get_span_context().trace_id, parent_context)
         frame: ContextFrame | None = None
         claim: SessionClaim | None = None
-        if OPEN_FRAMES or LOADED:
+        if OPEN_FRAMES or IMPORTED:
             context = get_current() if parent_context is None else parent_context
             frame = context.get(FRAME_KEY)  # type: ignore[assignment]  # our own key
-            if LOADED:
+            if IMPORTED:
                 claim = claim_in(context)
         if (frame is None and (claim is None or not claim.session_id)) and (
             not (scope.named or self._traces or given or self._live or self._recent.young)
@@ -88,11 +88,11 @@ class SpanStarts:
         if parent_ids is not None or asks_frameworks:
             parent = self._parent_of(parent_ids, parent_context, asks_frameworks)
         enclosing = parent
-        if LOADED:
+        if IMPORTED:
             parent = enclosing = self._with_claims(parent, frame, claim, span)
         elif frame is not None and (parent is None or is_newer(frame, parent)):
             known = frame.record
-            if known is not None and known[0] is self._resolver and known[1].is_shared and not frame.left:
+            if known is not None and known[0] is self._resolver and known[1].is_shared and not frame.stale:
                 enclosing = known[1]
             else:
                 enclosing = self._record_of(frame, span)
@@ -129,7 +129,7 @@ class SpanStarts:
     ) -> Record | None:
         """Return the record of what encloses a span, with the claims of other SDKs taken into account."""
         trace_id = _trace_of(parent, span.get_span_context())
-        while frame is not None and frame.left:
+        while frame is not None and frame.stale:
             frame = frame.outer
         if frame is not None and (parent is None or is_newer(frame, parent)):
             parent = self._resolver.record_of(frame, trace_id, span)
@@ -151,7 +151,7 @@ class SpanStarts:
 
     def _record_of(self, frame: ContextFrame, span: Span) -> Record | None:
         """Return the record of a context frame, if there is one that holds for a span's trace."""
-        return None if frame.left else self._resolver.known_record(frame, span.get_span_context().trace_id)
+        return None if frame.stale else self._resolver.known_record(frame, span.get_span_context().trace_id)
 
     def _parent_of(
         self, parent_ids: trace.SpanContext | None, parent_context: Context | None, asks_frameworks: object

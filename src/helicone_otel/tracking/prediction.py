@@ -11,7 +11,7 @@ from opentelemetry.trace import SpanKind
 
 from .. import wire
 from ..sessions.context import ContextFrame, current_frame
-from ..sessions.foreign import LOADED, claim_in, claim_of_run, find_imported_sdks
+from ..sessions.foreign import IMPORTED, claim_in, claim_of_run, find_imported_sdks
 from .derived import SET_BY_HAND, by_hand
 from .resolver import Resolver, is_newer
 
@@ -47,7 +47,7 @@ def predicted_session_id(
         return wire.wire_text(wire.valid_text(chosen))
     if enclosing := _enclosing_id(resolver, trace_id, context):
         return enclosing
-    if LOADED and (run := claim_of_run()) is not None and run.session_id:
+    if IMPORTED and (run := claim_of_run()) is not None and run.session_id:
         return wire.wire_text(run.session_id)
     if named := resolver.sessions.id_on(facts):
         return wire.wire_text(wire.valid_text(named))
@@ -58,7 +58,7 @@ def predicted_session_id(
 def _enclosing_id(resolver: Resolver, trace_id: int, context: Context | None) -> str | None:
     """Return the id of the session in which a root span starts: a claim's, a context frame's, a framework span's."""
     frame = current_frame(context)
-    claim = claim_in(get_current() if context is None else context) if LOADED else None
+    claim = claim_in(get_current() if context is None else context) if IMPORTED else None
     if claim is not None and claim.session_id and claim.session_id not in _claimed_ids(frame):
         return wire.wire_text(claim.session_id)
     enclosing = resolver.framework_spans.innermost(None) if context is None else None

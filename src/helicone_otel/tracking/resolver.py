@@ -196,7 +196,7 @@ class Resolver:
 
     def _enclose(self, record: SpanRecord, frame: ContextFrame | None) -> None:
         """Make a context frame the record's parent, if it is newer than the parent span."""
-        while frame is not None and frame.left:
+        while frame is not None and frame.stale:
             frame = frame.outer
         record.frame = frame
         if frame is not None and (record.parent is None or is_newer(frame, record.parent)):

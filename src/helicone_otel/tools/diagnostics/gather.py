@@ -61,7 +61,8 @@ def inspect_process() -> Process:
         provider=_class_name(provider),
         # With `OTEL_SDK_DISABLED=true` the tracers of the SDK's provider make no spans.
         records=isinstance(provider, TracerProvider) and not getattr(provider, "_disabled", False),
-        labels=INSTALLATION.attends(provider) or any(isinstance(each, HeliconeSpanProcessor) for each in processors),
+        labels=INSTALLATION.has_processor(provider)
+        or any(isinstance(each, HeliconeSpanProcessor) for each in processors),
         injects=_injects(get_global_textmap()),
         installed=INSTALLATION.installed and REGISTRY.active,
         exporters=tuple(_class_name(exporter) for each in processors if (exporter := _exporter_of(each)) is not None),

@@ -92,7 +92,7 @@ def _installed_with(
         _log_with(HeliconeSpanExporter(settings=settings) if settings.log else None)
 
     configure({})
-    INSTALLATION.add_to_all(_ended_spans)
+    INSTALLATION.add_processor_to_all(_ended_spans)
     _ENDED_SPANS.spans = spans
     token = attach(Context())
     try:

@@ -8,13 +8,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .destinations import HostList
 from .sessions.model import SessionPath
-from .spans.schema import REQUEST_KINDS, Dialect
+from .spans.kinds import REQUEST_KINDS
 from .values import Value, value
 from .wire import MAX_PROPERTIES, is_property_name
+
+if TYPE_CHECKING:
+    from .spans.schema import Dialect
 
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
@@ -28,7 +31,7 @@ class SettingsError(ValueError):
     """A setting has a value that cannot be used. The message names the setting and says which values can be."""
 
 
-class Setting(NamedTuple):
+class Setting:
     """One row of the table of settings.
 
     Attributes:
@@ -40,12 +43,23 @@ class Setting(NamedTuple):
         meaning: What the setting does, as the README shows it.
     """
 
-    field: str
-    variable: str
-    parse: Callable[[str], Any]
-    check: Callable[[Any], None]
-    default: str
-    meaning: str
+    __slots__ = ("check", "default", "field", "meaning", "parse", "variable")
+
+    def __init__(
+        self,
+        field: str,
+        variable: str,
+        parse: Callable[[str], Any],
+        check: Callable[[Any], None],
+        default: str,
+        meaning: str,
+    ) -> None:
+        self.field = field
+        self.variable = variable
+        self.parse = parse
+        self.check = check
+        self.default = default
+        self.meaning = meaning
 
 
 # --- from text to a value -------------------------------------------------------------------------
@@ -199,13 +213,15 @@ def _check_endpoint(value: str | None) -> None:
 
 
 def _check_dialects(value: object) -> None:
+    if value == ():
+        return
+    # These take time to load, and most apps have no dialect of their own.
+    from .spans.custom import check_dialects  # noqa: PLC0415
+    from .spans.schema import Dialect  # noqa: PLC0415
+
     if not isinstance(value, tuple) or not all(isinstance(dialect, Dialect) for dialect in value):
         raise TypeError(f"expected a tuple of Dialect, got {value!r:.60}")
-    if value:
-        # It takes time to load, and most apps have no dialect of their own.
-        from .spans.custom import check_dialects  # noqa: PLC0415
-
-        check_dialects(value)
+    check_dialects(value)
 
 
 # --- the table ------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 # Request headers, in the case in which Helicone's documentation writes them.
@@ -106,6 +106,23 @@ def valid_text(text: str) -> str:
     Because of one lone surrogate, OTLP's encoder would lose the whole batch.
     """
     return text[:_MAX_VALID_TEXT].encode("utf-8", "replace").decode()
+
+
+def first_text(attributes: Mapping[str, object], keys: Iterable[str]) -> str | None:
+    """Return the first attribute that is a text or a whole number, as text; `None` if there is none.
+
+    Blank texts do not count. A list of one value counts as that value.
+    """
+    for key in keys:
+        value = attributes.get(key)
+        # OpenTelemetry captures HTTP headers as lists of strings.
+        if isinstance(value, list | tuple) and len(value) == 1:
+            value = value[0]
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        if isinstance(value, str) and value.strip():
+            return value
+    return None
 
 
 def is_property_name(name: str) -> bool:

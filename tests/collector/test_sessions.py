@@ -15,7 +15,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from helicone_otel import wire
 from helicone_otel.spans.dialects import DIALECTS
 from helicone_otel.spans.reader import SpanReader
-from helicone_otel.spans.schema import Dialect, first_text
+from helicone_otel.spans.schema import Dialect
+from helicone_otel.wire import first_text
 from tests.support.otelcol import Collector, request, running, span
 from tests.support.sink import HttpSink, http_sink
 

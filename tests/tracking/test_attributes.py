@@ -7,7 +7,7 @@ import sys
 
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 
-from helicone_otel.tracking.attributes import attributes_of, size_of
+from helicone_otel.tracking.records import attributes_of, size_of
 
 WITHOUT = """
 from opentelemetry.sdk import trace
@@ -18,7 +18,7 @@ class Renamed(trace.ReadableSpan):
     attributes = property(lambda self: self._elsewhere)
 
 trace.ReadableSpan = Renamed
-from helicone_otel.tracking.attributes import attributes_of, size_of
+from helicone_otel.tracking.records import attributes_of, size_of
 span = Renamed("work", {"a": 1})
 print(attributes_of(span), size_of(span), size_of(Renamed("work")))
 """

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from ..destinations import Destination
 from ..failures import swallow
@@ -208,7 +208,7 @@ def _without_ours(registry: Registry, headers: Any) -> Any:
 # --- the table ------------------------------------------------------------------------------------
 
 
-class Hook(NamedTuple):
+class Hook:
     """The method of an HTTP client that sends a request.
 
     Attributes:
@@ -221,11 +221,21 @@ class Hook(NamedTuple):
             overwrite the caller's.
     """
 
-    module: str
-    owner: str
-    method: str
-    make: Callable[[Registry, _Function], _Function]
-    instead: tuple[str, ...] = ()
+    __slots__ = ("instead", "make", "method", "module", "owner")
+
+    def __init__(
+        self,
+        module: str,
+        owner: str,
+        method: str,
+        make: Callable[[Registry, _Function], _Function],
+        instead: tuple[str, ...] = (),
+    ) -> None:
+        self.module = module
+        self.owner = owner
+        self.method = method
+        self.make = make
+        self.instead = instead
 
 
 _CONTRIB: Final = "opentelemetry.instrumentation."

@@ -20,7 +20,7 @@ from ..failures import swallow, warn_once
 from ..otel.exporter import finalized
 from ..sessions.model import Session
 from ..settings import Settings, SettingsError, content_of
-from ..spans.schema import REQUEST_KINDS
+from ..spans.kinds import REQUEST_KINDS
 from ..tracking.registry import REGISTRY, Registry
 from .delivery.client import Client
 from .delivery.queue import PendingRow

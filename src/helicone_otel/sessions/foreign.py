@@ -16,7 +16,7 @@ from opentelemetry.context import Context
 
 from .. import wire
 from ..failures import swallow
-from ..spans.schema import first_text
+from ..wire import first_text
 
 # The names of nested entries or attributes, from the outside in: `("association_properties", "session_id")`.
 KeyPath = tuple[str, ...]
@@ -32,7 +32,7 @@ class SessionClaim(NamedTuple):
 # --- the tables -----------------------------------------------------------------------------------
 
 
-class ContextSource(NamedTuple):
+class ContextSource:
     """The entries in which an SDK keeps a session in OpenTelemetry's Context.
 
     Attributes:
@@ -41,12 +41,15 @@ class ContextSource(NamedTuple):
         user_ids: The key paths of the user's id.
     """
 
-    module: str
-    session_ids: tuple[KeyPath, ...]
-    user_ids: tuple[KeyPath, ...]
+    __slots__ = ("module", "session_ids", "user_ids")
+
+    def __init__(self, module: str, session_ids: tuple[KeyPath, ...], user_ids: tuple[KeyPath, ...]) -> None:
+        self.module = module
+        self.session_ids = session_ids
+        self.user_ids = user_ids
 
 
-class FrameworkRun(NamedTuple):
+class FrameworkRun:
     """Where a framework keeps the ids of the run that is going on, whoever instruments the framework.
 
     Attributes:
@@ -56,10 +59,15 @@ class FrameworkRun(NamedTuple):
         user_ids: The key paths of the user's id.
     """
 
-    module: str
-    ask: str
-    session_ids: tuple[KeyPath, ...]
-    user_ids: tuple[KeyPath, ...] = ()
+    __slots__ = ("ask", "module", "session_ids", "user_ids")
+
+    def __init__(
+        self, module: str, ask: str, session_ids: tuple[KeyPath, ...], user_ids: tuple[KeyPath, ...] = ()
+    ) -> None:
+        self.module = module
+        self.ask = ask
+        self.session_ids = session_ids
+        self.user_ids = user_ids
 
 
 CONTEXT_SOURCES = (

@@ -15,8 +15,7 @@ from .. import wire
 from ..caches import Recent
 from ..spans.dialects import CALLERS_BAGGAGE
 from ..spans.reader import SpanReader
-from ..spans.schema import first_text
-from ..wire import SESSION_HEADERS
+from ..wire import SESSION_HEADERS, first_text
 from .context import ContextFrame, current_frame
 from .model import Session, SessionPath, path_segments
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final
 
 from .. import wire
 from ..failures import warn_once
@@ -159,11 +159,14 @@ class Session(Value):
             yield wire.PROPERTY_HEADER_PREFIX + name, text
 
 
-class SessionDetails(NamedTuple):
+class SessionDetails:
     """The user's id and the properties that attributes of a span give to its session."""
 
-    user_id: str | None
-    properties: Mapping[str, str]
+    __slots__ = ("properties", "user_id")
+
+    def __init__(self, user_id: str | None, properties: Mapping[str, str]) -> None:
+        self.user_id = user_id
+        self.properties = properties
 
     def added_to(self, session: Session) -> Session:
         """Return a session with these details added; its own user id and properties win."""

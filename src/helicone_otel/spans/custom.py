@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar, get_args, get_type_hints
 
 from .dialects import DIALECTS
-from .schema import KINDS, Dialect, Kind, Row, SpanKind
+from .kinds import KINDS, Kind, SpanKind
+from .schema import Dialect, Row
 
 _T = TypeVar("_T", Dialect, Row)
 _MAX_BYTES: Final = 1024 * 1024

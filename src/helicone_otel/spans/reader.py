@@ -13,19 +13,9 @@ from itertools import chain
 from typing import Final, cast
 
 from .. import wire
+from .kinds import CALL_KINDS, KINDS, Kind
 from .names import clean_name, fit_template, is_made_up
-from .schema import (
-    APPLICATION,
-    BY_HAND,
-    CALL_KINDS,
-    KINDS,
-    NOTHING,
-    URL_ATTRIBUTES,
-    Classification,
-    Dialect,
-    Kind,
-    Row,
-)
+from .schema import APPLICATION, BY_HAND, NOTHING, URL_ATTRIBUTES, Classification, Dialect, Row
 
 _MAX_TEXT: Final = 4096
 _MAX_SCOPES: Final = 1024

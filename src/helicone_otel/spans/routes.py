@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from ..wire import bounded
+from ..wire import bounded, first_text
+from .kinds import SpanKind
 from .names import clean_route, fit_template
-from .schema import SpanKind, first_text
 
 
 class EntryRoute(NamedTuple):

@@ -7,18 +7,9 @@ own name and kind, and a mapping of attributes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, NamedTuple
 
-Kind = Literal["workflow", "agent", "task", "tool", "llm", "embedding", "vector_db", "rerank", "guardrail", "data"]
-SpanKind = Literal["INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"]
-
-KINDS: Final[frozenset[str]] = frozenset(get_args(Kind))
-# Spans of these kinds have the path of the step that they serve; spans of every other kind add a segment. The value is
-# the path's only segment if there is no step.
-CALL_KINDS: Final[Mapping[str, str]] = {"llm": "chat", "embedding": "embeddings"}
-# One span of these kinds is one row in Helicone.
-REQUEST_KINDS: Final[frozenset[str]] = KINDS - {"workflow", "agent", "task"}
+from .kinds import Kind, SpanKind
 
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans/, now and before.
 URL_ATTRIBUTES: Final = ("url.full", "http.url")
@@ -130,20 +121,3 @@ class Classification(NamedTuple):
 APPLICATION: Final = "application"
 BY_HAND: Final = "by hand"
 NOTHING: Final = Classification()
-
-
-def first_text(attributes: Mapping[str, object], keys: Iterable[str]) -> str | None:
-    """Return the first attribute that is a text or a whole number, as text; `None` if there is none.
-
-    Blank texts do not count. A list of one value counts as that value.
-    """
-    for key in keys:
-        value = attributes.get(key)
-        # OpenTelemetry captures HTTP headers as lists of strings.
-        if isinstance(value, list | tuple) and len(value) == 1:
-            value = value[0]
-        if isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)
-        if isinstance(value, str) and value.strip():
-            return value
-    return None

@@ -13,7 +13,7 @@ from .. import wire
 from ..caches import Recent
 from ..sessions.model import Session, SessionDetails, SessionPath
 from ..settings import Settings, named_attributes
-from ..spans.schema import first_text
+from ..wire import first_text
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Final, cast
 from .. import wire
 from ..destinations import Destination
 from ..sessions.model import Session
-from .attributes import attributes_of
 from .nodes import top
-from .records import MAX_DEPTH, Record, SpanRecord
+from .records import MAX_DEPTH, Record, SpanRecord, attributes_of
 from .resolver import Resolver
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from typing import Final, NamedTuple
 from .. import wire
 from ..caches import Recent
 from ..sessions.model import Session
+from ..spans.kinds import CALL_KINDS
 from ..spans.reader import ScopeRules
-from ..spans.schema import CALL_KINDS, Classification
+from ..spans.schema import Classification
 from ..wire import SURELY_SHORT, bounded
 
 _MAX_CHILDREN: Final = 256

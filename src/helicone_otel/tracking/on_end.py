@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .. import wire
 from ..destinations import Destination
-from ..spans.schema import CALL_KINDS
-from .attributes import attributes_of, size_of
+from ..spans.kinds import CALL_KINDS
 from .labels import LabelWriter
-from .records import Entry, LeafRecord, SpanRecord
+from .records import Entry, LeafRecord, SpanRecord, attributes_of, size_of
 from .requests import Calls, request_id
 from .resolver import Resolver
 from .state import ProcessState

@@ -12,10 +12,9 @@ from opentelemetry.context import Context, get_current
 from ..sessions.context import FRAME_KEY, OPEN_FRAMES, ContextFrame
 from ..sessions.foreign import IMPORTED, SessionClaim, claim_in, claim_of_run, find_imported_sdks
 from ..spans.reader import ScopeRules
-from .attributes import attributes_of
 from .labels import LabelWriter
 from .nodes import SpanTemplate
-from .records import MAX_DEPTH, ClaimRecord, Record, SpanRecord
+from .records import MAX_DEPTH, ClaimRecord, Record, SpanRecord, attributes_of
 from .requests import call_of, may_be_request, report_calls
 from .resolver import Resolver, is_newer
 

@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ..spans.kinds import CALL_KINDS, REQUEST_KINDS
 from ..spans.providers import providers_in
 from ..spans.reader import SpanReader
-from ..spans.schema import CALL_KINDS, REQUEST_KINDS, Classification
+from ..spans.schema import Classification
 from ..wire import NAMESPACE
 from .records import MAX_DEPTH, Record, SpanRecord
 

@@ -22,15 +22,15 @@ from ..sessions.inbound import UntrustedBaggage
 from ..sessions.model import Session, path_segments
 from ..settings import named_attributes
 from ..spans.dialects import LIBRARIES
+from ..spans.kinds import CALL_KINDS
 from ..spans.reader import SpanReader
 from ..spans.routes import ENTRY_KINDS as _ENTRY_KINDS
 from ..spans.routes import entry_route_of
-from ..spans.schema import APPLICATION, BY_HAND, CALL_KINDS, URL_ATTRIBUTES, Classification, Dialect
-from .attributes import attributes_of
+from ..spans.schema import APPLICATION, BY_HAND, URL_ATTRIBUTES, Classification, Dialect
 from .derived import SET_BY_HAND, SessionFactory, by_hand
 from .enclosing import ForeignSessions, FrameworkSpans
 from .nodes import NodeKey, PathNode, top
-from .records import MAX_DEPTH, ClaimRecord, FrameRecord, Record, SpanRecord, SpanStore
+from .records import MAX_DEPTH, ClaimRecord, FrameRecord, Record, SpanRecord, SpanStore, attributes_of
 from .state import ProcessState
 
 MAX_TRACES: Final = 2048

@@ -12,7 +12,7 @@ from typing import Any, Final
 from ... import wire
 from ...failures import swallow, warn_once
 from ...sessions.model import Session, SessionPath
-from ...spans.schema import REQUEST_KINDS
+from ...spans.kinds import REQUEST_KINDS
 from .anthropic import messages
 from .call import Call, Failure, call_of, failure_of
 from .content import Content

@@ -20,7 +20,7 @@ from ...install.configure import INSTALLATION
 from ...log.exporter import HeliconeSpanExporter
 from ...otel.exporter import finalized
 from ...settings import SETTINGS, Settings
-from ...spans.schema import Kind
+from ...spans.kinds import Kind
 from ...tracking.registry import REGISTRY
 from .headers import KEY
 from .loopback import serving

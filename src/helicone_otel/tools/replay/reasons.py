@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ... import wire
+from ...spans.kinds import REQUEST_KINDS
 from ...spans.names import fit_template
 from ...spans.reader import ScopeRules, SpanReader
-from ...spans.schema import APPLICATION, BY_HAND, REQUEST_KINDS, URL_ATTRIBUTES, Classification, Dialect, Row
+from ...spans.schema import APPLICATION, BY_HAND, URL_ATTRIBUTES, Classification, Dialect, Row
 from ...tracking.requests import may_be_request
 from ...tracking.resolver import GATEWAY
 from .player import Replayed

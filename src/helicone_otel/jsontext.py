@@ -22,10 +22,10 @@ MAX_CONTENT: Final = 32_768
 """How many characters `content_text` writes unless a limit is given."""
 REDACTED: Final = "[redacted]"
 # Keys of headers and configurations whose values are never written.
-_SECRET_KEYS: Final = frozenset(
+SECRET_KEYS: Final = frozenset(
     {"authorization", "proxy_authorization", "helicone_auth", "x_api_key", "api_key", "apikey", "password", "secret"}
 )
-_LONGEST_SECRET_KEY: Final = max(map(len, _SECRET_KEYS))
+_LONGEST_SECRET_KEY: Final = max(map(len, SECRET_KEYS))
 _CUT: Final = "…"
 _MAX_DEPTH: Final = 12
 # Python refuses to write very long numbers.
@@ -57,7 +57,7 @@ def content_text(value: object, limit: int = MAX_CONTENT) -> str:
 
 def is_secret_key(name: str) -> bool:
     """Tell whether the value under a key such as `Authorization` or `api-key` is a secret."""
-    return len(name) <= _LONGEST_SECRET_KEY and name.lower().replace("-", "_") in _SECRET_KEYS
+    return len(name) <= _LONGEST_SECRET_KEY and name.lower().replace("-", "_") in SECRET_KEYS
 
 
 class Collected:

@@ -1,4 +1,4 @@
-"""A pytest fixture for your own tests: which sessions, paths and headers does my code make?
+"""Pytest fixtures for your own tests: which sessions, paths and headers does my code make?
 
     from helicone_otel import session, step
     from openai import OpenAI
@@ -13,20 +13,20 @@
             "Helicone-Session-Name": "Trip Planning",
         }
 
-The fixture installs the library, and a fake Helicone on loopback to whose gateway the SDKs of OpenAI and
-Anthropic speak by themselves; afterwards it takes everything out again. What no gateway sees is logged
-to the same Helicone if the test says so:
+The fixture installs the library and starts a fake Helicone on loopback. The SDKs of OpenAI and Anthropic send
+their requests to its gateway by themselves. After the test everything is removed again. Requests that bypass the
+gateway are logged to the same Helicone if the test switches the log on:
 
     def test_the_weather_is_asked_once(helicone):
         helicone.configure(log=True)
         plan_a_trip()
         assert [row.model for row in helicone.rows() if row.badge == "Tool"] == ["tool:get_weather"]
 
-The fixture `fake_helicone` is the server alone: its gateway, its log API, its OTLP doors and the API by which
-it is read, with the checks of the real one, and `troubles` to choose from.
+The fixture `fake_helicone` is the server alone: its gateway, its log APIs, its OTLP receivers and its read API.
+They check requests as the real ones do, and `troubles` makes them fail.
 
-pytest loads this module in every run, whether a test wants the fixture or not: whatever costs time
-is imported when the fixture is asked for.
+pytest loads this module in every run, with or without a test that uses a fixture. So everything that takes time is
+imported by the fixtures.
 """
 
 from __future__ import annotations
@@ -59,16 +59,16 @@ def __getattr__(name: str) -> object:
 
 
 class Helicone:
-    """What a test sees of its sessions.
+    """The sessions of a test: their spans, requests and rows.
 
     Attributes:
-        gateway_url: Where the stand-in for Helicone's gateway is, without a path.
-        openai_url: What `OpenAI(base_url=…)` takes; `OPENAI_BASE_URL` says the same.
-        anthropic_url: What `Anthropic(base_url=…)` takes; `ANTHROPIC_BASE_URL` says the same.
-        fake: All of the fake Helicone: its address, its keys, its rows, and what can be made to go wrong.
-        provider: Makes spans that the fixture sees. It is the global one, unless your tests have set
-            one that is not OpenTelemetry's own.
-        tracer: A tracer of an application, for spans of your tests.
+        gateway_url: The address of the fake gateway, without a path.
+        openai_url: The `base_url` for `OpenAI(…)`. The fixture sets `OPENAI_BASE_URL` to it.
+        anthropic_url: The `base_url` for `Anthropic(…)`. The fixture sets `ANTHROPIC_BASE_URL` to it.
+        fake: The fake Helicone: its address, keys and rows, and `troubles`, which makes it fail.
+        provider: The tracer provider whose spans the fixture records. It is the global one, unless your
+            tests have set a global one that is not of OpenTelemetry's SDK.
+        tracer: A tracer with the scope of an application, for spans of your tests.
     """
 
     def __init__(
@@ -91,14 +91,16 @@ class Helicone:
 
     @property
     def requests(self) -> list[Request]:
-        """What has arrived at the gateway, the oldest first: head and body byte for byte."""
+        """The requests that arrived at the gateway, the oldest first, with head and body byte for byte."""
         return self.fake.requests("gateway")
 
     def rows(self, session: str | None = None) -> list[Row]:
-        """Return what Helicone has a row of, once what is to be logged has arrived: gateway and log in one list.
+        """Return the rows that Helicone has, of the gateway and of the log, sorted by start.
+
+        It waits up to 5 s until everything that is being logged has arrived.
 
         Args:
-            session: Id or name; all rows if not given.
+            session: The id or name of a session; by default the rows of all.
         """
         self.provider.force_flush(_FLUSH_MILLIS)
         rows = sorted(self.fake.rows, key=lambda row: row.started)
@@ -106,50 +108,53 @@ class Helicone:
 
     @property
     def spans(self) -> list[ReadableSpan]:
-        """The spans that have ended, as an exporter gets them, the first to end first."""
+        """The spans that have ended, as an exporter gets them, in the order in which they ended."""
         return list(self._spans)
 
     @property
     def sessions(self) -> dict[str, str | None]:
         """The name of each session by its id, from the spans and from the requests."""
-        from .tools.fakes.fixture import sessions  # noqa: PLC0415  # see the module's docstring
+        from .tools.fakes.fixture import names_by_id  # noqa: PLC0415  # only if a test uses it
 
-        return sessions(self._spans, self.requests)
+        return names_by_id(self._spans, self.requests)
 
     def tree(self, session: str | None = None) -> dict[str, list[str]]:
-        """Return what stands at each path of a session: its kinds, in a fixed order.
+        """Return the kinds at each path of a session, in a fixed order.
 
-        Calls are listed as often as they were made (`["agent", "llm", "llm"]` is an agent that asked
-        twice), steps once however often they ran; a level at which nothing happened is left out.
-        Requests that reached the gateway count even if no instrumentation saw them.
+        Each call is listed: `["agent", "llm", "llm"]` is an agent that called a model twice. A step is listed
+        once, however often it ran. A path at which nothing happened is left out.
+        Requests that reached the gateway count even if no instrumentation made a span.
 
         Args:
-            session: Its id or name; not needed while there is only one.
+            session: Its id or name; not needed if there is only one session.
 
         Raises:
-            AssertionError: There is more than one session, or none of that id or name.
+            AssertionError: There is more than one session, or none with that id or name.
         """
-        from .tools.fakes.fixture import tree  # noqa: PLC0415  # see the module's docstring
+        from .tools.fakes.fixture import kinds_by_path  # noqa: PLC0415  # only if a test uses it
 
-        return tree(self._spans, self.requests, session)
+        return kinds_by_path(self._spans, self.requests, session)
 
     def answer_with(self, *answers: str | int | Mapping[str, object]) -> None:
-        """Say what the gateway answers next, one answer a request; afterwards it answers as before.
+        """Set the gateway's next answers, one for each request. Afterwards it answers `OK` again.
 
         Args:
-            answers: A text for the model to say, a whole JSON body (with tool calls, say), or the
+            answers: The text of a model, a whole JSON body (with tool calls, for instance), or the
                 status of an error.
         """
         self._script.extend(answers)
 
     def configure(self, **settings: object) -> None:
-        """Use other settings for the rest of the test, by the names of the fields of `Settings`.
+        """Use other settings for the rest of the test.
 
-        The fixture starts from the defaults, whatever the environment says. What was remembered of
-        spans is forgotten. With `log=True`, what no gateway saw goes to the log of the fixture's own Helicone.
+        All other settings have their defaults, whatever the environment says. Spans that have started before are
+        forgotten. With `log=True`, requests that bypass the gateway are logged to the fake Helicone.
+
+        Args:
+            settings: The fields of `Settings` to change.
 
         Raises:
-            SettingsError: A value cannot be used.
+            SettingsError: A value is not valid.
             TypeError: There is no such setting.
         """
         self._configure(settings)
@@ -157,17 +162,17 @@ class Helicone:
 
 @pytest.fixture
 def helicone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Helicone]:
-    """Helicone Sessions switched on for one test, with a stand-in for the gateway that remembers requests."""
-    from .tools.fakes.fixture import installed  # noqa: PLC0415  # see the module's docstring
+    """Install helicone-otel for one test, with a fake Helicone that records requests."""
+    from .tools.fakes.fixture import installed  # noqa: PLC0415  # only if a test uses it
 
-    with installed(monkeypatch) as bench:
-        yield Helicone(*bench)
+    with installed(monkeypatch) as parts:
+        yield Helicone(*parts)
 
 
 @pytest.fixture
 def fake_helicone() -> Iterator[FakeHelicone]:
-    """A fake Helicone on loopback, for clients and exporters of whatever kind; nothing is installed."""
-    from .tools.fakes.loopback import serving  # noqa: PLC0415  # see the module's docstring
+    """Start a fake Helicone on loopback, for any client or exporter. The library is not installed."""
+    from .tools.fakes.loopback import serving  # noqa: PLC0415  # only if a test uses it
     from .tools.fakes.server import FakeHelicone  # noqa: PLC0415
 
     with serving(FakeHelicone()) as server:

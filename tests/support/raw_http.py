@@ -17,7 +17,7 @@ import pytest
 from opentelemetry.instrumentation import httpx as http_instrumentation
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from helicone_otel.tools.fakes.provider import as_event_stream, endpoint_of
+from helicone_otel.tools.fakes.provider import ModelAnswer, as_event_stream, endpoint_of
 
 MODEL = "gpt-5.4-mini"
 QUESTION = {"role": "user", "content": "Where to?"}
@@ -162,9 +162,9 @@ def _answer(wire: Wire, path: str, body: bytes) -> bytes:
     if fixed is not None:
         content = json.dumps(fixed).encode()
     elif endpoint and endpoint.events and asked.get("stream"):
-        content, kind = as_event_stream(endpoint.events(asked, "OK")), "text/event-stream"
+        content, kind = as_event_stream(endpoint.events(asked, ModelAnswer("OK"))), "text/event-stream"
     else:
-        content = json.dumps(endpoint.answer(asked, "OK") if endpoint else {}).encode()
+        content = json.dumps(endpoint.answer(asked, ModelAnswer("OK")) if endpoint else {}).encode()
     return f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content
 
 

@@ -1,4 +1,4 @@
-"""`helicone-otel demo`: the whole of it once, and each thing that it must notice."""
+"""`helicone-otel demo`: one whole run, and each disagreement that it must notice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ import pytest
 from helicone_otel.tools.cli import demo
 from helicone_otel.tools.cli.demo.check import Expected, World, disagreements
 from helicone_otel.tools.cli.demo.world import demo_helicone
-from helicone_otel.tools.cli.tree import GatewayCall, LoggedRow, Request, Session, Step
+from helicone_otel.tools.cli.gateway_calls import GatewayCall
+from helicone_otel.tools.cli.tree import LoggedRow, RequestNode, SessionTree, Step
 from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.rows import Row
 from helicone_otel.tools.fakes.server import FakeHelicone
@@ -31,7 +32,7 @@ HERE = Path(demo.__file__).parent
 EXPECTED = json.loads((HERE / "expected.json").read_text(encoding="utf-8"))
 
 
-def test_the_demo_agrees_with_its_world_whatever_the_environment_says() -> None:
+def test_the_demo_finds_no_disagreement_whatever_the_environment_says() -> None:
     nowhere = "http://127.0.0.1:9"
     hostile = {
         "OTEL_SDK_DISABLED": "true",
@@ -64,11 +65,11 @@ def test_the_demo_agrees_with_its_world_whatever_the_environment_says() -> None:
 def test_the_agent_knows_nothing_of_helicone() -> None:
     for file in ("agent.py", "tool_server.py"):
         tree = ast.parse((HERE / file).read_text(encoding="utf-8"))
-        tree.body = [node for node in tree.body if not isinstance(node, ast.Expr)]  # its docstring may say so
+        tree.body = [node for node in tree.body if not isinstance(node, ast.Expr)]  # its docstring may name Helicone
         assert "helicone" not in ast.dump(tree).lower()
 
 
-# A small world of its own, for what the demo must notice.
+# A small world, to test what the demo must notice.
 HEADERS = {"Helicone-Session-Id": "s1", "Helicone-Session-Path": "/a", "Helicone-Session-Name": "Trip"}
 TREE: list[Expected] = [
     {
@@ -85,12 +86,12 @@ def call(status: int, **headers: str) -> GatewayCall:
     return GatewayCall("gw.test", status, 0, 1, None, tuple({**HEADERS, **headers}.items()))
 
 
-def a_session(*calls: GatewayCall, upserts: int = 1, session_id: str = "s1", name: str = "Trip") -> Session:
-    llm = Request("llm", "m", "/a", 0, 1, None, calls or (call(429), call(200)))
-    upsert = Request("vector_db", "", "/a/upsert", 0, 1, None, (), (LoggedRow("VectorDB", "vector_db", 200, ()),))
+def a_session(*calls: GatewayCall, upserts: int = 1, session_id: str = "s1", name: str = "Trip") -> SessionTree:
+    llm = RequestNode("llm", "m", "/a", 0, 1, None, calls or (call(429), call(200)))
+    upsert = RequestNode("vector_db", "", "/a/upsert", 0, 1, None, (), (LoggedRow("VectorDB", "vector_db", 200, ()),))
     leaf = Step("upsert", "/a/upsert", "vector_db", 1, 0, 1, None, (upsert,) * upserts, ())
     step = Step("a", "/a", "task", 1, 0, 1, None, (llm,), (leaf,))
-    return Session(session_id, name, Step("", "/", None, 0, 0, 1, None, (), (step,)))
+    return SessionTree(session_id, name, Step("", "/", None, 0, 0, 1, None, (), (step,)))
 
 
 def row(status: int, kind: str = "llm", **headers: str) -> Row:
@@ -118,7 +119,7 @@ def replace_sends(world: World, sends: int) -> World:
     return replace(world, rows=[replace(row, sends=sends) for row in world.rows])
 
 
-def test_a_world_in_which_all_agree_is_found_to_agree() -> None:
+def test_a_world_that_agrees_has_no_disagreements() -> None:
     assert disagreements(TREE, [a_session()], a_world()) == []
 
 
@@ -141,8 +142,8 @@ WRONG = {"Helicone-Session-Path": "/b"}
             a_world(row(429), row(200, **OTHER)),
             "gateway request ('200', '', 's2', 'Trip', '/a'): seen 1 times",
         ),
-        (a_session(call(429), call(200, **WRONG)), a_world(row(429), row(200, **WRONG)), "/a: the span says"),
-        (a_session(session_id="s3"), a_world(), "/a: the span says"),
+        (a_session(call(429), call(200, **WRONG)), a_world(row(429), row(200, **WRONG)), "/a: the span has"),
+        (a_session(session_id="s3"), a_world(), "/a: the span has"),
         (a_session(name="Tour"), a_world(), "a session named 'Trip' was expected, one named 'Tour' was drawn"),
         (
             a_session(),
@@ -178,19 +179,19 @@ WRONG = {"Helicone-Session-Path": "/b"}
         (
             a_session(),
             a_world(log=(logged(response={"_type": "vector_db", "matches": [{"score": "high"}]}),)),
-            "the row of vector_db at /a/upsert: a score among the matches is no number",
+            "the row of vector_db at /a/upsert: a score among the matches is not a number",
         ),
         (a_session(), a_world(log=()), "row of session ('s1', 'Trip'): seen 2 times, drawn 3 times"),
         (a_session(), replace_sends(a_world(), 2), "the row  was sent 2 times"),
-        (a_session(), a_world(asked={"/weather": 0}), "the agent never asked a host that is no gateway"),
+        (a_session(), a_world(asked={"/weather": 0}), "the agent never called a host that is not a gateway"),
         (a_session(), a_world(leaked=frozenset({"Helicone-Session-Id"})), "Helicone-Session-Id left for a host"),
     ],
 )
-def test_whatever_does_not_agree_is_named(session: Session, world: World, sentence: str) -> None:
+def test_each_disagreement_is_named(session: SessionTree, world: World, sentence: str) -> None:
     assert any(problem.startswith(sentence) for problem in disagreements(TREE, [session], world))
 
 
-def test_a_session_more_or_less_is_named() -> None:
+def test_a_missing_session_is_named() -> None:
     assert disagreements(TREE, [], a_world())[0] == "1 sessions were expected, 0 were drawn"
 
 
@@ -259,10 +260,10 @@ def test_the_stand_in_is_overloaded_once_and_then_answers(gateway: FakeHelicone)
 def test_the_stand_in_refuses_what_the_providers_refuse(
     gateway: FakeHelicone, path: str, body: object, status: int
 ) -> None:
-    answered, said = ask(gateway, path, body)
+    answered, body_of_answer = ask(gateway, path, body)
 
     assert answered == status
-    assert said["error"]["message"]
+    assert body_of_answer["error"]["message"]
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings", "/v1/messages"])
@@ -275,6 +276,6 @@ def test_the_stand_in_accepts_no_other_key_and_records_every_request(gateway: Fa
     assert [(row.status, row.properties) for row in gateway.rows[before:]] == [(401, {"Helicone-Session-Id": "s"})]
 
 
-def test_the_stand_in_wants_to_know_the_version_of_anthropics_api(gateway: FakeHelicone) -> None:
+def test_the_stand_in_needs_the_version_of_anthropics_api(gateway: FakeHelicone) -> None:
     assert ask(gateway, "/v1/messages", MESSAGES, anthropic_version="")[0] == 400
     assert ask(gateway, "/v1/messages", MESSAGES)[0] == 200

@@ -1,4 +1,4 @@
-"""Helicone's own published clients against the fake: it takes what they send, and makes of it what Helicone does."""
+"""Helicone's own published clients against the fake, which must make the rows that Helicone makes."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ TRACED = """
 """
 
 
-# What pip is not to try one by one, for five minutes: the set that its limits leave.
+# Fixed versions: pip would need five minutes to find them.
 ASYNC = (
     "helicone-async~=1.1",
     "traceloop-sdk==0.33.12",
@@ -90,13 +90,13 @@ def run(fake: FakeHelicone, folder: Path, code: str) -> str:
     return done.stdout
 
 
-def test_the_manual_logger_is_understood(fake: FakeHelicone, environments: Environments) -> None:
+def test_the_fake_understands_the_manual_logger(fake: FakeHelicone, environments: Environments) -> None:
     said = run(fake, environments.copy("helicone-helpers", ["helicone-helpers~=1.2"]), MANUAL)
 
     assert [(row.session_path, row.provider, row.model, row.badge) for row in fake.rows] == [
         ("/vector", "CUSTOM", "vector_db", "VectorDB"),
         ("/tool", "CUSTOM", "tool:get_weather", "Tool"),
-        # It repeats no name, and that is what Helicone shows then.
+        # The client does not repeat the name in the response, so Helicone shows this.
         ("/data", "CUSTOM", "data:undefined", "Data"),
         ("/chat", "OPENAI", "gpt-4o-mini", "LLM"),
         ("/stream", "CUSTOM", "m", "LLM"),
@@ -108,7 +108,7 @@ def test_the_manual_logger_is_understood(fake: FakeHelicone, environments: Envir
     assert said.startswith("Error making request to Helicone log endpoint:")
 
 
-def test_spans_of_its_async_logger_are_understood(fake: FakeHelicone, environments: Environments) -> None:
+def test_the_fake_understands_spans_of_the_async_logger(fake: FakeHelicone, environments: Environments) -> None:
     run(fake, environments.copy("helicone-async", ASYNC), TRACED)
 
     [row] = fake.rows

@@ -1,4 +1,4 @@
-"""The fake Helicone beside its log API: its gateway's rows, its doors for OTLP, and the API by which it is read."""
+"""The fake Helicone without its log APIs: rows of the gateway, the OTLP receivers, and the read API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from helicone_otel.testing import Row, Trouble
-from helicone_otel.tools.fakes.read_api import Folder, tree
+from helicone_otel.tools.fakes.read_api import session_tree, tree_lines
 from tests.support.logs import ANSWERED, ASKED, CUSTOM, SESSION, START, TIMING, Client, a_log
 
 QUESTION = {"role": "user", "content": "Where to?"}
@@ -62,7 +62,9 @@ def test_streams_are_rows_with_model_and_tokens(client: Client) -> None:
     ]
 
 
-def test_what_a_provider_refuses_is_a_row_and_what_never_reached_it_is_none(client: Client) -> None:
+def test_a_request_that_the_provider_refuses_makes_a_row_and_one_that_never_reaches_it_makes_none(
+    client: Client,
+) -> None:
     assert client.post("/v1/chat/completions", {"model": "m"}).status == 400
     assert client.post("/v1/nonsense", {}, helicone_session_name="").status == 400
     with OpenAI(base_url=f"{client.fake.url}/v1", api_key="x", max_retries=0) as openai:
@@ -111,7 +113,7 @@ def spans(*attributes: Mapping[str, Any]) -> bytes:
     return encoded
 
 
-def test_a_span_becomes_a_row_that_has_lost_most_of_it(client: Client) -> None:
+def test_a_span_becomes_a_row_without_most_of_its_data(client: Client) -> None:
     answer = client.post("/v1/trace/log-python", spans(SPAN, {}), Content_Type="application/x-protobuf")
 
     row, plumbing = client.fake.rows
@@ -155,7 +157,7 @@ def test_a_span_that_is_sent_again_is_another_row(client: Client) -> None:
     assert len({row.id for row in client.fake.rows}) == 2
 
 
-def test_opentelemetrys_own_exporter_is_understood(client: Client) -> None:
+def test_the_fake_understands_opentelemetrys_own_exporter(client: Client) -> None:
     url, key = f"{client.fake.url}/v1/trace/log-python", client.fake.key
     provider = TracerProvider(shutdown_on_exit=False)
     exporter = OTLPSpanExporter(url, headers={"Authorization": f"Bearer {key}"})
@@ -166,7 +168,7 @@ def test_opentelemetrys_own_exporter_is_understood(client: Client) -> None:
     assert [row.session_id for row in client.fake.rows] == ["s-東"]
 
 
-def test_gzip_is_unpacked_for_jawn_alone(client: Client) -> None:
+def test_only_jawn_unpacks_gzip(client: Client) -> None:
     packed = gzip.compress(spans(SPAN))
     headers = {"Content_Type": "application/x-protobuf", "Content_Encoding": "gzip"}
 
@@ -189,7 +191,7 @@ def otlp_json(**changes: Any) -> dict[str, Any]:
     return {"resourceSpans": [{"resource": {"attributes": [], "droppedAttributesCount": 0}, "scopeSpans": [scope]}]}
 
 
-def test_otlp_as_json_must_leave_nothing_out(client: Client) -> None:
+def test_otlp_as_json_must_have_all_fields(client: Client) -> None:
     assert client.post("/v1/trace/log", otlp_json()).status == 200
     for left_out in ("links", "kind", "droppedEventsCount", "status"):
         answer = client.post("/v1/trace/log", otlp_json(**{left_out: ...}))
@@ -199,14 +201,14 @@ def test_otlp_as_json_must_leave_nothing_out(client: Client) -> None:
     assert (row.session_id, row.started, row.prompt_tokens) == ("s-東", START, 3)
 
 
-def test_the_doors_for_otlp_take_their_own_form_alone_and_an_error_has_no_word(client: Client) -> None:
+def test_each_otlp_receiver_takes_one_form_only_and_its_errors_have_no_body(client: Client) -> None:
     assert client.post("/v1/trace/log-python", otlp_json()).status == 500
     assert client.post("/v1/trace/log", spans(SPAN), Content_Type="application/x-protobuf").status == 400
     answer = client.post("/v1/trace/log-python", b"no protobuf", Content_Type="application/x-protobuf")
     assert (answer.status, answer.body, client.fake.rows) == (500, "", [])
 
 
-def test_what_stands_before_an_error_is_stored_all_the_same(client: Client) -> None:
+def test_spans_before_an_error_are_stored(client: Client) -> None:
     body = otlp_json()
     scope = body["resourceSpans"][0]["scopeSpans"][0]
     scope["spans"].append({**scope["spans"][0], "startTimeUnixNano": "soon"})
@@ -216,7 +218,7 @@ def test_what_stands_before_an_error_is_stored_all_the_same(client: Client) -> N
 
 
 @pytest.mark.parametrize("path", ["/v1/trace/log", "/v1/trace/log-python", "/v1/session/query", "/v1/request/x"])
-def test_jawn_wants_a_key_that_may_read(client: Client, path: str) -> None:
+def test_jawn_needs_a_key_that_may_read(client: Client, path: str) -> None:
     for shown in (None, "Bearer sk-unknown", f"Bearer {client.fake.write_only_key}"):
         answer = client.post(path, {}, Authorization=shown)
         assert (answer.status, list(answer.body)) == (401, ["error"])
@@ -228,7 +230,7 @@ def test_jawn_wants_a_key_that_may_read(client: Client, path: str) -> None:
 def logged(
     client: Client, path: str, start: int = 0, *, session: str = "s-1", name: str = "Trip planner", **meta: str
 ) -> str:
-    """Log a row that starts some seconds after the first, and takes one; return its id."""
+    """Log a row that starts some seconds after the first and lasts one second; return its id."""
     start += TIMING["startTime"]["seconds"]
     names = {"Helicone-Session-Id": session, "Helicone-Session-Name": name, "Helicone-Session-Path": path}
     timing = {
@@ -311,7 +313,7 @@ def test_sessions_can_be_searched(client: Client, changes: Any, found: list[str]
         ({"timeFilter": {}}, 500),
     ],
 )
-def test_a_query_that_cannot_be_made_says_so(client: Client, changes: Any, status: int) -> None:
+def test_an_invalid_query_is_answered_with_an_error(client: Client, changes: Any, status: int) -> None:
     logged(client, "/a")
 
     answered, said = query(client, **changes)
@@ -363,7 +365,7 @@ def test_filters_can_be_joined(client: Client) -> None:
     assert counts == [1, 3]
 
 
-def test_a_request_is_told_with_its_bodies_if_they_are_wanted(client: Client) -> None:
+def test_a_request_is_returned_with_its_bodies_on_demand(client: Client) -> None:
     row_id = logged(client, "/a", Helicone_User_Id="u")
 
     told = client.send("GET", f"/v1/request/{row_id}").body["data"]
@@ -379,7 +381,7 @@ def test_a_request_is_told_with_its_bodies_if_they_are_wanted(client: Client) ->
     assert client.send("GET", f"/v1/request/{uuid.uuid4()}").status == 500
 
 
-def test_feedback_stands_on_the_earliest_request(client: Client) -> None:
+def test_feedback_is_a_property_of_the_earliest_request(client: Client) -> None:
     later, earlier = logged(client, "/a", 1), logged(client, "/a", 0)
 
     answers = [client.post("/v1/session/s-1/feedback", {"rating": rating})[:2] for rating in (True, False)]
@@ -425,7 +427,7 @@ def test_sessions_are_counted_and_their_names_listed(client: Client) -> None:
     assert client.send("GET", "/v1/session/has-session").body["data"] is True
 
 
-def test_a_query_sees_what_the_queue_has_brought_and_its_own_organisation_alone(client: Client) -> None:
+def test_a_query_sees_only_the_rows_of_its_organization_that_have_left_the_queue(client: Client) -> None:
     other = "sk-helicone-another-tenants-private-keyhere"
     client.fake.keys.admit(other, "another tenant")
     logged(client, "/a")
@@ -438,7 +440,7 @@ def test_a_query_sees_what_the_queue_has_brought_and_its_own_organisation_alone(
     assert client.post("/v1/request/query", body, Authorization=f"Bearer {other}").body["data"] == []
 
 
-def test_what_there_is_not_is_said(client: Client) -> None:
+def test_an_unknown_path_is_answered_404(client: Client) -> None:
     assert client.send("GET", "/v1/session/s-1/nothing").status == 404
 
 
@@ -465,19 +467,25 @@ def at(path: str, started: int = 0) -> Row:
     ],
 )
 def test_a_tree_is_drawn_as_helicone_draws_it(paths: list[str], lines: list[str]) -> None:
-    assert tree(at(path, start) for start, path in enumerate(paths)).lines() == lines
+    assert tree_lines(session_tree(at(path, start) for start, path in enumerate(paths))) == lines
 
 
-def test_folders_stand_in_the_order_of_their_starts_and_can_be_looked_into() -> None:
+def test_folders_are_in_the_order_of_their_starts() -> None:
     rows = [at("/late/inner", 2), at("/early", 1)]
 
-    drawn = tree(rows)
+    drawn = session_tree(rows)
 
     assert list(drawn.folders) == ["early", "late"]
-    assert drawn.at("/late/inner").rows == rows[:1]
-    assert tree([Row(*["x"] * 2, "", "m", 200, "", 0, 0, "", {}, {}, {})]) == Folder(
-        "", folders={"": Folder("", [Row(*["x"] * 2, "", "m", 200, "", 0, 0, "", {}, {}, {})])}
-    )
+    assert drawn.folders["late"].folders["inner"].content == rows[:1]
+
+
+def test_a_row_without_a_path_is_in_a_folder_without_a_name() -> None:
+    row = Row(*["x"] * 2, "", "m", 200, "", 0, 0, "", {}, {}, {})
+
+    tree = session_tree([row])
+
+    assert (tree.content, list(tree.folders)) == ([], [""])
+    assert (tree.folders[""].content, tree.folders[""].folders) == ([row], {})
 
 
 def test_the_clock_of_a_gateway_row_is_that_of_the_machine(client: Client) -> None:

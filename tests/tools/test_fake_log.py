@@ -1,4 +1,4 @@
-"""The fake Helicone's log API: what it accepts, in which order it looks, and what it makes of it."""
+"""The fake Helicone's log APIs: what they accept, in which order they check it, and the rows that they make."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_log_becomes_a_row(client: Client) -> None:
         ("/googleapis/v1/log", "GOOGLE"),
     ],
 )
-def test_the_route_is_the_provider(client: Client, path: str, provider: str) -> None:
+def test_the_route_names_the_provider(client: Client, path: str, provider: str) -> None:
     assert row_of(client, a_log(), path).provider == provider
 
 
@@ -96,7 +96,7 @@ def test_a_request_id_is_kept_only_if_it_is_a_uuid_of_version_1_to_5(client: Cli
     assert kept or uuid.UUID(row.id).version == 4
 
 
-def test_headers_go_over_meta(client: Client) -> None:
+def test_headers_go_before_meta(client: Client) -> None:
     row = row_of(
         client,
         a_log(),
@@ -114,7 +114,7 @@ def test_headers_go_over_meta(client: Client) -> None:
     assert (row.session_path, row.user_id, row.id) == ("/", "u", ID)
 
 
-def test_the_model_can_be_overridden_by_a_header_of_the_request_alone(client: Client) -> None:
+def test_the_model_can_be_overridden_only_by_a_header_of_the_request(client: Client) -> None:
     assert row_of(client, a_log(meta={"Helicone-Model-Override": "a"})).model == "gpt-4o-mini-2024"
     assert row_of(client, a_log(meta={}), Helicone_Model_Override="b").model == "b"
 
@@ -126,7 +126,7 @@ def test_bodies_can_be_left_out(client: Client) -> None:
     assert (row.request, row.response, other.request) == ({"model": row.model},) * 2 + (ASKED,)
 
 
-def test_what_else_becomes_a_property_keeps_helicones_spelling(client: Client) -> None:
+def test_other_headers_become_properties_in_helicones_spelling(client: Client) -> None:
     meta = {"helicone-prompt-id": "p", "HELICONE-CACHE-ENABLED": "true", "Helicone-Posthog-Key": "k"}
 
     assert row_of(client, a_log(meta={**meta, "Helicone-Property-": "x", "Helicone-Node-Id": "n"})).properties == {
@@ -136,20 +136,20 @@ def test_what_else_becomes_a_property_keeps_helicones_spelling(client: Client) -
     }
 
 
-def test_a_property_cannot_pass_for_a_session(client: Client) -> None:
+def test_a_property_cannot_set_a_session(client: Client) -> None:
     row = row_of(client, a_log(meta={"Helicone-Property-Helicone-Session-Id": "s"}))
 
     assert (row.session_id, row.properties) == (None, {"helicone-session-id": "s"})
 
 
-def test_without_timing_it_happens_now(client: Client) -> None:
+def test_a_log_without_timing_happens_now(client: Client) -> None:
     before = time.time_ns() // 1_000_000
     row = row_of(client, changed(a_log(), "timing"))
 
     assert before <= row.started <= row.ended <= time.time_ns() // 1_000_000
 
 
-# --- what JavaScript makes of meta ----------------------------------------------------------------
+# --- the headers that JavaScript makes of meta ----------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_values_of_meta_become_text(client: Client, value: Any, kept: str) -> No
         ["ab"],
     ],
 )
-def test_what_is_no_header_is_an_error_of_helicones_and_the_row_is_lost(client: Client, meta: Any) -> None:
+def test_an_invalid_header_in_meta_is_answered_500_and_the_row_is_lost(client: Client, meta: Any) -> None:
     answer = client.post(CUSTOM, changed(a_log(), "providerRequest.meta", meta))
 
     assert (answer.status, answer.headers["helicone-error"]) == (500, "true")
@@ -195,7 +195,7 @@ def test_what_is_no_header_is_an_error_of_helicones_and_the_row_is_lost(client: 
     assert client.fake.rows == []
 
 
-def test_names_that_differ_in_case_alone_are_joined(client: Client) -> None:
+def test_headers_whose_names_differ_only_in_case_are_joined(client: Client) -> None:
     meta = {"Helicone-Property-A": "1", "helicone-property-a": "2"}
 
     assert row_of(client, a_log(meta=meta)).properties == {"a": "1, 2"}
@@ -204,7 +204,7 @@ def test_names_that_differ_in_case_alone_are_joined(client: Client) -> None:
 
 @settings(max_examples=50)
 @given(st.dictionaries(st.text(), st.text() | st.none() | st.integers() | st.booleans(), max_size=4))
-def test_whatever_meta_holds_it_is_headers_or_an_error(meta: dict[str, Any]) -> None:
+def test_any_meta_gives_headers_or_an_error(meta: dict[str, Any]) -> None:
     try:
         headers = from_meta(meta)
     except HeadersError:
@@ -220,19 +220,19 @@ def test_whatever_meta_holds_it_is_headers_or_an_error(meta: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("body", ["no JSON", "", "[]", "5", '{"a": NaN}', b"\xff", {}])
-def test_what_is_no_log_lacks_its_fields(client: Client, body: object) -> None:
+def test_a_body_that_is_not_a_log_lacks_its_fields(client: Client, body: object) -> None:
     status, said = client.log(body)
 
     assert (status, said["error"].startswith(MISSING)) == (400, True)
 
 
-def test_null_is_an_error_of_helicones(client: Client) -> None:
+def test_null_is_answered_500(client: Client) -> None:
     assert client.log("null")[0] == 500
 
 
-def test_size_is_looked_at_first_and_counted_in_utf_16_units(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_is_checked_first_and_counted_in_utf_16_units(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     assert log_api.MAX_UNITS == 10 * 1024 * 1024
-    monkeypatch.setattr(log_api, "MAX_UNITS", 10_000)  # the real one takes seconds to fill
+    monkeypatch.setattr(log_api, "MAX_UNITS", 10_000)  # a body of the real size takes seconds
     left = 10_000 - len(json.dumps(a_log(answered={"text": ""}), separators=(",", ":")))
 
     def sized(letters: str) -> bytes:
@@ -244,7 +244,7 @@ def test_size_is_looked_at_first_and_counted_in_utf_16_units(client: Client, mon
     assert client.log(sized("\U0001f600" * (left // 2 + 1))) == (400, "Payload too large")
 
 
-def test_then_whether_there_is_any_key(client: Client) -> None:
+def test_whether_there_is_a_key_is_checked_second(client: Client) -> None:
     assert client.log({}, Authorization=None) == (401, "Unauthorized")
     for name in ("X_Api_Key", "Api_Key"):
         assert client.log({}, Authorization=None, **{name: "x"})[0] == 400
@@ -277,14 +277,14 @@ def test_then_whether_there_is_any_key(client: Client) -> None:
         ("timing.endTime.seconds", 1e300, "Invalid timing: no such date"),
     ],
 )
-def test_then_its_fields_one_by_one(client: Client, place: str, value: Any, error: str) -> None:
+def test_the_fields_are_checked_third_one_by_one(client: Client, place: str, value: Any, error: str) -> None:
     status, said = client.log(changed(a_log(), place, value), Authorization="Bearer nonsense")
 
     assert (status, said["error"][: len(error)]) == (400, error)
 
 
 @pytest.mark.parametrize("place", ["timing.startTime", "timing.endTime", "providerResponse.headers"])
-def test_what_the_checks_do_not_expect_is_an_error_of_helicones(client: Client, place: str) -> None:
+def test_a_body_that_the_checks_do_not_expect_is_answered_500(client: Client, place: str) -> None:
     value = None if place.endswith("headers") else ...
 
     assert client.log(changed(a_log(), place, value))[0] == 500
@@ -305,13 +305,13 @@ def test_a_body_may_be_null(client: Client, place: str) -> None:
         "Basic x",
     ],
 )
-def test_then_whether_the_key_looks_like_one(client: Client, authorization: str) -> None:
+def test_the_form_of_the_key_is_checked_fourth(client: Client, authorization: str) -> None:
     status, said = client.log(a_log(), Authorization=authorization)
 
     assert (status, list(said), client.fake.rows) == (401, ["error"], [])
 
 
-def test_then_whether_it_is_known_which_it_says_with_200(client: Client) -> None:
+def test_an_unknown_key_is_answered_200_with_an_error(client: Client) -> None:
     status, said = client.log(a_log(), Authorization=f"Bearer {OTHER_KEY}")
 
     assert (status, list(said), client.fake.rows) == (200, ["error"], [])
@@ -355,7 +355,7 @@ CALLS = {"choices": [{"message": {"role": "assistant", "tool_calls": [{"id": "1"
         (VECTOR, {"_type": "vector_db", "metadata": {}}, "vector_db", "VectorDB"),
     ],
 )
-def test_a_row_is_shown_as_what_it_is(client: Client, asked: Any, answered: Any, model: str, badge: str) -> None:
+def test_a_row_has_the_badge_of_its_type(client: Client, asked: Any, answered: Any, model: str, badge: str) -> None:
     row = row_of(client, a_log(asked, answered))
 
     assert (row.model, row.badge, row.flaws) == (model, badge, [])
@@ -371,11 +371,11 @@ def test_a_row_is_shown_as_what_it_is(client: Client, asked: Any, answered: Any,
         (DATA, {"_type": "data", "toolName": "unknown"}, "data:undefined", "does not repeat the name"),
         (TOOL, {"_type": "tool"}, "tool:undefined", "does not repeat the name"),
         (TOOL, {"result": 4}, "tool:get_weather", "does not repeat the type"),
-        (VECTOR, {"_type": "vector_db", "matches": [{"score": "0.9"}]}, "vector_db", "is no number"),
-        (VECTOR, {"_type": "vector_db", "results": [{"score": None}]}, "vector_db", "is no number"),
+        (VECTOR, {"_type": "vector_db", "matches": [{"score": "0.9"}]}, "vector_db", "is not a number"),
+        (VECTOR, {"_type": "vector_db", "results": [{"score": None}]}, "vector_db", "is not a number"),
     ],
 )
-def test_what_helicone_takes_for_something_else_is_said(
+def test_what_helicone_mistakes_for_something_else_is_named(
     client: Client, asked: Any, answered: Any, model: str, flaw: str
 ) -> None:
     row = row_of(client, a_log(asked, answered))
@@ -421,7 +421,7 @@ def test_a_row_is_an_error_by_its_status_or_its_body(client: Client, status: int
 STREAM = 'data: {"model": "m", "choices": []}\n\ndata: {"usage": {"prompt_tokens": 3}}\n\ndata: [DONE]\n\n'
 
 
-def test_what_says_that_it_streams_is_read_as_a_stream_and_keeps_its_first_token(client: Client) -> None:
+def test_a_streamed_response_is_read_as_a_stream_and_keeps_its_time_to_the_first_token(client: Client) -> None:
     log = changed(a_log({**ASKED, "stream": True}, {}), "timing", {**a_log()["timing"], "timeToFirstToken": 210})
     log["providerResponse"]["textBody"] = STREAM
 
@@ -455,7 +455,7 @@ TYPED = "/v1/trace/custom/log/typed"
 
 
 @pytest.mark.parametrize("path", JAWN)
-def test_jawn_takes_the_same_log_and_says_nothing(client: Client, path: str) -> None:
+def test_jawn_takes_the_same_log_and_answers_with_an_empty_body(client: Client, path: str) -> None:
     log = {**a_log(), "provider": "ANTHROPIC"}
     log["timing"] = {**log["timing"], "timeToFirstToken": 210}
 
@@ -494,7 +494,7 @@ def test_jawn_takes_times_as_texts(client: Client, path: str, start: str, end: s
         changed(a_log(), "timing.endTime"),
     ],
 )
-def test_what_jawn_cannot_read_is_an_error_without_a_word(client: Client, body: object) -> None:
+def test_a_log_that_jawn_cannot_read_is_an_error_with_an_empty_body(client: Client, body: object) -> None:
     assert client.log(body, JAWN[0]) == (500, "")
     assert client.fake.rows == []
 
@@ -521,7 +521,7 @@ def test_the_typed_route_names_the_field(client: Client, place: str, value: Any,
 
 
 @pytest.mark.parametrize("path", [*JAWN, TYPED])
-def test_jawn_wants_a_key_that_may_read(client: Client, path: str) -> None:
+def test_jawn_needs_a_key_that_may_read(client: Client, path: str) -> None:
     for shown in (None, f"Bearer {OTHER_KEY}", f"Bearer {client.fake.write_only_key}"):
         status, said = client.log(a_log(), path, Authorization=shown)
         assert (status, list(said)) == (401, ["error"])
@@ -530,7 +530,7 @@ def test_jawn_wants_a_key_that_may_read(client: Client, path: str) -> None:
 # --- what goes wrong ------------------------------------------------------------------------------
 
 
-def test_what_goes_wrong_can_be_chosen(client: Client) -> None:
+def test_a_test_chooses_what_goes_wrong(client: Client) -> None:
     fake = client.fake
     fake.troubles.next(
         Trouble(status=503, headers={"Retry-After": "1"}),
@@ -549,7 +549,7 @@ def test_what_goes_wrong_can_be_chosen(client: Client) -> None:
     assert (client.log(a_log()), fake.rows[0].sends) == ((200, "ok"), 2)
 
 
-def test_it_can_go_wrong_from_now_on_and_at_one_door_only(client: Client) -> None:
+def test_a_trouble_can_last_and_concern_one_api_only(client: Client) -> None:
     client.fake.troubles.from_now_on(Trouble(status=503))
     assert [client.log(a_log())[0] for _ in range(3)] == [503] * 3
     assert client.send("GET", "/v1/session/has-session").status == 200
@@ -569,7 +569,7 @@ def test_a_connection_can_be_reset_and_an_answer_trickle(client: Client) -> None
     assert client.log(a_log()) == (200, "ok")
 
 
-def test_a_server_that_ends_keeps_nobody_waiting() -> None:
+def test_a_server_that_closes_ends_its_slow_replies() -> None:
     with serving(FakeHelicone()) as fake:
         fake.troubles.from_now_on(Trouble(seconds=60))
         client = Client(fake)
@@ -591,7 +591,7 @@ def test_headers_of_more_than_16_kib_are_too_many(client: Client) -> None:
     assert client.post(CUSTOM, a_log(), X_Long="x" * 16_384).status == 431
 
 
-def test_what_it_remembers_is_bounded() -> None:
+def test_the_rows_and_requests_that_it_keeps_are_bounded() -> None:
     with serving(FakeHelicone(max_rows=3)) as fake:
         client = Client(fake)
         for number in range(5):
@@ -628,7 +628,7 @@ def test_many_may_log_at_a_time(fake_helicone: FakeHelicone) -> None:
     assert len({row.id for row in fake_helicone.rows}) == 200
 
 
-def test_requests_are_kept_byte_for_byte_by_the_door_they_came_in_by(client: Client) -> None:
+def test_requests_are_kept_byte_for_byte_for_each_api(client: Client) -> None:
     client.log('{"a": 1}', Helicone_Session_Id="s")
 
     [request] = client.fake.requests("log")
@@ -641,6 +641,6 @@ ANY_JSON = st.recursive(st.none() | st.text(max_size=5) | st.floats(), st.lists)
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=60) | ANY_JSON)
-def test_whatever_is_sent_is_answered(client: Client, body: bytes | str) -> None:
+def test_any_request_is_answered(client: Client, body: bytes | str) -> None:
     for path in (CUSTOM, *JAWN[:1], TYPED):
         assert client.log(body if isinstance(body, bytes) else body.encode(), path)[0] in (400, 500)

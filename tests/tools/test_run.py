@@ -58,7 +58,7 @@ def gateway() -> Iterator[FakeHelicone]:
 
 @pytest.fixture
 def environ(gateway: FakeHelicone) -> dict[str, str]:
-    """A user's environment: quick to instrument, and pointing at the gateway."""
+    """Return a user's environment that is quick to instrument and leads to the gateway."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "HELICONE_"))}
     slow = {point.name for point in entry_points(group="opentelemetry_instrumentor")} - {"helicone", "httpx"}
     return {
@@ -124,7 +124,7 @@ def test_json_is_all_of_standard_output_and_says_what_the_drawing_says(
     assert call["headers"]["Helicone-Session-Id"] == session["id"]
 
 
-def test_what_no_gateway_sees_is_shown_as_its_row(environ: dict[str, str], gateway: FakeHelicone) -> None:
+def test_a_call_that_bypasses_the_gateway_is_shown_with_its_row(environ: dict[str, str], gateway: FakeHelicone) -> None:
     code = """
         import os
         from helicone_otel import tool
@@ -139,12 +139,12 @@ def test_what_no_gateway_sees_is_shown_as_its_row(environ: dict[str, str], gatew
     [session] = json.loads(done.stdout)["sessions"]
     [request] = session["tree"]["steps"][0]["requests"]
     assert request["rows"] == [{"badge": "Tool", "model": "tool:get_weather", "status": 200, "flaws": []}]
-    # What the user sets for the log is the user's.
+    # The log settings of the user stay unchanged.
     assert done.stderr.split() == []
     assert len(gateway.rows) == before
 
 
-def test_rows_go_where_the_user_logs_as_well(environ: dict[str, str], gateway: FakeHelicone) -> None:
+def test_rows_also_go_to_the_log_of_the_user(environ: dict[str, str], gateway: FakeHelicone) -> None:
     log = {"HELICONE_LOG": "true", "HELICONE_API_KEY": gateway.key, "HELICONE_LOG_ENDPOINT": gateway.url}
     code = """
         from helicone_otel import tool
@@ -160,7 +160,7 @@ def test_rows_go_where_the_user_logs_as_well(environ: dict[str, str], gateway: F
 
 
 class Collector(LoopbackServer):
-    """What the user exports to: keeps the body of every request by path."""
+    """The endpoint of the user: it keeps the body of each request by path."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str | None, bytes]] = []
@@ -229,7 +229,7 @@ def test_an_exporter_that_the_user_chose_keeps_working(environ: dict[str, str]) 
     assert "└── checkout  task" in done.stderr
 
 
-def test_a_provider_that_the_application_makes_itself_is_seen_as_well(environ: dict[str, str]) -> None:
+def test_spans_of_a_provider_that_the_application_makes_are_shown_too(environ: dict[str, str]) -> None:
     own = """
     from opentelemetry.sdk.trace import TracerProvider
     provider = TracerProvider()
@@ -315,7 +315,7 @@ def test_a_signal_reaches_the_application_which_decides_what_it_means(environ: d
     assert "└── checkout  task" in drawing
 
 
-# In a process of its own, because to fork one that has threads is not safe.
+# In a process of its own, because it is not safe to fork a process that has threads.
 IN_A_TERMINAL = """
     import os, pty, sys
     pid, terminal = pty.fork()
@@ -375,7 +375,7 @@ def test_a_run_that_shows_nothing_says_why(
     assert [text[: len(note)] for text in run.notes] == [note]
 
 
-def test_a_program_that_is_not_python_runs_and_is_told_apart(environ: dict[str, str]) -> None:
+def test_a_program_that_is_not_python_runs_and_a_note_says_so(environ: dict[str, str]) -> None:
     run = observe(["sh", "-c", "exit 4"], environ)
 
     assert (run.exit_code, run.sessions) == (4, [])
@@ -387,7 +387,7 @@ def test_a_command_that_does_not_exist_is_reported_as_by_a_shell(capsys: pytest.
     assert capsys.readouterr().err == "helicone-otel run: command not found: no-such-program\n"
 
 
-def test_a_setting_that_cannot_be_used_stops_the_run_before_it_starts(
+def test_an_invalid_setting_stops_the_run_before_it_starts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HELICONE_GATEWAY_HOSTS", "https://gw.test/")

@@ -1,4 +1,4 @@
-"""The fixture for users' own tests: what it shows, that it leaves nothing, and that strangers can use it."""
+"""The fixtures for users' own tests: what they show, that they leave nothing behind, and other projects with them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TRACER = trace.get_tracer("module")
 
 @pytest.fixture
 def client(helicone: Helicone) -> Iterator[OpenAI]:
-    """A client of OpenAI's SDK that was told nothing: the environment says where to."""
+    """A client of OpenAI's SDK without arguments: the environment leads it to the fake gateway."""
     assert helicone.gateway_url
     with OpenAI(max_retries=0) as client:
         yield client
@@ -70,7 +70,7 @@ def test_a_tree_has_the_calls_at_their_paths_and_the_steps_once(helicone: Helico
     }
 
 
-def test_a_tree_has_calls_that_no_gateway_sees(helicone: Helicone) -> None:
+def test_a_tree_has_calls_that_bypass_the_gateway(helicone: Helicone) -> None:
     tracer = helicone.provider.get_tracer("opentelemetry.instrumentation.genai.tools")
     attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "web_search"}
     with session("Trip Planning", id="trip-42"), step("research"):
@@ -92,16 +92,16 @@ def test_without_a_session_there_is_no_tree(helicone: Helicone) -> None:
     assert [span.name for span in helicone.spans] == ["plan"]
 
 
-def test_with_two_sessions_a_tree_is_asked_for_by_id_or_name(helicone: Helicone, client: OpenAI) -> None:
+def test_with_two_sessions_a_tree_needs_an_id_or_a_name(helicone: Helicone, client: OpenAI) -> None:
     for id_, name in (("1", "Trip Planning"), ("2", "Support")):
         with session(name, id=id_), step(f"step-{id_}"):
             client.chat.completions.create(**CHAT)
 
     assert helicone.sessions == {"1": "Trip Planning", "2": "Support"}
     assert (helicone.tree("1"), helicone.tree("Support")) == ({"/step-1": ["llm"]}, {"/step-2": ["llm"]})
-    with pytest.raises(AssertionError, match=r"tree\(\) needs to know which one.*'1': 'Trip Planning', '2': 'Support'"):
+    with pytest.raises(AssertionError, match=r"tree\(\): give the id or name.*'1': 'Trip Planning', '2': 'Support'"):
         helicone.tree()
-    with pytest.raises(AssertionError, match=r"tree\('3'\) fits 0 of them.*'1': 'Trip Planning', '2': 'Support'"):
+    with pytest.raises(AssertionError, match=r"tree\('3'\) fits 0 sessions.*'1': 'Trip Planning', '2': 'Support'"):
         helicone.tree("3")
 
 
@@ -191,7 +191,7 @@ async def test_it_serves_async_tests_as_well(helicone: Helicone) -> None:
     assert helicone.tree() == {"/research": ["llm"]}
 
 
-def test_an_answer_may_be_a_whole_body_for_whatever_endpoint(helicone: Helicone, client: OpenAI) -> None:
+def test_an_answer_may_be_a_whole_body_for_any_endpoint(helicone: Helicone, client: OpenAI) -> None:
     call = {"id": "call_1", "type": "function", "function": {"name": "search", "arguments": "{}"}}
     message = {"role": "assistant", "content": None, "tool_calls": [call]}
     choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
@@ -205,7 +205,7 @@ def test_an_answer_may_be_a_whole_body_for_whatever_endpoint(helicone: Helicone,
 
     assert asked is not None
     assert (asked[0].id, moderation.id) == ("call_1", "m-1")
-    with pytest.raises(NotFoundError, match="knows no /v1/moderations"):
+    with pytest.raises(NotFoundError, match="has no endpoint /v1/moderations"):
         client.moderations.create(input="Porto")
 
 
@@ -227,7 +227,9 @@ def test_a_retry_is_answered_without_a_wait(helicone: Helicone) -> None:
 @pytest.mark.parametrize(
     "body", [{"model": MODEL}, {"model": MODEL, "messages": []}, {"model": "", "messages": [QUESTION]}]
 )
-def test_a_call_that_no_provider_takes_is_refused(helicone: Helicone, client: OpenAI, body: dict[str, object]) -> None:
+def test_a_request_that_the_providers_refuse_is_refused(
+    helicone: Helicone, client: OpenAI, body: dict[str, object]
+) -> None:
     answer = httpx2.post(f"{helicone.openai_url}/chat/completions", json=body)
 
     assert answer.status_code == 400
@@ -236,7 +238,7 @@ def test_a_call_that_no_provider_takes_is_refused(helicone: Helicone, client: Op
         client.chat.completions.create(model=MODEL, messages=[])
 
 
-def test_anthropics_version_header_is_asked_for_in_anthropics_words(helicone: Helicone) -> None:
+def test_a_missing_version_header_is_an_error_in_anthropics_form(helicone: Helicone) -> None:
     answer = httpx2.post(f"{helicone.anthropic_url}/v1/messages", json={**CHAT, "max_tokens": 8})
 
     message = "The header anthropic-version is missing."
@@ -252,15 +254,15 @@ def test_anthropics_version_header_is_asked_for_in_anthropics_words(helicone: He
         (b"Helicone-Session-Id: a\r\nhelicone-session-id: a\r\n", b"more than once: helicone-session-id"),
         (b"Helicone-Session-Name:\r\n", b"Helicone-Session-Name is empty"),
         (b"Helicone-Session-Name:  \r\n", b"Helicone-Session-Name is empty"),
-        (b"Helicone-Session-Name: caf\xe9\r\n", b"no printable ASCII"),
-        (b"Helicone-Session-Path: /a\tb\r\n", b"no printable ASCII"),
-        (b"Helicone-Session-Path: /a\n", b"no header line"),
-        (b"Helicone-Property-My Key: a\r\n", b"no header line"),
-        (b"Helicone-Session-Id : a\r\n", b"no header line"),
-        (b" folded\r\n", b"no header line"),
+        (b"Helicone-Session-Name: caf\xe9\r\n", b"not printable ASCII"),
+        (b"Helicone-Session-Path: /a\tb\r\n", b"not printable ASCII"),
+        (b"Helicone-Session-Path: /a\n", b"not a header line"),
+        (b"Helicone-Property-My Key: a\r\n", b"not a header line"),
+        (b"Helicone-Session-Id : a\r\n", b"not a header line"),
+        (b" folded\r\n", b"not a header line"),
     ],
 )
-def test_headers_that_helicone_could_not_take_are_refused_and_named(
+def test_headers_that_helicone_cannot_take_are_refused_and_named(
     helicone: Helicone, lines: bytes, fault: bytes
 ) -> None:
     head = (
@@ -273,7 +275,7 @@ def test_headers_that_helicone_could_not_take_are_refused_and_named(
     assert fault in answer
 
 
-def test_a_request_without_a_length_and_one_that_asks_are_refused(helicone: Helicone) -> None:
+def test_a_post_without_a_length_and_a_get_are_refused(helicone: Helicone) -> None:
     without, _ = _send(helicone, b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     asking, _ = _send(helicone, b"GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 
@@ -282,7 +284,7 @@ def test_a_request_without_a_length_and_one_that_asks_are_refused(helicone: Heli
 
 
 def _send(helicone: Helicone, request: bytes) -> tuple[int, bytes]:
-    """Send bytes, and return the status and everything that comes back."""
+    """Send bytes, and return the status and the whole answer."""
     host, _, port = helicone.gateway_url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=5) as connection:
         connection.sendall(request)
@@ -309,7 +311,7 @@ def _a_developers_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_a_developers_machine")
-def test_whatever_the_environment_says_a_test_starts_alike(request: pytest.FixtureRequest) -> None:
+def test_a_test_starts_with_the_same_settings_whatever_the_environment_says(request: pytest.FixtureRequest) -> None:
     helicone: Helicone = request.getfixturevalue("helicone")
     with OpenAI() as client, TRACER.start_as_current_span("plan"):
         client.chat.completions.create(**CHAT)
@@ -323,7 +325,7 @@ def test_whatever_the_environment_says_a_test_starts_alike(request: pytest.Fixtu
     assert os.environ["NO_PROXY"] == "127.0.0.1,intranet.test"
 
 
-def test_other_settings_hold_for_the_rest_of_the_test(helicone: Helicone, client: OpenAI) -> None:
+def test_other_settings_are_used_for_the_rest_of_the_test(helicone: Helicone, client: OpenAI) -> None:
     helicone.configure(session_name="Support", session_id="all", application_spans=False, gateway_hosts=("gw.test",))
     with TRACER.start_as_current_span("plan"):
         client.chat.completions.create(**CHAT)
@@ -369,7 +371,7 @@ def test_rows_are_those_of_the_gateway_and_of_the_log(helicone: Helicone, client
     assert helicone.requests == helicone.fake.requests("gateway")
 
 
-def test_a_row_has_the_id_that_its_span_bears(helicone: Helicone) -> None:
+def test_a_row_has_the_request_id_of_its_span(helicone: Helicone) -> None:
     helicone.configure(log=True)
     with session("Trip Planning", id="trip-42"), tool("get_weather"):
         pass
@@ -379,7 +381,7 @@ def test_a_row_has_the_id_that_its_span_bears(helicone: Helicone) -> None:
     ]
 
 
-def test_nothing_is_logged_that_a_test_does_not_ask_for(helicone: Helicone) -> None:
+def test_only_the_kinds_that_a_test_asks_for_are_logged(helicone: Helicone) -> None:
     with session("Trip Planning", id="trip-42"), tool("get_weather"):
         pass
     helicone.configure(log=True, log_kinds=("vector_db",))
@@ -400,8 +402,8 @@ def test_an_app_that_logs_by_itself_logs_to_the_fixtures_helicone(helicone: Heli
     assert [row.model for row in helicone.rows()] == ["tool:get_weather"]
 
 
-@pytest.mark.failures  # of the log, which is what is tried
-def test_what_helicone_does_with_rows_can_go_wrong(helicone: Helicone) -> None:
+@pytest.mark.failures  # of the log
+def test_logging_to_the_fake_can_be_made_to_fail(helicone: Helicone) -> None:
     helicone.configure(log=True)
     helicone.fake.troubles.next(Trouble(error="queue down"))
     with session("Trip Planning", id="trip-42"), tool("get_weather"):
@@ -418,18 +420,18 @@ def test_the_server_alone_installs_nothing(fake_helicone: FakeHelicone) -> None:
     assert (fake_helicone.rows, fake_helicone.url[:17]) == ([], "http://127.0.0.1:")
 
 
-def test_a_setting_that_is_wrong_or_none_fails_at_once(helicone: Helicone) -> None:
+def test_a_wrong_or_unknown_setting_fails_at_once(helicone: Helicone) -> None:
     with pytest.raises(SettingsError, match="session_path"):
         helicone.configure(session_path="no slash")
     with pytest.raises(TypeError, match="session_nmae"):
         helicone.configure(session_nmae="Support")
 
 
-# --- providers, and what is left ------------------------------------------------------------------
+# --- providers, and the state after a test --------------------------------------------------------
 
 
 @pytest.mark.parametrize("turn", [1, 2])
-def test_tracers_that_modules_got_at_import_serve_every_test(helicone: Helicone, turn: int) -> None:
+def test_tracers_that_modules_got_at_import_work_in_every_test(helicone: Helicone, turn: int) -> None:
     with session("Trip Planning", id=f"trip-{turn}"), TRACER.start_as_current_span("plan"):
         pass
     with session("Trip Planning", id=f"trip-{turn}"), helicone.tracer.start_as_current_span("write"):
@@ -440,7 +442,7 @@ def test_tracers_that_modules_got_at_import_serve_every_test(helicone: Helicone,
     assert trace.get_tracer_provider() is helicone.provider
 
 
-def test_a_provider_that_the_app_makes_for_itself_is_seen_too(helicone: Helicone) -> None:
+def test_spans_of_a_provider_that_the_app_makes_are_recorded_too(helicone: Helicone) -> None:
     with session("Trip Planning", id="trip-42"), TracerProvider().get_tracer("app").start_as_current_span("plan"):
         pass
 
@@ -463,7 +465,7 @@ def before() -> tuple[object, ...]:
     return _state()
 
 
-def test_afterwards_everything_is_as_it_was(before: tuple[object, ...]) -> None:
+def test_after_a_test_everything_is_as_it_was_before(before: tuple[object, ...]) -> None:
     monkeypatch = pytest.MonkeyPatch()
     fixture = inspect.unwrap(testing.helicone)(monkeypatch)
     helicone = next(fixture)
@@ -483,7 +485,7 @@ def test_afterwards_everything_is_as_it_was(before: tuple[object, ...]) -> None:
         socket.create_connection(("127.0.0.1", int(helicone.gateway_url.rpartition(":")[2])), timeout=5)
 
 
-def test_a_library_that_was_installed_before_stays_with_its_settings() -> None:
+def test_a_library_that_was_installed_before_keeps_its_settings() -> None:
     mine = Settings(session_name="Mine")
     handle = configure(mine, provider=TracerProvider(sampler=ALWAYS_ON))
     monkeypatch = pytest.MonkeyPatch()
@@ -497,7 +499,7 @@ def test_a_library_that_was_installed_before_stays_with_its_settings() -> None:
     handle.uninstall()
 
 
-def test_a_span_is_noted_once_however_often_the_fixture_was_used() -> None:
+def test_a_span_is_recorded_once_however_often_the_fixture_was_used() -> None:
     for _ in range(3):
         monkeypatch = pytest.MonkeyPatch()
         fixture = inspect.unwrap(testing.helicone)(monkeypatch)
@@ -509,9 +511,9 @@ def test_a_span_is_noted_once_however_often_the_fixture_was_used() -> None:
         monkeypatch.undo()
 
 
-# --- strangers ------------------------------------------------------------------------------------
+# --- other projects -------------------------------------------------------------------------------
 
-STRANGERS_APP = """
+PROJECT_APP = """
 from openai import OpenAI
 from opentelemetry import trace
 
@@ -529,7 +531,7 @@ def plan_trip(city, trip):
             return client.chat.completions.create(model="gpt-5.4-mini", messages=[question]).choices[0].message.content
 """
 
-STRANGERS_TESTS = """
+PROJECT_TESTS = """
 import pytest
 from trips import plan_trip
 
@@ -552,11 +554,11 @@ def test_without_the_fixture_nothing_is_installed():
 def test_a_failure_reads_well(helicone):
     with pytest.raises(AssertionError) as raised:
         helicone.tree("Trip Planning")
-    assert str(raised.value) == "tree('Trip Planning') fits 0 of them; the sessions seen, by id: {}"
+    assert str(raised.value) == "tree('Trip Planning') fits 0 sessions; the sessions, by id: {}"
 """
 
 # A global provider of the app's own, with an exporter of its own, set before any test.
-STRANGERS_CONFTEST = """
+PROJECT_CONFTEST = """
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -573,7 +575,7 @@ def pytest_sessionfinish():
     print(f"exported {paths}")
 """
 
-STRANGERS_OPTIONS = [
+PROJECT_OPTIONS = [
     "-q",
     "-s",
     "-W",
@@ -602,20 +604,20 @@ def test_the_example_takes_ten_lines_at_most() -> None:
     assert len(test.strip().splitlines()) <= 10
 
 
-def test_a_stranger_runs_the_example_and_tests_an_app(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(trips=STRANGERS_APP, test_example=_example(), test_trips=STRANGERS_TESTS)
+def test_another_project_runs_the_example_and_tests_an_app(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(trips=PROJECT_APP, test_example=_example(), test_trips=PROJECT_TESTS)
 
-    run = pytester.runpytest_subprocess(*STRANGERS_OPTIONS)
+    run = pytester.runpytest_subprocess(*PROJECT_OPTIONS)
 
     run.assert_outcomes(passed=5)
     assert run.errlines == []
 
 
-def test_a_stranger_with_a_provider_of_its_own_keeps_it(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(STRANGERS_CONFTEST)
-    pytester.makepyfile(trips=STRANGERS_APP, test_trips=STRANGERS_TESTS)
+def test_a_project_with_a_provider_of_its_own_keeps_it(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(PROJECT_CONFTEST)
+    pytester.makepyfile(trips=PROJECT_APP, test_trips=PROJECT_TESTS)
 
-    run = pytester.runpytest_subprocess(*STRANGERS_OPTIONS)
+    run = pytester.runpytest_subprocess(*PROJECT_OPTIONS)
 
     run.assert_outcomes(passed=4)
     run.stdout.fnmatch_lines(["*exported ?'/plan', '/plan'?*"])
@@ -626,7 +628,7 @@ def _imported(code: str) -> list[str]:
     return run.stdout.split()
 
 
-def test_a_run_of_pytest_that_does_not_use_the_fixture_imports_nothing_more_for_it() -> None:
+def test_pytest_without_the_fixture_imports_nothing_more() -> None:
     code = (
         "import sys, pytest\n"
         "before = set(sys.modules)\n"
@@ -637,10 +639,10 @@ def test_a_run_of_pytest_that_does_not_use_the_fixture_imports_nothing_more_for_
     assert _imported(code) == ["helicone_otel", "helicone_otel.testing"]
 
 
-def test_the_fixture_says_what_it_is_where_pytest_lists_fixtures(pytester: pytest.Pytester) -> None:
-    listed = pytester.runpytest_inprocess("--fixtures", *STRANGERS_OPTIONS)
+def test_pytest_lists_the_fixture_with_its_description(pytester: pytest.Pytester) -> None:
+    listed = pytester.runpytest_inprocess("--fixtures", *PROJECT_OPTIONS)
 
-    listed.stdout.fnmatch_lines(["helicone -- *", "*Helicone Sessions switched on for one test*"])
+    listed.stdout.fnmatch_lines(["helicone -- *", "*Install helicone-otel for one test*"])
 
 
 def test_the_module_offers_the_fixture_and_its_type() -> None:

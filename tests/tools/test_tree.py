@@ -13,14 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helicone_otel.destinations import Destinations
-from helicone_otel.tools.cli.advice import Facts, advise
+from helicone_otel.tools.cli.advice import RunFacts, advise
 from helicone_otel.tools.cli.draw import draw, terminal
+from helicone_otel.tools.cli.gateway_calls import GatewayCall
 from helicone_otel.tools.cli.receiver import ReceivedSpan as Span
-from helicone_otel.tools.cli.tree import GatewayCall, Request, Session, as_data, grow
+from helicone_otel.tools.cli.tree import RequestNode, SessionTree, as_data, build_sessions
 from helicone_otel.tools.terminal import format_duration, visible
 
 MS = 1_000_000
-HOUR = 1_800_000_000_000_000_000  # a start that is no small number, as real ones are
+HOUR = 1_800_000_000_000_000_000  # as large as real start times
 GATEWAYS = Destinations(gateways=["gw.test"], services=["mine.test"])
 _ids = itertools.count(1)
 
@@ -86,18 +87,18 @@ def sent(
 
 
 def logged(path: str, kind: str, at: tuple[int, int] = (0, 1), parent: Span | None = None) -> Span:
-    """Return a request that no gateway saw."""
+    """Return the span of a request that did not pass a gateway."""
     return span(path, kind, at, parent, attributes={"helicone.request.id": "r"})
 
 
-def outline(session: Session) -> dict[str, tuple[object, ...]]:
+def outline(session: SessionTree) -> dict[str, tuple[object, ...]]:
     """Return path -> kind, runs and the kinds of its requests."""
     return {
         step.path: (step.kind, step.runs, *(request.kind for request in step.requests)) for step in session.root.walk()
     }
 
 
-def drawn(sessions: Sequence[Session], width: int = 80, encoding: str = "utf-8", notes: Sequence[str] = ()) -> str:
+def drawn(sessions: Sequence[SessionTree], width: int = 80, encoding: str = "utf-8", notes: Sequence[str] = ()) -> str:
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding)
     screen = terminal(file)
@@ -124,7 +125,7 @@ def a_trip() -> list[Span]:
 
 
 def test_a_session_is_a_tree_by_path_with_its_requests_at_their_steps() -> None:
-    [session] = grow(a_trip(), GATEWAYS)
+    [session] = build_sessions(a_trip(), GATEWAYS)
 
     assert (session.id, session.name) == ("s1", "Trips")
     assert outline(session) == {
@@ -136,15 +137,15 @@ def test_a_session_is_a_tree_by_path_with_its_requests_at_their_steps() -> None:
     }
 
 
-def test_a_request_knows_every_http_request_that_carried_it() -> None:
-    [session] = grow(a_trip(), GATEWAYS)
+def test_a_request_has_every_http_request_that_carried_it() -> None:
+    [session] = build_sessions(a_trip(), GATEWAYS)
     headers = (
         ("Helicone-Session-Id", "s1"),
         ("Helicone-Session-Path", "/plan/understand"),
         ("Helicone-Session-Name", "Trips"),
     )
 
-    assert session.requests[0] == Request(
+    assert session.requests[0] == RequestNode(
         kind="llm",
         name="m-1",
         path="/plan/understand",
@@ -161,7 +162,7 @@ def test_a_request_knows_every_http_request_that_carried_it() -> None:
 def test_the_order_in_which_spans_arrive_makes_no_difference() -> None:
     spans = a_trip()
 
-    assert grow(spans[::-1], GATEWAYS) == grow(spans, GATEWAYS)
+    assert build_sessions(spans[::-1], GATEWAYS) == build_sessions(spans, GATEWAYS)
 
 
 def test_headers_on_the_sdks_span_and_on_the_http_span_below_are_one_call() -> None:
@@ -174,7 +175,7 @@ def test_headers_on_the_sdks_span_and_on_the_http_span_below_are_one_call() -> N
         },
     )
 
-    [session] = grow([native, sent(native, "/write")], GATEWAYS)
+    [session] = build_sessions([native, sent(native, "/write")], GATEWAYS)
 
     assert [len(request.calls) for request in session.requests] == [1]
 
@@ -184,13 +185,13 @@ def test_a_wrapper_and_both_ends_of_an_mcp_call_are_one_run_and_one_request() ->
     client = logged("/add", "tool", (1, 8), wrapper)
     server = span("/add", "tool", (2, 7), client)
 
-    [session] = grow([server, client, wrapper], GATEWAYS)
+    [session] = build_sessions([server, client, wrapper], GATEWAYS)
 
     assert outline(session)["/add"] == ("tool", 1, "tool")
 
 
 def test_the_same_step_twice_is_one_step_with_two_runs() -> None:
-    [session] = grow([logged("/find", "tool", (0, 1)), logged("/find", "tool", (1, 2))], GATEWAYS)
+    [session] = build_sessions([logged("/find", "tool", (0, 1)), logged("/find", "tool", (1, 2))], GATEWAYS)
 
     assert outline(session)["/find"] == ("tool", 2, "tool", "tool")
 
@@ -198,7 +199,7 @@ def test_the_same_step_twice_is_one_step_with_two_runs() -> None:
 def test_a_call_to_a_gateway_without_an_llm_span_is_a_request_itself() -> None:
     task = span("/plan", "task")
 
-    [session] = grow([task, sent(task, "/plan")], GATEWAYS)
+    [session] = build_sessions([task, sent(task, "/plan")], GATEWAYS)
 
     assert outline(session)["/plan"] == ("task", 1, "http")
 
@@ -206,15 +207,15 @@ def test_a_call_to_a_gateway_without_an_llm_span_is_a_request_itself() -> None:
 def test_headers_for_a_service_of_the_users_own_make_no_request() -> None:
     task = span("/plan", "task")
 
-    [session] = grow([task, sent(task, "/plan", host="mine.test")], GATEWAYS)
+    [session] = build_sessions([task, sent(task, "/plan", host="mine.test")], GATEWAYS)
 
     assert session.requests == []
 
 
-def test_a_header_that_says_another_path_than_its_span_is_shown_as_it_is() -> None:
+def test_a_header_with_another_path_than_its_span_is_shown_unchanged() -> None:
     chat = span("/plan", "llm")
 
-    [session] = grow([chat, sent(chat, "/wrong", label="/plan")], GATEWAYS)
+    [session] = build_sessions([chat, sent(chat, "/wrong", label="/plan")], GATEWAYS)
 
     [request] = session.requests
     assert (request.path, dict(request.calls[0].headers)["Helicone-Session-Path"]) == ("/plan", "/wrong")
@@ -223,14 +224,14 @@ def test_a_header_that_says_another_path_than_its_span_is_shown_as_it_is() -> No
 def test_one_id_under_two_names_is_two_sessions_as_it_is_for_helicone() -> None:
     spans = [span("/a", "task", (5, 6)), span("/a", "task", (1, 2), session=("s1", ""))]
 
-    assert [(session.id, session.name) for session in grow(spans, GATEWAYS)] == [("s1", ""), ("s1", "Trips")]
+    assert [(session.id, session.name) for session in build_sessions(spans, GATEWAYS)] == [("s1", ""), ("s1", "Trips")]
 
 
-def test_spans_without_a_label_are_no_session() -> None:
-    assert grow([span(None), span(None)], GATEWAYS) == []
+def test_spans_without_a_label_make_no_session() -> None:
+    assert build_sessions([span(None), span(None)], GATEWAYS) == []
 
 
-def test_spans_that_are_each_others_parents_end_nowhere() -> None:
+def test_spans_that_are_each_others_parents_do_no_harm() -> None:
     one = Span("t", "1", "2", "one", "", 0, 1, None, dict(span("/a", "task").attributes))
     two = Span(
         "t",
@@ -244,13 +245,13 @@ def test_spans_that_are_each_others_parents_end_nowhere() -> None:
         dict(span("/a", "llm", attributes={"helicone.request.id": "r"}).attributes),
     )
 
-    [session] = grow([one, two], GATEWAYS)
+    [session] = build_sessions([one, two], GATEWAYS)
 
     assert outline(session)["/a"] == ("task", 1, "llm")
 
 
 def test_data_of_a_session_have_times_from_its_start_and_no_secret() -> None:
-    text = json.dumps(as_data(grow(a_trip(), GATEWAYS)))
+    text = json.dumps(as_data(build_sessions(a_trip(), GATEWAYS)))
 
     assert "secret" not in text
     [session] = json.loads(text)
@@ -300,7 +301,7 @@ def test_data_of_a_session_have_times_from_its_start_and_no_secret() -> None:
 
 def test_a_session_is_drawn_with_kinds_durations_bars_and_the_headers_that_left() -> None:
     assert (
-        drawn(grow(a_trip(), GATEWAYS), notes=["mind this"])
+        drawn(build_sessions(a_trip(), GATEWAYS), notes=["mind this"])
         == """
 Trips  2 requests                                    1.00 s
 on every gateway call (gw.test):
@@ -319,7 +320,7 @@ mind this"""
 
 
 def test_without_unicode_the_drawing_is_ascii() -> None:
-    text = drawn(grow(a_trip(), GATEWAYS), encoding="ascii")
+    text = drawn(build_sessions(a_trip(), GATEWAYS), encoding="ascii")
 
     assert "`-- query  vector_db" in text
     assert "-> 429 Helicone-Session-Path: /plan/understand" in text
@@ -329,7 +330,7 @@ def test_headers_that_differ_between_calls_are_shown_at_each() -> None:
     chat, other = span("/a", "llm"), span("/b", "llm", (1, 2))
     calls = [sent(chat, "/a", more={"helicone-session-id": "s2"}), sent(other, "/b", (1, 2), host="other.helicone.ai")]
 
-    text = drawn(grow([chat, other, *calls], GATEWAYS))
+    text = drawn(build_sessions([chat, other, *calls], GATEWAYS))
 
     assert "→ 200 gw.test Helicone-Session-Id: s2" in text
     assert "→ 200 other.helicone.ai Helicone-Session-Id: s1" in text
@@ -339,7 +340,7 @@ def test_an_error_is_drawn_once_where_it_happened() -> None:
     failed = logged("/find", "tool")
     failed = replace(failed, error="no such station")
 
-    assert drawn(grow([failed, logged("/find", "tool")], GATEWAYS)).count("✗ no such station") == 1
+    assert drawn(build_sessions([failed, logged("/find", "tool")], GATEWAYS)).count("✗ no such station") == 1
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
@@ -348,17 +349,19 @@ def test_text_of_models_and_tools_cannot_write_over_the_drawing(width: int) -> N
     chat = span("/a", "llm", session=("s1", nasty), error=nasty, attributes={"gen_ai.request.model": nasty})
     call = sent(chat, "/a", more={"helicone-user-id": nasty})
 
-    text = drawn(grow([chat, call], GATEWAYS), width, notes=[nasty])
+    text = drawn(build_sessions([chat, call], GATEWAYS), width, notes=[nasty])
 
     assert not set("\x1b\r\u202e") & set(text)
-    assert "[red]x[/red] \\x1b[2J\\r\\n\\u202e:warning:" in drawn(grow([chat, call], GATEWAYS), 200, notes=[nasty])
+    assert "[red]x[/red] \\x1b[2J\\r\\n\\u202e:warning:" in drawn(
+        build_sessions([chat, call], GATEWAYS), 200, notes=[nasty]
+    )
 
 
 def test_no_line_is_wider_than_the_terminal_however_deep_the_path() -> None:
     deep = "/" + "/".join(f"level_{number}" for number in range(16))
     chat = span(deep, "llm")
 
-    lines = drawn(grow([span(deep, "task"), chat, sent(chat, deep)], GATEWAYS)).splitlines()
+    lines = drawn(build_sessions([span(deep, "task"), chat, sent(chat, deep)], GATEWAYS)).splitlines()
 
     assert max(map(len, lines)) <= 80
 
@@ -366,7 +369,7 @@ def test_no_line_is_wider_than_the_terminal_however_deep_the_path() -> None:
 def test_thousands_of_requests_do_not_flood_the_terminal() -> None:
     spans = [span("/a", "task", (0, 9999)), *(logged("/a/find", "tool", (n, n + 1)) for n in range(5000))]
 
-    text = drawn(grow(spans, GATEWAYS))
+    text = drawn(build_sessions(spans, GATEWAYS))
 
     assert "4950 more requests" in text
     assert text.count("\n") < 100
@@ -403,7 +406,7 @@ def test_durations_read_well_at_the_borders(nanoseconds: int, text: str) -> None
 
 
 def notes(*spans: Span, dropped: int = 0, **environ: str) -> list[str]:
-    return advise(Facts(environ, GATEWAYS, 1, dropped, spans, grow(spans, GATEWAYS)))
+    return advise(RunFacts(environ, GATEWAYS, 1, dropped, spans, build_sessions(spans, GATEWAYS)))
 
 
 def http(parent: Span, host: str) -> Span:
@@ -415,7 +418,7 @@ def test_a_run_in_which_all_went_to_the_gateway_needs_no_advice() -> None:
     assert notes(*a_trip()) == []
 
 
-def test_a_span_of_the_sdks_own_with_a_url_is_not_taken_for_a_call_without_headers() -> None:
+def test_an_sdks_own_span_with_a_url_is_not_taken_for_a_call_without_headers() -> None:
     native = span("/a", "llm", attributes={"url.full": "http://gw.test/v1/messages"})
 
     assert notes(native, sent(native, "/a")) == []
@@ -430,7 +433,7 @@ def test_headers_captured_on_the_sdks_span_cover_the_http_span_below() -> None:
 @pytest.mark.parametrize(
     ("host", "beginning"),
     [
-        ("api.test", "1 HTTP request of LLM calls went to api.test, which is no Helicone gateway"),
+        ("api.test", "1 HTTP request of LLM calls went to api.test, which is not a Helicone gateway"),
         ("gw.test", "1 HTTP request of LLM calls reached the gateway gw.test without Helicone headers"),
     ],
 )
@@ -443,7 +446,7 @@ def test_a_call_without_headers_is_explained_by_its_host(host: str, beginning: s
     assert "secret" not in note
 
 
-def test_llm_calls_of_which_no_http_request_was_seen_are_explained() -> None:
+def test_llm_calls_without_an_http_span_are_explained() -> None:
     assert notes(logged("/a", "llm")) == [
         "No LLM call carried Helicone headers: none of them went through httpx or httpx2."
     ]
@@ -452,12 +455,12 @@ def test_llm_calls_of_which_no_http_request_was_seen_are_explained() -> None:
 def test_spans_that_nothing_recognises_are_listed_by_scope() -> None:
     [note] = notes(span(None), span(None))
 
-    assert note.startswith("2 spans arrived, from a scope (2), but none of an LLM call")
+    assert note.startswith("2 spans arrived, from a scope (2), but helicone-otel recognises none")
 
 
-def test_what_was_sampled_out_or_dropped_is_said() -> None:
+def test_sampling_and_dropped_spans_are_noted() -> None:
     assert notes(*a_trip(), dropped=3, OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="0.1") == [
-        "OTEL_TRACES_SAMPLER=traceidratio (OTEL_TRACES_SAMPLER_ARG=0.1): what was sampled out is not shown.",
+        "OTEL_TRACES_SAMPLER=traceidratio (OTEL_TRACES_SAMPLER_ARG=0.1): spans that are sampled out are not shown.",
         "3 spans came after the first 7 and are not shown.",
     ]
 
@@ -498,8 +501,8 @@ _SPANS = st.lists(
 
 @given(_SPANS)
 @settings(max_examples=300, deadline=None)
-def test_whatever_arrives_is_drawn_and_printed(spans: list[Span]) -> None:
-    sessions = grow(spans, GATEWAYS)
+def test_any_spans_are_drawn_and_printed(spans: list[Span]) -> None:
+    sessions = build_sessions(spans, GATEWAYS)
 
     json.dumps(as_data(sessions))
     assert all(line.isprintable() for line in drawn(sessions).split("\n"))

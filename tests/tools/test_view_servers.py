@@ -31,7 +31,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 from helicone_otel.log.rows.content import Content
 from helicone_otel.log.rows.row import row_of
 from helicone_otel.log.rows.types import Event, FinishedSpan
-from helicone_otel.tools.redaction import shown
+from helicone_otel.tools.redaction import redact
 from helicone_otel.tools.replay.otlp import MalformedError, batch_of, decode_json, decode_protobuf
 from helicone_otel.tools.view import database, receivers, server
 from helicone_otel.tools.view.assets import find_packaged
@@ -394,7 +394,7 @@ def test_any_row_is_read_or_refused(asked_for: Any, answered: Any, meta: Any, ti
     except InvalidRowError:
         return
     content_of(json.loads(read.data))
-    json.dumps(shown(content_of(json.loads(read.data))._asdict()), allow_nan=False)
+    json.dumps(redact(content_of(json.loads(read.data))._asdict()), allow_nan=False)
 
 
 KEYS = st.sampled_from(
@@ -421,7 +421,7 @@ def test_any_content_is_shown(kind: str, attributes: dict[str, Any], said: Any) 
     row = row_of(FinishedSpan("x", "app", attributes | label, events, 1, 2, failed=False, reason=""), Content())
 
     assert row is not None
-    json.dumps(shown(content_of(row.body)._asdict()), allow_nan=False)
+    json.dumps(redact(content_of(row.body)._asdict()), allow_nan=False)
 
 
 # --- the database -----------------------------------------------------------------------------------------------------

@@ -1,4 +1,9 @@
-"""Sessions and steps: what a `with` block gives, and what a decorator keeps."""
+"""Sessions and steps: what a `with` block gives, and what a decorator keeps.
+
+These files are users' code. `mypy --strict` and `pyright` in strict mode check them, and nobody runs them. Each
+`assert_type` names the type that both must infer. Where a call must be refused, a comment ignores the error, and both
+report a comment that ignores nothing.
+"""
 
 from __future__ import annotations
 

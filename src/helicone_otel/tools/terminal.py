@@ -1,26 +1,30 @@
-"""How values read in a terminal: escaped, short, and aligned."""
+"""Texts and durations for a terminal: escaped, short and aligned."""
 
 from __future__ import annotations
 
 from typing import Final
 
 _MAX_TEXT: Final = 500
-# Below so many milliseconds, in this form, in units of so many. No border rounds up to a ninth character.
+# Limit, format and unit, all in milliseconds. At each limit the text has at most eight characters.
 _SHORT: Final = ((9.95, "{:.1f} ms", 1), (999.5, "{:.0f} ms", 1), (99_950, "{:.2f} s", 1000))
 _MINUTES: Final = 99
 
 
 def visible(text: str, *, ascii_only: bool = False) -> str:
-    r"""Return a text with everything that would not show as itself written as an escape, such as `\x1b`.
+    r"""Return a text of at most 500 characters, in which those that are not printable are escapes such as `\x1b`.
 
-    Escapes, newlines and direction marks would let a model or a tool write over the drawing.
+    With control sequences, newlines and direction marks a model or a tool could write over the drawing.
+
+    Args:
+        text: Any text.
+        ascii_only: Write everything that is not ASCII as an escape as well.
     """
-    shown = text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + "..."
-    if shown.isprintable() and (shown.isascii() or not ascii_only):
-        return shown
+    short = text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + "..."
+    if short.isprintable() and (short.isascii() or not ascii_only):
+        return short
     return "".join(
         character if character.isprintable() and (character.isascii() or not ascii_only) else _escape(character)
-        for character in shown
+        for character in short
     )
 
 
@@ -35,7 +39,7 @@ def format_duration(nanoseconds: int) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return `1 request` or `2 requests`."""
+    """Return a number with its noun: `1 request`, `2 requests`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 

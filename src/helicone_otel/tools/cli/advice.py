@@ -1,4 +1,4 @@
-"""What to tell someone whose run shows less than they hoped for. Pure: facts in, sentences out."""
+"""Explains why a run shows no sessions, or calls without headers. Pure: facts in, sentences out."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Final
 from ... import wire
 from ...destinations import Destination, Destinations
 from ..terminal import counted
+from .gateway_calls import SpanParents, host_of
 from .receiver import ReceivedSpan
-from .tree import Family, Session, host_of
+from .tree import SessionTree
 
 _CALL_KINDS: Final = frozenset({"llm", "embedding"})
 _ALWAYS: Final = frozenset({"", "always_on", "parentbased_always_on"})
@@ -21,12 +22,13 @@ _SAMPLER: Final = "OTEL_TRACES_SAMPLER"
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RunFacts:
     """What is known after a run.
 
     Attributes:
-        greetings: How many processes said that they were instrumented.
-        dropped: How many spans were more than the receiver holds.
+        environ: The environment of the application.
+        greetings: How many processes reported that they were instrumented.
+        dropped: How many spans came after the receiver was full.
     """
 
     environ: Mapping[str, str]
@@ -34,18 +36,18 @@ class Facts:
     greetings: int
     dropped: int
     spans: Sequence[ReceivedSpan]
-    sessions: Sequence[Session]
+    sessions: Sequence[SessionTree]
 
 
-def advise(facts: Facts) -> list[str]:
-    """Return what explains a gap, the likeliest reason first; nothing if all is well."""
+def advise(facts: RunFacts) -> list[str]:
+    """Return sentences that explain what is missing, the likeliest reason first. None if all is well."""
     reasons = list(_switched_off(facts))
     if facts.spans or not reasons:
         reasons += _nothing_seen(facts)
     return [*reasons, *_without_headers(facts), *_incomplete(facts)]
 
 
-def _switched_off(facts: Facts) -> Iterator[str]:
+def _switched_off(facts: RunFacts) -> Iterator[str]:
     environ = facts.environ
     if not facts.spans and environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         yield "OTEL_SDK_DISABLED=true: OpenTelemetry made no spans."
@@ -56,22 +58,22 @@ def _switched_off(facts: Facts) -> Iterator[str]:
     if sampler not in _ALWAYS:
         argument = environ.get(f"{_SAMPLER}_ARG", "").strip()
         setting = f"{_SAMPLER}={sampler}" + (f" ({_SAMPLER}_ARG={argument})" if argument else "")
-        yield f"{setting}: what was sampled out is not shown."
+        yield f"{setting}: spans that are sampled out are not shown."
 
 
-def _nothing_seen(facts: Facts) -> Iterator[str]:
+def _nothing_seen(facts: RunFacts) -> Iterator[str]:
     if facts.sessions:
         return
     if facts.spans:
         scopes = Counter(span.scope or "(no scope)" for span in facts.spans)
         listed = ", ".join(f"{scope} ({number})" for scope, number in scopes.most_common(5))
         yield (
-            f"{counted(len(facts.spans), 'span')} arrived, from {listed}, but none of an LLM call, embedding, vector "
-            "query, tool or agent that helicone-otel recognises, so there is no session. Is the instrumentation of "
+            f"{counted(len(facts.spans), 'span')} arrived, from {listed}, but helicone-otel recognises none of them as "
+            "an LLM call, embedding, vector query, tool or agent, so there is no session. Is the instrumentation of "
             "your SDK installed (for instance opentelemetry-instrumentation-genai-openai)?"
         )
         if facts.environ.get("HELICONE_SESSION_FALLBACK", "").strip().lower() == "none":
-            yield "HELICONE_SESSION_FALLBACK=none: a trace that names no session is none."
+            yield "HELICONE_SESSION_FALLBACK=none: a trace without a session id makes no session."
     elif facts.greetings:
         yield "The application was instrumented but made no span: it ended before it used an instrumented library."
     else:
@@ -81,13 +83,13 @@ def _nothing_seen(facts: Facts) -> Iterator[str]:
         )
 
 
-def _without_headers(facts: Facts) -> Iterator[str]:
-    """Explain LLM calls that carried no header: hosts that are no gateways, mostly."""
-    family = Family(facts.spans)
-    carriers = [span for span in facts.spans if _carries_headers(span)]
-    above = {above.span_id for span in carriers for above in family.line(span)}
+def _without_headers(facts: RunFacts) -> Iterator[str]:
+    """Explain LLM calls without headers. Most went to a host that is not a gateway."""
+    parents = SpanParents(facts.spans)
+    with_headers = [span for span in facts.spans if _has_headers(span)]
+    above = {above.span_id for span in with_headers for above in parents.line(span)}
     bare = Counter(
-        host_of(span.attributes) for span in facts.spans if span.span_id not in above and _is_bare_call(span, family)
+        host_of(span.attributes) for span in facts.spans if span.span_id not in above and _is_bare_call(span, parents)
     )
     for host, number in bare.most_common(5):
         calls = f"{counted(number, 'HTTP request')} of LLM calls"
@@ -95,31 +97,31 @@ def _without_headers(facts: Facts) -> Iterator[str]:
             yield f"{calls} reached the gateway {host} without Helicone headers."
         else:
             yield (
-                f"{calls} went to {host}, which is no Helicone gateway, and got no headers. Point the SDK at a gateway "
-                "(OPENAI_BASE_URL, ANTHROPIC_BASE_URL), or name yours in HELICONE_GATEWAY_HOSTS."
+                f"{calls} went to {host}, which is not a Helicone gateway, and got no headers. Point the SDK at a "
+                "gateway (OPENAI_BASE_URL, ANTHROPIC_BASE_URL), or name yours in HELICONE_GATEWAY_HOSTS."
             )
     requests = [request for session in facts.sessions for request in session.requests if request.kind in _CALL_KINDS]
     if requests and not bare and not any(request.calls for request in requests):
         yield "No LLM call carried Helicone headers: none of them went through httpx or httpx2."
 
 
-def _is_bare_call(span: ReceivedSpan, family: Family) -> bool:
-    """Tell whether a span is an HTTP request of an LLM call, and no span of either tells of headers."""
+def _is_bare_call(span: ReceivedSpan, parents: SpanParents) -> bool:
+    """Tell whether a span is an HTTP request of an LLM call, and neither of them recorded Helicone headers."""
     attributes = span.attributes
     if wire.SESSION_ID not in attributes or not ("url.full" in attributes or "http.url" in attributes):
         return False
-    for above in family.line(span):
-        if _carries_headers(above):
+    for above in parents.line(span):
+        if _has_headers(above):
             return False
         if above.attributes.get(wire.SPAN_KIND) in _CALL_KINDS:
             return True
     return False
 
 
-def _carries_headers(span: ReceivedSpan) -> bool:
+def _has_headers(span: ReceivedSpan) -> bool:
     return any(name.startswith(wire.REQUEST_HEADER_PREFIX) for name in span.attributes)
 
 
-def _incomplete(facts: Facts) -> Iterator[str]:
+def _incomplete(facts: RunFacts) -> Iterator[str]:
     if facts.dropped:
         yield f"{counted(facts.dropped, 'span')} came after the first {len(facts.spans)} and are not shown."

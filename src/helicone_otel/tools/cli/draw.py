@@ -1,7 +1,7 @@
-"""Draws session trees in a terminal, and as plain text into a pipe.
+"""Draws session trees in a terminal, or as plain text into a pipe.
 
-Names and messages come from the application, its models and its tools, so everything shown goes
-through `visible`: markup is not interpreted, and no control character reaches the terminal.
+Names and messages come from the application, its models and its tools. So every text goes through `visible`: markup is
+not interpreted, and no control character reaches the terminal.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from rich.tree import Tree
 
 from ... import wire
 from ..terminal import counted, format_duration, visible
-from .tree import GatewayCall, LoggedRow, Request, Session, Step
+from .gateway_calls import GatewayCall
+from .tree import LoggedRow, RequestNode, SessionTree, Step
 
 MAX_SESSIONS: Final = 50
 MAX_REQUESTS: Final = 50  # of one step
@@ -37,17 +38,17 @@ _STYLES: Final = {
 _DURATION_WIDTH: Final = 9
 _PATH: Final = wire.SESSION_PATH_HEADER
 _ROW_ID: Final = wire.REQUEST_ID_HEADER
-# What each request has of its own, even if there is only one.
-_OWN: Final = frozenset({_PATH, _ROW_ID})
+# Headers that each request has for itself, even if there is only one request.
+_PER_REQUEST: Final = frozenset({_PATH, _ROW_ID})
 
 
 def terminal(file: IO[str]) -> Console:
-    """Return a console that prints what it is given: no markup, no emoji codes, no guessed colours."""
+    """Return a console that prints texts unchanged, without markup, emoji codes and guessed colours."""
     return Console(file=file, markup=False, emoji=False, highlight=False)
 
 
-def draw(console: Console, sessions: Sequence[Session], notes: Iterable[str]) -> None:
-    """Print sessions, each as a tree by path, and then what should be said about them."""
+def draw(console: Console, sessions: Sequence[SessionTree], notes: Iterable[str]) -> None:
+    """Print each session as a tree by path, and then the notes."""
     for session in sessions[:MAX_SESSIONS]:
         console.print()
         console.print(_Drawing(session, console).rendered())
@@ -70,9 +71,9 @@ _ASCII: Final = _Glyphs(bar="#", arrow="->", cross="x")
 
 
 class _Drawing:
-    """One session and the console's abilities."""
+    """Draws one session as far as a console can show it."""
 
-    def __init__(self, session: Session, console: Console) -> None:
+    def __init__(self, session: SessionTree, console: Console) -> None:
         self._session = session
         self._ascii_only = console.options.ascii_only
         self._glyphs = _ASCII if self._ascii_only else _UNICODE
@@ -107,7 +108,7 @@ class _Drawing:
 
     def _fill(self, branch: Tree, step: Step) -> None:
         own = () if _is_its_own_request(step) else step.requests
-        parts: list[Request | Step] = [*own[:MAX_REQUESTS], *step.steps]
+        parts: list[RequestNode | Step] = [*own[:MAX_REQUESTS], *step.steps]
         for part in sorted(parts, key=lambda part: part.start):
             if isinstance(part, Step):
                 self._fill(branch.add(self._step(part)), part)
@@ -124,11 +125,11 @@ class _Drawing:
             return self._request(label, step.requests[0])
         if step.runs > 1:
             label.append(f"  {step.runs} runs", style="not bold dim")
-        # What went wrong with one of several tool runs stands at that run.
+        # The error of one of several tool runs is shown at that run.
         error = None if step.requests and step.kind == step.requests[0].kind else step.error
         return Group(self._row(label, step.end - step.start), *self._error(error))
 
-    def _request(self, label: Text, request: Request) -> RenderableType:
+    def _request(self, label: Text, request: RequestNode) -> RenderableType:
         if request.name:
             label.append(f"  {self._visible(request.name)}", style="not bold dim")
         lines = [line for call in request.calls for line in self._call(call)]
@@ -160,8 +161,8 @@ class _Drawing:
         if error is not None:
             yield Text(f"{self._glyphs.cross} {self._visible(error)}", style="red", overflow="fold")
 
-    def _row(self, label: Text, duration: int, request: Request | None = None) -> Table:
-        # Without padding, whose treatment at the edge differs between versions of rich.
+    def _row(self, label: Text, duration: int, request: RequestNode | None = None) -> Table:
+        # Without padding: versions of rich differ in how they treat it at the edge.
         row = Table.grid(expand=True)
         row.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
         row.add_column(width=_DURATION_WIDTH, justify="right", no_wrap=True)
@@ -169,7 +170,7 @@ class _Drawing:
         row.add_row(label, format_duration(duration), self._bar(request) if request else "")
         return row
 
-    def _bar(self, request: Request) -> Text:
+    def _bar(self, request: RequestNode) -> Text:
         root = self._session.root
         scale = self._bar_width / max(root.end - root.start, 1)
         before = min(int((request.start - root.start) * scale), self._bar_width - 1)
@@ -182,14 +183,16 @@ class _Drawing:
 
 
 def _is_its_own_request(step: Step) -> bool:
-    """Tell whether a step is a single tool run or vector operation: one line then says it all."""
+    """Tell whether a step is a single tool run or vector operation, for which one line is enough."""
     return len(step.requests) == 1 and step.requests[0].kind == step.kind
 
 
 def _shared_headers(calls: Sequence[GatewayCall]) -> list[tuple[str, str]]:
-    """Return the headers that every gateway call of a session bears; each keeps its own path."""
+    """Return the headers that all gateway calls of a session have in common, but for their paths and row ids."""
     common = set.intersection(*(set(call.headers) for call in calls)) if calls else set[tuple[str, str]]()
-    return [header for call in calls[:1] for header in call.headers if header in common and header[0] not in _OWN]
+    return [
+        header for call in calls[:1] for header in call.headers if header in common and header[0] not in _PER_REQUEST
+    ]
 
 
 def _style(kind: str) -> str:

@@ -1,4 +1,4 @@
-"""`helicone-otel run`: an application under OpenTelemetry, and at its end its sessions."""
+"""`helicone-otel run`: run an application under OpenTelemetry, and show its sessions at the end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,14 +22,13 @@ from ...settings import Settings, SettingsError
 from ..fakes.headers import new_key
 from ..fakes.loopback import serving
 from ..fakes.server import FakeHelicone
-from .advice import Facts, advise
+from .advice import RunFacts, advise
 from .beside import view_beside
-from .draw import draw, terminal
 from .receiver import Inbox, ReceivedSpan, receiving
-from .tree import Session, as_data, grow, logged
+from .tree import SessionTree, as_data, build_sessions, logged_rows_by_id
 
-# What the `opentelemetry-instrument` script does, in the interpreter that we are installed for.
-# `-P`: a file of the application's that is named like a module of ours must not be imported here.
+# The `opentelemetry-instrument` script, in the interpreter in which we are installed.
+# `-P`: a file of the application that has the name of one of our modules must not be imported here.
 _INSTRUMENT: Final = (
     sys.executable,
     "-P",
@@ -36,6 +36,145 @@ _INSTRUMENT: Final = (
     "from opentelemetry.instrumentation.auto_instrumentation import run; run()",
 )
 _FORWARDED: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+_CAPTURE: Final = "HELICONE_CAPTURE_HEADERS"
+_SIGNALS: Final = ("TRACES", "METRICS", "LOGS")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `helicone-otel run`."""
+    parser.description = (
+        "Run a Python application under opentelemetry-instrument with helicone-otel on, configured by the "
+        "OTEL_* and HELICONE_* variables of the environment. Its input, output and exit code pass through, and its "
+        "spans go where they went anyway. At the end its sessions are drawn on standard error."
+    )
+    parser.usage = "helicone-otel run [--json] [--view] -- command ..."
+    parser.add_argument(
+        "--json", action="store_true", help="print the sessions as JSON; the application's output goes to stderr"
+    )
+    parser.add_argument("--view", action="store_true", help="show the sessions in a local view, until Ctrl-C")
+    parser.add_argument("program", nargs="*", metavar="command", help="for instance: python app.py")
+    parser.set_defaults(main=run)
+
+
+def run(given: Namespace) -> int:
+    """Run a command and show its sessions; return its exit code.
+
+    The application keeps its standard output. The drawing goes to standard error, as that of `time` does. With
+    `--json`, the data are the output, and the application's output goes to standard error.
+
+    Args:
+        given: The parsed arguments. `program` is the command, with what followed `--`.
+    """
+    from .draw import draw, terminal  # noqa: PLC0415  # it needs the extra
+
+    command, environ = given.program, dict(os.environ)
+    if shutil.which(command[0], path=child_environment(environ, "")["PATH"]) is None:
+        print(f"helicone-otel run: command not found: {command[0]}", file=sys.stderr)
+        return 127
+    try:
+        with view_beside(given.view, Settings.from_environment) as view:
+            done = observe(command, environ, sys.stderr if given.json else None, forward=view.forward)
+            if given.json:
+                data = {"exit_code": done.exit_code, "sessions": as_data(done.sessions), "notes": done.notes}
+                print(json.dumps(data), flush=True)
+            else:
+                draw(terminal(sys.stderr), done.sessions, done.notes)
+            view.wait()
+    except SettingsError as error:
+        print(f"helicone-otel run: {error}", file=sys.stderr)
+        return 2
+    return done.exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The result of a run.
+
+    Attributes:
+        exit_code: That of the application, as a shell reports it.
+        spans: All spans that the receiver kept.
+        notes: Sentences that explain what is missing.
+    """
+
+    exit_code: int
+    spans: list[ReceivedSpan]
+    sessions: list[SessionTree]
+    notes: list[str]
+
+
+def observe(
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    stdout: IO[str] | int | None = None,
+    helicone: FakeHelicone | None = None,
+    forward: Callable[[bytes], None] | None = None,
+) -> Run:
+    """Run a command to its end under OpenTelemetry, and return its sessions.
+
+    Args:
+        command: The program and its arguments.
+        environ: Its environment.
+        stdout: Where its standard output goes; by default where ours goes.
+        helicone: The fake Helicone to which its environment makes it log. By default a new one gets its rows, beside
+            where it logs anyway.
+        forward: Gets each export request of the application as well, in protobuf.
+
+    Raises:
+        SettingsError: A `HELICONE_*` variable has a value that cannot be used.
+    """
+    settings = Settings.from_environment(environ)
+    destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
+    inbox = Inbox(forward=forward)
+    with ExitStack() as servers:
+        endpoint = servers.enter_context(receiving(inbox))
+        if helicone is None:
+            helicone, log = _own_helicone(servers)
+        else:
+            log = ""
+        exit_code = launch(command, child_environment(environ, endpoint, log), stdout)
+    spans = inbox.spans
+    sessions = build_sessions(spans, destinations, logged_rows_by_id(helicone.rows))
+    facts = RunFacts(environ, destinations, inbox.greetings, inbox.dropped, spans, sessions)
+    return Run(exit_code, spans, sessions, advise(facts))
+
+
+def _own_helicone(servers: ExitStack) -> tuple[FakeHelicone, str]:
+    """Return a new fake Helicone, and the value of the variable with its address and key."""
+    key = new_key()
+    helicone = servers.enter_context(serving(FakeHelicone(key=key)))
+    return helicone, f"{helicone.url} {key}"
+
+
+def child_environment(environ: Mapping[str, str], endpoint: str, log: str = "") -> dict[str, str]:
+    """Return the environment for the application.
+
+    Its spans reach us by an exporter of our own, beside the exporters that it has (`install/run_attach.py`). We do not
+    relay what its own exporters send: we would have to speak their protocols (gRPC, files, those of vendors) with
+    their certificates and retries, and exporters of a configuration file or of the code would still be missed. So no
+    `OTEL_*` variable that the user has set is changed. The same is true for rows, and for the variables of the log.
+
+    Args:
+        environ: The environment of the user.
+        endpoint: The address that receives the spans.
+        log: The address that receives the rows, a blank, and the key; empty for no rows.
+    """
+    child = dict(environ)
+    child[ENDPOINT] = endpoint
+    if log:
+        child[LOG] = log
+    child[_CAPTURE] = "true"
+    # `python` must be the interpreter in which we and the instrumentations are installed, activated or not.
+    child["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])
+    for kind in _SIGNALS:
+        if not _has_destination(environ, kind):
+            # The distro's default is gRPC to localhost:4317. Without a receiver there it would log errors.
+            child[f"OTEL_{kind}_EXPORTER"] = "none"
+    return child
+
+
+def _has_destination(environ: Mapping[str, str], signal: str) -> bool:
+    names = (f"OTEL_{signal}_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")
+    return any(environ.get(name) for name in names)
 
 
 def launch(command: Sequence[str], environ: Mapping[str, str], stdout: IO[str] | int | None = None) -> int:
@@ -47,7 +186,7 @@ def launch(command: Sequence[str], environ: Mapping[str, str], stdout: IO[str] |
         stdout: Where its standard output goes; by default where ours goes.
     """
     instrumented = [*_INSTRUMENT, *command]
-    # To run what the user types is what this is for.
+    # The command is the one that the user typed.
     process = subprocess.Popen(instrumented, env=environ, stdout=stdout)  # noqa: S603
     with process, _signals_forwarded(process):
         code = process.wait()
@@ -57,12 +196,12 @@ def launch(command: Sequence[str], environ: Mapping[str, str], stdout: IO[str] |
 @contextmanager
 def _signals_forwarded(process: subprocess.Popen[bytes]) -> Iterator[None]:
     def forward(number: int, _frame: FrameType | None) -> None:
-        # Ctrl-C in a terminal reaches the whole foreground group; a second one would cut its shutdown short.
+        # Ctrl-C in a terminal reaches the whole foreground group. A second SIGINT would interrupt the shutdown.
         if number != signal.SIGINT or not _in_foreground():
             process.send_signal(number)
 
     known = [getattr(signal, name) for name in _FORWARDED if hasattr(signal, name)]
-    # What we were told to ignore (`nohup`), the application ignores as well.
+    # The application ignores the signals that we ignore (`nohup`) as well.
     before = {
         number: handler for number in known if (handler := signal.getsignal(number)) not in (None, signal.SIG_IGN)
     }
@@ -86,127 +225,3 @@ def _in_foreground() -> bool:
         return False
     finally:
         os.close(terminal)
-
-
-_CAPTURE: Final = "HELICONE_CAPTURE_HEADERS"
-_SIGNALS: Final = ("TRACES", "METRICS", "LOGS")
-
-
-def child_environment(environ: Mapping[str, str], endpoint: str, log: str = "") -> dict[str, str]:
-    """Return the environment for the application.
-
-    Its spans reach us by an exporter of our own beside whatever it exports to already
-    (`attach.py`). To forward what it sends instead would mean to speak its protocol (gRPC, files,
-    vendors' exporters), with its certificates and retries, and could not cover what a
-    configuration file or the code sets up. So no `OTEL_*` variable of the user's is touched. The same
-    holds for rows, and for the variables of the log.
-
-    Args:
-        environ: The user's.
-        endpoint: Where spans are received.
-        log: Where rows are, and the key; nothing if they are not wanted.
-    """
-    child = dict(environ)
-    child[ENDPOINT] = endpoint
-    if log:
-        child[LOG] = log
-    child[_CAPTURE] = "true"
-    # `python` means the interpreter that we and the instrumentations are installed for, activated or not.
-    child["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])
-    for kind in _SIGNALS:
-        if not _has_destination(environ, kind):
-            # The distro's default is gRPC to localhost:4317, where nobody listens: it would log errors.
-            child[f"OTEL_{kind}_EXPORTER"] = "none"
-    return child
-
-
-def _has_destination(environ: Mapping[str, str], signal: str) -> bool:
-    names = (f"OTEL_{signal}_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")
-    return any(environ.get(name) for name in names)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What came of a run.
-
-    Attributes:
-        spans: All of them, as the receiver holds them.
-        notes: What explains gaps, for people.
-    """
-
-    exit_code: int
-    spans: list[ReceivedSpan]
-    sessions: list[Session]
-    notes: list[str]
-
-
-def observe(
-    command: Sequence[str],
-    environ: Mapping[str, str],
-    stdout: IO[str] | int | None = None,
-    helicone: FakeHelicone | None = None,
-    forward: Callable[[bytes], None] | None = None,
-) -> Run:
-    """Run a command to its end under OpenTelemetry, and return what it did.
-
-    Args:
-        command: The program and its arguments.
-        environ: Its environment.
-        stdout: Where its standard output goes; by default where ours goes.
-        helicone: Where its environment has it log already; one of our own, beside wherever it logs, if not given.
-        forward: Gets each export request of the application as well, in protobuf.
-
-    Raises:
-        SettingsError: A `HELICONE_*` variable has a value that cannot be used.
-    """
-    settings = Settings.from_environment(environ)
-    destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
-    inbox = Inbox(forward=forward)
-    with ExitStack() as servers:
-        endpoint = servers.enter_context(receiving(inbox))
-        if helicone is None:
-            helicone, log = _own_helicone(servers)
-        else:
-            log = ""
-        exit_code = launch(command, child_environment(environ, endpoint, log), stdout)
-    spans = inbox.spans
-    sessions = grow(spans, destinations, logged(helicone.rows))
-    facts = Facts(environ, destinations, inbox.greetings, inbox.dropped, spans, sessions)
-    return Run(exit_code, spans, sessions, advise(facts))
-
-
-def _own_helicone(servers: ExitStack) -> tuple[FakeHelicone, str]:
-    """Return a Helicone for one run, and what tells the app of it."""
-    key = new_key()
-    helicone = servers.enter_context(serving(FakeHelicone(key=key)))
-    return helicone, f"{helicone.url} {key}"
-
-
-def run(command: Sequence[str], *, as_json: bool, in_view: bool = False) -> int:
-    """Run a command and show its sessions; return its exit code.
-
-    The application's standard output is its own: the drawing goes to standard error, as that of
-    `time` does. With `as_json` the data are the output, and the application's goes to standard error.
-
-    Args:
-        command: The program and its arguments.
-        as_json: Print the sessions as JSON.
-        in_view: Show them in a view as well, while the application runs and afterwards.
-    """
-    environ = dict(os.environ)
-    if shutil.which(command[0], path=child_environment(environ, "")["PATH"]) is None:
-        print(f"helicone-otel run: command not found: {command[0]}", file=sys.stderr)
-        return 127
-    try:
-        with view_beside(in_view, Settings.from_environment) as view:
-            done = observe(command, environ, sys.stderr if as_json else None, forward=view.forward)
-            if as_json:
-                data = {"exit_code": done.exit_code, "sessions": as_data(done.sessions), "notes": done.notes}
-                print(json.dumps(data), flush=True)
-            else:
-                draw(terminal(sys.stderr), done.sessions, done.notes)
-            view.wait()
-    except SettingsError as error:
-        print(f"helicone-otel run: {error}", file=sys.stderr)
-        return 2
-    return done.exit_code

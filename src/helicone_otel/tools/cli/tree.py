@@ -1,57 +1,40 @@
-"""A session as a tree by path: the model that is drawn, and printed as data."""
+"""Sessions as trees by path: built from spans and logged rows, to be drawn or printed as data."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Final, TypeAlias
-from urllib.parse import urlsplit
 
 from ... import wire
-from ...destinations import Destination, Destinations
+from ...destinations import Destinations
 from ...sessions.model import path_segments
 from ..fakes.rows import Row
-from ..replay.spans import sent_headers
-from .receiver import ReceivedSpan as Span
+from ..folders import Folder
+from .gateway_calls import GatewayCall, SpanParents, first_attribute, gateway_call_of, spans_with_headers
+from .receiver import ReceivedSpan
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | None"
 
+_CALL_KINDS: Final = frozenset({"llm", "embedding"})
+_MODEL_ATTRIBUTES: Final = ("gen_ai.request.model", "llm.model_name", "embedding.model_name")
+_LABEL_OF_HEADER: Final = {
+    wire.SESSION_ID_HEADER: wire.SESSION_ID,
+    wire.SESSION_PATH_HEADER: wire.SESSION_PATH,
+    wire.SESSION_NAME_HEADER: wire.SESSION_NAME,
+}
 _MS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class GatewayCall:
-    """One HTTP request on which Helicone headers left for a gateway; a retry is another one.
-
-    Attributes:
-        host: `host:port` as far as the span tells; never the path or the query, which may hold keys.
-        status: The status of the answer, `None` if the span does not tell.
-        start: Nanoseconds since the epoch, as is `end`.
-        headers: The Helicone headers, in the case in which Helicone documents them.
-    """
-
-    host: str
-    status: int | None
-    start: int
-    end: int
-    error: str | None
-    headers: tuple[tuple[str, str], ...]
-
-    @property
-    def failed(self) -> bool:
-        return self.error is not None or (self.status is not None and self.status >= HTTPStatus.BAD_REQUEST)
-
-
-@dataclass(frozen=True, slots=True)
 class LoggedRow:
-    """What the log API made of a request that no gateway saw.
+    """The row in Helicone's log of a request that did not pass a gateway.
 
     Attributes:
-        badge: What Helicone shows it as.
-        flaws: What it would draw otherwise than it was meant, as sentences.
+        badge: The badge with which Helicone shows it.
+        flaws: What Helicone would show otherwise than the sender meant, as sentences.
     """
 
     badge: str
@@ -61,12 +44,13 @@ class LoggedRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RequestNode:
     """One real LLM call, embedding, vector operation, tool run, rerank or guardrail.
 
     Attributes:
-        kind: As on the span; `http` for a call to a gateway that no LLM instrumentation covers.
-        name: The model, if the span tells.
+        kind: The kind of its span; `http` for a call to a gateway without a span of an LLM call.
+        name: The model; empty if the span does not record it.
+        start: Nanoseconds since the epoch, as is `end`.
         calls: The HTTP requests that carried it to a gateway; none if it went elsewhere.
         rows: Its rows in Helicone's log; none if a gateway makes them.
     """
@@ -83,12 +67,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One level of a path, with everything that stands at it.
+    """One level of a path, with its requests and the levels below.
 
     Attributes:
         segment: The last segment of `path`; empty for the session's root.
-        kind: `None` for a level that no span of this run stands at.
-        runs: How often it ran.
+        kind: `None` for a level without a span.
+        runs: How many times it ran.
+        start: Nanoseconds since the epoch, as is `end`.
+        error: The first error of its spans.
     """
 
     segment: str
@@ -98,19 +84,19 @@ class Step:
     start: int
     end: int
     error: str | None
-    requests: tuple[Request, ...]
+    requests: tuple[RequestNode, ...]
     steps: tuple[Step, ...]
 
     def walk(self) -> Iterator[Step]:
-        """Yield this step and all below it, each before its children."""
+        """Yield this step and all steps below it, parents first."""
         yield self
         for step in self.steps:
             yield from step.walk()
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """All that Helicone would show under one id and name.
+class SessionTree:
+    """One session, as Helicone would show it.
 
     Attributes:
         name: Empty if the session has none.
@@ -121,16 +107,156 @@ class Session:
     root: Step
 
     @property
-    def requests(self) -> list[Request]:
+    def requests(self) -> list[RequestNode]:
+        """All requests of the session, step by step."""
         return [request for step in self.root.walk() for request in step.requests]
 
 
-def as_data(sessions: Iterable[Session]) -> list[Json]:
-    """Return sessions as plain data for JSON; times are milliseconds from the session's start."""
+_RowsById: TypeAlias = Mapping[str, tuple[LoggedRow, ...]]
+_NO_ROWS: Final[_RowsById] = {}
+
+
+def build_sessions(
+    spans: Sequence[ReceivedSpan], destinations: Destinations, rows: _RowsById = _NO_ROWS
+) -> list[SessionTree]:
+    """Return the sessions that labelled spans make, the oldest first.
+
+    Args:
+        spans: All spans that arrived, in any order.
+        destinations: Tells gateways from own services, which get headers as well.
+        rows: The rows of Helicone's log by their ids.
+    """
+    parents = SpanParents(spans)
+    builders: defaultdict[tuple[str, str], _SessionBuilder] = defaultdict(_SessionBuilder)
+    for span in spans:
+        if wire.SESSION_ID in span.attributes:
+            builders[_session_key(span.attributes)].add_span(span, parents)
+    for owner, calls in _request_spans(spans, parents, destinations):
+        label = owner.attributes if wire.SESSION_ID in owner.attributes else _label_in_headers(calls)
+        if wire.SESSION_ID in label:
+            builders[_session_key(label)].add_request(_request(owner, label, calls, rows))
+    sessions = [SessionTree(id_, name, builder.root_step()) for (id_, name), builder in builders.items()]
+    return sorted(sessions, key=lambda session: session.root.start)
+
+
+def logged_rows_by_id(rows: Iterable[Row]) -> _RowsById:
+    """Return the rows that were logged by their ids. Rows that a gateway made are drawn as its calls instead."""
+    by_id: defaultdict[str, tuple[LoggedRow, ...]] = defaultdict(tuple)
+    for row in rows:
+        if row.door == "log":
+            by_id[row.id] += (LoggedRow(row.badge, row.model, row.status, tuple(row.flaws)),)
+    return by_id
+
+
+class _StepParts:
+    """The structural spans and the requests at one path."""
+
+    def __init__(self) -> None:
+        self.spans: list[ReceivedSpan] = []
+        self.runs = 0
+        self.requests: list[RequestNode] = []
+
+
+class _SessionBuilder:
+    """Collects the spans and requests of one session."""
+
+    def __init__(self) -> None:
+        self._times: list[int] = []
+        self._root = Folder(_StepParts)
+
+    def add_span(self, span: ReceivedSpan, parents: SpanParents) -> None:
+        self._times += (span.start, span.end)
+        if not _is_structural(span):
+            return
+        path = _path_of(span.attributes)
+        level = self._root.open(path).content
+        level.spans.append(span)
+        # A wrapper and what it wraps share a path, as do both ends of an MCP call: that is one run.
+        _, *ancestors = parents.line(span)
+        if not any(_is_structural(above) and _path_of(above.attributes) == path for above in ancestors):
+            level.runs += 1
+
+    def add_request(self, request: RequestNode) -> None:
+        self._times += (request.start, request.end)
+        self._root.open(path_segments(request.path)).content.requests.append(request)
+
+    def root_step(self) -> Step:
+        return self._step(self._root)
+
+    def _step(self, folder: Folder[_StepParts]) -> Step:
+        spans = sorted(folder.content.spans, key=lambda span: span.start)
+        requests = sorted(folder.content.requests, key=lambda request: request.start)
+        steps = sorted(map(self._step, folder.folders.values()), key=lambda step: (step.start, step.segment))
+        timed: Sequence[ReceivedSpan | RequestNode | Step] = spans or [*requests, *steps]
+        times = [time for part in timed for time in (part.start, part.end)] if folder.segments else self._times
+        return Step(
+            segment=folder.segment,
+            path=folder.path,
+            kind=spans[0].attributes[wire.SPAN_KIND] if spans else None,
+            runs=folder.content.runs,
+            start=min(times),
+            end=max(times),
+            error=next((span.error for span in spans if span.error is not None), None),
+            requests=tuple(requests),
+            steps=tuple(steps),
+        )
+
+
+def _request_spans(
+    spans: Sequence[ReceivedSpan], parents: SpanParents, destinations: Destinations
+) -> Iterator[tuple[ReceivedSpan, list[GatewayCall]]]:
+    """Yield the span of each request, with the calls that carried the request to a gateway."""
+    owners = {(span.trace_id, span.span_id): span for span in spans if wire.REQUEST_ID in span.attributes}
+    calls: defaultdict[tuple[str, str], list[GatewayCall]] = defaultdict(list)
+    for http_span in spans_with_headers(spans, parents, destinations):
+        line = parents.line(http_span)
+        owner = next((span for span in line if span.attributes.get(wire.SPAN_KIND) in _CALL_KINDS), http_span)
+        key = (owner.trace_id, owner.span_id)
+        owners[key] = owner
+        calls[key].append(gateway_call_of(http_span))
+    for key, owner in owners.items():
+        yield owner, sorted(calls[key], key=lambda call: call.start)
+
+
+def _request(
+    owner: ReceivedSpan, label: Mapping[str, str], calls: Sequence[GatewayCall], rows: _RowsById
+) -> RequestNode:
+    return RequestNode(
+        kind=owner.attributes.get(wire.SPAN_KIND, "http"),
+        name=first_attribute(owner.attributes, _MODEL_ATTRIBUTES),
+        path="/" + "/".join(_path_of(label)),
+        start=owner.start,
+        end=owner.end,
+        error=owner.error,
+        calls=tuple(calls),
+        rows=() if calls else rows.get(owner.attributes.get(wire.REQUEST_ID, ""), ()),
+    )
+
+
+def _session_key(label: Mapping[str, str]) -> tuple[str, str]:
+    return label[wire.SESSION_ID], label.get(wire.SESSION_NAME, "")
+
+
+def _label_in_headers(calls: Sequence[GatewayCall]) -> dict[str, str]:
+    headers = calls[0].headers if calls else ()
+    return {_LABEL_OF_HEADER[name]: value for name, value in headers if name in _LABEL_OF_HEADER}
+
+
+def _path_of(label: Mapping[str, str]) -> tuple[str, ...]:
+    return path_segments(label.get(wire.SESSION_PATH, "/"))
+
+
+def _is_structural(span: ReceivedSpan) -> bool:
+    kind = span.attributes.get(wire.SPAN_KIND, "")
+    return wire.SESSION_ID in span.attributes and kind != "" and kind not in _CALL_KINDS
+
+
+def as_data(sessions: Iterable[SessionTree]) -> list[Json]:
+    """Return sessions as plain data for JSON. Times are in milliseconds from the start of the session."""
     return [_session_data(session) for session in sessions]
 
 
-def _session_data(session: Session) -> Json:
+def _session_data(session: SessionTree) -> Json:
     root = session.root
     return {
         "id": session.id,
@@ -154,7 +280,7 @@ def _step_data(step: Step, zero: int) -> Json:
     }
 
 
-def _request_data(request: Request, zero: int) -> Json:
+def _request_data(request: RequestNode, zero: int) -> Json:
     return {
         "kind": request.kind,
         "name": request.name or None,
@@ -173,7 +299,7 @@ def _row_data(row: LoggedRow) -> Json:
     return {"badge": row.badge, "model": row.model, "status": row.status, "flaws": list(row.flaws)}
 
 
-def _times(timed: Step | Request | GatewayCall, zero: int) -> dict[str, Json]:
+def _times(timed: Step | RequestNode | GatewayCall, zero: int) -> dict[str, Json]:
     return {
         "start_ms": _milliseconds(timed.start - zero),
         "duration_ms": _milliseconds(timed.end - timed.start),
@@ -183,210 +309,3 @@ def _times(timed: Step | Request | GatewayCall, zero: int) -> dict[str, Json]:
 
 def _milliseconds(nanoseconds: int) -> float:
     return round(nanoseconds / _MS, 3)
-
-
-_URL_ATTRIBUTES: Final = ("url.full", "http.url")
-_STATUS_ATTRIBUTES: Final = ("http.response.status_code", "http.status_code")
-
-
-class Family:
-    """Finds the ancestors of a span among those that arrived."""
-
-    def __init__(self, spans: Iterable[Span]) -> None:
-        self._by_id = {(span.trace_id, span.span_id): span for span in spans}
-
-    def line(self, span: Span) -> Iterator[Span]:
-        """Yield the span, its parent, and so on."""
-        seen: set[str] = set()
-        found: Span | None = span
-        while found is not None and found.span_id not in seen:
-            seen.add(found.span_id)
-            yield found
-            found = self._by_id.get((found.trace_id, found.parent_id))
-
-
-def carriers(spans: Sequence[Span], family: Family, destinations: Destinations) -> list[Span]:
-    """Return the spans that are one HTTP request with Helicone headers to a gateway each."""
-    found = [span for span in spans if sent_headers(span.attributes) and _goes_to_gateway(span, destinations)]
-    # The Anthropic SDK writes headers on its own span and the HTTP client below writes them again: one request.
-    outer = {(above.trace_id, above.span_id) for span in found for above in list(family.line(span))[1:]}
-    return [span for span in found if (span.trace_id, span.span_id) not in outer]
-
-
-def gateway_call(span: Span) -> GatewayCall:
-    """Return what a carrier tells of its request."""
-    status = first(span.attributes, _STATUS_ATTRIBUTES)
-    return GatewayCall(
-        host=host_of(span.attributes),
-        status=int(status) if status.isascii() and status.isdigit() else None,
-        start=span.start,
-        end=span.end,
-        error=span.error,
-        headers=tuple(sent_headers(span.attributes)),
-    )
-
-
-def first(attributes: Mapping[str, str], names: Iterable[str]) -> str:
-    """Return the first of some attributes that is there, or an empty text."""
-    return next((value for name in names if (value := attributes.get(name))), "")
-
-
-def _goes_to_gateway(span: Span, destinations: Destinations) -> bool:
-    url = first(span.attributes, _URL_ATTRIBUTES)
-    return not url or destinations.of_url(url) is not Destination.SERVICE
-
-
-def host_of(attributes: Mapping[str, str]) -> str:
-    """Return `host:port` and nothing else of a URL: its path can hold a Helicone key, its query any other."""
-    if url := first(attributes, _URL_ATTRIBUTES):
-        try:
-            return urlsplit(url).netloc.rpartition("@")[2]
-        except ValueError:
-            return ""
-    address, port = attributes.get("server.address", ""), attributes.get("server.port", "")
-    return f"{address}:{port}" if address and port else address
-
-
-_Path: TypeAlias = tuple[str, ...]
-
-_CALL_KINDS: Final = frozenset({"llm", "embedding"})
-_MODEL_ATTRIBUTES: Final = ("gen_ai.request.model", "llm.model_name", "embedding.model_name")
-_LABEL_OF_HEADER: Final = {
-    wire.SESSION_ID_HEADER: wire.SESSION_ID,
-    wire.SESSION_PATH_HEADER: wire.SESSION_PATH,
-    wire.SESSION_NAME_HEADER: wire.SESSION_NAME,
-}
-_NO_ROWS: Final[Mapping[str, tuple[LoggedRow, ...]]] = {}
-
-
-def grow(
-    spans: Sequence[Span], destinations: Destinations, rows: Mapping[str, tuple[LoggedRow, ...]] = _NO_ROWS
-) -> list[Session]:
-    """Return the sessions that labelled spans make, oldest first.
-
-    Args:
-        spans: Everything that arrived, in any order.
-        destinations: Tells gateways from services of the user's own, which get headers as well.
-        rows: Those of Helicone's log, by their ids.
-    """
-    family = Family(spans)
-    groups: defaultdict[tuple[str, str], _Group] = defaultdict(_Group)
-    for span in spans:
-        if wire.SESSION_ID in span.attributes:
-            groups[_session_key(span.attributes)].add_span(span, family)
-    for owner, calls in _requests(spans, family, destinations):
-        label = owner.attributes if wire.SESSION_ID in owner.attributes else _label_of(calls)
-        if wire.SESSION_ID in label:
-            groups[_session_key(label)].add_request(_request(owner, label, calls, rows))
-    sessions = [Session(id_, name, group.step(())) for (id_, name), group in groups.items()]
-    return sorted(sessions, key=lambda session: session.root.start)
-
-
-class _Group:
-    """Collects what belongs to one session."""
-
-    def __init__(self) -> None:
-        self._times: list[int] = []
-        self._spans: defaultdict[_Path, list[Span]] = defaultdict(list)
-        self._runs: Counter[_Path] = Counter()
-        self._requests: defaultdict[_Path, list[Request]] = defaultdict(list)
-        self._children: defaultdict[_Path, set[_Path]] = defaultdict(set)
-
-    def add_span(self, span: Span, family: Family) -> None:
-        self._times += (span.start, span.end)
-        if not _is_structural(span):
-            return
-        path = self._grown(_path_of(span.attributes))
-        self._spans[path].append(span)
-        # A wrapper and what it wraps share a path, as do both ends of an MCP call: that is one run.
-        _, *ancestors = family.line(span)
-        if not any(_is_structural(above) and _path_of(above.attributes) == path for above in ancestors):
-            self._runs[path] += 1
-
-    def add_request(self, request: Request) -> None:
-        self._times += (request.start, request.end)
-        self._requests[self._grown(path_segments(request.path))].append(request)
-
-    def step(self, path: _Path) -> Step:
-        """Return the step at a path, with all below it."""
-        spans = sorted(self._spans[path], key=lambda span: span.start)
-        requests = sorted(self._requests[path], key=lambda request: request.start)
-        steps = sorted(
-            (self.step(child) for child in self._children[path]), key=lambda step: (step.start, step.segment)
-        )
-        timed: Sequence[Span | Request | Step] = spans or [*requests, *steps]
-        times = [time for part in timed for time in (part.start, part.end)] if path else self._times
-        return Step(
-            segment=path[-1] if path else "",
-            path="/" + "/".join(path),
-            kind=spans[0].attributes[wire.SPAN_KIND] if spans else None,
-            runs=self._runs[path],
-            start=min(times),
-            end=max(times),
-            error=next((span.error for span in spans if span.error is not None), None),
-            requests=tuple(requests),
-            steps=tuple(steps),
-        )
-
-    def _grown(self, path: _Path) -> _Path:
-        for depth in range(len(path)):
-            self._children[path[:depth]].add(path[: depth + 1])
-        return path
-
-
-def _requests(
-    spans: Sequence[Span], family: Family, destinations: Destinations
-) -> Iterator[tuple[Span, list[GatewayCall]]]:
-    """Yield each span that stands for a request, with the calls that carried it to a gateway."""
-    owners = {(span.trace_id, span.span_id): span for span in spans if wire.REQUEST_ID in span.attributes}
-    calls: defaultdict[tuple[str, str], list[GatewayCall]] = defaultdict(list)
-    for carrier in carriers(spans, family, destinations):
-        line = family.line(carrier)
-        owner = next((span for span in line if span.attributes.get(wire.SPAN_KIND) in _CALL_KINDS), carrier)
-        key = (owner.trace_id, owner.span_id)
-        owners[key] = owner
-        calls[key].append(gateway_call(carrier))
-    for key, owner in owners.items():
-        yield owner, sorted(calls[key], key=lambda call: call.start)
-
-
-def _request(
-    owner: Span, label: Mapping[str, str], calls: Sequence[GatewayCall], rows: Mapping[str, tuple[LoggedRow, ...]]
-) -> Request:
-    return Request(
-        kind=owner.attributes.get(wire.SPAN_KIND, "http"),
-        name=first(owner.attributes, _MODEL_ATTRIBUTES),
-        path="/" + "/".join(_path_of(label)),
-        start=owner.start,
-        end=owner.end,
-        error=owner.error,
-        calls=tuple(calls),
-        rows=() if calls else rows.get(owner.attributes.get(wire.REQUEST_ID, ""), ()),
-    )
-
-
-def _session_key(label: Mapping[str, str]) -> tuple[str, str]:
-    return label[wire.SESSION_ID], label.get(wire.SESSION_NAME, "")
-
-
-def _label_of(calls: Sequence[GatewayCall]) -> dict[str, str]:
-    headers = calls[0].headers if calls else ()
-    return {_LABEL_OF_HEADER[name]: value for name, value in headers if name in _LABEL_OF_HEADER}
-
-
-def _path_of(label: Mapping[str, str]) -> _Path:
-    return path_segments(label.get(wire.SESSION_PATH, "/"))
-
-
-def _is_structural(span: Span) -> bool:
-    kind = span.attributes.get(wire.SPAN_KIND, "")
-    return wire.SESSION_ID in span.attributes and kind != "" and kind not in _CALL_KINDS
-
-
-def logged(rows: Iterable[Row]) -> Mapping[str, tuple[LoggedRow, ...]]:
-    """Return the rows that were logged by their ids; those that a gateway made stand with its calls."""
-    found: defaultdict[str, tuple[LoggedRow, ...]] = defaultdict(tuple)
-    for row in rows:
-        if row.door == "log":
-            found[row.id] += (LoggedRow(row.badge, row.model, row.status, tuple(row.flaws)),)
-    return found

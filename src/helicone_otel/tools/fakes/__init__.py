@@ -1,3 +1,3 @@
-"""What stands behind the fixture of `helicone_otel.testing`, imported when a test asks for it."""
+"""A fake Helicone on loopback and the pytest fixture around it. Imported only when a test or a tool needs them."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Puts the library and a stand-in gateway in place for one test, and takes everything out again."""
+"""What the fixture `helicone` does: install the library and a fake Helicone for one test, and remove them again."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from .server import FakeHelicone
 _FLUSH_MILLIS: Final = 5000
 
 
-class Bench(NamedTuple):
-    """What the fixture works with."""
+class FixtureParts(NamedTuple):
+    """The parts of which `testing.Helicone` is made."""
 
     server: FakeHelicone
     script: deque[str | int | Mapping[str, object]]
@@ -41,8 +41,8 @@ class Bench(NamedTuple):
     configure: Callable[[Mapping[str, object]], None]
 
 
-class _Listener(SpanProcessor):
-    """Notes the spans that end while a test runs. There is one: providers give back no processor."""
+class _EndedSpans(SpanProcessor):
+    """Keeps the spans that end while a test runs. There is one for all tests: a provider cannot remove a processor."""
 
     def __init__(self) -> None:
         self.spans: list[ReadableSpan] | None = None
@@ -52,16 +52,20 @@ class _Listener(SpanProcessor):
             self.spans.append(finalized(span))
 
 
-_LISTENER: Final = _Listener()
+_ENDED_SPANS: Final = _EndedSpans()
 
 
-def _listener() -> SpanProcessor:
-    return _LISTENER
+def _ended_spans() -> SpanProcessor:
+    return _ENDED_SPANS
 
 
 @contextmanager
-def installed(environment: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """Install the library for as long as the block runs."""
+def installed(environment: pytest.MonkeyPatch) -> Iterator[FixtureParts]:
+    """Install the library while the block runs, with the default settings and a fake Helicone.
+
+    Args:
+        environment: Sets the variables that lead the SDKs to the fake gateway, and restores them.
+    """
     for name in [name for name in os.environ if name.startswith("HELICONE_")]:
         environment.delenv(name)
     environment.delenv("OTEL_SDK_DISABLED", raising=False)
@@ -69,12 +73,12 @@ def installed(environment: pytest.MonkeyPatch) -> Iterator[Bench]:
     models = ScriptedProvider()
     with serving(FakeHelicone(models)) as server:
         _direct_clients(environment, server)
-        with _put_in_place(environment, server, spans) as (provider, configure):
-            yield Bench(server, models.script, provider, spans, configure)
+        with _installed_with(environment, server, spans) as (provider, configure):
+            yield FixtureParts(server, models.script, provider, spans, configure)
 
 
 @contextmanager
-def _put_in_place(
+def _installed_with(
     environment: pytest.MonkeyPatch, server: FakeHelicone, spans: list[ReadableSpan]
 ) -> Iterator[tuple[TracerProvider, Callable[[Mapping[str, object]], None]]]:
     was_installed, settings_before = INSTALLATION.installed, REGISTRY.settings
@@ -88,14 +92,14 @@ def _put_in_place(
         _log_with(HeliconeSpanExporter(settings=settings) if settings.log else None)
 
     configure({})
-    INSTALLATION.add_processor_to_all(_listener)
-    _LISTENER.spans = spans
+    INSTALLATION.add_processor_to_all(_ended_spans)
+    _ENDED_SPANS.spans = spans
     token = attach(Context())
     try:
         yield provider, configure
     finally:
         detach(token)
-        _LISTENER.spans = None
+        _ENDED_SPANS.spans = None
         _log_with(logged_before)
         if not was_installed:
             INSTALLATION.uninstall()
@@ -105,20 +109,20 @@ def _put_in_place(
 def _provider() -> TracerProvider:
     """Return the global provider, and set one if there is none.
 
-    OpenTelemetry lets it be set once in a process, and tracers that modules got from it at import
-    stay with it. So all tests share it; between them it is idle.
+    OpenTelemetry lets it be set only once in a process, and tracers that modules got at import keep it. So all tests
+    share it.
     """
-    found = trace.get_tracer_provider()
-    if isinstance(found, TracerProvider):
-        return found
-    made = TracerProvider(sampler=ALWAYS_ON, resource=Resource.get_empty(), shutdown_on_exit=False)
-    if isinstance(found, trace.ProxyTracerProvider):
-        trace.set_tracer_provider(made)
-    return made
+    current = trace.get_tracer_provider()
+    if isinstance(current, TracerProvider):
+        return current
+    provider = TracerProvider(sampler=ALWAYS_ON, resource=Resource.get_empty(), shutdown_on_exit=False)
+    if isinstance(current, trace.ProxyTracerProvider):
+        trace.set_tracer_provider(provider)
+    return provider
 
 
 def _log_with(exporter: HeliconeSpanExporter | None) -> None:
-    """Log with another exporter; the one before is not to look for a server that is gone when Python ends."""
+    """Log with another exporter, and shut the one before down: its server is gone when Python ends."""
     before = INSTALLATION.exporter
     INSTALLATION.log(exporter)
     if before is not None and before is not exporter:
@@ -126,7 +130,7 @@ def _log_with(exporter: HeliconeSpanExporter | None) -> None:
 
 
 def _direct_clients(environment: pytest.MonkeyPatch, server: FakeHelicone) -> None:
-    """Lead the providers' SDKs to the gateway, and past whatever proxy the machine has."""
+    """Set the variables that lead the providers' SDKs to the gateway, past any proxy of the machine."""
     for provider, base_url in (("OPENAI", f"{server.url}/v1"), ("ANTHROPIC", server.url)):
         environment.setenv(f"{provider}_BASE_URL", base_url)
         environment.setenv(f"{provider}_API_KEY", KEY)
@@ -141,11 +145,11 @@ def _settings(server: FakeHelicone, changes: Mapping[str, Any]) -> Settings:
 
 
 def _write(environment: pytest.MonkeyPatch, settings: Settings) -> None:
-    """Say in the environment what holds, so that an app which configures the library itself changes nothing."""
+    """Write the settings to the environment, so that an app which calls `configure()` gets the same settings."""
     defaults = Settings()
     for row in SETTINGS:
         value = getattr(settings, row.field)
-        # Dialects are files there, and values here.
+        # In the environment dialects are files, here they are values.
         if value == getattr(defaults, row.field) or row.field == "dialects":
             environment.delenv(row.variable, raising=False)
         elif isinstance(value, tuple):
@@ -154,10 +158,16 @@ def _write(environment: pytest.MonkeyPatch, settings: Settings) -> None:
             environment.setenv(row.variable, str(value).lower() if isinstance(value, bool) else value)
 
 
-_ORDER: Final = {kind: place for place, kind in enumerate(get_args(Kind))}
+_KIND_ORDER: Final = {kind: index for index, kind in enumerate(get_args(Kind))}
 
 
-class _Sight(NamedTuple):
+class _PathEntry(NamedTuple):
+    """A span or a request, with its session and path.
+
+    Attributes:
+        is_call: Whether it counts each time. Other spans count once at their path.
+    """
+
     session: str
     name: str | None
     path: str
@@ -165,30 +175,40 @@ class _Sight(NamedTuple):
     is_call: bool
 
 
-def sessions(spans: Iterable[ReadableSpan], requests: Iterable[Request]) -> dict[str, str | None]:
-    """Return the name of each session by its id, in the order in which they were seen."""
-    return {sight.session: sight.name for sight in _sights(spans, requests)}
+def names_by_id(spans: Iterable[ReadableSpan], requests: Iterable[Request]) -> dict[str, str | None]:
+    """Return the name of each session by its id: those of requests first, then those of spans that ended."""
+    return {entry.session: entry.name for entry in _entries(spans, requests)}
 
 
-def tree(spans: Iterable[ReadableSpan], requests: Iterable[Request], session: str | None) -> dict[str, list[str]]:
-    """Return the kinds that stand at each path of a session: calls one by one, steps once."""
-    sights = list(_sights(spans, requests))
-    chosen = {sight.session for sight in sights if session is None or session in (sight.session, sight.name)}
+def kinds_by_path(
+    spans: Iterable[ReadableSpan], requests: Iterable[Request], session: str | None
+) -> dict[str, list[str]]:
+    """Return the kinds at each path of a session: that of each call, and those of steps once.
+
+    Args:
+        spans: The spans that ended.
+        requests: The requests that arrived at the gateway.
+        session: Its id or name; `None` if there is only one.
+
+    Raises:
+        AssertionError: There is more than one session, or none with that id or name.
+    """
+    entries = list(_entries(spans, requests))
+    chosen = {entry.session for entry in entries if session is None or session in (entry.session, entry.name)}
     if len(chosen) > 1 or (session is not None and not chosen):
-        seen = {sight.session: sight.name for sight in sights}
-        wanted = (
-            "tree() needs to know which one" if session is None else f"tree({session!r}) fits {len(chosen)} of them"
-        )
-        raise AssertionError(f"{wanted}; the sessions seen, by id: {seen}")
+        names = {entry.session: entry.name for entry in entries}
+        which = "tree(): give the id or name of a session"
+        fault = which if session is None else f"tree({session!r}) fits {len(chosen)} sessions"
+        raise AssertionError(f"{fault}; the sessions, by id: {names}")
     kinds: defaultdict[str, list[str]] = defaultdict(list)
-    # Calls first: a wrapper around a call says nothing new about its path.
-    for sight in sorted(sights, key=lambda sight: not sight.is_call):
-        if sight.session in chosen and sight.kind and (sight.is_call or sight.kind not in kinds[sight.path]):
-            kinds[sight.path].append(sight.kind)
-    return {path: sorted(kinds[path], key=_ORDER.__getitem__) for path in sorted(kinds) if kinds[path]}
+    # Calls first: a wrapper of the same kind as a call at its path adds nothing.
+    for entry in sorted(entries, key=lambda entry: not entry.is_call):
+        if entry.session in chosen and entry.kind and (entry.is_call or entry.kind not in kinds[entry.path]):
+            kinds[entry.path].append(entry.kind)
+    return {path: sorted(kinds[path], key=_KIND_ORDER.__getitem__) for path in sorted(kinds) if kinds[path]}
 
 
-def _sights(spans: Iterable[ReadableSpan], requests: Iterable[Request]) -> Iterator[_Sight]:
+def _entries(spans: Iterable[ReadableSpan], requests: Iterable[Request]) -> Iterator[_PathEntry]:
     arrived: set[str | None] = set()
     for request in requests:
         arrived.add(request.request_id)
@@ -196,16 +216,16 @@ def _sights(spans: Iterable[ReadableSpan], requests: Iterable[Request]) -> Itera
             path = request.header(wire.SESSION_PATH_HEADER) or "/"
             endpoint = endpoint_of(request.path)
             kind = endpoint.kind if endpoint else "llm"
-            yield _Sight(session, request.header(wire.SESSION_NAME_HEADER), path, kind, is_call=True)
+            yield _PathEntry(session, request.header(wire.SESSION_NAME_HEADER), path, kind, is_call=True)
     for span in spans:
         attributes = span.attributes or {}
         if wire.SESSION_ID in attributes:
             texts = {key: str(value) for key, value in attributes.items()}
-            yield _Sight(
+            yield _PathEntry(
                 texts[wire.SESSION_ID],
                 texts.get(wire.SESSION_NAME),
                 texts.get(wire.SESSION_PATH, "/"),
                 texts.get(wire.SPAN_KIND),
-                # Of a call that a gateway saw, the request that arrived counts.
+                # A call that reached the gateway is counted by its request.
                 is_call=wire.REQUEST_ID in attributes and texts[wire.REQUEST_ID] not in arrived,
             )

@@ -1,7 +1,7 @@
-"""What Helicone reads from headers, or from a log's `meta`, which it turns into headers first.
+"""What Helicone reads from headers, or from the `meta` of a log, which it makes headers of: session, ids and keys.
 
 It uses the `Headers` of the WHATWG (https://fetch.spec.whatwg.org/#headers-class): names in any case,
-outer blanks stripped, and an error for whatever could not be a header.
+outer blanks stripped, and an error for what cannot be a header.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _INNER: Final = re.compile(r"[\r\n\0]")
 _BLANKS: Final = " \t\r\n"
 _LAST_BYTE: Final = "\xff"
-# Versions 1 to 5 of RFC 9562's variant; whatever else is sent, another id is made up.
+# Versions 1 to 5 of RFC 9562's variant. For anything else, Helicone makes an id of its own.
 _REQUEST_ID: Final = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z", re.IGNORECASE
 )
 _PROPERTY: Final = "helicone-property-"
-# Headers that become properties of the same name, spelled like this.
+# Headers that become properties of the same name, in this spelling.
 _COPIED: Final = (
     "Helicone-Session-Id",
     "Helicone-Session-Path",
@@ -34,17 +34,27 @@ _COPIED: Final = (
     "Helicone-Experiment-Id",
 )
 
+# Built like Helicone's own keys, so that a search for leaked keys finds these harmless ones.
+KEY: Final = "sk-helicone-testing-fixture-nothing-private"
+WRITE_ONLY_KEY: Final = "pk-helicone-testing-fixture-nothing-private"
+# The organization of both keys, and of requests to the gateway without a key of Helicone's.
+DEFAULT: Final = "default"
+_WELL_FORMED: Final = re.compile(r"[sp]k(-helicone)?(-eu)?(-cp)?(-rl)?(-\w{7}){4}\Z", re.ASCII)
+_KEY_HEADERS: Final = ("authorization", "x-api-key", "api-key")
+
 
 class HeadersError(Exception):
-    """What `new Headers(…)` throws; Helicone answers 500."""
+    """Something cannot be a header: `new Headers(…)` throws, and Helicone answers 500."""
 
 
-class Said(NamedTuple):
-    """What the headers of a row say.
+class HeliconeHeaders(NamedTuple):
+    """The Helicone headers of a request.
 
     Attributes:
-        request_id: Always one that Helicone accepts.
+        request_id: The id that was sent if it is a UUID, else a random one.
         user_id: Empty if there is none.
+        properties: Session id, path and name under Helicone's own names, others under theirs in lower case.
+        omits: `request`, `response` or both: the bodies that are not stored.
     """
 
     request_id: str
@@ -54,27 +64,27 @@ class Said(NamedTuple):
 
 
 def from_http(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the headers of a request by their lower-case names; those sent twice are joined."""
+    """Return the headers of a request by their names in lower case. Values of one name are joined."""
     return _joined((name, value.strip(_BLANKS)) for name, value in headers)
 
 
 def from_meta(meta: object) -> dict[str, str]:
-    """Return the headers that JavaScript makes of a value of JSON, by their lower-case names.
+    """Return the headers that JavaScript makes of a value of JSON, by their names in lower case.
 
     Raises:
-        HeadersError: It throws.
+        HeadersError: The value, a name or a value in it cannot be made a header.
     """
     pairs = [(name, value.strip(_BLANKS)) for name, value in _pairs(meta)]
     for name, value in pairs:
         if not _TOKEN.match(name):
-            raise HeadersError(f"{name!r} is no name of a header")
+            raise HeadersError(f"{name!r} cannot be the name of a header")
         if _INNER.search(value) or max(value, default="") > _LAST_BYTE:
-            raise HeadersError(f"the value of {name} cannot be that of a header")
+            raise HeadersError(f"the value of {name} cannot be in a header")
     return _joined(pairs)
 
 
-def said(headers: Mapping[str, str]) -> Said:
-    """Read headers as Helicone does: an empty one counts as none."""
+def helicone_headers(headers: Mapping[str, str]) -> HeliconeHeaders:
+    """Return the Helicone headers among others, by their names in lower case. An empty header counts as none."""
     properties = {name: value for name in _COPIED if (value := headers.get(name.lower()))}
     if headers.get("helicone-posthog-key"):
         properties["Helicone-Sent-To-Posthog"] = "true"
@@ -82,7 +92,7 @@ def said(headers: Mapping[str, str]) -> Said:
         if name.startswith(_PROPERTY) and name != _PROPERTY:
             properties[name.removeprefix(_PROPERTY)] = value
     wanted = headers.get("helicone-request-id", "")
-    return Said(
+    return HeliconeHeaders(
         wanted if _REQUEST_ID.match(wanted) else str(uuid.uuid4()),
         headers.get("helicone-user-id", ""),
         properties,
@@ -124,20 +134,12 @@ def as_text(value: Any) -> str:
             return str(value)
 
 
-# Made of the same parts as Helicone's own, so that whoever looks for leaked ones finds these harmless.
-KEY: Final = "sk-helicone-testing-fixture-nothing-private"
-WRITE_ONLY_KEY: Final = "pk-helicone-testing-fixture-nothing-private"
-# The organisation of both, and of requests to the gateway that show no key of Helicone's.
-DEFAULT: Final = "default"
-_WELL_FORMED: Final = re.compile(r"[sp]k(-helicone)?(-eu)?(-cp)?(-rl)?(-\w{7}){4}\Z", re.ASCII)
-_SHOWN: Final = ("authorization", "x-api-key", "api-key")
-
-
-class Owner(NamedTuple):
-    """Whom a key belongs to.
+class KeyOwner(NamedTuple):
+    """The owner of a key.
 
     Attributes:
-        reads: Whether it is good for queries; every key that begins with `pk-` is good for logs only.
+        organization: Its rows are seen by the keys of this organization only.
+        reads: Whether the key may query. A key that begins with `pk-` may only log.
     """
 
     organization: str
@@ -145,7 +147,7 @@ class Owner(NamedTuple):
 
 
 def new_key() -> str:
-    """Return a key that nobody else has."""
+    """Return a random key."""
     return "-".join(["sk-helicone", *(secrets.token_hex(4)[:7] for _ in range(4))])
 
 
@@ -154,41 +156,41 @@ def is_well_formed(key: str) -> bool:
     return _WELL_FORMED.match(key) is not None
 
 
-def shows_any(headers: Mapping[str, str]) -> bool:
-    """Tell whether there is anything that could be a key, which is all that the worker asks first."""
-    return any(headers.get(name) for name in _SHOWN)
+def has_any_key(headers: Mapping[str, str]) -> bool:
+    """Tell whether any header could hold a key, which is all that the worker checks first."""
+    return any(headers.get(name) for name in _KEY_HEADERS)
 
 
 def key_of(headers: Mapping[str, str]) -> str:
-    """Return Helicone's key from the headers of a request, or nothing.
+    """Return Helicone's key from the headers of a request, or an empty text.
 
     `Helicone-Auth` goes before `Authorization`, which may hold the provider's key and ours with a comma in between.
     """
-    shown = headers.get("helicone-auth") or headers.get("authorization", "")
-    if "Bearer " not in shown:
+    value = headers.get("helicone-auth") or headers.get("authorization", "")
+    if "Bearer " not in value:
         return ""
-    keys = [part.strip().removeprefix("Bearer ").strip() for part in shown.split(",")]
+    keys = [part.strip().removeprefix("Bearer ").strip() for part in value.split(",")]
     return next((key for key in keys if is_well_formed(key)), keys[0])
 
 
 class Keys:
-    """The keys that exist. One that does not is well formed at best."""
+    """The keys that exist. Other keys are refused, even if they are well formed."""
 
     def __init__(self, key: str = KEY) -> None:
-        self._owners: dict[str, Owner] = {}
+        self._owners: dict[str, KeyOwner] = {}
         self.admit(key)
         self.admit(WRITE_ONLY_KEY)
 
     def admit(self, key: str, organization: str = DEFAULT) -> None:
-        """Let a key exist.
+        """Add a key.
 
         Raises:
-            ValueError: It is none that Helicone would give out.
+            ValueError: It is not built like Helicone's keys.
         """
         if not is_well_formed(key):
-            raise ValueError("a key of Helicone's is sk- or pk-, then helicone-, then four times seven characters")
-        self._owners[key] = Owner(organization, reads=key.startswith("sk-"))
+            raise ValueError("key: one of Helicone's is sk- or pk-, then helicone-, then four times seven characters")
+        self._owners[key] = KeyOwner(organization, reads=key.startswith("sk-"))
 
-    def owner(self, key: str) -> Owner | None:
-        """Return whom a key belongs to, if it exists."""
+    def owner(self, key: str) -> KeyOwner | None:
+        """Return the owner of a key, or `None` if there is no such key."""
         return self._owners.get(key)

@@ -1,4 +1,4 @@
-"""The log API of Helicone's other server, jawn: `POST /v1/trace/custom/log` and its siblings."""
+"""The log API of jawn, Helicone's second server: `POST /v1/trace/custom/log`, and the same with checks."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from .headers import HeadersError, from_http, from_meta, said
+from .headers import HeadersError, from_http, from_meta, helicone_headers
 from .log_api import UNDEFINED, UncaughtError, is_number, is_object, member, parsed, row_of
-from .requests import Outcome, Reply, Request, in_json
+from .requests import ApiResult, Reply, Request, in_json
 
 PATHS: Final = ("/v1/trace/custom/log", "/v1/trace/custom/v1/log")
 TYPED_PATH: Final = "/v1/trace/custom/log/typed"
-# Helicone's path for whatever its gateway did not see.
+# Helicone's path of requests that did not pass its gateway.
 UNKNOWN_PATH: Final = "async-unknown-path"
-# A number below this counts seconds, one above milliseconds.
+# A number below this is seconds, one above milliseconds.
 _YEAR_2100: Final = 4_102_444_800
 
 
-def log(request: Request, organization: str) -> Outcome:
-    """Answer a log, which nobody checks: what cannot be read is an error without a word."""
+def log(request: Request, organization: str) -> ApiResult:
+    """Answer a log whose fields are not checked. What cannot be read is an error with an empty body."""
     try:
         return _logged(request, parsed(request.body), organization)
     except (UncaughtError, HeadersError, ValueError, OverflowError):
-        return Outcome(Reply(500))
+        return ApiResult(Reply(500))
 
 
-def log_typed(request: Request, organization: str) -> Outcome:
+def log_typed(request: Request, organization: str) -> ApiResult:
     """Answer a log whose fields are checked."""
     body = parsed(request.body)
     errors = [{"field": field, "message": message} for field, message in _faults(body)]
     if errors:
-        return Outcome(in_json(400, {"isValid": False, "errors": errors}))
+        return ApiResult(in_json(400, {"isValid": False, "errors": errors}))
     return log(request, organization)
 
 
-def _logged(request: Request, body: Any, organization: str) -> Outcome:
+def _logged(request: Request, body: Any, organization: str) -> ApiResult:
     asked, answered = member(body, "providerRequest"), member(body, "providerResponse")
     if not isinstance(asked, Mapping) or not isinstance(answered, Mapping):
-        raise UncaughtError("providerRequest or providerResponse is no object")
+        raise UncaughtError("providerRequest or providerResponse is not an object")
     headers = from_meta(asked.get("meta", {})) | from_http(request.headers)
     timing = body.get("timing")
     started, ended = _times(timing)
@@ -47,7 +47,7 @@ def _logged(request: Request, body: Any, organization: str) -> Outcome:
     first_token = member(timing, "timeToFirstToken") if timing else None
     row = row_of(
         body,
-        said(headers),
+        helicone_headers(headers),
         provider=provider if isinstance(provider, str) and provider else "OPENAI",
         path=UNKNOWN_PATH,
         started=started,
@@ -55,7 +55,7 @@ def _logged(request: Request, body: Any, organization: str) -> Outcome:
         organization=organization,
         time_to_first_token=first_token if is_number(first_token) else None,
     )
-    return Outcome(Reply(200), (row,))
+    return ApiResult(Reply(200), (row,))
 
 
 def _times(timing: Any) -> tuple[int, int]:
@@ -66,7 +66,11 @@ def _times(timing: Any) -> tuple[int, int]:
 
 
 def _moment(value: Any) -> int:
-    """Return milliseconds; raise `ValueError` for what is no date."""
+    """Return milliseconds since the epoch.
+
+    Raises:
+        ValueError: It is not a date.
+    """
     if isinstance(value, str):
         if value.isascii() and value.isdigit():
             return int(value) * 1000 if int(value) < _YEAR_2100 else int(value)
@@ -74,7 +78,7 @@ def _moment(value: Any) -> int:
         return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
     seconds, milliseconds = member(value, "seconds"), member(value, "milliseconds")
     if not is_number(seconds) or not is_number(milliseconds):
-        raise ValueError("no date can be made of it")
+        raise ValueError("this is not a date")
     return int(seconds * 1000 + milliseconds)
 
 
@@ -90,33 +94,33 @@ def _faults(body: Any) -> Iterator[tuple[str, str]]:
     else:
         yield from _faults_in_response(answered)
     if timing:
-        yield from ((f"timing.{end}", "is missing") for end in ("startTime", "endTime") if _of(timing, end) is None)
+        yield from ((f"timing.{end}", "is missing") for end in ("startTime", "endTime") if _member(timing, end) is None)
         first_token = member(timing, "timeToFirstToken")
         if first_token is not UNDEFINED and not is_number(first_token):
-            yield "timing.timeToFirstToken", "is no number"
+            yield "timing.timeToFirstToken", "is not a number"
 
 
 def _faults_in_request(asked: Any) -> Iterator[tuple[str, str]]:
-    if not isinstance(_of(asked, "url"), str) or not asked["url"]:
-        yield "providerRequest.url", "is no string, or empty"
+    if not isinstance(_member(asked, "url"), str) or not asked["url"]:
+        yield "providerRequest.url", "is not a string, or is empty"
     for name in ("json", "meta"):
-        if not _is_there(_of(asked, name)):
-            yield f"providerRequest.{name}", "is no object"
+        if not _is_an_object(_member(asked, name)):
+            yield f"providerRequest.{name}", "is not an object"
 
 
 def _faults_in_response(answered: Any) -> Iterator[tuple[str, str]]:
-    if not is_number(_of(answered, "status")):
-        yield "providerResponse.status", "is no number"
-    if _of(answered, "json") in (None, "", 0, False) and not _of(answered, "textBody"):
+    if not is_number(_member(answered, "status")):
+        yield "providerResponse.status", "is not a number"
+    if _member(answered, "json") in (None, "", 0, False) and not _member(answered, "textBody"):
         yield "providerResponse", "needs json or textBody"
-    if not _is_there(_of(answered, "headers")):
-        yield "providerResponse.headers", "is no object"
+    if not _is_an_object(_member(answered, "headers")):
+        yield "providerResponse.headers", "is not an object"
 
 
-def _of(value: Any, name: str) -> Any:
+def _member(value: Any, name: str) -> Any:
     found = member(value, name)
     return None if found is UNDEFINED else found
 
 
-def _is_there(value: Any) -> bool:
+def _is_an_object(value: Any) -> bool:
     return value is not None and is_object(value)

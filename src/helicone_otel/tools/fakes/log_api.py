@@ -1,4 +1,4 @@
-"""What all doors need: the request with its headers and its body read as Helicone reads them."""
+"""The log API of Helicone's worker, and how Helicone reads the bodies of logs: as JavaScript does."""
 
 from __future__ import annotations
 
@@ -8,99 +8,20 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from . import rows
-from .headers import HeadersError, Keys, Said, from_http, from_meta, is_well_formed, key_of, said, shows_any
-from .requests import Outcome, Reply, Request, in_json, in_text, refused
+from . import bodies
+from .headers import (
+    HeadersError,
+    HeliconeHeaders,
+    Keys,
+    from_http,
+    from_meta,
+    has_any_key,
+    helicone_headers,
+    is_well_formed,
+    key_of,
+)
+from .requests import ApiResult, Reply, Request, in_json, in_text, refused
 from .rows import Row
-
-# JavaScript's own word for what is not there; JSON has none.
-UNDEFINED: Final = object()
-
-
-class UncaughtError(Exception):
-    """What Helicone does not expect: it answers 500."""
-
-
-def parsed(body: bytes) -> Any:
-    """Return a body as `JSON.parse` does, and `{}` if it is no JSON."""
-    try:
-        return json.loads(body.decode("utf-8", "replace"), parse_constant=_refuse, parse_float=_finite)
-    except ValueError:
-        return {}
-    except RecursionError as error:
-        raise UncaughtError("the body is nested too deep") from error
-
-
-def member(value: Any, name: str) -> Any:
-    """Return what `value.name` is in JavaScript.
-
-    Raises:
-        UncaughtError: Nothing can be looked up in what is not there.
-    """
-    if value is None or value is UNDEFINED:
-        raise UncaughtError(f"Cannot read properties of null or undefined (reading '{name}')")
-    return value.get(name, UNDEFINED) if isinstance(value, Mapping) else UNDEFINED
-
-
-def is_object(value: Any) -> bool:
-    """Tell what `typeof value === "object"` does: true for `null` and arrays, too."""
-    return value is None or isinstance(value, Mapping | list)
-
-
-def is_number(value: Any) -> bool:
-    """Tell what `typeof value === "number"` does."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def row_of(
-    log: Mapping[str, Any],
-    said: Said,
-    *,
-    provider: str,
-    path: str,
-    started: int,
-    ended: int,
-    organization: str,
-    override: str = "",
-    time_to_first_token: float | None = None,
-) -> Row:
-    """Return the row of a log that was accepted."""
-    asked, answered = log["providerRequest"], log["providerResponse"]
-    request = asked.get("json")
-    text = answered.get("textBody")
-    response = rows.response_of(request, text if isinstance(text, str) else None, answered.get("json"))
-    model = rows.model_of(asked.get("url") or "", request, response, override)
-    prompt, completion = rows.tokens_of(provider, response)
-    status = answered.get("status")
-    return Row(
-        id=said.request_id,
-        door="log",
-        provider=provider,
-        model=model,
-        status=int(status) if is_number(status) else 0,
-        path=path,
-        started=started,
-        ended=ended,
-        user_id=said.user_id,
-        properties=said.properties,
-        request={"model": model} if "request" in said.omits else request,
-        response={"model": model} if "response" in said.omits else response,
-        time_to_first_token=time_to_first_token,
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        organization=organization,
-    )
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def _finite(text: str) -> float | None:
-    # JavaScript reads 1e999 as Infinity, and writes that as null.
-    value = float(text)
-    return value if math.isfinite(value) else None
-
 
 PROVIDERS: Final = {
     "/custom/v1/log": "CUSTOM",
@@ -108,27 +29,35 @@ PROVIDERS: Final = {
     "/anthropic/v1/log": "ANTHROPIC",
     "/googleapis/v1/log": "GOOGLE",
 }
-# Of the body as JavaScript writes it again, in UTF-16 units.
+# The limit of a body as JavaScript writes it again, in UTF-16 units.
 MAX_UNITS: Final = 10 * 1024 * 1024
 _LAST_OF_BMP: Final = 0xFFFF
-# What JavaScript's dates can hold.
+# The last moment of JavaScript's dates.
 _LAST_MS: Final = 8_640_000_000_000_000
+# The value of a missing member in JavaScript; JSON has none.
+UNDEFINED: Final = object()
 
 
-def log(request: Request, path: str, keys: Keys) -> Outcome:
-    """Answer a log, and make a row of it if it is accepted."""
+def log(request: Request, path: str, keys: Keys) -> ApiResult:
+    """Answer a log, and make a row of it if it is accepted.
+
+    Args:
+        request: The request.
+        path: Its path, one of `PROVIDERS`.
+        keys: The keys that exist.
+    """
     try:
         return _log(request, path, keys)
     except (UncaughtError, HeadersError) as error:
-        return Outcome(_uncaught(str(error)))
+        return ApiResult(_uncaught(str(error)))
 
 
-def _log(request: Request, path: str, keys: Keys) -> Outcome:
+def _log(request: Request, path: str, keys: Keys) -> ApiResult:
     body, headers = parsed(request.body), from_http(request.headers)
     if _is_too_large(request.body, body):
-        return Outcome(in_text(400, "Payload too large"))
-    if not shows_any(headers):
-        return Outcome(in_text(401, "Unauthorized"))
+        return ApiResult(in_text(400, "Payload too large"))
+    if not has_any_key(headers):
+        return ApiResult(in_text(401, "Unauthorized"))
     if fault := next(_faults(body), None):
         return refused(400, fault)
     merged = from_meta(body["providerRequest"]["meta"]) | headers
@@ -139,11 +68,11 @@ def _log(request: Request, path: str, keys: Keys) -> Outcome:
     if (owner := keys.owner(key)) is None:
         return refused(200, "the key was not found, so nothing was logged")
     started, ended, first_token = _times(body.get("timing"), body["providerRequest"]["json"])
-    # Helicone takes this one from the request's own headers only.
+    # Helicone reads this header of the request only, not of `meta`.
     override = headers.get("helicone-model-override", "")
     row = row_of(
         body,
-        said(merged),
+        helicone_headers(merged),
         provider=PROVIDERS[path],
         path=body["providerRequest"]["url"],
         started=started,
@@ -152,11 +81,11 @@ def _log(request: Request, path: str, keys: Keys) -> Outcome:
         override=override,
         time_to_first_token=first_token,
     )
-    return Outcome(in_text(200, "ok", ("helicone-id", row.id)), (row,))
+    return ApiResult(in_text(200, "ok", ("helicone-id", row.id)), (row,))
 
 
 def _is_too_large(sent: bytes, body: Any) -> bool:
-    # No text has more UTF-16 units than bytes of UTF-8, and none grows by being written again without blanks.
+    # A text has at most as many UTF-16 units as bytes of UTF-8, and does not grow when it is written without blanks.
     if len(sent) <= MAX_UNITS:
         return False
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
@@ -164,22 +93,22 @@ def _is_too_large(sent: bytes, body: Any) -> bool:
 
 
 def _faults(body: Any) -> Iterator[str]:
-    """Yield what is wrong with a log, in the order in which Helicone looks."""
+    """Yield what is wrong with a log, in the order in which Helicone checks it."""
     asked, answered = member(body, "providerRequest"), member(body, "providerResponse")
     if not _is_true(asked) or not _is_true(answered):
         yield "One of the required fields is missing: providerRequest or providerResponse"
     if not isinstance(member(asked, "url"), str):
-        yield "Invalid providerRequest: 'url' is no string"
+        yield "Invalid providerRequest: 'url' is not a string"
     if not is_object(member(asked, "meta")):
-        yield "Invalid providerRequest: 'meta' is no object"
+        yield "Invalid providerRequest: 'meta' is not an object"
     if member(asked, "json") is UNDEFINED:
         yield "Invalid providerRequest: 'json' is missing"
     if member(answered, "json") is UNDEFINED:
         yield "Invalid providerResponse: 'json' is missing"
     if not is_number(member(answered, "status")):
-        yield "Invalid providerResponse: 'status' is no number"
+        yield "Invalid providerResponse: 'status' is not a number"
     if not is_object(member(answered, "headers")):
-        yield "Invalid providerResponse: 'headers' is no object"
+        yield "Invalid providerResponse: 'headers' is not an object"
     if _is_true(timing := member(body, "timing")):
         yield from _faults_in_time(timing)
 
@@ -188,7 +117,7 @@ def _faults_in_time(timing: Any) -> Iterator[str]:
     for end in ("startTime", "endTime"):
         for unit in ("seconds", "milliseconds"):
             if not is_number(member(member(timing, end), unit)):
-                yield f"Invalid timing: '{end}.{unit}' is no number"
+                yield f"Invalid timing: '{end}.{unit}' is not a number"
     started, ended = _milliseconds(timing["startTime"]), _milliseconds(timing["endTime"])
     if not -_LAST_MS <= started <= _LAST_MS or not -_LAST_MS <= ended <= _LAST_MS:
         yield "Invalid timing: no such date"
@@ -202,7 +131,7 @@ def _times(timing: Mapping[str, Any] | None, request: Any) -> tuple[int, int, fl
     if not timing:
         now = time.time_ns() // 1_000_000
         return now, now, None
-    # The time to the first token is kept only of what says that it is streamed.
+    # Helicone keeps the time to the first token only if the request asks for a stream.
     streamed = isinstance(request, Mapping) and request.get("stream") is True
     first_token = timing.get("timeToFirstToken")
     kept = first_token if streamed and is_number(first_token) else None
@@ -215,10 +144,111 @@ def _milliseconds(moment: Mapping[str, Any]) -> float:
 
 
 def _is_true(value: Any) -> bool:
-    """Tell what `if (value)` does in JavaScript, where an empty object is true."""
+    """Return whether `if (value)` is taken in JavaScript, where an empty object is true."""
     return value is not UNDEFINED and (isinstance(value, Mapping | list) or bool(value))
 
 
 def _uncaught(message: str) -> Reply:
     body = {"helicone-message": "Helicone ran into an error servicing your request", "helicone-error": message}
     return in_json(500, {**body, "support": "https://www.helicone.ai/contact"}, ("helicone-error", "true"))
+
+
+class UncaughtError(Exception):
+    """Helicone does not expect the request, and answers 500."""
+
+
+def parsed(body: bytes) -> Any:
+    """Return a body as `JSON.parse` does, and `{}` if it is not JSON.
+
+    Raises:
+        UncaughtError: It is nested too deeply.
+    """
+    try:
+        return json.loads(body.decode("utf-8", "replace"), parse_constant=_refuse, parse_float=_finite)
+    except ValueError:
+        return {}
+    except RecursionError as error:
+        raise UncaughtError("the body is nested too deeply") from error
+
+
+def member(value: Any, name: str) -> Any:
+    """Return what `value.name` is in JavaScript.
+
+    Raises:
+        UncaughtError: The value is null or undefined, which have no members.
+    """
+    if value is None or value is UNDEFINED:
+        raise UncaughtError(f"Cannot read properties of null or undefined (reading '{name}')")
+    return value.get(name, UNDEFINED) if isinstance(value, Mapping) else UNDEFINED
+
+
+def is_object(value: Any) -> bool:
+    """Return what `typeof value === "object"` is in JavaScript: true for `null` and arrays, too."""
+    return value is None or isinstance(value, Mapping | list)
+
+
+def is_number(value: Any) -> bool:
+    """Return what `typeof value === "number"` is in JavaScript."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def row_of(
+    log: Mapping[str, Any],
+    headers: HeliconeHeaders,
+    *,
+    provider: str,
+    path: str,
+    started: int,
+    ended: int,
+    organization: str,
+    override: str = "",
+    time_to_first_token: float | None = None,
+) -> Row:
+    """Return the row of a log that was accepted.
+
+    Args:
+        log: The body of the log.
+        headers: The Helicone headers of the request and of the log's `meta`.
+        provider: Such as `OPENAI`.
+        path: The path, or the URL that the log gives.
+        started: Milliseconds since the epoch, as is `ended`.
+        ended: As above.
+        organization: The owner of the key.
+        override: The header `Helicone-Model-Override`.
+        time_to_first_token: Milliseconds, if known.
+    """
+    asked, answered = log["providerRequest"], log["providerResponse"]
+    request = asked.get("json")
+    text = answered.get("textBody")
+    response = bodies.response_of(request, text if isinstance(text, str) else None, answered.get("json"))
+    model = bodies.model_of(asked.get("url") or "", request, response, override)
+    prompt, completion = bodies.tokens_of(provider, response)
+    status = answered.get("status")
+    return Row(
+        id=headers.request_id,
+        door="log",
+        provider=provider,
+        model=model,
+        status=int(status) if is_number(status) else 0,
+        path=path,
+        started=started,
+        ended=ended,
+        user_id=headers.user_id,
+        properties=headers.properties,
+        request={"model": model} if "request" in headers.omits else request,
+        response={"model": model} if "response" in headers.omits else response,
+        time_to_first_token=time_to_first_token,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        organization=organization,
+    )
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(text: str) -> float | None:
+    # JavaScript reads 1e999 as Infinity, and writes that as null.
+    value = float(text)
+    return value if math.isfinite(value) else None

@@ -16,10 +16,10 @@ from google.protobuf.json_format import MessageToDict  # type: ignore[import-unt
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
-from . import rows as bodies
+from . import bodies
 from .jawn_api import UNKNOWN_PATH
 from .log_api import UncaughtError, parsed
-from .requests import JSON_TYPE, Outcome, Reply, Request, refused
+from .requests import JSON_TYPE, ApiResult, Reply, Request, refused
 from .rows import Row
 
 JSON_PATH: Final = "/v1/trace/log"
@@ -43,31 +43,31 @@ _REQUIRED: Final = {
 }
 
 
-def receive_json(request: Request, organization: str) -> Outcome:
+def receive_json(request: Request, organization: str) -> ApiResult:
     """Answer a request with an `ExportTraceServiceRequest` as JSON in which no field is left out."""
     body = parsed(_decompressed(request)) if _is_json(request) else {}
     if missing := next(_missing_fields(body), None):
         return refused(400, f"Validation failed: {missing} is required")
-    return _outcome(body, organization)
+    return _result(body, organization)
 
 
-def receive_protobuf(request: Request, organization: str) -> Outcome:
+def receive_protobuf(request: Request, organization: str) -> ApiResult:
     """Answer a request with `TracesData` as protobuf; a request with JSON fails."""
     try:
         data = TracesData.FromString(b"" if _is_json(request) else _decompressed(request))
     except (DecodeError, OSError, EOFError):
-        return Outcome(Reply(500))
-    return Outcome(Reply(500)) if _is_json(request) else _outcome(MessageToDict(data), organization)
+        return ApiResult(Reply(500))
+    return ApiResult(Reply(500)) if _is_json(request) else _result(MessageToDict(data), organization)
 
 
-def _outcome(body: Mapping[str, Any], organization: str) -> Outcome:
+def _result(body: Mapping[str, Any], organization: str) -> ApiResult:
     rows: list[Row] = []
     try:
         for span in _spans(body):
             rows.append(_row(span, organization))  # noqa: PERF401  # rows before an error are kept
     except (UncaughtError, ValueError, TypeError, KeyError):
-        return Outcome(Reply(500), tuple(rows))
-    return Outcome(Reply(200), tuple(rows))
+        return ApiResult(Reply(500), tuple(rows))
+    return ApiResult(Reply(200), tuple(rows))
 
 
 def _spans(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -1,4 +1,7 @@
-"""The provider behind the stand-in gateway: answers what a test tells it to, and else as little as the SDKs accept."""
+"""The provider behind the fake gateway: OpenAI's and Anthropic's endpoints, and a provider that a test scripts.
+
+How the two write answers, streams and errors is written here once; the models of the demo use it, too.
+"""
 
 from __future__ import annotations
 
@@ -6,110 +9,160 @@ import base64
 import json
 import struct
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
-from .requests import Reply, Request, in_json
+from .requests import STREAM_TYPE, Reply, Request, in_json
 
 Body: TypeAlias = Mapping[str, object]
+# Name and data of a server-sent event; OpenAI's have no name.
 Event: TypeAlias = tuple[str, Body | str]
 
 TEXT: Final = "OK"
+_HEADERS: Final = (
+    # An SDK that retries must not keep the test waiting.
+    ("Retry-After-Ms", "1"),
+    # A client that the app keeps for good would leave a socket open, and Python would warn of it at the end.
+    ("Connection", "close"),
+)
 _VECTOR: Final = (0.6, 0.8, 0.0)
-_OPENAI_ID: Final = {"id": "chatcmpl-0", "created": 0}
-_USAGE: Final = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
 
 
-class Endpoint(NamedTuple):
-    """One endpoint of a provider.
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """What a model answers, before an API writes it in its own form.
 
     Attributes:
-        kind: What a call of it is.
-        required: The fields that its request must have, and of which type.
-        headers: The headers that its request must have.
-        answer: Makes the body of an answer from that of a request and the text of the model.
-        events: Makes the same as a stream of named events; `None`: there is no such stream.
-        error: Makes the body of an error from its message.
+        text: The text of the answer.
+        pieces: The text as it is streamed, piece by piece; whole if there are none.
+        tool_calls: Calls of tools that the model asks for instead of a text, as OpenAI writes them.
+        vectors: The embedding of each input; the same short vector for all if there are none.
+        model: The model that answers; the one that was asked if empty.
+        id: Follows the prefix of the API.
+        created: Seconds since the epoch.
+        prompt_tokens: 1 for each input if not given.
+        seconds: How long the model takes.
     """
 
-    kind: str
-    required: Mapping[str, type | tuple[type, ...]]
-    headers: tuple[str, ...]
-    answer: Callable[[Body, str], Body]
-    events: Callable[[Body, str], Iterator[Event]] | None
-    error: Callable[[str], Body]
-
-
-def endpoint_of(path: str) -> Endpoint | None:
-    """Return the endpoint at a path, wherever the base URL put it."""
-    path = path.partition("?")[0]
-    return next((endpoint for end, endpoint in _ENDPOINTS.items() if path.endswith(end)), None)
-
-
-def openai_error(message: str) -> Body:
-    """Return the body of an error as OpenAI writes it."""
-    return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}}
+    text: str = ""
+    pieces: tuple[str, ...] = ()
+    tool_calls: tuple[Body, ...] = ()
+    vectors: tuple[Sequence[float], ...] = ()
+    model: str = ""
+    id: str = "0"
+    created: int = 0
+    prompt_tokens: int | None = None
+    completion_tokens: int = 1
+    seconds: float = 0.0
 
 
 # https://platform.openai.com/docs/api-reference/chat
-def _chat(body: Body, text: str) -> Body:
-    message = {"role": "assistant", "content": text, "refusal": None}
-    choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
-    return {**_OPENAI_ID, "object": "chat.completion", "model": body["model"], "choices": [choice], "usage": _USAGE}
+def chat(body: Body, answer: ModelAnswer) -> Body:
+    """Return the body of a chat completion."""
+    message: Body = {"role": "assistant", "content": answer.text, "refusal": None}
+    if answer.tool_calls:
+        message = {**message, "content": None, "tool_calls": answer.tool_calls}
+    finish = "tool_calls" if answer.tool_calls else "stop"
+    choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": None}
+    return {**_chat_head(body, answer, "chat.completion"), "choices": [choice], "usage": _chat_usage(answer)}
 
 
-def _chat_events(body: Body, text: str) -> Iterator[Event]:
-    head = {**_OPENAI_ID, "object": "chat.completion.chunk", "model": body["model"]}
-    for delta, finish in (({"role": "assistant", "content": ""}, None), ({"content": text}, None), ({}, "stop")):
+def chat_events(body: Body, answer: ModelAnswer) -> Iterator[Event]:
+    """Yield the chunks of a chat completion."""
+    head = _chat_head(body, answer, "chat.completion.chunk")
+    deltas: list[Body] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": piece} for piece in answer.pieces or (answer.text,)]
+    for delta, finish in (*((delta, None) for delta in deltas), ({}, "stop")):
         yield "", {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
     options = body.get("stream_options")
     if isinstance(options, dict) and options.get("include_usage"):
-        yield "", {**head, "choices": [], "usage": _USAGE}
+        yield "", {**head, "choices": [], "usage": _chat_usage(answer)}
     yield "", "[DONE]"
 
 
+def _chat_head(body: Body, answer: ModelAnswer, kind: str) -> Body:
+    model = answer.model or body["model"]
+    return {"id": f"chatcmpl-{answer.id}", "created": answer.created, "object": kind, "model": model}
+
+
+def _chat_usage(answer: ModelAnswer) -> Body:
+    prompt, completion = _prompt_tokens(answer, 1), answer.completion_tokens
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
 # https://platform.openai.com/docs/api-reference/embeddings
-def _embeddings(body: Body, _: str) -> Body:
+def embeddings(body: Body, answer: ModelAnswer) -> Body:
+    """Return the body of a list of embeddings, in base64 if the request asks for that."""
     texts = body["input"]
-    packed = base64.b64encode(struct.pack(f"<{len(_VECTOR)}f", *_VECTOR)).decode()
-    vector = packed if body.get("encoding_format") == "base64" else list(_VECTOR)
-    count = len(texts) if isinstance(texts, list) else 1
-    data = [{"object": "embedding", "index": index, "embedding": vector} for index in range(count)]
+    vectors = answer.vectors or (_VECTOR,) * (len(texts) if isinstance(texts, list) else 1)
+    in_base64 = body.get("encoding_format") == "base64"
+    data = [
+        {"object": "embedding", "index": index, "embedding": _packed(vector) if in_base64 else list(vector)}
+        for index, vector in enumerate(vectors)
+    ]
+    count = _prompt_tokens(answer, len(vectors))
     usage = {"prompt_tokens": count, "total_tokens": count}
-    return {"object": "list", "data": data, "model": body["model"], "usage": usage}
+    return {"object": "list", "data": data, "model": answer.model or body["model"], "usage": usage}
+
+
+def _packed(vector: Sequence[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
 # https://docs.anthropic.com/en/api/messages
-def _message(body: Body, text: str) -> Body:
-    return {**_message_head(body), "content": [{"type": "text", "text": text}], "stop_reason": "end_turn"}
+def message(body: Body, answer: ModelAnswer) -> Body:
+    """Return the body of an Anthropic message."""
+    content = [{"type": "text", "text": answer.text}]
+    return {**_message_head(body, answer, answer.completion_tokens), "content": content, "stop_reason": "end_turn"}
 
 
-def _message_head(body: Body) -> dict[str, object]:
-    head = {"id": "msg_0", "type": "message", "role": "assistant", "model": body["model"]}
-    usage = {"input_tokens": 1, "output_tokens": 1}
-    return {**head, "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
-
-
-def _message_events(body: Body, text: str) -> Iterator[Event]:
+def message_events(body: Body, answer: ModelAnswer) -> Iterator[Event]:
+    """Yield the events of an Anthropic message."""
+    deltas = [{"type": "text_delta", "text": piece} for piece in answer.pieces or (answer.text,)]
     end = {"stop_reason": "end_turn", "stop_sequence": None}
     events: tuple[tuple[str, Body], ...] = (
-        ("message_start", {"message": _message_head(body)}),
+        # The real API counts the first token here, too.
+        ("message_start", {"message": _message_head(body, answer, 1)}),
         ("content_block_start", {"index": 0, "content_block": {"type": "text", "text": ""}}),
-        ("content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": text}}),
+        *(("content_block_delta", {"index": 0, "delta": delta}) for delta in deltas),
         ("content_block_stop", {"index": 0}),
-        ("message_delta", {"delta": end, "usage": {"output_tokens": 1}}),
+        ("message_delta", {"delta": end, "usage": {"output_tokens": answer.completion_tokens}}),
         ("message_stop", {}),
     )
     for name, data in events:
         yield name, {"type": name, **data}
 
 
-def _anthropic_error(message: str) -> Body:
-    return {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+def _message_head(body: Body, answer: ModelAnswer, output_tokens: int) -> dict[str, object]:
+    model = answer.model or body["model"]
+    head = {"id": f"msg_{answer.id}", "type": "message", "role": "assistant", "model": model}
+    usage = {"input_tokens": _prompt_tokens(answer, 1), "output_tokens": output_tokens}
+    return {**head, "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
 
 
-def as_event_stream(events: Iterator[Event]) -> bytes:
-    """Return events as text/event-stream writes them."""
+def _prompt_tokens(answer: ModelAnswer, default: int) -> int:
+    return default if answer.prompt_tokens is None else answer.prompt_tokens
+
+
+def openai_error(message: str, code: str | None = None, param: str | None = None) -> Body:
+    """Return the body of an error as OpenAI writes it.
+
+    Args:
+        message: For people.
+        code: What went wrong, such as `rate_limit_exceeded`.
+        param: The field of the request that is wrong.
+    """
+    return {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}}
+
+
+def anthropic_error(message: str, code: str | None = None, _param: str | None = None) -> Body:
+    """Return the body of an error as Anthropic writes it; it names no field."""
+    return {"type": "error", "error": {"type": code or "invalid_request_error", "message": message}}
+
+
+def as_event_stream(events: Iterable[Event]) -> bytes:
+    """Return events as `text/event-stream` writes them."""
     parts = []
     for name, data in events:
         parts.append(f"event: {name}\n" if name else "")
@@ -117,33 +170,89 @@ def as_event_stream(events: Iterator[Event]) -> bytes:
     return "".join(parts).encode()
 
 
+class ProviderEndpoint(NamedTuple):
+    """One endpoint of a provider.
+
+    Attributes:
+        kind: The kind of its calls.
+        required: The fields that a request must have, with their types.
+        headers: The headers that a request must have.
+        answer: Makes the body of an answer from that of a request and the answer of the model.
+        events: Makes the same as a stream of events; `None` if the endpoint has no stream.
+        error: Makes the body of an error from its message, code and field.
+    """
+
+    kind: str
+    required: Mapping[str, type | tuple[type, ...]]
+    headers: tuple[str, ...]
+    answer: Callable[[Body, ModelAnswer], Body]
+    events: Callable[[Body, ModelAnswer], Iterator[Event]] | None
+    error: Callable[[str, str | None, str | None], Body]
+
+
 _ENDPOINTS: Final = {
-    "/chat/completions": Endpoint("llm", {"model": str, "messages": list}, (), _chat, _chat_events, openai_error),
-    "/embeddings": Endpoint("embedding", {"model": str, "input": (str, list)}, (), _embeddings, None, openai_error),
-    "/messages": Endpoint(
+    "/chat/completions": ProviderEndpoint("llm", {"model": str, "messages": list}, (), chat, chat_events, openai_error),
+    "/embeddings": ProviderEndpoint(
+        "embedding", {"model": str, "input": (str, list)}, (), embeddings, None, openai_error
+    ),
+    "/messages": ProviderEndpoint(
         "llm",
         {"model": str, "messages": list, "max_tokens": int},
         ("anthropic-version",),
-        _message,
-        _message_events,
-        _anthropic_error,
+        message,
+        message_events,
+        anthropic_error,
     ),
 }
 
 
-_HEADERS: Final = (
-    # An SDK that retries is not to keep the test waiting.
-    ("Retry-After-Ms", "1"),
-    # A client that the app keeps for good would leave a socket behind, of which Python warns at the end.
-    ("Connection", "close"),
-)
+def endpoint_of(path: str) -> ProviderEndpoint | None:
+    """Return the endpoint at a path, whatever the base URL puts before it."""
+    path = path.partition("?")[0]
+    return next((endpoint for end, endpoint in _ENDPOINTS.items() if path.endswith(end)), None)
+
+
+def fault_of(endpoint: ProviderEndpoint, request: Request) -> str | None:
+    """Return why an endpoint refuses a request: no JSON object, or a field or header that is missing."""
+    try:
+        body = request.json
+    except ValueError:
+        body = None
+    if not isinstance(body, Mapping):
+        return "The body is not a JSON object."
+    for name, kind in endpoint.required.items():
+        if not isinstance(body.get(name), kind) or not body[name]:
+            return f"'{name}' is missing, empty or of the wrong type."
+    missing = [name for name in endpoint.headers if not request.header(name)]
+    return f"The header {missing[0]} is missing." if missing else None
+
+
+def model_reply(
+    endpoint: ProviderEndpoint, body: Body, answer: ModelAnswer, headers: tuple[tuple[str, str], ...] = ()
+) -> Reply:
+    """Return the answer of a model as an endpoint writes it: as a stream if the request asks for one."""
+    if not endpoint.events or not body.get("stream"):
+        return in_json(200, endpoint.answer(body, answer), *headers)._replace(seconds=answer.seconds)
+    events = tuple(as_event_stream([event]) for event in endpoint.events(body, answer))
+    if answer.seconds:
+        return Reply(200, b"", STREAM_TYPE, headers, answer.seconds, events)
+    return Reply(200, b"".join(events), STREAM_TYPE, headers)
+
+
+def error_reply(
+    path: str, status: int, message: str, *headers: tuple[str, str], code: str | None = None, param: str | None = None
+) -> Reply:
+    """Return an error as the provider at a path writes it; OpenAI's form where there is no endpoint."""
+    endpoint = endpoint_of(path)
+    error = endpoint.error if endpoint else openai_error
+    return in_json(status, error(message, code, param), *headers)
 
 
 class ScriptedProvider:
-    """Answers as the providers do.
+    """Gives the scripted answers, and `OK` when there are none left.
 
     Attributes:
-        script: What to answer next: a text, a whole body, or the status of an error.
+        script: The next answers: a text, a whole body, or the status of an error.
     """
 
     def __init__(self) -> None:
@@ -152,47 +261,25 @@ class ScriptedProvider:
     def answer(self, request: Request) -> Reply:
         """Answer a request."""
         if request.method != "POST":
-            return self.refusal("", 404, "The stand-in gateway answers only POST.")
+            return self.refusal("", 404, "The fake gateway answers only POST.")
         answer, endpoint = self._next(), endpoint_of(request.path)
-        if fault := _fault(endpoint, request):
+        if endpoint and (fault := fault_of(endpoint, request)):
             return self.refusal(request.path, 400, fault)
         if isinstance(answer, int):
             return self.refusal(request.path, answer, f"The test asked for {answer}.")
-        return self._said(request, endpoint, answer) if isinstance(answer, str) else in_json(200, answer, *_HEADERS)
-
-    def _said(self, request: Request, endpoint: Endpoint | None, answer: str) -> Reply:
+        if not isinstance(answer, str):
+            return in_json(200, answer, *_HEADERS)
         if endpoint is None:
-            message = f"The stand-in gateway knows no {request.path}; answer_with() a whole body."
+            message = f"The fake gateway has no endpoint {request.path}: give answer_with() a whole body."
             return self.refusal(request.path, 404, message)
-        if endpoint.events and request.json.get("stream"):
-            stream = as_event_stream(endpoint.events(request.json, answer))
-            return Reply(200, stream, "text/event-stream", _HEADERS)
-        return in_json(200, endpoint.answer(request.json, answer), *_HEADERS)
+        return model_reply(endpoint, request.json, ModelAnswer(answer), _HEADERS)
 
     def refusal(self, path: str, status: int, message: str) -> Reply:
         """Return an error as the provider at this path writes it."""
-        endpoint = endpoint_of(path)
-        return in_json(status, (endpoint.error if endpoint else openai_error)(message), *_HEADERS)
+        return error_reply(path, status, message, *_HEADERS)
 
     def _next(self) -> str | int | Body:
         try:
             return self.script.popleft()
         except IndexError:
             return TEXT
-
-
-def _fault(endpoint: Endpoint | None, request: Request) -> str | None:
-    """Say what the provider would not take."""
-    if endpoint is None:
-        return None
-    try:
-        body = request.json
-    except ValueError:
-        body = None
-    if not isinstance(body, Mapping):
-        return "The body is no JSON object."
-    for name, kind in endpoint.required.items():
-        if not isinstance(body.get(name), kind) or not body[name]:
-            return f"'{name}' is missing, empty or of the wrong type."
-    missing = [name for name in endpoint.headers if not request.header(name)]
-    return f"The header {missing[0]} is missing." if missing else None

@@ -1,21 +1,30 @@
-"""The API by which Helicone is read: sessions and requests, and what can be said of them afterwards."""
+"""Helicone's read API: sessions and requests, the filters that find them, and what users add to them afterwards."""
 
 from __future__ import annotations
 
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
+from ..folders import Folder
 from .log_api import parsed
-from .requests import Outcome, Request, in_json
-from .rows import Row, Store
+from .requests import ApiResult, Request, in_json
+from .rows import Row, RowStore
 
-Test: TypeAlias = Callable[[Row], bool]
+Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | float | int | None"
+RowTest: TypeAlias = Callable[[Row], bool]
 
+STARTS: Final = ("/v1/session/", "/v1/request/")
+_DEFAULT_SESSIONS: Final = 50
+_MAX_NAMES: Final = 50
+_DEFAULT_REQUESTS: Final = 10
+_MAX_REQUESTS: Final = 1000
+_FEEDBACK: Final = "Helicone-Session-Feedback"
+_QUERY_FIELDS: Final = ("search", "timeFilter", "timezoneDifference", "filter")
+_NAME_FIELDS: Final = ("nameContains", "timezoneDifference")
 _TEXT_TESTS: Final[Mapping[str, Callable[[str, str], bool]]] = {
     "equals": operator.eq,
     "not-equals": operator.ne,
@@ -52,182 +61,19 @@ _TABLES: Final = ("request_response_rmt", "sessions_request_response_rmt")
 
 
 class FilterError(Exception):
-    """A filter that Helicone cannot make a query of."""
-
-
-def test_of(node: Any) -> Test:
-    """Return what tells whether a row passes a filter.
-
-    Raises:
-        FilterError: It is none, or asks for what the fake does not know.
-    """
-    if node in ("all", {}):
-        return lambda _: True
-    if not isinstance(node, Mapping):
-        raise FilterError(f"{node!r:.60} is no filter")
-    if "operator" in node:
-        left, right = test_of(node.get("left")), test_of(node.get("right"))
-        if node["operator"] == "and":
-            return lambda row: left(row) and right(row)
-        if node["operator"] == "or":
-            return lambda row: left(row) or right(row)
-        raise FilterError(f"{node['operator']!r:.60} is neither and nor or")
-    return _leaf(_only(node, _TABLES))
-
-
-def milliseconds(value: object) -> float:
-    """Return a moment as milliseconds since the epoch, from such a number or a date as ISO writes it."""
-    if isinstance(value, str):
-        moment = datetime.fromisoformat(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000
-    if isinstance(value, int | float):
-        return value
-    raise FilterError(f"{value!r:.60} is no date")
-
-
-def _leaf(columns: Any) -> Test:
-    column = next(iter(columns), "") if isinstance(columns, Mapping) else ""
-    if column == "properties" and isinstance(columns[column], Mapping) and columns[column]:
-        name, condition = next(iter(columns[column].items()))
-        wanted, test = _condition(condition, _TEXT_TESTS)
-        # ClickHouse finds the empty text where a map has no such key.
-        return lambda row: test(row.properties.get(name, ""), str(wanted))
-    if column in _TEXTS:
-        wanted, test = _condition(columns[column], _TEXT_TESTS)
-        return lambda row: test(_TEXTS[column](row), str(wanted))
-    if column in _NUMBERS:
-        wanted, compare = _condition(columns[column], _NUMBER_TESTS)
-        number = milliseconds(wanted)
-        return lambda row: compare(_NUMBERS[column](row), number)
-    raise FilterError(f"the fake has no column {column!r:.60}")
-
-
-def _condition(condition: Any, tests: Mapping[str, Callable[[Any, Any], bool]]) -> tuple[Any, Callable[..., bool]]:
-    wanted = _only(condition, tests)
-    return wanted, tests[next(iter(condition))]
-
-
-def _only(node: Any, names: Any) -> Any:
-    if not isinstance(node, Mapping) or len(node) != 1 or next(iter(node)) not in names:
-        raise FilterError(f"{node!r:.60} is not one of {', '.join(names)}")
-    return next(iter(node.values()))
-
-
-def _is_like(value: str, pattern: str, flags: int) -> bool:
-    wild = {"%": ".*", "_": "."}
-    return bool(
-        re.fullmatch("".join(wild.get(letter, re.escape(letter)) for letter in pattern), value, flags | re.DOTALL)
-    )
-
-
-Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | float | int | None"
-
-
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """One level of the tree.
-
-    Attributes:
-        name: The segment; empty for the root, and for what two slashes have between them.
-        rows: What stands at this level, by its start.
-        folders: The levels below, in the order in which they were seen first.
-    """
-
-    name: str
-    rows: list[Row] = field(default_factory=list)
-    folders: dict[str, Folder] = field(default_factory=dict)
-
-    def at(self, path: str) -> Folder:
-        """Return the folder at a path below this one.
-
-        Raises:
-            KeyError: There is none.
-        """
-        folder = self
-        for segment in _segments(path):
-            folder = folder.folders[segment]
-        return folder
-
-    def lines(self, indent: str = "") -> list[str]:
-        """Return the tree as text: folders with a slash, rows by what they are."""
-        lines = []
-        for folder in self.folders.values():
-            lines += [f"{indent}{folder.name}/", *folder.lines(f"{indent}  ")]
-        return [*(f"{indent}{row.badge} {row.model}" for row in self.rows), *lines]
-
-
-def grouped(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
-    """Return the rows of each session by its id and name, each by their start; those of no session are left out."""
-    sessions: dict[tuple[str, str], list[Row]] = {}
-    for row in sorted(rows, key=lambda row: row.started):
-        if row.session_id:
-            sessions.setdefault((row.session_id, row.session_name), []).append(row)
-    return sessions
-
-
-def tree(rows: Iterable[Row]) -> Folder:
-    """Return the tree that Helicone draws of a session's rows: cut at each slash, and nothing tidied."""
-    root = Folder("")
-    for row in sorted(rows, key=lambda row: row.started):
-        if not row.session_path:  # possible by OTLP only
-            continue
-        folder = root
-        for segment in _segments(row.session_path):
-            folder = folder.folders.setdefault(segment, Folder(segment))
-        folder.rows.append(row)
-    return root
-
-
-def summary(session: tuple[str, str], rows: list[Row], minutes: int = 0) -> dict[str, Json]:
-    """Return a session as the list shows it; the rows are in the order of their starts."""
-    prompt, completion = sum(row.prompt_tokens for row in rows), sum(row.completion_tokens for row in rows)
-    return {
-        "created_at": as_date(rows[0].started, minutes),
-        "latest_request_created_at": as_date(rows[-1].started, minutes),
-        "session_id": session[0],
-        "session_name": session[1],
-        # The fake knows no prices.
-        "total_cost": 0,
-        "total_requests": len(rows),
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "avg_latency": sum(row.ended - row.started for row in rows) / len(rows),
-        "user_ids": sorted({row.user_id for row in rows if row.user_id}),
-    }
-
-
-def as_date(milliseconds: int, minutes: int = 0) -> str:
-    """Return a moment as ClickHouse writes it, moved by minutes."""
-    moment = datetime.fromtimestamp(milliseconds / 1000 + minutes * 60, UTC)
-    return moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{milliseconds % 1000:03}"
-
-
-def _segments(path: str) -> list[str]:
-    # A slash is put in front where there is none; for the root, that leaves one folder without a name.
-    return (path if path.startswith("/") else f"/{path}").split("/")[1:]
-
-
-STARTS: Final = ("/v1/session/", "/v1/request/")
-_DEFAULT_SESSIONS: Final = 50
-_MAX_NAMES: Final = 50
-_DEFAULT_REQUESTS: Final = 10
-_MAX_REQUESTS: Final = 1000
-_FEEDBACK: Final = "Helicone-Session-Feedback"
-_QUERY_FIELDS: Final = ("search", "timeFilter", "timezoneDifference", "filter")
-_NAME_FIELDS: Final = ("nameContains", "timezoneDifference")
+    """Helicone cannot make a query of a filter."""
 
 
 class QueryError(Exception):
-    """What a query answers in its envelope, with 500."""
+    """A query fails: Helicone answers 500, with the message as `error`."""
 
 
 class InvalidError(Exception):
-    """A body that lacks a field."""
+    """A body lacks a field: Helicone answers 400."""
 
 
-def query(request: Request, organization: str, store: Store) -> Outcome:
-    """Answer a query. Whatever it answers stands in an envelope."""
+def query(request: Request, organization: str, store: RowStore) -> ApiResult:
+    """Answer a request to the read API: `{"data": …, "error": …}`."""
     path, _, parameters = request.path.partition("?")
     body = parsed(request.body) if request.body else dict(parse_qsl(parameters))
     for method, pattern, answer in _ROUTES:
@@ -236,19 +82,19 @@ def query(request: Request, organization: str, store: Store) -> Outcome:
             try:
                 data = answer(store, organization, body, *arguments)
             except InvalidError as error:
-                return Outcome(in_json(400, {"message": "Validation Failed", "details": str(error)}))
+                return ApiResult(in_json(400, {"message": "Validation Failed", "details": str(error)}))
             except (QueryError, FilterError, ValueError, TypeError, LookupError, AttributeError) as error:
-                return Outcome(in_json(500, {"data": None, "error": str(error)}))
-            return Outcome(in_json(200, {"data": data, "error": None}))
-    return Outcome(in_json(404, {"error": f"there is no {request.method} {path}"}))
+                return ApiResult(in_json(500, {"data": None, "error": str(error)}))
+            return ApiResult(in_json(200, {"data": data, "error": None}))
+    return ApiResult(in_json(404, {"error": f"there is no {request.method} {path}"}))
 
 
-def _sessions(store: Store, organization: str, body: Any) -> Any:
+def _sessions(store: RowStore, organization: str, body: Any) -> Any:
     """`POST /v1/session/query`."""
     return _summaries(store, organization, body)
 
 
-def _session_count(store: Store, organization: str, body: Any) -> Any:
+def _session_count(store: RowStore, organization: str, body: Any) -> Any:
     """`POST /v1/session/count`."""
     found = _summaries(store, organization, {**body, "offset": 0, "limit": None})
     count = len(found) or 1
@@ -257,7 +103,7 @@ def _session_count(store: Store, organization: str, body: Any) -> Any:
     return {"count": len(found), "total_cost": 0, **averages}
 
 
-def _summaries(store: Store, organization: str, body: Any) -> list[Any]:
+def _summaries(store: RowStore, organization: str, body: Any) -> list[Any]:
     _require(body, _QUERY_FIELDS)
     window = body["timeFilter"]
     first, last = (milliseconds(window[key]) for key in ("startTimeUnixMs", "endTimeUnixMs"))
@@ -274,7 +120,7 @@ def _summaries(store: Store, organization: str, body: Any) -> list[Any]:
     return [summary(session, entries, int(body["timezoneDifference"])) for session, entries in chosen]
 
 
-def _session_names(store: Store, organization: str, body: Any) -> Any:
+def _session_names(store: RowStore, organization: str, body: Any) -> Any:
     """`POST /v1/session/name/query`. Despite its name, `nameContains` must be the whole name."""
     _require(body, _NAME_FIELDS)
     wanted, minutes = body["nameContains"], -abs(int(body["timezoneDifference"]))
@@ -294,13 +140,13 @@ def _name(name: str, rows: list[Row], sessions: int, minutes: int) -> dict[str, 
     return {"name": name, **times, "session_count": sessions, "avg_latency": latency}
 
 
-def _has_session(store: Store, organization: str, _: Any) -> Any:
+def _has_session(store: RowStore, organization: str, _: Any) -> Any:
     """`GET /v1/session/has-session`."""
     return any(row.session_id for row in store.ingested(organization))
 
 
-def _give_feedback(store: Store, organization: str, body: Any, session: str) -> Any:
-    """`POST /v1/session/{id}/feedback`: it is kept as a property of the session's earliest request."""
+def _give_feedback(store: RowStore, organization: str, body: Any, session: str) -> Any:
+    """`POST /v1/session/{id}/feedback`: it becomes a property of the session's earliest row."""
     _require(body, ("rating",))
     rows = [row for row in store.ingested(organization) if row.session_id == session]
     if not rows:
@@ -309,19 +155,19 @@ def _give_feedback(store: Store, organization: str, body: Any, session: str) -> 
     store.change(organization, earliest.id, _FEEDBACK, "1" if body["rating"] else "0")
 
 
-def _tag(store: Store, organization: str, _: Any, session: str) -> Any:
+def _tag(store: RowStore, organization: str, _: Any, session: str) -> Any:
     """`GET /v1/session/{id}/tag`."""
     return store.tags.get((organization, session))
 
 
-def _set_tag(store: Store, organization: str, body: Any, session: str) -> Any:
+def _set_tag(store: RowStore, organization: str, body: Any, session: str) -> Any:
     """`POST /v1/session/{id}/tag`."""
     _require(body, ("tag",))
     store.tags[organization, session] = str(body["tag"])
 
 
-def _requests(store: Store, organization: str, body: Any) -> Any:
-    """`POST /v1/request/query-clickhouse`, the bodies of which are elsewhere."""
+def _requests(store: RowStore, organization: str, body: Any) -> Any:
+    """`POST /v1/request/query-clickhouse`: rows without their bodies."""
     _require(body, ("filter",))
     passes = test_of(body["filter"])
     rows = [row for row in store.ingested(organization) if passes(row)]
@@ -331,7 +177,7 @@ def _requests(store: Store, organization: str, body: Any) -> Any:
     return [_request_data(row) for row in rows[start : start + limit]]
 
 
-def _request(store: Store, organization: str, parameters: Any, request_id: str) -> Any:
+def _request(store: RowStore, organization: str, parameters: Any, request_id: str) -> Any:
     """`GET /v1/request/{id}`."""
     rows = [row for row in store.ingested(organization) if row.id == request_id]
     if not rows:
@@ -342,7 +188,7 @@ def _request(store: Store, organization: str, parameters: Any, request_id: str) 
     return {**_request_data(row), **bodies}
 
 
-def _set_property(store: Store, organization: str, body: Any, request_id: str) -> Any:
+def _set_property(store: RowStore, organization: str, body: Any, request_id: str) -> Any:
     """`PUT /v1/request/{id}/property`."""
     _require(body, ("key", "value"))
     if not store.change(organization, request_id, str(body["key"]), str(body["value"])):
@@ -387,3 +233,152 @@ _ROUTES: Final[tuple[tuple[str, re.Pattern[str], Callable[..., Any]], ...]] = (
     ("GET", re.compile("/v1/request/([^/]+)"), _request),
     ("PUT", re.compile("/v1/request/([^/]+)/property"), _set_property),
 )
+
+
+def grouped(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
+    """Return the rows of each session by its id and name, sorted by start. Rows without a session are left out."""
+    sessions: dict[tuple[str, str], list[Row]] = {}
+    for row in sorted(rows, key=lambda row: row.started):
+        if row.session_id:
+            sessions.setdefault((row.session_id, row.session_name), []).append(row)
+    return sessions
+
+
+def summary(session: tuple[str, str], rows: list[Row], minutes: int = 0) -> dict[str, Json]:
+    """Return a session as Helicone's list of sessions has it.
+
+    Args:
+        session: Its id and name.
+        rows: Its rows, sorted by start.
+        minutes: Added to its dates.
+    """
+    prompt, completion = sum(row.prompt_tokens for row in rows), sum(row.completion_tokens for row in rows)
+    return {
+        "created_at": as_date(rows[0].started, minutes),
+        "latest_request_created_at": as_date(rows[-1].started, minutes),
+        "session_id": session[0],
+        "session_name": session[1],
+        # The fake knows no prices.
+        "total_cost": 0,
+        "total_requests": len(rows),
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "avg_latency": sum(row.ended - row.started for row in rows) / len(rows),
+        "user_ids": sorted({row.user_id for row in rows if row.user_id}),
+    }
+
+
+def as_date(milliseconds: int, minutes: int = 0) -> str:
+    """Return a moment, in milliseconds since the epoch, as ClickHouse writes it.
+
+    Args:
+        milliseconds: The moment.
+        minutes: Added to it.
+    """
+    moment = datetime.fromtimestamp(milliseconds / 1000 + minutes * 60, UTC)
+    return moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{milliseconds % 1000:03}"
+
+
+def session_tree(rows: Iterable[Row]) -> Folder[list[Row]]:
+    """Return the tree that Helicone draws of a session's rows.
+
+    A path is cut at each slash, without tidying. Rows and folders are in the order in which they started.
+    """
+    root = Folder[list[Row]](list)
+    for row in sorted(rows, key=lambda row: row.started):
+        if row.session_path:  # only OTLP lets it be empty
+            root.open(_segments(row.session_path)).content.append(row)
+    return root
+
+
+def tree_lines(root: Folder[list[Row]]) -> list[str]:
+    """Return a tree as text: folders with a slash, the rows of each before its folders."""
+    lines: list[str] = []
+    for folder in root.walk():
+        indent = "  " * len(folder.segments)
+        if folder.segments:
+            lines.append(f"{indent[2:]}{folder.segment}/")
+        lines += [f"{indent}{row.badge} {row.model}" for row in folder.content]
+    return lines
+
+
+def _segments(path: str) -> list[str]:
+    # Helicone puts a slash before a path that has none. `/` gives one folder without a name.
+    return (path if path.startswith("/") else f"/{path}").split("/")[1:]
+
+
+def test_of(node: Any) -> RowTest:
+    """Return a function that tells whether a row passes a filter.
+
+    Args:
+        node: A filter, or a part of one, as decoded JSON.
+
+    Raises:
+        FilterError: It is not a filter, or has a column or an operator that the fake does not know.
+    """
+    if node in ("all", {}):
+        return lambda _: True
+    if not isinstance(node, Mapping):
+        raise FilterError(f"{node!r:.60} is not a filter")
+    if "operator" in node:
+        left, right = test_of(node.get("left")), test_of(node.get("right"))
+        if node["operator"] == "and":
+            return lambda row: left(row) and right(row)
+        if node["operator"] == "or":
+            return lambda row: left(row) or right(row)
+        raise FilterError(f"{node['operator']!r:.60} is neither 'and' nor 'or'")
+    return _column_test(_only(node, _TABLES))
+
+
+def milliseconds(value: object) -> float:
+    """Return a moment in milliseconds since the epoch.
+
+    Args:
+        value: Such a number, or a date in ISO 8601.
+
+    Raises:
+        FilterError: It is neither a number nor a text.
+        ValueError: The text is not a date.
+    """
+    if isinstance(value, str):
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000
+    if isinstance(value, int | float):
+        return value
+    raise FilterError(f"{value!r:.60} is not a date")
+
+
+def _column_test(columns: Any) -> RowTest:
+    column = next(iter(columns), "") if isinstance(columns, Mapping) else ""
+    if column == "properties" and isinstance(columns[column], Mapping) and columns[column]:
+        name, condition = next(iter(columns[column].items()))
+        wanted, test = _condition(condition, _TEXT_TESTS)
+        # In ClickHouse, a missing key of a map has the empty text as its value.
+        return lambda row: test(row.properties.get(name, ""), str(wanted))
+    if column in _TEXTS:
+        wanted, test = _condition(columns[column], _TEXT_TESTS)
+        return lambda row: test(_TEXTS[column](row), str(wanted))
+    if column in _NUMBERS:
+        wanted, compare = _condition(columns[column], _NUMBER_TESTS)
+        number = milliseconds(wanted)
+        return lambda row: compare(_NUMBERS[column](row), number)
+    raise FilterError(f"the fake has no column {column!r:.60}")
+
+
+def _condition(condition: Any, tests: Mapping[str, Callable[[Any, Any], bool]]) -> tuple[Any, Callable[..., bool]]:
+    wanted = _only(condition, tests)
+    return wanted, tests[next(iter(condition))]
+
+
+def _only(node: Any, names: Any) -> Any:
+    if not isinstance(node, Mapping) or len(node) != 1 or next(iter(node)) not in names:
+        raise FilterError(f"{node!r:.60} is not one of {', '.join(names)}")
+    return next(iter(node.values()))
+
+
+def _is_like(value: str, pattern: str, flags: int) -> bool:
+    wild = {"%": ".*", "_": "."}
+    return bool(
+        re.fullmatch("".join(wild.get(letter, re.escape(letter)) for letter in pattern), value, flags | re.DOTALL)
+    )

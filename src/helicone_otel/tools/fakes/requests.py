@@ -1,8 +1,9 @@
-"""What can be made to go wrong between a client and Helicone."""
+"""Requests and replies, and what can be made to go wrong between a client and Helicone."""
 
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections import defaultdict, deque
 from collections.abc import Mapping
@@ -11,9 +12,16 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from .rows import Row
 
+# The APIs of Helicone: its gateway, its log APIs, its OTLP receivers, and the API that reads.
+Door: TypeAlias = Literal["gateway", "log", "otlp", "api"]
+
 JSON_TYPE: Final = "application/json"
-# Headers of Helicone's that tell nothing of a session.
-_ASIDE: Final = frozenset({"helicone-auth", "helicone-request-id"})
+STREAM_TYPE: Final = "text/event-stream"
+# https://www.rfc-editor.org/rfc/rfc9112#section-5, without folded lines, which nobody may send any more.
+HEADER_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*\r\n\Z", re.DOTALL)
+# Headers of Helicone that do not belong to a session.
+_NOT_OF_SESSIONS: Final = frozenset({"helicone-auth", "helicone-request-id"})
+_OK: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +32,8 @@ class Request:
         head: The request line and the headers with the empty line after them, byte for byte.
         body: The body, byte for byte.
         method: Such as `POST`.
-        path: With the query.
-        headers: Names and values in the order and the case in which they were sent.
+        path: The path with the query.
+        headers: Names and values, in the order and the case in which they were sent.
     """
 
     head: bytes = field(repr=False)
@@ -38,30 +46,36 @@ class Request:
     def helicone_headers(self) -> dict[str, str]:
         """The `Helicone-*` headers in the case in which they were sent.
 
-        The key in `Helicone-Auth` is left out, and so is `Helicone-Request-Id`, which is another one each time.
+        `Helicone-Auth`, which holds a key, and `Helicone-Request-Id`, which is new each time, are left out.
         """
-        return {name: value for name, value in self.headers if name.lower() not in _ASIDE and _is_helicones(name)}
+        return {
+            name: value for name, value in self.headers if name.lower() not in _NOT_OF_SESSIONS and _is_helicones(name)
+        }
 
     @property
     def request_id(self) -> str | None:
-        """The id of the row that Helicone makes of this request: `helicone.request.id` on its span."""
+        """The row id in the headers, which is `helicone.request.id` on the span; `None` if there is none."""
         return self.header("Helicone-Request-Id")
 
     @property
     def json(self) -> Any:
-        """The body, read as JSON."""
+        """The body, decoded from JSON.
+
+        Raises:
+            ValueError: It is not JSON.
+        """
         return json.loads(self.body)
 
     def header(self, name: str) -> str | None:
-        """Return the value of a header, whatever case its name was sent in, or `None`."""
+        """Return the value of a header by its name in any case, or `None`."""
         return next((value for sent, value in self.headers if sent.lower() == name.lower()), None)
 
 
 class Reply(NamedTuple):
-    """An answer.
+    """An HTTP answer.
 
     Attributes:
-        seconds: How long it takes until it is there, all in all.
+        seconds: How long it takes until all of it is sent.
         events: Parts that are sent one by one instead of the body.
     """
 
@@ -73,50 +87,48 @@ class Reply(NamedTuple):
     events: tuple[bytes, ...] = ()
 
 
-class Outcome(NamedTuple):
-    """What came of a request: an answer, and rows if some are made of it."""
+class ApiResult(NamedTuple):
+    """What an API makes of a request: a reply, and rows to store."""
 
     reply: Reply
     rows: tuple[Row, ...] = ()
 
 
 def in_json(status: int, body: Mapping[str, object], *headers: tuple[str, str]) -> Reply:
-    """Return an answer in JSON."""
+    """Return a reply in JSON."""
     return Reply(status, json.dumps(body).encode(), JSON_TYPE, headers)
 
 
 def in_text(status: int, text: str, *headers: tuple[str, str]) -> Reply:
-    """Return an answer in plain text."""
+    """Return a reply in plain text."""
     return Reply(status, text.encode(), "text/plain;charset=UTF-8", headers)
 
 
-def refused(status: int, error: str) -> Outcome:
-    """Return the answer to what is not accepted."""
-    return Outcome(in_json(status, {"error": error}))
+def refused(status: int, error: str) -> ApiResult:
+    """Return the reply to a request that is not accepted, in JSON."""
+    return ApiResult(in_json(status, {"error": error}))
 
 
 def _is_helicones(name: str) -> bool:
     return name.lower().startswith("helicone-")
 
 
-Door: TypeAlias = Literal["gateway", "log", "otlp", "api"]
-_OK: Final = 200
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """One thing that goes wrong. The default ones go wrong before anything is stored.
+    """One thing that goes wrong with a request. Unless `stored` is set, no row is made of the request.
+
+    A trouble with `seconds` or `trickle` alone only delays the reply, and the row is made.
 
     Attributes:
-        status: What is answered instead; with `text` alone, 200.
-        text: The body that is answered instead.
-        error: Logging failed: the answer is 200 with `{"error": …}`.
-        headers: Of that answer, `Retry-After` for instance.
+        status: The status of another reply; 200 if only `text` is given.
+        text: The body of another reply.
+        error: Logging failed: the reply is 200 with `{"error": …}`.
+        headers: The headers of the other reply, such as `Retry-After`.
         seconds: How long the client waits before anything else happens.
-        reset: The connection is reset instead of an answer.
-        trickle: Seconds between two bytes of the answer.
-        drop: The answer is as ever, and no row is made: what Helicone does beyond a rate limit.
-        stored: The row is made although the answer does not say so.
+        reset: The connection is reset instead of a reply.
+        trickle: Seconds between two bytes of the reply.
+        drop: The reply is the usual one, but no row is made, as beyond a rate limit of Helicone.
+        stored: The row is made although the reply does not say so.
     """
 
     status: int | None = None
@@ -131,7 +143,7 @@ class Trouble:
 
     @property
     def reply(self) -> Reply | None:
-        """What is answered instead, if anything is."""
+        """The other reply, or `None` if the usual one is sent."""
         if self.error is not None:
             return in_json(_OK, {"error": self.error}, *self.headers.items())
         if self.status is not None or self.text is not None:
@@ -140,15 +152,15 @@ class Trouble:
 
     @property
     def makes_rows(self) -> bool:
-        """Whether what was sent becomes a row."""
+        """Whether a row is made of the request."""
         return self.stored or not (self.drop or self.reset or self.reply)
 
 
-NONE: Final = Trouble()
+_NO_TROUBLE: Final = Trouble()
 
 
 class Troubles:
-    """What will go wrong, door by door: a few times, or from now on."""
+    """What will go wrong at each API: with the next requests, or with all."""
 
     def __init__(self) -> None:
         self._next: defaultdict[str, deque[Trouble]] = defaultdict(deque)
@@ -156,23 +168,23 @@ class Troubles:
         self._lock = threading.Lock()
 
     def next(self, *troubles: Trouble, door: Door = "log") -> None:
-        """Let the next requests by a door run into trouble, one each."""
+        """Let the next requests to an API fail: one for each trouble, in this order."""
         with self._lock:
             self._next[door].extend(troubles)
 
     def from_now_on(self, trouble: Trouble, door: Door = "log") -> None:
-        """Let every request by a door run into trouble, after those that `next` was told of."""
+        """Let every request to an API fail, after those of `next`."""
         with self._lock:
             self._from_now_on[door] = trouble
 
     def end(self) -> None:
-        """Let all be well again."""
+        """Let nothing go wrong any more."""
         with self._lock:
             self._next.clear()
             self._from_now_on.clear()
 
     def take(self, door: str) -> Trouble:
-        """Return what goes wrong now."""
+        """Return what goes wrong with a request that has come now."""
         with self._lock:
-            coming = self._next[door]
-            return coming.popleft() if coming else self._from_now_on.get(door, NONE)
+            waiting = self._next[door]
+            return waiting.popleft() if waiting else self._from_now_on.get(door, _NO_TROUBLE)

@@ -1,4 +1,4 @@
-"""`helicone-otel demo`: `run` on a real agent, and a comparison with what the world around it saw."""
+"""`helicone-otel demo`: run a real agent, and compare its sessions with what the servers around it saw."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import json
 import os
 import sys
 import threading
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-from rich.text import Text
 
 from ....log.rest import Api
 from ....settings import Settings
@@ -20,9 +19,8 @@ from ...fakes.loopback import serving
 from ...fakes.server import FakeHelicone
 from ...terminal import visible
 from ..beside import ViewBeside, view_beside
-from ..draw import draw, terminal
 from ..run import Run, observe
-from ..tree import Session, as_data
+from ..tree import SessionTree, as_data
 from .check import World, disagreements
 from .world import WITNESS_PATH, Town, demo_helicone
 
@@ -30,31 +28,39 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _HERE: Final = Path(__file__).parent
-# The demo must be the same everywhere, and must not reach anybody: what would configure it, or
-# lead it to a proxy, is left out.
-_LEFT_OUT: Final = ("OTEL_", "HELICONE_", "OPENAI_", "ANTHROPIC_", "TRACELOOP_")
+# The demo must be the same everywhere, and must not reach other hosts. So variables that would configure it, or lead
+# it to a proxy, are removed.
+_REMOVED: Final = ("OTEL_", "HELICONE_", "OPENAI_", "ANTHROPIC_", "TRACELOOP_")
 _PROXIES: Final = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 _INSTRUMENTED: Final = frozenset({"helicone", "httpx", "httpx2", "openai", "qdrant_client"})
 
 
-def demo(*, as_json: bool, in_view: bool = False) -> int:
-    """Run the agent, show its sessions, and return 1 if they are not what happened.
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `helicone-otel demo`."""
+    parser.description = (
+        "Run a small agent that knows nothing of helicone-otel against a stand-in for Helicone's gateway "
+        "on loopback, draw its sessions, and check them against what the gateway, the vector store and the tool saw."
+    )
+    parser.add_argument("--json", action="store_true", help="print the sessions as JSON")
+    parser.add_argument("--view", action="store_true", help="show the sessions in a local view, until Ctrl-C")
+    parser.set_defaults(main=demo)
 
-    Args:
-        as_json: Print the sessions as JSON.
-        in_view: Show them in a view as well, while the agent runs and afterwards.
-    """
-    with view_beside(in_view, Settings) as view:
-        failed = _demo_beside(view, as_json=as_json)
+
+def demo(given: Namespace) -> int:
+    """Run the agent, show its sessions, and return 1 if they are not what happened."""
+    with view_beside(given.view, Settings) as view:
+        failed = _demo(view, as_json=given.json)
         view.wait()
     return failed
 
 
-def _demo_beside(view: ViewBeside, *, as_json: bool) -> int:
+def _demo(view: ViewBeside, *, as_json: bool) -> int:
+    from ..draw import draw, terminal  # noqa: PLC0415  # it needs the extra
+
     screen = terminal(sys.stderr if as_json else sys.stdout)
     run, world = _observed(screen, view)
     expected = json.loads((_HERE / "expected.json").read_text(encoding="utf-8"))
-    # A note would tell a user of a gap; here there is none.
+    # The notes of a run explain what is missing. Here nothing may be missing.
     problems = [*disagreements(expected, run.sessions, world), *run.notes]
     if run.exit_code:
         problems.insert(0, f"the agent failed with exit code {run.exit_code}")
@@ -67,28 +73,32 @@ def _demo_beside(view: ViewBeside, *, as_json: bool) -> int:
 
 
 def _observed(screen: Console, view: ViewBeside) -> tuple[Run, World]:
-    """Run the agent in its world, with a line that tells what it is doing."""
+    """Run the agent among its servers, with a line on the screen that shows what it is doing."""
+    from rich.text import Text  # noqa: PLC0415  # it needs the extra
+
     helicone, town = demo_helicone(), Town()
     command = [sys.executable, str(_HERE / "witness.py"), str(_HERE / "agent.py")]
     status = screen.status("Starting the agent; its libraries take a few seconds")
 
-    def tell(line: str) -> None:
+    def show(line: str) -> None:
         screen.print(Text(visible(line), style="dim"))
         status.update(Text(visible(line)))
 
-    with serving(helicone), serving(town), status, _reading(tell) as output:
+    with serving(helicone), serving(town), status, _reading(show) as output:
         run = observe(command, _environment(os.environ, helicone, town), output, helicone, view.forward)
         listed = _read_back(helicone, run.sessions)
     return run, World(helicone.rows, town.asked, town.leaked, listed)
 
 
-def _read_back(helicone: FakeHelicone, sessions: Sequence[Session]) -> dict[tuple[str, str], int]:
+def _read_back(helicone: FakeHelicone, sessions: Sequence[SessionTree]) -> dict[tuple[str, str], int]:
     api = Api(Settings(api_key=helicone.key, log_endpoint=helicone.url))
     listed = [entry for session in sessions for entry in api.sessions(session.id)]
     return {(entry["session_id"], entry["session_name"]): entry["total_requests"] for entry in listed}
 
 
 def _conclude(screen: Console, run: Run, world: World, problems: list[str]) -> None:
+    from rich.text import Text  # noqa: PLC0415  # it needs the extra
+
     screen.print()
     for problem in problems:
         screen.print(Text(f"Disagreement: {visible(problem)}", style="bold red"))
@@ -102,8 +112,8 @@ def _conclude(screen: Console, run: Run, world: World, problems: list[str]) -> N
 
 
 def _environment(environ: Mapping[str, str], helicone: FakeHelicone, town: Town) -> dict[str, str]:
-    """Return the agent's environment: all that makes it one with Helicone Sessions."""
-    kept = {name: value for name, value in environ.items() if not _is_left_out(name)}
+    """Return the agent's environment: all that gives it Helicone Sessions."""
+    kept = {name: value for name, value in environ.items() if not _is_removed(name)}
     others = {point.name for point in entry_points(group="opentelemetry_instrumentor")} - _INSTRUMENTED
     return {
         **kept,
@@ -116,7 +126,7 @@ def _environment(environ: Mapping[str, str], helicone: FakeHelicone, town: Town)
         "HELICONE_LOG": "true",
         "HELICONE_API_KEY": helicone.key,
         "HELICONE_LOG_ENDPOINT": helicone.url,
-        # What is said stays on this machine, and a view shows it.
+        # The messages stay on this machine, and a view shows them.
         "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "SPAN_ONLY",
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(sorted(others)),
         "TOWN_URL": town.url,
@@ -124,20 +134,20 @@ def _environment(environ: Mapping[str, str], helicone: FakeHelicone, town: Town)
     }
 
 
-def _is_left_out(name: str) -> bool:
-    return name.startswith(_LEFT_OUT) or name.lower() in _PROXIES
+def _is_removed(name: str) -> bool:
+    return name.startswith(_REMOVED) or name.lower() in _PROXIES
 
 
 @contextmanager
-def _reading(take: Callable[[str], None]) -> Iterator[int]:
-    """Yield a file descriptor to write to, and hand over each line that is not empty."""
+def _reading(pass_on: Callable[[str], None]) -> Iterator[int]:
+    """Yield a file descriptor to write to, and pass on each line that is not empty."""
     reading, writing = os.pipe()
 
     def read() -> None:
         with os.fdopen(reading, encoding="utf-8", errors="backslashreplace") as lines:
             for line in lines:
                 if text := line.strip():
-                    take(text)
+                    pass_on(text)
 
     thread = threading.Thread(target=read)
     thread.start()

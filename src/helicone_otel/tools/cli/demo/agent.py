@@ -1,7 +1,7 @@
-"""A trip planner: a small agent as people write them, with two providers, a vector store and a tool server.
+"""A trip planner: a small agent with two providers, a vector store and a tool server.
 
-It knows OpenTelemetry and nothing of Helicone. Where its models are is up to the variables that
-the SDKs read themselves (OPENAI_BASE_URL, ANTHROPIC_BASE_URL, and their API keys).
+It uses OpenTelemetry and knows nothing of Helicone. The SDKs read the addresses of the models themselves
+(OPENAI_BASE_URL, ANTHROPIC_BASE_URL, and their API keys).
 """
 
 import asyncio
@@ -48,7 +48,7 @@ store = QdrantClient(":memory:")
 
 
 async def plan_trip(wish: str, tools: Client) -> str:
-    """Make a plan: find out where to, look things up side by side, write, and have it reviewed."""
+    """Find out the city, look things up in parallel, write a plan, and have it reviewed."""
     with tracer.start_as_current_span("plan_trip"):
         city = await understand(wish)
         with tracer.start_as_current_span("research"):
@@ -57,12 +57,14 @@ async def plan_trip(wish: str, tools: Client) -> str:
 
 
 async def understand(wish: str) -> str:
+    """Let the model name the city."""
     print("Understanding the wish", flush=True)
     with tracer.start_as_current_span("understand"):
         return await ask(MODEL, "Name the city the traveller wants to see.", wish)
 
 
 async def read_guide(city: str) -> str:
+    """Find the pages about the river in the guide, by their embeddings."""
     print(f"Reading the guide to {city}", flush=True)
     with tracer.start_as_current_span("guide"):
         pages = await embed(*GUIDE)
@@ -99,22 +101,26 @@ async def find_trains(city: str, tools: Client) -> str:
 
 
 def as_param(call: ChatCompletionMessageFunctionToolCall) -> ChatCompletionMessageFunctionToolCallParam:
+    """Return a tool call of an answer as the next request takes it."""
     function = call.function
     return {"id": call.id, "type": "function", "function": {"name": function.name, "arguments": function.arguments}}
 
 
 async def use_tool(tools: Client, function: Function) -> str:
+    """Run a tool of the tool server."""
     result = await tools.call_tool(function.name, json.loads(function.arguments))
     return "".join(part.text for part in result.content if isinstance(part, TextContent))
 
 
 async def check_weather(city: str) -> str:
+    """Ask the weather report of the town."""
     with tracer.start_as_current_span("weather"):
         async with httpx2.AsyncClient() as client:
             return (await client.get(f"{TOWN_URL}/weather", params={"city": city})).text
 
 
 async def write(city: str, findings: Iterable[str]) -> str:
+    """Let the second provider write the plan, as a stream."""
     print("Writing the plan", flush=True)
     with tracer.start_as_current_span("write"):
         request = f"Plan two days in {city}.\n" + "\n".join(findings)
@@ -125,17 +131,18 @@ async def write(city: str, findings: Iterable[str]) -> str:
 
 
 async def review(plan: str) -> str:
+    """Have the plan reviewed by a better model, or by the usual one if that is not available."""
     print("Having it reviewed", flush=True)
     with tracer.start_as_current_span("review"):
         task = "Review this plan and return it corrected."
         try:
             return await ask("gpt-5.2-pro", task, plan)
-        except NotFoundError:  # not every project may use it
+        except NotFoundError:  # not every project has access to it
             return await ask(MODEL, task, plan)
 
 
 async def answer_question(question: str) -> str:
-    """Answer another traveller, whose conversation has nothing to do with the plan."""
+    """Answer the question of another traveller, in a conversation of its own."""
     with tracer.start_as_current_span("answer_question"):
         chunks = await openai.chat.completions.create(
             model=MODEL, messages=[{"role": "user", "content": question}], stream=True
@@ -144,6 +151,7 @@ async def answer_question(question: str) -> str:
 
 
 async def ask(model: str, task: str, text: str) -> str:
+    """Return the answer of a model."""
     answer = await openai.chat.completions.create(
         model=model, messages=[{"role": "system", "content": task}, {"role": "user", "content": text}]
     )
@@ -151,11 +159,13 @@ async def ask(model: str, task: str, text: str) -> str:
 
 
 async def embed(*texts: str) -> list[list[float]]:
+    """Return the embeddings of texts."""
     answer = await openai.embeddings.create(model="text-embedding-3-small", input=list(texts))
     return [entry.embedding for entry in answer.data]
 
 
 async def main() -> None:
+    """Plan a trip and answer a question at the same time."""
     async with Client(stdio_client(TOOLS)) as tools:
         plan, answer = await asyncio.gather(
             plan_trip("Two days by the Douro, please, and by train.", tools),

@@ -1,4 +1,4 @@
-"""Compares what the demo drew with what its world saw, and both with what was expected. Pure."""
+"""Compares the sessions that the demo drew with what its servers saw, and both with what was expected. Pure."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Final, TypeAlias, TypedDict, TypeVar
 
 from .... import wire
 from ...fakes.rows import Row
-from ..tree import GatewayCall, Session, Step
+from ..gateway_calls import GatewayCall
+from ..tree import SessionTree, Step
 
-# Path -> what the step is, which requests it made, and what the gateway answered, in order.
+# By path: the kind of the step, its requests by kind, and the answers of the gateway in order.
 Steps: TypeAlias = Mapping[str, Mapping[str, object]]
 
 _Key = TypeVar("_Key", bound=Hashable)
 
 _TURNED_AWAY: Final = 429
 _SESSION_HEADERS: Final = (wire.SESSION_ID_HEADER, wire.SESSION_NAME_HEADER, wire.SESSION_PATH_HEADER)
-# Who can tell, on the other side, that a step's request happened: the path that the town was asked for.
-_WITNESSES: Final = {
+# The path in the town that is requested once for each request of a step.
+_TOWN_PATHS: Final = {
     "upsert": "/witness/upsert",
     "query_points": "/witness/query_points",
     "search_trains": "/departures",
@@ -28,13 +29,13 @@ _WITNESSES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What was seen from outside of the agent.
+    """What the servers around the agent saw.
 
     Attributes:
-        rows: What Helicone made a row of: every request that reached the gateway, and what was logged.
-        listed: How many rows a session of this id and name has, as Helicone's API says.
-        asked: How often everything else was asked for, by path.
-        leaked: Helicone headers that arrived where no gateway is.
+        rows: The rows of Helicone: of each request that reached the gateway, and of each that was logged.
+        asked: The number of requests to the town, by path.
+        leaked: The Helicone headers that arrived at the town, which is not a gateway.
+        listed: The number of rows of each session, by id and name, in the answer of Helicone's read API.
     """
 
     rows: Sequence[Row]
@@ -43,19 +44,19 @@ class World:
     listed: Mapping[tuple[str, str], int]
 
     def at(self, door: str) -> list[Row]:
-        """Return the rows that came in by a door of Helicone's."""
+        """Return the rows that came by one of Helicone's APIs: `gateway` or `log`."""
         return [row for row in self.rows if row.door == door]
 
 
 class Expected(TypedDict):
-    """A session as `expected.json` has it."""
+    """A session of `expected.json`."""
 
     name: str
     steps: Steps
 
 
-def disagreements(expected: Sequence[Expected], sessions: Sequence[Session], world: World) -> list[str]:
-    """Return what does not agree, as sentences; nothing if all of it does."""
+def disagreements(expected: Sequence[Expected], sessions: Sequence[SessionTree], world: World) -> list[str]:
+    """Return a sentence for each thing that does not agree."""
     return [
         *_tree(expected, sessions),
         *_gateway(sessions, world.at("gateway")),
@@ -64,11 +65,11 @@ def disagreements(expected: Sequence[Expected], sessions: Sequence[Session], wor
         *(f"the row {row.id} was sent {row.sends} times" for row in world.rows if row.sends > 1),
         *_witnesses(sessions, world.asked),
         *_attributes(sessions),
-        *(f"{name} left for a host that is no gateway" for name in sorted(world.leaked)),
+        *(f"{name} left for a host that is not a gateway" for name in sorted(world.leaked)),
     ]
 
 
-def steps_of(session: Session) -> Steps:
+def steps_of(session: SessionTree) -> Steps:
     """Return a session in the form of the expected tree."""
     return {step.path: _step(step) for step in session.root.walk() if step.path != "/" or step.requests}
 
@@ -82,7 +83,7 @@ def _step(step: Step) -> Mapping[str, object]:
     return facts
 
 
-def _tree(expected: Sequence[Expected], sessions: Sequence[Session]) -> Iterator[str]:
+def _tree(expected: Sequence[Expected], sessions: Sequence[SessionTree]) -> Iterator[str]:
     if len(sessions) != len(expected):
         yield f"{len(expected)} sessions were expected, {len(sessions)} were drawn"
     for wanted, session in zip(expected, sessions, strict=False):
@@ -94,8 +95,8 @@ def _tree(expected: Sequence[Expected], sessions: Sequence[Session]) -> Iterator
                 yield f"{path}: expected {steps.get(path, 'nothing')}, drawn {found.get(path, 'nothing')}"
 
 
-def _gateway(sessions: Sequence[Session], rows: Sequence[Row]) -> Iterator[str]:
-    """Every request that the gateway saw is drawn, with the headers that it saw, and no other."""
+def _gateway(sessions: Sequence[SessionTree], rows: Sequence[Row]) -> Iterator[str]:
+    """Check that the drawing has each request of the gateway, with its headers, and no other."""
     requests = [request for session in sessions for request in session.requests]
     seen: Counter[tuple[str, ...]] = Counter((str(row.status), row.id, *_place(row)) for row in rows)
     drawn: Counter[tuple[str, ...]] = Counter(
@@ -109,8 +110,8 @@ def _gateway(sessions: Sequence[Session], rows: Sequence[Row]) -> Iterator[str]:
     yield from _difference("request by the gateway's count", answered, counted)
 
 
-def _log(sessions: Sequence[Session], rows: Sequence[Row]) -> Iterator[str]:
-    """Every request that no gateway saw has one row in Helicone's log, at the same place, and no other has one."""
+def _log(sessions: Sequence[SessionTree], rows: Sequence[Row]) -> Iterator[str]:
+    """Check that each request without a gateway call has one row in the log at the same path, and no other has."""
     requests = [(session, request) for session in sessions for request in session.requests if not request.calls]
     drawn: Counter[tuple[str, ...]] = Counter(
         (request.kind, session.id, session.name, request.path) for session, request in requests
@@ -120,8 +121,8 @@ def _log(sessions: Sequence[Session], rows: Sequence[Row]) -> Iterator[str]:
     yield from (f"the row of {row.model} at {row.session_path}: {flaw}" for row in rows for flaw in row.flaws)
 
 
-def _listed(sessions: Sequence[Session], listed: Mapping[tuple[str, str], int]) -> Iterator[str]:
-    """Whoever asks Helicone for the sessions finds each, with its calls by the gateway and its rows of the log."""
+def _listed(sessions: Sequence[SessionTree], listed: Mapping[tuple[str, str], int]) -> Iterator[str]:
+    """Check that Helicone's read API has each session, with the rows of the gateway and of the log."""
     rows = {
         (session.id, session.name): sum(len(request.calls) or len(request.rows) for request in session.requests)
         for session in sessions
@@ -129,24 +130,24 @@ def _listed(sessions: Sequence[Session], listed: Mapping[tuple[str, str], int]) 
     yield from _difference("row of session", listed, rows)
 
 
-def _witnesses(sessions: Sequence[Session], asked: Mapping[str, int]) -> Iterator[str]:
-    """What the vector store and the tool counted is what was drawn, and nothing happened behind our back."""
+def _witnesses(sessions: Sequence[SessionTree], asked: Mapping[str, int]) -> Iterator[str]:
+    """Check that the vector store and the tool counted what was drawn."""
     steps = [step for session in sessions for step in session.root.walk()]
-    drawn = Counter(step.segment for step in steps for _ in step.requests if step.segment in _WITNESSES)
-    told = Counter({segment: asked.get(path, 0) for segment, path in _WITNESSES.items()})
-    yield from _difference("operation that the store or tool counted", told, drawn)
+    drawn = Counter(step.segment for step in steps for _ in step.requests if step.segment in _TOWN_PATHS)
+    seen = Counter({segment: asked.get(path, 0) for segment, path in _TOWN_PATHS.items()})
+    yield from _difference("operation that the store or tool counted", seen, drawn)
     if not asked.get("/weather"):
-        yield "the agent never asked a host that is no gateway, so nothing shows that such a host gets no headers"
+        yield "the agent never called a host that is not a gateway, so nothing shows that such a host gets no headers"
 
 
-def _attributes(sessions: Sequence[Session]) -> Iterator[str]:
-    """The headers of a request say what the attributes of its span say."""
+def _attributes(sessions: Sequence[SessionTree]) -> Iterator[str]:
+    """Check that the headers of a request agree with the attributes of its span."""
     for session in sessions:
         for request in session.requests:
             label = (session.id, session.name, request.path)
             for headers in map(_call_values, request.calls):
                 if headers != label:
-                    yield f"{request.path}: the span says {label}, the headers say {headers}"
+                    yield f"{request.path}: the span has {label}, the headers have {headers}"
 
 
 def _call_values(call: GatewayCall) -> tuple[str, ...]:
@@ -158,7 +159,7 @@ def _values(headers: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _kind(row: Row) -> str:
-    """Return the kind that a row's request has as a span."""
+    """Return the kind that the span of a row's request has."""
     if row.badge != "LLM" and row.door == "log":
         return row.model.partition(":")[0]
     return "embedding" if row.path.endswith("/embeddings") else "llm"

@@ -1,4 +1,4 @@
-"""The trip planner's tools, served over MCP on standard input and output."""
+"""The tools of the trip planner, served over MCP on standard input and output."""
 
 import os
 from urllib.parse import urlencode

@@ -1,8 +1,8 @@
-"""Runs a script and counts what reaches the embedded vector store, for want of a log to ask.
+"""Run a script and report each operation that reaches the embedded vector store, which keeps no log.
 
     python witness.py agent.py
 
-It counts at the engine, below every client and instrumentation, and tells WITNESS_URL each time.
+It wraps the engine, below every client and instrumentation, and posts each operation to WITNESS_URL.
 """
 
 import functools
@@ -17,8 +17,8 @@ from qdrant_client.local.qdrant_local import QdrantLocal
 OPERATIONS = ("upsert", "query_points")
 
 
-def tell(operation: str) -> None:
-    """Report one operation, by means that no instrumentation looks at."""
+def report(operation: str) -> None:
+    """Report one operation by an HTTP client that no instrumentation wraps."""
     url = urlsplit(os.environ["WITNESS_URL"])
     connection = HTTPConnection(url.netloc, timeout=5)
     connection.request("POST", f"{url.path}/{operation}", headers={"Content-Length": "0"})
@@ -27,11 +27,12 @@ def tell(operation: str) -> None:
 
 
 def watch(operation: str) -> None:
+    """Report each call of a method of the engine."""
     method = getattr(QdrantLocal, operation)
 
     @functools.wraps(method)
     def watched(*args: object, **kwargs: object) -> object:
-        tell(operation)
+        report(operation)
         return method(*args, **kwargs)
 
     setattr(QdrantLocal, operation, watched)

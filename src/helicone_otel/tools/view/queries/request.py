@@ -16,7 +16,7 @@ from .... import wire
 from ....log.rows.content import Content
 from ....log.rows.row import row_of
 from ....log.rows.types import FinishedSpan
-from ...redaction import shown, shown_attributes, shown_resource
+from ...redaction import redact, redact_attributes, redact_resource
 from ...replay.calls import finished_span
 from ...replay.otlp import attributes_of
 from ...replay.spans import sent_headers
@@ -65,9 +65,9 @@ def request(traces: TraceReader, id_: str) -> dict[str, Any] | None:
         "duration_ms": milliseconds(row["end"] - row["start"]),
         "ttft_ms": milliseconds(row["ttft"]) if row["ttft"] is not None else None,
         **{key: row[key] for key in ("input_tokens", "output_tokens")},
-        "error": shown(row["error"]),
+        "error": redact(row["error"]),
         **_previous_and_next(connection, row),
-        **shown(content._asdict()),
+        **redact(content._asdict()),
         **(span.data() if span is not None else _NO_SPAN),
         "logged": bool(row["logged"]),
         "helicone_url": _HELICONE_PAGE + quote(row["id"], safe=""),
@@ -194,16 +194,16 @@ class _RequestSpan:
         around = self._traces.around(self._trace, self._id)
         return {
             "headers": self._headers(around),
-            "attributes": shown_attributes(self._attributes),
+            "attributes": redact_attributes(self._attributes),
             "events": [
                 {
                     "name": event.name,
                     "at_ms": milliseconds(event.time_unix_nano),
-                    "attributes": shown_attributes(attributes_of(event.attributes)),
+                    "attributes": redact_attributes(attributes_of(event.attributes)),
                 }
                 for event in self._span.events
             ],
-            "resource": shown_resource(self._resource),
+            "resource": redact_resource(self._resource),
             "scope": self._scope,
             "trace": {
                 "trace_id": self._trace,
@@ -234,7 +234,7 @@ def _span_data(row: sqlite3.Row, request_span: str) -> dict[str, Any]:
         "path": row["path"],
         "start_ms": milliseconds(row["start"]),
         "end_ms": milliseconds(row["end"]),
-        "error": shown(row["error"]),
+        "error": redact(row["error"]),
         "request": row["request"],
         "this": row["span"] == request_span,
     }
@@ -247,4 +247,4 @@ def _captured_headers(attributes: Mapping[str, Any]) -> list[list[str]]:
 
 def _joined(value: Any) -> str:
     values: Iterable[Any] = value if isinstance(value, list) else (value,)
-    return ", ".join(str(shown(item)) for item in values)
+    return ", ".join(str(redact(item)) for item in values)

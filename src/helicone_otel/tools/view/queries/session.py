@@ -8,10 +8,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from ...redaction import shown
+from ...redaction import redact
 from .numbers import colour_of, milliseconds, percentile
 from .sessions import find_session, session_data
-from .tree import Request, steps_of, tree
+from .tree import StoredRequest, steps_of, tree
 
 _MAX_SAME_NAME: Final = 100
 _MAX_VALUES: Final = 200
@@ -26,7 +26,7 @@ def session(connection: sqlite3.Connection, id_: str, name: str | None) -> dict[
     row = find_session(connection, id_, name)
     if row is None:
         return None
-    requests = [Request(*values) for values in connection.execute(_REQUESTS, (row[0],))]
+    requests = [StoredRequest(*values) for values in connection.execute(_REQUESTS, (row[0],))]
     data = session_data(row)
     return {
         "session": data,
@@ -46,7 +46,7 @@ def _same_name(connection: sqlite3.Connection, name: str) -> list[dict[str, Any]
     return [dict(zip(keys, (row[0], row[1], milliseconds(row[2]), row[3], row[4]), strict=True)) for row in rows]
 
 
-def _data(request: Request, lane: int) -> dict[str, Any]:
+def _data(request: StoredRequest, lane: int) -> dict[str, Any]:
     return {
         "id": request.id,
         "path": request.path,
@@ -59,12 +59,12 @@ def _data(request: Request, lane: int) -> dict[str, Any]:
         "ttft_ms": milliseconds(request.ttft) if request.ttft is not None else None,
         "input_tokens": request.input_tokens,
         "output_tokens": request.output_tokens,
-        "error": shown(request.error),
+        "error": redact(request.error),
         "lane": lane,
     }
 
 
-def _lanes(requests: Iterable[Request]) -> Iterator[int]:
+def _lanes(requests: Iterable[StoredRequest]) -> Iterator[int]:
     """Yield for each request, in the order of their starts, the first lane that is free at its start."""
     free: list[int] = []
     busy: list[tuple[int, int]] = []
@@ -76,7 +76,7 @@ def _lanes(requests: Iterable[Request]) -> Iterator[int]:
         yield lane
 
 
-def _durations(requests: Iterable[Request], session_length: float) -> list[dict[str, Any]]:
+def _durations(requests: Iterable[StoredRequest], session_length: float) -> list[dict[str, Any]]:
     by_path: defaultdict[str, list[float]] = defaultdict(list)
     errors: Counter[str] = Counter()
     for request in requests:

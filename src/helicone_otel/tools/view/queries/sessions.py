@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from ...redaction import shown
+from ...redaction import redact
 from .numbers import histogram, milliseconds, summary_of
 
 MAX_NAMES: Final = 500
@@ -126,7 +126,7 @@ def session_data(row: sqlite3.Row) -> dict[str, Any]:
         "output_tokens": output_tokens,
         "tokens": input_tokens + output_tokens,
         **_NO_DETAILS,
-        **shown(json.loads(details)),
+        **redact(json.loads(details)),
     }
 
 

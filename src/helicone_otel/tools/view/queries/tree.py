@@ -1,4 +1,4 @@
-"""A session as a tree by path."""
+"""The tree by path on the page of a session."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+from ...folders import Folder
 from .numbers import colour_of, milliseconds
 
 _CALLS: Final = frozenset({"llm", "embedding"})
-# The steps of a session, and above which of them another step of the same path stands: a wrapper and what it
-# wraps are one run.
+# The steps of a session. The last column tells whether the parent of a step is a step at the same path: a wrapper and
+# the span that it wraps are one run.
 _STEPS: Final = """
 SELECT p.path, p.kind, p.start, p."end", p.error, p.request IS NOT NULL,
     EXISTS (SELECT 1 FROM spans s JOIN spans a ON a.trace = s.trace AND a.span = s.parent JOIN places o ON o.id = a.id
@@ -20,8 +21,8 @@ FROM places p WHERE p.session = ? AND p.kind IS NOT NULL AND p.kind NOT IN ('llm
 """
 
 
-class Request(NamedTuple):
-    """A request as its row in the store has it; times are nanoseconds."""
+class StoredRequest(NamedTuple):
+    """A request as the database has it. Times are in nanoseconds since the epoch, `ttft` in nanoseconds."""
 
     id: str
     path: str
@@ -37,74 +38,72 @@ class Request(NamedTuple):
 
 
 def steps_of(connection: sqlite3.Connection, session: int) -> list[sqlite3.Row]:
-    """Return the steps of a session by its number in the store, for `tree`."""
+    """Return the steps of a session for `tree`.
+
+    Args:
+        connection: To the database.
+        session: The number of the session in the database.
+    """
     return connection.execute(_STEPS, (session,)).fetchall()
 
 
-class _Node:
-    """One level of a path."""
+class _LevelCounts:
+    """What is counted at one level of a path."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self) -> None:
         self.kinds: Counter[str] = Counter()
         self.runs = self.requests = self.errors = 0
-        self.spells: list[tuple[int, int]] = []
+        self.times: list[tuple[int, int]] = []
         self.busy: list[tuple[int, int]] = []
-        self.children: list[str] = []
-        self.below = 0
+        self.requests_below = 0
 
 
-def tree(requests: Sequence[Request], steps: Sequence[sqlite3.Row]) -> Iterator[dict[str, Any]]:
-    """Yield each level of the paths of a session, depth first, in the order in which things began."""
-    nodes = {"/": _Node("/")}
+def tree(requests: Sequence[StoredRequest], steps: Sequence[sqlite3.Row]) -> Iterator[dict[str, Any]]:
+    """Yield the data of each level of the paths of a session: parents first, and siblings by their start.
+
+    Args:
+        requests: The requests of the session.
+        steps: What `steps_of` returned.
+    """
+    root = Folder(_LevelCounts)
     for path, kind, start, end, error, is_request, is_inner in steps:
-        node = _grown(nodes, path)
-        node.kinds[kind] += 1
-        node.runs += not is_inner
-        node.spells.append((start, end))
+        level = root.open(_segments(path)).content
+        level.kinds[kind] += 1
+        level.runs += not is_inner
+        level.times.append((start, end))
         # A request that failed is counted with the requests.
-        node.errors += error is not None and not is_request
+        level.errors += error is not None and not is_request
     for request in requests:
-        node = _grown(nodes, request.path)
-        node.requests += 1
-        node.errors += request.error is not None
-        node.spells.append((request.start, request.end))
-        node.busy.append((request.start, request.end))
-        if not node.kinds or request.kind not in _CALLS:
-            node.kinds[request.kind] += 0
-    _gather(nodes)
-    waiting = sorted(nodes["/"].children, key=lambda path: nodes[path].spells[0], reverse=True)
-    if nodes["/"].requests:
-        waiting.append("/")
-    while waiting:
-        node = nodes[waiting.pop()]
-        yield _node_data(node)
-        if node.path != "/":
-            waiting += sorted(node.children, key=lambda path: nodes[path].spells[0], reverse=True)
+        level = root.open(_segments(request.path)).content
+        level.requests += 1
+        level.errors += request.error is not None
+        level.times.append((request.start, request.end))
+        level.busy.append((request.start, request.end))
+        if not level.kinds or request.kind not in _CALLS:
+            level.kinds[request.kind] += 0
+    _add_up(root)
+    for folder in root.walk(key=lambda folder: folder.content.times[0]):
+        if folder.segments or folder.content.requests:
+            yield _data(folder)
 
 
-def _grown(nodes: dict[str, _Node], path: str) -> _Node:
-    """Return the node of a path, made with all above it."""
-    found = nodes.get(path)
-    if found is None:
-        above = _grown(nodes, path.rpartition("/")[0] or "/")
-        found = nodes[path] = _Node(path)
-        above.children.append(path)
-    return found
+def _segments(path: str) -> list[str]:
+    return [segment for segment in path.split("/") if segment]
 
 
-def _gather(nodes: dict[str, _Node]) -> None:
-    """Give each node what stands below it: the deepest first."""
-    for node in sorted(nodes.values(), key=lambda node: -node.path.count("/")):
-        node.below += node.requests
-        node.busy = _union(node.busy)
-        node.spells = [(min(s for s, _ in node.spells), max(e for _, e in node.spells))] if node.spells else []
-        if node.path != "/":
-            above = nodes[node.path.rpartition("/")[0] or "/"]
-            above.below += node.below
-            above.errors += node.errors
-            above.busy += node.busy
-            above.spells += node.spells
+def _add_up(folder: Folder[_LevelCounts]) -> None:
+    """Add to each level what the levels below it have. The root is shown beside its folders, so it keeps its own."""
+    level = folder.content
+    for below in folder.folders.values():
+        _add_up(below)
+        if folder.segments:
+            level.requests_below += below.content.requests_below
+            level.errors += below.content.errors
+            level.busy += below.content.busy
+            level.times += below.content.times
+    level.requests_below += level.requests
+    level.busy = _union(level.busy)
+    level.times = [(min(s for s, _ in level.times), max(e for _, e in level.times))] if level.times else []
 
 
 def _union(spells: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -117,24 +116,24 @@ def _union(spells: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return joined
 
 
-def _node_data(node: _Node) -> dict[str, Any]:
-    ((start, end),) = node.spells
-    above, _, segment = node.path.rpartition("/")
-    # Of what was asked for at this path, the outermost: an agent that runs tools of its own name stays an agent.
-    kind = next(iter(node.kinds), None)
+def _data(folder: Folder[_LevelCounts]) -> dict[str, Any]:
+    level, path = folder.content, folder.path
+    ((start, end),) = level.times
+    # The kind of the outermost span at this path: an agent that runs tools of its own name stays an agent.
+    kind = next(iter(level.kinds), None)
     return {
-        "path": node.path,
-        "segment": segment,
-        "depth": 0 if node.path == "/" else node.path.count("/"),
-        "parent": above or None,
+        "path": path,
+        "segment": folder.segment,
+        "depth": len(folder.segments),
+        "parent": path.rpartition("/")[0] or None,
         "kind": kind,
-        "runs": node.runs,
-        "colour": colour_of(node.path),
-        "requests": node.requests,
-        "requests_below": node.below if node.path != "/" else node.requests,
-        "errors": node.errors,
+        "runs": level.runs,
+        "colour": colour_of(path),
+        "requests": level.requests,
+        "requests_below": level.requests_below,
+        "errors": level.errors,
         "start_ms": milliseconds(start),
         "end_ms": milliseconds(end),
         "duration_ms": milliseconds(end - start),
-        "busy_ms": milliseconds(sum(until - since for since, until in node.busy)),
+        "busy_ms": milliseconds(sum(until - since for since, until in level.busy)),
     }

@@ -56,7 +56,11 @@ FAMILIES = {
         scenarios="litellm",
         environment=(("LITELLM_LOCAL_MODEL_COST_MAP", "true"),),
     ),
-    "native_strands": Family(requires=("strands-agents[openai]",), instrumentors=(), scenarios="strands"),
+    "native_strands": Family(
+        requires=("strands-agents[openai]>=1.62",),  # without this, pip prefers the newest OpenTelemetry
+        instrumentors=(),
+        scenarios="strands",
+    ),
     "native_agent_framework": Family(
         requires=("agent-framework-openai",), instrumentors=(), scenarios="agent_framework"
     ),

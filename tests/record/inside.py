@@ -5,6 +5,7 @@ Neither this module nor what it imports from the tests needs helicone-otel, whic
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import importlib
 import itertools
@@ -106,10 +107,11 @@ def main(name: str, url: str) -> None:
         module, _, instrumentor = path.partition(":")
         getattr(importlib.import_module(module), instrumentor)().instrument()
     errors = {}
-    for scenario, call in PROGRAMS[family.scenarios](url).items():
-        recorder.scenario = scenario
-        if error := run(call):
-            errors[scenario] = error
+    with contextlib.redirect_stdout(sys.stderr):  # some libraries print
+        for scenario, call in PROGRAMS[family.scenarios](url).items():
+            recorder.scenario = scenario
+            if error := run(call):
+                errors[scenario] = error
     packages = [re.match(r"[\w.-]+", package)[0] for package in (*EVERY, *family.requires)]
     recording = {
         "recording": name,

@@ -71,10 +71,10 @@ CASES = {
     "session_path": Case(
         "/",
         {"/": "/", "/jobs/nightly": "/jobs/nightly"},
-        {"jobs": "a session path starts with '/': write '/jobs', not 'jobs'"},
+        {"jobs": "a session path must start with '/': write '/jobs', not 'jobs'"},
         {
-            "a session path is a str such as '/review', not NoneType": None,
-            "a session path starts with '/': write '/', not ''": "",
+            "a session path must be a str such as '/review', not NoneType": None,
+            "a session path must start with '/': write '/', not ''": "",
         },
     ),
     "session_id_attributes": Case((), NAMES_GOOD, {}, NAMES_WRONG),

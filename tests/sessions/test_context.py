@@ -614,7 +614,7 @@ async def test_sessions_and_steps_work_with_async_with(app: App) -> None:
         ({"id": True}, "session(id=…) must be a str, an int or a UUID, not bool"),
         ({"id": 1.5}, "session(id=…) must be a str, an int or a UUID, not float"),
         ({"id": ["a"]}, "session(id=…) must be a str, an int or a UUID, not list"),
-        ({"path": None}, "a session path is a str such as '/review', not NoneType"),
+        ({"path": None}, "a session path must be a str such as '/review', not NoneType"),
         ({"user_id": 5}, "session(user_id=…) must be a str, not int"),
         ({"properties": ["Plan"]}, "session(properties=…) must be a mapping, not list"),
         ({"properties": "Plan"}, "session(properties=…) must be a mapping, not str"),
@@ -628,7 +628,7 @@ def test_the_error_for_an_argument_of_the_wrong_type_names_it(arguments: dict[st
 
 
 def test_a_path_without_a_leading_slash_raises_an_error() -> None:
-    with pytest.raises(ValueError, match="a session path starts with '/': write '/plan', not 'plan'"):
+    with pytest.raises(ValueError, match="a session path must start with '/': write '/plan', not 'plan'"):
         session("Trips", path="plan")
 
 

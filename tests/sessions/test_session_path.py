@@ -55,12 +55,12 @@ def test_a_path_without_text_is_the_root() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("review", "a session path starts with '/': write '/review', not 'review'"),
-        (" review ", "a session path starts with '/': write '/review', not 'review'"),
-        ("", "a session path starts with '/': write '/', not ''"),
-        ("a/b", "a session path starts with '/': write '/a/b', not 'a/b'"),
-        ("\ud800", r"a session path starts with '/': write '/\ud800', not '\ud800'"),
-        ("é" * 100_000, f"a session path starts with '/': write '/{'é' * 40}', not '{'é' * 40}'"),
+        ("review", "a session path must start with '/': write '/review', not 'review'"),
+        (" review ", "a session path must start with '/': write '/review', not 'review'"),
+        ("", "a session path must start with '/': write '/', not ''"),
+        ("a/b", "a session path must start with '/': write '/a/b', not 'a/b'"),
+        ("\ud800", r"a session path must start with '/': write '/\ud800', not '\ud800'"),
+        ("é" * 100_000, f"a session path must start with '/': write '/{'é' * 40}', not '{'é' * 40}'"),
     ],
 )
 def test_the_error_for_a_path_without_a_leading_slash_says_what_to_write(text: str, message: str) -> None:
@@ -75,7 +75,7 @@ def test_the_error_for_a_path_that_is_no_text_names_its_type(value: object) -> N
     with pytest.raises(TypeError) as refused:
         SessionPath(value)  # type: ignore[arg-type]
 
-    assert str(refused.value) == f"a session path is a str such as '/review', not {type(value).__name__}"
+    assert str(refused.value) == f"a session path must be a str such as '/review', not {type(value).__name__}"
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def _differs(attributes: Mapping[str, object], final: Mapping[str, object]) -> b
 class SessionSpanExporter(SpanExporter):
     """Wraps any exporter (OTLP, console, …) and hands it spans with their final labels.
 
-    It is only needed where `configure()` is not used, because that wraps the SDK's own span processors.
+    With `configure()`, the SDK's own span processors do this already, and no exporter needs to be wrapped.
 
         exporter = SessionSpanExporter(OTLPSpanExporter())
         provider.add_span_processor(HeliconeSpanProcessor())

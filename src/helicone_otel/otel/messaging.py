@@ -36,7 +36,7 @@ class MessageHeaders:
     def remove_stale(self, carrier: object, context: Context | None) -> None:
         """Remove the headers that we wrote into a carrier for an earlier message.
 
-        They stay if they belong to the message whose processing this is: its task is being tried again.
+        They stay if they belong to the message that is being processed now: its task is being tried again.
         """
         written = self._written.get(id(carrier))
         if written is None:

@@ -46,10 +46,10 @@ class SessionPath(Value):
 
     def __init__(self, text: str = "/") -> None:
         if not isinstance(text, str):
-            raise TypeError(f"a session path is a str such as '/review', not {type(text).__name__}")
+            raise TypeError(f"a session path must be a str such as '/review', not {type(text).__name__}")
         if not text.lstrip().startswith("/"):
             start = text.strip()[:40]
-            raise ValueError(f"a session path starts with '/': write {'/' + start!r}, not {start!r}")
+            raise ValueError(f"a session path must start with '/': write {'/' + start!r}, not {start!r}")
         vars(self)["segments"] = path_segments(text)
 
     @classmethod

@@ -89,8 +89,8 @@ class Activation:
 class GeneratorActivation:
     """A context manager that makes an activity current in a generator's code, but not in its consumer's.
 
-    It is entered before each step of the generator and left at each `yield`. If the generator attaches a span or
-    opens an inner step, that is set aside at the `yield` and restored with the next step.
+    It is entered each time the generator's code runs, and left at each `yield`. If the generator attaches a span or
+    opens a `step()`, that is set aside at the `yield` and restored when its code runs again.
 
     Args:
         activity: The activity.
@@ -118,7 +118,7 @@ _Make = Callable[[tuple[Any, ...], Mapping[str, Any]], Activity]
 
 
 class Scoped(Generic[_T_co]):
-    """A context manager, a context manager for `async with`, and a decorator.
+    """A context manager, for `with` and `async with`, that is a decorator, too.
 
     Each `with` block and each call of a decorated function gets an activity of its own. In a decorated generator,
     the activity is current while the generator's own code runs, and never while its consumer's code runs.

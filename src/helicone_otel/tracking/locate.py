@@ -59,7 +59,7 @@ class Locator:
         self._span_store = resolver.span_store
         self._reader = resolver.reader
 
-    def locate(self, context: Context | None = None, call: str | None = None) -> Location | None:
+    def locate(self, context: Context | None = None, call: str | None = None) -> Location | None:  # noqa: C901  # hot
         """Return the session and path that hold in a Context, or `None` where there is no session.
 
         Args:

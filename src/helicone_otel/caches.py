@@ -56,12 +56,12 @@ class Recent(dict[_K, _R]):
 
     def __init__(self, limit: int) -> None:
         super().__init__()
-        self._limit = limit
+        self.limit = limit
 
     def put(self, key: _K, value: _R) -> _K | None:
         """Put in a value; return the key of the entry that was forgotten for it, or `None`."""
         self[key] = value
-        return self.forget_oldest() if len(self) > self._limit else None
+        return self.forget_oldest() if len(self) > self.limit else None
 
     def forget_oldest(self) -> _K | None:
         """Forget the oldest entry; return its key, or `None` if there is none."""

@@ -14,7 +14,6 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode
 
 from .. import wire
-from ..caches import Recent
 from ..endpoints import check_transport, checked_endpoint, checked_key, default_endpoint
 from ..failures import swallow, warn_once
 from ..otel.exporter import finalized
@@ -44,7 +43,6 @@ _FULL: Final = "A row was not logged to Helicone: the queue is full (OTEL_BSP_MA
 # Seconds that an app waits at its end for a server that does not answer.
 _AT_EXIT: Final = 10.0
 # How many rows are remembered as logged.
-_MAX_LOGGED: Final = 16_384
 # No framework has more layers with a span each for one call.
 _MAX_WRAPPERS: Final = 8
 
@@ -173,9 +171,14 @@ class HeliconeSpanExporter(SpanExporter):
         if key is None:
             return
         url = (default_endpoint(key) if self._is_endpoint_by_key else self.endpoint) + row.route
-        if _LOGGED_ROWS.claim(f"{url} {key} {row.id}") and not self._client.put(
-            PendingRow(row.id, key, url, encoded(row), row.headers)
-        ):
+        # Two exporters in one process make one row of a call. A hash is remembered, because the text contains the key.
+        claim, logged = hash(f"{url} {key} {row.id}"), self._registry.logged_rows
+        if claim in logged:
+            return
+        logged[claim] = None
+        if len(logged) > logged.limit:
+            logged.forget_oldest()
+        if not self._client.put(PendingRow(row.id, key, url, encoded(row), row.headers)):
             warn_once(_FULL)
 
     def _key_of(self, session: Session) -> str | None:
@@ -226,28 +229,6 @@ def _positive(environ: Mapping[str, str], variable: str, default: int) -> int:
         warn_once(f"{variable} is not a positive number of at most twelve digits; the default {default} is used.")
         return default
     return int(text[:12])
-
-
-class _LoggedRows:
-    """Remembers which rows were logged, so that two exporters in one process make one row of a call."""
-
-    def __init__(self) -> None:
-        # Hashes, because the texts contain the key.
-        self._claims: Recent[int, None] = Recent(_MAX_LOGGED)
-
-    def claim(self, row: str) -> bool:
-        """Return whether a row was not claimed before."""
-        mark = hash(row)
-        claims = self._claims
-        if mark in claims:
-            return False
-        claims[mark] = None
-        if len(claims) > _MAX_LOGGED:
-            claims.forget_oldest()
-        return True
-
-
-_LOGGED_ROWS: Final = _LoggedRows()
 
 
 def _address(

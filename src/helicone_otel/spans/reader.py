@@ -56,7 +56,7 @@ class SpanReader:
         grouped_by: By the name of a dialect, the attribute by which its backend groups spans.
         has_not_current: Whether some scope seen so far has a row with `not_current`.
         framework_spans: `Dialect.current` of all scopes seen so far.
-        known_scope: Return the rules of a scope that `scope` has made before, else `None`.
+        scopes: The rules of the scopes seen so far, by their names.
     """
 
     def __init__(
@@ -85,8 +85,7 @@ class SpanReader:
         self._distinguishing = frozenset((*self.session_ids, *self.details, *_LABEL, *URL_ATTRIBUTES, *_OTEL_IDS))
         self.has_not_current = False
         self.framework_spans: tuple[str, ...] = ()
-        self._scopes: dict[str, ScopeRules] = {}
-        self.known_scope = self._scopes.get
+        self.scopes: dict[str, ScopeRules] = {}
 
     def are_common(self, facts: Mapping[str, object]) -> bool:
         """Return whether many spans can have just these attributes: none of them is an id, a label or a URL."""
@@ -94,12 +93,12 @@ class SpanReader:
 
     def scope(self, name: str) -> ScopeRules:
         """Return the rules of an instrumentation scope."""
-        scope = self._scopes.get(name)
+        scope = self.scopes.get(name)
         if scope is None:
-            if len(self._scopes) >= _MAX_SCOPES:
-                self._scopes.clear()
+            if len(self.scopes) >= _MAX_SCOPES:
+                self.scopes.clear()
             application = self._application_spans and not is_listed(name, self._libraries)
-            scope = self._scopes[name] = ScopeRules(name, self.dialects, application, self._distinguishing)
+            scope = self.scopes[name] = ScopeRules(name, self.dialects, application, self._distinguishing)
             self.has_not_current = self.has_not_current or scope.not_current
             self.framework_spans = _unique(self.framework_spans, scope.framework_spans)
         return scope

@@ -47,7 +47,7 @@ class SpanStarts:
         self._live = resolver.span_store.live
         self._recent = resolver.span_store.recent
         self._reader = resolver.reader
-        self._known_scope = resolver.reader.known_scope
+        self._scopes = resolver.reader.scopes
         self._traces = resolver.traces
         self._untrusted = resolver.untrusted
 
@@ -63,7 +63,7 @@ class SpanStarts:
             parent_context: As the SDK hands it over: `None` stands for the current Context.
         """
         scope_name = span.instrumentation_scope.name  # type: ignore[union-attr]  # the SDK always sets one
-        scope = self._known_scope(scope_name) or self._new_scope(scope_name)
+        scope = self._scopes.get(scope_name) or self._new_scope(scope_name)
         given, parent_ids, kind = attributes_of(span), span.parent, span.kind
         if kind is _SERVER or kind is _CONSUMER:
             self._untrusted.note(span.get_span_context().trace_id, parent_context)

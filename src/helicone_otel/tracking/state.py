@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from ..caches import Recent
 from ..destinations import Destinations
 from ..injected import InjectedHeaders
 from ..sessions.model import SessionPath
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from .records import Entry
+
+_MAX_LOGGED: Final = 16_384
 
 
 class ProcessState:
@@ -29,6 +32,7 @@ class ProcessState:
         hooked: Where the transport hook writes headers instead of the propagator: names of instrumentation
             scopes, and packages of carriers.
         injected: The sets of headers that the propagator injected last.
+        logged_rows: Hashes of the rows that were logged last, whichever exporter did it.
         log: `log(entry, span)` takes a span that has ended and may become a row of Helicone's log, with what is
             remembered of it. `None`: nothing is logged.
         flush_log: `flush_log(milliseconds)` sends what `log` took and returns whether all of it was sent in time.
@@ -40,6 +44,7 @@ class ProcessState:
         self.decides_at_end = False
         self.hooked: set[str] = set()
         self.injected = InjectedHeaders()
+        self.logged_rows: Recent[int, None] = Recent(_MAX_LOGGED)
         self.log: Callable[[Entry, ReadableSpan], None] | None = None
         self.flush_log: Callable[[int | None], bool] | None = None
         self.use(settings)

@@ -62,37 +62,43 @@ class Registry(ProcessState):
 
     def configure(self, settings: Settings) -> None:
         """Put other settings in force and forget what was remembered."""
-        self.use(settings)
-        self._is_broken = False
-        for name in _ENGINE:
-            vars(self).pop(name, None)
+        with _building.lock:
+            self.use(settings)
+            self._is_broken = False
+            for name in _ENGINE:
+                vars(self).pop(name, None)
 
-    def build(self) -> None:
+    def build(self) -> Mapping[str, object]:
         """Build the engine, if it is not built yet.
+
+        Returns:
+            Its parts, by their names here.
 
         Raises:
             LoggedError: It cannot be built. The library is off from then on.
         """
         with _building.lock:
-            if "starts" in vars(self):
-                return  # another thread, or a signal handler, came first
+            known = vars(self)
+            if known.keys() >= _ENGINE:  # another thread, or a signal handler, came first
+                return {name: known[name] for name in _ENGINE}
             if self._is_broken:
                 raise LoggedError
             try:
                 from .engine import parts_of  # noqa: PLC0415  # 10 ms that an app's start should not pay
 
-                vars(self).update(parts_of(self, self._dialects))
+                parts = parts_of(self, self._dialects)
             except Exception as error:
                 self._is_broken, self.active = True, False
                 log_that_library_is_off(error)
                 raise LoggedError from error
+            known.update(parts)
+            return parts
 
     def __getattr__(self, name: str) -> object:
         # Called only for what is not there: afterwards the engine's parts are plain attributes.
         if name not in _ENGINE:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        self.build()
-        return vars(self)[name]
+        return self.build()[name]
 
     @property
     def reader(self) -> SpanReader:

@@ -9,7 +9,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from .destinations import HostList
+from .destinations import HELICONE_DOMAINS, HostList
 
 # https://docs.helicone.ai/getting-started/integration-method/custom
 DEFAULT: Final = "https://api.worker.helicone.ai"
@@ -22,7 +22,6 @@ EUROPEAN_API: Final = "https://eu.api.helicone.ai"
 # By this text in a key Helicone's worker recognises one of the European region.
 _EUROPEAN: Final = "helicone-eu"
 
-_HELICONE: Final = (".helicone.ai", ".hconeai.com")
 # People copy the address from the documentation with its route, which is different for each kind of row.
 _ROUTES: Final = re.compile(r"/(?:custom|oai|anthropic|googleapis)/v1/log\Z")
 _LOOPBACK: Final = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|::1")
@@ -41,7 +40,7 @@ def default_api(key: str | None, log_endpoint: str | None) -> str:
     """Return the default address of the API: in the region of the log, or on the host of another log."""
     url = urlsplit(log_endpoint or default_endpoint(key))
     host = url.hostname or ""
-    if not host.endswith(_HELICONE):
+    if not host.endswith(HELICONE_DOMAINS):
         return f"{url.scheme}://{url.netloc}"
     is_european = "eu" in host.split(".") or _EUROPEAN in (key or "")
     return EUROPEAN_API if is_european else API
@@ -104,7 +103,7 @@ def checked_key(key: object, endpoint: str) -> str:
     if not isinstance(key, str) or not _WORD.fullmatch(key):
         raise ValueError("expected a key such as sk-helicone-…: one word of ASCII, without 'Bearer'")
     host = urlsplit(endpoint).hostname or ""
-    if host.endswith(_HELICONE) and not _KEY.fullmatch(key):
+    if host.endswith(HELICONE_DOMAINS) and not _KEY.fullmatch(key):
         # It may be the key of another provider, which must not be sent to Helicone.
         raise ValueError("this is no key of Helicone's: those look like sk-helicone-xxxxxxx-xxxxxxx-xxxxxxx-xxxxxxx")
     return key

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -469,7 +470,7 @@ class Settings(Value):
     capture_headers: bool
     dialects: tuple[Dialect, ...]
     log: bool
-    api_key: str | None
+    api_key: str | None = field(repr=False)
     log_kinds: tuple[str, ...]
     log_content: tuple[str, ...]
     log_endpoint: str | None

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, dataclass, field
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeVar, dataclass_transform
 
 _T = TypeVar("_T")
 
 
 @dataclass_transform(eq_default=True, frozen_default=True, field_specifiers=(field,))
 def value(cls: type[_T]) -> type[_T]:
-    """Make a subclass of `Value` a dataclass whose methods are written out."""
-    return dataclass(init=False, repr=False, eq=False)(cls)
+    """Make a subclass of `Value` a frozen dataclass whose methods, but for the refusal to assign, are written out."""
+    return dataclass(frozen=True, init=False, repr=False, eq=False)(cls)
 
 
 class Value:
@@ -42,9 +42,3 @@ class Value:
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={vars(self)[name]!r}" for name in self._printed)
         return f"{type(self).__qualname__}({fields})"
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise FrozenInstanceError(f"cannot assign to field {name!r}")
-
-    def __delattr__(self, name: str) -> None:
-        raise FrozenInstanceError(f"cannot delete field {name!r}")

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import pytest
 from opentelemetry.context import Context
@@ -24,13 +25,41 @@ held = threading.Event()
 def hold():
     with registry._building.lock:
         held.set()
-        threading.Event().wait(30)
+        threading.Event().wait(0.5)
 
 threading.Thread(target=hold, daemon=True).start()
 held.wait()
 child = os.fork()
 if not child:
     registry.REGISTRY.build()
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+os._exit(0)
+"""
+
+FORKING_AT_THE_FIRST_SPAN = """
+import os, sys, threading
+from opentelemetry.sdk.trace import TracerProvider
+from helicone_otel import HeliconeSpanProcessor
+
+provider = TracerProvider(shutdown_on_exit=False)
+provider.add_span_processor(HeliconeSpanProcessor())
+tracer = provider.get_tracer("app")
+# The first span is about to import the engine when this process forks.
+importing = threading.Event()
+
+class Slow:
+    def find_spec(self, name, *_):
+        if name == "helicone_otel.tracking.engine":
+            importing.set()
+            threading.Event().wait(0.2)
+
+sys.meta_path.insert(0, Slow())
+threading.Thread(target=lambda: tracer.start_span("first").end(), daemon=True).start()
+importing.wait()
+child = os.fork()
+if not child:
+    tracer.start_span("in the child").end()
     os._exit(7)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 os._exit(0)
@@ -98,21 +127,44 @@ def test_settings_may_change_while_threads_ask() -> None:
 
 
 @pytest.mark.failures
-def test_an_engine_that_cannot_be_built_turns_the_library_off_in_one_line(
+def test_an_engine_that_cannot_be_built_turns_the_library_off_in_one_line_until_it_is_configured_anew(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object) -> dict[str, object]:
         raise RuntimeError("no engine")
 
-    monkeypatch.setattr(engine, "parts_of", fail)
     registry = Registry()
-    for _ in range(3):
-        with pytest.raises(LoggedError):
-            registry.build()
-    failures.swallow("on_start", LoggedError())
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "parts_of", fail)
+        for _ in range(3):
+            with pytest.raises(LoggedError):
+                registry.build()
+        failures.swallow("on_start", LoggedError())
 
-    assert caplog.messages == ["helicone-otel is off: RuntimeError: no engine"]
-    assert registry.active is False
+        assert caplog.messages == ["helicone-otel is off: RuntimeError: no engine"]
+        assert registry.active is False
+    registry.configure(Settings())
+
+    assert (registry.active, registry.locate(Context())) == (True, None)
+
+
+def test_a_span_that_starts_in_the_middle_of_building_is_left_alone_and_breaks_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    registry, parts_of = Registry(), engine.parts_of
+    interrupted: list[type[BaseException]] = []
+
+    def interrupting(*args: Any) -> dict[str, object]:
+        try:
+            registry.starts  # noqa: B018  # as a signal handler or the garbage collector may make it happen
+        except LoggedError as error:
+            interrupted.append(type(error))
+        return parts_of(*args)
+
+    monkeypatch.setattr(engine, "parts_of", interrupting)
+    registry.build()
+
+    assert (interrupted, registry.active, registry.locate(Context())) == ([LoggedError], True, None)
 
 
 def test_what_no_registry_has_is_an_attribute_error() -> None:
@@ -121,9 +173,10 @@ def test_what_no_registry_has_is_an_attribute_error() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-def test_a_child_that_is_forked_while_another_thread_builds_can_build() -> None:
+@pytest.mark.parametrize("program", [FORKING, FORKING_AT_THE_FIRST_SPAN])
+def test_a_child_that_is_forked_while_another_thread_builds_can_build(program: str) -> None:
     run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORKING], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
 
     assert (run.stdout, run.stderr) == ("7\n", "")

@@ -1,4 +1,4 @@
-"""The product's rules: whose session, which path, which attributes. See the README, "Which session does a span belong to?"."""
+"""The product's rules: which session, which path, which attributes. README: "Which session does a span belong to?"."""
 
 from __future__ import annotations
 

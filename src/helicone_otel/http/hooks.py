@@ -47,7 +47,7 @@ def put_headers(
     """
     if destination is Destination.GATEWAY:
         # Each attempt is a row of its own, and only here does a request leave exactly once.
-        location = registry.locator.locate_gateway_call(call_kind(path), new_row_id())
+        location = registry.locator.locate_gateway_call(call_kind(path), new_row_id)
     else:
         location = registry.locator.locate()
     record = location.sender if location is not None else None

@@ -132,7 +132,7 @@ class HeliconeSpanExporter(SpanExporter):
         try:
             outcome = group.outcome(registry)
             if outcome is not None and outcome.logged and not self._stopped:
-                self._log(group.span, outcome.attributes_of(group.span), group.wrappers)
+                self._log(group.span, outcome.exported_attributes(group.span), group.wrappers)
         except Exception as error:  # noqa: BLE001  # the next spans must be logged all the same
             swallow("log exporter", error)
 
@@ -173,11 +173,11 @@ class HeliconeSpanExporter(SpanExporter):
         url = (default_endpoint(key) if self._is_endpoint_by_key else self.endpoint) + row.route
         # Two exporters in one process make one row of a call. A hash is remembered, because the text contains the key.
         claim, logged = hash(f"{url} {key} {row.id}"), self._registry.logged_rows
-        if claim in logged:
+        if claim in logged.young or claim in logged.old:
             return
-        logged[claim] = None
-        if len(logged) > logged.limit:
-            logged.forget_oldest()
+        logged.young[claim] = True
+        if len(logged.young) >= logged.limit:
+            logged.turn()
         if not self._client.put(PendingRow(row.id, key, url, encoded(row), row.headers)):
             warn_once(_FULL)
 

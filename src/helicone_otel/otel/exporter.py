@@ -85,7 +85,7 @@ def finalized(span: ReadableSpan, registry: Registry | None = None) -> ReadableS
             return span
         if outcome.written is outcome.final and not _differs(span.attributes or {}, outcome.final):
             return span
-        return FinalizedSpan(span, outcome.attributes_of(span), outcome.logged)
+        return FinalizedSpan(span, outcome.exported_attributes(span), outcome.logged)
     except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
         swallow("finalized", error)
         return span

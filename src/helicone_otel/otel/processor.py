@@ -60,7 +60,8 @@ class HeliconeSpanProcessor(SpanProcessor):
 
     def shutdown(self) -> None:
         """Send what is to be logged to Helicone; there is nothing to release."""
-        if self._registry is not None and (flush := self._registry.flush_log) is not None:
+        registry = self._registry
+        if registry is not None and (flush := registry.flush_log) is not None:
             flush(None)
 
     def force_flush(self, timeout_millis: int | None = _DEFAULT_MILLIS) -> bool:
@@ -72,6 +73,7 @@ class HeliconeSpanProcessor(SpanProcessor):
         Returns:
             Whether all of it was sent in time.
         """
-        if self._registry is None or (flush := self._registry.flush_log) is None:
+        registry = self._registry
+        if registry is None or (flush := registry.flush_log) is None:
             return True
         return flush(_DEFAULT_MILLIS if timeout_millis is None else timeout_millis)

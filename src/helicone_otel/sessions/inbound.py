@@ -12,7 +12,7 @@ from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import CarrierT, Getter
 
 from .. import wire
-from ..caches import Recent
+from ..caches import Generations, Recent
 from ..spans.dialects import CALLERS_BAGGAGE
 from ..spans.reader import SpanReader
 from ..wire import SESSION_HEADERS, first_text
@@ -21,7 +21,7 @@ from .model import Session, SessionPath, path_segments
 
 _HEADERS: Final = (*SESSION_HEADERS, wire.USER_ID_HEADER)
 _MAX_TRACES: Final = 1024
-_MAX_TAINTED: Final = 2**14
+_MAX_TAINTED: Final = 2**13
 # One trace may have many inbound requests, each with another text.
 _MAX_TEXTS: Final = 64
 _PROPERTY_PREFIX: Final = wire.PROPERTY_HEADER_PREFIX.lower()
@@ -129,7 +129,7 @@ class UntrustedBaggage:
         # By trace id. Hashes, because a caller may send many long texts.
         self._texts: Recent[int, frozenset[int]] = Recent(_MAX_TRACES)
         # The ids of traces whose texts are forgotten.
-        self._tainted: Recent[int, None] = Recent(_MAX_TAINTED)
+        self._tainted: Generations[int, bool] = Generations(_MAX_TAINTED)
 
     def note(self, trace_id: int, context: Context | None) -> None:
         """Remember the baggage of a Context in which a SERVER or CONSUMER span starts."""
@@ -144,13 +144,13 @@ class UntrustedBaggage:
         texts |= self._texts.get(trace_id, frozenset())
         if len(texts) > _MAX_TEXTS:
             self._texts.pop(trace_id, None)
-            self._tainted.put(trace_id, None)
+            self._tainted.put(trace_id, True)
         elif (forgotten := self._texts.put(trace_id, texts)) is not None:
-            self._tainted.put(forgotten, None)
+            self._tainted.put(forgotten, True)
 
     def removed_from(self, facts: dict[str, object], trace_id: int) -> dict[str, object]:
         """Return the attributes of a span without those that may be copies of a caller's baggage."""
-        if trace_id in self._tainted:
+        if self._tainted.get(trace_id):
             return {key: value for key, value in facts.items() if key not in self._claims}
         texts = self._texts.get(trace_id) if self._texts else None
         if texts is None:

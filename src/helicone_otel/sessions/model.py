@@ -79,6 +79,7 @@ def _non_empty(names: Iterable[str]) -> tuple[str, ...]:
 
 
 _ROOT: Final = SessionPath()
+_NO_PROPERTIES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @value
@@ -112,11 +113,11 @@ class Session(Value):
     properties: Mapping[str, str]
     provisional: bool
 
-    wire_id: str = field(init=False)
-    wire_name: str = field(init=False)
-    valid_id: str = field(init=False)
-    valid_user_id: str = field(init=False)
-    headers: tuple[tuple[str, str], ...] = field(init=False)
+    wire_id: str = field(init=False, repr=False, compare=False)
+    wire_name: str = field(init=False, repr=False, compare=False)
+    valid_id: str = field(init=False, repr=False, compare=False)
+    valid_user_id: str = field(init=False, repr=False, compare=False)
+    headers: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)
 
     _compared: ClassVar = ("id", "name", "path", "user_id", "properties", "provisional")
     _hashed: ClassVar = ("id", "name", "path", "user_id", "provisional")
@@ -128,7 +129,7 @@ class Session(Value):
         name: str | None = None,
         path: SessionPath = _ROOT,
         user_id: str | None = None,
-        properties: Mapping[str, str] | None = None,
+        properties: Mapping[str, str] = _NO_PROPERTIES,
         provisional: bool = False,
     ) -> None:
         fields: dict[str, object] = vars(self)
@@ -136,7 +137,7 @@ class Session(Value):
         fields["name"] = name
         fields["path"] = path
         fields["user_id"] = user_id
-        fields["properties"] = MappingProxyType(_safe_properties(properties or {}))
+        fields["properties"] = MappingProxyType(_safe_properties(properties))
         fields["provisional"] = provisional
         fields["wire_id"] = wire.wire_text(id)
         fields["wire_name"] = wire.wire_text(name) if name else ""

@@ -99,6 +99,8 @@ def _from_table(schema: type[_T], table: object, where: str) -> _T:
     values = {}
     for key, value in table.items():
         field = _FORMER_NAMES.get(key, key)
+        if field in values:
+            raise ValueError(f"{where}: {field} is there twice, once by its former name")
         if field not in types:
             close = get_close_matches(field, types, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"the keys are {', '.join(types)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from opentelemetry import trace
@@ -96,20 +96,21 @@ class Locator:
             return Location(node.session, node.text, node.headers, record, sender)
         return _location(node.session, node.text_of_call(call), record, sender)
 
-    def locate_gateway_call(self, kind: str, row_id: str | None = None) -> Location | None:
+    def locate_gateway_call(self, kind: str, new_row_id: Callable[[], str] | None = None) -> Location | None:
         """Return where a call is that leaves for a gateway, with or without a span of its own.
 
         A call without a span makes its trace part of an LLM app, as a recognised span would.
 
         Args:
             kind: `llm` or `embedding`.
-            row_id: The id that the request's row is to get; it becomes a header.
+            new_row_id: Returns the id that the request's row is to get; it becomes a header.
         """
         location = self.locate(call=kind)
         if location is None or location.record is None:
             location = self._locate_bare_call(kind) or location
-        if location is None or row_id is None:
+        if location is None or new_row_id is None:
             return location
+        row_id = new_row_id()
         session, path, headers, record, sender, _ = location
         return Location(session, path, (*headers, (wire.REQUEST_ID_HEADER, row_id)), record, sender, row_id)
 

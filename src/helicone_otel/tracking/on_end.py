@@ -9,7 +9,8 @@ from .. import wire
 from ..destinations import Destination
 from ..spans.kinds import CALL_KINDS
 from .labels import LabelWriter
-from .records import Entry, LeafRecord, SpanRecord, attributes_of, size_of
+from .nodes import SpanTemplate
+from .records import Entry, Leaf, LeafRecord, SpanRecord, attributes_of, size_of
 from .requests import Calls, request_id
 from .resolver import Resolver
 from .state import ProcessState
@@ -38,7 +39,7 @@ class Outcome(NamedTuple):
     overwritten: Mapping[str, object] = _NOTHING
     logged: bool = False
 
-    def attributes_of(self, span: ReadableSpan) -> dict[str, object]:
+    def exported_attributes(self, span: ReadableSpan) -> dict[str, object]:
         """Return a span's attributes with its finalized label.
 
         What somebody on the way here changed or took out, as scrubbers do, is theirs to decide. What the SDK's limits
@@ -88,11 +89,12 @@ class SpanEnds:
         if (record := self._live.pop(span_id, None)) is not None:
             self._end(record, span_id, span)
             return
-        entry, state = self._span_store.ended(span_id), self._state
+        recent, state = self._recent, self._state
+        entry = recent.young.get(span_id) or recent.old.get(span_id)
         if state.log is None:
             if state.decides_at_end and (entry is None or self._is_changed_leaf(entry, span)):
                 self._record_of_ended(span)
-        elif isinstance(entry, LeafRecord):
+        elif isinstance(entry, tuple):
             self._offer_leaf(entry, span)
         elif entry is None and (
             # A span that bears nothing can be no call, unless its scope says so.
@@ -108,14 +110,15 @@ class SpanEnds:
         self._finalize(record, span)
         self._offer(record, span)
 
-    def _offer_leaf(self, leaf: LeafRecord, span: ReadableSpan) -> None:
+    def _offer_leaf(self, leaf: Leaf, span: ReadableSpan) -> None:
         """Hand a span that was labelled by a template to the log, if it may become a row."""
         log = self._state.log
         if log is None:
             return
-        if leaf.template.request:
-            log(leaf, span)
-        elif _has_changed(leaf, span):
+        template = leaf[0]
+        if template.request:
+            log(LeafRecord._make(leaf), span)
+        elif _has_changed(template, span):
             self._offer(self._record_of_ended(span), span)
 
     def _offer(self, record: SpanRecord | None, span: ReadableSpan) -> None:
@@ -131,8 +134,8 @@ class SpanEnds:
         entry = self._live.get(span_id) or self._recent.get(span_id)
         return not (isinstance(entry, SpanRecord) and entry.by_gateway)
 
-    def _is_changed_leaf(self, entry: Entry, span: ReadableSpan) -> bool:
-        return isinstance(entry, LeafRecord) and not self._is_as_it_started(entry, span)
+    def _is_changed_leaf(self, entry: SpanRecord | Leaf, span: ReadableSpan) -> bool:
+        return isinstance(entry, tuple) and not self._is_as_it_started(LeafRecord._make(entry), span)
 
     def _is_as_it_started(self, leaf: LeafRecord, span: ReadableSpan) -> bool:
         """Tell whether a span has shown nothing new since its start, and what encloses it has not moved."""
@@ -242,9 +245,9 @@ class SpanEnds:
         return record
 
 
-def _has_changed(leaf: LeafRecord, span: ReadableSpan) -> bool:
+def _has_changed(template: SpanTemplate, span: ReadableSpan) -> bool:
     """Tell, as cheaply as possible, whether a span shows more than at its start, or the user has set its kind."""
-    attributes, template = attributes_of(span), leaf.template
+    attributes = attributes_of(span)
     if attributes is None:
         return False
     if len(attributes) != template.size or span.name != template.name:

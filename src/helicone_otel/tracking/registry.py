@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ..failures import LoggedError, log_that_library_is_off, swallow
+from ..sessions.foreign import find_imported_sdks
 from ..settings import Settings
 from .state import ProcessState
 
@@ -49,6 +50,8 @@ class Registry(ProcessState):
         locator: Finds the session and path of headers.
     """
 
+    _is_broken = False
+    _is_building = False
     starts: SpanStarts
     ends: SpanEnds
     live: Recent[int, SpanRecord]
@@ -57,14 +60,14 @@ class Registry(ProcessState):
 
     def __init__(self, settings: Settings | None = None, dialects: Sequence[Dialect] | None = None) -> None:
         self._dialects = dialects
-        self._is_broken = False
         super().__init__(settings or Settings())
 
     def configure(self, settings: Settings) -> None:
         """Put other settings in force and forget what was remembered."""
         with _building.lock:
             self.use(settings)
-            self._is_broken = False
+            if self._is_broken:  # what could not be built may be built now
+                self._is_broken, self.active = False, True
             for name in _ENGINE:
                 vars(self).pop(name, None)
 
@@ -75,24 +78,36 @@ class Registry(ProcessState):
             Its parts, by their names here.
 
         Raises:
-            LoggedError: It cannot be built. The library is off from then on.
+            LoggedError: It cannot be built, and the library is off from then on. Or this was called while the same
+                thread builds: by a signal handler, or by a `__del__` that starts a span.
         """
-        with _building.lock:
-            known = vars(self)
-            if known.keys() >= _ENGINE:  # another thread, or a signal handler, came first
-                return {name: known[name] for name in _ENGINE}
-            if self._is_broken:
-                raise LoggedError
-            try:
-                from .engine import parts_of  # noqa: PLC0415  # 10 ms that an app's start should not pay
+        if self._is_broken:
+            raise LoggedError
+        try:
+            with _building.lock:
+                return self._build()
+        except LoggedError:
+            raise
+        except Exception as error:
+            self._is_broken, self.active = True, False
+            log_that_library_is_off(error)  # without the lock, because handlers of logs have locks as well
+            raise LoggedError from error
 
-                parts = parts_of(self, self._dialects)
-            except Exception as error:
-                self._is_broken, self.active = True, False
-                log_that_library_is_off(error)
-                raise LoggedError from error
-            known.update(parts)
-            return parts
+    def _build(self) -> Mapping[str, object]:
+        known = vars(self)
+        if known.keys() >= _ENGINE:  # another thread came first
+            return {name: known[name] for name in _ENGINE}
+        if self._is_building:
+            raise LoggedError
+        self._is_building = True
+        try:
+            from .engine import parts_of  # noqa: PLC0415  # 10 ms that an app's start should not pay
+
+            parts = parts_of(self, self._dialects)
+        finally:
+            self._is_building = False
+        known.update(parts)
+        return parts
 
     def __getattr__(self, name: str) -> object:
         # Called only for what is not there: afterwards the engine's parts are plain attributes.
@@ -137,22 +152,33 @@ class Registry(ProcessState):
 
 
 class _BuildLock:
-    """The lock under which engines are built. A child has its own: the parent's may be held at the fork."""
+    """The lock under which engines are built.
+
+    A fork waits until no thread builds: in a child, modules that another thread was importing stay locked for ever.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()  # a signal handler may ask while its thread builds
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=self._acquire, after_in_parent=self._release, after_in_child=self._renew)
 
-    def renew(self) -> None:
+    def _acquire(self) -> None:
+        self.lock.acquire()
+
+    def _release(self) -> None:
+        self.lock.release()
+
+    def _renew(self) -> None:
         self.lock = threading.RLock()
 
 
 _building = _BuildLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_building.renew)
 
 # The registry of the process. Entry points construct processors and propagators without arguments, and those
 # must share its state.
 REGISTRY = Registry()
+# A session that code opens before the first span may be inside of one that another SDK claims.
+find_imported_sdks()
 
 
 def current_session() -> Session | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from ..caches import Recent
+from ..caches import Generations
 from ..destinations import Destinations
 from ..injected import InjectedHeaders
 from ..sessions.model import SessionPath
@@ -44,7 +44,7 @@ class ProcessState:
         self.decides_at_end = False
         self.hooked: set[str] = set()
         self.injected = InjectedHeaders()
-        self.logged_rows: Recent[int, None] = Recent(_MAX_LOGGED)
+        self.logged_rows: Generations[int, bool] = Generations(_MAX_LOGGED)
         self.log: Callable[[Entry, ReadableSpan], None] | None = None
         self.flush_log: Callable[[int | None], bool] | None = None
         self.use(settings)

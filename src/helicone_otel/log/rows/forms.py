@@ -14,7 +14,6 @@ from ...spans.retrieval import Matches, found_in
 from .jsonread import number, read, text_of, tidy
 from .messages import parts_of
 
-"""Types whose zero is a value, and not an empty one."""
 # Objects that instrumentations wrap around a value: the keys of the object, and the path to the value.
 _WRAPPINGS: Final = (
     (frozenset({"input_str", "inputs"}), ("inputs",)),  # OpenLLMetry for LangChain

@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-_NS_PER_MS: Final = 1_000_000
 _MAX_BARS: Final = 20
 _HUES: Final = 360
 # The golden angle spreads the hashes, so that paths that differ by one letter get different hues.

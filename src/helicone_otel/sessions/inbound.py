@@ -110,8 +110,8 @@ class UntrustedBaggage:
     (`BaggageSpanProcessor`, Langfuse, Logfire). So a caller could choose the session. Attributes that the user
     configured are believed anyway: the user asked for them by name.
 
-    Memory is bounded. When the texts of a trace are forgotten, the trace's id is kept. In such a trace, only
-    attributes that the user configured are believed.
+    Memory is bounded. When the texts of a trace are forgotten, the trace's id is kept, as long as no 8,192 others are
+    forgotten as well. In such a trace, only attributes that the user configured are believed.
 
     Args:
         reader: Says which attributes hold ids of sessions and users.

@@ -170,7 +170,7 @@ def noting(hook: Hook, sent_by: list[str]) -> Hook:
 
         return hook.make(registry, noted)
 
-    return hook._replace(make=make)
+    return Hook(hook.module, hook.owner, hook.method, make, hook.instead)
 
 
 def main(call: str, url: str, hosts: str, instrumented: str) -> None:

@@ -7,7 +7,7 @@ state of the process. Everything else in this package answers parts of these que
     registry ── engine ─┬─ on_start ─┐                    resolver   the rules: session and path of a record
                         ├─ locate ───┼─ labels ─ resolver ┤ derived    sessions from attributes, settings, the trace
                         └─ on_end ───┘                    │ enclosing  claims of other SDKs, spans never current
-                               └─ requests                └ nodes, records, attributes, state
+                               └─ requests                └ nodes, records, state
 
 **What is remembered of a span.** One of four things, the cheapest that is enough:
 

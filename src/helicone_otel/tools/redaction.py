@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -88,6 +89,37 @@ def redact(value: Any, depth: int = 0) -> Any:
     return value
 
 
+def redact_json(value: Any, depth: int = 0) -> Any:
+    """Return a value of JSON in which each secret with a name is hidden, also in texts that hold JSON.
+
+    Do this before parts of the value are joined to one text: in a text, many names of secrets are ambiguous.
+
+    Args:
+        value: Any value of JSON. Texts are not cut.
+        depth: How deep the value is inside another one; below 64 levels it is returned as it is.
+    """
+    if depth > _MAX_DEPTH:
+        return value
+    if isinstance(value, str):
+        return _redact_json_text(value, depth)
+    if isinstance(value, Mapping):
+        return {
+            key: _HIDDEN if _is_secret(str(key), item) else redact_json(item, depth + 1) for key, item in value.items()
+        }
+    return [redact_json(item, depth + 1) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _redact_json_text(text: str, depth: int) -> str:
+    if text.lstrip()[:1] not in ("{", "["):
+        return text
+    try:
+        inside = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    hidden = redact_json(inside, depth + 1)
+    return text if hidden == inside else json.dumps(hidden, ensure_ascii=False)
+
+
 def redact_attributes(attributes: Mapping[str, Any]) -> list[list[Any]]:
     """Return attributes as pairs sorted by name, without secrets and without folders."""
     return [[key, _attribute(key, attributes[key])] for key in sorted(attributes)]
@@ -115,7 +147,8 @@ class Redaction:
         """Return a text without secrets."""
         for value in self._values:
             text = text.replace(value, _HIDDEN)
-        return hide_secrets(_SHORT_KEYS.sub(_HIDDEN, _USER_INFO.sub(f"{_HIDDEN}@", text)))
+        # The strict form of a key comes last, because it ends only at a blank.
+        return _SHORT_KEYS.sub(_HIDDEN, hide_secrets(_USER_INFO.sub(f"{_HIDDEN}@", text)))
 
 
 def _attribute(key: str, value: Any) -> Any:

@@ -13,13 +13,13 @@ from ...destinations import Destinations
 from ...sessions.model import path_segments
 from ..fakes.rows import Row
 from ..folders import Folder
-from .gateway_calls import GatewayCall, SpanParents, first_attribute, gateway_call_of, spans_with_headers
+from ..replay.calls import model_of
+from .gateway_calls import GatewayCall, SpanParents, gateway_call_of, spans_with_headers
 from .receiver import ReceivedSpan
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | None"
 
 _CALL_KINDS: Final = frozenset({"llm", "embedding"})
-_MODEL_ATTRIBUTES: Final = ("gen_ai.request.model", "llm.model_name", "embedding.model_name")
 _LABEL_OF_HEADER: Final = {
     wire.SESSION_ID_HEADER: wire.SESSION_ID,
     wire.SESSION_PATH_HEADER: wire.SESSION_PATH,
@@ -223,7 +223,7 @@ def _request(
 ) -> RequestNode:
     return RequestNode(
         kind=owner.attributes.get(wire.SPAN_KIND, "http"),
-        name=first_attribute(owner.attributes, _MODEL_ATTRIBUTES),
+        name=model_of(owner.attributes),
         path="/" + "/".join(_path_of(label)),
         start=owner.start,
         end=owner.end,

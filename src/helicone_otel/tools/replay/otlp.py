@@ -204,8 +204,10 @@ def _error_of(span: Span) -> str | None:
         return None
     if span.status.message:
         return span.status.message[:_MAX_NAME]
-    types = (value_of(item.value) for item in span.attributes if item.key == "error.type")
-    return str(next(types, None) or "error")[:_MAX_NAME]
+    types = [value_of(item.value) for item in span.attributes if item.key == "error.type"]
+    names = types[0] if types and isinstance(types[0], list) else types
+    texts = [name for name in names if isinstance(name, str)]
+    return (", ".join(texts) or "error")[:_MAX_NAME]
 
 
 def batch_of(request: ExportTraceServiceRequest) -> SpanBatch:
@@ -241,7 +243,12 @@ def _encoded(scope: str, span: Span, resource: bytes) -> EncodedSpan:
 
 
 def recorded_span(
-    decoded: DecodedSpan, span: Span, resource: Mapping[str, Any], left_out: Collection[str]
+    decoded: DecodedSpan,
+    span: Span,
+    resource: Mapping[str, Any],
+    left_out: Collection[str],
+    *,
+    empty_labels: bool = False,
 ) -> RecordedSpan:
     """Return a span that can be replayed.
 
@@ -250,10 +257,12 @@ def recorded_span(
         span: The span itself.
         resource: The resource's attributes. Spans of one resource must share one object.
         left_out: Those attributes of the label that are not replayed, because the library wrote them, not the user.
+        empty_labels: Whether a label with an empty id or path is a label as well.
     """
     attributes = {key: value for key, value in sdk_attributes(span.attributes).items() if key}
     label: dict[str, Any] = {}
-    if attributes.get(wire.SESSION_ID) and attributes.get(wire.SESSION_PATH):
+    values = [attributes.get(key) for key in (wire.SESSION_ID, wire.SESSION_PATH)]
+    if None not in values and (empty_labels or all(values)):
         label = {key: attributes[key] for key in LABEL if key in attributes}
         attributes = {key: value for key, value in attributes.items() if key not in left_out}
     return RecordedSpan(

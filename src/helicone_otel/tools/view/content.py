@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from ...log.rows.jsonread import read
 from ...log.rows.messages import Message, Part, first_text_or_number, is_part, messages_of
+from ..redaction import redact_json
 
 _MAX_MATCHES: Final = 500
 _MATCH_TEXTS: Final = ("text", "content", "document", "page_content", "payload")
@@ -46,6 +47,8 @@ def content_of(body: Mapping[str, Any]) -> RequestContent:
     Args:
         body: The row as it is posted: https://docs.helicone.ai/getting-started/integration-method/custom
     """
+    # Before anything is joined: in a text, many names of secrets are ambiguous.
+    body = redact_json(body)
     request = body["providerRequest"].get("json") or {}
     response_fields = body["providerResponse"]
     answer = read(response_fields["textBody"]) if response_fields.get("textBody") else response_fields.get("json") or {}

@@ -16,7 +16,7 @@ from .... import wire
 from ....log.rows.content import Content
 from ....log.rows.row import row_of
 from ....log.rows.types import FinishedSpan
-from ...redaction import redact, redact_attributes, redact_resource
+from ...redaction import redact, redact_attributes, redact_json, redact_resource
 from ...replay.calls import finished_span
 from ...replay.otlp import attributes_of
 from ...replay.spans import sent_headers
@@ -76,13 +76,19 @@ def request(traces: TraceReader, id_: str) -> dict[str, Any] | None:
 
 def _content(row: sqlite3.Row, span: _RequestSpan | None, posted: Mapping[str, Any] | None) -> RequestContent:
     """Return the content of the span, and what it lacks from the row that was posted."""
-    made = row_of(span.finished(row), Content()) if span is not None else None
+    made = row_of(_without_secrets(span.finished(row)), Content()) if span is not None else None
     content = content_of(made.body) if made is not None else RequestContent()
     if posted is None:
         return content
     other = content_of(posted)
     lacking = [field for field in RequestContent._fields if _is_empty(getattr(content, field))]
     return content._replace(**{field: getattr(other, field) for field in lacking if getattr(other, field) is not None})
+
+
+def _without_secrets(span: FinishedSpan) -> FinishedSpan:
+    """Return a span without secrets in its JSON: the row joins parts of messages to one text."""
+    events = [event._replace(attributes=redact_json(event.attributes)) for event in span.events]
+    return span._replace(attributes=redact_json(span.attributes), events=events)
 
 
 def _is_empty(part: Any) -> bool:

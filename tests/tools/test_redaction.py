@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from helicone_otel.jsontext import SECRET_KEYS
-from helicone_otel.tools.redaction import _VARIABLES, Redaction, hide_secrets, redact, redact_attributes
+from helicone_otel.tools.redaction import _VARIABLES, Redaction, hide_secrets, redact, redact_attributes, redact_json
+from helicone_otel.tools.view.content import content_of
 
 NAMES = sorted({*SECRET_KEYS, "helicone-auth", "X-Api-Key", "cookie", "Set-Cookie", "aws.secret", "db_password"})
 
@@ -28,3 +31,39 @@ def test_a_name_that_is_also_an_ordinary_word_is_no_secret_inside_a_text(name: s
 
 def test_a_number_is_no_secret() -> None:
     assert redact({"token": 7, "tokens": "v"}) == {"token": 7, "tokens": "v"}
+
+
+SECRET = "Zz9secretvalue"
+TOOL_ANSWER = {"type": "json", "json": {"access_token": SECRET}}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param({"role": "tool", "content": [{"type": "text", "text": "in"}, TOOL_ANSWER]}, id="joined parts"),
+        pytest.param({"role": "tool", "content": [{"token": SECRET}, {"x": 1}]}, id="objects in a tool's answer"),
+        pytest.param({"role": "tool", "content": " " * 64 + json.dumps({"token": SECRET})}, id="JSON after blanks"),
+        pytest.param(
+            {"role": "assistant", "content": [{"type": "thinking", "thinking": {"token": SECRET}}]}, id="thought"
+        ),
+        pytest.param({"role": "assistant", "reasoning": json.dumps({"credentials": SECRET})}, id="reasoning"),
+    ],
+)
+def test_content_shows_no_secret_that_has_a_name_in_json(message: dict[str, object]) -> None:
+    body = {"providerRequest": {"url": "u", "json": {"messages": [message]}}, "providerResponse": {"json": {}}}
+    content = redact(content_of(body)._asdict())
+
+    assert SECRET not in json.dumps(content)
+    assert "***" in json.dumps(content)
+
+
+def test_json_without_secrets_stays_as_it_is_written() -> None:
+    text = '{ "b": 1.50,  "a": [null, "token"] }'
+
+    assert redact_json({"text": text, "numbers": [1, float("inf")]}) == {"text": text, "numbers": [1, float("inf")]}
+
+
+def test_a_bearer_token_in_json_hides_nothing_behind_it() -> None:
+    text = 'refused {"authorization": "Bearer abc123"} (400). Set HELICONE_GATEWAY_HOSTS.'
+
+    assert Redaction({})(text) == 'refused {"authorization": "***"} (400). Set HELICONE_GATEWAY_HOSTS.'

@@ -12,10 +12,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]  # ships no types
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
-
 from . import bodies
 from .jawn_api import UNKNOWN_PATH
 from .log_api import UncaughtError, parsed
@@ -53,6 +49,11 @@ def receive_json(request: Request, organization: str) -> ApiResult:
 
 def receive_protobuf(request: Request, organization: str) -> ApiResult:
     """Answer a request with `TracesData` as protobuf; a request with JSON fails."""
+    # Loaded here: `doctor` must be able to report a protobuf that is broken, and it uses this server.
+    from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]  # noqa: PLC0415  # no types
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # noqa: PLC0415
+    from opentelemetry.proto.trace.v1.trace_pb2 import TracesData  # noqa: PLC0415
+
     try:
         data = TracesData.FromString(b"" if _is_json(request) else _decompressed(request))
     except (DecodeError, OSError, EOFError):

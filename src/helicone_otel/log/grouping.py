@@ -14,7 +14,7 @@ from ..failures import swallow
 from ..otel.exporter import FinalizedSpan
 from ..spans.schema import NOTHING, Classification
 from ..tracking.on_end import Outcome
-from ..tracking.records import Entry, Record, SpanRecord
+from ..tracking.records import Entry, Leaf, LeafRecord, Record, SpanRecord
 from ..tracking.registry import Registry
 from ..tracking.requests import is_boundary
 
@@ -81,7 +81,7 @@ class CallGrouper:
         oldest = next(iter(self._calls.values()), None)
         return max_wait if oldest is None else min(max(oldest.since + max_wait - time.monotonic(), 0.01), max_wait)
 
-    def take(self, ended: Iterable[tuple[ReadableSpan, Entry | None]], max_wait: float) -> list[CallGroup]:
+    def take(self, ended: Iterable[tuple[ReadableSpan, SpanRecord | Leaf | None]], max_wait: float) -> list[CallGroup]:
         """Add spans that have ended, and return the calls that wait for nothing more.
 
         Args:
@@ -107,12 +107,13 @@ class CallGrouper:
         self._drop_lone_wrappers(now, max_wait)
         return groups
 
-    def _add(self, span: ReadableSpan, entry: Entry | None, now: float) -> None:
+    def _add(self, span: ReadableSpan, remembered: SpanRecord | Leaf | None, now: float) -> None:
         ids = span.get_span_context()
         if ids is None:
             return
         # Since the entry was made, the span may have turned out to be a wrapper.
-        entry = self._registry.ends.ended(ids.span_id) or entry
+        known = LeafRecord._make(remembered) if isinstance(remembered, tuple) else remembered
+        entry = self._registry.ends.ended(ids.span_id) or known
         if not isinstance(entry, SpanRecord) or not entry.wraps:
             self._calls[ids.span_id] = _WaitingSpan(span, entry, now)
         elif call_id := entry.tells_of:

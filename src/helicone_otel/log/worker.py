@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from ..failures import swallow, warn_once
-from ..tracking.records import Entry
+from ..tracking.records import Leaf, SpanRecord
 from ..tracking.registry import Registry
 from .delivery.client import suppressed
 from .grouping import CallGroup, CallGrouper
@@ -50,7 +50,7 @@ class LogWorker:
         self.exporter: HeliconeSpanExporter | None = None
         self._limit = self._batch = 0
         self._delay = 0.0
-        self._waiting: deque[tuple[ReadableSpan, Entry]] = deque()
+        self._waiting: deque[tuple[ReadableSpan, SpanRecord | Leaf]] = deque()
         self._ready: deque[CallGroup] = deque()
         # Exporters that were replaced and still have rows, which are sent when the app ends, too.
         self._replaced: list[HeliconeSpanExporter] = []
@@ -109,7 +109,7 @@ class LogWorker:
             done = (each.finish() if milliseconds is None else each.force_flush(left)) and done
         return done
 
-    def _put(self, entry: Entry, span: ReadableSpan) -> None:
+    def _put(self, entry: SpanRecord | Leaf, span: ReadableSpan) -> None:
         if self._pid != _getpid():
             self._reset()  # the process was forked without Python's fork hooks, as uWSGI does
         waiting = self._waiting

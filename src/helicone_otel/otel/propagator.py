@@ -71,7 +71,7 @@ class HeliconePropagator(TextMapPropagator):
             messages = self._message_headers() if registry.settings.propagate_messaging else None
             if messages is not None:
                 messages.remove_stale(carrier, context)  # also if nothing is to be written
-            location = registry.locate(context)
+            location = registry.locator.locate(context)
             if location is None:
                 return
             if messages is not None and _kind_of_current(context) is trace.SpanKind.PRODUCER:
@@ -99,7 +99,7 @@ class HeliconePropagator(TextMapPropagator):
             return
         if sender is None and destination is Destination.GATEWAY:
             # The span does not record, so the path of the URL is unknown; nearly all such calls are chats.
-            location = registry.locate(context, call="llm") or location
+            location = registry.locator.locate(context, "llm") or location
         # The default setter does no more than this.
         set_item = getattr(carrier, "__setitem__", None) if setter is default_setter else None
         ours = write_headers(registry, location, sender, destination, carrier, set_item or partial(setter.set, carrier))

@@ -57,6 +57,9 @@ class Locator:
         self._label_writer = label_writer
         self._calls = calls
         self._span_store = resolver.span_store
+        self._live = resolver.span_store.live
+        self._recent = resolver.span_store.recent
+        self._traces = resolver.traces
         self._reader = resolver.reader
 
     def locate(self, context: Context | None = None, call: str | None = None) -> Location | None:  # noqa: C901  # hot
@@ -73,12 +76,11 @@ class Locator:
             frame = context.get(FRAME_KEY)  # type: ignore[assignment]  # our own key
             if frame is not None and frame.stale:
                 frame = current_frame(context)
-        store, traces = self._span_store, self._resolver.traces
-        if frame is None and not (IMPORTED or store.live or traces or store.recent.young):
+        if frame is None and not (IMPORTED or self._live or self._traces or self._recent.young):
             return self._locate_process(call)
         span = trace.get_current_span(context)
         ids = span.get_span_context()
-        record: Record | None = store.known(ids, span)
+        record: Record | None = self._span_store.known(ids, span)
         sender = record
         if self._reader.framework_spans:
             record = self._resolver.framework_spans.innermost(record)
@@ -86,7 +88,7 @@ class Locator:
             record = self._resolver.record_of(frame, ids.trace_id, None)
         if IMPORTED:
             record = self._with_claims(record, span, claim_in(context))
-        if record is None or (record.node is None and frame is None and ids.trace_id not in traces):
+        if record is None or (record.node is None and frame is None and ids.trace_id not in self._traces):
             return self._locate_process(call)
         self._label_writer.update_line(record)
         node = record.node

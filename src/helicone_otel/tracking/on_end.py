@@ -117,7 +117,7 @@ class SpanEnds:
             return
         template = leaf[0]
         if template.request:
-            log(LeafRecord._make(leaf), span)
+            log(leaf, span)
         elif _has_changed(template, span):
             self._offer(self._record_of_ended(span), span)
 

@@ -14,7 +14,7 @@ from ..settings import Settings
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from .records import Entry
+    from .records import Leaf, SpanRecord
 
 _MAX_LOGGED: Final = 16_384
 
@@ -45,7 +45,7 @@ class ProcessState:
         self.hooked: set[str] = set()
         self.injected = InjectedHeaders()
         self.logged_rows: Generations[int, bool] = Generations(_MAX_LOGGED)
-        self.log: Callable[[Entry, ReadableSpan], None] | None = None
+        self.log: Callable[[SpanRecord | Leaf, ReadableSpan], None] | None = None
         self.flush_log: Callable[[int | None], bool] | None = None
         self.use(settings)
 

@@ -167,11 +167,6 @@ def test_a_span_that_starts_in_the_middle_of_building_is_left_alone_and_breaks_n
     assert (interrupted, registry.active, registry.locate(Context())) == ([LoggedError], True, None)
 
 
-def test_what_no_registry_has_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="nothing_like_this"):
-        Registry().nothing_like_this  # noqa: B018
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.parametrize("program", [FORKING, FORKING_AT_THE_FIRST_SPAN])
 def test_a_child_that_is_forked_while_another_thread_builds_can_build(program: str) -> None:

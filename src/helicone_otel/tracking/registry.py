@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..failures import LoggedError, log_that_library_is_off, swallow
 from ..sessions.foreign import find_imported_sdks
@@ -35,6 +35,24 @@ if TYPE_CHECKING:
 _ENGINE: Final = frozenset({"starts", "ends", "live", "resolver", "locator"})
 
 
+class _Part:
+    """An attribute that builds the engine when it is read first.
+
+    Afterwards the attribute of the instance comes first, because this descriptor does not define `__set__`. A
+    `__getattr__` of the registry would make each attribute of it slower to read, on every span.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, registry: Registry | None, owner: type) -> object:
+        return self if registry is None else registry.build()[self._name]
+
+
+def _part() -> Any:
+    return _Part()
+
+
 class Registry(ProcessState):
     """Remembers spans and answers for them.
 
@@ -52,11 +70,11 @@ class Registry(ProcessState):
 
     _is_broken = False
     _is_building = False
-    starts: SpanStarts
-    ends: SpanEnds
-    live: Recent[int, SpanRecord]
-    resolver: Resolver
-    locator: Locator
+    starts: SpanStarts = _part()
+    ends: SpanEnds = _part()
+    live: Recent[int, SpanRecord] = _part()
+    resolver: Resolver = _part()
+    locator: Locator = _part()
 
     def __init__(self, settings: Settings | None = None, dialects: Sequence[Dialect] | None = None) -> None:
         self._dialects = dialects
@@ -108,12 +126,6 @@ class Registry(ProcessState):
             self._is_building = False
         known.update(parts)
         return parts
-
-    def __getattr__(self, name: str) -> object:
-        # Called only for what is not there: afterwards the engine's parts are plain attributes.
-        if name not in _ENGINE:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return self.build()[name]
 
     @property
     def reader(self) -> SpanReader:

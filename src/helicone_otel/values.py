@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar, TypeVar, dataclass_transform
+from dataclasses import FrozenInstanceError, dataclass, field
+from typing import ClassVar, NoReturn, TypeVar, dataclass_transform
 
 _T = TypeVar("_T")
 
 
 @dataclass_transform(eq_default=True, frozen_default=True, field_specifiers=(field,))
 def value(cls: type[_T]) -> type[_T]:
-    """Make a subclass of `Value` a frozen dataclass whose methods, but for the refusal to assign, are written out."""
-    return dataclass(frozen=True, init=False, repr=False, eq=False)(cls)
+    """Make a subclass of `Value` a dataclass whose methods are all written out."""
+    return dataclass(init=False, repr=False, eq=False)(cls)
 
 
 class Value:
@@ -29,6 +29,12 @@ class Value:
     _compared: ClassVar[tuple[str, ...]]
     _hashed: ClassVar[tuple[str, ...]]
     _printed: ClassVar[tuple[str, ...]]
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise FrozenInstanceError(f"cannot delete field {name!r}")
 
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:

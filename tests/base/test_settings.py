@@ -271,6 +271,8 @@ def test_settings_are_a_value_and_are_given_by_name() -> None:
     assert dataclasses.replace(settings, session_name=None) == Settings()
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.session_name = "Daily"  # type: ignore[misc]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        del settings.session_name
     with pytest.raises(TypeError):
         Settings("Nightly")  # type: ignore[misc]
 

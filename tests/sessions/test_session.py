@@ -121,5 +121,7 @@ def test_equal_sessions_compare_equal_and_cannot_be_changed() -> None:
         assert copied.headers == session.headers
     with pytest.raises(dataclasses.FrozenInstanceError):
         session.id = "s2"  # type: ignore[misc]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        del session.id
     with pytest.raises(TypeError):
         session.properties["Plan"] = "free"  # type: ignore[index]

@@ -12,9 +12,10 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 
 from helicone_otel import HeliconeSpanProcessor
-from helicone_otel.tracking.records import MAX_ENDED, MAX_LINKS, MAX_LIVE
+from helicone_otel.tracking.records import MAX_ENDED, MAX_LINKS
 from helicone_otel.tracking.registry import Registry
 from helicone_otel.tracking.resolver import MAX_TRACES
+from helicone_otel.tracking.state import MAX_LIVE
 from tests.benchmarks.spans import LLM, LLM_SCOPE, context_of_session, tracer
 from tests.benchmarks.timing import Measurement, Sample
 

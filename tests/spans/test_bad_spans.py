@@ -14,7 +14,8 @@ from opentelemetry.sdk.trace import Span
 from helicone_otel import session
 from helicone_otel.spans.dialects import DIALECTS
 from helicone_otel.spans.schema import Dialect, Row
-from helicone_otel.tracking.records import MAX_ENDED, MAX_LIVE
+from helicone_otel.tracking.records import MAX_ENDED
+from helicone_otel.tracking.state import MAX_LIVE
 from helicone_otel.wire import MAX_DEPTH, MAX_PATH
 from tests.support.spans import CHAT, GENAI, App, ours
 

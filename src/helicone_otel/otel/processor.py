@@ -44,7 +44,7 @@ class HeliconeSpanProcessor(SpanProcessor):
         """Label a span that has started."""
         try:
             if (registry := self._registry) is not None:
-                registry.starts.on_start(span, parent_context)
+                registry.on_start(span, parent_context)
         except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's start_span
             swallow("on_start", error)
 

@@ -32,5 +32,4 @@ def parts_of(state: ProcessState, dialects: Sequence[Dialect] | None) -> dict[st
         "starts": SpanStarts(resolver, label_writer),
         "ends": SpanEnds(state, resolver, label_writer, calls),
         "locator": Locator(state, resolver, label_writer, calls),
-        "live": resolver.span_store.live,
     }

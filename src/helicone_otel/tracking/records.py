@@ -23,8 +23,6 @@ from .nodes import PathNode, SpanTemplate
 MAX_DEPTH: Final = 128
 _NO_CALLS: Final[Mapping[str, int]] = {}
 
-# Spans of an LLM app that live: beyond this many, which are ones that never end, the oldest are forgotten.
-MAX_LIVE: Final = 8192
 # Spans of an LLM app that have ended, for children that come late: one generation of them; there are two at most.
 MAX_ENDED: Final = 4096
 # Other spans, of which only the parent is remembered: the same.
@@ -283,9 +281,9 @@ class SpanStore:
         recent: The records of spans that have, and leaves, at whose end there is nothing to decide.
     """
 
-    def __init__(self, reader: SpanReader) -> None:
+    def __init__(self, reader: SpanReader, live: Recent[int, SpanRecord]) -> None:
         self._reader = reader
-        self.live: Recent[int, SpanRecord] = Recent(MAX_LIVE)
+        self.live = live
         self.recent: Generations[int, SpanRecord | Leaf] = Generations(MAX_ENDED)
         self._parents: Generations[int, trace.Span] = Generations(MAX_LINKS)
 

@@ -86,7 +86,7 @@ class Resolver:
             properties=[attribute for _, attribute in named_attributes(settings.property_attributes)],
             application_spans=settings.application_spans,
         )
-        self.span_store = SpanStore(self.reader)
+        self.span_store = SpanStore(self.reader, state.live)
         self.framework_spans = FrameworkSpans(self.reader, self.span_store)
         self.untrusted = UntrustedBaggage(self.reader, settings.accept_inbound)
         self.sessions = SessionFactory(settings, self.reader.session_ids, self.reader.user_ids)

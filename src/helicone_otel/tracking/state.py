@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from ..caches import Generations
+from ..caches import Generations, Recent
 from ..destinations import Destinations
 from ..injected import InjectedHeaders
 from ..sessions.model import SessionPath
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from .records import Leaf, SpanRecord
 
+# Spans of an LLM app that live: beyond this many, which are ones that never end, the oldest are forgotten.
+MAX_LIVE: Final = 8192
 _MAX_LOGGED: Final = 16_384
 
 
@@ -26,6 +28,7 @@ class ProcessState:
         settings: The settings in force.
         destinations: Which hosts get headers, by those settings.
         root_path: The path at which sessions begin that name none.
+        live: The records of spans that have started and are not decided yet, by span id.
         active: False once everything was uninstalled: propagators and hooks then do nothing.
         decides_at_end: Processors are installed that may hand on spans with other attributes than they have.
             What a span is must then be decided when it ends; otherwise that can wait until an exporter asks.
@@ -50,7 +53,8 @@ class ProcessState:
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
-        """Put settings in force."""
+        """Put settings in force, and forget the spans that have started."""
         self.settings = settings
         self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
         self.root_path = SessionPath(settings.session_path)
+        self.live: Recent[int, SpanRecord] = Recent(MAX_LIVE)

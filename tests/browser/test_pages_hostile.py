@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 
 from tests.browser.demo_view import ask
 from tests.browser.window import BrowserWindow
-from tests.support.view_seed import request_of, span, wait_until_labelled
+from tests.support.view_seed import request_of, send, span
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -93,14 +93,12 @@ def attack(text: str, number: int) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def attacked() -> Any:
     from helicone_otel import Settings  # noqa: PLC0415
-    from helicone_otel.tools.replay.otlp import batch_of  # noqa: PLC0415  # needs the extra "view"
-    from helicone_otel.tools.view.server import running_view  # noqa: PLC0415
+    from helicone_otel.tools.view.server import running_view  # noqa: PLC0415  # needs the extra "view"
     from helicone_otel.tools.view.sockets import ListenOptions  # noqa: PLC0415
 
     with running_view(None, Settings(), ListenOptions(pages=0, grpc=0, http=0)) as view:
-        for number, text in enumerate(ATTACKS.values(), 1):
-            view.intake.accept_spans(batch_of(request_of(f"service{text}", attack(text, number)))).result()
-        wait_until_labelled(view)
+        attacks = enumerate(ATTACKS.values(), 1)
+        send(view, *(request_of(f"service{text}", attack(text, number)) for number, text in attacks))
         yield view
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.view_seed import request_of, review, wait_until_labelled
+from tests.support.view_seed import request_of, review, send
 
 if TYPE_CHECKING:
     from helicone_otel.tools.view.server import View
@@ -128,12 +128,12 @@ def test_a_new_session_appears_by_itself_and_grows(empty: View, window: BrowserW
     expect(page.locator("#live")).to_have_text("Live")
     epoch = time.time_ns() - 10**9
     spans = review(77, "live/1", 6, epoch)
-    _send(empty, spans[:7])
+    send(empty, request_of("reviewer", spans[:7]))
     expect(page.locator("#sessions .tabulator-row")).to_have_count(1)
     expect(page.locator("#sessions .tabulator-row")).to_contain_text("live/1")
     requests = page.locator('#sessions .tabulator-cell[tabulator-field="requests"]')
     expect(requests).to_have_text("62 LLM · 2 Tool · 2 Vector DB")
-    _send(empty, spans[7:])
+    send(empty, request_of("reviewer", spans[7:]))
     expect(requests).to_have_text("186 LLM · 6 Tool · 6 Vector DB")
 
 
@@ -155,13 +155,6 @@ def test_a_row_opens_its_session_and_selected_rows_are_compared(seeded: View, wi
 
 def _listed(window: BrowserWindow) -> list[tuple[str, str]]:
     return list(zip(window.column("id"), window.column("name"), strict=True))
-
-
-def _send(view: View, spans: list[dict[str, object]]) -> None:
-    from helicone_otel.tools.replay.otlp import batch_of  # noqa: PLC0415  # needs the extra "view"
-
-    view.intake.accept_spans(batch_of(request_of("reviewer", spans))).result()
-    wait_until_labelled(view)
 
 
 def test_the_column_of_errors_is_in_sight_without_scrolling(seeded: View, window: BrowserWindow) -> None:

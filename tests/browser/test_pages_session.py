@@ -242,13 +242,11 @@ def test_the_table_has_the_content_of_the_timeline(demo: str, planned: Any, wind
 
 
 def test_a_running_session_grows_while_it_is_open(running: View, window: BrowserWindow) -> None:
-    from helicone_otel.tools.replay.otlp import batch_of  # noqa: PLC0415  # needs the extra "view"
-    from tests.support.view_seed import request_of, review, wait_until_labelled  # noqa: PLC0415
+    from tests.support.view_seed import request_of, review, send  # noqa: PLC0415  # needs the extra "view"
 
     spans = review(78, "live/2", 4, 1_760_000_000_000_000_000)
     for part, requests in ((spans[:4], 3), (spans[4:], 12)):
-        running.intake.accept_spans(batch_of(request_of("reviewer", part))).result()
-        wait_until_labelled(running)
+        send(running, request_of("reviewer", part))
         if requests == 3:
             window.session(running.url, "live/2", "reviewer")
             window.row("reviewer").locator(".label").click()

@@ -6,14 +6,13 @@ import asyncio
 import itertools
 import json
 import os
-import socket
 import subprocess
 import sys
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import aiohttp
 import anthropic
@@ -32,7 +31,6 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, SynchronousMultiSpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from opentelemetry.trace import SpanKind
 
@@ -41,7 +39,9 @@ from helicone_otel.failures import swallowed
 from helicone_otel.install.instrumentor import HeliconeInstrumentor
 from helicone_otel.testing import Helicone
 from helicone_otel.tracking.registry import REGISTRY
-from tests.support.raw_http import HTTP, MODEL, QUESTION, TLS, Wire, expected, in_any_case, labels_of, listening
+from tests.support import clients
+from tests.support.clients import Spans
+from tests.support.raw_http import HTTP, MODEL, QUESTION, TLS, Wire, expected, in_any_case, listening
 
 try:
     import mcp
@@ -57,36 +57,20 @@ SUBSETS = [subset for size in (1, 2, 3) for subset in itertools.combinations(("i
 CHAT = {"model": MODEL, "messages": [QUESTION]}
 
 
-class App(NamedTuple):
-    """An app with the library in it."""
-
-    provider: TracerProvider
-    exporter: InMemorySpanExporter
-
-    def labels(self) -> list[dict[str, object]]:
-        """Return the session labels of the exported spans, by the parts of `OURS`."""
-        return labels_of(self.exporter)
-
-
 @contextmanager
 def app(
     *gateways: Wire, http: bool = False, llm: bool = False, sampler: Sampler = ALWAYS_ON, **settings: Any
-) -> Iterator[App]:
+) -> Iterator[Spans]:
     """Install the library, and instrumentations of HTTP clients and of OpenAI's SDK if asked for."""
     instrumentors = _http_instrumentors() * http + (_llm_instrumentors() if llm else [])
-    provider = TracerProvider(sampler=sampler)
-    hosts = (*(wire.netloc for wire in gateways), *settings.pop("gateway_hosts", ()))
-    handle = configure(Settings(gateway_hosts=hosts, **settings), provider=provider)
-    exporter = InMemorySpanExporter()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    for instrumentor in instrumentors:
-        instrumentor.instrument(tracer_provider=provider)
-    try:
-        yield App(provider, exporter)
-    finally:
+    with clients.app(*gateways, sampler=sampler, **settings) as spans:
         for instrumentor in instrumentors:
-            instrumentor.uninstrument()
-        handle.uninstall()
+            instrumentor.instrument(tracer_provider=spans.provider)
+        try:
+            yield spans
+        finally:
+            for instrumentor in instrumentors:
+                instrumentor.uninstrument()
 
 
 def _http_instrumentors() -> list[Any]:
@@ -355,14 +339,6 @@ def test_no_headers_are_written_while_instrumentation_is_suppressed(gateway: Wir
 
 
 # --- which hosts get headers ----------------------------------------------------------------------
-
-
-@pytest.fixture
-def every_name_is_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Resolve every host name to this machine, so that a client can send requests to any host name."""
-    resolve = socket.getaddrinfo
-    loopback = lambda _, *rest, **more: resolve("127.0.0.1", *rest, **more)  # noqa: E731
-    monkeypatch.setattr(socket, "getaddrinfo", loopback)
 
 
 LISTED = [

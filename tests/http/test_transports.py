@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import random
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -211,14 +210,6 @@ def test_a_urllib_request_that_is_sent_again_has_the_session_of_each_sending(gat
 
 
 # --- which hosts get headers ----------------------------------------------------------------------
-
-
-@pytest.fixture
-def every_name_is_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Resolve every host name to this machine, so that a client can send requests to any host name."""
-    resolve = socket.getaddrinfo
-    loopback = lambda _, *rest, **more: resolve("127.0.0.1", *rest, **more)  # noqa: E731
-    monkeypatch.setattr(socket, "getaddrinfo", loopback)
 
 
 LISTED = ["oai.helicone.ai", "OAI.Helicone.AI", "anthropic.hconeai.com"]

@@ -34,6 +34,7 @@ from helicone_otel.tools.fakes.headers import KEY
 from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.requests import Trouble
 from helicone_otel.tools.fakes.server import FakeHelicone
+from tests.support.logs import wait_for
 from tests.support.raw_http import Wire, listening
 
 OTHER_KEY = "sk-helicone-another-tenants-ownkeys-nobodys"
@@ -58,12 +59,6 @@ def row(number: int = 0, url: str = "http://127.0.0.1:9", key: str = KEY, text: 
 
 def ids(fake: FakeHelicone) -> list[int]:
     return sorted(int(row.id[24:], 16) for row in fake.rows)
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeHelicone]:
-    with serving(FakeHelicone()) as server:
-        yield server
 
 
 @pytest.fixture
@@ -554,13 +549,6 @@ def test_certificates_may_be_in_a_directory(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
 
     assert pools("https://log.test", 1).connection_pool_kw["ca_cert_dir"] == str(tmp_path)
-
-
-def wait_for(condition: Any) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_log_records_below_warnings_show_no_key(

@@ -35,19 +35,13 @@ from helicone_otel.log import exporter as _exporter
 from helicone_otel.log.delivery import client, sender
 from helicone_otel.log.exporter import Limits
 from helicone_otel.tools.fakes.headers import KEY
-from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.requests import Trouble
 from helicone_otel.tools.fakes.server import FakeHelicone
+from tests.support.logs import wait_for
 from tests.support.spans import App
 
 EU_KEY = "sk-helicone-eu-fixture-testing-nothing-private"
 GENAI_TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeHelicone]:
-    with serving(FakeHelicone()) as server:
-        yield server
 
 
 class Logging(App):
@@ -608,10 +602,3 @@ def test_an_app_that_ends_waits_once_for_a_server_that_does_not_answer(
     assert not exporter.finish()  # as when the interpreter ends
     assert time.monotonic() - began < 5
     exporter.shutdown(0)
-
-
-def wait_for(condition: Any) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)

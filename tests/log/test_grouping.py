@@ -6,7 +6,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import anthropic
@@ -21,7 +21,6 @@ from helicone_otel.destinations import Destination
 from helicone_otel.log.grouping import CallGrouper
 from helicone_otel.log.worker import LogWorker
 from helicone_otel.tools.fakes.headers import KEY
-from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.rows import Row
 from helicone_otel.tools.fakes.server import FakeHelicone
 from helicone_otel.tools.replay.files import recording_of
@@ -44,12 +43,6 @@ SAID = {"gen_ai.input.messages": json.dumps([{"role": "user", "parts": [{"type":
 ANSWERED = {"gen_ai.output.messages": json.dumps([{"role": "assistant", "parts": [{"type": "text", "content": "Hi"}]}])}
 TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
 HI = [{"role": "user", "content": "Say hi"}]
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeHelicone]:
-    with serving(FakeHelicone()) as server:
-        yield server
 
 
 class Logging(App):

@@ -15,6 +15,7 @@ from tests.support.small_app import (
     UNTOUCHED,
     App,
     Label,
+    current_id,
     helicone_attributes,
     inside,
     label_of,
@@ -29,12 +30,6 @@ def app() -> App:
 
 SERVICE = "stock.shop.test"
 SERVICE_URL = f"https://{SERVICE}/items"
-
-
-def current_id() -> str | None:
-    """Return the id of the current session."""
-    here = current_session()
-    return here.id if here else None
 
 
 # --- a session ------------------------------------------------------------------------------------

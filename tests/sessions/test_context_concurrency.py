@@ -14,7 +14,7 @@ import pytest
 from opentelemetry.context import attach, detach, get_current
 
 from helicone_otel import Settings, current_session, session, step
-from tests.support.small_app import UNTOUCHED, App, Label
+from tests.support.small_app import UNTOUCHED, App, Label, current_id
 
 
 @pytest.fixture
@@ -26,12 +26,6 @@ def app() -> App:
 def _nothing_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
     assert caplog.get_records("call") == []
-
-
-def current_id() -> str | None:
-    """Return the id of the current session."""
-    here = current_session()
-    return here.id if here else None
 
 
 # --- tasks ----------------------------------------------------------------------------------------

@@ -15,18 +15,12 @@ import pytest
 from opentelemetry.context import get_current
 
 from helicone_otel import current_session, session, step
-from tests.support.small_app import App, Label
+from tests.support.small_app import App, Label, current_id
 
 
 @pytest.fixture
 def app() -> App:
     return App()
-
-
-def current_id() -> str | None:
-    """Return the id of the current session."""
-    here = current_session()
-    return here.id if here else None
 
 
 # --- functions ------------------------------------------------------------------------------------

@@ -23,11 +23,10 @@ from helicone_otel.tools.cli.receiver import ReceivedSpan as Span
 from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.requests import Request
 from helicone_otel.tools.fakes.server import FakeHelicone
-from tests.support.paths import TESTS
+from tests.support.paths import REPOSITORY, TESTS
 
 APPS = TESTS / "apps"
-_ROOT = APPS.parent.parent
-_VENV = APPS.parent / ".venv-apps"
+_VENV = TESTS / ".venv-apps"
 _TIMEOUT = 60.0
 # In seconds.
 _SCHEDULE_DELAY = 0.1
@@ -43,9 +42,9 @@ def binaries() -> Path:
         subprocess.run([sys.executable, "-m", "venv", _VENV], check=True)
         subprocess.run([*pip, "-r", requirements], check=True, timeout=500)
         _remember("environment", requirements.read_bytes() + sys.version.encode())
-    if _is_new("library", (_ROOT / "pyproject.toml").read_bytes()):
-        subprocess.run([*pip, "--no-deps", "-e", _ROOT], check=True, timeout=200)
-        _remember("library", (_ROOT / "pyproject.toml").read_bytes())
+    if _is_new("library", (REPOSITORY / "pyproject.toml").read_bytes()):
+        subprocess.run([*pip, "--no-deps", "-e", REPOSITORY], check=True, timeout=200)
+        _remember("library", (REPOSITORY / "pyproject.toml").read_bytes())
     return _VENV / "bin"
 
 

@@ -1,9 +1,10 @@
-"""A client that sends requests to the fake Helicone, valid or not, and log bodies to send."""
+"""A fake Helicone, a client that sends requests to it, valid or not, and log bodies to send."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPConnection
 from typing import Any, NamedTuple
 
@@ -87,6 +88,20 @@ def _data(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds, and fail after five seconds."""
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def fake(fake_helicone: FakeHelicone) -> FakeHelicone:
+    """Return a fake Helicone of this test alone."""
+    return fake_helicone
 
 
 @pytest.fixture(scope="module")

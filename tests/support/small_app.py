@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Span, SpanKind
 
-from helicone_otel import HeliconePropagator, HeliconeSpanProcessor, SessionSpanExporter, Settings
+from helicone_otel import HeliconePropagator, HeliconeSpanProcessor, SessionSpanExporter, Settings, current_session
 from helicone_otel.tracking.registry import REGISTRY
 
 GATEWAY_URL = "https://ai-gateway.helicone.ai/v1/chat/completions"
@@ -121,6 +121,12 @@ def trace_session(span: ReadableSpan) -> str:
     context = span.get_span_context()
     assert context is not None
     return str(uuid.UUID(int=context.trace_id))
+
+
+def current_id() -> str | None:
+    """Return the id of the current session."""
+    here = current_session()
+    return here.id if here else None
 
 
 def inside(span: Span) -> Context:

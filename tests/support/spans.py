@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -74,3 +75,13 @@ def ours(attributes: Mapping[str, Any]) -> dict[str, str]:
         for name, value in attributes.items()
         if name.startswith(("helicone.", "session.", "user.", "gen_ai.conversation.")) and name != "helicone.request.id"
     }
+
+
+def with_hex_ids(value: Any) -> Any:
+    """Return what protobuf writes as JSON with its ids in hex, as OTLP has them, instead of base64."""
+    if isinstance(value, list):
+        return [with_hex_ids(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    ids = ("traceId", "spanId", "parentSpanId")
+    return {key: base64.b64decode(item).hex() if key in ids else with_hex_ids(item) for key, item in value.items()}

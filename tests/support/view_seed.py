@@ -20,9 +20,8 @@ from helicone_otel import Settings
 from helicone_otel.tools.replay.otlp import batch_of
 from helicone_otel.tools.view.server import View, running_view
 from helicone_otel.tools.view.sockets import ListenOptions
-from tests.support.paths import TESTS
+from tests.support.replay import RECORDINGS, load
 
-RECORDINGS = TESTS / "data" / "recordings"
 KINDS = ("INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 
 
@@ -73,7 +72,7 @@ def otlp_span(span: dict[str, Any]) -> Span:
 def recorded(names: Iterable[str] = ()) -> Iterator[ExportTraceServiceRequest]:
     """Yield the export requests that the applications of recordings would have sent; by default of all recordings."""
     for name in names or sorted(file.stem for file in RECORDINGS.glob("*.json")):
-        yield request_of(name, json.loads((RECORDINGS / f"{name}.json").read_text())["spans"])
+        yield request_of(name, load(name)["spans"])
 
 
 def span(trace: int, number: int, parent: int = 0, **fields: Any) -> dict[str, Any]:
@@ -202,6 +201,11 @@ def fill(view: View, reviews: int = 12, questions: int = 8) -> None:
             request_of("reviewer", review(number, f"review/{number}", questions, epoch, fails=number % 3 == 0))
         )
     requests.append(request_of("reviewer", review(999, "a long review", 200, now - 300_000_000_000)))
+    send(view, *requests)
+
+
+def send(view: View, *requests: ExportTraceServiceRequest) -> None:
+    """Send export requests to a view one after the other, and wait for the labels of their spans."""
     for request in requests:
         view.intake.accept_spans(batch_of(request)).result()
     wait_until_labelled(view)

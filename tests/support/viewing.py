@@ -14,11 +14,10 @@ from urllib.parse import quote, urlencode, urlsplit
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from helicone_otel import Settings
-from helicone_otel.tools.replay.otlp import batch_of
 from helicone_otel.tools.view import worker
 from helicone_otel.tools.view.server import View, running_view
 from helicone_otel.tools.view.sockets import ListenOptions
-from tests.support.view_seed import request_of, wait_until_labelled
+from tests.support.view_seed import request_of, send, wait_until_labelled
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 JSON = {"Content-Type": "application/json"}
@@ -65,9 +64,7 @@ class ViewClient:
 
     def send(self, *requests: ExportTraceServiceRequest) -> None:
         """Send export requests one after the other, and wait for the labels of their spans."""
-        for request in requests:
-            self.view.intake.accept_spans(batch_of(request)).result()
-        wait_until_labelled(self.view)
+        send(self.view, *requests)
 
     def take(self, *spans: dict[str, Any], service: str = "shop") -> None:
         """Send spans of `view_seed.span`, and wait for their labels."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.deployed import Deployment, deploy, sessions
+from tests.support.deployed import Deployment, sessions
 
 pytestmark = pytest.mark.slow
 
@@ -18,12 +16,6 @@ BY_HEADER = {
     "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST": "x-conversation-id,x-user",
 }
 BY_MIDDLEWARE = {"HELICONE_SESSION_ID_ATTRIBUTES": "app.conversation"}
-
-
-@pytest.fixture
-def deployment(tmp_path: Path) -> Iterator[Deployment]:
-    with deploy(tmp_path) as deployment:
-        yield deployment
 
 
 def post(url: str, **headers: str) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.deployed import Deployment, Process, deploy, sessions, wait_until
+from tests.support.deployed import Deployment, Process, sessions, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -23,12 +21,6 @@ HOSTILE = {
     "Helicone-Session-Name": "Evil",
     "baggage": "session.id=evil,gen_ai.conversation.id=evil,helicone.session.id=evil",
 }
-
-
-@pytest.fixture
-def deployment(tmp_path: Path) -> Iterator[Deployment]:
-    with deploy(tmp_path) as deployment:
-        yield deployment
 
 
 def post(url: str, **headers: str) -> httpx.Response:

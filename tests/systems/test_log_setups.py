@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.requests import Trouble
 from helicone_otel.tools.fakes.rows import Row
 from helicone_otel.tools.fakes.server import FakeHelicone
@@ -37,12 +36,6 @@ SEARCHES = [
     ("tool:web_search", "shop", "/plan_trip/web_search"),
     ("tool:web_search", "Trip Planning", "/plan_trip/web_search"),
 ]
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeHelicone]:
-    with serving(FakeHelicone()) as server:
-        yield server
 
 
 def environ(fake: FakeHelicone, **more: str) -> dict[str, str]:

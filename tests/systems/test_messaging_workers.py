@@ -6,23 +6,16 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.deployed import Deployment, deploy, sessions, wait_until
+from tests.support.deployed import Deployment, sessions, wait_until
 
 pytestmark = pytest.mark.slow
 
 SENDING = {"HELICONE_PROPAGATE_MESSAGING": "true"}
 ACCEPTING = {"HELICONE_ACCEPT_INBOUND": "true"}
-
-
-@pytest.fixture
-def deployment(tmp_path: Path) -> Iterator[Deployment]:
-    with deploy(tmp_path) as deployment:
-        yield deployment
 
 
 @pytest.fixture(params=["filesystem", "redis"])

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.deployed import APPS, Deployment, deploy, sessions, wait_until
+from tests.support.deployed import APPS, Deployment, sessions, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -31,12 +30,6 @@ SERVERS = {
     ),
     "uvicorn with workers": ("uvicorn", "search:app", "--workers", "2", "--fd", "{fd}"),
 }
-
-
-@pytest.fixture
-def deployment(tmp_path: Path) -> Iterator[Deployment]:
-    with deploy(tmp_path) as deployment:
-        yield deployment
 
 
 def post(url: str, conversation: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import subprocess
@@ -21,7 +20,7 @@ from helicone_otel.__main__ import main
 from helicone_otel.testing import Helicone
 from tests.support import replay
 from tests.support.paths import REPOSITORY, TESTS
-from tests.support.spans import GENAI, App
+from tests.support.spans import GENAI, App, with_hex_ids
 
 README = (REPOSITORY / "README.md").read_text()
 
@@ -41,16 +40,7 @@ class Explained:
 
 def collected(app: App) -> dict[str, Any]:
     """Return what an app exported as the Collector writes it: OTLP's JSON has its ids in hex."""
-    return _with_hex_ids(MessageToDict(encode_spans(app.exporter.get_finished_spans())))
-
-
-def _with_hex_ids(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_with_hex_ids(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    ids = ("traceId", "spanId", "parentSpanId")
-    return {key: base64.b64decode(item).hex() if key in ids else _with_hex_ids(item) for key, item in value.items()}
+    return with_hex_ids(MessageToDict(encode_spans(app.exporter.get_finished_spans())))
 
 
 def span(number: int, parent: int | None = None, **fields: Any) -> dict[str, Any]:
@@ -127,7 +117,7 @@ def test_our_own_label_in_a_file_is_not_taken_for_one_that_the_user_set(
 ) -> None:
     with session("Trip", id="s-1"), step("research"), tool("weather"), vector_query("docs"), data("check"):
         pass
-    document = _with_hex_ids(MessageToDict(encode_spans(helicone.spans)))
+    document = with_hex_ids(MessageToDict(encode_spans(helicone.spans)))
     (tmp_path / "spans.json").write_text(json.dumps(document))
 
     told = Explained(tmp_path / "spans.json", capsys).fields("kind", "path", "session_id", "request", "dialect")

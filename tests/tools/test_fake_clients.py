@@ -6,13 +6,11 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from helicone_otel.testing import FakeHelicone
-from helicone_otel.tools.fakes.loopback import serving
 from tests.support.environments import Environments
 
 pytestmark = pytest.mark.slow
@@ -73,12 +71,6 @@ ASYNC = (
     "opentelemetry-instrumentation-logging==0.49b2",
     "protobuf==5.29.6",
 )
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeHelicone]:
-    with serving(FakeHelicone()) as server:
-        yield server
 
 
 def run(fake: FakeHelicone, folder: Path, code: str) -> str:

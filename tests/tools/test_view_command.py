@@ -20,9 +20,9 @@ from google.protobuf.json_format import MessageToDict
 from helicone_otel.__main__ import _parser, _split, main
 from helicone_otel.tools.cli.demo import __file__ as demo_file
 from tests.support.paths import REPOSITORY
+from tests.support.spans import with_hex_ids
 from tests.support.view_seed import request_of, review
 from tests.support.viewing import PROTOBUF, ask
-from tests.tools.test_explain import _with_hex_ids
 
 README = (REPOSITORY / "README.md").read_text()
 EPOCH = 1_760_000_000_000_000_000
@@ -81,7 +81,7 @@ def running(*arguments: str, ready: str = "Ctrl-C") -> Iterator[Running]:
 def otlp_file(tmp_path: Path) -> Path:
     """A file as the Collector's exporter writes it, whose end was cut off."""
     file = tmp_path / "spans.json"
-    lines = [json.dumps(_with_hex_ids(MessageToDict(REQUEST))), '{"resourceMetrics": []}', '{"resourceSpans": [{"sco']
+    lines = [json.dumps(with_hex_ids(MessageToDict(REQUEST))), '{"resourceMetrics": []}', '{"resourceSpans": [{"sco']
     file.write_text("\n".join(lines))
     return file
 
@@ -171,7 +171,7 @@ def test_arguments_that_cannot_be_used_are_reported(
 def test_a_session_must_be_named_if_a_file_has_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "spans.json"
     requests = [REQUEST, request_of("reviewer", review(2, "review/2", 1, EPOCH + 10**12))]
-    file.write_text("\n".join(json.dumps(_with_hex_ids(MessageToDict(request))) for request in requests))
+    file.write_text("\n".join(json.dumps(with_hex_ids(MessageToDict(request))) for request in requests))
 
     assert main(["view", str(file), "--html", str(tmp_path / "x.html")]) == 2
     assert capsys.readouterr().err == (
@@ -182,7 +182,7 @@ def test_a_session_must_be_named_if_a_file_has_several(tmp_path: Path, capsys: p
 
 
 def test_only_a_first_line_that_was_cut_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file, line = tmp_path / "spans.json", json.dumps(_with_hex_ids(MessageToDict(REQUEST)))
+    file, line = tmp_path / "spans.json", json.dumps(with_hex_ids(MessageToDict(REQUEST)))
     file.write_text(f"{line[:50]}\n{line}\n")
 
     assert main(["view", str(file), "--html", str(tmp_path / "x.html")]) == 0

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,28 +38,16 @@ from helicone_otel.tools.view.assets import find_packaged
 from helicone_otel.tools.view.content import content_of
 from helicone_otel.tools.view.database import BusyError, Database, DatabaseError
 from helicone_otel.tools.view.log_rows import InvalidRowError, read_row
+from tests.support.spans import with_hex_ids
 from tests.support.view_seed import request_of, span, wait_until_labelled
 from tests.support.viewing import JSON, PROTOBUF, Answer, ViewClient, ask, posted_row, view_client
-from tests.tools.test_explain import _with_hex_ids
 
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.conversation.id": "c"}
 REQUEST = request_of("shop", [span(1, 1, attributes=CHAT)])
 BODY = REQUEST.SerializeToString()
-HEX_JSON = json.dumps(_with_hex_ids(MessageToDict(REQUEST))).encode()
+HEX_JSON = json.dumps(with_hex_ids(MessageToDict(REQUEST))).encode()
 GZIP = {"Content-Encoding": "gzip"}
 ORIGIN = "http://evil.example"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ViewClient]:
-    with view_client() as one:
-        yield one
-
-
-@pytest.fixture
-def view(running: ViewClient) -> ViewClient:
-    running.clear()
-    return running
 
 
 def post(view: ViewClient, body: bytes, headers: Mapping[str, str] = PROTOBUF, path: str = "/v1/traces") -> Answer:

@@ -36,18 +36,6 @@ SOME = ("genai_smolagents", "oi_anthropic", "tl_chroma", "otel_db_semconv_new")
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[ViewClient]:
-    with view_client() as one:
-        yield one
-
-
-@pytest.fixture
-def view(running: ViewClient) -> ViewClient:
-    running.clear()
-    return running
-
-
-@pytest.fixture(scope="module")
 def reviews() -> Iterator[ViewClient]:
     """Five reviews of eight questions, ten minutes apart; in the third a check fails. And another session."""
     with view_client() as one:

@@ -245,6 +245,12 @@ def test_a_row_without_a_span_is_a_request_of_its_own(view: ViewClient) -> None:
             {"name": "get_weather", "input": {"city": "Oslo"}, "result": {"temp_c": 4}},
         ),
         (
+            {"_type": "tool", "input": {"city": "Oslo"}},  # has the request's name, not the session's
+            {"_type": "tool", "status": "success", "result": {"temp_c": 4}},
+            "tool",
+            {"name": "tool", "input": {"city": "Oslo"}, "result": {"temp_c": 4}},
+        ),
+        (
             {"_type": "vector_db", "operation": "search", "databaseName": "pinecone", "query": "visa", "topK": 2},
             {"_type": "vector_db", "matches": [{"id": "a", "score": 0.91, "text": "t"}, {"id": 2, "score": "0.7"}]},
             "vector",

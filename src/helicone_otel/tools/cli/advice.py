@@ -10,12 +10,12 @@ from typing import Final
 
 from ... import wire
 from ...destinations import Destination, Destinations
+from ...spans.kinds import CALL_KINDS
 from ..terminal import counted
 from .gateway_calls import SpanParents, host_of
 from .receiver import ReceivedSpan
 from .tree import SessionTree
 
-_CALL_KINDS: Final = frozenset({"llm", "embedding"})
 _ALWAYS: Final = frozenset({"", "always_on", "parentbased_always_on"})
 _DISABLED: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 _SAMPLER: Final = "OTEL_TRACES_SAMPLER"
@@ -100,7 +100,7 @@ def _without_headers(facts: RunFacts) -> Iterator[str]:
                 f"{calls} went to {host}, which is not a Helicone gateway, and got no headers. Point the SDK at a "
                 "gateway (OPENAI_BASE_URL, ANTHROPIC_BASE_URL), or name yours in HELICONE_GATEWAY_HOSTS."
             )
-    requests = [request for session in facts.sessions for request in session.requests if request.kind in _CALL_KINDS]
+    requests = [request for session in facts.sessions for request in session.requests if request.kind in CALL_KINDS]
     if requests and not bare and not any(request.calls for request in requests):
         yield "No LLM call carried Helicone headers: none of them went through httpx or httpx2."
 
@@ -113,7 +113,7 @@ def _is_bare_call(span: ReceivedSpan, parents: SpanParents) -> bool:
     for above in parents.line(span):
         if _has_headers(above):
             return False
-        if above.attributes.get(wire.SPAN_KIND) in _CALL_KINDS:
+        if above.attributes.get(wire.SPAN_KIND) in CALL_KINDS:
             return True
     return False
 

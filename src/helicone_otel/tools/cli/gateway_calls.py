@@ -9,10 +9,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ...destinations import Destination, Destinations
+from ...spans.schema import URL_ATTRIBUTES
 from ..replay.spans import sent_headers
 from .receiver import ReceivedSpan
 
-_URL_ATTRIBUTES: Final = ("url.full", "http.url")
 _STATUS_ATTRIBUTES: Final = ("http.response.status_code", "http.status_code")
 
 
@@ -81,7 +81,7 @@ def gateway_call_of(span: ReceivedSpan) -> GatewayCall:
 
 def host_of(attributes: Mapping[str, str]) -> str:
     """Return `host:port` and no more of a span's URL: its path can hold a Helicone key, its query any other."""
-    if url := first_attribute(attributes, _URL_ATTRIBUTES):
+    if url := first_attribute(attributes, URL_ATTRIBUTES):
         try:
             return urlsplit(url).netloc.rpartition("@")[2]
         except ValueError:
@@ -96,5 +96,5 @@ def first_attribute(attributes: Mapping[str, str], names: Iterable[str]) -> str:
 
 
 def _goes_to_gateway(span: ReceivedSpan, destinations: Destinations) -> bool:
-    url = first_attribute(span.attributes, _URL_ATTRIBUTES)
+    url = first_attribute(span.attributes, URL_ATTRIBUTES)
     return not url or destinations.of_url(url) is not Destination.SERVICE

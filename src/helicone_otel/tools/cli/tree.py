@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 from ... import wire
 from ...destinations import Destinations
 from ...sessions.model import path_segments
+from ...spans.kinds import CALL_KINDS
 from ..fakes.rows import Row
 from ..folders import Folder
 from ..replay.calls import model_of
@@ -19,7 +20,6 @@ from .receiver import ReceivedSpan
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | None"
 
-_CALL_KINDS: Final = frozenset({"llm", "embedding"})
 _LABEL_OF_HEADER: Final = {
     wire.SESSION_ID_HEADER: wire.SESSION_ID,
     wire.SESSION_PATH_HEADER: wire.SESSION_PATH,
@@ -210,7 +210,7 @@ def _request_spans(
     calls: defaultdict[tuple[str, str], list[GatewayCall]] = defaultdict(list)
     for http_span in spans_with_headers(spans, parents, destinations):
         line = parents.line(http_span)
-        owner = next((span for span in line if span.attributes.get(wire.SPAN_KIND) in _CALL_KINDS), http_span)
+        owner = next((span for span in line if span.attributes.get(wire.SPAN_KIND) in CALL_KINDS), http_span)
         key = (owner.trace_id, owner.span_id)
         owners[key] = owner
         calls[key].append(gateway_call_of(http_span))
@@ -248,7 +248,7 @@ def _path_of(label: Mapping[str, str]) -> tuple[str, ...]:
 
 def _is_structural(span: ReceivedSpan) -> bool:
     kind = span.attributes.get(wire.SPAN_KIND, "")
-    return wire.SESSION_ID in span.attributes and kind != "" and kind not in _CALL_KINDS
+    return wire.SESSION_ID in span.attributes and kind != "" and kind not in CALL_KINDS
 
 
 def as_data(sessions: Iterable[SessionTree]) -> list[Json]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from .headers import as_text
 
@@ -133,7 +133,7 @@ def _flaws(model: str, request: Mapping[str, Any], response: Mapping[str, Any]) 
     for key in ("matches", "results"):
         entries = response.get(key)
         scores = [_mapping(entry).get("score", 0) for entry in entries] if isinstance(entries, list) else []
-        if response.get("_type") == "vector_db" and not all(_is_number(score) for score in scores):
+        if response.get("_type") == "vector_db" and not all(is_number(score) for score in scores):
             yield f"a score among the {key} is not a number, so Helicone shows raw JSON"
 
 
@@ -177,10 +177,11 @@ def _named(body: Mapping[str, Any], key: str) -> str:
 
 
 def _count(usage: Mapping[str, Any], *keys: str) -> int:
-    return next((int(usage[key]) for key in keys if _is_number(usage.get(key))), 0)
+    return next((int(usage[key]) for key in keys if is_number(usage.get(key))), 0)
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Return what `typeof value === "number"` is in JavaScript."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from .bodies import is_number
 from .headers import HeadersError, from_http, from_meta, helicone_headers
-from .log_api import UNDEFINED, UncaughtError, is_number, is_object, member, parsed, row_of
+from .log_api import UNDEFINED, UncaughtError, is_object, member, parsed, row_of
 from .requests import ApiResult, Reply, Request, in_json
 
 PATHS: Final = ("/v1/trace/custom/log", "/v1/trace/custom/v1/log")

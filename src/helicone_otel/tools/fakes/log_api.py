@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from . import bodies
+from .bodies import is_number
 from .headers import (
     HeadersError,
     HeliconeHeaders,
@@ -185,11 +186,6 @@ def member(value: Any, name: str) -> Any:
 def is_object(value: Any) -> bool:
     """Return what `typeof value === "object"` is in JavaScript: true for `null` and arrays, too."""
     return value is None or isinstance(value, Mapping | list)
-
-
-def is_number(value: Any) -> bool:
-    """Return what `typeof value === "number"` is in JavaScript."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def row_of(

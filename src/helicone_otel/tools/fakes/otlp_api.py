@@ -54,11 +54,13 @@ def receive_protobuf(request: Request, organization: str) -> ApiResult:
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # noqa: PLC0415
     from opentelemetry.proto.trace.v1.trace_pb2 import TracesData  # noqa: PLC0415
 
+    if _is_json(request):
+        return ApiResult(Reply(500))
     try:
-        data = TracesData.FromString(b"" if _is_json(request) else _decompressed(request))
+        data = TracesData.FromString(_decompressed(request))
     except (DecodeError, OSError, EOFError):
         return ApiResult(Reply(500))
-    return ApiResult(Reply(500)) if _is_json(request) else _result(MessageToDict(data), organization)
+    return _result(MessageToDict(data), organization)
 
 
 def _result(body: Mapping[str, Any], organization: str) -> ApiResult:

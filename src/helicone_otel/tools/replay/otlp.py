@@ -247,8 +247,6 @@ def recorded_span(
     span: Span,
     resource: Mapping[str, Any],
     left_out: Collection[str],
-    *,
-    empty_labels: bool = False,
 ) -> RecordedSpan:
     """Return a span that can be replayed.
 
@@ -257,12 +255,11 @@ def recorded_span(
         span: The span itself.
         resource: The resource's attributes. Spans of one resource must share one object.
         left_out: Those attributes of the label that are not replayed, because the library wrote them, not the user.
-        empty_labels: Whether a label with an empty id or path is a label as well.
     """
     attributes = {key: value for key, value in sdk_attributes(span.attributes).items() if key}
     label: dict[str, Any] = {}
     values = [attributes.get(key) for key in (wire.SESSION_ID, wire.SESSION_PATH)]
-    if None not in values and (empty_labels or all(values)):
+    if all(values):
         label = {key: attributes[key] for key in LABEL if key in attributes}
         attributes = {key: value for key, value in attributes.items() if key not in left_out}
     return RecordedSpan(

@@ -38,6 +38,10 @@ class _Job(NamedTuple):
     done: Future[Any]
 
 
+# Errors of what one job asked for. Every other error of SQLite is one of the database itself.
+_OF_ONE_JOB: Final = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError)
+
+
 class Database:
     """A database, open for writing.
 
@@ -140,13 +144,9 @@ class Database:
         self._connection.execute("SAVEPOINT job")
         try:
             result = job.write(self._connection)
-        except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
-            if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.DataError):
-                self._connection.execute("ROLLBACK TO job")
-                self._connection.execute("RELEASE job")
-                return None, error
-            raise
-        except Exception as error:  # noqa: BLE001  # the caller gets it
+        except Exception as error:  # the caller gets it
+            if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, _OF_ONE_JOB):
+                raise
             self._connection.execute("ROLLBACK TO job")
             self._connection.execute("RELEASE job")
             return None, error

@@ -16,6 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from ... import wire
 from ...sessions.model import path_segments
 from ...settings import Settings
+from ...spans.kinds import CALL_KINDS
 from ...tracking.records import SpanRecord
 from ...tracking.registry import Registry
 from ...tracking.requests import request_id
@@ -24,7 +25,6 @@ from ..replay.otlp import EncodedSpan, attributes_of, recorded_span
 from ..replay.player import Replay, Replayed
 from ..replay.spans import NotReadable, RecordedSpan, Recording, in_order
 
-_MODEL_KINDS: Final = frozenset({"llm", "embedding"})
 _MAX_NAME: Final = 256
 _MAX_DETAIL: Final = 256
 _MAX_RESOURCES: Final = 1024
@@ -154,7 +154,7 @@ def _call(encoded: EncodedSpan, kind: str) -> CallSummary:
 
 
 def _request_name(kind: str, segment: str, call: CallSummary) -> str:
-    return ((call.model if kind in _MODEL_KINDS else segment) or segment or kind)[:_MAX_NAME]
+    return ((call.model if kind in CALL_KINDS else segment) or segment or kind)[:_MAX_NAME]
 
 
 def _may_wrap_other_trace(record: SpanRecord) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from ... import wire
 from ...sessions.model import path_segments
+from ...spans.kinds import CALL_KINDS
 from .writes import keep_details, session_number, update_sums
 
 # The provider whose bodies each route accepts.
@@ -38,7 +39,6 @@ _MAX_TEXT: Final = 256
 _MAX_ERROR: Final = 1024
 _MAX_SESSION_TEXT: Final = 1024
 _MAX_MILLISECONDS: Final = 1e9
-_MODEL_KINDS: Final = frozenset({"llm", "embedding"})
 _OK: Final = range(200, 400)
 _EMBEDDINGS: Final = "/embeddings"
 
@@ -198,7 +198,7 @@ def _request(
     return (
         path,
         kind,
-        _clean((model if kind in _MODEL_KINDS else name) or kind),
+        _clean((model if kind in CALL_KINDS else name) or kind),
         _clean(model) if model else None,
         provider if provider != "custom" else None,
         start,

@@ -27,8 +27,8 @@ _MAX_SPANS: Final = 200
 _MAX_DEPTH: Final = 128
 _HELICONE_PAGE: Final = "https://us.helicone.ai/requests?requestId="
 _REQUEST: Final = """
-SELECT r.id, s.session_id, s.name, r.path, r.kind, r.name, r.model, r.provider, r.start, r."end", r.ttft,
-    r.input_tokens, r.output_tokens, r.error, r.trace, r.span, r.logged, r.session
+SELECT r.id, s.session_id, s.name AS session_name, r.path, r.kind, r.name, r.model, r.provider, r.start, r."end",
+    r.ttft, r.input_tokens, r.output_tokens, r.error, r.trace, r.span, r.logged, r.session
 FROM requests r JOIN sessions s ON s.id = r.session WHERE r.id = ?
 """
 _SPANS: Final = """
@@ -56,10 +56,10 @@ def request(traces: TraceReader, id_: str) -> dict[str, Any] | None:
     content = _with_name(_content(row, span, json.loads(posted[0]) if posted else None), row["name"])
     return {
         "id": row["id"],
-        "session": {"id": row["session_id"], "name": row[2]},
+        "session": {"id": row["session_id"], "name": row["session_name"]},
         "path": row["path"],
         "colour": colour_of(row["path"]),
-        **{key: row[column] for key, column in (("kind", 4), ("name", 5), ("model", 6), ("provider", 7))},
+        **{key: row[key] for key in ("kind", "name", "model", "provider")},
         "start_ms": milliseconds(row["start"]),
         "end_ms": milliseconds(row["end"]),
         "duration_ms": milliseconds(row["end"] - row["start"]),

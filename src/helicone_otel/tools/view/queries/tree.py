@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+from ....spans.kinds import CALL_KINDS
 from ...folders import Folder
 from .numbers import colour_of, milliseconds
 
-_CALLS: Final = frozenset({"llm", "embedding"})
 # The steps of a session. The last column tells whether the parent of a step is a step at the same path: a wrapper and
 # the span that it wraps are one run.
 _STEPS: Final = """
@@ -79,7 +79,7 @@ def tree(requests: Sequence[StoredRequest], steps: Sequence[sqlite3.Row]) -> Ite
         level.errors += request.error is not None
         level.times.append((request.start, request.end))
         level.busy.append((request.start, request.end))
-        if not level.kinds or request.kind not in _CALLS:
+        if not level.kinds or request.kind not in CALL_KINDS:
             level.kinds[request.kind] += 0
     _add_up(root)
     for folder in root.walk(key=lambda folder: folder.content.times[0]):

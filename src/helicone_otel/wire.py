@@ -29,6 +29,8 @@ SESSION_NAME: Final = "helicone.session.name"
 SPAN_KIND: Final = "helicone.span.kind"
 REQUEST_ID: Final = "helicone.request.id"
 PROPERTY_PREFIX: Final = "helicone.property."
+# What the label of every labelled span consists of.
+LABEL: Final = (SESSION_PATH, SESSION_ID, SESSION_NAME, SPAN_KIND)
 DATA_NAME: Final = "helicone.data.name"
 # The instrumentation scope of the spans that this library makes.
 SCOPE: Final = "helicone_otel"
@@ -40,6 +42,7 @@ SCOPE: Final = "helicone_otel"
 OTEL_SESSION_ID: Final = "session.id"
 OTEL_CONVERSATION_ID: Final = "gen_ai.conversation.id"
 OTEL_USER_ID: Final = "user.id"
+OTEL_IDS: Final = (OTEL_SESSION_ID, OTEL_CONVERSATION_ID, OTEL_USER_ID)
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/
 REQUEST_HEADER_PREFIX: Final = "http.request.header."
 

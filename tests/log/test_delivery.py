@@ -490,7 +490,6 @@ def test_requests_of_the_client_get_no_session_headers(client: Client) -> None:
 
 def test_a_request_has_the_required_headers_and_no_others(fake: FakeHelicone, client: Client) -> None:
     sent = row(1, fake.url)
-    sent.headers = (("Helicone-Model-Override", "gpt-4o"),)
     client.put(sent)
     assert client.flush(5)
 
@@ -502,7 +501,6 @@ def test_a_request_has_the_required_headers_and_no_others(fake: FakeHelicone, cl
         "content-type": "application/json",
         "content-length": str(len(sent.body)),
         "user-agent": "helicone-otel",
-        "helicone-model-override": "gpt-4o",
     }
     assert KEY not in repr(sent)
 

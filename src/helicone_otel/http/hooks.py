@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from opentelemetry import trace
 
 from ..destinations import Destination, call_kind
-from .headers import Headers, adopt_caller_headers, write_headers
+from .headers import adopt_caller_headers, write_headers
 
 if TYPE_CHECKING:
     from ..tracking.registry import Registry
@@ -32,7 +32,7 @@ def is_enabled(registry: Registry) -> bool:
 
 def put_headers(
     registry: Registry, destination: Destination, path: str, carrier: object, write: Callable[[str, str], None]
-) -> Headers:
+) -> None:
     """Write the session headers of a request that is about to leave.
 
     Args:
@@ -41,9 +41,6 @@ def put_headers(
         path: The path of its URL, or the whole URL.
         carrier: Its headers, as they are now.
         write: Writes one header.
-
-    Returns:
-        The headers that leave and are ours.
     """
     if destination is Destination.GATEWAY:
         # Each attempt is a row of its own, and only here does a request leave exactly once.
@@ -56,8 +53,8 @@ def put_headers(
     if location is None:
         if record is not None:
             adopt_caller_headers(registry, record, destination, carrier)
-        return ()
-    return write_headers(registry, location, record, destination, carrier, write)
+        return
+    write_headers(registry, location, record, destination, carrier, write)
 
 
 def new_row_id() -> str:

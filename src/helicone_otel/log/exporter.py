@@ -42,7 +42,6 @@ _VARIABLES: Final = {
 _FULL: Final = "A row was not logged to Helicone: the queue is full (OTEL_BSP_MAX_QUEUE_SIZE, or 64 MiB)"
 # Seconds that an app waits at its end for a server that does not answer.
 _AT_EXIT: Final = 10.0
-# How many rows are remembered as logged.
 # No framework has more layers with a span each for one call.
 _MAX_WRAPPERS: Final = 8
 
@@ -178,7 +177,7 @@ class HeliconeSpanExporter(SpanExporter):
         logged.young[claim] = True
         if len(logged.young) >= logged.limit:
             logged.turn()
-        if not self._client.put(PendingRow(row.id, key, url, encoded(row), row.headers)):
+        if not self._client.put(PendingRow(row.id, key, url, encoded(row))):
             warn_once(_FULL)
 
     def _key_of(self, session: Session) -> str | None:

@@ -24,8 +24,6 @@ _MAX_NAME: Final = 512
 # The values that rows compare are short. A longer text equals none of them, so it is not copied to lower case.
 _MAX_VALUE: Final = 64
 
-_OTEL_IDS: Final = (wire.OTEL_SESSION_ID, wire.OTEL_CONVERSATION_ID, wire.OTEL_USER_ID)
-_LABEL: Final = (wire.SPAN_KIND, wire.SESSION_ID, wire.SESSION_PATH, wire.SESSION_NAME)
 _NO_ROW: Final = Row(kind=None)
 _ANY_VALUE: Final = "*"  # the key of the index for rows that accept any value
 _RankedRow = tuple[int, str, Row]  # the row's rank (0 comes first), its dialect's name, the row
@@ -75,14 +73,16 @@ class SpanReader:
         self.user_ids = _unique(user_ids, *(dialect.user_ids for dialect in dialects))
         self.details = frozenset((*self.user_ids, *properties))
         configured = frozenset((*session_ids, *user_ids, *properties))
-        self.claims = frozenset((*self.session_ids, *self.user_ids, *_LABEL)) - configured
+        self.claims = frozenset((*self.session_ids, *self.user_ids, *wire.LABEL)) - configured
         self.response_ids = _unique(*(dialect.response_ids for dialect in dialects))
         self.providers = _unique(*(dialect.providers for dialect in dialects))
         self.grouped_by = {dialect.name: dialect.grouped_by for dialect in dialects if dialect.grouped_by}
         self.models = _unique(*(dialect.models for dialect in dialects))
         self.statements = _unique(*(dialect.statements for dialect in dialects))
         # The values of these differ from span to span, so a span that has one of them shares no cached template.
-        self._distinguishing = frozenset((*self.session_ids, *self.details, *_LABEL, *URL_ATTRIBUTES, *_OTEL_IDS))
+        self._distinguishing = frozenset(
+            (*self.session_ids, *self.details, *wire.LABEL, *URL_ATTRIBUTES, *wire.OTEL_IDS)
+        )
         self.has_not_current = False
         self.framework_spans: tuple[str, ...] = ()
         self.scopes: dict[str, ScopeRules] = {}

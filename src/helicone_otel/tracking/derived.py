@@ -59,26 +59,11 @@ class SessionFactory:
 
     def chosen(self, session_id: str, span: ReadableSpan | None, name: str | None = None) -> Session:
         """Return the session with an id that a person or a framework chose."""
-        session_id = wire.valid_text(session_id)
-        key = (session_id, name)
-        session = self._known.get(key)
-        if session is None:
-            session = Session(session_id, name or self.name_for(span), self.path)
-            if session.wire_name or span is not None:
-                self._known.put(key, session)
-        return session
+        return self._remembered(wire.valid_text(session_id), span, name)
 
     def of_process(self, span: ReadableSpan | None) -> Session | None:
         """Return the session of the whole process, if `HELICONE_SESSION_ID` names one."""
-        if not self._settings.session_id:
-            return None
-        key = (self._settings.session_id, None)
-        session = self._known.get(key)
-        if session is None:
-            session = Session(self._settings.session_id, self.name_for(span), self.path)
-            if session.wire_name or span is not None:
-                self._known.put(key, session)
-        return session
+        return self._remembered(self._settings.session_id, span) if self._settings.session_id else None
 
     def provisional(self, trace_id: int, span: ReadableSpan | None) -> Session | None:
         """Return the provisional session of a trace, or `None` if `HELICONE_SESSION_FALLBACK` is `none`."""
@@ -86,6 +71,15 @@ class SessionFactory:
             return None
         trace_uuid = str(uuid.UUID(int=trace_id))
         return Session(trace_uuid, self.name_for(span), self.path, provisional=True)
+
+    def _remembered(self, session_id: str, span: ReadableSpan | None, name: str | None = None) -> Session:
+        key = (session_id, name)
+        session = self._known.get(key)
+        if session is None:
+            session = Session(session_id, name or self.name_for(span), self.path)
+            if session.wire_name or span is not None:  # else the next span may have a name for it
+                self._known.put(key, session)
+        return session
 
     def named(self, session: Session, span: ReadableSpan | None) -> Session:
         """Return a session that code opened, with a name from the settings if it has none."""

@@ -145,7 +145,8 @@ class PathNode:
         self.session = session
         self.chosen = chosen
         self.path = path
-        self.text = "/" + "/".join(path) if path else self._text_without_step()
+        # What is below a call has the path of the call.
+        self.text = self._text_without_step(self.call) if self.call and not path else "/" + "/".join(path)
         self.label = self._make_label(key)
         self.headers = ((wire.SESSION_PATH_HEADER, self.text), *session.headers)
 
@@ -184,7 +185,7 @@ class PathNode:
         Args:
             kind: `llm` or `embedding`.
         """
-        return self.text if self.path else self.entry_route or "/" + CALL_KINDS[kind]
+        return self.text if self.path else self._text_without_step(kind)
 
     def _descend(self, key: NodeKey) -> PathNode:
         path = self.path
@@ -198,9 +199,8 @@ class PathNode:
             return self  # the same step once more: a line of them has one node
         return PathNode(self._families, self.session, self.chosen, path, key, self, self._nodes)
 
-    def _text_without_step(self) -> str:
-        # What is below a call has the path of the call.
-        return self.entry_route or "/" + CALL_KINDS[self.call] if self.call else "/"
+    def _text_without_step(self, kind: str) -> str:
+        return self.entry_route or "/" + CALL_KINDS[kind]
 
     def _make_label(self, key: NodeKey) -> dict[str, str]:
         session = self.session

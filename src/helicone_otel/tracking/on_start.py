@@ -180,7 +180,6 @@ class SpanStarts:
         span_context = span.get_span_context()
         if self._span_store.remembers(span_context.span_id):
             return  # a second processor of ours, added by hand
-        facts = scope.facts(attributes)
         key = (scope, span.name, *attributes)
         record = SpanRecord(span, parent, scope, frame, _trace_of(parent, span_context))
         if record.depth > MAX_DEPTH:
@@ -193,7 +192,7 @@ class SpanStarts:
             len(key) <= _MAX_KEY
             and span.kind not in _ENTRY_KINDS
             and record.parent is not None
-            and self._reader.are_common(facts)
+            and self._reader.are_common(facts := scope.facts(attributes))
             and _are_short((span.name, *facts.values()))
         ):
             self._make_template(key, record, span, facts)

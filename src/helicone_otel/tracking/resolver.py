@@ -38,10 +38,8 @@ GATEWAY: Final = "gateway"
 # Spans that OpenTelemetry's GenAI conventions do not describe.
 _NOT_GEN_AI: Final = frozenset({"", APPLICATION, GATEWAY})
 _SET_BY_HAND: Final = frozenset(SET_BY_HAND)
-_OVERWRITABLE: Final = (wire.SESSION_PATH, wire.SESSION_ID, wire.SESSION_NAME, wire.SPAN_KIND)
 _NO_FACTS: Final[dict[str, object]] = {}
 _KIND_NAMES: Final = {kind: kind.name for kind in SpanKind}
-_SHARED_ATTRIBUTES: Final = frozenset({wire.OTEL_SESSION_ID, wire.OTEL_CONVERSATION_ID, wire.OTEL_USER_ID})
 
 
 class Trace:
@@ -97,7 +95,7 @@ class Resolver:
         self.value_limit: int | None = None
         self._session_ids = frozenset(self.reader.session_ids)
         self._details = self.reader.details
-        self._shared_attributes = _SHARED_ATTRIBUTES.union(self.reader.grouped_by.values())
+        self._shared_attributes = frozenset(wire.OTEL_IDS).union(self.reader.grouped_by.values())
 
     # --- what is a span? ----------------------------------------------------------------------
 
@@ -114,7 +112,7 @@ class Resolver:
     def is_overwritten(self, attributes: Mapping[str, object], label: Mapping[str, str]) -> bool:
         """Tell whether the user has put values of their own in the place of ours."""
         try:
-            for key in _OVERWRITABLE:
+            for key in wire.LABEL:
                 if key in label:
                     value = attributes[key]
                     if value is not label[key] and not self._is_ours(key, value, label):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Spans of an LLM app that live: beyond this many, which are ones that never end, the oldest are forgotten.
 MAX_LIVE: Final = 8192
+# How many rows are remembered as logged.
 _MAX_LOGGED: Final = 16_384
 
 

@@ -30,7 +30,6 @@ class PendingRow:
         key: The API key that it is sent with.
         url: The URL that it is sent to.
         body: What is posted.
-        headers: Further HTTP headers, beside authorization and content type.
         failures: How often it failed while other rows of its key were delivered.
         delivered_before: How many rows of its key had been delivered when it was sent last.
         was_sent: It was sent before, and may have arrived.
@@ -40,7 +39,6 @@ class PendingRow:
     key: str = field(repr=False)
     url: str
     body: bytes = field(repr=False)
-    headers: tuple[tuple[str, str], ...] = ()
     failures: int = 0
     delivered_before: int = 0
     was_sent: bool = False

@@ -76,7 +76,6 @@ class RowSender:
             "Authorization": f"Bearer {row.key}",
             "Content-Type": "application/json",
             "User-Agent": "helicone-otel",
-            **dict(row.headers),
         }
         response = self._pools.urlopen(
             "POST",

@@ -12,7 +12,7 @@ from typing import Any, Final
 from ... import wire
 from ...failures import swallow, warn_once
 from ...sessions.model import Session, SessionPath
-from ...spans.kinds import REQUEST_KINDS
+from ...spans.kinds import CALL_KINDS, REQUEST_KINDS
 from .anthropic import messages
 from .call import Call, Failure, call_of, failure_of
 from .content import Content
@@ -36,7 +36,6 @@ _SECOND: Final = 1_000_000_000
 _MILLISECOND: Final = 1_000_000
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
-_MODEL_CALLS: Final = frozenset({"llm", "embedding"})
 # What makes the bodies of a call to a model, by provider and API. OpenAI's are used for providers without an entry.
 _MODEL_BODIES: Final[dict[tuple[str, str], Callable[[Call], tuple[dict[str, Any], dict[str, Any]]]]] = {
     ("openai", "chat"): chat,
@@ -78,7 +77,7 @@ def _row(span: FinishedSpan, content: Content) -> HeliconeRow | None:
         return None
     facts = MergedFacts(span, kind, content) if span.wrappers else SpanFacts(span, kind, content)
     failure = failure_of(facts)
-    is_model_call = kind in _MODEL_CALLS
+    is_model_call = kind in CALL_KINDS
     bodies = _model_bodies(facts, failure) if is_model_call else _OTHER_BODIES.get(kind, data)(facts, failure)
     session, headers = _session_of(span.attributes)
     body = {

@@ -85,7 +85,6 @@ _LLM: Final = (
     Source("fingerprint", ("openai.response.system_fingerprint", "gen_ai.openai.response.system_fingerprint")),
     Source("fingerprint", ("gen_ai.openai.system_fingerprint",)),
     Source("streamed", ("gen_ai.request.stream", "gen_ai.is_streaming", "llm.is_streaming")),
-    Source("dimensions", ("gen_ai.embeddings.dimension.count",)),
 )
 
 _MESSAGES: Final = (

@@ -67,7 +67,6 @@ class HeliconeRow(NamedTuple):
         kind: The kind of the call.
         session: The session that it belongs to.
         body: What is posted, in JSON's own types.
-        headers: Further HTTP headers, beside authorization and content type.
     """
 
     id: str
@@ -75,4 +74,3 @@ class HeliconeRow(NamedTuple):
     kind: str
     session: Session
     body: dict[str, Any]
-    headers: tuple[tuple[str, str], ...] = ()

@@ -14,8 +14,6 @@ from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 from helicone_otel import current_session, session
 from tests.support.small_app import App, Label, helicone_attributes, label_of, trace_session
 
-THEIRS_FOR_OURS = "what begins ours is taken for ours, cut by the SDK's limit, though the user set it"
-OURS_FOR_THEIRS = "the kind that we wrote ourselves is taken for one that the user set"
 
 
 @pytest.fixture

@@ -120,8 +120,10 @@ class LabelWriter:
         if record.ended or not live.is_recording():
             record.ended, record.span = True, None  # what has ended is not kept alive
             return
-        label = record.full_label()
         before = record.label
+        if before is not None and record.full_label() is not before:
+            self._resolver.note_preset(record, attributes_of(live) or {})
+        label = record.full_label()
         if label is None or label is before:
             return
         live.set_attributes(label)

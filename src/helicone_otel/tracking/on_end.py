@@ -30,14 +30,17 @@ class Outcome(NamedTuple):
     Attributes:
         written: The label that was written on it while it lived.
         final: The attributes that it bears for good.
-        overwritten: The values that the user had put in the place of ours by the time it ended.
+        overwritten: The values that the user had put in the place of our `helicone.*` by the time it ended. They
+            have been read, and `final` has what became of them.
         logged: It stands for a call that no gateway saw, so its row is ours to make.
+        value_limit: The length to which the SDK cuts values, if it is known to cut ours.
     """
 
     written: Mapping[str, str]
     final: Mapping[str, str | list[str]]
     overwritten: Mapping[str, object] = _NOTHING
     logged: bool = False
+    value_limit: int | None = None
 
     def exported_attributes(self, span: ReadableSpan) -> dict[str, object]:
         """Return a span's attributes with its finalized label.
@@ -47,7 +50,7 @@ class Outcome(NamedTuple):
         """
         attributes = span.attributes or {}
         stale = self.written.keys() - self.final.keys()
-        kept = {key: attributes[key] for key in attributes if key not in stale}
+        kept = {key: attributes[key] for key in attributes if key not in stale or not self._is_written(key, attributes)}
         ours = {key: value for key, value in self.final.items() if not self._is_redacted(key, attributes, span)}
         return {**kept, **ours}
 
@@ -55,10 +58,14 @@ class Outcome(NamedTuple):
         written = self.written.get(key)
         if key not in attributes:
             return written is not None and not span.dropped_attributes
-        value = attributes[key]
-        if value in (written, self.overwritten.get(key), self.final[key]):
+        if attributes[key] in (self.overwritten.get(key), self.final[key]):
             return False
-        return written is None or not (isinstance(value, str) and written.startswith(value))
+        return not self._is_written(key, attributes)
+
+    def _is_written(self, key: str, attributes: Mapping[str, object]) -> bool:
+        """Tell whether an attribute has the value that we wrote, or what the SDK's limit of values left of it."""
+        value, written = attributes[key], self.written.get(key)
+        return written is not None and value in (written, written[: self.value_limit])
 
 
 class SpanEnds:
@@ -203,8 +210,9 @@ class SpanEnds:
         if isinstance(entry, LeafRecord) and (state.decides_at_end or self._is_as_it_started(entry, span)):
             written = entry.template.node.label
             if not entry.template.request:
-                return Outcome(written, written)
-            return Outcome(written, {**written, wire.REQUEST_ID: request_id(span)}, logged=True)
+                return Outcome(written, written, value_limit=self._resolver.value_limit)
+            final = {**written, wire.REQUEST_ID: request_id(span)}
+            return Outcome(written, final, logged=True, value_limit=self._resolver.value_limit)
         record = entry if isinstance(entry, SpanRecord) else None
         if record is None and not state.decides_at_end:  # otherwise an unknown span is a copy of another one
             record = self._record_of_ended(span)
@@ -217,9 +225,9 @@ class SpanEnds:
             extra[wire.REQUEST_ID] = row_id
         if record.sent_headers and state.settings.capture_headers:
             extra |= {wire.REQUEST_HEADER_PREFIX + name.lower(): [value] for name, value in record.sent_headers}
-        return Outcome(
-            record.label or {}, {**label, **extra} if extra else label, record.overwritten or _NOTHING, logged
-        )
+        final = {**label, **extra} if extra else label
+        overwritten = record.overwritten or _NOTHING
+        return Outcome(record.label or {}, final, overwritten, logged, self._resolver.value_limit)
 
     def _is_logged(self, record: SpanRecord, span: ReadableSpan) -> bool:
         """Tell whether the row of a span that has ended is ours: it stands for a call that no gateway saw."""
@@ -259,10 +267,11 @@ def _has_changed(template: SpanTemplate, span: ReadableSpan) -> bool:
 
 
 def _overwritten_values(record: SpanRecord) -> dict[str, object] | None:
-    """Return the values that a span bears in the place of those that we wrote."""
+    """Return the values that a span bears in the place of the `helicone.*` that we wrote."""
     attributes = (record.span.attributes if record.span is not None else None) or _NOTHING
     label = record.label or {}
-    return {key: attributes[key] for key in label if key in attributes and attributes[key] != label[key]} or None
+    ours = [key for key in wire.LABEL if key in label and key in attributes]
+    return {key: attributes[key] for key in ours if attributes[key] != label[key]} or None
 
 
 def _gateway_row_id(record: SpanRecord) -> str | None:

@@ -168,7 +168,7 @@ class SpanRecord(Record):
     name: str = ""
     """The span's name when it was read last."""
     preset: frozenset[str] = frozenset()
-    """Attributes of other conventions that it bore before us, which are not overwritten."""
+    """Attributes of other conventions that the app has set itself, which are not overwritten."""
     filtered_label: tuple[PathNode, dict[str, str]] | None = None
     """A path node, and its label without what was preset."""
     caller_label: dict[str, str] | None = None

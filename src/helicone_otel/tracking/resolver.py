@@ -151,10 +151,10 @@ class Resolver:
             return
         attributes = span.attributes
         facts = self._facts_of(record, attributes) if attributes else _NO_FACTS
-        if record.size < 0:
-            record.preset = self._shared_attributes.intersection(attributes) if attributes else record.preset
-            if record.frame is not None:
-                self._enclose(record, record.frame)
+        if attributes:
+            self.note_preset(record, attributes)
+        if record.size < 0 and record.frame is not None:
+            self._enclose(record, record.frame)
         name, span_kind = span.name, _KIND_NAMES[span.kind]
         classification = self.reader.read(scope, name, span_kind, facts)
         if facts:
@@ -167,6 +167,16 @@ class Resolver:
             record.classification = classification
         record.name = name
         record.size = len(attributes) if attributes else 0
+
+    def note_preset(self, record: SpanRecord, attributes: Mapping[str, object]) -> None:
+        """Note which attributes of other conventions the app has set itself: they stay as they are."""
+        shared = self._shared_attributes.intersection(attributes)
+        if not shared:
+            return
+        label = record.label or {}
+        theirs = frozenset(key for key in shared if not self._is_ours(key, attributes[key], label))
+        if not theirs <= record.preset:
+            record.preset, record.filtered_label = record.preset | theirs, None
 
     def _is_poorer(self, classification: Classification, before: Classification, span: ReadableSpan) -> bool:
         """Tell whether a span only seems to be less than it was."""

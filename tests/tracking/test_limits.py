@@ -15,7 +15,6 @@ from helicone_otel import current_session, session
 from tests.support.small_app import App, Label, helicone_attributes, label_of, trace_session
 
 
-
 @pytest.fixture
 def app() -> App:
     return App()

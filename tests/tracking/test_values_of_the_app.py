@@ -1,4 +1,4 @@
-"""What the app sets itself stays as it is, whenever it sets it: a label fills in what is missing and replaces nothing."""
+"""What the app sets itself stays as it is, whenever it sets it: a label replaces nothing."""
 
 from __future__ import annotations
 

@@ -6,8 +6,9 @@ A copy is needed because the SDK freezes a span's attributes before it calls any
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -16,58 +17,43 @@ from ..failures import swallow
 from ..tracking.registry import REGISTRY, Registry
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.util.instrumentation import InstrumentationInfo
+    from ..tracking.on_end import Outcome
 
 
 class FinalizedSpan(ReadableSpan):
-    """A copy of a span that has ended, with its final label. Everything else is the original's.
+    """A span that has ended, with its final label. Everything else is the original's, also what changes in it later.
+
+    Stock processors hand spans to a queue. Until an exporter takes them out of it, processors behind may redact the
+    original, so nothing is copied before an exporter reads the attributes.
 
     Args:
         span: The original.
-        attributes: Its attributes with the final label.
-        logged: Whether the span is a request whose row we log, because no gateway saw it.
+        outcome: What was decided for it.
 
     Attributes:
-        logged: The same.
+        logged: Whether the span is a request whose row we log, because no gateway saw it.
     """
 
-    def __init__(self, span: ReadableSpan, attributes: Mapping[str, object], logged: bool) -> None:
-        super().__init__(
-            name=span.name,
-            context=span.get_span_context(),
-            parent=span.parent,
-            resource=span.resource,
-            attributes=attributes,  # type: ignore[arg-type]  # attribute values, as the original had them
-            events=span.events,
-            links=span.links,
-            kind=span.kind,
-            status=span.status,
-            start_time=span.start_time,
-            end_time=span.end_time,
-            instrumentation_scope=span.instrumentation_scope,
-        )
+    def __init__(self, span: ReadableSpan, outcome: Outcome) -> None:
+        # Without `super().__init__`: the fields are the original's, see `__getattr__`.
         self._original = span
-        self.logged = logged
+        self._outcome = outcome
+        self.logged = outcome.logged
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the SDK's class keeps in fields, as the original has it now."""
+        if name == "_original":  # not set yet, while a copy of this is being made
+            raise AttributeError(name)
+        return getattr(self._original, name)
+
+    @functools.cached_property
+    def _attributes(self) -> dict[str, object]:  # type: ignore[override]  # what an exporter redacts stays redacted
+        return self._outcome.exported_attributes(self._original)
 
     @property
     def dropped_attributes(self) -> int:
         """How many attributes the original lost to the SDK's limits."""
         return self._original.dropped_attributes
-
-    @property
-    def dropped_events(self) -> int:
-        """How many events the original lost to the SDK's limits."""
-        return self._original.dropped_events
-
-    @property
-    def dropped_links(self) -> int:
-        """How many links the original lost to the SDK's limits."""
-        return self._original.dropped_links
-
-    @property
-    def instrumentation_info(self) -> InstrumentationInfo | None:
-        """The deprecated form of `instrumentation_scope`, which old exporters still read."""
-        return self._original.instrumentation_info
 
 
 def finalized(span: ReadableSpan, registry: Registry | None = None) -> ReadableSpan:
@@ -85,7 +71,7 @@ def finalized(span: ReadableSpan, registry: Registry | None = None) -> ReadableS
             return span
         if outcome.written is outcome.final and not _differs(span.attributes or {}, outcome.final):
             return span
-        return FinalizedSpan(span, outcome.exported_attributes(span), outcome.logged)
+        return FinalizedSpan(span, outcome)
     except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
         swallow("finalized", error)
         return span

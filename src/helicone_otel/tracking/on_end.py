@@ -211,8 +211,8 @@ class SpanEnds:
             written = entry.template.node.label
             if not entry.template.request:
                 return Outcome(written, written, value_limit=self._resolver.value_limit)
-            final = {**written, wire.REQUEST_ID: request_id(span)}
-            return Outcome(written, final, logged=True, value_limit=self._resolver.value_limit)
+            with_id = {**written, wire.REQUEST_ID: request_id(span)}
+            return Outcome(written, with_id, logged=True, value_limit=self._resolver.value_limit)
         record = entry if isinstance(entry, SpanRecord) else None
         if record is None and not state.decides_at_end:  # otherwise an unknown span is a copy of another one
             record = self._record_of_ended(span)
@@ -225,7 +225,7 @@ class SpanEnds:
             extra[wire.REQUEST_ID] = row_id
         if record.sent_headers and state.settings.capture_headers:
             extra |= {wire.REQUEST_HEADER_PREFIX + name.lower(): [value] for name, value in record.sent_headers}
-        final = {**label, **extra} if extra else label
+        final: Mapping[str, str | list[str]] = {**label, **extra} if extra else label
         overwritten = record.overwritten or _NOTHING
         return Outcome(record.label or {}, final, overwritten, logged, self._resolver.value_limit)
 

@@ -113,7 +113,7 @@ class CallGrouper:
             return
         # Since the entry was made, the span may have turned out to be a wrapper.
         known = LeafRecord._make(remembered) if isinstance(remembered, tuple) else remembered
-        entry = self._registry.ends.ended(ids.span_id) or known
+        entry = self._registry.ends.ended(ids.span_id, span) or known
         if not isinstance(entry, SpanRecord) or not entry.wraps:
             self._calls[ids.span_id] = _WaitingSpan(span, entry, now)
         elif call_id := entry.tells_of:

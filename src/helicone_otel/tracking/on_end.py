@@ -10,7 +10,7 @@ from ..destinations import Destination
 from ..spans.kinds import CALL_KINDS
 from .labels import LabelWriter
 from .nodes import SpanTemplate
-from .records import Entry, Leaf, LeafRecord, SpanRecord, attributes_of, size_of
+from .records import Entry, Leaf, LeafRecord, SpanRecord, attributes_of, is_of, size_of
 from .requests import Calls, request_id
 from .resolver import Resolver
 from .state import ProcessState
@@ -98,6 +98,8 @@ class SpanEnds:
             return
         recent, state = self._recent, self._state
         entry = recent.young.get(span_id) or recent.old.get(span_id)
+        if isinstance(entry, SpanRecord) and not is_of(entry, span):
+            entry = None
         if state.log is None:
             if state.decides_at_end and (entry is None or self._is_changed_leaf(entry, span)):
                 self._record_of_ended(span)
@@ -183,16 +185,16 @@ class SpanEnds:
         span_id = span_context.span_id
         if (record := self._live.pop(span_id, None)) is not None:
             self._end(record, span_id, span)  # an exporter got it before our processor did
-        return self._outcome_of(self._span_store.ended(span_id), span)
+        return self._outcome_of(self._span_store.ended(span_id, span), span)
 
     @property
     def has_not_current(self) -> bool:
         """Whether spans are around that are never current: a wrapper may be beside its call and end later."""
         return self._resolver.reader.has_not_current
 
-    def ended(self, span_id: int) -> Entry | None:
+    def ended(self, span_id: int, span: ReadableSpan) -> Entry | None:
         """Return what is remembered of a span that has ended."""
-        return self._span_store.ended(span_id)
+        return self._span_store.ended(span_id, span)
 
     def outcome_later(self, entry: Entry, span: ReadableSpan) -> Outcome | None:
         """Return the outcome of a candidate for a row.
@@ -202,8 +204,8 @@ class SpanEnds:
             span: The span.
         """
         span_context = span.get_span_context()
-        now = self._span_store.ended(span_context.span_id) if span_context is not None else None
-        return self._outcome_of(now or entry, span)
+        now = self._span_store.ended(span_context.span_id, span) if span_context is not None else None
+        return self._outcome_of(now or (entry if is_of(entry, span) else None), span)
 
     def _outcome_of(self, entry: Entry | None, span: ReadableSpan) -> Outcome | None:
         state = self._state

@@ -178,8 +178,10 @@ class SpanStarts:
     ) -> None:
         """Read and label a span, and make a template of it for spans that are like it."""
         span_context = span.get_span_context()
-        if self._span_store.remembers(span_context.span_id):
+        if self._span_store.known(span_context, span) is not None:
             return  # a second processor of ours, added by hand
+        if span.parent is None and span_context.trace_id in self._traces:
+            del self._traces[span_context.trace_id]  # another trace, whose id this one repeats
         key = (scope, span.name, *attributes)
         record = SpanRecord(span, parent, scope, frame, _trace_of(parent, span_context))
         if record.depth > MAX_DEPTH:

@@ -22,6 +22,7 @@ from .nodes import PathNode, SpanTemplate
 # Nothing is looked for further out than this; a path has at most 16 segments anyway.
 MAX_DEPTH: Final = 128
 _NO_CALLS: Final[Mapping[str, int]] = {}
+_NO_ATTRIBUTES: Final[Mapping[str, object]] = {}
 
 # Spans of an LLM app that have ended, for children that come late: one generation of them; there are two at most.
 MAX_ENDED: Final = 4096
@@ -163,7 +164,11 @@ class Record:
 
 
 class SpanRecord(Record):
-    """What is remembered of one span."""
+    """What is remembered of one span.
+
+    Attributes:
+        start_time: When the span started, in nanoseconds since the epoch; `None` if it is known by its ids alone.
+    """
 
     name: str = ""
     """The span's name when it was read last."""
@@ -191,6 +196,7 @@ class SpanRecord(Record):
         super().__init__(parent, frame, trace_id)
         self.span = span
         self.scope = scope
+        self.start_time = span.start_time if span is not None else None
 
     def full_label(self) -> dict[str, str] | None:
         """Return the label that the span should bear, or `None`: it gets none."""
@@ -267,6 +273,18 @@ Leaf = tuple[SpanTemplate, ContextFrame | None, Record]
 Entry = SpanRecord | LeafRecord
 
 
+def is_of(entry: Entry | Leaf, span: ReadableSpan) -> bool:
+    """Tell whether an entry is of this span, and not of an older one with the same id.
+
+    Ids repeat where an app seeds `random` anew for each task, as evaluations do.
+    """
+    if isinstance(entry, SpanRecord):
+        return entry.start_time in (None, span.start_time)
+    # A leaf was labelled when it started. If the label is gone, the SDK's limit must have evicted it.
+    attributes = attributes_of(span) or _NO_ATTRIBUTES
+    return span.dropped_attributes > 0 or not entry[0].node.label.keys().isdisjoint(attributes)
+
+
 class SpanStore:
     """Remembers spans.
 
@@ -288,7 +306,7 @@ class SpanStore:
         self._parents: Generations[int, trace.Span] = Generations(MAX_LINKS)
 
     def remembers(self, span_id: int) -> bool:
-        """Tell whether anything but its parent is remembered of a span."""
+        """Tell whether anything but its parent is remembered of a span with this id."""
         return span_id in self.live or self.recent.get(span_id) is not None
 
     def known(self, span_context: trace.SpanContext, span: object = None) -> SpanRecord | None:
@@ -299,15 +317,19 @@ class SpanStore:
             span: The span itself, if it is at hand.
         """
         entry = self.live.get(span_context.span_id) or self.recent.get(span_context.span_id)
+        if entry is None or (isinstance(span, ReadableSpan) and not is_of(entry, span)):
+            return None
         if not isinstance(entry, tuple):
             return entry
         record = LeafRecord._make(entry).record(span_context, span if isinstance(span, ReadableSpan) else None)
         (self.recent if record.ended else self.live).put(span_context.span_id, record)
         return record
 
-    def ended(self, span_id: int) -> Entry | None:
+    def ended(self, span_id: int, span: ReadableSpan) -> Entry | None:
         """Return what is remembered of a span that has ended."""
         entry = self.recent.young.get(span_id) or self.recent.old.get(span_id)
+        if entry is None or not is_of(entry, span):
+            return None
         return LeafRecord._make(entry) if isinstance(entry, tuple) else entry
 
     def note_parent(self, span_id: int, parent: trace.Span) -> None:

@@ -22,7 +22,7 @@ from helicone_otel import HeliconePropagator, Settings, session, step
 from helicone_otel.failures import swallowed
 from helicone_otel.install.patches import Patches
 from helicone_otel.sessions import foreign
-from tests.support.spans import HTTP, SERVER, App
+from tests.support.spans import CHAT, GENAI, HTTP, SERVER, App
 
 GATEWAY = Settings(gateway_hosts=("gateway.test",))
 AGENT = {"gen_ai.operation.name": "invoke_agent"}
@@ -93,6 +93,53 @@ def test_a_session_id_set_with_another_sdk_is_the_session(load: Any, app: App, w
         "plan": {**shared, "helicone.span.kind": "task"},
         "chat gpt-4o": {**shared, "helicone.span.kind": "llm", "gen_ai.conversation.id": "c1"},
     }
+
+
+@contextmanager
+def propagating(user_id: str) -> Iterator[None]:
+    """Name a user as Langfuse's `propagate_attributes` does: in the Context, and on the span that is current."""
+    trace.get_current_span().set_attribute("user.id", user_id)
+    with claiming(langfuse__propagated__user_id=user_id):
+        yield
+
+
+def call(app: App, name: str) -> None:
+    with app.span(name, CHAT, scope=GENAI):
+        pass
+
+
+@pytest.mark.parametrize("scope", ["langfuse-sdk", "shop"])
+def test_a_user_whom_another_sdk_names_flows_down_and_not_aside(load: Any, app: App, scope: str) -> None:
+    load("langfuse")
+    with app.span("parent", scope=scope):
+        with propagating("ann"):
+            call(app, "of ann")
+            with propagating("bob"):
+                call(app, "of bob")
+            call(app, "of ann again")
+        call(app, "of nobody")
+
+    users = {name: label.get("user.id") for name, label in app.labels().items() if name.startswith("of ")}
+    assert users == {"of ann": "ann", "of bob": "bob", "of ann again": "ann", "of nobody": None}
+
+
+def test_a_user_whom_a_scope_without_any_span_names_stays_in_that_scope(load: Any, app: App) -> None:
+    load("langfuse")
+    with app.span("parent", scope="langfuse-sdk"):
+        with propagating("bob"):
+            pass
+        call(app, "of nobody")
+
+    assert app.labels()["of nobody"].get("user.id") is None
+
+
+def test_a_user_whom_the_app_names_late_still_flows_down(load: Any, app: App) -> None:
+    load("langfuse")
+    with app.span("request") as span:
+        span.set_attribute("user.id", "ann")
+        call(app, "of ann")
+
+    assert app.labels()["of ann"]["user.id"] == "ann"
 
 
 def test_an_sdk_that_the_app_has_not_imported_is_not_asked(app: App) -> None:

@@ -39,12 +39,16 @@ class ContextSource:
         module: The module that an app imports to use this API.
         session_ids: The key paths of the conversation's id, beginning at the Context. The first that is there counts.
         user_ids: The key paths of the user's id.
+        scope: The instrumentation scope of the SDK's own spans, if the API also writes onto the span that is current.
     """
 
-    __slots__ = ("module", "session_ids", "user_ids")
+    __slots__ = ("module", "scope", "session_ids", "user_ids")
 
-    def __init__(self, module: str, session_ids: tuple[KeyPath, ...], user_ids: tuple[KeyPath, ...]) -> None:
+    def __init__(
+        self, module: str, session_ids: tuple[KeyPath, ...], user_ids: tuple[KeyPath, ...], scope: str = ""
+    ) -> None:
         self.module = module
+        self.scope = scope
         self.session_ids = session_ids
         self.user_ids = user_ids
 
@@ -74,7 +78,9 @@ CONTEXT_SOURCES = (
     # https://arize-ai.github.io/openinference/python: `using_session`, `using_user`, `using_attributes`.
     ContextSource("openinference.instrumentation", (("session.id",),), (("user.id",),)),
     # https://langfuse.com/docs/observability/features/sessions: `propagate_attributes`.
-    ContextSource("langfuse", (("langfuse.propagated.session_id",),), (("langfuse.propagated.user_id",),)),
+    ContextSource(
+        "langfuse", (("langfuse.propagated.session_id",),), (("langfuse.propagated.user_id",),), "langfuse-sdk"
+    ),
     # https://www.traceloop.com/docs/openllmetry/tracing/association: `@conversation` and
     # `set_association_properties`. A `thread_id` is LangGraph's, and its instrumentation writes it there, too.
     ContextSource(
@@ -115,6 +121,9 @@ FRAMEWORK_RUNS = (
     ),
 )
 
+# Instrumentation scopes of SDKs whose API writes what it names onto the current span, too. What comes late onto a span
+# of theirs holds for as long as that API's own scope, not for everything below the span.
+WRITING_SCOPES: Final = frozenset(source.scope for source in CONTEXT_SOURCES if source.scope)
 MODULES: Final = tuple(row.module for row in (*CONTEXT_SOURCES, *FRAMEWORK_RUNS))
 
 

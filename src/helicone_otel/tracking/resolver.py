@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, cast
 
+from opentelemetry.context import get_current
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import INVALID_SPAN, SpanKind
 
@@ -18,8 +19,9 @@ from .. import wire
 from ..caches import Recent
 from ..destinations import Destination, call_kind
 from ..sessions.context import ContextFrame
+from ..sessions.foreign import IMPORTED, WRITING_SCOPES, claim_in
 from ..sessions.inbound import UntrustedBaggage
-from ..sessions.model import Session, path_segments
+from ..sessions.model import Session, SessionDetails, path_segments
 from ..settings import named_attributes
 from ..spans.dialects import LIBRARIES
 from ..spans.kinds import CALL_KINDS
@@ -238,7 +240,11 @@ class Resolver:
             and (session_id := self.sessions.id_on(facts))
         ):
             record.own_session = self.sessions.chosen(session_id, span)
-        if not self._details.isdisjoint(facts) and (details := self.sessions.details_on(facts)):
+        if (
+            not self._details.isdisjoint(facts)
+            and (details := self.sessions.details_on(facts))
+            and not _is_of_scope(record, details)
+        ):
             record.details = details
             record.own_session = details.added_to(record.own_session) if record.own_session is not None else None
         if name:
@@ -408,6 +414,17 @@ class Resolver:
             frame.anchor = INVALID_SPAN  # a frame may be remembered longer than the span's content should be
         self.find_nodes(record)
         return record
+
+
+def _is_of_scope(record: Record, details: SessionDetails) -> bool:
+    """Tell whether the user that a span bears is one whom a scope of another SDK inside of it names, or named.
+
+    Such an SDK writes it onto the span that is current, too. It flows down into that scope, not beside it.
+    """
+    if record.size >= 0 and record.scope is not None and record.scope.name in WRITING_SCOPES:
+        return True
+    claims = [*(record.claims_inside or ()), claim_in(get_current())] if IMPORTED and details.user_id else ()
+    return any(claim is not None and claim.user_id == details.user_id for claim in claims)
 
 
 def _entry_route_around(record: Record) -> str:

@@ -24,13 +24,11 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from opentelemetry.environment_variables import OTEL_PYTHON_TRACER_PROVIDER
-from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
-from .. import wire
-from ..failures import log_that_library_is_off, log_that_log_is_off, swallow, warn_once
+from ..failures import log_that_library_is_off, log_that_log_is_off, warn_once
 from ..otel.exporter import finalized
 from ..otel.processor import HeliconeSpanProcessor
 from ..otel.propagator import HeliconePropagator
@@ -38,6 +36,7 @@ from ..settings import Settings
 from ..tracking.registry import REGISTRY
 from .patches import Patches
 from .pipeline import PIPELINES, PipelinePrefix
+from .textmap import extended, original_of
 
 if TYPE_CHECKING:
     from ..log.exporter import HeliconeSpanExporter
@@ -223,19 +222,9 @@ class Installation:
 
         @functools.wraps(original)
         def set_global_textmap(http_text_format: TextMapPropagator) -> None:
-            original(self._with_ours(http_text_format) if self._installed else http_text_format)
+            original(extended(http_text_format, self._propagator) if self._installed else http_text_format)
 
         return set_global_textmap
-
-    def _with_ours(self, textmap: TextMapPropagator) -> TextMapPropagator:
-        """Return a propagator that has ours as well: itself, if it writes the session's id already."""
-        try:
-            return (
-                textmap if wire.SESSION_ID_HEADER in textmap.fields else _ExtendedPropagator(textmap, self._propagator)
-            )
-        except Exception as error:  # noqa: BLE001  # an exception here would come out of the app's set_global_textmap
-            swallow("set_global_textmap", error)
-            return textmap
 
     def _extend_global_textmap(self) -> None:
         from opentelemetry import propagate  # noqa: PLC0415  # see the docstring of `helicone_otel`
@@ -245,16 +234,8 @@ class Installation:
     def _restore_global_textmap(self) -> None:
         propagate = sys.modules.get("opentelemetry.propagate")
         textmap = propagate.get_global_textmap() if propagate is not None else None
-        if propagate is not None and isinstance(textmap, _ExtendedPropagator):
-            propagate.set_global_textmap(textmap.original)
-
-
-class _ExtendedPropagator(CompositePropagator):
-    """The app's own propagator, and ours after it."""
-
-    def __init__(self, original: TextMapPropagator, ours: HeliconePropagator) -> None:
-        super().__init__([original, ours])
-        self.original = original
+        if propagate is not None and textmap is not None and (original := original_of(textmap)) is not None:
+            propagate.set_global_textmap(original)
 
 
 def _wrapped_on_end(original: Callable[..., None]) -> Callable[..., None]:

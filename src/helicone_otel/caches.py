@@ -54,6 +54,8 @@ class Generations(Generic[_K, _R]):
 class Recent(dict[_K, _R]):
     """A dict of bounded size: when it is full, it forgets its oldest entry."""
 
+    __slots__ = ("limit",)
+
     def __init__(self, limit: int) -> None:
         super().__init__()
         self.limit = limit

@@ -6,6 +6,7 @@ changes: a span that shows itself late moves to another one, and what is below i
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
@@ -18,8 +19,11 @@ from ..spans.reader import ScopeRules
 from ..spans.schema import Classification
 from ..wire import SURELY_SHORT, bounded
 
-_MAX_CHILDREN: Final = 256
-_MAX_NODES: Final = 4096
+_MAX_TEMPLATES: Final = 256
+# Of one session. No app has that many paths, unless it puts ids or counters into names.
+_MAX_NODES: Final = 1024
+# The numbers of nodes: an id might be that of an older node, which is gone.
+_serials: Final = itertools.count()
 
 
 class NodeKey(NamedTuple):
@@ -67,27 +71,23 @@ class SpanTemplate(NamedTuple):
     call: str | None
 
 
-class _Nodes:
-    """The nodes of one tree, counted: a session that lives long may use any number of paths."""
+_NO_TEMPLATES: Final[Recent[tuple[object, ...], SpanTemplate]] = Recent(0)
 
-    __slots__ = ("_limit", "_nodes")
+
+class _Tree:
+    """The nodes of one session, by what they are below: a session that lives long may use any number of paths.
+
+    When there are too many, each new one takes the place of the oldest, so that no span pays for all of them. Nodes
+    that spans hold are still there for these spans.
+
+    Only the first node of a session holds its tree, so that all of it is freed with that node, without the garbage
+    collector.
+    """
+
+    __slots__ = ("__weakref__", "nodes")
 
     def __init__(self) -> None:
-        self._limit = _MAX_NODES
-        self._nodes: list[weakref.ref[PathNode]] = []
-
-    def add(self, node: PathNode) -> None:
-        """Count a node. If there are too many, every node forgets what is below it, unless a span holds that."""
-        if len(self._nodes) >= self._limit:
-            alive = [known for ref in self._nodes if (known := ref()) is not None]
-            for known in alive:
-                known.forget_below()
-            self._nodes = [weakref.ref(known) for known in alive]
-            del alive, known
-            self._nodes = [ref for ref in self._nodes if ref() is not None]
-            # Nodes that spans hold are still there, and must not be looked through each time.
-            self._limit = max(_MAX_NODES, 2 * len(self._nodes))
-        self._nodes.append(weakref.ref(node))
+        self.nodes: Recent[tuple[int, NodeKey], PathNode] = Recent(_MAX_NODES)
 
 
 class PathNode:
@@ -106,11 +106,11 @@ class PathNode:
     """
 
     __slots__ = (
-        "__weakref__",
-        "_below",
         "_families",
         "_key",
-        "_nodes",
+        "_own_tree",
+        "_serial",
+        "_tree",
         "call",
         "chosen",
         "entry_route",
@@ -130,14 +130,14 @@ class PathNode:
         path: tuple[str, ...],
         key: NodeKey,
         above: PathNode | None = None,
-        nodes: _Nodes | None = None,
+        tree: _Tree | None = None,
     ) -> None:
         self._families = families
         self._key = key._replace(segments=())
-        self._below: dict[NodeKey, PathNode] = {}
-        self._nodes = nodes if nodes is not None else _Nodes()
-        self._nodes.add(self)
-        self.templates: Recent[tuple[object, ...], SpanTemplate] = Recent(_MAX_CHILDREN)
+        self._own_tree = None if tree is not None else _Tree()
+        self._tree = weakref.ref(tree or self._own_tree or _Tree())
+        self._serial = next(_serials)
+        self.templates = _NO_TEMPLATES  # most nodes are of calls, with nothing below
         self.entry_route: str = key.entry_route or (above.entry_route if above is not None else "")
         self.call: str | None = key.kind if key.kind in CALL_KINDS else None
         if self.call is None and above is not None and not path:
@@ -152,17 +152,21 @@ class PathNode:
 
     def below(self, key: NodeKey) -> PathNode:
         """Return the node of a span below this node."""
-        node = self._below.get(key)
+        tree = self._tree()
+        if tree is None:  # the first node is gone, and this one lives on in a span
+            tree = self._own_tree = _Tree()
+            self._tree = weakref.ref(tree)
+        node = tree.nodes.get((self._serial, key))
         if node is None:
-            if len(self._below) >= _MAX_CHILDREN:
-                self._below.clear()
-            node = self._below[key] = self._descend(key)
+            node = self._descend(key, tree)
+            tree.nodes.put((self._serial, key), node)
         return node
 
-    def forget_below(self) -> None:
-        """Forget the nodes and templates below this one."""
-        self._below.clear()
-        self.templates.clear()
+    def add_template(self, key: tuple[object, ...], template: SpanTemplate) -> None:
+        """Remember a template of spans right below this node."""
+        if self.templates is _NO_TEMPLATES:
+            self.templates = Recent(_MAX_TEMPLATES)
+        self.templates.put(key, template)
 
     def begin(self, session: Session, chosen: bool, path: tuple[str, ...] | None, key: NodeKey) -> PathNode:
         """Return the node of a span with which a session or a path begins anew.
@@ -187,7 +191,7 @@ class PathNode:
         """
         return self.text if self.path else self._text_without_step(kind)
 
-    def _descend(self, key: NodeKey) -> PathNode:
+    def _descend(self, key: NodeKey, tree: _Tree) -> PathNode:
         path = self.path
         for segment in key.segments:
             # Adjacent equal segments are one step seen twice (`invoke_agent X` around `X.agent`).
@@ -197,7 +201,7 @@ class PathNode:
             path = bounded(path)
         if path == self.path and key._replace(segments=()) == self._key:
             return self  # the same step once more: a line of them has one node
-        return PathNode(self._families, self.session, self.chosen, path, key, self, self._nodes)
+        return PathNode(self._families, self.session, self.chosen, path, key, self, tree)
 
     def _text_without_step(self, kind: str) -> str:
         return self.entry_route or "/" + CALL_KINDS[kind]

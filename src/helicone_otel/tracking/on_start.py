@@ -206,7 +206,7 @@ class SpanStarts:
         # A label that the SDK's limits have cut is no example for others.
         if base is None or node is None or scope is None or not _bears(span, record.label):
             return
-        base.templates.put(
+        base.add_template(
             key,
             SpanTemplate(
                 classification,

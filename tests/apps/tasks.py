@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
+from billiard.util import set_pdeathsig
 from celery import Celery, Task
+from celery.signals import worker_process_init
 from model import ask
 from opentelemetry import trace
 
@@ -17,6 +20,17 @@ if folder := os.environ.get("BROKER_FOLDER"):  # of Celery's filesystem transpor
         "control_folder": f"{folder}-control",
     }
 tracer = trace.get_tracer("tasks")
+
+
+@worker_process_init.connect
+def _outlive_the_forking_thread(**_: object) -> None:
+    """Undo that the kernel kills a child when the thread of billiard that forked it ends.
+
+    A warm shutdown ends that thread first. A child that is killed then, while it waits for a task, takes the lock of
+    the pool's queue with it, and the worker waits for that lock for ever.
+    """
+    with suppress(OSError):  # only Linux has it
+        set_pdeathsig(0)
 
 
 @app.task(bind=True, max_retries=1)

@@ -95,6 +95,9 @@ class Process:
         try:
             code = self.popen.wait(timeout=30)
         except subprocess.TimeoutExpired:
+            self.popen.send_signal(signal.SIGABRT)  # faulthandler prints the stacks of all threads
+            with suppress(subprocess.TimeoutExpired):
+                self.popen.wait(timeout=5)
             raise AssertionError(f"the process does not end:\n{self.output}") from None
         wrong = [line for line in self.output.splitlines() if any(word in line for word in _FAILURES)]
         assert wrong == [], self.output
@@ -129,6 +132,7 @@ class Deployment:
             **kept,
             "PATH": os.pathsep.join([str(self._bin), os.environ["PATH"]]),
             "PYTHONPATH": str(APPS),
+            "PYTHONFAULTHANDLER": "1",
             "OPENAI_API_KEY": "sk-none",
             "OPENAI_BASE_URL": f"{gateway.url}/v1",
             "HELICONE_GATEWAY_HOSTS": gateway.url.removeprefix("http://"),

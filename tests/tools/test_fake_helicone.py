@@ -18,7 +18,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from helicone_otel.testing import Row, Trouble
+from helicone_otel.testing import FakeHelicone, Row, Trouble
+from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.read_api import session_tree, tree_lines
 from tests.support.logs import ANSWERED, ASKED, CUSTOM, SESSION, START, TIMING, Client, a_log
 
@@ -218,10 +219,38 @@ def test_spans_before_an_error_are_stored(client: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/trace/log", "/v1/trace/log-python", "/v1/session/query", "/v1/request/x"])
-def test_jawn_needs_a_key_that_may_read(client: Client, path: str) -> None:
-    for shown in (None, "Bearer sk-unknown", f"Bearer {client.fake.write_only_key}"):
+def test_jawn_needs_a_key(client: Client, path: str) -> None:
+    for shown in (None, "Bearer sk-unknown"):
         answer = client.post(path, {}, Authorization=shown)
-        assert (answer.status, list(answer.body)) == (401, ["error"])
+        assert answer[:2] == (401, {"error": "No API key found", "trace": "isAuthenticated.error"})
+
+
+def test_a_key_that_only_writes_may_query_by_post_but_not_by_get(client: Client) -> None:
+    row_id, write_only = logged(client, "/a"), f"Bearer {client.fake.write_only_key}"
+
+    assert client.post("/v1/request/query", {"filter": "all"}, Authorization=write_only).status == 201
+    assert client.send("GET", f"/v1/request/{row_id}", Authorization=write_only)[:2] == (
+        401,
+        {"error": None, "trace": "isAuthenticated.error"},
+    )
+
+
+@pytest.mark.parametrize("body", ["no JSON", "null", '{"search": NaN', '"text"', "[" * 100_000])
+def test_jawn_reads_a_body_before_it_looks_at_the_key(client: Client, body: str) -> None:
+    status, said = client.post("/v1/session/query", body, Authorization=None)[:2]
+
+    assert (status, said["message"]) == (500, "Internal Server Error")
+
+
+def test_jawn_takes_bodies_of_ten_mebibytes_and_counts_their_bytes(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = json.dumps(a_log(meta={"a": "b"}, asked={"é": "é"}), ensure_ascii=False).encode()
+    monkeypatch.setattr("helicone_otel.tools.fakes.jawn_api.MAX_BYTES", len(body))
+
+    assert client.post("/v1/trace/custom/v1/log", body).status == 200
+    status, said = client.post("/v1/trace/custom/v1/log", body + b" ")[:2]
+    assert (status, said["details"]) == (500, "request entity too large")
 
 
 # --- reading back ---------------------------------------------------------------------------------
@@ -281,6 +310,8 @@ def test_sessions_are_rows_of_one_id_and_name(client: Client) -> None:
     [
         ({"search": "S-"}, ["s-2", "s-1"]),
         ({"search": "trip"}, ["s-1"]),
+        ({"search": "s_1"}, ["s-1"]),
+        ({"search": "T%P"}, ["s-1"]),
         ({"search": "nobody"}, []),
         ({"nameEquals": "Support"}, ["s-2"]),
         ({"nameEquals": "Supp"}, []),
@@ -302,9 +333,9 @@ def test_sessions_can_be_searched(client: Client, changes: Any, found: list[str]
 @pytest.mark.parametrize(
     ("changes", "status"),
     [
-        ({"search": ...}, 400),
-        ({"filter": ...}, 400),
-        ({"timeFilter": ...}, 400),
+        ({"search": ...}, 422),
+        ({"filter": ...}, 422),
+        ({"timeFilter": ...}, 422),
         ({"filter": "some"}, 500),
         ({"filter": {"request_response_rmt": {"nonsense": {"equals": 1}}}}, 500),
         ({"filter": {"request_response_rmt": {"model": {"is": "x"}}}}, 500),
@@ -319,7 +350,15 @@ def test_an_invalid_query_is_answered_with_an_error(client: Client, changes: Any
     answered, said = query(client, **changes)
 
     assert answered == status
-    assert status == 400 or (said["data"] is None and said["error"])
+    if status == 422:
+        [field] = changes
+        assert said == {
+            "message": "Validation Failed",
+            "details": {f"requestBody.{field}": {"message": f"'{field}' is required"}},
+        }
+    else:
+        assert said["data"] is None
+        assert said["error"]
 
 
 @pytest.mark.parametrize(
@@ -381,29 +420,27 @@ def test_a_request_is_returned_with_its_bodies_on_demand(client: Client) -> None
     assert client.send("GET", f"/v1/request/{uuid.uuid4()}").status == 500
 
 
-def test_feedback_is_a_property_of_the_earliest_request(client: Client) -> None:
-    later, earlier = logged(client, "/a", 1), logged(client, "/a", 0)
+def test_the_route_for_feedback_always_fails(client: Client) -> None:
+    logged(client, "/a")
 
-    answers = [client.post("/v1/session/s-1/feedback", {"rating": rating})[:2] for rating in (True, False)]
+    answer = client.post("/v1/session/s-1/feedback", {"rating": True})
 
-    marks = {row.id: row.properties.get("Helicone-Session-Feedback") for row in client.fake.rows}
-    assert (answers, marks) == ([(200, {"data": None, "error": None})] * 2, {later: None, earlier: "0"})
-    assert client.post("/v1/session/s-9/feedback", {"rating": True})[:2] == (
-        500,
-        {"data": None, "error": "No request found"},
-    )
-    assert client.post("/v1/session/s-1/feedback", {}).status == 400
+    assert answer[:2] == (500, {"data": None, "error": 'relation "request" does not exist'})
+    assert client.post("/v1/session/s-1/feedback", {}).status == 422
 
 
 def test_a_request_takes_properties_in_any_script_and_a_session_a_tag(client: Client) -> None:
     row_id = logged(client, "/a")
 
-    assert client.send("PUT", f"/v1/request/{row_id}/property", {"key": "Plan", "value": "東"}).status == 200
+    answer = client.send("PUT", f"/v1/request/{row_id}/property", {"key": "Plan", "value": "東"})
+    assert answer[:2] == (201, {"data": None, "error": None})
     assert client.fake.rows[0].properties["Plan"] == "東"
     assert client.send("GET", "/v1/session/s-1/tag").body["data"] is None
     client.post("/v1/session/s-1/tag", {"tag": "x"})
     assert client.send("GET", "/v1/session/s-1/tag").body["data"] == "x"
     assert client.send("PUT", f"/v1/request/{uuid.uuid4()}/property", {"key": "a", "value": "b"}).status == 500
+    client.fake.store.lag = 60.0
+    assert client.send("PUT", f"/v1/request/{row_id}/property", {"key": "Plan", "value": "b"}).status == 500
 
 
 def test_sessions_are_counted_and_their_names_listed(client: Client) -> None:
@@ -423,7 +460,8 @@ def test_sessions_are_counted_and_their_names_listed(client: Client) -> None:
         "2025-10-09 08:53:20.125",
         "2025-10-09 08:53:24.125",
     )
-    assert client.post("/v1/session/name/query", {**body, "nameContains": "Trip"}).body["data"] == []
+    for part, number in (("trip", 1), ("", 1), ("tip", 0)):
+        assert len(client.post("/v1/session/name/query", {**body, "nameContains": part}).body["data"]) == number
     assert client.send("GET", "/v1/session/has-session").body["data"] is True
 
 
@@ -440,8 +478,90 @@ def test_a_query_sees_only_the_rows_of_its_organization_that_have_left_the_queue
     assert client.post("/v1/request/query", body, Authorization=f"Bearer {other}").body["data"] == []
 
 
-def test_an_unknown_path_is_answered_404(client: Client) -> None:
-    assert client.send("GET", "/v1/session/s-1/nothing").status == 404
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v1/session/s-1/nothing"), ("POST", "/v1/trace/logs"), ("GET", "/v1/trace/log")]
+)
+def test_jawn_answers_an_unknown_path_with_a_page_and_after_it_looked_at_the_key(
+    client: Client, method: str, path: str
+) -> None:
+    status, page, _ = client.send(method, path)
+
+    assert (status, f"<pre>Cannot {method} {path}</pre>" in page) == (404, True)
+    assert client.send(method, path, Authorization=None).status == 401
+
+
+# --- one server of the two, and hosts -------------------------------------------------------------
+
+EUROPEAN_KEY = "sk-helicone-eu-testing-fixture-nothing-private"
+
+
+def test_jawn_alone_has_no_log_and_no_gateway_of_the_worker() -> None:
+    with serving(FakeHelicone(worker=False)) as fake:
+        client = Client(fake)
+        statuses = [client.post(path, a_log()).status for path in (CUSTOM, "/oai/v1/log", "/v1/trace/custom/v1/log")]
+        assert client.post(CUSTOM, a_log(), Authorization=None).status == 401
+        chat = {"model": "m", "messages": [QUESTION]}
+        chats = [client.post(f"{at}/v1/chat/completions", chat).status for at in ("", "/v1/gateway/oai")]
+        health = client.send("GET", "/healthcheck", Authorization=None)
+        client.connection.close()
+
+    assert (statuses, chats) == ([404, 404, 200], [404, 200])
+    assert health[:2] == (200, {"status": "healthy :)"})
+    assert [row.door for row in fake.rows] == ["log", "gateway"]
+
+
+def test_the_worker_says_in_another_way_that_it_is_healthy(client: Client) -> None:
+    assert client.send("GET", "/healthcheck", Authorization=None)[:2] == (200, "")
+
+
+@pytest.mark.parametrize(
+    ("host", "log", "query"),
+    [
+        ("api.worker.helicone.ai", 200, 404),
+        ("API.HCONEAI.COM.:443", 200, 404),
+        ("api.helicone.ai", 404, 201),
+        ("api.eu.helicone.ai", 421, 421),
+        ("api.us.helicone.ai", 421, 421),
+        ("us.helicone.ai", 421, 421),
+    ],
+)
+def test_under_a_name_of_helicones_it_has_the_api_of_that_host_only(
+    client: Client, host: str, log: int, query: int
+) -> None:
+    assert client.post(CUSTOM, a_log(), Host=host).status == log
+    assert client.post("/v1/request/query", {"filter": "all"}, Host=host).status == query
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("oai.helicone.ai", 200), ("oai.eu.hconeai.com", 200), ("oai.eu.helicone.ai", 421)]
+)
+def test_only_hosts_on_a_route_of_the_worker_are_gateways(client: Client, host: str, status: int) -> None:
+    assert client.post("/v1/chat/completions", {"model": "m", "messages": [QUESTION]}, Host=host).status == status
+
+
+@pytest.mark.parametrize(
+    ("host", "knows"),
+    [
+        ("api.worker.helicone.ai", [True, True]),
+        ("api.hconeai.com", [True, True]),
+        ("api.eu.hconeai.com", [False, True]),
+        ("api.helicone.ai", [True, False]),
+        ("eu.api.helicone.ai", [False, True]),
+    ],
+)
+def test_the_region_is_that_of_the_host_or_at_the_worker_of_the_key(
+    client: Client, host: str, knows: list[bool]
+) -> None:
+    client.fake.keys.admit(EUROPEAN_KEY, "a European tenant")
+    path = "/v1/trace/custom/v1/log" if host.endswith("api.helicone.ai") else CUSTOM
+
+    known = []
+    for key in (client.fake.key, EUROPEAN_KEY):
+        client.log(a_log(meta={}), path, Host=host, Authorization=f"Bearer {key}")
+        known.append(bool(client.fake.rows))
+        client.fake.forget()
+
+    assert known == knows
 
 
 # --- the tree -------------------------------------------------------------------------------------

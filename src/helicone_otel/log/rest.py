@@ -1,6 +1,8 @@
 """Calls Helicone's REST API: reads sessions and their rows, and records feedback.
 
-https://docs.helicone.ai/rest/session/post-v1sessionquery
+https://docs.helicone.ai/rest/session/post-v1sessionquery,
+https://docs.helicone.ai/rest/request/post-v1requestquery-clickhouse,
+https://docs.helicone.ai/rest/request/put-v1request-property
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from ..sessions.model import Session
 from ..settings import Settings, SettingsError
 from .delivery.client import suppressed
 from .delivery.connections import pools
-from .delivery.verdict import error_text
+from .delivery.sender import RequestDeadlines, watched
+from .delivery.verdict import error_text, is_success
 
 _MAX_ANSWER: Final = 16 * 2**20
 _MAX_REQUESTS: Final = 500
@@ -29,6 +32,9 @@ _AROUND: Final = 86_400_000
 # The pauses of `feedback` between two attempts, in seconds.
 _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 2.0
+# The property of a session's oldest row that holds the feedback. Helicone's own route for feedback
+# (`POST /v1/session/{id}/feedback`) sets it too, but reads a table that no longer exists, and so always fails.
+_FEEDBACK: Final = "Helicone-Session-Feedback"
 _REFUSED: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _LATER: Final = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
@@ -48,14 +54,14 @@ class LaterError(HeliconeError):
 def feedback(session_id: str | Session, *, good: bool, seconds: float = 10.0, settings: Settings | None = None) -> None:
     """Record in Helicone whether a session went well.
 
-    It is sent at once, and again while Helicone does not know the session yet, because rows take a few seconds to get
-    there. So this blocks; in a coroutine, use `await asyncio.to_thread(feedback, id, good=True)`. The last feedback
-    on a session counts.
+    The session's oldest row gets the property `Helicone-Session-Feedback`, with `1` or `0`. This is tried at once, and
+    again while Helicone does not know the session yet, because rows take a few seconds to get there. So this blocks; in
+    a coroutine, use `await asyncio.to_thread(feedback, id, good=True)`. The last feedback on a session counts.
 
     Args:
         session_id: The id that was given to `session()`, or the `Session`.
         good: `True` for a thumbs up, `False` for a thumbs down.
-        seconds: How long it may take, with all attempts.
+        seconds: How long it may take at most, with all attempts.
         settings: The key and the addresses; read from the environment if not given.
 
     Raises:
@@ -68,9 +74,8 @@ def feedback(session_id: str | Session, *, good: bool, seconds: float = 10.0, se
     wire_id, api = _wire_id(session_id), Api(settings or Settings.from_environment())
     end, pause = time.monotonic() + seconds, _FIRST_PAUSE
     while True:
-        left = end - time.monotonic()
         try:
-            api.rate(wire_id, good=good, seconds=max(left, _FIRST_PAUSE))
+            api.rate(wire_id, good=good, seconds=end - time.monotonic())
         except LaterError as error:
             if time.monotonic() + pause > end:
                 raise HeliconeError(f"no feedback on session {wire_id!r} within {seconds:g} s: {error}") from error
@@ -111,7 +116,9 @@ class Api:
             self._key = checked_key(settings.api_key, self.address)
         except ValueError as error:
             raise SettingsError(f"api_key (HELICONE_API_KEY): {error}") from None
-        self._pools = pools(self.address, connections=1)
+        self._host = urlsplit(self.address).netloc
+        self._deadlines = RequestDeadlines()
+        self._pools = watched(pools(self.address, connections=1), self._deadlines)
 
     def __repr__(self) -> str:
         return f"Api({self.address!r})"
@@ -135,15 +142,16 @@ class Api:
         }
         # The search also finds parts of ids and names.
         return [
-            entry for entry in self._post("/v1/session/query", query, seconds) if entry.get("session_id") == session_id
+            entry for entry in self._list("/v1/session/query", query, seconds) if entry.get("session_id") == session_id
         ]
 
-    def requests(self, session_id: str, seconds: float = 10.0) -> list[Mapping[str, Any]]:
+    def requests(self, session_id: str, seconds: float = 10.0, limit: int = _MAX_REQUESTS) -> list[Mapping[str, Any]]:
         """Return the rows of a session, the oldest first.
 
         Args:
             session_id: The id in wire form.
             seconds: How long the call may take.
+            limit: How many rows are returned at most.
 
         Raises:
             HeliconeError: The call failed.
@@ -152,10 +160,10 @@ class Api:
         query = {
             "filter": {"request_response_rmt": is_in_session},
             "sort": {"created_at": "asc"},
-            "limit": _MAX_REQUESTS,
+            "limit": limit,
             "offset": 0,
         }
-        return list(self._post("/v1/request/query-clickhouse", query, seconds))
+        return self._list("/v1/request/query-clickhouse", query, seconds)
 
     def rate(self, session_id: str, *, good: bool, seconds: float = 10.0) -> None:
         """Record feedback on a session.
@@ -163,56 +171,77 @@ class Api:
         Args:
             session_id: The id in wire form.
             good: Whether the session went well.
-            seconds: How long the call may take.
+            seconds: How long both calls may take together.
 
         Raises:
-            HeliconeError: The call failed.
+            LaterError: Helicone does not know the session yet, or the same call may succeed later for another reason.
+            HeliconeError: A call failed.
         """
-        self._post(f"/v1/session/{quote(session_id, safe='')}/feedback", {"rating": good}, seconds)
+        end = time.monotonic() + seconds
+        oldest = next((row.get("request_id") for row in self.requests(session_id, seconds, limit=1)), None)
+        if not isinstance(oldest, str):
+            raise LaterError(f"{self._host} knows no row of it")
+        path = f"/v1/request/{quote(oldest, safe='')}/property"
+        self._call("PUT", path, {"key": _FEEDBACK, "value": "1" if good else "0"}, end - time.monotonic())
 
-    def _post(self, path: str, body: Mapping[str, Any], seconds: float) -> Any:
-        try:
-            with suppressed():
-                response = self._pools.urlopen(
-                    "POST",
-                    self.address + path,
-                    body=json.dumps(body).encode(),
-                    headers={
-                        "Authorization": f"Bearer {self._key}",
-                        "Content-Type": "application/json",
-                        "User-Agent": "helicone-otel",
-                    },
-                    timeout=urllib3.Timeout(total=seconds),
-                    retries=False,
-                    redirect=False,
-                    preload_content=False,
-                )
-                answer = response.read(_MAX_ANSWER)
-                response.release_conn()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._unreachable(error) from error
-        return self._data(response.status, answer)
+    def _list(self, path: str, query: Mapping[str, Any], seconds: float) -> list[Mapping[str, Any]]:
+        """Make a query, and return the entries in its answer."""
+        data = self._call("POST", path, query, seconds)
+        if not isinstance(data, list):
+            raise HeliconeError(f"{self._host} answered {path} without a list")
+        return [entry for entry in data if isinstance(entry, dict)]
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any], seconds: float) -> Any:
+        """Make a call, and return the data in its answer."""
+        too_late = LaterError(f"{self._host} did not answer in time")
+        if seconds <= 0:
+            raise too_late
+        with self._deadlines.deadline(seconds) as deadline, suppressed():
+            try:
+                status, answer = self._answer(method, path, body, seconds)
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                raise (too_late if deadline.has_passed else self._unreachable(error)) from error
+            if deadline.has_passed:  # the answer may have been cut without an error
+                raise too_late
+        return self._data(status, answer)
+
+    def _answer(self, method: str, path: str, body: Mapping[str, Any], seconds: float) -> tuple[int, bytes]:
+        response = self._pools.urlopen(
+            method,
+            self.address + path,
+            body=json.dumps(body).encode(),
+            headers={
+                "Authorization": f"Bearer {self._key}",
+                "Content-Type": "application/json",
+                "User-Agent": "helicone-otel",
+            },
+            timeout=urllib3.Timeout(total=seconds),
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+        answer = response.read(_MAX_ANSWER)
+        response.release_conn()
+        return response.status, answer
 
     def _unreachable(self, error: Exception) -> HeliconeError:
-        host = urlsplit(self.address).netloc
         if isinstance(error, urllib3.exceptions.SSLError):
-            return HeliconeError(f"no encrypted connection to {host} can be trusted")
+            return HeliconeError(f"no encrypted connection to {self._host} can be trusted")
         if isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(
             error, urllib3.exceptions.NewConnectionError
         ):
-            return LaterError(f"{host} did not answer in time")
-        return LaterError(f"{host} cannot be reached")
+            return LaterError(f"{self._host} did not answer in time")
+        return LaterError(f"{self._host} cannot be reached")
 
     def _data(self, status: int, answer: bytes) -> Any:
         """Return the data in an answer."""
-        host = urlsplit(self.address).netloc
         if status in _REFUSED:
-            raise KeyRefusedError(f"{host} refuses the key ({status}): it is unknown there, or may not read")
+            raise KeyRefusedError(f"{self._host} refuses the key ({status}): it is unknown there, or may not read")
         try:
             envelope = json.loads(answer)
         except ValueError:
             envelope = None
-        if status == HTTPStatus.OK and isinstance(envelope, dict) and "data" in envelope and not envelope.get("error"):
+        if is_success(status) and isinstance(envelope, dict) and "data" in envelope and not envelope.get("error"):
             return envelope["data"]
         kind = LaterError if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR else HeliconeError
-        raise kind(f"{host} answered {status}: {error_text(answer) or 'nothing'}")
+        raise kind(f"{self._host} answered {status}: {error_text(answer) or 'nothing'}")

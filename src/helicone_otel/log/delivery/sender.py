@@ -43,8 +43,7 @@ class RowSender:
     def __init__(self, endpoint: str, connections: int, seconds: float) -> None:
         self._seconds = seconds
         self._deadlines = RequestDeadlines()
-        self._pools = pools(endpoint, connections)
-        self._pools.pool_classes_by_scheme = _watched_pools(self._deadlines)
+        self._pools = watched(pools(endpoint, connections), self._deadlines)
         self._last_used = time.time()
 
     def send(self, row: PendingRow, seconds: float | None = None) -> DeliveryResult:
@@ -176,8 +175,8 @@ class RequestDeadlines:
                     return
 
 
-def _watched_pools(deadlines: RequestDeadlines) -> dict[str, type[HTTPConnectionPool]]:
-    """Return classes of pools whose connections tell the deadlines when they are used."""
+def watched(pools: urllib3.PoolManager, deadlines: RequestDeadlines) -> urllib3.PoolManager:
+    """Let the connections of some pools tell the deadlines when they are used; return the pools."""
 
     class Plain(HTTPConnection):
         def request(self, *args: Any, **kwargs: Any) -> None:
@@ -195,7 +194,8 @@ def _watched_pools(deadlines: RequestDeadlines) -> dict[str, type[HTTPConnection
     class EncryptedPool(HTTPSConnectionPool):
         ConnectionCls = Encrypted
 
-    return {"http": PlainPool, "https": EncryptedPool}
+    pools.pool_classes_by_scheme = {"http": PlainPool, "https": EncryptedPool}
+    return pools
 
 
 # --- errors ---------------------------------------------------------------------------------------------

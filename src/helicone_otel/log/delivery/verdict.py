@@ -1,6 +1,6 @@
 """Decides what the answer of Helicone means for a row: delivered, to be sent later, or refused.
 
-Helicone answers 200 with `ok`. A 200 with anything else is a failure
+Helicone's worker answers `ok`. A success with another body is a failure
 (https://github.com/Helicone/helicone/blob/main/worker/src/lib/managers/AsyncLogManager.ts).
 """
 
@@ -56,12 +56,17 @@ class DeliveryResult(NamedTuple):
     stale: bool = False
 
 
+def is_success(status: int) -> bool:
+    """Tell whether a status is a success: 200 or another from 200 to 299."""
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+
+
 def result_of_answer(status: int, headers: Mapping[str, str], body: bytes) -> DeliveryResult:
     """Return what the answer to a row means."""
-    if status == HTTPStatus.OK:
+    if is_success(status):
         if body.strip() in {b"ok", b'"ok"'}:
             return DeliveryResult(Delivery.DELIVERED)
-        return DeliveryResult(Delivery.REFUSED, "Helicone answered 200 without saying ok", error_text(body))
+        return DeliveryResult(Delivery.REFUSED, f"Helicone answered {status} without saying ok", error_text(body))
     if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         wait = retry_after(headers.get("Retry-After"))
         return DeliveryResult(Delivery.LATER, f"Helicone answered {status}", wait=wait, answered=True)

@@ -152,7 +152,7 @@ def _no_answer(error: HeliconeError) -> Finding:
 def _unreadable(error: KeyRefusedError, settings: Settings) -> Finding:
     if (settings.api_key or "").startswith("pk-"):
         return unknown(
-            "The session cannot be read back: a key that begins with pk- only writes.",
+            f"The session cannot be read back: {error}. Some servers let no key read that begins with pk-.",
             "look into the dashboard, or try once with a key that begins with sk-",
         )
     return unknown(

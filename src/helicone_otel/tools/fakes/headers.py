@@ -39,6 +39,8 @@ KEY: Final = "sk-helicone-testing-fixture-nothing-private"
 WRITE_ONLY_KEY: Final = "pk-helicone-testing-fixture-nothing-private"
 # The organization of both keys, and of requests to the gateway without a key of Helicone's.
 DEFAULT: Final = "default"
+# What Helicone's worker recognises a key of its European region by.
+_EUROPEAN: Final = "helicone-eu"
 _WELL_FORMED: Final = re.compile(r"[sp]k(-helicone)?(-eu)?(-cp)?(-rl)?(-\w{7}){4}\Z", re.ASCII)
 _KEY_HEADERS: Final = ("authorization", "x-api-key", "api-key")
 
@@ -139,7 +141,7 @@ class KeyOwner(NamedTuple):
 
     Attributes:
         organization: Its rows are seen by the keys of this organization only.
-        reads: Whether the key may query. A key that begins with `pk-` may only log.
+        reads: Whether jawn lets the key use `GET`. A key that begins with `pk-` may only use `POST` and `PUT`.
     """
 
     organization: str
@@ -194,3 +196,9 @@ class Keys:
     def owner(self, key: str) -> KeyOwner | None:
         """Return the owner of a key, or `None` if there is no such key."""
         return self._owners.get(key)
+
+    def of_region(self, *, is_european: bool) -> Keys:
+        """Return the keys that are known in Europe, or elsewhere: each region has a database of its own."""
+        regional = Keys()
+        regional._owners = {key: owner for key, owner in self._owners.items() if (_EUROPEAN in key) == is_european}
+        return regional

@@ -1,16 +1,21 @@
-"""The log API of jawn, Helicone's second server: `POST /v1/trace/custom/log`, and the same with checks."""
+"""Jawn, Helicone's API server: what all its APIs check first, and its log, with and without checks of the fields.
+
+People who host Helicone themselves often run it without the worker.
+https://github.com/Helicone/helicone/tree/main/valhalla/jawn
+"""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from .bodies import is_number
-from .headers import HeadersError, from_http, from_meta, helicone_headers
+from .headers import HeadersError, Keys, from_http, from_meta, helicone_headers
 from .log_api import UNDEFINED, UncaughtError, is_object, member, parsed, row_of
-from .requests import ApiResult, Reply, Request, in_json
+from .requests import JSON_TYPE, ApiResult, Reply, Request, in_json
 
 PATHS: Final = ("/v1/trace/custom/log", "/v1/trace/custom/v1/log")
 TYPED_PATH: Final = "/v1/trace/custom/log/typed"
@@ -18,6 +23,67 @@ TYPED_PATH: Final = "/v1/trace/custom/log/typed"
 UNKNOWN_PATH: Final = "async-unknown-path"
 # A number below this is seconds, one above milliseconds.
 _YEAR_2100: Final = 4_102_444_800
+# The limit of a body in bytes.
+MAX_BYTES: Final = 10 * 1024 * 1024
+_PAGE: Final = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Error</title>
+</head>
+<body>
+<pre>Cannot {method} {path}</pre>
+</body>
+</html>
+"""
+
+
+def health() -> ApiResult:
+    """Answer `GET /healthcheck`, for which no key is needed."""
+    return ApiResult(in_json(200, {"status": "healthy :)"}))
+
+
+def with_key(request: Request, api: Callable[[Request, str], ApiResult], keys: Keys) -> ApiResult:
+    """Answer a request after the checks that all APIs share: first the body, then the key.
+
+    Args:
+        request: The request.
+        api: Answers it for the organization that owns the key.
+        keys: The keys that exist.
+    """
+    if fault := _fault_in_body(request):
+        return ApiResult(in_json(500, {"message": "Internal Server Error", "details": fault}))
+    key = from_http(request.headers).get("authorization", "").removeprefix("Bearer ").strip()
+    owner = keys.owner(key)
+    if owner is None:
+        return _unauthorized("No API key found")
+    # Whatever has a body counts as writing, so a key that may only write may query.
+    if request.method == "GET" and not owner.reads:
+        return _unauthorized(None)
+    return api(request, owner.organization)
+
+
+def not_found(request: Request, _: str = "") -> ApiResult:
+    """Answer a request to a path that does not exist."""
+    page = _PAGE.format(method=request.method, path=request.path.partition("?")[0])
+    return ApiResult(Reply(404, page.encode(), "text/html; charset=utf-8"))
+
+
+def _unauthorized(error: str | None) -> ApiResult:
+    return ApiResult(in_json(401, {"error": error, "trace": "isAuthenticated.error"}))
+
+
+def _fault_in_body(request: Request) -> str:
+    if len(request.body) > MAX_BYTES:
+        return "request entity too large"
+    is_json = (request.header("Content-Type") or "").partition(";")[0].strip() == JSON_TYPE
+    if not is_json or not request.body or request.header("Content-Encoding"):
+        return ""
+    try:
+        body = json.loads(request.body)
+    except (ValueError, RecursionError):
+        body = None
+    return "" if isinstance(body, dict | list) else "the body is not JSON"
 
 
 def log(request: Request, organization: str) -> ApiResult:
@@ -41,6 +107,9 @@ def _logged(request: Request, body: Any, organization: str) -> ApiResult:
     asked, answered = member(body, "providerRequest"), member(body, "providerResponse")
     if not isinstance(asked, Mapping) or not isinstance(answered, Mapping):
         raise UncaughtError("providerRequest or providerResponse is not an object")
+    # It asks for the length of each body as JSON.
+    if "json" not in asked or not ("json" in answered or answered.get("textBody")):
+        raise UncaughtError("a body is missing")
     headers = from_meta(asked.get("meta", {})) | from_http(request.headers)
     timing = body.get("timing")
     started, ended = _times(timing)

@@ -21,7 +21,7 @@ from .headers import (
     is_well_formed,
     key_of,
 )
-from .requests import ApiResult, Reply, Request, in_json, in_text, refused
+from .requests import JSON_TYPE, ApiResult, Reply, Request, in_json, in_text, refused
 from .rows import Row
 
 PROVIDERS: Final = {
@@ -30,6 +30,8 @@ PROVIDERS: Final = {
     "/anthropic/v1/log": "ANTHROPIC",
     "/googleapis/v1/log": "GOOGLE",
 }
+# Both servers have this path. The worker answers without a body, jawn with one.
+HEALTH: Final = "/healthcheck"
 # The limit of a body as JavaScript writes it again, in UTF-16 units.
 MAX_UNITS: Final = 10 * 1024 * 1024
 _LAST_OF_BMP: Final = 0xFFFF
@@ -39,14 +41,18 @@ _LAST_MS: Final = 8_640_000_000_000_000
 UNDEFINED: Final = object()
 
 
-def log(request: Request, path: str, keys: Keys) -> ApiResult:
-    """Answer a log, and make a row of it if it is accepted.
+def answer(request: Request, keys: Keys) -> ApiResult:
+    """Answer a request to the host of the worker's log, and make a row of it if it is a log that is accepted.
 
     Args:
         request: The request.
-        path: Its path, one of `PROVIDERS`.
         keys: The keys that exist.
     """
+    path = request.path.partition("?")[0]
+    if path == HEALTH and request.method == "GET":
+        return ApiResult(Reply(200, b"", JSON_TYPE))
+    if path not in PROVIDERS or request.method != "POST":
+        return ApiResult(in_text(404, "invalid path"))
     try:
         return _log(request, path, keys)
     except (UncaughtError, HeadersError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import socket
 import struct
 import threading
@@ -18,8 +19,9 @@ from .requests import HEADER_LINE, ApiResult, Reply, Request, Trouble, refused
 _MAX_LINE: Final = 65536
 # Node's limit; beyond it Helicone answers 431. No other limit on headers is known.
 _MAX_HEAD: Final = 16 * 1024
-# The limit of jawn, Helicone's second server. The worker, its first, refuses smaller bodies with a text of its own.
+# More than each of Helicone's servers takes: they refuse smaller bodies with texts of their own.
 _MAX_BODY: Final = 50 * 1024 * 1024
+_ORIGIN: Final = re.compile(r"\Ahttps?://[^/]*", re.IGNORECASE)
 # `SO_LINGER` with no time: closing resets the connection.
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
@@ -158,7 +160,9 @@ class _AnsweringHandler(QuietHandler):
         length = {name.lower(): value for name, value in headers}.get("content-length", default_length)
         if not length.isdigit() or int(length) > _MAX_BODY:
             return None
-        return Request(b"".join(self._lines), self.rfile.read(int(length)), self.command, self.path, headers)
+        # A client for which this server is a proxy sends the whole URL.
+        path = _ORIGIN.sub("", self.path)
+        return Request(b"".join(self._lines), self.rfile.read(int(length)), self.command, path, headers)
 
     def _send(self, reply: Reply) -> None:
         self.send_response(reply.status)

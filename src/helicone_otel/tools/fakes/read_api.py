@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 from ..folders import Folder
+from .jawn_api import not_found
 from .log_api import parsed
 from .requests import ApiResult, Request, in_json
 from .rows import Row, RowStore
@@ -22,7 +23,6 @@ _DEFAULT_SESSIONS: Final = 50
 _MAX_NAMES: Final = 50
 _DEFAULT_REQUESTS: Final = 10
 _MAX_REQUESTS: Final = 1000
-_FEEDBACK: Final = "Helicone-Session-Feedback"
 _QUERY_FIELDS: Final = ("search", "timeFilter", "timezoneDifference", "filter")
 _NAME_FIELDS: Final = ("nameContains", "timezoneDifference")
 _TEXT_TESTS: Final[Mapping[str, Callable[[str, str], bool]]] = {
@@ -69,24 +69,26 @@ class QueryError(Exception):
 
 
 class InvalidError(Exception):
-    """A body lacks a field: Helicone answers 400."""
+    """A body lacks a field: Helicone answers 422."""
 
 
 def query(request: Request, organization: str, store: RowStore) -> ApiResult:
     """Answer a request to the read API: `{"data": …, "error": …}`."""
     path, _, parameters = request.path.partition("?")
     body = parsed(request.body) if request.body else dict(parse_qsl(parameters))
-    for method, pattern, answer in _ROUTES:
+    for method, pattern, status, answer in _ROUTES:
         if method == request.method and (match := pattern.fullmatch(path)):
             arguments = [unquote(argument) for argument in match.groups()]
             try:
                 data = answer(store, organization, body, *arguments)
             except InvalidError as error:
-                return ApiResult(in_json(400, {"message": "Validation Failed", "details": str(error)}))
+                field = f"requestBody.{error}"
+                details = {field: {"message": f"'{error}' is required"}}
+                return ApiResult(in_json(422, {"message": "Validation Failed", "details": details}))
             except (QueryError, FilterError, ValueError, TypeError, LookupError, AttributeError) as error:
                 return ApiResult(in_json(500, {"data": None, "error": str(error)}))
-            return ApiResult(in_json(200, {"data": data, "error": None}))
-    return ApiResult(in_json(404, {"error": f"there is no {request.method} {path}"}))
+            return ApiResult(in_json(status, {"data": data, "error": None}))
+    return not_found(request)
 
 
 def _sessions(store: RowStore, organization: str, body: Any) -> Any:
@@ -107,12 +109,13 @@ def _summaries(store: RowStore, organization: str, body: Any) -> list[Any]:
     _require(body, _QUERY_FIELDS)
     window = body["timeFilter"]
     first, last = (milliseconds(window[key]) for key in ("startTimeUnixMs", "endTimeUnixMs"))
-    passes, search = test_of(body["filter"]), str(body["search"]).lower()
+    passes, search = test_of(body["filter"]), f"%{body['search']}%"
     rows = [row for row in store.ingested(organization) if first < row.started < last and passes(row)]
     sessions = {
         session: entries
         for session, entries in grouped(rows).items()
-        if any(search in text.lower() for text in session) and body.get("nameEquals") in (None, "", session[1])
+        if any(_is_like(text, search, re.IGNORECASE) for text in session)
+        and body.get("nameEquals") in (None, "", session[1])
     }
     newest_first = sorted(sessions.items(), key=lambda entry: entry[1][0].started, reverse=True)
     start, limit = body.get("offset", 0), body.get("limit", _DEFAULT_SESSIONS)
@@ -121,13 +124,13 @@ def _summaries(store: RowStore, organization: str, body: Any) -> list[Any]:
 
 
 def _session_names(store: RowStore, organization: str, body: Any) -> Any:
-    """`POST /v1/session/name/query`. Despite its name, `nameContains` must be the whole name."""
+    """`POST /v1/session/name/query`."""
     _require(body, _NAME_FIELDS)
-    wanted, minutes = body["nameContains"], -abs(int(body["timezoneDifference"]))
+    wanted, minutes = str(body["nameContains"]).lower(), -abs(int(body["timezoneDifference"]))
     names: dict[str, list[Row]] = {}
     ids: dict[str, set[str]] = {}
     for (session_id, name), rows in grouped(store.ingested(organization)).items():
-        if wanted in ("", name):
+        if wanted in name.lower():
             names.setdefault(name, []).extend(rows)
             ids.setdefault(name, set()).add(session_id)
     return [_name(name, rows, len(ids[name]), minutes) for name, rows in list(names.items())[:_MAX_NAMES]]
@@ -145,14 +148,10 @@ def _has_session(store: RowStore, organization: str, _: Any) -> Any:
     return any(row.session_id for row in store.ingested(organization))
 
 
-def _give_feedback(store: RowStore, organization: str, body: Any, session: str) -> Any:
-    """`POST /v1/session/{id}/feedback`: it becomes a property of the session's earliest row."""
+def _give_feedback(_: RowStore, __: str, body: Any, ___: str) -> Any:
+    """`POST /v1/session/{id}/feedback`, which always fails: it reads a table that Helicone no longer has."""
     _require(body, ("rating",))
-    rows = [row for row in store.ingested(organization) if row.session_id == session]
-    if not rows:
-        raise QueryError("No request found")
-    earliest = min(rows, key=lambda row: row.started)
-    store.change(organization, earliest.id, _FEEDBACK, "1" if body["rating"] else "0")
+    raise QueryError('relation "request" does not exist')
 
 
 def _tag(store: RowStore, organization: str, _: Any, session: str) -> Any:
@@ -191,8 +190,9 @@ def _request(store: RowStore, organization: str, parameters: Any, request_id: st
 def _set_property(store: RowStore, organization: str, body: Any, request_id: str) -> Any:
     """`PUT /v1/request/{id}/property`."""
     _require(body, ("key", "value"))
-    if not store.change(organization, request_id, str(body["key"]), str(body["value"])):
+    if not any(row.id == request_id for row in store.ingested(organization)):
         raise QueryError("Request not found")
+    store.change(organization, request_id, str(body["key"]), str(body["value"]))
 
 
 def _request_data(row: Row) -> dict[str, Any]:
@@ -218,20 +218,21 @@ def _request_data(row: Row) -> dict[str, Any]:
 
 def _require(body: Any, fields: Iterable[str]) -> None:
     if missing := [name for name in fields if not isinstance(body, Mapping) or name not in body]:
-        raise InvalidError(f"'{missing[0]}' is required")
+        raise InvalidError(missing[0])
 
 
-_ROUTES: Final[tuple[tuple[str, re.Pattern[str], Callable[..., Any]], ...]] = (
-    ("POST", re.compile("/v1/session/query"), _sessions),
-    ("POST", re.compile("/v1/session/count"), _session_count),
-    ("POST", re.compile("/v1/session/name/query"), _session_names),
-    ("GET", re.compile("/v1/session/has-session"), _has_session),
-    ("POST", re.compile("/v1/session/([^/]+)/feedback"), _give_feedback),
-    ("GET", re.compile("/v1/session/([^/]+)/tag"), _tag),
-    ("POST", re.compile("/v1/session/([^/]+)/tag"), _set_tag),
-    ("POST", re.compile("/v1/request/query(?:-clickhouse)?"), _requests),
-    ("GET", re.compile("/v1/request/([^/]+)"), _request),
-    ("PUT", re.compile("/v1/request/([^/]+)/property"), _set_property),
+# Method, path, status of a success, and what answers.
+_ROUTES: Final[tuple[tuple[str, re.Pattern[str], int, Callable[..., Any]], ...]] = (
+    ("POST", re.compile("/v1/session/query"), 200, _sessions),
+    ("POST", re.compile("/v1/session/count"), 200, _session_count),
+    ("POST", re.compile("/v1/session/name/query"), 200, _session_names),
+    ("GET", re.compile("/v1/session/has-session"), 200, _has_session),
+    ("POST", re.compile("/v1/session/([^/]+)/feedback"), 200, _give_feedback),
+    ("GET", re.compile("/v1/session/([^/]+)/tag"), 200, _tag),
+    ("POST", re.compile("/v1/session/([^/]+)/tag"), 200, _set_tag),
+    ("POST", re.compile("/v1/request/query(?:-clickhouse)?"), 201, _requests),
+    ("GET", re.compile("/v1/request/([^/]+)"), 200, _request),
+    ("PUT", re.compile("/v1/request/([^/]+)/property"), 201, _set_property),
 )
 
 

@@ -156,15 +156,14 @@ class RowStore:
                 if entry.since <= latest and entry.row.organization == organization
             ]
 
-    def change(self, organization: str, request_id: str, name: str, value: str) -> bool:
-        """Set a property of all rows with an id; return whether there are any."""
+    def change(self, organization: str, request_id: str, name: str, value: str) -> None:
+        """Set a property of all rows with an id."""
         with self._lock:
             keys = [key for key in self._rows if key[:2] == (organization, request_id)]
             for key in keys:
                 entry = self._rows[key]
                 row = replace(entry.row, properties={**entry.row.properties, name: value})
                 self._rows[key] = entry._replace(row=row)
-        return bool(keys)
 
 
 def _key(row: Row) -> _RowKey:

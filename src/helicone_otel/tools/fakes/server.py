@@ -1,4 +1,7 @@
-"""The fake Helicone: one server with all APIs, which keeps the rows and the requests that arrived."""
+"""The fake Helicone: one server with all APIs, which keeps the rows and the requests that arrived.
+
+Asked under a name of Helicone's, as by a client for which it is a proxy, it has the API of that host only.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeAlias
 
+from ...destinations import HELICONE_DOMAINS
 from . import jawn_api, log_api, otlp_api, read_api
 from .gateway import Provider, forward
-from .headers import KEY, WRITE_ONLY_KEY, Keys, from_http
+from .headers import KEY, WRITE_ONLY_KEY, Keys
 from .loopback import AnsweringServer
 from .provider import ScriptedProvider
 from .requests import ApiResult, Door, Request, Trouble, Troubles, in_text, refused
@@ -18,6 +22,24 @@ from .rows import MAX_ROWS, Row, RowStore
 
 _Api: TypeAlias = Callable[[Request], ApiResult]
 
+# The hosts on a route of Helicone's worker: those of its log, and those of its gateways.
+# https://github.com/Helicone/helicone/blob/main/worker/wrangler.toml, `env.production`
+LOG_HOSTS: Final = frozenset({"api.worker.helicone.ai", *(f"api{at}.hconeai.com" for at in ("", ".us", ".eu"))})
+_GATEWAYS: Final = {
+    ".helicone.ai": "ai-gateway anthropic bedrock cerebras deepinfra deepseek firecrawl fireworks gateway generate "
+    "google groq hyperbolic llama llmmapper mistral nebius novita nvidia oai openrouter perplexity predibase qstash "
+    "together vercel x",
+    ".us.helicone.ai": "anthropic gateway groq hyperbolic oai openrouter together",
+    ".hconeai.com": "anthropic fireworks gateway groq oai openrouter predibase together",
+    ".us.hconeai.com": "anthropic gateway groq oai openrouter together",
+    ".eu.hconeai.com": "anthropic gateway groq oai openrouter together",
+}
+GATEWAY_HOSTS: Final = frozenset(f"{name}{end}" for end, names in _GATEWAYS.items() for name in names.split())
+# The hosts of jawn, which are not the worker's. https://docs.helicone.ai/rest/request/post-v1requestquery-clickhouse
+API_HOSTS: Final = frozenset({"api.helicone.ai", "eu.api.helicone.ai"})
+# Jawn's paths, and those that only look like them.
+_OF_JAWN: Final = ("/v1/trace/", *read_api.STARTS)
+_GATEWAY_OF_JAWN: Final = ("/v1/gateway/oai/", "/v1/gateway/anthropic/")
 # Of the requests that are kept.
 _MAX_BYTES: Final = 256 * 1024 * 1024
 
@@ -37,18 +59,22 @@ class FakeHelicone(AnsweringServer):
         provider: Answers the requests to the gateway; by default a `ScriptedProvider`.
         key: The key that may write and read.
         max_rows: How many rows are kept; beyond that the oldest are dropped.
+        worker: Whether it has the worker's log and gateway. Without them it is jawn alone, Helicone's API server, as
+            most people host it.
     """
 
     key: str = KEY
     write_only_key: str = WRITE_ONLY_KEY
 
-    def __init__(self, provider: Provider | None = None, *, key: str = KEY, max_rows: int = MAX_ROWS) -> None:
+    def __init__(
+        self, provider: Provider | None = None, *, key: str = KEY, max_rows: int = MAX_ROWS, worker: bool = True
+    ) -> None:
         self.key = key
         self.keys = Keys(key)
         self.store = RowStore(max_rows)
         self.troubles = Troubles()
         self._provider = provider or ScriptedProvider()
-        self._apis = self._apis_by_path()
+        self._has_worker = worker
         self._seen: deque[tuple[Door, Request]] = deque()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -94,37 +120,52 @@ class FakeHelicone(AnsweringServer):
             while self._bytes > _MAX_BYTES:
                 self._bytes -= _size(self._seen.popleft()[1])
 
-    def _apis_by_path(self) -> dict[str, tuple[Door, _Api]]:
-        logs: dict[str, _Api] = {path: partial(log_api.log, path=path, keys=self.keys) for path in log_api.PROVIDERS}
-        logs |= {path: self._for_readers(jawn_api.log) for path in jawn_api.PATHS}
-        logs[jawn_api.TYPED_PATH] = self._for_readers(jawn_api.log_typed)
-        return {
-            **{path: ("log", api) for path, api in logs.items()},
-            otlp_api.JSON_PATH: ("otlp", self._for_readers(otlp_api.receive_json)),
-            otlp_api.PROTOBUF_PATH: ("otlp", self._for_readers(otlp_api.receive_protobuf)),
-        }
-
     def _api_of(self, request: Request) -> tuple[Door, _Api]:
+        host = (request.header("Host") or "").lower().partition(":")[0].rstrip(".")
+        if host.endswith(HELICONE_DOMAINS):
+            return self._api_at(host, request)
         path = request.path.partition("?")[0]
-        if request.method == "POST" and (found := self._apis.get(path)):
-            return found
-        if path.startswith(read_api.STARTS):
-            return "api", self._for_readers(partial(read_api.query, store=self.store))
-        if path.rpartition("/")[2].startswith("log"):
-            return "log", lambda _: ApiResult(in_text(400, "invalid path"))
+        if not self._has_worker:
+            return self._gateway() if path.startswith(_GATEWAY_OF_JAWN) else self._jawn(request, self.keys)
+        if path.startswith(_OF_JAWN):
+            return self._jawn(request, self.keys)
+        is_of_log = path in log_api.PROVIDERS or path.rpartition("/")[2].startswith("log") or path == log_api.HEALTH
+        return self._log(self.keys) if is_of_log else self._gateway()
+
+    def _api_at(self, host: str, request: Request) -> tuple[Door, _Api]:
+        is_european = "eu" in host.split(".")
+        if host in LOG_HOSTS:
+            # At the other hosts, the region is that of the key.
+            return self._log(self.keys.of_region(is_european=True) if is_european else self.keys)
+        if host in API_HOSTS:
+            return self._jawn(request, self.keys.of_region(is_european=is_european))
+        if host in GATEWAY_HOSTS:
+            return self._gateway()
+        return "gateway", lambda _: ApiResult(in_text(421, f"No route of Helicone's has the host {host}."))
+
+    def _log(self, keys: Keys) -> tuple[Door, _Api]:
+        return "log", partial(log_api.answer, keys=keys)
+
+    def _gateway(self) -> tuple[Door, _Api]:
         return "gateway", lambda request: forward(request, self._provider, self.keys)
 
-    def _for_readers(self, api: Callable[[Request, str], ApiResult]) -> _Api:
-        """Return an API of jawn, which takes only keys that may read."""
+    def _jawn(self, request: Request, keys: Keys) -> tuple[Door, _Api]:
+        path = request.path.partition("?")[0]
+        if request.method == "GET" and path == log_api.HEALTH:
+            return "api", lambda _: jawn_api.health()
+        if path.startswith(read_api.STARTS):
+            return "api", partial(jawn_api.with_key, api=partial(read_api.query, store=self.store), keys=keys)
+        door, api = _JAWN_APIS.get(path, ("log", jawn_api.not_found)) if request.method == "POST" else _NOTHING
+        return door, partial(jawn_api.with_key, api=api, keys=keys)
 
-        def answer(request: Request) -> ApiResult:
-            key = from_http(request.headers).get("authorization", "").removeprefix("Bearer ").strip()
-            owner = self.keys.owner(key)
-            if owner is None or not owner.reads:
-                return refused(401, "Invalid API key, or one without the permission to read")
-            return api(request, owner.organization)
 
-        return answer
+_JAWN_APIS: Final[dict[str, tuple[Door, Callable[[Request, str], ApiResult]]]] = {
+    **dict.fromkeys(jawn_api.PATHS, ("log", jawn_api.log)),
+    jawn_api.TYPED_PATH: ("log", jawn_api.log_typed),
+    otlp_api.JSON_PATH: ("otlp", otlp_api.receive_json),
+    otlp_api.PROTOBUF_PATH: ("otlp", otlp_api.receive_protobuf),
+}
+_NOTHING: Final[tuple[Door, Callable[[Request, str], ApiResult]]] = ("api", jawn_api.not_found)
 
 
 def _size(request: Request) -> int:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 import helicone_otel
+from helicone_otel.tools.fakes.server import API_HOSTS, GATEWAY_HOSTS, LOG_HOSTS
 from tests.support.paths import REPOSITORY
 
 GATE = (REPOSITORY / ".ci" / "run").read_text()
@@ -23,7 +24,20 @@ DOCUMENTS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.m
 A_PATH = re.compile(r"\.?\w[\w./-]*(?:/|\.(?:py|md|toml|ya?ml|json))|\.ci/run")
 # What the guide to a new family has for an example.
 EXAMPLE = "native_acme"
+# The websites of Helicone.
+WEBSITES = {"us.helicone.ai", "eu.helicone.ai", "www.helicone.ai", "docs.helicone.ai"}
+A_HOST = re.compile(r"https://([a-z0-9.-]+\.(?:helicone\.ai|hconeai\.com))\b")
 PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40}")
+
+
+def test_each_host_of_helicones_that_we_name_exists() -> None:
+    files = [REPOSITORY / name for name in (*DOCUMENTS, "collector-config.yaml")]
+    files += [path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".md", ".yaml", ".js", ".html"}]
+    named = {host: path.name for path in files for host in A_HOST.findall(path.read_text())}
+
+    assert {host: name for host, name in named.items() if host not in LOG_HOSTS | API_HOSTS | GATEWAY_HOSTS} == {
+        host: name for host, name in named.items() if host in WEBSITES
+    }
 
 
 def _loaded(name: str) -> dict[Any, Any]:

@@ -14,7 +14,7 @@ from typing import Literal
 
 # Helicone's own domains. All hosts that end with one of them are gateways, except the API, dashboard and website.
 HELICONE_DOMAINS = (".helicone.ai", ".hconeai.com")
-# The hosts of the API have a label `api`: api.worker, api.us, eu.api, api.hconeai.com.
+# The hosts of the log and the API have a label `api`: api.worker, eu.api, api.hconeai.com, api.eu.hconeai.com.
 _API_LABEL = "api"
 # The hosts of the dashboard, its regions and the website, by their first label.
 _WEBSITE_LABELS = frozenset({"www", "docs", "us", "eu", "app", "status", "mcp", "cdn"})

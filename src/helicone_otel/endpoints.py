@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 from .destinations import HELICONE_DOMAINS, HostList
 
+# The log, for all regions: Helicone's worker reads the region from the key. Of its hosts with a label `eu`, only
+# `api.eu.hconeai.com` is on a route (https://github.com/Helicone/helicone/blob/main/worker/wrangler.toml).
 # https://docs.helicone.ai/getting-started/integration-method/custom
 DEFAULT: Final = "https://api.worker.helicone.ai"
-# Helicone's worker serves the log at any host that begins with `api`, and Europe's at one with the label `eu`.
-EUROPE: Final = "https://api.eu.helicone.ai"
-# The API that sessions are read from. Each host knows only the keys of its own region; the log's hosts know all.
+# The API that sessions are read from. Each host knows only the keys of its own region.
 # https://docs.helicone.ai/rest/session/post-v1sessionquery
 API: Final = "https://api.helicone.ai"
 EUROPEAN_API: Final = "https://eu.api.helicone.ai"
@@ -31,14 +31,9 @@ _KEY: Final = re.compile(r"[sp]k(?:-[a-z]+)*(?:-\w{7}){4}", re.ASCII)
 _WORD: Final = re.compile(r"[!-~]{8,256}")
 
 
-def default_endpoint(key: str | None) -> str:
-    """Return the default address of the log: in Europe for a European key."""
-    return EUROPE if key is not None and _EUROPEAN in key else DEFAULT
-
-
 def default_api(key: str | None, log_endpoint: str | None) -> str:
-    """Return the default address of the API: in the region of the log, or on the host of another log."""
-    url = urlsplit(log_endpoint or default_endpoint(key))
+    """Return the default address of the API: in the region of the log and the key, or on the host of another log."""
+    url = urlsplit(log_endpoint or DEFAULT)
     host = url.hostname or ""
     if not host.endswith(HELICONE_DOMAINS):
         return f"{url.scheme}://{url.netloc}"

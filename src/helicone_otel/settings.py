@@ -412,7 +412,7 @@ SETTINGS: Final = (
         "HELICONE_LOG_ENDPOINT",
         str,
         _check_endpoint,
-        "`https://api.worker.helicone.ai`; `https://api.eu.helicone.ai` for European keys",
+        "`https://api.worker.helicone.ai`, for the keys of each region",
         "The address to which rows are sent, without `/custom/v1/log`.",
     ),
     Setting(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from helicone_otel import Settings, SettingsError
 from helicone_otel.destinations import Destination, Destinations, HostList
+from helicone_otel.tools.fakes.server import API_HOSTS, GATEWAY_HOSTS, LOG_HOSTS
 
 GATEWAY, SERVICE, UNKNOWN = Destination.GATEWAY, Destination.SERVICE, Destination.UNKNOWN
 
@@ -37,7 +38,7 @@ GATEWAYS = [
     "https://anthropic.hconeai.com/",
     "https://gateway.hconeai.com?x",
     "https://bedrock.helicone.ai#top",
-    "https://oai.eu.helicone.ai/v1",
+    "https://oai.eu.hconeai.com/v1",
     # The case of letters, a port, a trailing dot and credentials do not matter.
     "HTTPS://OAI.HELICONE.AI/v1",
     "https://Oai.Helicone.Ai/v1",
@@ -145,7 +146,8 @@ UNLISTED = [
     # The API, the dashboard and the site.
     "https://api.helicone.ai/v1/session/query",
     "https://api.worker.helicone.ai/custom/v1/log",
-    "https://api.us.helicone.ai/",
+    "https://api.us.hconeai.com/",
+    "https://api.eu.hconeai.com/",
     "https://eu.api.helicone.ai/",
     "https://api.hconeai.com/",
     "https://API.HELICONE.AI./",
@@ -206,6 +208,13 @@ def test_an_own_service_is_recognised(url: str) -> None:
 @pytest.mark.parametrize("url", UNLISTED, ids=lambda url: ascii(url)[1:60])
 def test_no_other_host_is_recognised(url: str) -> None:
     assert LISTED.of_url(url) is UNKNOWN
+
+
+def test_each_host_of_helicones_is_a_gateway_if_it_is_on_a_route_of_a_gateway() -> None:
+    destinations = Destinations()
+    found = {host: destinations.of_url(f"https://{host}/v1") for host in GATEWAY_HOSTS | LOG_HOSTS | API_HOSTS}
+
+    assert found == {**dict.fromkeys(GATEWAY_HOSTS, GATEWAY), **dict.fromkeys(LOG_HOSTS | API_HOSTS, UNKNOWN)}
 
 
 def test_without_lists_only_helicones_hosts_are_gateways() -> None:

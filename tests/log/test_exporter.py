@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
@@ -28,12 +29,13 @@ from helicone_otel import (
     session,
     tool,
 )
-from helicone_otel.endpoints import DEFAULT, EUROPE, check_transport, checked_endpoint, checked_key
+from helicone_otel.endpoints import DEFAULT, check_transport, checked_endpoint, checked_key, default_api
 from helicone_otel.install.configure import INSTALLATION, log_if_enabled
 from helicone_otel.install.exporter_entry import NamedExporter
 from helicone_otel.log import exporter as _exporter
 from helicone_otel.log.delivery import client, sender
 from helicone_otel.log.exporter import Limits
+from helicone_otel.log.rest import Api
 from helicone_otel.tools.fakes.headers import KEY
 from helicone_otel.tools.fakes.requests import Trouble
 from helicone_otel.tools.fakes.server import FakeHelicone
@@ -231,10 +233,10 @@ def test_bad_arguments_are_refused_at_once_without_showing_a_key(options: dict[s
 @pytest.mark.parametrize(
     ("text", "endpoint"),
     [
-        ("https://api.us.helicone.ai", "https://api.us.helicone.ai"),
-        ("https://api.us.helicone.ai/", "https://api.us.helicone.ai"),
-        ("https://api.us.helicone.ai/custom/v1/log", "https://api.us.helicone.ai"),
-        ("https://api.us.helicone.ai/oai/v1/log/", "https://api.us.helicone.ai"),
+        ("https://api.eu.hconeai.com", "https://api.eu.hconeai.com"),
+        ("https://api.eu.hconeai.com/", "https://api.eu.hconeai.com"),
+        ("https://api.eu.hconeai.com/custom/v1/log", "https://api.eu.hconeai.com"),
+        ("https://api.eu.hconeai.com/oai/v1/log/", "https://api.eu.hconeai.com"),
         ("http://127.0.0.1:8788", "http://127.0.0.1:8788"),
         ("https://inside.test:8443/helicone", "https://inside.test:8443/helicone"),
     ],
@@ -253,24 +255,33 @@ def test_keys_are_sent_unencrypted_only_on_this_machine_or_to_named_hosts() -> N
             check_transport(address, ("log.test:8788",))
 
 
-def test_rows_of_european_keys_go_to_europe() -> None:
-    assert HeliconeSpanExporter(KEY).endpoint == DEFAULT
-    assert HeliconeSpanExporter(EU_KEY).endpoint == EUROPE
-    assert HeliconeSpanExporter(EU_KEY, endpoint="https://own.test").endpoint == "https://own.test"
-
-
-def test_rows_of_a_tenant_with_a_european_key_go_to_europe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_arrive_in_the_region_of_their_key_and_are_found_there(
+    fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As a proxy, the fake has the APIs of Helicone's hosts. Its names need a connection without encryption here.
+    monkeypatch.setenv("HTTP_PROXY", fake.url)
+    monkeypatch.setenv("http_proxy", fake.url)
+    fake.keys.admit(EU_KEY, "in Europe")
     app = App()
-    exporter = HeliconeSpanExporter(key_for=lambda of: EU_KEY if of.id == "eu" else KEY, registry=app.registry)
-    sent: list[tuple[str, str]] = []
-    monkeypatch.setattr(exporter._client, "put", lambda row: not sent.append((row.url, row.key)))
+    host = urlsplit(HeliconeSpanExporter(EU_KEY).endpoint).netloc
+    exporter = HeliconeSpanExporter(
+        key_for=lambda of: EU_KEY if of.id == "eu" else KEY,
+        endpoint=f"http://{host}",
+        http_hosts=(host,),
+        registry=app.registry,
+    )
     app.provider.add_span_processor(SimpleSpanProcessor(exporter))
 
     for identifier in ("eu", "us"):
         with session("Shop", id=identifier), app.span("execute_tool search", GENAI_TOOL, scope="x"):
             pass
 
-    assert sent == [(f"{EUROPE}/custom/v1/log", EU_KEY), (f"{DEFAULT}/custom/v1/log", KEY)]
+    assert exporter.force_flush()
+    assert sorted((row.session_id, row.organization) for row in fake.rows) == [("eu", "in Europe"), ("us", "default")]
+    for identifier, key in (("eu", EU_KEY), ("us", KEY)):
+        api = f"http://{urlsplit(default_api(key, None)).netloc}"
+        rows = Api(Settings(api_key=key, api_endpoint=api, log_http_hosts=(".helicone.ai",))).requests(identifier)
+        assert [row["model"] for row in rows] == ["tool:search"]
 
 
 def test_keys_of_all_formats_of_helicone_are_accepted() -> None:

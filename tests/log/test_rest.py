@@ -75,7 +75,7 @@ def test_sessions_and_their_requests_are_read_back(fake: FakeHelicone) -> None:
         ("sk-helicone-x", None, "https://api.helicone.ai"),
         (EUROPEAN_KEY, None, "https://eu.api.helicone.ai"),
         ("sk-helicone-x", "https://api.worker.helicone.ai", "https://api.helicone.ai"),
-        ("sk-helicone-x", "https://api.eu.helicone.ai", "https://eu.api.helicone.ai"),
+        ("sk-helicone-x", "https://api.eu.hconeai.com", "https://eu.api.helicone.ai"),
         (EUROPEAN_KEY, "https://api.hconeai.com", "https://eu.api.helicone.ai"),
         ("sk-x", "http://localhost:8585/v1/trace", "http://localhost:8585"),
     ],

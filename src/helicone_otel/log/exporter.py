@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode
 
 from .. import wire
-from ..endpoints import check_transport, checked_endpoint, checked_key, default_endpoint
+from ..endpoints import DEFAULT, check_transport, checked_endpoint, checked_key
 from ..failures import swallow, warn_once
 from ..otel.exporter import finalized
 from ..sessions.model import Session
@@ -87,8 +87,6 @@ class HeliconeSpanExporter(SpanExporter):
         self._key_for = key_for
         self._registry = registry or REGISTRY
         self.endpoint, self._key = _address(settings, api_key, endpoint, http_hosts, needs_key=key_for is None)
-        # Whether each row goes to the region of its own key, because tenants may be in different regions.
-        self._is_endpoint_by_key = key_for is not None and not (endpoint or settings.log_endpoint)
         chosen = Settings(log_kinds=tuple(settings.log_kinds if kinds is None else kinds)).log_kinds
         self._kinds = frozenset(chosen) or REQUEST_KINDS
         self._content = content if content is not None else _content(settings)
@@ -169,7 +167,7 @@ class HeliconeSpanExporter(SpanExporter):
         key = self._key_of(row.session)
         if key is None:
             return
-        url = (default_endpoint(key) if self._is_endpoint_by_key else self.endpoint) + row.route
+        url = self.endpoint + row.route
         # Two exporters in one process make one row of a call. A hash is remembered, because the text contains the key.
         claim, logged = hash(f"{url} {key} {row.id}"), self._registry.logged_rows
         if claim in logged.young or claim in logged.old:
@@ -242,7 +240,7 @@ def _address(
     if key is None and needs_key:
         raise SettingsError("HELICONE_API_KEY is not set: rows cannot be logged to Helicone without a key")
     try:
-        address = checked_endpoint(endpoint or settings.log_endpoint or default_endpoint(key))
+        address = checked_endpoint(endpoint or settings.log_endpoint or DEFAULT)
         check_transport(address, tuple(settings.log_http_hosts if http_hosts is None else http_hosts))
     except ValueError as error:
         raise SettingsError(f"endpoint (HELICONE_LOG_ENDPOINT): {error}") from error

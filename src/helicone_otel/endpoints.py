@@ -19,11 +19,14 @@ DEFAULT: Final = "https://api.worker.helicone.ai"
 # https://docs.helicone.ai/rest/session/post-v1sessionquery
 API: Final = "https://api.helicone.ai"
 EUROPEAN_API: Final = "https://eu.api.helicone.ai"
+# Where Helicone's API server has a log of its own. The image that people host has this server, and no worker.
+# https://github.com/Helicone/helicone/blob/main/valhalla/jawn/src/controllers/public/traceController.ts
+API_SERVER_LOG: Final = "/v1/trace"
 # By this text in a key Helicone's worker recognises one of the European region.
 _EUROPEAN: Final = "helicone-eu"
 
 # People copy the address from the documentation with its route, which is different for each kind of row.
-_ROUTES: Final = re.compile(r"/(?:custom|oai|anthropic|googleapis)/v1/log\Z")
+_ROUTES: Final = re.compile(r"/(?:(?:custom|oai|anthropic|googleapis)/v1/log|custom/log(?:/typed)?)\Z")
 _LOOPBACK: Final = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|::1")
 # The format of the keys that Helicone's worker accepts.
 _KEY: Final = re.compile(r"[sp]k(?:-[a-z]+)*(?:-\w{7}){4}", re.ASCII)
@@ -33,12 +36,23 @@ _WORD: Final = re.compile(r"[!-~]{8,256}")
 
 def default_api(key: str | None, log_endpoint: str | None) -> str:
     """Return the default address of the API: in the region of the log and the key, or on the host of another log."""
-    url = urlsplit(log_endpoint or DEFAULT)
+    endpoint = checked_endpoint(log_endpoint or DEFAULT)
+    url = urlsplit(endpoint)
     host = url.hostname or ""
     if not host.endswith(HELICONE_DOMAINS):
-        return f"{url.scheme}://{url.netloc}"
+        return server_of(endpoint) if is_api_server(endpoint) else f"{url.scheme}://{url.netloc}"
     is_european = "eu" in host.split(".") or _EUROPEAN in (key or "")
     return EUROPEAN_API if is_european else API
+
+
+def is_api_server(endpoint: str) -> bool:
+    """Tell whether the address of a log is that of Helicone's API server, and not of its worker."""
+    return endpoint.endswith(API_SERVER_LOG)
+
+
+def server_of(endpoint: str) -> str:
+    """Return the address of the server that has a log: without the path of the API server's log."""
+    return endpoint.removesuffix(API_SERVER_LOG)
 
 
 def checked_endpoint(text: object) -> str:

@@ -413,7 +413,8 @@ SETTINGS: Final = (
         str,
         _check_endpoint,
         "`https://api.worker.helicone.ai`, for the keys of each region",
-        "The address to which rows are sent, without `/custom/v1/log`.",
+        "The address to which rows are sent, without `/custom/v1/log`. For a Helicone of your own that has no worker, "
+        "it ends with `/v1/trace`.",
     ),
     Setting(
         "api_endpoint",

@@ -23,7 +23,8 @@ gateway are logged to the same Helicone if the test switches the log on:
         assert [row.model for row in helicone.rows() if row.badge == "Tool"] == ["tool:get_weather"]
 
 The fixture `fake_helicone` is the server alone: its gateway, its log APIs, its OTLP receivers and its read API.
-They check requests as the real ones do, and `troubles` makes them fail.
+They check requests as the real ones do, and `troubles` makes them fail. `FakeHelicone(worker=False)` is a Helicone that
+people host themselves: without the worker's gateway and log.
 
 pytest loads this module in every run, with or without a test that uses a fixture. So everything that takes time is
 imported by the fixtures.

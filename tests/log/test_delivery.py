@@ -232,6 +232,37 @@ def test_only_an_answer_of_ok_means_delivered(status: int, headers: dict[str, st
     assert error_text(body).isprintable()
 
 
+@hypothesis_settings(max_examples=50)
+@given(st.integers(100, 599), st.binary() | st.sampled_from([b"", b"ok"]))
+def test_only_an_answer_without_a_body_means_delivered_to_an_api_server(status: int, body: bytes) -> None:
+    result = result_of_answer(status, {}, body, is_api_server=True)
+
+    assert (result.delivery is Delivery.DELIVERED) == (200 <= status < 300 and not body.strip())
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        (Trouble(text="<html>"), "Helicone answered 200 with a body, which its API server does not (<html>)"),
+        (Trouble(error="no"), "Helicone answered 200 with a body, which its API server does not (no)"),
+        (Trouble(status=422, text='{"message": "Validation Failed"}'), "Helicone answered 422"),
+    ],
+)
+def test_a_row_that_an_api_server_does_not_take_is_dropped_and_logged(
+    trouble: Trouble, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(FakeHelicone(worker=False)) as fake:
+        fake.troubles.next(trouble)
+        client = Client(f"{fake.url}/v1/trace", 100, connections=1, seconds=5)
+        for number in range(2):
+            client.put(row(number, f"{fake.url}/v1/trace"))
+        assert client.flush(5)
+        client.shutdown(0)
+
+    assert ids(fake) == [1]
+    assert reason in caplog.text
+
+
 def test_nothing_is_sent_during_a_pause_that_the_server_asked_for(fake: FakeHelicone, client: Client) -> None:
     fake.troubles.next(Trouble(status=429, headers={"Retry-After": "30"}))
     client.put(row(1, fake.url))

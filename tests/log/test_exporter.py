@@ -37,6 +37,7 @@ from helicone_otel.log.delivery import client, sender
 from helicone_otel.log.exporter import Limits
 from helicone_otel.log.rest import Api
 from helicone_otel.tools.fakes.headers import KEY
+from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.requests import Trouble
 from helicone_otel.tools.fakes.server import FakeHelicone
 from tests.support.logs import wait_for
@@ -238,6 +239,10 @@ def test_bad_arguments_are_refused_at_once_without_showing_a_key(options: dict[s
         ("https://api.eu.hconeai.com/custom/v1/log", "https://api.eu.hconeai.com"),
         ("https://api.eu.hconeai.com/oai/v1/log/", "https://api.eu.hconeai.com"),
         ("http://127.0.0.1:8788", "http://127.0.0.1:8788"),
+        ("http://127.0.0.1:8585/v1/trace/", "http://127.0.0.1:8585/v1/trace"),
+        ("http://127.0.0.1:8585/v1/trace/custom/v1/log", "http://127.0.0.1:8585/v1/trace"),
+        ("http://127.0.0.1:8585/v1/trace/custom/log", "http://127.0.0.1:8585/v1/trace"),
+        ("http://127.0.0.1:8585/v1/trace/custom/log/typed", "http://127.0.0.1:8585/v1/trace"),
         ("https://inside.test:8443/helicone", "https://inside.test:8443/helicone"),
     ],
 )
@@ -282,6 +287,44 @@ def test_rows_arrive_in_the_region_of_their_key_and_are_found_there(
         api = f"http://{urlsplit(default_api(key, None)).netloc}"
         rows = Api(Settings(api_key=key, api_endpoint=api, log_http_hosts=(".helicone.ai",))).requests(identifier)
         assert [row["model"] for row in rows] == ["tool:search"]
+
+
+def test_an_api_server_without_the_worker_takes_the_rows_of_every_provider() -> None:
+    app = App()
+    with serving(FakeHelicone(worker=False)) as fake:
+        exporter = HeliconeSpanExporter(KEY, endpoint=f"{fake.url}/v1/trace", registry=app.registry)
+        app.provider.add_span_processor(SimpleSpanProcessor(exporter))
+        with session("Shop", id="s-1"), app.span("execute_tool search", GENAI_TOOL, scope="x"):
+            pass
+        for provider in ("openai", "anthropic", "gcp.gemini"):
+            attributes = {
+                "gen_ai.operation.name": "chat",
+                "gen_ai.provider.name": provider,
+                "gen_ai.request.model": f"model of {provider}",
+            }
+            with session("Shop", id="s-1"), app.span("chat", attributes, scope="x"):
+                pass
+        assert exporter.force_flush()
+        rows = Api(Settings(api_key=KEY, log_endpoint=f"{fake.url}/v1/trace")).requests("s-1")
+
+    assert {row.model: (row.provider, row.flaws) for row in fake.rows} == {
+        "tool:search": ("CUSTOM", []),
+        "model of openai": ("OPENAI", []),
+        "model of anthropic": ("ANTHROPIC", []),
+        "model of gcp.gemini": ("GOOGLE", []),
+    }
+    assert sorted(row["request_id"] for row in rows) == sorted(row.id for row in fake.rows)
+    assert failures.swallowed() == {}
+
+
+def test_rows_for_the_worker_do_not_name_the_provider_which_it_reads_from_the_route(fake: FakeHelicone) -> None:
+    app = Logging(fake)
+    with session("Shop"), app.span("execute_tool search", GENAI_TOOL, scope="x"):
+        pass
+
+    assert app.rows() == [("tool:search", "/search")]
+    [request] = fake.requests("log")
+    assert (request.path, "provider" in request.json) == ("/custom/v1/log", False)
 
 
 def test_keys_of_all_formats_of_helicone_are_accepted() -> None:

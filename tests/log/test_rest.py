@@ -18,7 +18,7 @@ from helicone_otel.__main__ import main
 from helicone_otel.endpoints import default_api
 from helicone_otel.log.rest import Api
 from helicone_otel.testing import FakeHelicone, Trouble
-from helicone_otel.tools.diagnostics.report import Finding, Level, Report
+from helicone_otel.tools.diagnostics.report import Finding, Level, Report, problem
 from helicone_otel.tools.diagnostics.send import send
 from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.redaction import Redaction
@@ -78,6 +78,10 @@ def test_sessions_and_their_requests_are_read_back(fake: FakeHelicone) -> None:
         ("sk-helicone-x", "https://api.eu.hconeai.com", "https://eu.api.helicone.ai"),
         (EUROPEAN_KEY, "https://api.hconeai.com", "https://eu.api.helicone.ai"),
         ("sk-x", "http://localhost:8585/v1/trace", "http://localhost:8585"),
+        ("sk-x", "https://own.test/helicone/v1/trace/", "https://own.test/helicone"),
+        ("sk-x", "https://own.test/log", "https://own.test"),
+        ("sk-helicone-x", "https://api.helicone.ai/v1/trace", "https://api.helicone.ai"),
+        ("sk-helicone-x", "https://eu.api.helicone.ai/v1/trace", "https://eu.api.helicone.ai"),
     ],
 )
 def test_the_api_is_in_the_region_of_the_log_or_on_its_host(key: str, log: str | None, address: str) -> None:
@@ -245,7 +249,7 @@ def test_the_probe_sends_one_row_and_finds_it(fake: FakeHelicone) -> None:
     took, shows = sent(fake, HELICONE_LOG_KINDS="tool")
 
     [row] = fake.rows
-    assert (took.level, took.text) == (Level.OK, f"{fake.url} took a row.")
+    assert (took.level, took.text) == (Level.OK, f"{fake.url} took a row. It is Helicone's worker.")
     assert (shows.level, shows.text) == (
         Level.OK,
         f"{fake.url} shows session {row.session_id} (helicone-otel doctor): one row, data:hello, at /hello.",
@@ -256,6 +260,55 @@ def test_the_probe_sends_one_row_and_finds_it(fake: FakeHelicone) -> None:
         "/hello",
         [],
     )
+
+
+def test_the_probe_says_that_it_found_an_api_server_without_the_worker() -> None:
+    with serving(FakeHelicone(worker=False)) as alone:
+        took, shows = sent(alone, HELICONE_LOG_ENDPOINT=f"{alone.url}/v1/trace")
+
+    assert (took.level, took.text) == (
+        Level.OK,
+        f"{alone.url}/v1/trace took a row. It is Helicone's API server, without the worker.",
+    )
+    assert (shows.level, shows.text.partition(" shows ")[0]) == (Level.OK, alone.url)
+    assert [row.model for row in alone.rows] == ["data:hello"]
+
+
+NO_LOG = "took no row: there is no log at this address (404), but"
+
+
+def test_the_probe_says_where_the_log_of_an_api_server_is() -> None:
+    with serving(FakeHelicone(worker=False)) as alone:
+        [finding] = sent(alone)
+
+    assert finding == problem(
+        f"{alone.url} {NO_LOG} Helicone's API server, without the worker.",
+        f"export HELICONE_LOG_ENDPOINT={alone.url}/v1/trace",
+    )
+
+
+def test_the_probe_says_where_the_log_of_the_worker_is(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As a proxy, the fake has the APIs of Helicone's hosts.
+    monkeypatch.setenv("HTTP_PROXY", fake.url)
+    monkeypatch.setenv("http_proxy", fake.url)
+    worker = "http://api.worker.helicone.ai"
+    hosts = {"HELICONE_API_ENDPOINT": fake.url, "HELICONE_LOG_HTTP_HOSTS": "api.worker.helicone.ai"}
+
+    [finding] = sent(fake, HELICONE_LOG_ENDPOINT=f"{worker}/v1/trace", **hosts)
+
+    assert finding == problem(
+        f"{worker}/v1/trace {NO_LOG} Helicone's worker.", f"export HELICONE_LOG_ENDPOINT={worker}"
+    )
+
+
+@pytest.mark.parametrize("trouble", [Trouble(status=500), Trouble(text="<html>"), Trouble(reset=True)], ids=str)
+def test_the_probe_does_not_guess_which_server_it_found(fake: FakeHelicone, trouble: Trouble) -> None:
+    # The first request logs the row, and the second one asks how the server is.
+    fake.troubles.next(Trouble(), trouble)
+
+    took, shows = sent(fake)
+
+    assert (took.text, shows.level) == (f"{fake.url} took a row.", Level.OK)
 
 
 def test_the_probe_looks_for_its_row_until_it_is_there(fake: FakeHelicone) -> None:

@@ -246,6 +246,20 @@ def test_an_accepted_row_is_answered_as_helicone_answers(view: ViewClient) -> No
     assert replaced.headers["helicone-id"] != "01a203b9-181f-7643-bc00-1151041e7471"
 
 
+@pytest.mark.parametrize("route", ["/v1/trace/custom/v1/log", "/v1/trace/custom/log"])
+@pytest.mark.parametrize(("named", "provider"), [("ANTHROPIC", "anthropic"), ("CUSTOM", None), (None, "openai")])
+def test_the_routes_of_an_api_server_read_the_provider_from_the_body_and_answer_without_one(
+    view: ViewClient, route: str, named: str | None, provider: str | None
+) -> None:
+    id_ = str(uuid.uuid4())
+    row = posted_row("s", "/x", "Rows", request_id=id_)
+
+    answer = view.log({**row, "provider": named} if named else row, route)
+
+    assert (answer.status, answer.body) == (200, b"")
+    assert view.request(id_)["provider"] == provider
+
+
 def test_a_row_that_is_too_large_is_refused_as_helicone_refuses_it(view: ViewClient) -> None:
     row = posted_row("s", "/x", "Rows", asked_for={"text": "x" * (10 * 1024 * 1024)})
     answer = view.log(row)

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode
 
 from .. import wire
-from ..endpoints import DEFAULT, check_transport, checked_endpoint, checked_key
+from ..endpoints import DEFAULT, check_transport, checked_endpoint, checked_key, is_api_server
 from ..failures import swallow, warn_once
 from ..otel.exporter import finalized
 from ..sessions.model import Session
@@ -27,7 +27,7 @@ from .grouping import CallGroup, CallGrouper
 from .rows.content import Content
 from .rows.encode import encoded
 from .rows.row import row_of
-from .rows.types import Event, FinishedSpan
+from .rows.types import Event, FinishedSpan, HeliconeRow
 
 KeyFor = Callable[[Session], str | None]
 
@@ -42,6 +42,14 @@ _VARIABLES: Final = {
 _FULL: Final = "A row was not logged to Helicone: the queue is full (OTEL_BSP_MAX_QUEUE_SIZE, or 64 MiB)"
 # Seconds that an app waits at its end for a server that does not answer.
 _AT_EXIT: Final = 10.0
+# The routes of Helicone's worker, and the provider that each of them stands for. Its API server has the first one only,
+# and reads the provider from the body. The worker must not get it there: it would show as part of the request.
+_PROVIDERS: Final = {
+    "/custom/v1/log": "CUSTOM",
+    "/oai/v1/log": "OPENAI",
+    "/anthropic/v1/log": "ANTHROPIC",
+    "/googleapis/v1/log": "GOOGLE",
+}
 # No framework has more layers with a span each for one call.
 _MAX_WRAPPERS: Final = 8
 
@@ -55,7 +63,8 @@ class HeliconeSpanExporter(SpanExporter):
 
     Args:
         api_key: The key; not needed with `key_for`.
-        endpoint: Where rows go, without `/custom/v1/log`.
+        endpoint: Where rows go, without `/custom/v1/log`. It ends with `/v1/trace` for an API server of Helicone's
+            that has no worker.
         kinds: The kinds of calls to log; all if not given.
         content: Which content rows contain, and what redacts it.
         key_for: Returns the key for a session, for apps with tenants, or `None` to log nothing of it. It is
@@ -167,6 +176,7 @@ class HeliconeSpanExporter(SpanExporter):
         key = self._key_of(row.session)
         if key is None:
             return
+        row = _addressed(row, self.endpoint)
         url = self.endpoint + row.route
         # Two exporters in one process make one row of a call. A hash is remembered, because the text contains the key.
         claim, logged = hash(f"{url} {key} {row.id}"), self._registry.logged_rows
@@ -248,6 +258,13 @@ def _address(
         return address, checked_key(key, address) if key is not None else ""
     except ValueError as error:
         raise SettingsError(f"api_key (HELICONE_API_KEY): {error}") from None
+
+
+def _addressed(row: HeliconeRow, endpoint: str) -> HeliconeRow:
+    """Return a row with the route, and the body, for the server at an address."""
+    if not is_api_server(endpoint):
+        return row
+    return row._replace(route=next(iter(_PROVIDERS)), body={**row.body, "provider": _PROVIDERS[row.route]})
 
 
 def _content(settings: Settings) -> Content:

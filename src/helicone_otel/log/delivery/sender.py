@@ -17,12 +17,13 @@ from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from ...endpoints import is_api_server
 from .connections import pools
 from .queue import PendingRow
 from .verdict import Delivery, DeliveryResult, result_of_answer
 
 _CONNECT_WITHIN: Final = 5.0
-# Helicone answers with two letters.
+# Helicone answers with two letters, or with none.
 _MAX_ANSWER: Final = 65536
 # A connection that was not used for longer may be gone: load balancers drop it, and a process that was frozen
 # meanwhile did not see the end of it.
@@ -42,6 +43,7 @@ class RowSender:
 
     def __init__(self, endpoint: str, connections: int, seconds: float) -> None:
         self._seconds = seconds
+        self._is_api_server = is_api_server(endpoint)
         self._deadlines = RequestDeadlines()
         self._pools = watched(pools(endpoint, connections), self._deadlines)
         self._last_used = time.time()
@@ -88,7 +90,7 @@ class RowSender:
         )
         try:
             body = response.read(_MAX_ANSWER)
-            return result_of_answer(response.status, response.headers, body)
+            return result_of_answer(response.status, response.headers, body, is_api_server=self._is_api_server)
         finally:
             if response.length_remaining == 0:
                 response.release_conn()

@@ -1,6 +1,6 @@
 """Decides what the answer of Helicone means for a row: delivered, to be sent later, or refused.
 
-Helicone's worker answers `ok`. A success with another body is a failure
+Helicone's worker answers `ok`, its API server nothing. A success with another body is a failure
 (https://github.com/Helicone/helicone/blob/main/worker/src/lib/managers/AsyncLogManager.ts).
 """
 
@@ -61,12 +61,22 @@ def is_success(status: int) -> bool:
     return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
-def result_of_answer(status: int, headers: Mapping[str, str], body: bytes) -> DeliveryResult:
-    """Return what the answer to a row means."""
+def result_of_answer(
+    status: int, headers: Mapping[str, str], body: bytes, *, is_api_server: bool = False
+) -> DeliveryResult:
+    """Return what the answer to a row means.
+
+    Args:
+        status: The status of the answer.
+        headers: Its headers.
+        body: Its body.
+        is_api_server: Whether the row was sent to Helicone's API server, and not to its worker.
+    """
     if is_success(status):
-        if body.strip() in {b"ok", b'"ok"'}:
+        if body.strip() in ({b""} if is_api_server else {b"ok", b'"ok"'}):
             return DeliveryResult(Delivery.DELIVERED)
-        return DeliveryResult(Delivery.REFUSED, f"Helicone answered {status} without saying ok", error_text(body))
+        fault = "with a body, which its API server does not" if is_api_server else "without saying ok"
+        return DeliveryResult(Delivery.REFUSED, f"Helicone answered {status} {fault}", error_text(body))
     if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         wait = retry_after(headers.get("Retry-After"))
         return DeliveryResult(Delivery.LATER, f"Helicone answered {status}", wait=wait, answered=True)

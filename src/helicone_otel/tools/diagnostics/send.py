@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 import uuid
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
+import urllib3
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -17,7 +19,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from ... import wire
+from ...endpoints import API_SERVER_LOG, server_of
 from ...failures import logger
+from ...log.delivery.client import suppressed
+from ...log.delivery.connections import pools
+from ...log.delivery.verdict import is_success
 from ...log.exporter import HeliconeSpanExporter
 from ...log.rest import Api, HeliconeError, KeyRefusedError, LaterError
 from ...otel.processor import HeliconeSpanProcessor
@@ -35,7 +41,12 @@ _EXPECTED: Final = {
     wire.SESSION_NAME_HEADER: NAME,
     wire.SESSION_PATH_HEADER: f"/{STEP}",
 }
+# Helicone's servers, for people.
+_WORKER: Final = "Helicone's worker"
+_API_SERVER: Final = "Helicone's API server, without the worker"
+_MAX_HEALTH_BYTES: Final = 4096
 # In seconds.
+_MAX_HEALTH: Final = 5.0
 _MAX_FLUSH: Final = 10.0
 _FIRST_PAUSE: Final = 0.5
 _MAX_PAUSE: Final = 5.0
@@ -44,6 +55,7 @@ _KEYS: Final = "https://us.helicone.ai/settings/api-keys, or eu.helicone.ai for 
 _REMEDIES: Final = (
     ("refused the key", f"check HELICONE_API_KEY ({_KEYS})"),
     ("without saying ok", f"check HELICONE_API_KEY ({_KEYS}): Helicone answers so if it does not know a key"),
+    ("with a body", "check HELICONE_LOG_ENDPOINT"),
     ("at this address", "check HELICONE_LOG_ENDPOINT"),
     ("a redirect", "check HELICONE_LOG_ENDPOINT"),
     ("switched off", "unset OTEL_SDK_DISABLED"),
@@ -77,12 +89,53 @@ def send(environ: Mapping[str, str], seconds: float = 30.0) -> Iterator[Finding]
         yield problem(f"Nothing was sent: {error}", "correct it; helicone-otel env lists the settings")
         return
     session_id = str(uuid.uuid4())
-    if reason := _log(exporter, registry, session_id, min(seconds, _MAX_FLUSH)):
-        remedy = next((remedy for words, remedy in _REMEDIES if words in reason), _NETWORK)
-        yield problem(f"{exporter.endpoint} took no row: {reason}.", remedy)
+    reason = _log(exporter, registry, session_id, min(seconds, _MAX_FLUSH))
+    server = _server_at(exporter.endpoint)
+    if reason:
+        yield _refused(exporter.endpoint, server, reason)
         return
-    yield ok(f"{exporter.endpoint} took a row.")
+    yield ok(f"{exporter.endpoint} took a row." + (f" It is {server}." if server else ""))
     yield _read_back(api, session_id, seconds, settings)
+
+
+def _refused(endpoint: str, server: str, reason: str) -> Finding:
+    address = server_of(endpoint) + (API_SERVER_LOG if server == _API_SERVER else "")
+    if server and address != endpoint and "at this address" in reason:
+        return problem(
+            f"{endpoint} took no row: there is no log at this address (404), but {server}.",
+            f"export HELICONE_LOG_ENDPOINT={address}",
+        )
+    remedy = next((remedy for words, remedy in _REMEDIES if words in reason), _NETWORK)
+    return problem(f"{endpoint} took no row: {reason}.", remedy)
+
+
+def _server_at(endpoint: str) -> str:
+    """Return which of Helicone's servers is at the address of a log; empty if it does not show that.
+
+    Both say without a key that they are healthy: the worker without a body, the API server with one.
+    """
+    address = server_of(endpoint)
+    try:
+        with suppressed():
+            answer = pools(address, connections=1).request(
+                "GET",
+                f"{address}/healthcheck",
+                headers={"User-Agent": "helicone-otel"},
+                timeout=urllib3.Timeout(total=_MAX_HEALTH),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+            body = answer.read(_MAX_HEALTH_BYTES)
+            answer.close()
+    except (urllib3.exceptions.HTTPError, OSError):
+        return ""
+    if not is_success(answer.status):
+        return ""
+    try:
+        return _API_SERVER if "status" in json.loads(body or b"[]") else _WORKER if not body else ""
+    except (ValueError, TypeError):
+        return ""
 
 
 def _log(exporter: HeliconeSpanExporter, registry: Registry, session_id: str, seconds: float) -> str:

@@ -18,14 +18,14 @@ from ...sessions.model import path_segments
 from ...spans.kinds import CALL_KINDS
 from .writes import keep_details, session_number, update_sums
 
-# The provider whose bodies each route accepts.
+# The provider whose bodies each route accepts. Empty for the routes of Helicone's API server: the body names it.
 ROUTES: Final[Mapping[str, str]] = {
     "/custom/v1/log": "custom",
     "/oai/v1/log": "openai",
     "/anthropic/v1/log": "anthropic",
     "/googleapis/v1/log": "google",
-    "/v1/trace/custom/v1/log": "custom",
-    "/v1/trace/custom/log": "custom",
+    "/v1/trace/custom/v1/log": "",
+    "/v1/trace/custom/log": "",
 }
 # Helicone's limit for a body, in UTF-16 units of the JSON.
 MAX_UNITS: Final = 10 * 1024 * 1024
@@ -71,7 +71,7 @@ def read_row(body: bytes, headers: Mapping[str, str], provider: str) -> PostedRo
     Args:
         body: The JSON. Like Helicone, this takes a body that is not JSON for an empty object.
         headers: The headers of the HTTP request, with names in lower case. They override those in `meta`.
-        provider: The provider of the route.
+        provider: The provider of the route, or an empty text.
 
     Raises:
         InvalidRowError: A field is missing or has another type.
@@ -84,6 +84,7 @@ def read_row(body: bytes, headers: Mapping[str, str], provider: str) -> PostedRo
     meta = {str(key).lower(): _text_of(value) for key, value in request["meta"].items()}
     meta.update({name: value for name, value in headers.items() if name.startswith("helicone-")})
     id_ = meta.get(_REQUEST_ID, "")
+    provider = provider or _clean(_text_of(posted.get("provider", "openai"))).lower()
     session_id, name = (
         wire.wire_text(meta.get(header, ""), _MAX_SESSION_TEXT)
         for header in ("helicone-session-id", "helicone-session-name")

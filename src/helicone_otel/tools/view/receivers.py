@@ -122,7 +122,8 @@ class HttpReceivers:
                 return JSONResponse({"error": str(error)}, _BAD_REQUEST)
             except (BusyError, DatabaseError):
                 return PlainTextResponse("busy; try again", _SERVICE_UNAVAILABLE, _RETRY)
-            return PlainTextResponse("ok", headers={"helicone-id": row.id})
+            # Helicone's worker says so, and its API server says nothing.
+            return PlainTextResponse("ok", headers={"helicone-id": row.id}) if provider else Response()
 
         return log
 

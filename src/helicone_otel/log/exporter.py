@@ -27,7 +27,7 @@ from .grouping import CallGroup, CallGrouper
 from .rows.content import Content
 from .rows.encode import encoded
 from .rows.row import row_of
-from .rows.types import Event, FinishedSpan, HeliconeRow
+from .rows.types import Event, FinishedSpan
 
 KeyFor = Callable[[Session], str | None]
 
@@ -42,10 +42,12 @@ _VARIABLES: Final = {
 _FULL: Final = "A row was not logged to Helicone: the queue is full (OTEL_BSP_MAX_QUEUE_SIZE, or 64 MiB)"
 # Seconds that an app waits at its end for a server that does not answer.
 _AT_EXIT: Final = 10.0
-# The routes of Helicone's worker, and the provider that each of them stands for. Its API server has the first one only,
-# and reads the provider from the body. The worker must not get it there: it would show as part of the request.
+# The route that Helicone's API server has, too.
+_ROUTE: Final = "/custom/v1/log"
+# The provider that each route of Helicone's worker stands for. The API server reads it from the body. The worker must
+# not get it there, because Helicone would show it as a part of the request.
 _PROVIDERS: Final = {
-    "/custom/v1/log": "CUSTOM",
+    _ROUTE: "CUSTOM",
     "/oai/v1/log": "OPENAI",
     "/anthropic/v1/log": "ANTHROPIC",
     "/googleapis/v1/log": "GOOGLE",
@@ -96,6 +98,7 @@ class HeliconeSpanExporter(SpanExporter):
         self._key_for = key_for
         self._registry = registry or REGISTRY
         self.endpoint, self._key = _address(settings, api_key, endpoint, http_hosts, needs_key=key_for is None)
+        self._is_api_server = is_api_server(self.endpoint)
         chosen = Settings(log_kinds=tuple(settings.log_kinds if kinds is None else kinds)).log_kinds
         self._kinds = frozenset(chosen) or REQUEST_KINDS
         self._content = content if content is not None else _content(settings)
@@ -176,8 +179,8 @@ class HeliconeSpanExporter(SpanExporter):
         key = self._key_of(row.session)
         if key is None:
             return
-        row = _addressed(row, self.endpoint)
-        url = self.endpoint + row.route
+        route, provider = (_ROUTE, _PROVIDERS[row.route]) if self._is_api_server else (row.route, None)
+        url = self.endpoint + route
         # Two exporters in one process make one row of a call. A hash is remembered, because the text contains the key.
         claim, logged = hash(f"{url} {key} {row.id}"), self._registry.logged_rows
         if claim in logged.young or claim in logged.old:
@@ -185,7 +188,7 @@ class HeliconeSpanExporter(SpanExporter):
         logged.young[claim] = True
         if len(logged.young) >= logged.limit:
             logged.turn()
-        if not self._client.put(PendingRow(row.id, key, url, encoded(row))):
+        if not self._client.put(PendingRow(row.id, key, url, encoded(row, provider))):
             warn_once(_FULL)
 
     def _key_of(self, session: Session) -> str | None:
@@ -258,13 +261,6 @@ def _address(
         return address, checked_key(key, address) if key is not None else ""
     except ValueError as error:
         raise SettingsError(f"api_key (HELICONE_API_KEY): {error}") from None
-
-
-def _addressed(row: HeliconeRow, endpoint: str) -> HeliconeRow:
-    """Return a row with the route, and the body, for the server at an address."""
-    if not is_api_server(endpoint):
-        return row
-    return row._replace(route=next(iter(_PROVIDERS)), body={**row.body, "provider": _PROVIDERS[row.route]})
 
 
 def _content(settings: Settings) -> Content:

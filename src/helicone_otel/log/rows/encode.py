@@ -8,7 +8,8 @@ from typing import Any, Final
 from .jsonread import dump, tidy
 from .types import HeliconeRow
 
-# Helicone answers 400 to longer bodies (https://github.com/Helicone/helicone). In UTF-16 units, as JavaScript counts.
+# Helicone refuses longer bodies (https://github.com/Helicone/helicone). Its worker counts UTF-16 units, and its API
+# server bytes, of which there are never fewer.
 LIMIT: Final = 10 * 1024 * 1024
 # The field that says that a row was cut.
 _NOTE: Final = "helicone_otel_cut"
@@ -21,15 +22,21 @@ _SHORTEST: Final = 200
 _FEWER: Final = (10_000, 1_000, 100, 10, 1)
 
 
-def encoded(row: HeliconeRow) -> bytes:
+def encoded(row: HeliconeRow, provider: str | None = None) -> bytes:
     """Return the body of a row as compact JSON in UTF-8.
 
     If it is too large, its longest texts are cut, and a note in it says so.
+
+    Args:
+        row: The row.
+        provider: For Helicone's API server, which reads it from the body; `None` for the worker.
     """
-    text = _text(row.body)
-    size = _size(text)
-    if size > LIMIT:
-        text = _cut(row.body, size)
+    body = row.body if provider is None else {**row.body, "provider": provider}
+    sent = _bytes(_text(body))
+    return sent if len(sent) <= LIMIT else _bytes(_cut(body, len(sent)))
+
+
+def _bytes(text: str) -> bytes:
     # UTF-8 cannot encode a lone surrogate.
     return text.encode("utf-8", "replace")
 
@@ -42,15 +49,12 @@ def _text(body: Any) -> str:
 
 
 def _size(text: str) -> int:
-    """Return the length of a text as JavaScript counts it."""
-    if len(text) <= LIMIT // 2 or text.isascii():
-        return len(text)
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return len(text) if text.isascii() else len(_bytes(text))
 
 
 def _cut(body: dict[str, Any], size: int) -> str:
     """Return the JSON of a body with its longest texts, and if need be its lists, cut to the limit."""
-    note = f"helicone-otel shortened this row: it was {size} characters long, and Helicone takes {LIMIT}."
+    note = f"helicone-otel shortened this row: it was {size} bytes long, and Helicone takes {LIMIT}."
     body = tidy(body)
     for most in (None, *_FEWER):
         if most is not None:

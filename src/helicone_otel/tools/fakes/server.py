@@ -126,30 +126,30 @@ class FakeHelicone(AnsweringServer):
             return self._api_at(host, request)
         path = request.path.partition("?")[0]
         if not self._has_worker:
-            return self._gateway() if path.startswith(_GATEWAY_OF_JAWN) else self._jawn(request, self.keys)
+            return self._of_gateway() if path.startswith(_GATEWAY_OF_JAWN) else self._of_jawn(request, self.keys)
         if path.startswith(_OF_JAWN):
-            return self._jawn(request, self.keys)
+            return self._of_jawn(request, self.keys)
         is_of_log = path in log_api.PROVIDERS or path.rpartition("/")[2].startswith("log") or path == log_api.HEALTH
-        return self._log(self.keys) if is_of_log else self._gateway()
+        return self._of_log(self.keys) if is_of_log else self._of_gateway()
 
     def _api_at(self, host: str, request: Request) -> tuple[Door, _Api]:
         is_european = "eu" in host.split(".")
         if host in LOG_HOSTS:
             # At the other hosts, the region is that of the key.
-            return self._log(self.keys.of_region(is_european=True) if is_european else self.keys)
+            return self._of_log(self.keys.of_region(is_european=True) if is_european else self.keys)
         if host in API_HOSTS:
-            return self._jawn(request, self.keys.of_region(is_european=is_european))
+            return self._of_jawn(request, self.keys.of_region(is_european=is_european))
         if host in GATEWAY_HOSTS:
-            return self._gateway()
+            return self._of_gateway()
         return "gateway", lambda _: ApiResult(in_text(421, f"No route of Helicone's has the host {host}."))
 
-    def _log(self, keys: Keys) -> tuple[Door, _Api]:
+    def _of_log(self, keys: Keys) -> tuple[Door, _Api]:
         return "log", partial(log_api.answer, keys=keys)
 
-    def _gateway(self) -> tuple[Door, _Api]:
+    def _of_gateway(self) -> tuple[Door, _Api]:
         return "gateway", lambda request: forward(request, self._provider, self.keys)
 
-    def _jawn(self, request: Request, keys: Keys) -> tuple[Door, _Api]:
+    def _of_jawn(self, request: Request, keys: Keys) -> tuple[Door, _Api]:
         path = request.path.partition("?")[0]
         if request.method == "GET" and path == log_api.HEALTH:
             return "api", lambda _: jawn_api.health()

@@ -7,7 +7,6 @@ certificates, timeouts and proxies, because it reads all of them from the enviro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from ..log.delivery.verdict import is_success
 from ..log.exporter import HeliconeSpanExporter
 from .configure import Installation
 
@@ -67,7 +67,7 @@ class _RunExporter(SpanExporter):
         connection = HTTPConnection(self._host, self._port, timeout=_TIMEOUT_SECONDS)
         try:
             connection.request("POST", self._path + path, body, {"Content-Type": "application/x-protobuf"})
-            return connection.getresponse().status == HTTPStatus.OK
+            return is_success(connection.getresponse().status)
         except (OSError, HTTPException):
             return False
         finally:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from helicone_otel.failures import swallowed
 from helicone_otel.log.rows.content import Content, Where
@@ -348,6 +351,7 @@ def test_a_call_to_anthropic_has_anthropics_bodies_and_token_counts() -> None:
                 "output_tokens": 20,
                 "cache_read_input_tokens": 60,
                 "cache_creation_input_tokens": 10,
+                "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 0},
             },
         },
     )
@@ -366,9 +370,17 @@ def test_a_call_to_google_has_geminis_bodies() -> None:
                 {"role": "user", "parts": [{"text": "hi"}]},
                 {
                     "role": "model",
-                    "parts": [{"functionCall": {"id": "c1", "name": "weather", "args": {"city": "Oslo"}}}],
+                    "parts": [
+                        {
+                            "functionCall": {"id": "c1", "name": "weather", "args": {"city": "Oslo"}},
+                            "text": 'weather({"city":"Oslo"})',
+                        }
+                    ],
                 },
-                {"role": "user", "parts": [{"functionResponse": {"id": "c1", "response": {"result": "4"}}}]},
+                {
+                    "role": "user",
+                    "parts": [{"functionResponse": {"id": "c1", "response": {"result": "4"}}, "text": "4"}],
+                },
             ],
             "tools": [{"functionDeclarations": [{"name": "weather", "parameters": {"type": "object"}}]}],
             "generationConfig": {"temperature": 0.5, "maxOutputTokens": 64, "stopSequences": ["END"]},
@@ -422,10 +434,15 @@ def test_the_provider_decides_the_route(attributes: dict[str, Any], route: str, 
     assert (made.route, bodies(made)[0]["model"]) == (route, model)
 
 
-def test_claude_at_bedrock_has_anthropics_bodies() -> None:
-    attributes = {**TALK, "gen_ai.provider.name": "aws.bedrock", "gen_ai.request.model": "eu.anthropic.claude-3"}
+@pytest.mark.parametrize(
+    ("model", "member"), [("eu.anthropic.claude-3", "choices"), ("claude-3", "content"), ("amazon.nova-pro", "choices")]
+)
+def test_claude_at_bedrock_has_the_bodies_that_helicone_reads(model: str, member: str) -> None:
+    attributes = {**TALK, "gen_ai.provider.name": "aws.bedrock", "gen_ai.request.model": model}
+    request, response = bodies(row("llm", attributes))
 
-    assert bodies(row("llm", attributes))[1]["content"] == [{"type": "text", "text": "hello"}]
+    assert (member in response, len(request["messages"])) == (True, 4 if member == "choices" else 3)
+    assert response["usage"]["prompt_tokens_details"] == {"cached_tokens": 60, "cache_write_tokens": 10}
 
 
 def test_an_embedding_at_google_has_googles_token_counts() -> None:
@@ -433,8 +450,50 @@ def test_an_embedding_at_google_has_googles_token_counts() -> None:
 
     assert bodies(row("embedding", attributes)) == (
         {"model": "e-1", "requests": []},
-        {"model": "e-1", "embeddings": [], "usageMetadata": {"promptTokenCount": 4, "totalTokenCount": 4}},
+        {
+            "model": "e-1",
+            "embeddings": [],
+            "usageMetadata": {"promptTokenCount": 4, "totalTokenCount": 4, "cachedContentTokenCount": 0},
+        },
     )
+
+
+# --- finish reasons ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        (("stop",), "stop"),
+        ('["stop"]', "stop"),
+        ("stop", "stop"),
+        ("STOP", "stop"),
+        ("FinishReason.STOP", "stop"),
+        ("finish_reason.MAX_TOKENS", "length"),
+        ('["tool_calls"]', "tool_calls"),
+        ('[["length"]]', "length"),
+        ("tool-calls", "tool_calls"),
+        ('{"reason": 5}', "reason"),
+        ("content_filter", "content_filter"),
+        ("[]", None),
+        ("[null]", None),
+        ("7", None),
+        ("", None),
+    ],
+)
+def test_a_finish_reason_is_a_word(written: Any, reason: str | None) -> None:
+    attributes = {"gen_ai.output.messages": '[{"role": "assistant", "content": "hi"}]', "gen_ai.system": "openai"}
+    response = bodies(row("llm", {**attributes, "gen_ai.response.finish_reasons": written}))[1]
+
+    assert response["choices"][0].get("finish_reason") == reason
+
+
+@given(st.text(max_size=12) | st.lists(st.text(max_size=6) | st.none(), max_size=3).map(json.dumps))
+def test_any_finish_reason_is_a_word_or_left_out(written: str) -> None:
+    attributes = {"gen_ai.output.messages": '[{"role": "assistant", "content": "hi"}]', "gen_ai.system": "openai"}
+    response = bodies(row("llm", {**attributes, "gen_ai.response.finish_reasons": (written,)}))[1]
+
+    assert re.fullmatch(r"[^\W\d_][\w-]*|", response["choices"][0].get("finish_reason", ""))
 
 
 # --- time to the first token ---------------------------------------------------------------------
@@ -450,6 +509,16 @@ def test_an_embedding_at_google_has_googles_token_counts() -> None:
         ({"gen_ai.server.time_to_first_token": 0.25, "gen_ai.request.stream": False}, [], None),
         ({"gen_ai.response.time_to_first_chunk": float("nan")}, [], None),
         ({"gen_ai.response.time_to_first_chunk": -1.0}, [], None),
+        ({"gen_ai.response.time_to_first_chunk": float("inf")}, [], None),
+        ({"gen_ai.response.time_to_first_chunk": 1e300}, [], None),
+        ({"gen_ai.response.time_to_first_chunk": 10**30}, [], None),
+        ({"gen_ai.response.time_to_first_chunk": "nan"}, [], None),
+        ({"ai.response.msToFirstChunk": 1e305}, [], None),
+        # The call took 1515 ms. Strands writes milliseconds.
+        ({"gen_ai.server.time_to_first_token": 1500}, [], 1500),
+        ({"gen_ai.server.time_to_first_token": 1.515}, [], 1515),
+        ({"gen_ai.server.time_to_first_token": 1600}, [], None),
+        ({"ai.response.msToFirstChunk": 1600}, [], None),
         ({}, [], None),
     ],
 )

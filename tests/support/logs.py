@@ -32,9 +32,11 @@ CUSTOM = "/custom/v1/log"
 def a_log(
     asked: Any = ASKED, answered: Any = ANSWERED, *, meta: Any = None, timing: Any = TIMING, url: Any = "no-path"
 ) -> dict[str, Any]:
-    """Return the body of a valid request to Helicone's log."""
+    """Return the body of a valid request to Helicone's log, with copies of the request where its pages look for it."""
     meta = {**SESSION, "Helicone-Request-Id": ID} if meta is None else meta
+    copies = {key: value for key, value in asked.items() if key != "stream"} if isinstance(asked, dict) else {}
     return {
+        **copies,
         "providerRequest": {"url": url, "json": asked, "meta": meta},
         "providerResponse": {"json": answered, "status": 200, "headers": {}},
         "timing": timing,

@@ -17,7 +17,7 @@ from helicone_otel.testing import FakeHelicone, Row, Trouble
 from helicone_otel.tools.fakes import log_api, rows
 from helicone_otel.tools.fakes.headers import HeadersError, from_meta
 from helicone_otel.tools.fakes.loopback import serving
-from tests.support.logs import ANSWERED, ASKED, CUSTOM, ID, SESSION, START, Client, a_log, changed
+from tests.support.logs import ANSWERED, ASKED, CUSTOM, ID, SESSION, START, TIMING, Client, a_log, changed
 
 OTHER_KEY = "sk-helicone-unknown-unknown-unknown-unknown"
 TENANT_KEY = "sk-helicone-another-tenants-private-keyhere"
@@ -41,7 +41,7 @@ def test_a_log_becomes_a_row(client: Client) -> None:
     assert (answer.status, answer.body, answer.headers["helicone-id"]) == (200, "ok", ID)
     assert (row.id, row.door, row.provider, row.model, row.status) == (ID, "log", "CUSTOM", "gpt-4o-mini-2024", 200)
     assert (row.session_id, row.session_path, row.session_name) == ("s-1", "/plan/draft", "Trip planner")
-    assert (row.request, row.response, row.user_id) == (ASKED, ANSWERED, "u")
+    assert (row.request, row.response, row.user_id) == (a_log(meta=meta), ANSWERED, "u")
     assert row.properties == {**SESSION, "env": "Staging"}
     assert (row.started, row.ended, row.path) == (START, START + 1515, "no-path")
     assert (row.prompt_tokens, row.completion_tokens, row.badge, row.failed, row.flaws) == (3, 1, "LLM", False, [])
@@ -123,7 +123,8 @@ def test_bodies_can_be_left_out(client: Client) -> None:
     row = row_of(client, a_log(meta={"Helicone-Omit-Request": "true", "Helicone-Omit-Response": "true"}))
     other = row_of(client, a_log(meta={"Helicone-Omit-Request": "True"}))
 
-    assert (row.request, row.response, other.request) == ({"model": row.model},) * 2 + (ASKED,)
+    assert (row.request, row.response) == ({"model": row.model},) * 2
+    assert other.request["messages"] == ASKED["messages"]
 
 
 def test_other_headers_become_properties_in_helicones_spelling(client: Client) -> None:
@@ -366,10 +367,10 @@ def test_a_row_has_the_badge_of_its_type(client: Client, asked: Any, answered: A
     [
         (TOOL, {"_type": "tool", "status": "queued", "metadata": {}}, "assistant-polling", "assistants"),
         (ASKED, {"status": "in_progress", "thread_id": "t"}, "assistant-polling", "assistants"),
-        (DATA, {"_type": "data", "name": "rerank", "metadata": {}}, "assistant-call", "assistants"),
+        ({}, {"_type": "data", "name": "rerank", "metadata": {}}, "assistant-call", "assistants"),
         ({}, {"data": [{"assistant_id": "a"}]}, "assistant-call", "assistants"),
-        (DATA, {"_type": "data", "toolName": "unknown"}, "data:undefined", "does not repeat the name"),
-        (TOOL, {"_type": "tool"}, "tool:undefined", "does not repeat the name"),
+        (DATA, {"_type": "data", "toolName": "unknown"}, "data:undefined", "lacks the name"),
+        (TOOL, {"_type": "tool"}, "tool:undefined", "lacks the name"),
         (TOOL, {"result": 4}, "tool:get_weather", "does not repeat the type"),
         (VECTOR, {"_type": "vector_db", "matches": [{"score": "0.9"}]}, "vector_db", "is not a number"),
         (VECTOR, {"_type": "vector_db", "results": [{"score": None}]}, "vector_db", "is not a number"),
@@ -398,7 +399,7 @@ def test_a_url_names_the_model_where_no_body_does(client: Client, url: str) -> N
         (CUSTOM, {"prompt_token_count": 3, "generation_token_count": 4}, (3, 4)),
         (CUSTOM, {"usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 6}}, (0, 0)),
         ("/googleapis/v1/log", {"usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 6}}, (5, 6)),
-        (CUSTOM, {"usage": {"prompt_tokens": "7"}}, (0, 0)),
+        (CUSTOM, {"usage": {"prompt_tokens": "7"}}, (7, 0)),
         (CUSTOM, {"usage": None}, (0, 0)),
     ],
 )
@@ -421,14 +422,22 @@ def test_a_row_is_an_error_by_its_status_or_its_body(client: Client, status: int
 STREAM = 'data: {"model": "m", "choices": []}\n\ndata: {"usage": {"prompt_tokens": 3}}\n\ndata: [DONE]\n\n'
 
 
-def test_a_streamed_response_is_read_as_a_stream_and_keeps_its_time_to_the_first_token(client: Client) -> None:
-    log = changed(a_log({**ASKED, "stream": True}, {}), "timing", {**a_log()["timing"], "timeToFirstToken": 210})
+@pytest.mark.parametrize("place", ["providerRequest.json.stream", "stream"])
+def test_a_streamed_response_is_read_as_a_stream(client: Client, place: str) -> None:
+    log = changed({**a_log({**ASKED, "stream": False}, {}), "stream": False}, place, True)
     log["providerResponse"]["textBody"] = STREAM
 
     row = row_of(client, log)
 
-    assert (row.time_to_first_token, row.model, row.prompt_tokens, row.flaws) == (210, "m", 3, [])
-    assert row_of(client, changed(log, "providerRequest.json.stream", False)).time_to_first_token is None
+    assert (row.model, row.prompt_tokens, row.flaws) == ("m", 3, [])
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"), [(210, 210), (0.5, 0.5), ("7", 7), ("", 0), (None, 0), (True, 1), ("soon", None), ([], None)]
+)
+def test_a_time_to_the_first_token_is_kept_as_a_number(client: Client, value: Any, kept: float | None) -> None:
+    assert row_of(client, a_log(timing={**TIMING, "timeToFirstToken": value})).time_to_first_token == kept
+    assert row_of(client, a_log()).time_to_first_token is None
 
 
 @pytest.mark.parametrize(("stream", "text"), [(True, ""), (True, "plain"), (False, "plain"), (False, STREAM)])

@@ -83,9 +83,30 @@ ENDPOINTS: Final = {
     "anthropic": Endpoint("/anthropic/v1/log", "anthropic", {"chat": "https://api.anthropic.com/v1/messages"}),
     "google": Endpoint("/googleapis/v1/log", "google", {name: _GOOGLE_MODEL + verb for name, verb in _GOOGLE.items()}),
 }
+# Google sells Anthropic's models in Anthropic's form, at Anthropic's prices.
+CLAUDE_ON_VERTEX: Final = Endpoint(
+    "/anthropic/v1/log",
+    "anthropic",
+    {"chat": "https://aiplatform.googleapis.com/v1/publishers/anthropic/models/{model}:rawPredict"},
+)
 CUSTOM: Final = Endpoint("/custom/v1/log", "openai", {})
-# Frameworks that write their own name as the provider: they make the call, and another provider answers it.
-FRAMEWORKS: Final = frozenset({"langchain", "langgraph", "llamaindex", "llama_index", "crewai", "haystack", "litellm"})
+# Frameworks that write their own name as the provider: they make the call, and another provider answers it. Only the
+# letters and digits of names are compared.
+FRAMEWORKS: Final = frozenset(
+    {
+        *("langchain", "langgraph", "llamaindex", "crewai", "haystack", "litellm", "dspy", "letta"),
+        *("strands", "strandsagents", "pydanticai", "smolagents", "agno", "phidata", "autogen", "ag2", "camel"),
+        *("semantickernel", "microsoftsemantickernel", "agentframework", "microsoftagentframework", "openaiagents"),
+        *("googleadk", "gcpvertexagent", "beeai", "beeaiframework", "browseruse", "mem0"),
+    }
+)
+
+
+def is_framework(name: str) -> bool:
+    """Tell whether a provider's name on a span is that of a framework."""
+    return "".join(filter(str.isalnum, name.lower())) in FRAMEWORKS
+
+
 # Providers by the first characters of a model's name: for spans that name no provider, and for providers that serve
 # models of several vendors.
 MODELS: Final = (

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .call import Call, Failure, Usage
+from .call import Call, Usage
 from .forms import data_url
 from .jsonread import known, read, text_of
 from .messages import Message, Part, text_in
+from .openai import chat_usage, error
 
 # Finish reasons of other families.
 _FINISH_REASONS: Final = {
@@ -38,15 +39,16 @@ def messages(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
         **{name: call.parameters[key] for key, name in _PARAMETERS.items() if key in call.parameters},
     }
     if call.failure:
-        return known(request, "messages"), _error(call.failure)
+        return known(request, "messages"), {"type": "error", **error(call)}
     response = {
         "id": call.id,
         "type": "message",
         "role": "assistant",
         "model": call.response_model,
         "content": [block for message in call.answers for block in map(_block, message.parts)],
-        "stop_reason": next((_FINISH_REASONS.get(reason, reason) for reason in call.finish_reasons), None),
-        "usage": _usage(call.usage),
+        "stop_reason": next((_FINISH_REASONS.get(reason.lower(), reason) for reason in call.finish_reasons), None),
+        # At an endpoint without prices, tokens are read in OpenAI's form.
+        "usage": _usage(call.usage) if call.is_priced else chat_usage(call.usage),
     }
     return known(request, "messages"), known(response, "content")
 
@@ -69,9 +71,18 @@ def _block(part: Part) -> dict[str, Any]:
         case "text":
             return {"type": "text", "text": part.value}
     if url := data_url(part.value):
-        return {"type": "image", "source": {"type": "url", "url": url}}
+        return _image(url)
     value = read(part.value)
     return value if isinstance(value, dict) else {"type": "text", "text": text_of(value)}
+
+
+def _image(url: str) -> dict[str, Any]:
+    head, comma, content = url.partition(";base64,")
+    if comma and head.startswith("data:"):
+        source = {"type": "base64", "media_type": head.removeprefix("data:"), "data": content}
+        return {"type": "image", "source": source}
+    # Anthropic has the URL in `source`, and Helicone looks for it in `image_url`.
+    return {"type": "image", "source": {"type": "url", "url": url}, "image_url": {"url": url}}
 
 
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:
@@ -89,9 +100,18 @@ def _usage(usage: Usage) -> dict[str, Any]:
             "output_tokens": usage.output,
             "cache_read_input_tokens": usage.cached,
             "cache_creation_input_tokens": usage.written,
+            "cache_creation": _cache_creation(usage),
         }
     )
 
 
-def _error(failure: Failure) -> dict[str, Any]:
-    return {"type": "error", "error": known({"type": failure.type, "message": failure.message}, "message")}
+def _cache_creation(usage: Usage) -> dict[str, int]:
+    """Return the tokens that were written to the cache by how long it keeps them, which decides what they cost.
+
+    Tokens of which that is not known are kept for five minutes, as is usual.
+    """
+    hour = usage.written_1h or 0
+    minutes = max(0, (usage.written or 0) - hour)
+    if not minutes and not hour:
+        return {}
+    return {"ephemeral_5m_input_tokens": minutes, "ephemeral_1h_input_tokens": hour}

@@ -6,10 +6,11 @@ import re
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from ...spans.providers import CUSTOM, ENDPOINTS, FRAMEWORKS, MODELS, Endpoint, providers_in
+from ...spans.providers import CUSTOM, ENDPOINTS, MODELS, Endpoint, is_framework, providers_in
 from .facts import SpanFacts
-from .jsonread import number, whole
+from .jsonread import number, read, whole
 from .messages import Message, Part
+from .readers import Api, Form, place_of
 from .sources import OTHER_NAMES, PARAMETERS
 
 _MAX_NAME, _MAX_NAMES = 128, 256
@@ -27,6 +28,7 @@ _USAGE: Final = {
         (("prompt_tokens_details", "cached_tokens"), ("input_tokens_details", "cached_tokens")),
     ),
     "tokens.written": (("cache_creation_input_tokens", "input_cache_creation"), ()),
+    "tokens.written_1h": ((), (("cache_creation", "ephemeral_1h_input_tokens"),)),
     "tokens.reasoning": (
         ("output_reasoning_tokens", "thoughtsTokenCount"),
         (("completion_tokens_details", "reasoning_tokens"), ("output_tokens_details", "reasoning_tokens")),
@@ -39,13 +41,17 @@ _LOWEST_FAILURE, _HIGHEST_FAILURE = 400, 599
 _STATUS_IN_MESSAGE: Final = re.compile(r"\AError code: ([45]\d\d)\b|\A([45]\d\d) ")
 
 
+# The first word of a finish reason, without the name of its type.
+_WORD: Final = re.compile(r"(?:[A-Za-z]\w*\.)*([A-Za-z][\w-]{0,63})")
+
+
 class Call(NamedTuple):
     """A call to a model.
 
     Attributes:
-        endpoint: Where it went.
-        shape: The provider whose bodies it has: `openai`, `anthropic` or `google`.
-        api: `chat`, `responses` or `embeddings`.
+        endpoint: Where its row goes.
+        api: What was called.
+        form: The form of its bodies.
         model: The requested model.
         response_model: The model that answered.
         id: The id of the answer.
@@ -62,8 +68,8 @@ class Call(NamedTuple):
     """
 
     endpoint: Endpoint
-    shape: str
-    api: str
+    api: Api
+    form: Form
     model: str
     response_model: str
     id: str
@@ -84,6 +90,11 @@ class Call(NamedTuple):
         url = self.endpoint.urls.get(self.api, "custom-model-nopath")
         return url.replace("{model}", self.model or self.response_model)
 
+    @property
+    def is_priced(self) -> bool:
+        """Whether Helicone reads its tokens as the provider counts them, and has prices."""
+        return self.endpoint is not CUSTOM
+
 
 class Usage(NamedTuple):
     """Numbers of tokens; `None` if unknown.
@@ -94,6 +105,7 @@ class Usage(NamedTuple):
         total: Input and output.
         cached: Read from the cache.
         written: Written to the cache.
+        written_1h: Those of them that the cache keeps for an hour, and not for five minutes.
         reasoning: Used for reasoning.
     """
 
@@ -102,6 +114,7 @@ class Usage(NamedTuple):
     total: int | None
     cached: int | None
     written: int | None
+    written_1h: int | None
     reasoning: int | None
 
 
@@ -122,16 +135,17 @@ def call_of(facts: SpanFacts, failure: Failure | None) -> Call:
     """
     response_model = facts.text("model.answered")
     model = facts.text("model") or response_model
-    provider, endpoint = _provider(facts, model)
+    provider = _provider(facts, model)
     if "/" in model or "/" in response_model:
         model, response_model = _without_provider(model, provider), _without_provider(response_model, provider)
     answer_id = facts.text("response.id")
+    endpoint, api, form = place_of(provider, (response_model or model)[:_MAX_NAME], _api(facts, answer_id))
     system, messages = _request_messages(facts)
     answers = _answers(facts)
     return Call(
         endpoint=endpoint,
-        shape=_shape(endpoint, model),
-        api=_api(facts, answer_id),
+        api=api,
+        form=form,
         model=model,
         response_model=response_model or model,
         id=answer_id,
@@ -151,34 +165,26 @@ def call_of(facts: SpanFacts, failure: Failure | None) -> Call:
 # --- provider and model ---------------------------------------------------------------------------
 
 
-def _provider(facts: SpanFacts, model: str) -> tuple[str, Endpoint]:
+def _provider(facts: SpanFacts, model: str) -> str:
     """Return the provider that the span names. If it names none, return the provider that made the model."""
-    return _endpoint(
+    return _provider_of(
         tuple([name[:_MAX_NAME] for name in facts.raw("provider") if name and isinstance(name, str)]),
         model[:_MAX_NAME],
     )
 
 
 @lru_cache(_MAX_NAMES)
-def _endpoint(names: tuple[str, ...], model: str) -> tuple[str, Endpoint]:
-    names = tuple(name for name in names if name.lower() not in FRAMEWORKS)
+def _provider_of(names: tuple[str, ...], model: str) -> str:
+    names = tuple(name for name in names if not is_framework(name))
     known = next((found for name in names if (found := providers_in([name]))), None)
     if known:
-        provider = min(known, key=lambda one: (one not in ENDPOINTS, one != "azure", one))
-        return provider, ENDPOINTS.get(provider, CUSTOM)
-    return ("", CUSTOM) if names else ((maker := _maker(model)), ENDPOINTS.get(maker, CUSTOM))
+        return min(known, key=lambda one: (one not in ENDPOINTS, one != "azure", one))
+    return "" if names else _maker(model)
 
 
 def _maker(model: str) -> str:
     name = model.lower().rpartition("/")[2]
     return next((maker for beginning, maker in MODELS if name.startswith(beginning)), "")
-
-
-def _shape(endpoint: Endpoint, model: str) -> str:
-    if endpoint is not CUSTOM:
-        return endpoint.shape
-    # Claude has Anthropic's bodies at Bedrock, too: `eu.anthropic.claude-…`.
-    return "anthropic" if "claude" in model.lower() else CUSTOM.shape
 
 
 def _without_provider(model: str, provider: str) -> str:
@@ -187,7 +193,7 @@ def _without_provider(model: str, provider: str) -> str:
     return rest if slash and rest and provider in providers_in([first]) else model
 
 
-def _api(facts: SpanFacts, answer_id: str) -> str:
+def _api(facts: SpanFacts, answer_id: str) -> Api:
     if facts.kind == "embedding":
         return "embeddings"
     is_response = answer_id.startswith("resp_") or facts.text("api") == "responses"
@@ -219,10 +225,18 @@ def _answers(facts: SpanFacts) -> list[Message]:
 
 def _finish_reasons(facts: SpanFacts, answers: list[Message]) -> list[str]:
     reasons = [answer.finish_reason for answer in answers]
-    if any(reasons):
-        return reasons
-    found = facts.one("finish") or []
-    return [str(item) for item in (found if isinstance(found, list) else [found])]
+    if not any(reasons):
+        found = read(facts.one("finish"))
+        reasons = [str(item or "") for item in (found if isinstance(found, list) else [found])]
+    return [_word(reason) for reason in reasons]
+
+
+def _word(reason: str) -> str:
+    """Return a finish reason as one word: `stop` for `["stop"]`, and `STOP` for `FinishReason.STOP`."""
+    if reason.isalpha():  # the usual case
+        return reason
+    found = _WORD.search(reason)
+    return found[1] if found else ""
 
 
 # --- parameters -----------------------------------------------------------------------------------

@@ -1,4 +1,8 @@
-"""Encodes a row as JSON, and cuts it to the size that Helicone accepts."""
+"""Encodes a row as JSON, with copies of the request where Helicone looks for it, and cuts it to the size it accepts.
+
+Helicone's worker stores the body of the POST as the body of the request. So its pages look for messages, a tool's name
+or a query at the top level of the POST, and not in `providerRequest`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,8 @@ from .types import HeliconeRow
 # Helicone refuses longer bodies (https://github.com/Helicone/helicone). Its worker counts UTF-16 units, and its API
 # server bytes, of which there are never fewer.
 LIMIT: Final = 10 * 1024 * 1024
+# Members of the POST that Helicone's servers read themselves, so no copies have these names.
+RESERVED: Final = frozenset({"provider", "providerRequest", "providerResponse", "timing", "stream"})
 # The field that says that a row was cut.
 _NOTE: Final = "helicone_otel_cut"
 # For the notes at the ends of cut texts, and for small errors of the estimate.
@@ -23,9 +29,10 @@ _FEWER: Final = (10_000, 1_000, 100, 10, 1)
 
 
 def encoded(row: HeliconeRow, provider: str | None = None) -> bytes:
-    """Return the body of a row as compact JSON in UTF-8.
+    """Return what is posted of a row: compact JSON in UTF-8.
 
-    If it is too large, its longest texts are cut, and a note in it says so.
+    For the worker, the members of the request are in it twice: in `providerRequest`, and copied to the top level, in
+    front of the rest. If it is too large, its longest texts are cut, and a note in it says so.
 
     Args:
         row: The row.
@@ -41,11 +48,28 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def _text(body: Any) -> str:
+def _text(body: dict[str, Any]) -> str:
     try:
-        return dump(body)
+        return _joined(body)
     except (ValueError, TypeError, RecursionError):
-        return dump(tidy(body))
+        return _joined(tidy(body))
+
+
+def _joined(body: dict[str, Any]) -> str:
+    """Return the JSON of a body with the copies. The request is encoded once."""
+    if "provider" in body:  # Helicone's API server stores `providerRequest`
+        return dump(body)
+    asked = body["providerRequest"]
+    request = dump(asked["json"])
+    copies = request[1:-1] if RESERVED.isdisjoint(asked["json"]) else dump(_copied(asked["json"]))[1:-1]
+    around = dump({"url": asked["url"], "meta": asked["meta"]})
+    rest = dump({"providerResponse": body["providerResponse"], "timing": body["timing"]})
+    comma = "," if copies else ""
+    return f'{{{copies}{comma}"providerRequest":{{"json":{request},{around[1:]},{rest[1:]}'
+
+
+def _copied(request: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in request.items() if name not in RESERVED}
 
 
 def _size(text: str) -> int:
@@ -86,10 +110,10 @@ def _longest(lengths: list[int], room: int) -> int:
     return lengths[-1] if lengths else 0
 
 
-def _lengths(value: Any) -> list[int]:
-    """Return the lengths of all texts in a value, as JSON."""
+def _lengths(body: dict[str, Any]) -> list[int]:
+    """Return the lengths of all texts in a body, as JSON. Those of the request count twice, as they are sent."""
     found: list[int] = []
-    waiting = [value]
+    waiting: list[Any] = [body, {} if "provider" in body else _copied(body["providerRequest"]["json"])]
     while waiting:
         item = waiting.pop()
         if isinstance(item, str):

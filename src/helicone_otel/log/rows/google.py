@@ -1,15 +1,20 @@
 """Writes Gemini's bodies: https://ai.google.dev/api/generate-content.
 
-Gemini has the model in the path. The bodies have it, too, because not all of Helicone's endpoints keep the path.
+They have members beside Gemini's own, because Helicone's pages do not show all that Gemini's have:
+
+- the model, which Gemini has in the path, because not all of Helicone's endpoints keep the path;
+- a text beside each call and result of a tool in a request, and beside each call in an answer but the first;
+- the texts of embeddings as contents, and their vectors as a candidate.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from .call import Call, Failure, Usage
-from .jsonread import known, text_of
+from .call import Call, Usage
+from .jsonread import dump, known, text_of
 from .messages import Message, Part, text_in
+from .openai import vector_text
 
 # Finish reasons of other families.
 _FINISH_REASONS: Final = {
@@ -32,6 +37,7 @@ _PARAMETERS: Final = {
     "presence_penalty": "presencePenalty",
     "frequency_penalty": "frequencyPenalty",
 }
+_OF_TOOLS: Final = frozenset({"call", "result"})
 _ROLES: Final = {"assistant": "model", "tool": "user"}
 
 
@@ -40,12 +46,12 @@ def generate_content(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
     request = {
         "model": call.model,
         "systemInstruction": known({"parts": [{"text": text} for text in [text_in(call.system)] if text]}),
-        "contents": [_content(message) for message in call.messages],
+        "contents": [_content(message, 0) for message in call.messages],
         "tools": [{"functionDeclarations": call.tools}] if call.tools else [],
         "generationConfig": {name: call.parameters[key] for key, name in _PARAMETERS.items() if key in call.parameters},
     }
     if call.failure:
-        return known(request, "contents"), _error(call.failure)
+        return known(request, "contents"), _error(call)
     response = {
         "responseId": call.id,
         "model": call.response_model,
@@ -59,29 +65,51 @@ def generate_content(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
 def embed(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the bodies of a call to batchEmbedContents."""
     texts = [text for message in call.messages if (text := text_in([message]))]
-    request = {"model": call.model, "requests": [{"content": {"parts": [{"text": text}]}} for text in texts]}
+    contents = [{"parts": [{"text": text}]} for text in texts]
+    request = {"model": call.model, "requests": [{"content": content} for content in contents], "contents": contents}
     if call.failure:
-        return known(request, "requests"), _error(call.failure)
+        return known(request, "requests"), _error(call)
     response = {
         "model": call.response_model,
         "embeddings": [{"values": vector} for vector in call.vectors],
+        "candidates": _vectors(call),
         "usageMetadata": _usage(call.usage),
     }
     return known(request, "requests"), known(response, "embeddings")
 
 
+def _vectors(call: Call) -> list[dict[str, Any]]:
+    texts = [vector_text(index, vector) for index, vector in enumerate(call.vectors)]
+    return [{"content": {"role": "model", "parts": [{"text": "\n".join(texts)}]}}] if texts else []
+
+
 def _candidates(call: Call) -> list[dict[str, Any]]:
-    contents = [_content(message) for message in call.answers]
+    contents = [_content(message, 1) for message in call.answers]
     contents = contents or [{"role": "model", "parts": []} for reason in call.finish_reasons if reason]
     reasons = [*call.finish_reasons, *[""] * len(contents)]
     return [
-        known({"content": content, "finishReason": _FINISH_REASONS.get(reason, reason.upper()), "index": index})
+        known({"content": content, "finishReason": _FINISH_REASONS.get(reason.lower(), reason.upper()), "index": index})
         for index, (content, reason) in enumerate(zip(contents, reasons, strict=False))
     ]
 
 
-def _content(message: Message) -> dict[str, Any]:
-    return {"role": _ROLES.get(message.role, message.role), "parts": [_part(part) for part in message.parts]}
+def _content(message: Message, calls_shown: int) -> dict[str, Any]:
+    """Return a message.
+
+    Args:
+        message: The message.
+        calls_shown: How many calls and results of tools Helicone shows of such a message without a text.
+    """
+    parts = [_part(part) for part in message.parts]
+    if any(part.kind in _OF_TOOLS for part in message.parts):
+        of_tools = [index for index, part in enumerate(message.parts) if part.kind in _OF_TOOLS]
+        for index in of_tools[calls_shown:]:
+            parts[index]["text"] = _tool_text(message.parts[index])
+    return {"role": _ROLES.get(message.role, message.role), "parts": parts}
+
+
+def _tool_text(part: Part) -> str:
+    return f"{part.name}({dump(part.value)})" if part.kind == "call" else text_of(part.value)
 
 
 def _part(part: Part) -> dict[str, Any]:
@@ -111,11 +139,16 @@ def _usage(usage: Usage) -> dict[str, Any]:
             "promptTokenCount": usage.input,
             "candidatesTokenCount": output,
             "totalTokenCount": usage.total,
-            "cachedContentTokenCount": usage.cached,
+            # Without this number Helicone's older reader does not read that of the prompt, and prices only the answer.
+            "cachedContentTokenCount": usage.cached or 0 if usage.input is not None else usage.cached,
             "thoughtsTokenCount": usage.reasoning,
         }
     )
 
 
-def _error(failure: Failure) -> dict[str, Any]:
-    return {"error": known({"code": failure.status, "message": failure.message, "status": failure.type}, "message")}
+def _error(call: Call) -> dict[str, Any]:
+    failure = call.failure
+    if failure is None:
+        return {}
+    body = {"code": failure.status, "message": failure.message, "status": failure.type}
+    return known({"error": known(body, "message"), "model": call.response_model})

@@ -66,8 +66,12 @@ def tool(facts: SpanFacts, failure: Failure | None) -> RowBodies:
         "toolCallId": facts.text("call.id"),
         "description": facts.text("description"),
     }
-    response = {**named, **_outcome(failure), "result": _value(facts, "output", "answers")}
-    return RowBodies(known(request), known(response))
+    result = _value(facts, "output", "answers")
+    # Helicone's page of a tool shows `message`, and not `result`.
+    message = {} if failure or result is None else {"message": text_of(result)}
+    response = {**named, **_outcome(failure), **message, "result": result}
+    # Helicone's list writes `undefined` for an input that is missing.
+    return RowBodies(known(request, "input"), known(response))
 
 
 def vector_query(facts: SpanFacts, failure: Failure | None) -> RowBodies:
@@ -94,13 +98,16 @@ def vector_query(facts: SpanFacts, failure: Failure | None) -> RowBodies:
     }
     found = facts.whole("found")
     count = found if found is not None else matches.count if matches else None
+    # Helicone's list shows nothing of a response without a message.
+    message = "success" if count is None else f"{count} match{'' if count == 1 else 'es'}"
     response = {
         "_type": "vector_db",
         **_outcome(failure),
-        **({} if failure or count is None else {"message": f"{count} match{'' if count == 1 else 'es'}"}),
+        **({} if failure else {"message": message}),
         "matches": _match_list(matches),
     }
-    return RowBodies(known(request), known(response))
+    # Helicone's list writes `undefined` for a database that is missing.
+    return RowBodies(known(request, "databaseName"), known(response))
 
 
 def data(facts: SpanFacts, failure: Failure | None) -> RowBodies:

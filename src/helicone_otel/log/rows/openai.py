@@ -1,4 +1,4 @@
-"""Writes OpenAI's bodies: of chats, responses and embeddings.
+"""Writes OpenAI's bodies: of chats, completions, responses and embeddings.
 
 https://platform.openai.com/docs/api-reference
 """
@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .call import Call, Failure, Usage
+from .call import Call, Usage
 from .forms import data_url
 from .jsonread import dump, known, text_of
 from .messages import Message, Part, text_in
 
 # Finish reasons of other families.
 _FINISH_REASONS: Final = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "content_filter": "content_filter",
     "tool_call": "tool_calls",
     "tool-calls": "tool_calls",
     "tool_use": "tool_calls",
@@ -23,6 +27,8 @@ _FINISH_REASONS: Final = {
     "max_tokens": "length",
     "error": "error",
 }
+# As many numbers of an embedding as Helicone shows.
+_SHOWN_NUMBERS: Final = 5
 # Finish reasons of answers that were cut.
 _LIMITS: Final = frozenset({"length", "max_tokens", "max_output_tokens", "incomplete"})
 
@@ -36,13 +42,13 @@ def chat(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
         **call.parameters,
     }
     if call.failure:
-        return known(request, "messages"), error(call.failure)
+        return known(request, "messages"), error(call)
     response = {
         "id": call.id,
         "object": "chat.completion",
         "model": call.response_model,
         "choices": _choices(call),
-        "usage": _chat_usage(call.usage),
+        "usage": chat_usage(call.usage),
         "system_fingerprint": call.fingerprint,
     }
     return known(request, "messages"), known(response, "choices")
@@ -60,7 +66,7 @@ def responses(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
         **parameters,
     }
     if call.failure:
-        return known(request, "input"), error(call.failure)
+        return known(request, "input"), error(call)
     response = {
         "id": call.id,
         "object": "response",
@@ -81,7 +87,7 @@ def embeddings(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
         **call.parameters,
     }
     if call.failure:
-        return known(request, "input"), error(call.failure)
+        return known(request, "input"), error(call)
     response = {
         "object": "list",
         "model": call.response_model,
@@ -93,12 +99,58 @@ def embeddings(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
     return known(request, "input"), known(response, "data")
 
 
-def error(failure: Failure) -> dict[str, Any]:
-    """Return the body of an error."""
-    return {"error": known({"message": failure.message, "type": failure.type}, "message")}
+def completions(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the bodies of a completion of the time before chats."""
+    request = {"model": call.model, "prompt": text_in([*call.system, *call.messages]), **call.parameters}
+    if call.failure:
+        return known(request, "prompt"), error(call)
+    texts = [text_in([message]) for message in call.answers]
+    response = {
+        "id": call.id,
+        "object": "text_completion",
+        "model": call.response_model,
+        "choices": [
+            known({"index": index, "text": text, "finish_reason": _finish_reason(call, index)}, "text")
+            for index, text in enumerate(texts)
+        ],
+        "usage": chat_usage(call.usage),
+    }
+    return known(request, "prompt"), known(response, "choices")
 
 
-def _chat_usage(usage: Usage) -> dict[str, Any]:
+def embeddings_as_chat(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the bodies of a request for embeddings where Helicone reads only chats: its texts are messages, too."""
+    request, response = embeddings(call)
+    request["messages"] = [{"role": "user", "content": text} for text in request["input"]]
+    if not call.failure and call.vectors:
+        response["choices"] = [
+            {"index": index, "message": {"role": "assistant", "content": vector_text(index, vector)}}
+            for index, vector in enumerate(call.vectors)
+        ]
+    return request, response
+
+
+def vector_text(index: int, vector: list[Any]) -> str:
+    """Return the text by which Helicone's pages show an embedding."""
+    numbers = ", ".join(f"{number:.6f}" for number in vector[:_SHOWN_NUMBERS])
+    return f"Embedding {index}: [{numbers}...]"
+
+
+def error(call: Call) -> dict[str, Any]:
+    """Return the body of an error.
+
+    It has the model, because Helicone looks for that in the response first. Its lists show only `heliconeMessage`.
+    """
+    failure = call.failure
+    if failure is None:
+        return {}
+    message = f"{failure.type}: {failure.message}" if failure.type else failure.message
+    body = {"message": failure.message, "type": failure.type, "heliconeMessage": message}
+    return known({"error": known(body, "message"), "model": call.response_model})
+
+
+def chat_usage(usage: Usage) -> dict[str, Any]:
+    """Return tokens as OpenAI's chats count them: the input with those of the cache."""
     return known(
         {
             "prompt_tokens": usage.input,
@@ -140,7 +192,7 @@ def _choices(call: Call) -> list[dict[str, Any]]:
 def _finish_reason(call: Call, index: int) -> str:
     reasons = call.finish_reasons
     reason = reasons[index] if index < len(reasons) else next(iter(reasons), "")
-    return _FINISH_REASONS.get(reason, reason)
+    return _FINISH_REASONS.get(reason.lower(), reason)
 
 
 def _chat_messages(message: Message) -> list[dict[str, Any]]:
@@ -181,8 +233,13 @@ def _chat_other(value: Any) -> dict[str, Any]:
 
 
 def _chat_call(part: Part) -> dict[str, Any]:
-    arguments = part.value if isinstance(part.value, str) else dump(part.value)
-    return known({"id": part.id, "type": "function", "function": {"name": part.name, "arguments": arguments}})
+    function = {"name": part.name, "arguments": _arguments(part.value)}
+    return known({"id": part.id, "type": "function", "function": function})
+
+
+def _arguments(value: Any) -> str:
+    """Return arguments as JSON. Helicone shows no others."""
+    return dump(value) if value != "" else ""
 
 
 def _chat_result(part: Part) -> dict[str, Any]:
@@ -212,7 +269,7 @@ def _items(message: Message, text: str) -> list[dict[str, Any]]:
         items.append({"type": "message", "role": message.role, "content": content})
     for part in message.parts:
         if part.kind == "call":
-            arguments = part.value if isinstance(part.value, str) else dump(part.value)
+            arguments = _arguments(part.value)
             items.append({"type": "function_call", "call_id": part.id, "name": part.name, "arguments": arguments})
         elif part.kind == "result":
             items.append({"type": "function_call_output", "call_id": part.id, "output": text_of(part.value)})

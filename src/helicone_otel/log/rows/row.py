@@ -19,7 +19,8 @@ from .content import Content
 from .facts import MergedFacts, SpanFacts
 from .google import embed, generate_content
 from .helicone import data, tool, vector_query
-from .openai import chat, embeddings, responses
+from .openai import chat, completions, embeddings, embeddings_as_chat, responses
+from .readers import Api, Form
 from .types import FinishedSpan, HeliconeRow, RowBodies
 
 _LABEL: Final = (wire.SESSION_ID, wire.SESSION_NAME, wire.SESSION_PATH, wire.OTEL_USER_ID)
@@ -34,16 +35,22 @@ _MAX_INT: Final = 2**63
 _OK: Final = 200
 _SECOND: Final = 1_000_000_000
 _MILLISECOND: Final = 1_000_000
+# A longer time to the first token is none. Helicone keeps milliseconds in 32 bits.
+_MAX_TO_FIRST: Final = 2**31 * _MILLISECOND
+# By fact: the nanoseconds in its units. Strands writes milliseconds where others write seconds.
+_UNITS_TO_FIRST: Final = (("first.seconds", (1e9, 1e6)), ("first.milliseconds", (1e6,)))
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
-# What makes the bodies of a call to a model, by provider and API. OpenAI's are used for providers without an entry.
-_MODEL_BODIES: Final[dict[tuple[str, str], Callable[[Call], tuple[dict[str, Any], dict[str, Any]]]]] = {
-    ("openai", "chat"): chat,
-    ("openai", "responses"): responses,
-    ("openai", "embeddings"): embeddings,
-    ("anthropic", "chat"): messages,
-    ("google", "chat"): generate_content,
-    ("google", "embeddings"): embed,
+# What makes the bodies of a call to a model, by what was called and the form. OpenAI's chat is used for all others.
+_MODEL_BODIES: Final[dict[tuple[Api, Form], Callable[[Call], tuple[dict[str, Any], dict[str, Any]]]]] = {
+    ("chat", "completions"): completions,
+    ("chat", "anthropic"): messages,
+    ("chat", "google"): generate_content,
+    ("responses", "openai"): responses,
+    ("embeddings", "openai"): embeddings_as_chat,
+    ("embeddings", "anthropic"): embeddings_as_chat,
+    ("embeddings", "embeddings"): embeddings,
+    ("embeddings", "google"): embed,
 }
 # The same for other kinds. `data` is used for kinds without an entry.
 _OTHER_BODIES: Final[dict[str, Callable[[SpanFacts, Failure | None], RowBodies]]] = {
@@ -158,7 +165,7 @@ def _text(value: object) -> str:
 
 def _model_bodies(facts: SpanFacts, failure: Failure | None) -> RowBodies:
     call = call_of(facts, failure)
-    make_bodies = _MODEL_BODIES.get((call.shape, call.api)) or _MODEL_BODIES["openai", call.api]
+    make_bodies = _MODEL_BODIES.get((call.api, call.form), chat)
     return RowBodies(*make_bodies(call), call.url, call.endpoint.route)
 
 
@@ -172,7 +179,7 @@ def _timing(span: FinishedSpan, to_first: int | None) -> dict[str, Any]:
     start, end = _known_time(span.start), _known_time(span.end)
     start = start or end or time.time_ns()
     timing: dict[str, Any] = {"startTime": _seconds(start), "endTime": _seconds(max(start, end))}
-    if to_first is not None and 0 <= to_first < _MAX_INT:
+    if to_first is not None and 0 <= to_first < _MAX_TO_FIRST:
         timing["timeToFirstToken"] = to_first // _MILLISECOND
     return timing
 
@@ -190,11 +197,20 @@ def _nanoseconds_to_first(facts: SpanFacts) -> int | None:
     """Return the nanoseconds to the first part of an answer; `None` if unknown, or if the answer did not stream."""
     if facts.one("streamed") is False:
         return None
-    for fact, unit in (("first.seconds", 1e9), ("first.milliseconds", 1e6)):
-        if (found := facts.number(fact)) is not None and found >= 0:
-            return int(found * unit)
+    longest = _longest(facts)
+    for fact, units in _UNITS_TO_FIRST:
+        if (found := facts.number(fact)) is not None:
+            for unit in units:
+                if 0 <= found * unit <= longest:
+                    return int(found * unit)
     first = facts.first_event_time("first.time") or _nanoseconds_of_date(facts.text("first.date"))
     return first - facts.span.start if first and facts.span.start else None
+
+
+def _longest(facts: SpanFacts) -> int:
+    """Return the nanoseconds that a call took, with a millisecond for rounding: the first token was not later."""
+    took = max(_known_time(one.span.end) - _known_time(one.span.start) for one in facts.by_span)
+    return took + _MILLISECOND if 0 < took < _MAX_TO_FIRST else _MAX_TO_FIRST
 
 
 def _nanoseconds_of_date(text: str) -> int | None:

@@ -13,6 +13,7 @@ from .headers import DEFAULT, Keys, from_http, helicone_headers, key_of
 from .log_api import parsed
 from .requests import HEADER_LINE, STREAM_TYPE, ApiResult, Reply, Request
 from .rows import Row
+from .usage import bill_of
 
 _PRINTABLE: Final = re.compile(r"[ -~]+\Z")
 
@@ -47,13 +48,13 @@ def _row(request: Request, reply: Reply, started: int, keys: Keys) -> Row:
     path = request.path.partition("?")[0]
     provider = "ANTHROPIC" if path.endswith("/messages") else "OPENAI"
     ours = helicone_headers(headers)
-    prompt, completion = bodies.tokens_of(provider, answered)
+    model = bodies.model_of(path, asked, answered, headers.get("helicone-model-override", ""))
     owner = keys.owner(key_of(headers))
     return Row(
         id=ours.request_id,
         door="gateway",
         provider=provider,
-        model=bodies.model_of(path, asked, answered, headers.get("helicone-model-override", "")),
+        model=model,
         status=reply.status,
         path=path,
         started=started,
@@ -62,9 +63,8 @@ def _row(request: Request, reply: Reply, started: int, keys: Keys) -> Row:
         properties=ours.properties,
         request=asked,
         response=answered,
-        prompt_tokens=prompt,
-        completion_tokens=completion,
         organization=owner.organization if owner else DEFAULT,
+        **bill_of(provider, model, answered)._asdict(),
     )
 
 

@@ -120,6 +120,7 @@ def _logged(request: Request, body: Any, organization: str) -> ApiResult:
         helicone_headers(headers),
         provider=provider if isinstance(provider, str) and provider else "OPENAI",
         path=UNKNOWN_PATH,
+        stored_request=member(member(body, "providerRequest"), "json"),
         started=started,
         ended=ended,
         organization=organization,

@@ -23,6 +23,7 @@ from .headers import (
 )
 from .requests import JSON_TYPE, ApiResult, Reply, Request, in_json, in_text, refused
 from .rows import Row
+from .usage import bill_of
 
 PROVIDERS: Final = {
     "/custom/v1/log": "CUSTOM",
@@ -74,7 +75,7 @@ def _log(request: Request, path: str, keys: Keys) -> ApiResult:
         return refused(401, "API key is not valid")
     if (owner := keys.owner(key)) is None:
         return refused(200, "the key was not found, so nothing was logged")
-    started, ended, first_token = _times(body.get("timing"), body["providerRequest"]["json"])
+    started, ended, first_token = _times(body.get("timing"))
     # Helicone reads this header of the request only, not of `meta`.
     override = headers.get("helicone-model-override", "")
     row = row_of(
@@ -82,6 +83,8 @@ def _log(request: Request, path: str, keys: Keys) -> ApiResult:
         helicone_headers(merged),
         provider=PROVIDERS[path],
         path=body["providerRequest"]["url"],
+        # The worker stores the body that it was sent, and not the request in it.
+        stored_request=body,
         started=started,
         ended=ended,
         organization=owner.organization,
@@ -134,15 +137,23 @@ def _faults_in_time(timing: Any) -> Iterator[str]:
         yield "startTime and endTime cannot be negative"
 
 
-def _times(timing: Mapping[str, Any] | None, request: Any) -> tuple[int, int, float | None]:
+def _times(timing: Mapping[str, Any] | None) -> tuple[int, int, float | None]:
     if not timing:
         now = time.time_ns() // 1_000_000
         return now, now, None
-    # Helicone keeps the time to the first token only if the request asks for a stream.
-    streamed = isinstance(request, Mapping) and request.get("stream") is True
-    first_token = timing.get("timeToFirstToken")
-    kept = first_token if streamed and is_number(first_token) else None
-    return int(_milliseconds(timing["startTime"])), int(_milliseconds(timing["endTime"])), kept
+    started, ended = int(_milliseconds(timing["startTime"])), int(_milliseconds(timing["endTime"]))
+    return started, ended, _first_token(timing.get("timeToFirstToken", UNDEFINED))
+
+
+def _first_token(value: Any) -> float | None:
+    """Return a time as JavaScript's `Number` makes it of any value; `None` where that is not a number."""
+    if value is None or isinstance(value, bool):
+        return float(value or 0)
+    try:
+        number = float(value.strip() or 0) if isinstance(value, str) else value
+        return number if is_number(number) and math.isfinite(number) else None
+    except ValueError:
+        return None
 
 
 def _milliseconds(moment: Mapping[str, Any]) -> float:
@@ -200,6 +211,7 @@ def row_of(
     *,
     provider: str,
     path: str,
+    stored_request: Any,
     started: int,
     ended: int,
     organization: str,
@@ -213,6 +225,7 @@ def row_of(
         headers: The Helicone headers of the request and of the log's `meta`.
         provider: Such as `OPENAI`.
         path: The path, or the URL that the log gives.
+        stored_request: What is stored as the body of the request.
         started: Milliseconds since the epoch, as is `ended`.
         ended: As above.
         organization: The owner of the key.
@@ -220,11 +233,11 @@ def row_of(
         time_to_first_token: Milliseconds, if known.
     """
     asked, answered = log["providerRequest"], log["providerResponse"]
-    request = asked.get("json")
     text = answered.get("textBody")
-    response = bodies.response_of(request, text if isinstance(text, str) else None, answered.get("json"))
-    model = bodies.model_of(asked.get("url") or "", request, response, override)
-    prompt, completion = bodies.tokens_of(provider, response)
+    response = bodies.response_of(
+        _as_streamed(stored_request, asked), text if isinstance(text, str) else None, answered.get("json")
+    )
+    model = bodies.model_of(path, stored_request, response, override)
     status = answered.get("status")
     return Row(
         id=headers.request_id,
@@ -237,13 +250,18 @@ def row_of(
         ended=ended,
         user_id=headers.user_id,
         properties=headers.properties,
-        request={"model": model} if "request" in headers.omits else request,
+        request={"model": model} if "request" in headers.omits else stored_request,
         response={"model": model} if "response" in headers.omits else response,
         time_to_first_token=time_to_first_token,
-        prompt_tokens=prompt,
-        completion_tokens=completion,
         organization=organization,
+        **bill_of(provider, model, response)._asdict(),
     )
+
+
+def _as_streamed(stored_request: Any, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a request that says whether its response is a stream, in either of the places that Helicone looks at."""
+    streams = [one.get("stream") for one in (stored_request, asked.get("json")) if isinstance(one, Mapping)]
+    return {"stream": any(stream is True for stream in streams)}
 
 
 def _refuse(constant: str) -> float:

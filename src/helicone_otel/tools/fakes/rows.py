@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from . import bodies
+from .mappers import Shown
+from .shown import provider_shown, shown_of
 
 MAX_ROWS: Final = 100_000
 # Of the requests that brought the rows.
@@ -33,9 +35,15 @@ class Row:
         started: Milliseconds since the epoch, as is `ended`.
         user_id: Empty if there is none.
         properties: Session id, path and name under Helicone's own names, others under theirs in lower case.
-        request: The body of the request.
+        request: The body of the request as Helicone stores it. Of a row of the worker's log API that is the whole log.
         response: The body of the response.
         time_to_first_token: Milliseconds; `None` where Helicone does not keep it.
+        prompt_tokens: Without those of the cache.
+        completion_tokens: Without those of the reasoning.
+        cache_read_tokens: Tokens that were read from the provider's cache.
+        cache_write_tokens: Tokens that were written to it.
+        reasoning_tokens: Tokens of the reasoning.
+        cost: Dollars; 0 for a model without a price. The fake knows the prices of a few models.
         organization: The owner of the key that it came with.
         sends: How many times it was sent.
     """
@@ -55,6 +63,10 @@ class Row:
     time_to_first_token: float | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost: float = 0.0
     organization: str = "default"
     sends: int = 1
 
@@ -76,7 +88,17 @@ class Row:
     @property
     def badge(self) -> str:
         """The badge with which Helicone shows it: `LLM`, `Tool`, `VectorDB` or `Data`."""
-        return bodies.badge(self.model, self.response)
+        return bodies.badge(self.model, self.shown)
+
+    @property
+    def shown_provider(self) -> str:
+        """The provider that Helicone's lists name: `AZURE` for rows of `OPENAI` whose URL is Azure's."""
+        return provider_shown(self.provider, self.path)
+
+    @property
+    def shown(self) -> Shown:
+        """What a person sees of it on Helicone's pages."""
+        return shown_of(self.provider, self.model, self.path, self.status, self.request, self.response)
 
     @property
     def failed(self) -> bool:
@@ -86,7 +108,7 @@ class Row:
     @property
     def flaws(self) -> list[str]:
         """What Helicone would show otherwise than the sender meant, as sentences."""
-        return bodies.flaws(self.model, self.request, self.response)
+        return bodies.flaws(self.model, self.request, self.response, self.shown)
 
 
 class _Entry(NamedTuple):

@@ -20,7 +20,7 @@ _TOOL_RESULTS: Final = ("result", "data", "results")
 _BODY_KIND: Final = frozenset({"_type", "name", "toolName"})
 # Where the bodies of OpenAI's two APIs, of Anthropic and of Google have messages.
 _SYSTEM: Final = ("system", "instructions", "systemInstruction")
-_INPUT: Final = ("messages", "input", "contents")
+_INPUT: Final = ("messages", "input", "contents", "prompt")
 _OUTPUT: Final = ("choices", "output", "content", "message", "messages", "candidates")
 _FINISHES: Final = ("finish_reason", "stop_reason", "finishReason")
 

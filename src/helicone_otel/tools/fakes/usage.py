@@ -1,0 +1,220 @@
+"""The tokens and the cost that Helicone reads in a response.
+
+Helicone has two readers and prefers the newer one wherever that finds tokens. The newer one exists only for the
+providers in `_READERS`, and only they have prices; `CUSTOM` has none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+_PER_MILLION: Final = 1_000_000
+
+
+class Usage(NamedTuple):
+    """Numbers of tokens; `None` where a reader finds none.
+
+    Attributes:
+        input: Without those of the cache.
+        output: Without those of the reasoning.
+        read: Read from the cache.
+        written: Written to the cache for five minutes, or for a time that is not known.
+        written_1h: Written to the cache for an hour.
+        reasoning: Used for reasoning.
+    """
+
+    input: float | None = None
+    output: float | None = None
+    read: float | None = None
+    written: float | None = None
+    written_1h: float | None = None
+    reasoning: float | None = None
+
+
+class Bill(NamedTuple):
+    """What Helicone stores of the tokens of a row; `cost` is in dollars."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost: float = 0.0
+
+
+class Price(NamedTuple):
+    """Dollars for a million tokens."""
+
+    input: float
+    output: float
+    read: float
+    written: float
+    written_1h: float
+
+
+# Of a few models. Helicone knows many more, each under the names in its tables only.
+PRICES: Final[Mapping[tuple[str, str], Price]] = {
+    ("OPENAI", "gpt-4o"): Price(2.5, 10, 1.25, 2.5, 2.5),
+    ("OPENAI", "gpt-4o-mini"): Price(0.15, 0.6, 0.075, 0.15, 0.15),
+    ("OPENAI", "gpt-4o-mini-2024-07-18"): Price(0.15, 0.6, 0.075, 0.15, 0.15),
+    ("OPENAI", "text-embedding-3-small"): Price(0.02, 0, 0.02, 0.02, 0.02),
+    ("OPENAI", "gpt-5"): Price(1.25, 10, 0.125, 1.25, 1.25),
+    ("ANTHROPIC", "claude-sonnet-4-20250514"): Price(3, 15, 0.3, 3.75, 6),
+    ("ANTHROPIC", "claude-3-5-haiku-20241022"): Price(0.8, 4, 0.08, 1, 1.6),
+    ("GOOGLE", "gemini-2.5-flash"): Price(0.3, 2.5, 0.075, 0.3, 0.3),
+}
+
+
+def bill_of(provider: str, model: str, response: Any) -> Bill:
+    """Return the tokens and the cost of a response.
+
+    Args:
+        provider: Such as `OPENAI`.
+        model: The stored model.
+        response: The body.
+    """
+    response = _with_streamed_usage(_mapping(response))
+    older = _older(provider, response)
+    reader = _READERS.get(provider)
+    usage = reader(response) if reader else None
+    newer = usage or Usage()
+    writes = (newer.written or 0) + (newer.written_1h or 0)
+    return Bill(
+        prompt_tokens=int(newer.input or older.input or 0),
+        completion_tokens=int(newer.output or older.output or 0),
+        cache_read_tokens=int(newer.read or older.read or 0),
+        # The older number is used only if the newer reader has found nothing of a cache.
+        cache_write_tokens=int(writes if newer.read or writes else older.written or 0),
+        reasoning_tokens=int(newer.reasoning or 0),
+        cost=_cost(provider, model, usage),
+    )
+
+
+def _cost(provider: str, model: str, usage: Usage | None) -> float:
+    price = PRICES.get((provider, model))
+    if price is None or usage is None:
+        return 0.0
+    dollars = (
+        (usage.input or 0) * price.input
+        + ((usage.output or 0) + (usage.reasoning or 0)) * price.output
+        + (usage.read or 0) * price.read
+        + (usage.written or 0) * price.written
+        + (usage.written_1h or 0) * price.written_1h
+    )
+    return dollars / _PER_MILLION
+
+
+# --- the newer readers ----------------------------------------------------------------------------
+
+
+def _openai(response: Mapping[str, Any]) -> Usage:
+    usage = _mapping(response.get("usage"))
+    details = _mapping(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
+    details_out = _mapping(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
+    tokens = _first(usage, "prompt_tokens", "input_tokens")
+    cached, reasoning = _number(details.get("cached_tokens")), _number(details_out.get("reasoning_tokens"))
+    # More cached tokens than tokens: then they are not counted as input.
+    fresh = tokens if cached > tokens else tokens - cached
+    output = max(0, _first(usage, "completion_tokens", "output_tokens") - reasoning)
+    return Usage(fresh, output, cached, _number(details.get("cache_write_tokens")), None, reasoning)
+
+
+def _anthropic(response: Mapping[str, Any]) -> Usage:
+    usage = _mapping(response.get("usage"))
+    written = _mapping(usage.get("cache_creation"))
+    # `cache_creation_input_tokens` is not read: its sum does not say what the tokens cost.
+    return Usage(
+        _number(usage.get("input_tokens")) if usage else _number(response.get("input_tokens")),
+        _number(usage.get("output_tokens")),
+        _number(usage.get("cache_read_input_tokens")),
+        _number(written.get("ephemeral_5m_input_tokens")),
+        _number(written.get("ephemeral_1h_input_tokens")),
+    )
+
+
+def _google(response: Mapping[str, Any]) -> Usage:
+    usage = _mapping(response.get("usageMetadata"))
+    tokens, cached = _number(usage.get("promptTokenCount")), _number(usage.get("cachedContentTokenCount"))
+    output, thoughts = _number(usage.get("candidatesTokenCount")), _number(usage.get("thoughtsTokenCount"))
+    return Usage(max(0, tokens - cached), output, cached, None, None, thoughts)
+
+
+_READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Usage]]] = {
+    "OPENAI": _openai,
+    "ANTHROPIC": _anthropic,
+    "GOOGLE": _google,
+}
+
+
+# --- the older readers ----------------------------------------------------------------------------
+
+
+def _older(provider: str, response: Mapping[str, Any]) -> Usage:
+    if provider == "ANTHROPIC":
+        return _older_anthropic(response)
+    return _older_google(response) if provider == "GOOGLE" else _older_of_others(response)
+
+
+def _older_anthropic(response: Mapping[str, Any]) -> Usage:
+    usage = _mapping(response.get("usage"))
+    if not usage.get("input_tokens") or not usage.get("output_tokens"):
+        return Usage(_number(response.get("input_tokens")))
+    names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    return Usage(*(_number(usage.get(name)) for name in names))
+
+
+def _older_google(response: Mapping[str, Any]) -> Usage:
+    usage = _mapping(response.get("usage"))
+    if "input_tokens" in usage and "output_tokens" in usage:
+        names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+        return Usage(*(_number(usage.get(name)) for name in names))
+    counts = _mapping(response.get("usageMetadata"))
+    tokens, cached = counts.get("promptTokenCount"), counts.get("cachedContentTokenCount")
+    # Without a number of cached tokens there is none of the prompt's either.
+    input_ = None if tokens is None or cached is None else _number(tokens) - _number(cached)
+    output = _number(counts.get("thoughtsTokenCount")) + _number(counts.get("candidatesTokenCount"))
+    return Usage(input_, output, _number(cached))
+
+
+def _older_of_others(response: Mapping[str, Any]) -> Usage:
+    if "usage" not in response:
+        names = ("prompt_token_count", "generation_token_count")
+        return Usage(*(_number(response.get(name)) for name in names))
+    found = _openai(response)
+    usage = _mapping(response["usage"])
+    details = _mapping(usage.get("prompt_tokens_details"))
+    return found._replace(written=_number(details.get("cache_write_tokens")))
+
+
+def _with_streamed_usage(response: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a response with the usage in its chunks.
+
+    Anthropic's streams have the prompt's tokens at their start, in the message, and the completion's at their end.
+    """
+    chunks = response.get("streamed_data")
+    if not isinstance(chunks, list):
+        return response
+    holders = [holder for chunk in chunks for holder in (_mapping(_mapping(chunk).get("message")), _mapping(chunk))]
+    usage = {key: value for holder in holders for key, value in _mapping(holder.get("usage")).items()}
+    return {**response, "usage": usage}
+
+
+def _first(usage: Mapping[str, Any], *names: str) -> float:
+    return next((_number(usage[name]) for name in names if usage.get(name) is not None), 0)
+
+
+def _number(value: Any) -> float:
+    """Return a number, also from a text, as JavaScript calculates with both."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return 0
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return 0
+    return number if 0 < number < math.inf else 0
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

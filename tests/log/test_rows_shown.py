@@ -209,6 +209,20 @@ def test_a_completion_of_the_time_before_chats_is_shown(client: Client) -> None:
     assert (row.response["choices"], row.flaws) == ([{"index": 0, "text": "hi", "finish_reason": "stop"}], [])
 
 
+def test_calls_of_tools_beside_an_empty_text_are_shown_in_lists(client: Client) -> None:
+    call = {**CALL, "parts": [{"type": "text", "content": ""}, *CALL["parts"]]}
+    row = of_model(client, "llm", "openai", "gpt-4o", answered_with(call))
+
+    assert row.shown.response.startswith("get_wind(")
+
+
+def test_arguments_that_are_no_json_are_shown(client: Client) -> None:
+    part = {"type": "tool_call", "id": "c-2", "name": "get_wind", "arguments": '{"city": "Os'}
+    row = of_model(client, "llm", "openai", "gpt-4o", answered_with({**CALL, "parts": [part]}))
+
+    assert [message.text for message in row.shown.answered] == [r'get_wind("{\"city\": \"Os")']
+
+
 def test_the_model_that_answered_decides_who_reads_a_row(client: Client) -> None:
     routed = {**answered_with(ANSWER), "gen_ai.response.model": SONNET}
     row = of_model(client, "llm", "openai", "auto", routed)

@@ -1,4 +1,4 @@
-"""Providers of models: who is meant by a provider's name on a span, and the provider's endpoints.
+"""Providers of models: who is meant by a provider's name on a span, their endpoints, and the form of bodies there.
 
 Families spell one provider in several ways: `gcp.gemini`, `google` and `vertex_ai` are all Google. Some frameworks
 write their own name as the provider; they are not in the table, so their name means no provider.
@@ -121,3 +121,97 @@ MODELS: Final = (
     ("claude", "anthropic"),
     ("gemini", "google"),
 )
+
+
+# --- where the row of a call goes -----------------------------------------------------------------
+
+# Helicone's pages read a row with one of its mappers, which they choose by the provider of the row's endpoint and by
+# the model (`getMapperType` in https://github.com/Helicone/helicone). A mapper shows nothing of a form that is not its
+# own. If a model has another mapper at its provider's endpoint, rows of it go to the endpoint for all others.
+
+Api = Literal["chat", "responses", "embeddings"]
+# Forms of bodies: OpenAI's chat, its completions and its embeddings, Anthropic's and Google's; `none` is one that is
+# not written here.
+Form = Literal["openai", "completions", "embeddings", "anthropic", "google", "none"]
+
+_AT_ANTHROPIC, _AT_GOOGLE, _AT_OPENAI = (ENDPOINTS[name] for name in ("anthropic", "google", "openai"))
+_MAX_PLACES: Final = 512
+
+
+class _Reader(NamedTuple):
+    """A form in which Helicone reads rows.
+
+    Attributes:
+        route: The endpoint of the rows; of any if empty.
+        model: Fits the beginning of the model's name.
+        form: How their bodies are read.
+    """
+
+    route: str
+    model: str
+    form: Form
+
+
+# The first that fits decides.
+_READERS: Final = tuple(
+    (route, re.compile(model, re.DOTALL), form)
+    for route, model, form in (
+        _Reader("", r"\Z", "openai"),
+        _Reader("", r".*deepseek", "openai"),
+        _Reader("", r"gpt-3\.5-turbo-instruct", "completions"),
+        _Reader(CUSTOM.route, r"claude", "anthropic"),
+        _Reader(CUSTOM.route, r"", "openai"),
+        _Reader("", r"(ft:)?gpt-(4|3\.5|35)(?!-turbo-instruct)|o1-(preview|mini)|(?i:meta-llama/)", "openai"),
+        _Reader("", r".*(claude|anthropic)", "anthropic"),
+        _Reader(_AT_ANTHROPIC.route, r"", "anthropic"),
+        _Reader("", r".*Llama", "none"),
+        _Reader(_AT_OPENAI.route, r"(?i:.*gemini)", "openai"),
+        _Reader(_AT_GOOGLE.route, r"", "google"),
+        _Reader("", r"dall-e-[23]|gpt-image-1|text-moderation", "none"),
+        _Reader("", r"text-embedding", "embeddings"),
+        _Reader("", r"", "openai"),
+    )
+)
+# The forms in which rows are written, by what the endpoint's provider is asked.
+_WRITTEN: Final[dict[tuple[str, Api], frozenset[Form]]] = {
+    ("openai", "chat"): frozenset({"openai", "completions"}),
+    ("openai", "embeddings"): frozenset({"openai", "embeddings"}),
+    ("anthropic", "chat"): frozenset({"anthropic"}),
+    ("google", "chat"): frozenset({"google"}),
+    ("google", "embeddings"): frozenset({"google"}),
+}
+
+
+class Place(NamedTuple):
+    """Where the row of a call goes, and how its bodies are written."""
+
+    endpoint: Endpoint
+    api: Api
+    form: Form
+
+
+@lru_cache(_MAX_PLACES)
+def place_of(provider: str, model: str, api: Api) -> Place:
+    """Return the place of a call.
+
+    Args:
+        provider: A key of `ENDPOINTS`, or any other name.
+        model: The model as Helicone will store it: the one that answered.
+        api: What was called.
+    """
+    endpoint = ENDPOINTS.get(provider, CUSTOM)
+    if api == "responses":
+        # Helicone reads this form at OpenAI's own endpoint only, and of rows with a model.
+        if endpoint is _AT_OPENAI and model:
+            return Place(endpoint, api, "openai")
+        api = "chat"
+    form = _form(endpoint.route, model)
+    if endpoint is _AT_GOOGLE and form == "anthropic":
+        endpoint = CLAUDE_ON_VERTEX
+    if endpoint is not CUSTOM and form in _WRITTEN.get((endpoint.shape, api), ()):
+        return Place(endpoint, api, form)
+    return Place(CUSTOM, api, _form(CUSTOM.route, model))
+
+
+def _form(route: str, model: str) -> Form:
+    return next(form for at, named, form in _READERS if at in ("", route) and named.match(model))

@@ -6,11 +6,10 @@ import re
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from ...spans.providers import CUSTOM, ENDPOINTS, MODELS, Endpoint, is_framework, providers_in
+from ...spans.providers import CUSTOM, ENDPOINTS, MODELS, Api, Endpoint, Form, is_framework, place_of, providers_in
 from .facts import SpanFacts
 from .jsonread import number, read, whole
 from .messages import Message, Part
-from .readers import Api, Form, place_of
 from .sources import OTHER_NAMES, PARAMETERS
 
 _MAX_NAME, _MAX_NAMES = 128, 256

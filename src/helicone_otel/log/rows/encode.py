@@ -63,7 +63,7 @@ def _joined(body: dict[str, Any]) -> str:
     request = dump(asked["json"])
     copies = request[1:-1] if RESERVED.isdisjoint(asked["json"]) else dump(_copied(asked["json"]))[1:-1]
     around = dump({"url": asked["url"], "meta": asked["meta"]})
-    rest = dump({"providerResponse": body["providerResponse"], "timing": body["timing"]})
+    rest = dump({name: member for name, member in body.items() if name != "providerRequest"})
     comma = "," if copies else ""
     return f'{{{copies}{comma}"providerRequest":{{"json":{request},{around[1:]},{rest[1:]}'
 

@@ -200,7 +200,7 @@ def _chat_messages(message: Message) -> list[dict[str, Any]]:
     if len(message.parts) == 1 and message.parts[0].kind == "text" and not message.name:  # the usual case
         return [{"role": message.role, "content": text_of(message.parts[0].value)}]
     results = [_chat_result(part) for part in message.parts if part.kind == "result"]
-    contents = [part for part in message.parts if part.kind in ("text", "other")]
+    contents = [part for part in message.parts if part.kind in ("text", "other") and part.value != ""]
     calls = [_chat_call(part) for part in message.parts if part.kind == "call"]
     reasoning = "\n".join(text_of(part.value) for part in message.parts if part.kind == "reasoning")
     if results and not contents and not calls:

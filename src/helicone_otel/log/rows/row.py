@@ -13,6 +13,7 @@ from ... import wire
 from ...failures import swallow, warn_once
 from ...sessions.model import Session, SessionPath
 from ...spans.kinds import CALL_KINDS, REQUEST_KINDS
+from ...spans.providers import Api, Form
 from .anthropic import messages
 from .call import Call, Failure, call_of, failure_of
 from .content import Content
@@ -20,7 +21,6 @@ from .facts import MergedFacts, SpanFacts
 from .google import embed, generate_content
 from .helicone import data, tool, vector_query
 from .openai import chat, completions, embeddings, embeddings_as_chat, responses
-from .readers import Api, Form
 from .types import FinishedSpan, HeliconeRow, RowBodies
 
 _LABEL: Final = (wire.SESSION_ID, wire.SESSION_NAME, wire.SESSION_PATH, wire.OTEL_USER_ID)

@@ -224,8 +224,9 @@ def anthropic_chat(page: Page) -> Shown:
     """Read a call to the Messages API. Answers in OpenAI's form are read too, but not their calls of tools."""
     request, response = page.request, page.response
     system = request.get("system")
-    text = " ".join(item.get("text") or js_json(item) for item in system) if isinstance(system, list) else system
-    sent = [ShownMessage("system", text)] if text else []
+    if isinstance(system, list):
+        system = " ".join(item.get("text") or js_json(item) for item in system)
+    sent = [ShownMessage("system", _text(system))] if system else []
     sent += [_anthropic_message(message) for message in _list(request.get("messages"))]
     preview = _anthropic_request(request)
     if "error" in response:
@@ -345,19 +346,6 @@ def _inline(part: Any) -> str:
     return _image(f"data:{part['inlineData'].get('mimeType')}") if part["inlineData"].get("data") else ""
 
 
-# --- Llama's chats --------------------------------------------------------------------------------
-
-
-def llama_chat(page: Page) -> Shown:
-    """Read a call to Llama's own API, whose answer is in `completion_message`."""
-    sent = tuple(_chat_message(message) for message in _list(page.request.get("messages")))
-    content = (page.response.get("completion_message") or {}).get("content")
-    text = content.get("text") if isinstance(content, Mapping) else content
-    answered = (ShownMessage("assistant", text),) if text else ()
-    preview = sent[-1].text if sent else js_json(page.request)
-    return Shown("", preview, text or _message(page.response), sent, answered, error=_message(page.response))
-
-
 # --- what is no call to a model -------------------------------------------------------------------
 
 
@@ -456,7 +444,6 @@ MAPPERS: Final[Mapping[str, Callable[[Page], Shown]]] = {
     "openai-assistant": assistant,
     "anthropic-chat": anthropic_chat,
     "gemini-chat": gemini_chat,
-    "llama-chat": llama_chat,
     "tool": tool,
     "vector-db": vector_db,
     "data": data,

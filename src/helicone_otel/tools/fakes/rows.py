@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from . import bodies
 from .mappers import Shown
-from .shown import provider_shown, shown_of
 
 MAX_ROWS: Final = 100_000
 # Of the requests that brought the rows.
@@ -93,12 +92,12 @@ class Row:
     @property
     def shown_provider(self) -> str:
         """The provider that Helicone's lists name: `AZURE` for rows of `OPENAI` whose URL is Azure's."""
-        return provider_shown(self.provider, self.path)
+        return bodies.provider_shown(self.provider, self.path)
 
     @property
     def shown(self) -> Shown:
         """What a person sees of it on Helicone's pages."""
-        return shown_of(self.provider, self.model, self.path, self.status, self.request, self.response)
+        return bodies.shown_of(self.provider, self.model, self.path, self.status, self.request, self.response)
 
     @property
     def failed(self) -> bool:

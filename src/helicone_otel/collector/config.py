@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from .. import wire
 from ..settings import Settings, SettingsError
 from ..spans.dialects import DIALECTS
-from . import ottl
+from . import ottl, providers
 
 # helicone-otel sets path and id together, in Python. A path on any other span was set by hand.
 _LABELLED: Final = (
@@ -193,6 +193,10 @@ def _models(settings: Settings, _: str) -> Iterator[str]:
     return _listed(ottl.model_statements("model", (*settings.dialects, *DIALECTS)))
 
 
+def _providers(_: Settings, __: str) -> Iterator[str]:
+    return _listed([*providers.provider_statements()])
+
+
 def _wire_form(_: Settings, attribute: str) -> Iterator[str]:
     return _listed(ottl.wire_statements(attribute))
 
@@ -211,6 +215,7 @@ _PLACEHOLDERS: Final[dict[str, Callable[[Settings, str], Iterator[str]]]] = {
     "session_names": _session_names,
     "user_ids": _user_ids,
     "models": _models,
+    "providers": _providers,
     "wire": _wire_form,
     "variables": _variables,
 }

@@ -14,6 +14,8 @@ from typing import Final, Literal, NamedTuple
 _MAX_NAME: Final = 64
 _MAX_NAMES: Final = 256
 
+# The attributes that name a span's provider, the best first.
+ATTRIBUTES: Final = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider")
 # By the words that occur in names of providers.
 PROVIDERS: Final = {
     "openai": "openai",
@@ -37,7 +39,9 @@ PROVIDERS: Final = {
     "perplexity": "perplexity",
     "xai": "xai",
     "together": "together",
+    "togetherai": "together",
     "fireworks": "fireworks",
+    "openrouter": "openrouter",
     "watsonx": "ibm",
     "ibm": "ibm",
 }
@@ -121,6 +125,40 @@ MODELS: Final = (
     ("claude", "anthropic"),
     ("gemini", "google"),
 )
+
+
+class OtlpName(NamedTuple):
+    """A name under which Helicone's OTLP endpoint stores a provider's rows.
+
+    Attributes:
+        name: The name. Helicone writes it in upper case.
+        reads_all: Whether Helicone shows the messages of rows of every model. If not, it does not show those of
+            `UNREAD_MODELS`.
+    """
+
+    name: str
+    reads_all: bool = False
+
+
+# By provider, the most specific first, because `azure.ai.openai` is Azure. These are the names with which Helicone shows
+# messages and tokens, and the right cost if it has one. Rows of all other providers are `OTLP_CUSTOM`, with messages and
+# tokens but without a cost. Under names of their own, which Helicone knows as well, it would show of Anthropic's rows no
+# tokens, of Google's neither messages nor tokens, of xAI's ten times the tokens of the answers, of DeepSeek's a cost
+# without the prompts, and of Mistral's up to a thousand times the cost.
+OTLP_NAMES: Final = {
+    "azure": OtlpName("azure"),
+    "aws": OtlpName("aws"),
+    "openrouter": OtlpName("openrouter", reads_all=True),
+    "groq": OtlpName("groq", reads_all=True),
+    "together": OtlpName("together", reads_all=True),
+    "perplexity": OtlpName("perplexity"),
+    "fireworks": OtlpName("fireworks"),
+    "cohere": OtlpName("cohere"),
+    "openai": OtlpName("openai"),
+}
+OTLP_CUSTOM: Final = "custom"
+# Models whose rows Helicone takes for Gemini's or Llama's own API, where the bodies have other forms.
+UNREAD_MODELS: Final = "(?i:gemini)|Llama"
 
 
 # --- where the row of a call goes -----------------------------------------------------------------

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
+from ...spans import providers
+
 Side = Literal["inputs", "outputs"]
 
 
@@ -65,7 +67,7 @@ SIDES: Final[dict[str, Side]] = {
 }
 
 _LLM: Final = (
-    Source("provider", ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider")),
+    Source("provider", providers.ATTRIBUTES),
     Source(
         "model",
         (

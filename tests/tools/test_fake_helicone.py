@@ -142,7 +142,10 @@ def test_a_span_becomes_a_row_without_most_of_its_data(client: Client) -> None:
         "max_tokens": 50,
     }
     assert row.response == {
+        "id": row.id,
         "object": "chat",
+        "created": "2025-10-09T08:53:20.125Z",
+        "model": "gpt-4o-mini",
         "choices": [{"index": 0, "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": "3", "completion_tokens": "1", "total_tokens": "4"},
     }
@@ -212,10 +215,88 @@ def test_each_otlp_receiver_takes_one_form_only_and_its_errors_have_no_body(clie
 def test_spans_before_an_error_are_stored(client: Client) -> None:
     body = otlp_json()
     scope = body["resourceSpans"][0]["scopeSpans"][0]
-    scope["spans"].append({**scope["spans"][0], "startTimeUnixNano": "soon"})
+    number = {"key": "gen_ai.system", "value": {"intValue": 7}}
+    scope["spans"].append({**scope["spans"][0], "attributes": [number]})
 
     assert client.post("/v1/trace/log", body).status == 500
     assert len(client.fake.rows) == 1
+
+
+# What Helicone's own code showed of the same bodies: provider and model of the span; whether the messages of both sides
+# are shown, the numbers of tokens, and the cost of 300 and 100 tokens.
+SONNET = "claude-sonnet-4-20250514"
+AS_SHOWN = [
+    ("openai", "gpt-4o-mini", True, (300, 100), 0.000105),
+    ("azure", "gpt-4o-mini", True, (300, 100), 0.000105),
+    ("azure.ai.openai", "gpt-4o-mini", True, (300, 100), 0),
+    ("groq", "llama-3.1-8b-instant", True, (300, 100), 0.000023),
+    ("openrouter", "openai/gpt-4o-mini", True, (300, 100), 0.0001107),
+    ("together", "meta-llama/Llama-3.3-70B-Instruct-Turbo", True, (300, 100), 0.000352),
+    ("anthropic", SONNET, True, (0, 0), 0),
+    ("custom", SONNET, True, (300, 100), 0),
+    ("aws", SONNET, True, (300, 100), 0.0024),
+    ("aws", "anthropic.claude-sonnet-4-5-20250929-v1:0", True, (300, 100), 0),
+    ("google", "gemini-2.5-flash", False, (0, 0), 0),
+    ("gcp.gemini", "gemini-2.5-flash", False, (300, 100), 0),
+    ("custom", "gemini-2.5-flash", True, (300, 100), 0),
+    ("mistral", "mistral-large-latest", True, (300, 100), 1.2),
+    ("mistral_ai", "mistral-large-latest", True, (300, 100), 0),
+    ("deepseek", "deepseek-chat", True, (300, 100), 0.000168),
+    ("x", "grok-9", True, (300, 1000), 0),
+    ("llama", "llama3.2", False, (0, 0), 0),
+    ("azure", "Llama-3.3-70B-Instruct", False, (300, 100), 0),
+]
+
+
+@pytest.mark.parametrize(("system", "model", "both_sides", "tokens", "cost"), AS_SHOWN)
+def test_rows_by_otlp_are_read_by_the_name_of_their_provider(
+    client: Client, system: str, model: str, both_sides: bool, tokens: tuple[int, int], cost: float
+) -> None:
+    used = {"gen_ai.usage.prompt_tokens": 300, "gen_ai.usage.completion_tokens": 100}
+    span = {**SPAN, "gen_ai.system": system, "gen_ai.response.model": model, **used}
+    client.post("/v1/trace/log-python", spans(span), Content_Type="application/x-protobuf")
+
+    [row] = client.fake.rows
+    texts = [message.text for message in (*row.shown.sent, *row.shown.answered)]
+    assert (row.provider, texts == ["hi", "hello"]) == (system.upper(), both_sides)
+    assert (row.prompt_tokens, row.completion_tokens, row.cost) == (*tokens, pytest.approx(cost))
+
+
+def test_messages_by_otlp_stand_in_the_order_of_the_attributes(client: Client) -> None:
+    span = {
+        "gen_ai.prompt_id": "p-1",
+        "gen_ai.prompt.10.role": "user",
+        "gen_ai.prompt.10.content": "ten",
+        "gen_ai.prompt.2.content": "two",
+        "gen_ai.prompt.2.role": "system",
+        "gen_ai.prompt.3.content": "no role",
+        "gen_ai.prompt.x.role": "user",
+        "gen_ai.prompt.4.role": True,
+        "gen_ai.completion.1.role": "assistant",
+    }
+    client.post("/v1/trace/log-python", spans(span), Content_Type="application/x-protobuf")
+
+    [row] = client.fake.rows
+    assert row.request["messages"] == [{"role": "user", "content": "ten"}, {"role": "system", "content": "two"}, {}]
+    assert row.response["choices"] == [{"index": 1, "message": {"role": "assistant"}}]
+
+
+def test_tools_and_queries_by_otlp_show_their_badge_only(client: Client) -> None:
+    for model in ("tool:get_weather", "vector_db", "data:rank"):
+        span = {**SPAN, "gen_ai.response.model": model}
+        client.post("/v1/trace/log-python", spans(span), Content_Type="application/x-protobuf")
+
+    tool, query, data = client.fake.rows
+    assert [row.badge for row in client.fake.rows] == ["Tool", "VectorDB", "Data"]
+    assert [(row.shown.sent, row.shown.answered, row.shown.request) for row in (tool, query)] == [((), (), "")] * 2
+    assert data.shown.details["messages"] == [{"role": "user", "content": "hi"}]
+
+
+def test_a_span_without_a_time_is_of_1970(client: Client) -> None:
+    assert client.post("/v1/trace/log", otlp_json(startTimeUnixNano="soon")).status == 200
+
+    [row] = client.fake.rows
+    assert row.started == 0
 
 
 @pytest.mark.parametrize("path", ["/v1/trace/log", "/v1/trace/log-python", "/v1/session/query", "/v1/request/x"])

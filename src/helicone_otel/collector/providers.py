@@ -20,6 +20,9 @@ from . import ottl
 MODEL: Final = ottl.key("gen_ai.response.model")
 _NAMES: Final = ottl.cache("names")
 _NAME: Final = ottl.cache("provider")
+# What stands before a model: a router's word for the provider (`openai/gpt-4o`), or Bedrock's region and vendor
+# (`us.anthropic.claude-sonnet-4-20250514-v1:0`).
+_PREFIXES: Final = {"openai": "^openai/", "azure": "^azure[^/]*/", "aws": r"^(?:bedrock/)?(?:[a-z]+\.)?anthropic\."}
 _NOTHING_LEFT: Final = f'not IsMatch({_NAMES}, "[0-9A-Za-z]")'
 
 
@@ -50,9 +53,8 @@ def provider_statements() -> Iterator[str]:
 
 
 def _bare_models() -> Iterator[str]:
-    """Yield statements that remove the provider that routers put before a model: `openai/gpt-4o`."""
-    for provider in ("openai", "azure"):
-        prefix = rf"(?i)^(?:{_words(provider)})[^/]*/"
+    """Yield statements that remove what stands before the names by which Helicone knows the prices of models."""
+    for provider, prefix in _PREFIXES.items():
         yield f'{ottl.replaced(MODEL, prefix, "")} where {_NAME} == "{OTLP_NAMES[provider].name}"'
 
 

@@ -140,11 +140,11 @@ class OtlpName(NamedTuple):
     reads_all: bool = False
 
 
-# By provider, the most specific first, because `azure.ai.openai` is Azure. These are the names with which Helicone shows
-# messages and tokens, and the right cost if it has one. Rows of all other providers are `OTLP_CUSTOM`, with messages and
-# tokens but without a cost. Under names of their own, which Helicone knows as well, it would show of Anthropic's rows no
-# tokens, of Google's neither messages nor tokens, of xAI's ten times the tokens of the answers, of DeepSeek's a cost
-# without the prompts, and of Mistral's up to a thousand times the cost.
+# By provider, the most specific first, because `azure.ai.openai` is Azure. Under these names Helicone shows messages,
+# tokens, and the right cost if it has one. Rows of all other providers are `OTLP_CUSTOM`: messages and tokens, but no
+# cost. Helicone has names for some of them, but reads rows with these names wrongly: of Anthropic no tokens, of Google
+# neither messages nor tokens, of xAI ten times the tokens of an answer, of DeepSeek a cost without the prompts, and of
+# Mistral up to a thousand times the cost.
 OTLP_NAMES: Final = {
     "azure": OtlpName("azure"),
     "aws": OtlpName("aws"),

@@ -1,32 +1,41 @@
 """Helicone's two endpoints for OTLP, imitated with their losses: one row for each span.
 
 A row has no span id, so a span that is sent twice makes two rows. Parents, events, status, and all attributes except
-texts and whole numbers are lost. Like Helicone, this reads OTLP as plain JSON, whatever its ids and types are; protobuf
-becomes JSON first. So it does not use the decoder of `tools/replay`, which converts JSON to protobuf and checks it.
+texts and whole numbers are lost. The bodies have the form of OpenAI's chats, whoever answered. But Helicone reads them
+by the provider, whose name it takes as it comes, in upper case.
+
+Like Helicone, this reads OTLP as plain JSON, whatever its ids and types are; protobuf becomes JSON first. So it does
+not use the decoder of `tools/replay`, which converts JSON to protobuf and checks it.
 """
 
 from __future__ import annotations
 
 import gzip
+import re
 import uuid
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from . import bodies
+from .headers import as_text
 from .jawn_api import UNKNOWN_PATH
 from .log_api import UncaughtError, parsed
 from .requests import JSON_TYPE, ApiResult, Reply, Request, refused
 from .rows import Row
+from .usage import bill_of
 
 JSON_PATH: Final = "/v1/trace/log"
 PROTOBUF_PATH: Final = "/v1/trace/log-python"
 
-Attributes = Mapping[str, str]
+# A text; a number where it was JSON; `None` for what Helicone does not read.
+Attributes = Mapping[str, Any]
 
 _HELICONE: Final = "traceloop.association.properties.Helicone-"
 _USER: Final = f"{_HELICONE}User-Id"
 _NS_IN_MS: Final = 1_000_000
 _INVENTED_MAX_TOKENS: Final = 50
+# Of the number in `gen_ai.prompt.0.role`.
+_LEVEL: Final = 2
 # The schema requires these fields even where OTLP leaves them out because they are zero.
 _REQUIRED: Final = {
     "resource": ("attributes", "droppedAttributesCount"),
@@ -80,44 +89,57 @@ def _spans(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _row(span: Mapping[str, Any], organization: str) -> Row:
-    attributes = dict(_texts(span.get("attributes", ())))
-    # Protobuf leaves out fields that are zero.
-    started, ended = int(span.get("startTimeUnixNano", 0)), int(span.get("endTimeUnixNano", 0))
-    request, response = _request(attributes), _response(attributes)
-    usage = response["usage"]
+    attributes = dict(_values(span.get("attributes", ())))
+    provider = attributes.get("gen_ai.system") or ""
+    if not isinstance(provider, str):
+        raise UncaughtError("gen_ai.system.toUpperCase is not a function")
+    provider = provider.upper()
+    started, ended = _ms(span.get("startTimeUnixNano")), _ms(span.get("endTimeUnixNano"))
+    request, response = _request(attributes), _response(attributes, started or 0)
+    model = as_text(attributes.get("gen_ai.response.model") or "")
     return Row(
-        id=str(uuid.uuid4()),
+        id=response["id"],
         door="otlp",
-        provider=attributes.get("gen_ai.system", "").upper(),
-        model=bodies.model_of("", request, response),
+        provider=provider,
+        model=model,
         status=200,
         path=UNKNOWN_PATH,
-        started=started // _NS_IN_MS,
-        ended=started // _NS_IN_MS + (ended - started) // _NS_IN_MS,
-        user_id=attributes.get(_USER) or attributes.get("llm.user", ""),
+        started=int(started or 0),
+        ended=int(started or 0) + int((ended or 0) - (started or ended or 0)),
+        user_id=as_text(_first(attributes, _USER, "llm.user")),
         properties=_properties(attributes),
         request=request,
         response=response,
-        prompt_tokens=int(usage["prompt_tokens"] or 0),
-        completion_tokens=int(usage["completion_tokens"] or 0),
         organization=organization,
+        **bill_of(provider, model, response)._asdict(),
     )
 
 
-def _texts(attributes: Any) -> Iterator[tuple[str, str]]:
-    """Yield the attributes that are texts or whole numbers, as texts; Helicone loses the others."""
+def _values(attributes: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the attributes. Those that are no texts and no whole numbers have no value: `None`.
+
+    Whole numbers are texts where they were protobuf.
+    """
     for attribute in attributes:
         value = attribute.get("value", {})
-        text = value.get("stringValue", value.get("intValue"))
-        if text is not None:
-            yield attribute["key"], str(text)
+        yield attribute["key"], value.get("stringValue", value.get("intValue"))
+
+
+def _first(attributes: Attributes, *names: str) -> Any:
+    return next((value for name in names if (value := attributes.get(name)) is not None), "")
+
+
+def _ms(nanoseconds: Any) -> float | None:
+    """Return milliseconds; `None` if it is no number, which JavaScript makes an invalid date, and JSON no date."""
+    found = re.match(r"\s*[+-]?\d+", str(nanoseconds))
+    return int(found[0]) / _NS_IN_MS if found else None
 
 
 def _properties(attributes: Attributes) -> dict[str, str]:
     named = {
-        key.removeprefix(_HELICONE): value
+        key.removeprefix(_HELICONE): as_text(value)
         for key, value in attributes.items()
-        if key.startswith(_HELICONE) and key != _USER
+        if key.startswith(_HELICONE) and key != _USER and value is not None
     }
     # The names of properties keep their case here, unlike those of properties in headers.
     return {
@@ -127,45 +149,59 @@ def _properties(attributes: Attributes) -> dict[str, str]:
 
 
 def _request(attributes: Attributes) -> dict[str, Any]:
-    prompts = _numbered(attributes, "gen_ai.prompt")
-    return {
-        "model": attributes.get("gen_ai.response.model"),
-        "messages": [{"role": prompt["role"], "content": prompt.get("content")} for prompt in prompts],
-        "n": len(_numbered(attributes, "gen_ai.completion")),
-        "temperature": 1,
-        "stream": False,
-        "max_tokens": int(attributes.get("gen_ai.response.max_tokens", _INVENTED_MAX_TOKENS)),
+    return _without_undefined(
+        {
+            "model": attributes.get("gen_ai.response.model"),
+            "n": len(_numbers(attributes, "gen_ai.completion")),
+            "messages": [_message(attributes, f"gen_ai.prompt.{n}") for n in _numbers(attributes, "gen_ai.prompt")],
+            "temperature": 1,
+            "max_tokens": _first(attributes, "gen_ai.response.max_tokens") or _INVENTED_MAX_TOKENS,
+            "stream": False,
+        }
+    )
+
+
+def _response(attributes: Attributes, started: float) -> dict[str, Any]:
+    """Return a response in the form of OpenAI's chats, whoever answered. Numbers of tokens are texts."""
+    usage = {
+        "prompt_tokens": attributes.get("gen_ai.usage.prompt_tokens"),
+        "completion_tokens": attributes.get("gen_ai.usage.completion_tokens"),
+        "total_tokens": attributes.get("llm.usage.total_tokens"),
     }
+    moment = datetime.fromtimestamp(started / 1000, UTC)
+    return _without_undefined(
+        {
+            "id": str(uuid.uuid4()),
+            "object": attributes.get("llm.request.type"),
+            "created": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "model": attributes.get("gen_ai.response.model"),
+            "choices": [_choice(attributes, n) for n in _numbers(attributes, "gen_ai.completion")],
+            "usage": _without_undefined(usage),
+        }
+    )
 
 
-def _response(attributes: Attributes) -> dict[str, Any]:
-    completions = _numbered(attributes, "gen_ai.completion")
-    return {
-        "object": attributes.get("llm.request.type"),
-        "choices": [
-            {
-                "index": index,
-                "message": {"role": completion["role"], "content": completion.get("content")},
-                "finish_reason": completion.get("finish_reason"),
-            }
-            for index, completion in enumerate(completions)
-        ],
-        "usage": {
-            "prompt_tokens": attributes.get("gen_ai.usage.prompt_tokens"),
-            "completion_tokens": attributes.get("gen_ai.usage.completion_tokens"),
-            "total_tokens": attributes.get("llm.usage.total_tokens"),
-        },
-    }
+def _choice(attributes: Attributes, number: int) -> dict[str, Any]:
+    reason = attributes.get(f"gen_ai.completion.{number}.finish_reason")
+    message = _message(attributes, f"gen_ai.completion.{number}")
+    return _without_undefined({"index": number, "finish_reason": reason, "message": message})
 
 
-def _numbered(attributes: Attributes, prefix: str) -> list[dict[str, str]]:
-    """Return the attributes under `<prefix>.<number>.` as one mapping per number, if it has a role."""
-    entries: dict[int, dict[str, str]] = {}
-    for key, value in attributes.items():
-        number, dot, name = key.removeprefix(f"{prefix}.").partition(".")
-        if key.startswith(f"{prefix}.") and dot and number.isdecimal():
-            entries.setdefault(int(number), {})[name] = value
-    return [entries[number] for number in sorted(entries) if "role" in entries[number]]
+def _message(attributes: Attributes, prefix: str) -> dict[str, Any]:
+    return _without_undefined({name: attributes.get(f"{prefix}.{name}") for name in ("role", "content")})
+
+
+def _numbers(attributes: Attributes, prefix: str) -> list[int]:
+    """Return the numbers of the messages under a prefix that have a role, in the order in which the span names them."""
+    parts = [key.split(".") for key in attributes if key.startswith(prefix)]
+    found = [re.match(r"\d+", levels[_LEVEL]) for levels in parts if len(levels) > _LEVEL]
+    numbers = dict.fromkeys(int(match[0]) for match in found if match)
+    return [number for number in numbers if f"{prefix}.{number}.role" in attributes]
+
+
+def _without_undefined(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a body as JSON writes it: without members that are undefined."""
+    return {key: value for key, value in body.items() if value is not None}
 
 
 def _missing_fields(body: Any) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The tokens and the cost that Helicone reads in a response.
 
 Helicone has two readers and prefers the newer one wherever that finds tokens. The newer one exists only for the
-providers in `_READERS`, and only they have prices; `CUSTOM` has none.
+providers in `_READERS`. Models that it does not know have older prices, or none; `CUSTOM` has none.
 """
 
 from __future__ import annotations
@@ -64,7 +64,20 @@ PRICES: Final[Mapping[tuple[str, str], Price]] = {
     ("ANTHROPIC", "claude-sonnet-4-20250514"): Price(3, 15, 0.3, 3.75, 6),
     ("ANTHROPIC", "claude-3-5-haiku-20241022"): Price(0.8, 4, 0.08, 1, 1.6),
     ("GOOGLE", "gemini-2.5-flash"): Price(0.3, 2.5, 0.075, 0.3, 0.3),
+    ("AZURE", "gpt-4o-mini"): Price(0.15, 0.6, 0.075, 0.15, 0.15),
+    ("AWS", "anthropic.claude-sonnet-4-5-20250929-v1:0"): Price(3, 15, 0.3, 3.75, 6),
+    ("DEEPSEEK", "deepseek-chat"): Price(0.56, 1.68, 0.07, 0.56, 0.56),
+    ("GROQ", "llama-3.1-8b-instant"): Price(0.05, 0.08, 0.05, 0.05, 0.05),
+    ("OPENROUTER", "openai/gpt-4o-mini"): Price(0.158, 0.633, 0.158, 0.158, 0.158),
 }
+# Of models that are not above, by a part of the model's name. They are multiplied with what the older reader finds.
+OLDER_PRICES: Final = (
+    ("AWS", "claude-sonnet-4", Price(3, 15, 0.3, 3.75, 3.75)),
+    ("AWS", "claude-3-5-sonnet", Price(3, 15, 0.3, 3.75, 3.75)),
+    # A thousand times Mistral's own.
+    ("MISTRAL", "mistral-large-latest", Price(2000, 6000, 2000, 2000, 2000)),
+    ("TOGETHER", "meta-llama/Llama-3.3-70B-Instruct-Turbo", Price(0.88, 0.88, 0.88, 0.88, 0.88)),
+)
 
 
 def bill_of(provider: str, model: str, response: Any) -> Bill:
@@ -88,12 +101,15 @@ def bill_of(provider: str, model: str, response: Any) -> Bill:
         # The older number is used only if the newer reader has found nothing of a cache.
         cache_write_tokens=int(writes if newer.read or writes else older.written or 0),
         reasoning_tokens=int(newer.reasoning or 0),
-        cost=_cost(provider, model, usage),
+        cost=_cost(provider, model, usage, older),
     )
 
 
-def _cost(provider: str, model: str, usage: Usage | None) -> float:
-    price = PRICES.get((provider, model))
+def _cost(provider: str, model: str, newer: Usage | None, older: Usage) -> float:
+    price, usage = PRICES.get((provider, model)), newer
+    if price is None:
+        price = next((one for at, part, one in OLDER_PRICES if at == provider and part in model), None)
+        usage = older
     if price is None or usage is None:
         return 0.0
     dollars = (
@@ -141,10 +157,29 @@ def _google(response: Mapping[str, Any]) -> Usage:
     return Usage(max(0, tokens - cached), output, cached, None, None, thoughts)
 
 
+def _xai(response: Mapping[str, Any]) -> Usage:
+    usage = _mapping(response.get("usage"))
+    details = _mapping(usage.get("prompt_tokens_details"))
+    output = usage.get("completion_tokens")
+    # Zero is added to it. To a text JavaScript appends it.
+    output = f"{output}0" if isinstance(output, str) else output
+    return Usage(_number(details.get("text_tokens")), _number(output), _number(details.get("cached_tokens")))
+
+
+def _deepseek(response: Mapping[str, Any]) -> Usage:
+    # `prompt_tokens` is not read, so its cost lacks them where DeepSeek's own numbers are missing.
+    usage = _mapping(response.get("usage"))
+    fresh, cached = usage.get("prompt_cache_miss_tokens"), usage.get("prompt_cache_hit_tokens")
+    return _openai(response)._replace(input=_number(fresh), read=_number(cached))
+
+
+_AS_OPENAI: Final = ("OPENAI", "AZURE", "MISTRAL", "GROQ", "OPENROUTER", "PERPLEXITY", "FIREWORKS")
 _READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Usage]]] = {
-    "OPENAI": _openai,
-    "ANTHROPIC": _anthropic,
+    **dict.fromkeys(_AS_OPENAI, _openai),
+    **dict.fromkeys(("ANTHROPIC", "AWS", "BEDROCK"), _anthropic),
     "GOOGLE": _google,
+    "X": _xai,
+    "DEEPSEEK": _deepseek,
 }
 
 
@@ -152,6 +187,9 @@ _READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Usage]]] = {
 
 
 def _older(provider: str, response: Mapping[str, Any]) -> Usage:
+    if provider == "LLAMA":
+        # It reads `metrics` of Llama's own API.
+        return Usage()
     if provider == "ANTHROPIC":
         return _older_anthropic(response)
     return _older_google(response) if provider == "GOOGLE" else _older_of_others(response)

@@ -113,7 +113,7 @@ ROW = {
     **SESSION,
     PROPERTY + "Session-Path": "/chat",
     PROPERTY + "User-Id": "u-17",
-    PROPERTY + "Property-Plan": "pro",
+    PROPERTY + "Property-plan": "pro",
     "gen_ai.system": "openai",
     "gen_ai.response.model": "gpt-5.4-mini",
     "llm.request.type": "chat",
@@ -142,8 +142,13 @@ def test_a_call_without_instructions_tokens_or_messages_makes_a_row_without_them
     named = {**bare, "gen_ai.response.model": "gpt-4o-2024", "gen_ai.request.model": "gpt-4o", "gen_ai.system": "az"}
     odd = {**named, "gen_ai.input.messages": "not JSON", "gen_ai.output.messages": "[]"}
     cut = {**named, "gen_ai.input.messages": '[{"role": "user", "par', "gen_ai.system_instructions": "[{"}
-    common = {**SESSION, PROPERTY + "Session-Path": "/plan/draft", "llm.request.type": "chat"}
-    model = {"gen_ai.response.model": "gpt-4o-2024", "gen_ai.system": "az"}
+    common = {
+        **SESSION,
+        PROPERTY + "Session-Path": "/plan/draft",
+        "llm.request.type": "chat",
+        "gen_ai.system": "custom",
+    }
+    model = {"gen_ai.response.model": "gpt-4o-2024"}
 
     assert pipeline.rows([span("bare", bare), span("named", named), span("odd", odd), span("cut", cut)]) == {
         "bare": common,
@@ -224,17 +229,19 @@ def test_the_model_shows_which_rows_are_tools_vector_queries_and_data(pipeline: 
             row |= {"gen_ai.completion.0.role": "assistant", "gen_ai.completion.0.content": completion}
         return row
 
+    custom = {"gen_ai__system": "custom"}
     assert shown == {
         "execute_tool get_weather": row_with(
-            '{"city": "Porto"}', "Sunny", gen_ai__response__model="tool:get/weather é"
+            '{"city": "Porto"}', "Sunny", gen_ai__response__model="tool:get/weather é", **custom
         ),
-        "a tool": row_with("in", "out", gen_ai__response__model="tool:a tool"),
-        "vercel": row_with("{}", "1", gen_ai__response__model="tool:vercel"),
+        "a tool": row_with("in", "out", gen_ai__response__model="tool:a tool", **custom),
+        "vercel": row_with("{}", "1", gen_ai__response__model="tool:vercel", **custom),
         "search": row_with("visa", gen_ai__response__model="vector_db", gen_ai__system="qdrant"),
         "old search": row_with("visa", gen_ai__response__model="vector_db", gen_ai__system="chroma"),
         "retrieve": row_with("visa", gen_ai__response__model="vector_db"),
-        "rank": row_with(None, gen_ai__response__model="data:rank"),
+        "rank": row_with(None, gen_ai__response__model="data:rank", **custom),
         "embed": {
+            "gen_ai.system": "custom",
             "llm.request.type": "embedding",
             "gen_ai.usage.prompt_tokens": 4,
             "llm.usage.total_tokens": 4,
@@ -312,7 +319,8 @@ def test_of_spans_labelled_by_helicone_otel_only_calls_that_bypassed_the_gateway
 
     rows = pipeline.rows(labelled, PYTHON)
 
-    assert rows == {"direct": {**SESSION, PROPERTY + "Session-Path": "/plan", "llm.request.type": "chat"}}
+    row = {**SESSION, PROPERTY + "Session-Path": "/plan", "llm.request.type": "chat", "gen_ai.system": "custom"}
+    assert rows == {"direct": row}
 
 
 def test_a_span_of_another_language_with_a_request_id_makes_a_row_whatever_its_kind(pipeline: HeliconePipeline) -> None:

@@ -32,6 +32,7 @@ PARTS = {
     "footprint": ("imports", "memory"),
     "startup": ("startup",),
     "log": ("threads", "building", "steady", "outage"),
+    "collector": ("collector",),
 }
 COLUMNS = ("what", "takes", "beside it", "what that is", "ratio", "budget", "verdict")
 

@@ -11,9 +11,12 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Literal
+from urllib.parse import urlsplit
 
 # Helicone's own domains. All hosts that end with one of them are gateways, except the API, dashboard and website.
 HELICONE_DOMAINS = (".helicone.ai", ".hconeai.com")
+# The entry of a list that stands for no hosts, where an empty list is the default.
+NO_HOSTS = "none"
 # The hosts of the log and the API have a label `api`: api.worker, eu.api, api.hconeai.com, api.eu.hconeai.com.
 _API_LABEL = "api"
 # The hosts of the dashboard, its regions and the website, by their first label.
@@ -86,14 +89,18 @@ class Destinations:
     Args:
         gateways: The user's gateways, beside Helicone's own.
         services: The user's own services.
+        utf8: The hosts that read the values of headers as UTF-8.
 
     Raises:
         ValueError: An entry is no host, `host:port` or `.suffix`.
     """
 
-    def __init__(self, gateways: Iterable[str] = (), services: Iterable[str] = ()) -> None:
+    def __init__(
+        self, gateways: Iterable[str] = (), services: Iterable[str] = (), utf8: Iterable[str] = HELICONE_DOMAINS
+    ) -> None:
         self._gateways = HostList(gateways)
         self._services = HostList(services)
+        self._utf8 = HostList(entry for entry in utf8 if entry != NO_HOSTS)
         self.of_origin = lru_cache(maxsize=256)(self._of_origin)
         self.of_authority = lru_cache(maxsize=256)(self._of_authority)
         self.of_host = lru_cache(maxsize=256)(self._of_host)
@@ -139,6 +146,20 @@ class Destinations:
             return Destination.UNKNOWN
         is_listed = isinstance(name, str) and (name.lower(), "") in self._services
         return Destination.SERVICE if is_listed else Destination.UNKNOWN
+
+    def reads_utf8(self, host: str | bytes, port: int | None, scheme: str | bytes) -> bool:
+        """Tell whether a host reads the values of headers as UTF-8. It may be an IPv6 address without brackets."""
+        if isinstance(host, bytes):
+            host = host.decode("ascii", "replace")
+        if isinstance(scheme, bytes):
+            scheme = scheme.decode("ascii", "replace")
+        parts = _host_and_port(f"[{host}]" if ":" in host else host)
+        return parts is not None and (parts[0], str(port) if port else _default_port(scheme)) in self._utf8
+
+    def url_reads_utf8(self, url: str) -> bool:
+        """Tell whether the host of an absolute URL does so."""
+        parts = urlsplit(url)
+        return self.reads_utf8(parts.hostname or "", parts.port, parts.scheme)
 
     def _classify(self, authority: str, default_port: str) -> Destination:
         # Non-ASCII look-alikes, and all other text that is no plain host name, are unknown.

@@ -9,7 +9,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from .destinations import HELICONE_DOMAINS, HostList
+from .destinations import HELICONE_DOMAINS, Destinations, HostList
 
 # The log, for all regions: Helicone's worker reads the region from the key. Of its hosts with a label `eu`, only
 # `api.eu.hconeai.com` is on a route (https://github.com/Helicone/helicone/blob/main/worker/wrangler.toml).
@@ -74,6 +74,17 @@ def checked_endpoint(text: object) -> str:
     if "@" in url.netloc or url.query or url.fragment:
         raise ValueError(f"{shown!r} may have no user, query or fragment; the key is HELICONE_API_KEY")
     return _ROUTES.sub("", text.rstrip("/")).rstrip("/")
+
+
+def takes_utf8(endpoint: str, utf8_hosts: tuple[str, ...]) -> bool:
+    """Tell whether the session headers in a row may be text in any language, as in the headers of a request.
+
+    Args:
+        endpoint: The address of the log.
+        utf8_hosts: The hosts that read headers as UTF-8 (HELICONE_UTF8_HOSTS).
+    """
+    # Node makes headers of them, which hold no character above U+00FF.
+    return not is_api_server(endpoint) and Destinations(utf8=utf8_hosts).url_reads_utf8(endpoint)
 
 
 def check_transport(endpoint: str, http_hosts: tuple[str, ...]) -> None:

@@ -1,4 +1,7 @@
-"""Which session headers did the propagator put into requests? Needed where a redirect leads to another host."""
+"""Which session headers did the propagator put into requests? Needed where a redirect leads to another host.
+
+Whoever sends a request, the propagator does not know how its client writes text. So what it writes is ASCII.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Final
 
 from . import wire
 from .caches import Recent
+from .wire import header_text, percent_encoded
 
 PREFIX: Final = "helicone-"
 
@@ -18,14 +22,16 @@ ID_SPELLINGS: Final = frozenset({_ID, _ID.lower(), _ID.upper(), _ID.capitalize()
 
 
 class InjectedHeaders(Recent[frozenset[tuple[str, str]], None]):
-    """The sets of headers that were injected last, with their names in lower case."""
+    """The sets of headers that were injected last, as they were written, with their names in lower case."""
 
     def __init__(self) -> None:
         super().__init__(_MAX_SETS)
 
     def note(self, headers: Iterable[tuple[str, str]]) -> None:
-        """Remember a set of headers as the latest."""
-        lines = frozenset((name.lower(), value) for name, value in headers)
+        """Remember a set of headers, given in wire form, as the latest."""
+        lines = frozenset(
+            (name.lower(), value if value.isascii() else percent_encoded(value)) for name, value in headers
+        )
         self.pop(lines, None)
         self.put(lines, None)
 
@@ -36,16 +42,10 @@ class InjectedHeaders(Recent[frozenset[tuple[str, str]], None]):
         its own.
         """
         found = {
-            (text, text_of(value)): name
+            (text, header_text(value)): name
             for name, value in headers
-            if (text := text_of(name).lower()).startswith(PREFIX)
+            if (text := header_text(name).lower()).startswith(PREFIX)
         }
         if not found:
             return set()
         return {found[line] for ours in tuple(self) if ours <= found.keys() for line in ours}
-
-
-def text_of(value: object) -> str:
-    """Return the name or the value of a header as text."""
-    # httpx, requests and urllib3 hold bytes as well.
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)

@@ -11,11 +11,11 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from .destinations import HostList
+from .destinations import HELICONE_DOMAINS, NO_HOSTS, HostList
 from .sessions.model import SessionPath
 from .spans.kinds import REQUEST_KINDS
 from .values import Value, value
-from .wire import MAX_PROPERTIES, is_property_name
+from .wire import MAX_PROPERTIES, is_blank, is_property_name
 
 if TYPE_CHECKING:
     from .spans.schema import Dialect
@@ -138,7 +138,7 @@ def _content_allowed_by(entry: str) -> tuple[frozenset[str], tuple[str, ...]]:
 
 
 def _check_text(value: object) -> None:
-    if value is not None and (not isinstance(value, str) or not value.strip()):
+    if value is not None and (not isinstance(value, str) or is_blank(value)):
         raise ValueError(f"expected a text that is not blank, got {value!r:.60}")
 
 
@@ -177,6 +177,10 @@ def _check_names(value: object) -> None:
 def _check_hosts(value: tuple[str, ...]) -> None:
     _check_names(value)
     HostList(value)
+
+
+def _check_hosts_or_none(value: tuple[str, ...]) -> None:
+    _check_hosts(tuple(entry for entry in value if entry != NO_HOSTS) if isinstance(value, tuple) else value)
 
 
 def _check_properties(value: tuple[str, ...]) -> None:
@@ -322,6 +326,15 @@ SETTINGS: Final = (
         "service (`shop.Search`).",
     ),
     Setting(
+        "utf8_hosts",
+        "HELICONE_UTF8_HOSTS",
+        _list,
+        _check_hosts_or_none,
+        f"`{','.join(HELICONE_DOMAINS)}`",
+        "Hosts that get ids and names as UTF-8, because they read headers so: `host`, `host:port` or `.suffix`; "
+        "`none` for no host. All others get what is not ASCII percent-encoded.",
+    ),
+    Setting(
         "propagate_messaging",
         "HELICONE_PROPAGATE_MESSAGING",
         _boolean,
@@ -464,6 +477,7 @@ class Settings(Value):
     property_attributes: tuple[str, ...]
     gateway_hosts: tuple[str, ...]
     propagate_hosts: tuple[str, ...]
+    utf8_hosts: tuple[str, ...]
     propagate_messaging: bool
     accept_inbound: bool
     application_spans: bool
@@ -496,6 +510,7 @@ class Settings(Value):
         property_attributes: tuple[str, ...] = (),
         gateway_hosts: tuple[str, ...] = (),
         propagate_hosts: tuple[str, ...] = (),
+        utf8_hosts: tuple[str, ...] = HELICONE_DOMAINS,
         propagate_messaging: bool = False,
         accept_inbound: bool = False,
         application_spans: bool = True,

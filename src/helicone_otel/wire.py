@@ -1,8 +1,9 @@
 """Every name and text that leaves the process, spelled once, and the *wire form* of texts.
 
-Helicone never decodes what it receives (no URI decoding, no MIME words). So text is sent as it is, and only characters
-that HTTP cannot carry are percent-encoded. The result, the wire form, is the same in headers, span attributes and log
-rows. Encoding it again changes nothing.
+The wire form is text in any language, without what a header cannot carry and without `%`. It is the same in span
+attributes, log rows, OTLP and hashes. Bringing it into wire form again changes nothing. In a header it is UTF-8 where
+the receiver reads that, as Helicone's worker does, and percent-encoded everywhere else. Because no `%` is left in a
+wire form, nobody can take one form for the other.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 
 # Request headers, in the case in which Helicone's documentation writes them.
@@ -46,13 +48,15 @@ OTEL_IDS: Final = (OTEL_SESSION_ID, OTEL_CONVERSATION_ID, OTEL_USER_ID)
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/
 REQUEST_HEADER_PREFIX: Final = "http.request.header."
 
-# Limits in characters, levels and properties. Helicone documents no limits; Node and Cloudflare allow 16 KiB for *all*
-# headers of a request.
+# Limits in bytes of UTF-8, in levels and in properties. Helicone documents no limits. But Node and Cloudflare allow
+# 16 KiB for *all* headers of a request, and percent-encoding makes three bytes of one.
 MAX_TEXT: Final = 256
 MAX_PATH: Final = 512
 MAX_SEGMENT: Final = 96
 MAX_DEPTH: Final = 16
 MAX_PROPERTIES: Final = 16
+# Of the values of all properties of a session, percent-encoded.
+MAX_PROPERTIES_SIZE: Final = MAX_PROPERTIES * MAX_TEXT
 
 # The limit of texts that are not in wire form.
 _MAX_VALID_TEXT: Final = 1024
@@ -67,6 +71,14 @@ NAMESPACE: Final = uuid.UUID("c48d0953-a864-57a6-8a83-c99d75b28a03")
 # The name is a `helicone.request.id` that the user set and that is not a UUID.
 NAMESPACE_OF_USER_IDS: Final = uuid.UUID("6a1c3b6e-0f5b-5c51-9d43-0a5d1a3f7c11")
 
+# The control characters of ASCII and Latin-1. A NUL or a line break would end a header, or the connection.
+_CONTROLS: Final = r"[\x00-\x1f\x7f-\x9f]"
+# Helicone's page of a session decodes its address once more than the list has encoded it. An id with a `%` is not
+# found there, and a name with one may be an error. This character, U+FF05, looks the same.
+FULLWIDTH_PERCENT: Final = "\uff05"
+_NOT_ASCII: Final = r"[^\x00-\x7f]+"
+_ESCAPES: Final = r"(?:%[89A-F][0-9A-F])+"
+
 # A header name is a token: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2
 _HEADER_NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}\Z"
 # Helicone accepts a caller's id for a row only in this form, and else makes an id of its own.
@@ -75,24 +87,25 @@ ROW_ID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-5][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]
 
 
 def wire_text(text: str, limit: int = MAX_TEXT) -> str:
-    """Return the wire form of a text: printable ASCII, no outer blanks, at most `limit` characters.
+    """Return the wire form of a text in any language.
 
-    Blanks and `%` stay as they are. Control and non-ASCII characters become the percent-encoded bytes of their UTF-8
-    form. No character is cut in half.
+    Control characters are removed, then outer blanks. A lone surrogate becomes `?`. `%` becomes `％` (U+FF05), so
+    that `50%` and `50％` are the same.
+
+    Args:
+        text: The text.
+        limit: The maximum length in bytes of UTF-8. No character is cut in half.
     """
     text = text.strip()
-    if text.isascii() and text.isprintable():
+    if text.isascii() and text.isprintable() and "%" not in text:  # the usual case
         return text if len(text) <= limit else text[:limit].rstrip()
-    parts: list[str] = []
-    length = 0
-    # Each character becomes one or more, so characters beyond `limit` cannot be part of the result.
-    for character in text[:limit]:
-        encoded = character if " " <= character <= "~" else _percent_encoded(character)
-        length += len(encoded)
-        if length > limit:
-            break
-        parts.append(encoded)
-    return "".join(parts).strip()
+    text = re.sub(_CONTROLS, "", text).replace("%", FULLWIDTH_PERCENT).strip()
+    return text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore").rstrip()
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether nothing of a text is left in its wire form."""
+    return not text.strip() or not (text.isprintable() or wire_text(text))
 
 
 def wire_segment(text: str) -> str:
@@ -100,7 +113,45 @@ def wire_segment(text: str) -> str:
 
     Helicone splits a path at every `/` and decodes nothing, so a segment cannot contain one.
     """
-    return wire_text(text, MAX_SEGMENT).replace(" ", "_").replace("/", "_")
+    text = wire_text(text, MAX_SEGMENT)
+    if text.isascii():
+        return text.replace(" ", "_").replace("/", "_")
+    return re.sub(r"[\s/]", "_", text)
+
+
+@lru_cache(maxsize=256)
+def percent_encoded(text: str) -> str:
+    """Return a wire form as ASCII: each byte of a character that is not ASCII becomes `%XX`."""
+    return re.sub(_NOT_ASCII, lambda run: "%" + run[0].encode().hex("%").upper(), text)
+
+
+def percent_decoded(text: str) -> str:
+    """Return the text of which `percent_encoded` made this; any other text as it is."""
+    if "%" not in text:
+        return text
+    try:
+        decoded = re.sub(_ESCAPES, lambda run: bytes.fromhex(run[0].replace("%", "")).decode(), text)
+    except UnicodeDecodeError:
+        return text
+    return text if "%" in decoded else decoded
+
+
+def header_text(value: object) -> str:
+    """Return the name or the value of a header as text: read as UTF-8, and if it is not, as Latin-1."""
+    if isinstance(value, str):
+        if value.isascii():  # the usual case
+            return value
+        # Most servers, and `http.client`, have one character for each byte. Others have read UTF-8 already.
+        try:
+            value = value.encode("latin-1") if max(value) <= "\xff" else value.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            return value
+    if not isinstance(value, bytes):
+        return str(value)
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def valid_text(text: str) -> str:
@@ -123,7 +174,7 @@ def first_text(attributes: Mapping[str, object], keys: Iterable[str]) -> str | N
             value = value[0]
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
-        if isinstance(value, str) and value.strip():
+        if isinstance(value, str) and not is_blank(value):
             return value
     return None
 
@@ -151,17 +202,11 @@ def row_id_in(headers: Mapping[str, str]) -> str | None:
     return row_id.lower() if row_id is not None and is_row_id(row_id) else None
 
 
-def _percent_encoded(character: str) -> str:
-    if "\ud800" <= character <= "\udfff":
-        return "?"  # a lone surrogate has no UTF-8 form
-    return "".join(f"%{byte:02X}" for byte in character.encode())
-
-
 def bounded(segments: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a path's outermost segments, at most 16 levels and 512 characters of them."""
+    """Return a path's outermost segments, at most 16 levels and 512 bytes of UTF-8 of them."""
     if len(segments) <= SURELY_SHORT:
         return segments
     segments = segments[:MAX_DEPTH]
-    while sum(map(len, segments)) + len(segments) > MAX_PATH:
+    while sum(len(segment.encode()) + 1 for segment in segments) > MAX_PATH:
         segments = segments[:-1]
     return segments

@@ -105,6 +105,12 @@ CASES = {
     ),
     "gateway_hosts": Case((), HOSTS_GOOD, HOSTS_BAD, {**NAMES_WRONG, "'a b' is not a host": ("a b",)}),
     "propagate_hosts": Case((), HOSTS_GOOD, HOSTS_BAD, {**NAMES_WRONG, "'a b' is not a host": ("a b",)}),
+    "utf8_hosts": Case(
+        (".helicone.ai", ".hconeai.com"),
+        {**HOSTS_GOOD, "none": ("none",)},
+        HOSTS_BAD,
+        {**NAMES_WRONG, "'a b' is not a host": ("a b",)},
+    ),
     "propagate_messaging": Case(False, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
     "accept_inbound": Case(False, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
     "application_spans": Case(True, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),

@@ -143,7 +143,7 @@ def test_the_processors_alone_work_in_an_existing_collector(otelcol: str, tmp_pa
     assert sink.received.attributes()["a"] == {
         "langfuse.session.id": "\u00e9",
         "session.id": "\u00e9",
-        "helicone.session.id": "%C3%A9",
+        "helicone.session.id": "é",
         "helicone.session.name": "shop",
         "gen_ai.headers": "****",
     }

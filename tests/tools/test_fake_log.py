@@ -158,6 +158,8 @@ def test_a_log_without_timing_happens_now(client: Client) -> None:
     [
         (" \t\r\na b\r\n", "a b"),
         ("caf\xe9 100%25", "caf\xe9 100%25"),
+        ("東京 \U0001f600 שלא", "東京 \U0001f600 שלא"),
+        ("half \ud83d of a pair", "half \ufffd of a pair"),
         (None, "null"),
         (5, "5"),
         (5.0, "5"),
@@ -175,8 +177,6 @@ def test_values_of_meta_become_text(client: Client, value: Any, kept: str) -> No
 @pytest.mark.parametrize(
     "meta",
     [
-        {"a": "東京"},
-        {"a": "\U0001f600"},
         {"a": "x\ry"},
         {"a": "x\ny"},
         {"a": "x\0y"},
@@ -474,6 +474,14 @@ def test_jawn_takes_the_same_log_and_answers_with_an_empty_body(client: Client, 
     assert answers == ((200, ""), (200, ""))
     assert (first.provider, second.provider, first.id, first.session_id) == ("ANTHROPIC", "OPENAI", ID, "s-1")
     assert (first.path, first.time_to_first_token) == ("async-unknown-path", 210)
+
+
+@pytest.mark.parametrize(("value", "status"), [("café", 200), ("東京", 500), ("\U0001f600", 500)])
+def test_nodes_headers_hold_no_character_beyond_latin1(client: Client, value: str, status: int) -> None:
+    log = a_log(meta={"Helicone-Property-A": value})
+
+    assert client.log(log, JAWN[0])[0] == status
+    assert [row.properties for row in client.fake.rows] == [{"a": value}] * (status == 200)
 
 
 @pytest.mark.parametrize(

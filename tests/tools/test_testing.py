@@ -254,8 +254,9 @@ def test_a_missing_version_header_is_an_error_in_anthropics_form(helicone: Helic
         (b"Helicone-Session-Id: a\r\nhelicone-session-id: a\r\n", b"more than once: helicone-session-id"),
         (b"Helicone-Session-Name:\r\n", b"Helicone-Session-Name is empty"),
         (b"Helicone-Session-Name:  \r\n", b"Helicone-Session-Name is empty"),
-        (b"Helicone-Session-Name: caf\xe9\r\n", b"not printable ASCII"),
-        (b"Helicone-Session-Path: /a\tb\r\n", b"not printable ASCII"),
+        (b"Helicone-Session-Name: a\x01b\r\n", b"control characters"),
+        (b"Helicone-Session-Path: /a\tb\r\n", b"control characters"),
+        (b"Helicone-Session-Path: /a\x7fb\r\n", b"control characters"),
         (b"Helicone-Session-Path: /a\n", b"not a header line"),
         (b"Helicone-Property-My Key: a\r\n", b"not a header line"),
         (b"Helicone-Session-Id : a\r\n", b"not a header line"),
@@ -321,6 +322,7 @@ def test_a_test_starts_with_the_same_settings_whatever_the_environment_says(requ
         "HELICONE_API_KEY",
         "HELICONE_GATEWAY_HOSTS",
         "HELICONE_LOG_ENDPOINT",
+        "HELICONE_UTF8_HOSTS",
     ]
     assert os.environ["NO_PROXY"] == "127.0.0.1,intranet.test"
 
@@ -333,7 +335,11 @@ def test_other_settings_are_used_for_the_rest_of_the_test(helicone: Helicone, cl
     assert (helicone.sessions, helicone.tree()) == ({"all": "Support"}, {"/chat": ["llm"]})
     gateway = helicone.gateway_url.removeprefix("http://")
     assert REGISTRY.settings == Settings(
-        session_name="Support", session_id="all", application_spans=False, gateway_hosts=(gateway, "gw.test")
+        session_name="Support",
+        session_id="all",
+        application_spans=False,
+        gateway_hosts=(gateway, "gw.test"),
+        utf8_hosts=(".helicone.ai", ".hconeai.com", gateway),
     )
 
 

@@ -39,7 +39,7 @@ from helicone_otel import (
 from helicone_otel.failures import swallowed
 from helicone_otel.install.configure import INSTALLATION
 from helicone_otel.install.instrumentor import HeliconeInstrumentor
-from helicone_otel.wire import wire_text
+from helicone_otel.wire import header_text, percent_decoded, percent_encoded, wire_text
 from tests.support.paths import REPOSITORY
 from tests.support.small_app import App, Label, helicone_attributes, label_of, trace_session
 
@@ -74,7 +74,7 @@ def test_spans_and_headers_have_the_same_values_for_any_text(
         "Helicone-User-Id": (wire_text(user_id), ""),
         "Helicone-Property-P": (wire_text(value), "helicone.property.P"),
     }
-    assert headers == {header: text for header, (text, _) in expected.items() if text}
+    assert headers == {header: percent_encoded(text) for header, (text, _) in expected.items() if text}
     assert all(attributes.get(key, "") == text for text, key in expected.values() if key)
     request = h11.Request(method="POST", target="/", headers=[("Host", "gateway.test"), *headers.items()])
     assert h11.Connection(h11.CLIENT).send(request)
@@ -85,16 +85,16 @@ def test_spans_and_headers_have_the_same_values_for_any_text(
     ("name", "expected"),
     [
         ("x" * 100_000, "x" * 256),
-        ("🚀" * 100_000, "%F0%9F%9A%80" * 21),
-        ("Trip\r\nX-Evil: 1", "Trip%0D%0AX-Evil: 1"),
+        ("🚀" * 100_000, "🚀" * 64),
+        ("Trip\r\nX-Evil: 1", "TripX-Evil: 1"),
         ("\ud800", "?"),
-        ("\0", "%00"),
+        ("50% off", "50％ off"),
     ],
-    ids=["100 kB", "100 k emoji", "a line break", "a lone surrogate", "NUL"],
+    ids=["100 kB", "100 k emoji", "a line break", "a lone surrogate", "a percent sign"],
 )
 def test_every_name_is_brought_into_wire_form(app: App, name: str, expected: str) -> None:
     with session(name, id=name), app.work("plan"):
-        assert app.headers()["Helicone-Session-Name"] == expected
+        assert app.headers()["Helicone-Session-Name"] == percent_encoded(expected)
 
     assert app.label("plan") == Label(expected, expected, "/plan", "task")
 
@@ -152,7 +152,7 @@ def test_environment_variables_that_are_not_utf8_are_brought_into_wire_form(monk
         ([5], "5"),
         (" a ", "a"),
         ("a/b c", "a/b c"),
-        ("é\n", "%C3%A9"),
+        ("é\n", "é"),
         ("x" * 100_000, "x" * 256),
         (True, None),
         (5.5, None),
@@ -162,6 +162,7 @@ def test_environment_variables_that_are_not_utf8_are_brought_into_wire_form(monk
         ([], None),
         ("", None),
         (" \n", None),
+        ("\0 \x9f", None),
     ],
 )
 def test_only_texts_and_whole_numbers_on_a_span_are_session_ids(
@@ -177,7 +178,7 @@ def test_only_texts_and_whole_numbers_on_a_span_are_session_ids(
     [
         ("/a/b", "/a/b"),
         ("a/b", "/a/b"),
-        ("/a b/é", "/a_b/%C3%A9"),
+        ("/a b/é", "/a_b/é"),
         ("/a" * 100_000, "/a" * 16),
         ("\ud800", "/?"),
         (5, "/5"),
@@ -326,7 +327,7 @@ def test_values_from_a_caller_are_bounded_and_in_wire_form(session_id: str, path
     detach(token)
 
     label = app.label("ask")
-    assert label.id == (wire_text(session_id) or trace_session(app.spans()["ask"]))
+    assert label.id == (wire_text(percent_decoded(header_text(session_id))) or trace_session(app.spans()["ask"]))
     for text in label:
         assert text is None or (isinstance(text, str) and wire_text(text, 512) == text)
     assert encode_spans(app.all_spans()).SerializeToString()

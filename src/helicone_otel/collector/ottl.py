@@ -14,12 +14,11 @@ from typing import Final
 from .. import wire
 from ..spans.schema import Dialect, Row
 
-# The characters that `str.strip` removes, as a class of RE2 (https://github.com/google/re2/wiki/Syntax).
-BLANK: Final = r"\t-\r\x1c-\x1f\x{85}\p{Z}"
+# Classes of RE2 (https://github.com/google/re2/wiki/Syntax): control characters, and what `str.strip` removes else.
+CONTROL: Final = r"\x00-\x1f\x7f-\x{9f}"
+BLANK: Final = r"\p{Z}"
 # The kind of plumbing in `span.cache["kind"]`: later rows do not overwrite it, and it is not written on the span.
 _PLUMBING: Final = "none"
-# The part of a character's marked bytes that may be left at the end of a text that was cut.
-_CUT_CHARACTER: Final = r"\x01(?:.?|[CD].(?:\x02.?)?|E.(?:\x02..)?(?:\x02.?)?|F.(?:\x02..){0,2}(?:\x02.?)?)$"
 
 
 def kind_statements(dialects: Iterable[Dialect]) -> list[str]:
@@ -64,42 +63,30 @@ def model_statements(cached: str, dialects: Iterable[Dialect]) -> list[str]:
 def wire_statements(attribute: str, limit: int = wire.MAX_TEXT) -> list[str]:
     """Return statements that convert an attribute to its wire form, as `wire.wire_text` does.
 
-    OTTL cannot encode single characters. So the statements write the whole text in hexadecimal digits and let the JSON
-    parser restore the printable characters. Marks stand before all other bytes until the text has been cut.
-
     Args:
         attribute: The attribute to convert.
-        limit: The maximum length of the text, in characters.
+        limit: The maximum length of the text, in bytes of UTF-8.
     """
-    target, encoded, parsed = key(attribute), cache("wire"), cache("parsed")
+    target = key(attribute)
     return [
-        replaced(target, f"^[{BLANK}]+|[{BLANK}]+$", ""),
-        # The rest of a long text is cut at the end anyway, so it need not be encoded.
-        replaced(target, f"(?s)^(.{{{limit}}}).+$", "$1"),
-        f"set({encoded}, ToUpperCase(Hex({target})))",
-        replaced(encoded, "(..)", "$1 "),
-        # Printable ASCII; then bytes that continue a character; then bytes that begin one.
-        replaced(encoded, "([2-6][0-9A-F]|7[0-9A-E]) ", r"\u00$1"),
-        replaced(encoded, "([89AB][0-9A-F]) ", r"\u0002$1"),
-        replaced(encoded, "([0-9A-F]{2}) ", r"\u0001$1"),
-        f'set({parsed}, ParseJSON(Concat(["[\\"", {encoded}, "\\"]"], "")))',
-        f"set({target}, {parsed}[0])",
-        replaced(target, f"(?s)^(.{{{limit}}}).+$", "$1"),
-        # A cut must not leave half a character.
-        replaced(target, _CUT_CHARACTER, ""),
-        replaced(target, r"[\x01\x02]", "%"),
-        replaced(target, " +$", ""),
+        replaced(target, f"[{CONTROL}]+", ""),
+        replaced(target, "%", wire.FULLWIDTH_PERCENT),
+        replaced(target, f"^[{BLANK}]+", ""),
+        f"set({target}, Substring({target}, 0, {limit}, utf8_safe=true)) where Len({target}) > {limit}",
+        replaced(target, f"[{BLANK}]+$", ""),
     ]
 
 
 def wire_condition(attribute: str, limit: int = wire.MAX_TEXT) -> str:
-    """Return a condition that is true if an attribute is set and not in wire form.
+    """Return a condition that is true if an attribute is set and may not be in wire form.
 
     Args:
         attribute: The attribute.
-        limit: The maximum length of its text, in characters.
+        limit: The maximum length of its text, in bytes of UTF-8.
     """
-    return f'{key(attribute)} != nil and not IsMatch({key(attribute)}, "^[!-~](?:[ -~]{{0,{limit - 2}}}[!-~])?$$")'
+    # ASCII without controls and `%` is the usual case, and needs no statement.
+    pattern = f"^[!-$&-~](?:[ -$&-~]{{0,{limit - 2}}}[!-$&-~])?$"
+    return f"{key(attribute)} != nil and not IsMatch({key(attribute)}, {quoted(pattern)})"
 
 
 def key(attribute: str) -> str:
@@ -137,7 +124,7 @@ def _first(cached: str, name: str, may_be_list: bool) -> Iterator[str]:
 
 
 def _is_usable(path: str) -> str:
-    return f"(IsInt({path}) or (IsString({path}) and IsMatch({path}, {quoted(f'[^{BLANK}]')})))"
+    return f"(IsInt({path}) or (IsString({path}) and IsMatch({path}, {quoted(f'[^{CONTROL}{BLANK}]')})))"
 
 
 def _set(cached: str, value: str, condition: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ..destinations import Destination
@@ -25,6 +26,15 @@ _Coroutine = Callable[..., Awaitable[Any]]
 
 # How log lines name the code that failed.
 _HOOK: Final = "transport hook"
+
+
+def _as_latin1(text: str) -> str:
+    """Return the text that `http.client`, which writes one byte for each character, writes as UTF-8.
+
+    It takes bytes as well. But others read a request's headers below the hook, and urllib3's own headers raise
+    `TypeError` if one is read that is bytes.
+    """
+    return text if text.isascii() else text.encode().decode("latin-1")
 
 
 # --- httpcore and httpcore2, and so httpx and httpx2 ------------------------------------------------
@@ -68,7 +78,8 @@ def _httpcore_headers(
         if not is_enabled(registry):
             return headers
         carrier = headers.copy()
-        put_headers(registry, destination, url.target.decode("ascii"), carrier, _append_to(carrier))
+        reads_utf8 = partial(registry.destinations.reads_utf8, url.host, url.port, url.scheme)
+        put_headers(registry, destination, url.target.decode("ascii"), carrier, _append_to(carrier), reads_utf8)
     except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
         swallow(_HOOK, error)
         return headers
@@ -106,19 +117,25 @@ def _urllib3_headers(registry: Registry, pool: Any, url: str, headers: Any) -> A
         destinations = registry.destinations
         if pool.proxy is not None and not url.startswith("/"):
             destination = destinations.of_url(url)  # the host of the pool is the proxy
+            reads_utf8 = partial(destinations.url_reads_utf8, url)
         else:
             destination = destinations.of_host(pool.host, pool.port, pool.scheme)
+            reads_utf8 = partial(destinations.reads_utf8, pool.host, pool.port, pool.scheme)
         if destination is Destination.UNKNOWN:
             sent = pool.headers if headers is None else headers
             return _without_ours(registry, sent) if registry.injected else headers
         if not is_enabled(registry):
             return headers
         carrier = (pool.headers if headers is None else headers).copy()
-        put_headers(registry, destination, url, carrier, carrier.__setitem__)
+        put_headers(registry, destination, url, carrier, _set_in(carrier), reads_utf8)
     except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
         swallow(_HOOK, error)
         return headers
     return carrier
+
+
+def _set_in(carrier: Any) -> Callable[[str, str], None]:
+    return lambda name, value: carrier.__setitem__(name, _as_latin1(value))
 
 
 # --- aiohttp --------------------------------------------------------------------------------------
@@ -148,7 +165,9 @@ def _aiohttp_headers(registry: Registry, request: Any, headers: Any) -> Any:
         if not is_enabled(registry) or request.method == "CONNECT":
             return headers
         carrier = headers.copy()
-        put_headers(registry, destination, url.raw_path, carrier, carrier.__setitem__)
+        reads_utf8 = partial(registry.destinations.reads_utf8, url.raw_host, url.port, url.scheme)
+        # aiohttp itself writes texts as UTF-8.
+        put_headers(registry, destination, url.raw_path, carrier, carrier.__setitem__, reads_utf8)
     except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
         swallow(_HOOK, error)
         return headers
@@ -177,12 +196,21 @@ def _urllib_request(registry: Registry, request: Any) -> Any:
             return request
         carrier = {**request.headers, **request.unredirected_hdrs}
         changed = copy.copy(request)
-        changed.unredirected_hdrs = dict(request.unredirected_hdrs)
-        put_headers(registry, destination, url, carrier, changed.add_unredirected_header)
+        changed.headers, changed.unredirected_hdrs = dict(request.headers), dict(request.unredirected_hdrs)
+        reads_utf8 = partial(registry.destinations.url_reads_utf8, url)
+        put_headers(registry, destination, url, carrier, partial(_set_on, changed), reads_utf8)
     except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
         swallow(_HOOK, error)
         return request
     return changed
+
+
+def _set_on(request: Any, name: str, value: str) -> None:
+    for headers in (request.headers, request.unredirected_hdrs):
+        # `urllib` joins both, by names in one case, and those of `headers` win.
+        for spelled in [spelled for spelled in headers if spelled.lower() == name.lower()]:
+            del headers[spelled]
+    request.add_unredirected_header(name, _as_latin1(value))
 
 
 def _urllib_without_ours(registry: Registry, request: Any) -> Any:

@@ -1,14 +1,19 @@
-"""Writes session headers into a request, and leaves the caller's own. Shared by the propagator and the hooks."""
+"""Writes session headers into a request, and leaves the caller's own. Shared by the propagator and the hooks.
+
+Values are in wire form until here. What is not ASCII is written as UTF-8 to a host that reads it, and percent-encoded
+otherwise.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from .. import wire
 from ..destinations import Destination
-from ..injected import PREFIX, text_of
+from ..injected import PREFIX
+from ..wire import header_text, percent_encoded
 
 if TYPE_CHECKING:
     from ..tracking.locate import Location
@@ -23,6 +28,11 @@ _PREFIX: Final = PREFIX.encode()
 Headers = tuple[tuple[str, str], ...]
 
 
+def in_ascii() -> bool:
+    """Tell that a receiver is not known to read UTF-8: the `reads_utf8` of whoever does not know the client."""
+    return False
+
+
 def write_headers(
     registry: Registry,
     location: Location,
@@ -30,6 +40,7 @@ def write_headers(
     destination: Destination,
     carrier: object,
     write: Callable[[str, str], None],
+    reads_utf8: Callable[[], bool] = in_ascii,
 ) -> Headers:
     """Write a request's session headers, except those that the caller wrote itself.
 
@@ -42,36 +53,58 @@ def write_headers(
         record: The record of the span that sends the request, if there is one.
         destination: Where the request goes.
         carrier: The request's headers, as they are now.
-        write: Writes one header.
+        write: Writes one header: the name and the text.
+        reads_utf8: Tells whether the receiver reads values as UTF-8; asked only if one is not ASCII.
 
     Returns:
-        The headers that leave and are ours.
+        The headers that leave and are ours, in wire form.
     """
     wanted = location.headers
     present = _present(carrier, wanted)
     sender = record if record is not None else location.record
     if not present:
         for name, value in wanted:
-            write(name, value)
+            write(name, value if value.isascii() else _encoded(value, reads_utf8))
         registry.locator.sent(sender, wanted, destination, location.record, location.row_id)
         return wanted
-    # An instrumentation may inject twice for one request: what we wrote is not the caller's.
+    # An instrumentation may inject twice for one request: what we wrote is not the caller's, in whatever form.
     values = dict(wanted)
-    theirs = {name: value for name, value in present.items() if values.get(name) != value}
+    theirs = {name: value for name, value in present.items() if not _is_ours(value, values.get(name))}
     if wire.REQUEST_ID_HEADER in values and sender is not None and _is_of_attempt_before(sender, theirs):
         del theirs[wire.REQUEST_ID_HEADER]
     ours: Headers = ()
     if wire.SESSION_ID_HEADER not in theirs:
         ours = tuple(header for header in wanted if header[0] not in theirs)
     for name, value in ours:
-        if present.get(name) != value:
-            write(name, value)
+        encoded = _encoded(value, reads_utf8)
+        if present.get(name) != encoded:
+            if name in present:
+                _remove(carrier, name)
+            write(name, encoded)
     leaving = {**theirs, **dict(ours)}
     if theirs.keys().isdisjoint(SESSION_HEADERS):
         registry.locator.sent(sender, tuple(leaving.items()), destination, location.record, wire.row_id_in(leaving))
     elif record is not None:
         registry.locator.adopt_caller_headers(record, leaving, destination)
     return ours
+
+
+def _encoded(value: str, reads_utf8: Callable[[], bool]) -> str:
+    return value if value.isascii() or reads_utf8() else percent_encoded(value)
+
+
+def _is_ours(text: str, value: str | None) -> bool:
+    return value is not None and (text == value or text == percent_encoded(value))
+
+
+def _remove(carrier: object, name: str) -> None:
+    """Remove a header from a carrier, however its name is spelled there."""
+    key = name.lower()
+    if isinstance(carrier, list):
+        carrier[:] = [line for line in carrier if header_text(line[0]).lower() != key]
+    elif isinstance(carrier, MutableMapping):
+        for spelled in [spelled for spelled in carrier if header_text(spelled).lower() == key]:
+            del carrier[spelled]
 
 
 def _is_of_attempt_before(sender: Record, theirs: Mapping[str, str]) -> bool:
@@ -102,10 +135,10 @@ def _present(carrier: object, wanted: Headers) -> dict[str, str]:
     # Not every mapping knows that HTTP does not distinguish upper and lower case.
     found: dict[str, object] = {}
     for name, value in lines:
-        lower = name.lower() if isinstance(name, str) else text_of(name).lower()
+        lower = name.lower() if isinstance(name, str) else header_text(name).lower()
         if lower.startswith(PREFIX):
             found[lower] = value
     if not found:
         return {}
     names = (*(name for name, _ in wanted), *SESSION_HEADERS, wire.REQUEST_ID_HEADER)
-    return {name: text_of(found[key]) for name in names if (key := name.lower()) in found}
+    return {name: header_text(found[key]) for name in names if (key := name.lower()) in found}

@@ -31,7 +31,12 @@ def is_enabled(registry: Registry) -> bool:
 
 
 def put_headers(
-    registry: Registry, destination: Destination, path: str, carrier: object, write: Callable[[str, str], None]
+    registry: Registry,
+    destination: Destination,
+    path: str,
+    carrier: object,
+    write: Callable[[str, str], None],
+    reads_utf8: Callable[[], bool],
 ) -> None:
     """Write the session headers of a request that is about to leave.
 
@@ -40,7 +45,8 @@ def put_headers(
         destination: Where the request goes: a gateway or an own service.
         path: The path of its URL, or the whole URL.
         carrier: Its headers, as they are now.
-        write: Writes one header.
+        write: Writes one header: the name and the text.
+        reads_utf8: Tells whether the host reads values as UTF-8.
     """
     if destination is Destination.GATEWAY:
         # Each attempt is a row of its own, and only here does a request leave exactly once.
@@ -54,7 +60,7 @@ def put_headers(
         if record is not None:
             adopt_caller_headers(registry, record, destination, carrier)
         return
-    write_headers(registry, location, record, destination, carrier, write)
+    write_headers(registry, location, record, destination, carrier, write, reads_utf8)
 
 
 def new_row_id() -> str:

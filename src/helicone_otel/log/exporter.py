@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode
 
 from .. import wire
-from ..endpoints import DEFAULT, check_transport, checked_endpoint, checked_key, is_api_server
+from ..endpoints import DEFAULT, check_transport, checked_endpoint, checked_key, is_api_server, takes_utf8
 from ..failures import swallow, warn_once
 from ..otel.exporter import finalized
 from ..sessions.model import Session
@@ -99,6 +99,7 @@ class HeliconeSpanExporter(SpanExporter):
         self._registry = registry or REGISTRY
         self.endpoint, self._key = _address(settings, api_key, endpoint, http_hosts, needs_key=key_for is None)
         self._is_api_server = is_api_server(self.endpoint)
+        self._utf8 = takes_utf8(self.endpoint, settings.utf8_hosts)
         chosen = Settings(log_kinds=tuple(settings.log_kinds if kinds is None else kinds)).log_kinds
         self._kinds = frozenset(chosen) or REQUEST_KINDS
         self._content = content if content is not None else _content(settings)
@@ -172,7 +173,7 @@ class HeliconeSpanExporter(SpanExporter):
         if self._client.is_full:  # asked first, to save the work of making a row
             warn_once(_FULL)
             return
-        row = row_of(_finished_span(span, attributes, wrappers), self._content)
+        row = row_of(_finished_span(span, attributes, wrappers), self._content, utf8=self._utf8)
         if row is None:
             warn_once("A span could not be made a row of Helicone's log.")
             return

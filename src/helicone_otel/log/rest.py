@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 import urllib3
 
 from .. import wire
-from ..endpoints import check_transport, checked_endpoint, checked_key, default_api
+from ..endpoints import check_transport, checked_endpoint, checked_key, default_api, takes_utf8
 from ..sessions.model import Session
 from ..settings import Settings, SettingsError
 from .delivery.client import suppressed
@@ -72,10 +72,11 @@ def feedback(session_id: str | Session, *, good: bool, seconds: float = 10.0, se
     if not isinstance(good, bool):
         raise TypeError(f"feedback(good=…) takes True or False, not {type(good).__name__}")
     wire_id, api = _wire_id(session_id), Api(settings or Settings.from_environment())
+    stored_id = wire_id if api.stores_utf8 else wire.percent_encoded(wire_id)
     end, pause = time.monotonic() + seconds, _FIRST_PAUSE
     while True:
         try:
-            api.rate(wire_id, good=good, seconds=end - time.monotonic())
+            api.rate(stored_id, good=good, seconds=end - time.monotonic())
         except LaterError as error:
             if time.monotonic() + pause > end:
                 raise HeliconeError(f"no feedback on session {wire_id!r} within {seconds:g} s: {error}") from error
@@ -88,7 +89,7 @@ def feedback(session_id: str | Session, *, good: bool, seconds: float = 10.0, se
 def _wire_id(session_id: object) -> str:
     if isinstance(session_id, Session):
         return session_id.wire_id
-    if not isinstance(session_id, str) or not session_id.strip():
+    if not isinstance(session_id, str) or wire.is_blank(session_id):
         raise TypeError(f"feedback() takes the id of a session, not {session_id!r:.60}")
     return wire.wire_text(session_id)
 
@@ -98,6 +99,10 @@ class Api:
 
     Args:
         settings: The key and the addresses.
+
+    Attributes:
+        address: The address, without a route.
+        stores_utf8: Whether ids and names are stored in wire form; otherwise they are percent-encoded.
 
     Raises:
         SettingsError: There is no key, or the key or an address cannot be used. No message shows the key.
@@ -116,6 +121,8 @@ class Api:
             self._key = checked_key(settings.api_key, self.address)
         except ValueError as error:
             raise SettingsError(f"api_key (HELICONE_API_KEY): {error}") from None
+        # The setting holds for gateways and logs, and so for what they have stored.
+        self.stores_utf8 = takes_utf8(self.address, settings.utf8_hosts)
         self._host = urlsplit(self.address).netloc
         self._deadlines = RequestDeadlines()
         self._pools = watched(pools(self.address, connections=1), self._deadlines)
@@ -127,7 +134,7 @@ class Api:
         """Return the sessions with an id, one for each name, as Helicone lists them.
 
         Args:
-            session_id: The id in wire form.
+            session_id: The id as it is stored.
             seconds: How long the call may take.
 
         Raises:
@@ -149,7 +156,7 @@ class Api:
         """Return the rows of a session, the oldest first.
 
         Args:
-            session_id: The id in wire form.
+            session_id: The id as it is stored.
             seconds: How long the call may take.
             limit: How many rows are returned at most.
 
@@ -169,7 +176,7 @@ class Api:
         """Record feedback on a session.
 
         Args:
-            session_id: The id in wire form.
+            session_id: The id as it is stored.
             good: Whether the session went well.
             seconds: How long both calls may take together.
 

@@ -67,7 +67,7 @@ class MessageHeaders:
         wanted = sorted(location.headers, key=lambda header: header[0] != wire.SESSION_ID_HEADER)
         ours = tuple(header for header in wanted if header[0].lower() not in theirs)
         for name, value in ours:
-            setter.set(carrier, name, value)
+            setter.set(carrier, name, value if value.isascii() else wire.percent_encoded(value))
         names = {name.lower() for name, _ in ours}
         if written := {name: value for name, value in _present(carrier).items() if name in names}:
             self._written.put(id(carrier), written)
@@ -94,8 +94,6 @@ def _is_among(written: Mapping[str, object], name: object, value: object) -> boo
 
 
 def _text(value: object) -> str:
-    if isinstance(value, bytes):  # a header of Kafka
-        return value.decode("utf-8", "replace")
     if isinstance(value, Mapping):  # an attribute of SQS or SNS
-        return str(value.get("StringValue", ""))
-    return str(value)
+        value = value.get("StringValue", "")
+    return wire.percent_decoded(wire.header_text(value))

@@ -10,6 +10,7 @@ from typing import Any, cast, overload
 from opentelemetry import trace
 from opentelemetry.context import Context, create_key, get_current, set_value
 
+from .. import wire
 from .foreign import IMPORTED, SessionClaim, claim_in
 from .model import Session, SessionPath, path_segments
 from .scoped import Scoped
@@ -209,7 +210,8 @@ def _id_text(value: str | int | uuid.UUID | None) -> str:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | uuid.UUID):
         raise TypeError(f"session(id=…) must be a str, an int or a UUID, not {type(value).__name__}")
-    return str(value).strip()
+    text = str(value).strip()
+    return "" if wire.is_blank(text) else text
 
 
 def _scoped(open_frame: Callable[[], ContextFrame]) -> Scoped[Session | None]:

@@ -1,6 +1,7 @@
 """The session that a caller names in headers or baggage: it is continued, or its baggage is not believed.
 
-All of it is text that somebody else wrote, so it is bounded and brought into wire form.
+All of it is text that somebody else wrote, so it is bounded and brought into wire form. A caller that runs this library
+has percent-encoded it; others may have sent UTF-8 or Latin-1.
 """
 
 from __future__ import annotations
@@ -77,7 +78,11 @@ def _session_in_headers(carrier: CarrierT, getter: Getter[CarrierT]) -> Session 
 def _first_value(carrier: CarrierT, getter: Getter[CarrierT], name: str) -> str:
     # gRPC's metadata is a dict with names in lower case.
     values = getter.get(carrier, name) or getter.get(carrier, name.lower())
-    return values[0] if values else ""
+    return _read(values[0]) if values else ""
+
+
+def _read(value: object) -> str:
+    return wire.percent_decoded(wire.header_text(value))
 
 
 def _properties(carrier: CarrierT, getter: Getter[CarrierT]) -> dict[str, str]:
@@ -85,7 +90,7 @@ def _properties(carrier: CarrierT, getter: Getter[CarrierT]) -> dict[str, str]:
     keys = getter.keys(carrier) or list(getattr(carrier, "__dict__", ()))
     # Names of HTTP headers have no case, and servers give them in lower case.
     names = ((key, key[len(_PROPERTY_PREFIX) :]) for key in keys if key.lower().startswith(_PROPERTY_PREFIX))
-    return {name: values[0] for key, name in names if (values := getter.get(carrier, key))}
+    return {name: _read(values[0]) for key, name in names if (values := getter.get(carrier, key))}
 
 
 def _session_in_baggage(carrier: CarrierT, getter: Getter[CarrierT], path: SessionPath) -> Session | None:

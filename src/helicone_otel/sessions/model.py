@@ -22,7 +22,7 @@ class SessionPath(Value):
 
     The same work always has the same path, so a segment names a function and never an occurrence
     (https://docs.helicone.ai/features/sessions). Segments are in wire form: blanks become `_`, and empty
-    levels are left out. A path has at most 16 levels and 512 characters.
+    levels are left out. A path has at most 16 levels and 512 bytes of UTF-8.
 
         path = SessionPath("/review") / "security"
         str(path)  # "/review/security"
@@ -180,6 +180,7 @@ class SessionDetails:
 
 def _safe_properties(properties: Mapping[Any, Any]) -> dict[str, str]:
     kept: dict[str, str] = {}
+    size = 0
     for name, content in properties.items():
         if not isinstance(name, str) or not wire.is_property_name(name):
             warn_once(
@@ -188,5 +189,9 @@ def _safe_properties(properties: Mapping[Any, Any]) -> dict[str, str]:
         elif len(kept) == wire.MAX_PROPERTIES:
             warn_once(f"A session has more than {wire.MAX_PROPERTIES} properties; the others were left out.")
         elif content is not None and (text := wire.wire_text(str(content))):
+            size += len(text) if text.isascii() else len(wire.percent_encoded(text))
+            if size > wire.MAX_PROPERTIES_SIZE:
+                warn_once("The properties of a session are too long for headers; the last ones were left out.")
+                break
             kept[name] = text
     return kept

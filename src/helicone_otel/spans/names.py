@@ -13,15 +13,13 @@ from .. import wire
 
 # Patterns are texts, so that importing this module costs next to nothing: `re` compiles a pattern at its first use and
 # keeps it.
-#
-# No pattern matches inside an escape such as `%C3`, so a segment that was cleaned and encoded can be cleaned again.
-_UUID = r"(?i)(?<!%)(?<!%[0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}"
+_UUID = r"(?i)[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}"
 _UUID_LENGTH = 32
 # Eight hex digits or more, of them at least one letter and one digit: neither a word nor a number.
-_HEX_ID = r"(?i)(?<![0-9a-z%])(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}(?![0-9a-z])"
+_HEX_ID = r"(?i)(?<![0-9a-z])(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}(?![0-9a-z])"
 # `2026-11-22`, `2026-11-22T10:00:00.5Z`
 _TIMESTAMP = (
-    r"(?i)(?<![0-9a-z%])[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?i)(?<![0-9a-z])[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"(?:[t _][0-9]{2}:?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]+)?)?(?:z|[+\-][0-9]{2}:?[0-9]{2})?)?(?![0-9a-z])"
 )
 # `Step 1`, `1. Search`, `batch 3/40`, `item_17`, `attempt #2`; not `search_v2`, `gpt4`.

@@ -157,6 +157,7 @@ class LabelWriter:
         else:
             session = Session(session_id or "", name, user_id=ours.user_id if ours else None)
         node = top(self._families, session, chosen=True).below(self._resolver.key_of(record))
-        label = {**node.label, wire.SESSION_PATH: headers.get(wire.SESSION_PATH_HEADER, "/")}
+        path = wire.wire_text(headers.get(wire.SESSION_PATH_HEADER, "/"), wire.MAX_PATH)
+        label = {**node.label, wire.SESSION_PATH: path or "/"}
         record.caller_label = {key: value for key, value in label.items() if key not in record.preset}
         self.write(record)

@@ -56,6 +56,6 @@ class ProcessState:
     def use(self, settings: Settings) -> None:
         """Put settings in force, and forget the spans that have started."""
         self.settings = settings
-        self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
+        self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts, settings.utf8_hosts)
         self.root_path = SessionPath(settings.session_path)
         self.live: Recent[int, SpanRecord] = Recent(MAX_LIVE)

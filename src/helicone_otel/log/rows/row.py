@@ -59,25 +59,26 @@ _OTHER_BODIES: Final[dict[str, Callable[[SpanFacts, Failure | None], RowBodies]]
 }
 
 
-def row_of(span: FinishedSpan, content: Content) -> HeliconeRow | None:
+def row_of(span: FinishedSpan, content: Content, *, utf8: bool = True) -> HeliconeRow | None:
     """Return the row of a span. Never raises.
 
     Args:
         span: The span, with its label.
         content: Which content the row may contain.
+        utf8: Whether the log takes session headers in any language; otherwise they are percent-encoded.
 
     Returns:
         A row that Helicone accepts, whatever the span contains. `None`, counted and logged once, if the span has no
         `helicone.request.id`, or no kind that has rows.
     """
     try:
-        return _row(span, content)
+        return _row(span, content, utf8)
     except Exception as error:  # noqa: BLE001  # spans contain whatever others wrote
         swallow("row_of", error)
         return None
 
 
-def _row(span: FinishedSpan, content: Content) -> HeliconeRow | None:
+def _row(span: FinishedSpan, content: Content, utf8: bool) -> HeliconeRow | None:
     row_id, kind = _row_id(span.attributes), span.attributes.get(wire.SPAN_KIND)
     if not row_id or not isinstance(kind, str) or kind not in REQUEST_KINDS:
         warn_once("A span was not logged to Helicone: it has no id or is of no kind that has rows.")
@@ -87,6 +88,8 @@ def _row(span: FinishedSpan, content: Content) -> HeliconeRow | None:
     is_model_call = kind in CALL_KINDS
     bodies = _model_bodies(facts, failure) if is_model_call else _OTHER_BODIES.get(kind, data)(facts, failure)
     session, headers = _session_of(span.attributes)
+    if not utf8:
+        headers = {name: wire.percent_encoded(value) for name, value in headers.items()}
     body = {
         "providerRequest": {
             "url": bodies.url,
@@ -119,7 +122,7 @@ def _session_of(attributes: Mapping[str, object]) -> tuple[Session, Mapping[str,
     The label is the source, and not the session that the library remembers. A processor of the user may have redacted
     the label, and a span that was stored or sent by another process has nothing else.
 
-    Values in wire form stay as they are. All headers are printable ASCII, because Helicone drops a row with others.
+    Values in wire form stay as they are.
 
     Args:
         attributes: The attributes of a span, the label among them.

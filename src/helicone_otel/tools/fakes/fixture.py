@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from ... import wire
+from ...destinations import HELICONE_DOMAINS
 from ...install.configure import INSTALLATION
 from ...log.exporter import HeliconeSpanExporter
 from ...otel.exporter import finalized
@@ -139,9 +140,10 @@ def _direct_clients(environment: pytest.MonkeyPatch, server: FakeHelicone) -> No
 
 
 def _settings(server: FakeHelicone, changes: Mapping[str, Any]) -> Settings:
-    others = tuple(changes.get("gateway_hosts", ()))
-    log = {"api_key": server.key, "log_endpoint": server.url}
-    return Settings(**{**log, **changes, "gateway_hosts": (server.url.removeprefix("http://"), *others)})
+    host = server.url.removeprefix("http://")
+    # The fake reads headers as Helicone's own gateways do.
+    log = {"api_key": server.key, "log_endpoint": server.url, "utf8_hosts": (*HELICONE_DOMAINS, host)}
+    return Settings(**{**log, **changes, "gateway_hosts": (host, *changes.get("gateway_hosts", ()))})
 
 
 def _write(environment: pytest.MonkeyPatch, settings: Settings) -> None:

@@ -15,7 +15,7 @@ from .requests import HEADER_LINE, STREAM_TYPE, ApiResult, Reply, Request
 from .rows import Row
 from .usage import bill_of
 
-_PRINTABLE: Final = re.compile(r"[ -~]+\Z")
+_REFUSED: Final = re.compile(r"[\0-\x1f\x7f]|\A\Z")
 
 
 class Provider(Protocol):
@@ -81,8 +81,8 @@ def _fault(lines: Iterable[bytes]) -> str | None:
         if match is None:
             return f"This is not a header line: {line!r}"
         name, value = match[1].decode("latin-1").lower(), match[2].decode("latin-1")
-        if name.startswith("helicone-") and not _PRINTABLE.match(value):
-            return f"The header {match[1].decode()} is empty or has characters that are not printable ASCII: {value!r}"
+        if name.startswith("helicone-") and _REFUSED.search(value):
+            return f"The header {match[1].decode()} is empty or has control characters: {value!r}"
         names[name] += 1
     twice = [name for name, count in names.items() if count > 1 and name.startswith("helicone-")]
     return f"These headers were sent more than once: {', '.join(twice)}" if twice else None

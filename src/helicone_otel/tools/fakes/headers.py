@@ -1,7 +1,8 @@
 """What Helicone reads from headers, or from the `meta` of a log, which it makes headers of: session, ids and keys.
 
 It uses the `Headers` of the WHATWG (https://fetch.spec.whatwg.org/#headers-class): names in any case,
-outer blanks stripped, and an error for what cannot be a header.
+outer blanks stripped, and an error for what cannot be a header. Those of the worker's runtime hold any text, and read
+headers as UTF-8. Those of Node, in which jawn runs, have one character for each byte.
 """
 
 from __future__ import annotations
@@ -65,13 +66,32 @@ class HeliconeHeaders(NamedTuple):
     omits: frozenset[str]
 
 
-def from_http(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the headers of a request by their names in lower case. Values of one name are joined."""
-    return _joined((name, value.strip(_BLANKS)) for name, value in headers)
+def from_http(headers: Iterable[tuple[str, str]], *, node: bool = False) -> dict[str, str]:
+    """Return the headers of a request by their names in lower case. Values of one name are joined.
+
+    Args:
+        headers: Names and values, with one character for each byte.
+        node: Whether Node reads them, and not the worker's runtime.
+    """
+    read = str if node else as_utf8
+    return _joined((name, read(value.strip(_BLANKS))) for name, value in headers)
 
 
-def from_meta(meta: object) -> dict[str, str]:
+def as_utf8(value: str) -> str:
+    """Return what the worker's runtime reads of a header. What is not UTF-8 is lost.
+
+    Args:
+        value: The header, with one character for each byte.
+    """
+    return value.encode("latin-1").decode("utf-8", "replace")
+
+
+def from_meta(meta: object, *, node: bool = False) -> dict[str, str]:
     """Return the headers that JavaScript makes of a value of JSON, by their names in lower case.
+
+    Args:
+        meta: The value.
+        node: Whether Node makes them, and not the worker's runtime.
 
     Raises:
         HeadersError: The value, a name or a value in it cannot be made a header.
@@ -80,9 +100,10 @@ def from_meta(meta: object) -> dict[str, str]:
     for name, value in pairs:
         if not _TOKEN.match(name):
             raise HeadersError(f"{name!r} cannot be the name of a header")
-        if _INNER.search(value) or max(value, default="") > _LAST_BYTE:
+        if _INNER.search(value) or (node and max(value, default="") > _LAST_BYTE):
             raise HeadersError(f"the value of {name} cannot be in a header")
-    return _joined(pairs)
+    # Half of a surrogate pair is no text.
+    return _joined((name, value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")) for name, value in pairs)
 
 
 def helicone_headers(headers: Mapping[str, str]) -> HeliconeHeaders:

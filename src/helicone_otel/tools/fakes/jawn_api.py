@@ -110,7 +110,7 @@ def _logged(request: Request, body: Any, organization: str) -> ApiResult:
     # It asks for the length of each body as JSON.
     if "json" not in asked or not ("json" in answered or answered.get("textBody")):
         raise UncaughtError("a body is missing")
-    headers = from_meta(asked.get("meta", {})) | from_http(request.headers)
+    headers = from_meta(asked.get("meta", {}), node=True) | from_http(request.headers, node=True)
     timing = body.get("timing")
     started, ended = _times(timing)
     provider = body.get("provider")

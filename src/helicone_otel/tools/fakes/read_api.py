@@ -68,6 +68,10 @@ class QueryError(Exception):
     """A query fails: Helicone answers 500, with the message as `error`."""
 
 
+class PageError(Exception):
+    """The page of a session answers 500, because its address cannot be decoded."""
+
+
 class InvalidError(Exception):
     """A body lacks a field: Helicone answers 422."""
 
@@ -268,6 +272,29 @@ def summary(session: tuple[str, str], rows: list[Row], minutes: int = 0) -> dict
         "avg_latency": sum(row.ended - row.started for row in rows) / len(rows),
         "user_ids": sorted({row.user_id for row in rows if row.user_id}),
     }
+
+
+def session_page(store: RowStore, organization: str, name: str, session_id: str) -> list[Row]:
+    """Return the rows that the page of a session shows after a click on the session in the list.
+
+    The link encodes name and id once, and the page decodes them twice. Then it looks for the id alone.
+
+    Raises:
+        PageError: The page answers 500.
+    """
+    _decoded(name)
+    wanted = _decoded(session_id)
+    return [row for row in store.ingested(organization) if row.session_id == wanted]
+
+
+def _decoded(text: str) -> str:
+    """Return what JavaScript's `decodeURIComponent` makes of a text."""
+    try:
+        if re.search("%(?![0-9A-Fa-f]{2})", text):
+            raise PageError(text)
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError as error:
+        raise PageError(text) from error
 
 
 def as_date(milliseconds: int, minutes: int = 0) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from .headers import as_utf8
 from .rows import Row
 
 # The APIs of Helicone: its gateway, its log APIs, its OTLP receivers, and the API that reads.
@@ -33,7 +34,8 @@ class Request:
         body: The body, byte for byte.
         method: Such as `POST`.
         path: The path with the query.
-        headers: Names and values, in the order and the case in which they were sent.
+        headers: Names and values, in the order and the case in which they were sent. Values have one character for each
+            byte; `header` and `helicone_headers` read them as UTF-8, as Helicone's worker does.
     """
 
     head: bytes = field(repr=False)
@@ -49,7 +51,9 @@ class Request:
         `Helicone-Auth`, which holds a key, and `Helicone-Request-Id`, which is new each time, are left out.
         """
         return {
-            name: value for name, value in self.headers if name.lower() not in _NOT_OF_SESSIONS and _is_helicones(name)
+            name: as_utf8(value)
+            for name, value in self.headers
+            if name.lower() not in _NOT_OF_SESSIONS and _is_helicones(name)
         }
 
     @property
@@ -68,7 +72,7 @@ class Request:
 
     def header(self, name: str) -> str | None:
         """Return the value of a header by its name in any case, or `None`."""
-        return next((value for sent, value in self.headers if sent.lower() == name.lower()), None)
+        return next((as_utf8(value) for sent, value in self.headers if sent.lower() == name.lower()), None)
 
 
 class Reply(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from ...destinations import HELICONE_DOMAINS
 from . import jawn_api, log_api, otlp_api, read_api
 from .gateway import Provider, forward
-from .headers import KEY, WRITE_ONLY_KEY, Keys
+from .headers import DEFAULT, KEY, WRITE_ONLY_KEY, Keys
 from .loopback import AnsweringServer
 from .provider import ScriptedProvider
 from .requests import ApiResult, Door, Request, Trouble, Troubles, in_text, refused
@@ -89,6 +89,14 @@ class FakeHelicone(AnsweringServer):
         """Return the requests to one of the APIs, the oldest first."""
         with self._lock:
             return [request for by, request in self._seen if by == door]
+
+    def session_page(self, name: str, session_id: str) -> list[Row]:
+        """Return the rows that Helicone's page of a session shows after a click on the session in the list.
+
+        Raises:
+            PageError: The page answers 500, because there is a `%` in the name or the id.
+        """
+        return read_api.session_page(self.store, DEFAULT, name, session_id)
 
     def forget(self) -> None:
         """Remove all rows, requests and troubles; the keys stay."""

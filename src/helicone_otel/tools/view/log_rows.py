@@ -81,8 +81,9 @@ def read_row(body: bytes, headers: Mapping[str, str], provider: str) -> PostedRo
     except (ValueError, RecursionError):
         posted = {}
     request, response, timing = _checked(posted)
-    meta = {str(key).lower(): _text_of(value) for key, value in request["meta"].items()}
-    meta.update({name: value for name, value in headers.items() if name.startswith("helicone-")})
+    sent = {**request["meta"], **{name: value for name, value in headers.items() if name.startswith("helicone-")}}
+    # The view's host is on no list, so the library percent-encodes what is not ASCII.
+    meta = {str(key).lower(): wire.percent_decoded(wire.header_text(_text_of(value))) for key, value in sent.items()}
     id_ = meta.get(_REQUEST_ID, "")
     provider = provider or _clean(_text_of(posted.get("provider", "openai"))).lower()
     session_id, name = (

@@ -180,7 +180,8 @@ def _check_hosts(value: tuple[str, ...]) -> None:
 
 
 def _check_hosts_or_none(value: tuple[str, ...]) -> None:
-    _check_hosts(tuple(entry for entry in value if entry != NO_HOSTS) if isinstance(value, tuple) else value)
+    _check_names(value)
+    HostList(entry for entry in value if entry != NO_HOSTS)
 
 
 def _check_properties(value: tuple[str, ...]) -> None:
@@ -331,8 +332,8 @@ SETTINGS: Final = (
         _list,
         _check_hosts_or_none,
         f"`{','.join(HELICONE_DOMAINS)}`",
-        "Hosts that get ids and names as UTF-8, because they read headers so: `host`, `host:port` or `.suffix`; "
-        "`none` for no host. All others get what is not ASCII percent-encoded.",
+        "Hosts to which ids and names are sent as UTF-8, because they read headers so: `host`, `host:port` or "
+        "`.suffix`; `none` for no host. For all others, what is not ASCII is percent-encoded.",
     ),
     Setting(
         "propagate_messaging",

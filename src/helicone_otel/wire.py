@@ -138,16 +138,18 @@ def percent_decoded(text: str) -> str:
 
 def header_text(value: object) -> str:
     """Return the name or the value of a header as text: read as UTF-8, and if it is not, as Latin-1."""
-    if isinstance(value, str):
-        if value.isascii():  # the usual case
-            return value
-        # Most servers, and `http.client`, have one character for each byte. Others have read UTF-8 already.
-        try:
-            value = value.encode("latin-1") if max(value) <= "\xff" else value.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:
-            return value
-    if not isinstance(value, bytes):
+    if isinstance(value, bytes):
+        return _read(value)
+    if not isinstance(value, str) or value.isascii():
         return str(value)
+    try:
+        # Most servers, and `http.client`, have one character for each byte. Others have read UTF-8 already.
+        return _read(value.encode("latin-1") if max(value) <= "\xff" else value.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:
+        return value
+
+
+def _read(value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:

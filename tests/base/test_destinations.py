@@ -261,6 +261,39 @@ def test_a_host_header_without_a_port_matches_no_entry_with_a_port() -> None:
     assert [destinations.of_url(f"{host}/") for host in ("http://tls.test", "https://plain.test")] == [UNKNOWN, UNKNOWN]
 
 
+UTF8 = Destinations(utf8=(".helicone.ai", "plain.test", "ported.test:8443", "[2001:db8::1]:8585"))
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "scheme", "reads"),
+    [
+        ("oai.helicone.ai", None, "https", True),
+        ("OAI.Helicone.AI", 443, "https", True),
+        ("helicone.ai.evil.test", None, "https", False),
+        ("plain.test", 80, "http", True),
+        ("ported.test", 8443, "https", True),
+        ("ported.test", None, "https", False),
+        ("2001:db8::1", 8585, "http", True),
+        ("api.openai.com", None, "https", False),
+        ("", None, "https", False),
+    ],
+)
+def test_only_listed_hosts_read_utf8(host: str, port: int | None, scheme: str, reads: bool) -> None:
+    bracketed = f"[{host}]" if ":" in host else host
+    url = f"{scheme}://{bracketed}:{port}/v1" if port else f"{scheme}://{bracketed}/v1"
+
+    assert UTF8.reads_utf8(host, port, scheme) is reads
+    assert UTF8.reads_utf8(host.encode(), port, scheme.encode()) is reads
+    assert UTF8.url_reads_utf8(url) is reads
+
+
+def test_by_default_helicones_hosts_read_utf8_and_the_entry_none_stands_for_no_host() -> None:
+    urls = ("https://oai.helicone.ai/v1", "https://gateway.hconeai.com/v1", "https://acme.test/v1")
+
+    assert [Destinations(("acme.test",)).url_reads_utf8(url) for url in urls] == [True, True, False]
+    assert [Destinations(utf8=("none",)).url_reads_utf8(url) for url in urls] == [False] * 3
+
+
 @pytest.mark.parametrize(
     ("host", "port", "scheme", "destination"),
     [

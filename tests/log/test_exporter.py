@@ -656,3 +656,29 @@ def test_an_app_that_ends_waits_once_for_a_server_that_does_not_answer(
     assert not exporter.finish()  # as when the interpreter ends
     assert time.monotonic() - began < 5
     exporter.shutdown(0)
+
+
+# --- names in any language -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("route", "hosts", "name"),
+    [
+        ("", ".helicone.ai,HOST", "旅行 50％"),
+        ("", ".helicone.ai", "%E6%97%85%E8%A1%8C 50%EF%BC%85"),
+        ("", "none", "%E6%97%85%E8%A1%8C 50%EF%BC%85"),
+        ("/v1/trace", "HOST", "%E6%97%85%E8%A1%8C 50%EF%BC%85"),
+    ],
+    ids=["a host that reads UTF-8", "another host", "no host", "Node"],
+)
+def test_a_log_gets_names_as_its_host_reads_them(fake: FakeHelicone, route: str, hosts: str, name: str) -> None:
+    listed = tuple(hosts.replace("HOST", fake.url.removeprefix("http://")).split(","))
+    log = HeliconeSpanExporter(KEY, endpoint=fake.url + route, settings=Settings(utf8_hosts=listed))
+    app = App()
+    app.provider.add_span_processor(SimpleSpanProcessor(log))
+    with session("旅行 50%", id="Ü"), app.span("execute_tool search", GENAI_TOOL, scope="x"):
+        pass
+    log.force_flush()
+
+    (request,) = fake.requests("log")
+    assert request.json["providerRequest"]["meta"]["Helicone-Session-Name"] == name

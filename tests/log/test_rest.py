@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
 
 import opentelemetry.instrumentation.utils  # noqa: F401  # the client loads it late, and these tests have short time limits
 import pytest
@@ -41,7 +42,7 @@ def fake(one_fake: FakeHelicone) -> Iterator[FakeHelicone]:
     one_fake.forget()
 
 
-def settings(fake: FakeHelicone, **changes: str | None) -> Settings:
+def settings(fake: FakeHelicone, **changes: object) -> Settings:
     given = {"api_key": fake.key, "log_endpoint": fake.url, **changes}
     return Settings(**given)  # type: ignore[arg-type]
 
@@ -117,6 +118,7 @@ def test_feedback_is_recorded_on_the_session(fake: FakeHelicone) -> None:
     for session in ("trip 42/%C3%A9", "plain"):
         logged(fake, session)
 
+    # The fake's host is not on the list of those that read UTF-8.
     feedback("trip 42/é", good=True, settings=settings(fake))
     feedback(Session("plain"), good=False, settings=settings(fake))
 
@@ -140,6 +142,20 @@ def test_feedback_can_be_given_with_a_key_that_only_writes(fake: FakeHelicone) -
     feedback("s-1", good=True, settings=settings(fake, api_key=fake.write_only_key))
 
     assert fake.rows[0].properties["Helicone-Session-Feedback"] == "1"
+
+
+def test_feedback_finds_a_session_by_the_id_that_the_host_has_stored(fake: FakeHelicone) -> None:
+    logged(fake, "trip 42/é")
+
+    feedback("trip 42/é", good=True, settings=settings(fake, utf8_hosts=(urlsplit(fake.url).netloc,)))
+
+    assert [row.properties["Helicone-Session-Feedback"] for row in fake.rows] == ["1"]
+
+
+@pytest.mark.parametrize("session_id", ["", " ", "\0\x1f"])
+def test_feedback_needs_an_id(fake: FakeHelicone, session_id: str) -> None:
+    with pytest.raises(TypeError, match="takes the id of a session"):
+        feedback(session_id, good=True, settings=settings(fake))
 
 
 def test_feedback_reads_its_settings_from_the_environment(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 from opentelemetry import baggage, trace
@@ -19,6 +19,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from helicone_otel import HeliconePropagator, Settings, session, step
 from helicone_otel.failures import swallowed
 from helicone_otel.sessions.inbound import _MAX_TEXTS, _MAX_TRACES
+from helicone_otel.wire import percent_encoded
 from tests.support.spans import CHAT, GENAI, SERVER, App, ours
 
 TRUSTING = Settings(accept_inbound=True)
@@ -122,6 +123,43 @@ def test_a_session_in_baggage_is_bounded_and_in_wire_form() -> None:
     serving(app, {"baggage": f"session.id=%0D%0AEvil:%20{'x' * 2000}"})
 
     assert session_of(app) == ("Evil: " + "x" * 2000)[:256]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        percent_encoded,
+        str,
+        lambda text: text.encode().decode("latin-1"),
+        lambda text: text.encode("latin-1", "replace").decode("latin-1"),
+        lambda text: text.encode("latin-1", "replace").decode("utf-8", "surrogateescape"),
+    ],
+    ids=["percent-encoded", "text", "UTF-8 as Latin-1", "Latin-1", "Latin-1 as UTF-8"],
+)
+def test_an_accepted_callers_names_are_read_in_any_form(read: Callable[[str], str]) -> None:
+    app = App(TRUSTING)
+    headers = {"Id": "Ünï/1", "Path": "/naïve", "Name": "Café"}
+    caller = {f"Helicone-Session-{part}": read(text) for part, text in headers.items()}
+    serving(app, {**caller, "Helicone-User-Id": read("zoë"), "Helicone-Property-Stadt": read("Köln")})
+
+    assert app.labels()["chat gpt-4o"] == {
+        "helicone.session.id": "Ünï/1",
+        "helicone.session.path": "/naïve",
+        "helicone.session.name": "Café",
+        "helicone.span.kind": "llm",
+        "helicone.property.Stadt": "Köln",
+        "session.id": "Ünï/1",
+        "gen_ai.conversation.id": "Ünï/1",
+        "user.id": "zoë",
+    }
+
+
+@pytest.mark.parametrize("text", ["50%", "a%20b", "%41", "%e6%97%85"])
+def test_percent_signs_that_this_library_did_not_write_are_not_decoded(text: str) -> None:
+    app = App(TRUSTING)
+    serving(app, {"Helicone-Session-Id": text})
+
+    assert session_of(app) == text.replace("%", "％")
 
 
 HOSTILE = {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach
-from opentelemetry.propagators.textmap import Getter, Setter, default_setter
+from opentelemetry.propagators.textmap import Getter, Setter, default_getter, default_setter
 from opentelemetry.trace import SpanKind
 
 from helicone_otel import HeliconePropagator, Settings, session, step
@@ -94,6 +94,48 @@ def test_a_message_has_the_session_in_which_it_is_sent() -> None:
     assert app.send({}, SqsSetter()) == {
         name: {"StringValue": value, "DataType": "String"} for name, value in HEADERS.items()
     }
+
+
+NAMED = {
+    "Helicone-Session-Id": "%C3%9C/1",
+    "Helicone-Session-Path": "/%E6%97%85",
+    "Helicone-Session-Name": "50%EF%BC%85",
+}
+
+
+def test_a_message_has_names_in_ascii() -> None:
+    app = Sender()
+    carriers: list[Any] = [{}, [], {}]
+    with session("50%", id="Ü/1", path="/旅"):
+        for carrier, setter in zip(carriers, (default_setter, KafkaSetter(), SqsSetter()), strict=True):
+            app.write(carrier, setter)
+
+    strings = {name: {"StringValue": value, "DataType": "String"} for name, value in NAMED.items()}
+    assert carriers == [NAMED, pairs(NAMED), strings]
+
+
+@pytest.mark.parametrize("kafka", [False, True])
+def test_a_worker_continues_a_session_by_the_same_names(kafka: bool) -> None:
+    app = App(Settings(accept_inbound=True))
+    carrier, getter = (pairs(NAMED), KafkaGetter()) if kafka else (NAMED, default_getter)
+    context = HeliconePropagator(app.registry).extract(carrier, Context(), getter)  # type: ignore[arg-type]  # either
+    with app.span("process", kind=SpanKind.CONSUMER, context=context), app.chat():
+        pass
+
+    assert app.where()["chat gpt-4o"] == ("Ü/1", "/旅")
+
+
+def test_a_task_that_is_tried_again_stays_in_its_session_whatever_its_name() -> None:
+    app = Sender(Settings(propagate_messaging=True, accept_inbound=True))
+    carrier: dict[str, str] = {}
+    with session("50%", id="Ü/1", path="/旅"):
+        app.write(carrier)
+    before = dict(carrier)
+    token = attach(app.propagator.extract(carrier, Context()))
+    app.write(carrier)
+    detach(token)
+
+    assert carrier == before == NAMED
 
 
 def test_messages_get_no_headers_by_default() -> None:

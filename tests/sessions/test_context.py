@@ -112,7 +112,7 @@ def test_an_id_may_be_a_str_an_int_or_a_uuid(app: App, given: str | int | uuid.U
     assert app.label("plan").id == expected
 
 
-@pytest.mark.parametrize("nothing", [None, "", "  \n"])
+@pytest.mark.parametrize("nothing", [None, "", "  \n", "\0 \x9f"])
 def test_an_empty_id_is_replaced_by_a_new_one(nothing: str | None) -> None:
     with session("Trips", id=nothing) as opened:
         assert opened is not None

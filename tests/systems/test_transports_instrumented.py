@@ -1,4 +1,4 @@
-"""Run `test_transports.py` again, with every published instrumentation of an HTTP client.
+"""Run `test_transports.py` and `test_names.py` again, with every published instrumentation of an HTTP client.
 
 Not all of them are released at the same version, and each release pins all others at its own. pip finds no set of
 versions for them, but they work together.
@@ -27,7 +27,7 @@ def test_every_transport_with_every_published_instrumentation(tmp_path: Path) ->
     wanted = [f"opentelemetry-{name.replace('.', '-')}<={newest}" for name in sorted(names)]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     subprocess.run([*pip, "--target", tmp_path, *wanted], check=True)
-    tests = [HERE / "test_transports.py", "-q", "-p", "no:cacheprovider"]
+    tests = [HERE / "test_transports.py", HERE / "test_names.py", "-q", "-p", "no:cacheprovider"]
     run = subprocess.run(
         [sys.executable, "-m", "pytest", *tests],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},

@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from helicone_otel import session, step, tool, vector_query
 from helicone_otel.testing import Helicone
 from helicone_otel.tools.view.labelling import SessionSpan, StoredSpan, TraceLabeller
+from helicone_otel.wire import percent_encoded
 from tests.support import replay
 from tests.support.view_seed import recorded, request_of, review, span
 from tests.support.viewing import ViewClient, posted_row, view_client
@@ -224,6 +225,18 @@ def test_a_span_and_a_row_of_the_same_request_are_one(view: ViewClient, row_firs
     request = view.request(id_)
     assert (request["logged"], request["trace"]["trace_id"]) == (True, f"{1:032x}")
     assert [part["text"] for message in request["messages"] for part in message["parts"]] == ["hi", "hello"]
+
+
+@pytest.mark.parametrize("encoded", [str, percent_encoded], ids=["text", "percent-encoded"])
+def test_rows_and_spans_of_any_language_meet_in_one_session(view: ViewClient, encoded: Callable[[str], str]) -> None:
+    id_, name, path = "Ünïcode/1％2F2", "旅行 50％", "/計画"
+    properties = {"Stadt": encoded("Köln")}
+    label = {"helicone.session.id": id_, "helicone.session.name": name, "helicone.session.path": path}
+    view.take(span(1, 1, attributes={**CHAT, **label}))
+    view.log(posted_row(encoded(id_), encoded(path), encoded(name), user=encoded("zoë"), properties=properties))
+
+    shown = view.session(id_, name)
+    assert [request["path"] for request in shown["requests"]] == [path, path]
 
 
 def test_a_row_without_a_span_is_a_request_of_its_own(view: ViewClient) -> None:

@@ -170,7 +170,7 @@ def _spans() -> list[Walk]:
 
 def _header() -> Walk:
     """Send the first request of an LLM call to a gateway; the walk ends when the hook calls urllib3's own method."""
-    send = urllib3.HTTPConnectionPool.urlopen.__code__
+    send = urllib3.HTTPConnectionPool._make_request.__code__
     with serving(FakeHelicone()) as gateway, _installed(gateway_hosts=(gateway.url.removeprefix("http://"),)) as tracer:
         with tracer.start_as_current_span("chat gpt-5", kind=trace.SpanKind.CLIENT, attributes=LLM):
             with urllib3.PoolManager() as pool, Walk(send) as walk:

@@ -22,6 +22,8 @@ SESSION_NAME_HEADER: Final = "Helicone-Session-Name"
 SESSION_HEADERS: Final = (SESSION_ID_HEADER, SESSION_PATH_HEADER, SESSION_NAME_HEADER)
 USER_ID_HEADER: Final = "Helicone-User-Id"
 REQUEST_ID_HEADER: Final = "Helicone-Request-Id"
+# In the answer of a gateway: the id of the row that it makes of the request.
+ROW_ID_HEADER: Final = "helicone-id"
 PROPERTY_HEADER_PREFIX: Final = "Helicone-Property-"
 
 # Span attributes that this library writes.

@@ -2,8 +2,8 @@
 
     python langgraph_app.py (INSTRUMENTATION[+genai] | launched) (sync | async | stream)
 
-It prints the headers that arrived at a fake gateway, and the labelled spans. With `launched` it leaves OpenTelemetry to
-`opentelemetry-instrument`, and prints the headers only.
+It prints the headers that arrived at a fake gateway, the ids of its rows, and the labelled spans. With `launched` it
+leaves OpenTelemetry to `opentelemetry-instrument`, and prints no spans.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import asyncio
 import json
 import sys
 import threading
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from langchain.agents import create_agent
 from langchain_openai import ChatOpenAI
 
 SEEN: list[dict[str, str]] = []
+IDS: list[str] = []
 ASKS = {"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Porto"}'}}
 
 
@@ -36,7 +38,9 @@ class Gateway(BaseHTTPRequestHandler):
             answer = {"role": "assistant", "content": None, "tool_calls": [{**ASKS, "index": 0}]}
         shared = {"id": f"chatcmpl-{len(SEEN)}", "created": 1, "model": "gpt-4o-mini-2024-07-18"}
         reason = "tool_calls" if "tool_calls" in answer else "stop"
+        IDS.append(str(uuid.uuid4()))
         self.send_response(200)
+        self.send_header("helicone-id", IDS[-1])
         if asked.get("stream"):
             chunk = {**shared, "object": "chat.completion.chunk"}
             choices = ({"delta": answer}, {"delta": {}, "finish_reason": reason})
@@ -129,7 +133,7 @@ def main(names: str, how: str) -> None:
         run(f"http://{address}/v1", how)
     else:
         spans = observed(address, names, how)
-    sys.stdout.write(json.dumps({"headers": SEEN, "spans": spans}) + "\n")
+    sys.stdout.write(json.dumps({"headers": SEEN, "ids": IDS, "spans": spans}) + "\n")
 
 
 if __name__ == "__main__":

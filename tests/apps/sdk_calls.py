@@ -1,6 +1,6 @@
 """Make one call with an LLM SDK: `python sdk_calls.py mistralai URL HOSTS yes|no`.
 
-It prints the HTTP clients whose hook the request passed, and the spans with their paths.
+It prints the HTTP clients whose hook the request passed, the spans with their paths, and the ids of rows on spans.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from helicone_otel.install import patches
 
 QUESTION = {"role": "user", "content": "Where to?"}
 KEY = "sk-test"
+# The scope of a span around each call, as an instrumentation of the SDK would make it.
+CALL = "opentelemetry.instrumentation.genai.openai"
 
 
 def openai(url: str) -> None:
@@ -163,6 +165,9 @@ def noting(hook: Hook, sent_by: list[str]) -> Hook:
     """Return a hook that notes its client when a request passes it."""
 
     def make(registry: Any, send: Callable[..., Any]) -> Callable[..., Any]:
+        if hook.method == "start":
+            return hook.make(registry, send)  # it reads an answer
+
         @functools.wraps(send)
         def noted(*args: Any, **kwargs: Any) -> Any:
             sent_by.append(hook.module)
@@ -184,16 +189,18 @@ def main(call: str, url: str, hosts: str, instrumented: str) -> None:
     configure(Settings(gateway_hosts=tuple(hosts.split(","))))
     if instrumented == "yes":
         instrument()
-    with session("Ours", id="ours"), step("ours"):
+    asked = provider.get_tracer(CALL).start_as_current_span("chat m", attributes={"gen_ai.operation.name": "chat"})
+    with session("Ours", id="ours"), step("ours"), asked:
         made = globals()[call](url)
         if made is not None:
             asyncio.run(made)
+    ids = [(span.attributes or {}).get("helicone.request.id") for span in exporter.get_finished_spans()]
     spans = [
         (span.instrumentation_scope.name, (span.attributes or {}).get("helicone.session.path"))
         for span in exporter.get_finished_spans()
-        if span.instrumentation_scope
+        if span.instrumentation_scope and span.instrumentation_scope.name != CALL
     ]
-    print(json.dumps({"sent_by": sent_by, "spans": spans}))
+    print(json.dumps({"sent_by": sent_by, "spans": spans, "ids": [one for one in ids if one]}))
 
 
 if __name__ == "__main__":

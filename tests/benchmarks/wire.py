@@ -36,6 +36,9 @@ _NAMES: Final = (
 HEADERS: Final = dict.fromkeys(_NAMES, "value") | {
     f"X-Stainless-{name}": name for name in ("Lang", "OS", "Arch", "Runtime", "Async", "Retry")
 }
+# As many as in an answer of OpenAI's that Helicone and Cloudflare passed on.
+ANSWERED: Final = [(f"X-Header-{number}".encode(), b"value") for number in range(24)]
+ANSWERED.insert(12, (b"helicone-id", b"0d9a4c1e-33f0-4c0b-8a57-5a2f1f0e9c44"))
 
 
 class App:
@@ -68,9 +71,10 @@ class App:
         return fresh
 
     def hooks(self) -> Variant:
-        """Send new requests through a hook around a function that does nothing, without HTTP instrumentation."""
+        """Send new requests through a hook around a function that answers at once, without HTTP instrumentation."""
         (hook, _) = [hook for hook in HOOKS if hook.module == "httpcore2"]
-        send = hook.make(self.registry, lambda _pool, _request: None)
+        answer = httpcore2.Response(200, headers=ANSWERED)
+        send = hook.make(self.registry, lambda _pool, _request: answer)
 
         def work(requests: Iterable[httpcore2.Request]) -> None:
             token = context.attach(self.inside)
@@ -110,7 +114,7 @@ def headers() -> list[Measurement]:
         Measurement("inject in a session", "µs", sample["ours"], sample["baggage"], w3c, 1.0),
         Measurement("inject without a session", "µs", sample["none"], sample["no baggage"], "baggage of none", 1.2),
         Measurement("inject in a session, host not listed", "µs", sample["not listed"], sample["baggage"], w3c),
-        Measurement("transport hook, host listed", "µs", sample["hook"], budget=12.0),
+        Measurement("transport hook, host listed, with the row's id", "µs", sample["hook"], budget=10.0),
         Measurement("transport hook, host not listed", "µs", sample["hook not listed"], budget=1.0),
         Measurement("httpx2 POST through a null transport, for comparison", "µs", sample["post"]),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from opentelemetry.trace import SpanKind
 from helicone_otel import HeliconePropagator, HeliconeSpanProcessor, SessionSpanExporter, session, step
 from helicone_otel.collector.config import VARIABLES
 from helicone_otel.destinations import Destination, Destinations
-from helicone_otel.http.hooks import new_row_id
 from helicone_otel.spans.dialects import DIALECTS
 from helicone_otel.spans.kinds import REQUEST_KINDS
 from helicone_otel.spans.reader import SpanReader
@@ -283,8 +283,9 @@ def test_steps_and_spans_of_infrastructure_make_no_rows(pipeline: HeliconePipeli
     assert pipeline.rows(spans) == {}
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["the answer named a row", "no answer"])
 def test_of_spans_labelled_by_helicone_otel_only_calls_that_bypassed_the_gateway_make_rows(
-    pipeline: HeliconePipeline,
+    pipeline: HeliconePipeline, named: bool
 ) -> None:
     """The library labels these spans: a direct call with its wrapper, a call through a gateway, and a step."""
     memory, provider = InMemorySpanExporter(), TracerProvider()
@@ -309,13 +310,13 @@ def test_of_spans_labelled_by_helicone_otel_only_calls_that_bypassed_the_gateway
     provider.shutdown()
     spans = encode_spans(memory.get_finished_spans()).resource_spans[0].scope_spans
     labelled = [one for scoped in spans for one in scoped.spans]
-    # For the call through the gateway, the hook in the HTTP client would have set the id of the row: a UUIDv4.
+    # Of the call through the gateway, the hook in the HTTP client would have read the id of the row: a UUIDv4.
     for one in labelled:
         if one.name == "by gateway":
             assert "helicone.request.id" not in dict_of(one.attributes)
-            one.attributes.extend(attributes_of({"helicone.request.id": new_row_id()}))
-    named = {one.name for one in labelled if "helicone.request.id" in dict_of(one.attributes)}
-    assert named == {"direct", "by gateway"}
+            one.attributes.extend(attributes_of({"helicone.request.id": str(uuid.uuid4())} if named else {}))
+    with_id = {one.name for one in labelled if "helicone.request.id" in dict_of(one.attributes)}
+    assert with_id == ({"direct", "by gateway"} if named else {"direct"})
 
     rows = pipeline.rows(labelled, PYTHON)
 

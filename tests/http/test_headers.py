@@ -787,7 +787,7 @@ def _functions() -> dict[str, object]:
         (httpcore.AsyncConnectionPool, "handle_async_request"),
         (httpcore2.ConnectionPool, "handle_request"),
         (httpcore2.AsyncConnectionPool, "handle_async_request"),
-        (urllib3.HTTPConnectionPool, "urlopen"),
+        (urllib3.HTTPConnectionPool, "_make_request"),
         (aiohttp.ClientRequest, "send"),
         (urllib.request.AbstractHTTPHandler, "do_open"),
         (TracerProvider, "__init__"),

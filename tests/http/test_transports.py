@@ -534,7 +534,7 @@ def test_a_client_without_the_hooked_class_is_left_unchanged(gateway: Wire) -> N
     code = f"""
 import helicone_otel, sys, types, urllib.request, urllib3
 from helicone_otel.failures import swallowed
-sys.modules["aiohttp"] = types.ModuleType("aiohttp")  # has no ClientRequest
+sys.modules["aiohttp"] = types.ModuleType("aiohttp")  # has neither ClientRequest nor ClientResponse
 helicone_otel.configure(helicone_otel.Settings(gateway_hosts=("{gateway.netloc}",)))
 with helicone_otel.session("Ours", id="ours", path="/ours"):
     urllib.request.urlopen("{gateway.url}").close()
@@ -542,5 +542,5 @@ print(swallowed())
 """
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 
-    assert run.stdout == "{'transport hook: AttributeError': 1}\n"
+    assert run.stdout == "{'transport hook: AttributeError': 2}\n"
     assert arrived(gateway) == [expected(**OURS)]

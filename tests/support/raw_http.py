@@ -8,7 +8,9 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -18,6 +20,7 @@ from opentelemetry.instrumentation import httpx as http_instrumentation
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from helicone_otel.tools.fakes.provider import ModelAnswer, as_event_stream, endpoint_of
+from helicone_otel.wire import is_row_id
 
 MODEL = "gpt-5.4-mini"
 QUESTION = {"role": "user", "content": "Where to?"}
@@ -41,6 +44,11 @@ _NO_TUNNEL = b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
 
 
+def _named_once(row_id: str) -> Sequence[bytes]:
+    # As some answers of Helicone spell it; others are in lower case.
+    return (b"Helicone-Id: " + row_id.encode(),)
+
+
 @dataclass
 class Wire:
     """A server, and the requests that arrived there.
@@ -52,6 +60,9 @@ class Wire:
         answers: JSON answers by the end of the path; other paths are answered as OpenAI or Anthropic do.
         redirect: An address to redirect requests to, instead of answering them.
         redirects: How many requests are redirected; the others are answered.
+        statuses: The next statuses, 200 when there are none left; 0: the connection is closed without an answer.
+        row_ids: The id of the row that was made of each request; `None` if none was made.
+        naming: Makes the header lines of an answer in which a gateway names that id.
     """
 
     url: str
@@ -60,6 +71,10 @@ class Wire:
     answers: Mapping[str, object] = field(default_factory=dict)
     heads: list[bytes] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
+    statuses: deque[int] = field(default_factory=deque)
+    row_ids: list[str | None] = field(default_factory=list)
+    naming: Callable[[str], Sequence[bytes]] = _named_once
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def netloc(self) -> str:
@@ -71,19 +86,18 @@ class Wire:
         return [(line.partition(b": ")[0], line.partition(b": ")[2]) for line in lines]
 
     def helicone(self, index: int = -1) -> list[tuple[bytes, bytes]]:
-        """Return the sorted header lines of Helicone but for the row id; a line that was sent twice is there twice."""
-        return sorted(
-            (name, value)
-            for name, value in self.headers(index)
-            if name.lower().startswith(b"helicone") and name.lower() != _ROW_ID
-        )
+        """Return the sorted header lines of Helicone; a line that was sent twice is there twice."""
+        return sorted((name, value) for name, value in self.headers(index) if name.lower().startswith(b"helicone"))
 
-    def row_ids(self) -> list[list[str]]:
-        """Return the row ids in the headers of each request; there should be one."""
-        return [
-            [value.decode() for name, value in self.headers(index) if name.lower() == _ROW_ID]
-            for index in range(len(self.heads))
-        ]
+    def take(self, head: bytes, body: bytes) -> str | None:
+        """Keep a request, make a row of it unless it is redirected, and return the row's id."""
+        with self._lock:
+            self.heads.append(head)
+            self.bodies.append(body)
+            sent = [value.decode() for name, value in self.headers() if name.lower() == _ROW_ID]
+            row_id = sent[0] if sent and is_row_id(sent[0]) else str(uuid.uuid4())
+            self.row_ids.append(None if self.redirect and len(self.heads) <= self.redirects else row_id)
+            return self.row_ids[-1]
 
 
 def in_any_case(lines: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -147,14 +161,19 @@ def _serve(connection: socket.socket, wire: Wire) -> None:
             while length and len(received) < int(length[1]):
                 received += connection.recv(65536)
             body, received = received[: int(length[1])] if length else b"", received[int(length[1]) if length else 0 :]
-            wire.heads.append(head + b"\r\n\r\n")
-            wire.bodies.append(body)
+            row_id = wire.take(head + b"\r\n\r\n", body)
             method, path, _ = head.decode("latin-1").split(" ", 2)
-            connection.sendall(_NO_TUNNEL if method == "CONNECT" else _answer(wire, path, body))
+            answer = _NO_TUNNEL if method == "CONNECT" else _answer(wire, path, body, row_id)
+            if answer is None:
+                return
+            connection.sendall(answer)
 
 
-def _answer(wire: Wire, path: str, body: bytes) -> bytes:
-    if wire.redirect and len(wire.heads) <= wire.redirects:
+def _answer(wire: Wire, path: str, body: bytes, row_id: str | None) -> bytes | None:
+    status = wire.statuses.popleft() if wire.statuses else 200
+    if not status:
+        return None
+    if row_id is None:
         return f"HTTP/1.1 307 On\r\nLocation: {wire.redirect}{path}\r\nContent-Length: 0\r\n\r\n".encode()
     endpoint, kind = endpoint_of(path) if body else None, "application/json"
     asked = json.loads(body) if endpoint else {}
@@ -165,7 +184,8 @@ def _answer(wire: Wire, path: str, body: bytes) -> bytes:
         content, kind = as_event_stream(endpoint.events(asked, ModelAnswer("OK"))), "text/event-stream"
     else:
         content = json.dumps(endpoint.answer(asked, ModelAnswer("OK")) if endpoint else {}).encode()
-    return f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content
+    lines = [f"HTTP/1.1 {status} So".encode(), f"Content-Type: {kind}\r\nContent-Length: {len(content)}".encode()]
+    return b"\r\n".join([*lines, *wire.naming(row_id), b"", b""]) + content
 
 
 def labels_of(exporter: InMemorySpanExporter) -> list[dict[str, object]]:

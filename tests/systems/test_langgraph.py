@@ -58,9 +58,14 @@ class Environment(NamedTuple):
 
 
 class AgentRun(NamedTuple):
-    """What a run of the agent sent: to the gateway, to the user's own backend, and to Helicone's log."""
+    """What a run of the agent sent: to the gateway, to the user's own backend, and to Helicone's log.
+
+    Attributes:
+        ids: The ids of the gateway's rows.
+    """
 
     headers: list[dict[str, str]]
+    ids: list[str]
     spans: list[dict[str, Any]]
     rows: Sequence[Row] = ()
 
@@ -114,7 +119,7 @@ def _launch(environment: Environment, names: str, how: str) -> AgentRun:
         app = [HERE / "langgraph_app.py", "launched", how]
         printed = _printed(environment, [*command, *app], names.split("+"), settings)
         spans = [{"name": span.name, **span.attributes} for span in backend.spans]
-        return AgentRun(printed["headers"], spans, helicone.rows)
+        return AgentRun(printed["headers"], printed["ids"], spans, helicone.rows)
 
 
 def _printed(
@@ -141,11 +146,10 @@ def test_an_agent_is_one_session_with_one_row_for_each_call(
     # Two instrumentations write the conversation id only at the end; LangChain has it in its config before.
     assert run.sessions == {("thread-7", "Trips")}
     header = {"Helicone-Session-Id": "thread-7", "Helicone-Session-Name": "Trips", "Helicone-Session-Path": step}
-    ids = [headers.pop("Helicone-Request-Id") for headers in run.headers]
     assert run.headers == [header, header]
     # The gateway makes the rows of the LLM calls, whose ids are on their spans. The tool bypasses it.
     rows = {span["helicone.request.id"]: span for span in run.spans if "helicone.request.id" in span}
-    assert {row_id: rows.pop(row_id)["helicone.span.kind"] for row_id in ids} == dict.fromkeys(ids, "llm")
+    assert {row_id: rows.pop(row_id)["helicone.span.kind"] for row_id in run.ids} == dict.fromkeys(run.ids, "llm")
     assert [(row["helicone.span.kind"], row["helicone.session.path"]) for row in rows.values()] == [("tool", tool)]
     logged = [("tool:get_weather", tool, next(iter(rows)))] if runner is _launch else []
     assert [(row.model, row.session_path, row.id) for row in run.rows] == logged

@@ -104,6 +104,7 @@ def test_each_sdks_calls_carry_each_header_once(sdk: Sdk, tmp_path: Path) -> Non
             )
             assert (asked, [provider.helicone(n) for n in range(len(provider.heads))]) == (asked, [[]])
             assert (asked, at_gateway["sent_by"], at_provider["sent_by"]) == (asked, [core], [core])
+            assert (asked, at_gateway["ids"]) == (asked, gateway.row_ids)
             scopes = [scope for scope, _ in at_gateway["spans"]]
             assert {path for _, path in at_gateway["spans"]} <= {"/ours"}
             assert instrumented or scopes == list(sdk.own_spans)

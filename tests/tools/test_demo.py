@@ -86,8 +86,11 @@ def call(status: int, **headers: str) -> GatewayCall:
     return GatewayCall("gw.test", status, 0, 1, None, tuple({**HEADERS, **headers}.items()))
 
 
-def a_session(*calls: GatewayCall, upserts: int = 1, session_id: str = "s1", name: str = "Trip") -> SessionTree:
-    llm = RequestNode("llm", "m", "/a", 0, 1, None, calls or (call(429), call(200)))
+def a_session(
+    *calls: GatewayCall, upserts: int = 1, session_id: str = "s1", name: str = "Trip", row_id: str = ""
+) -> SessionTree:
+    calls = calls or (call(429), call(200))
+    llm = RequestNode("llm", "m", "/a", 0, 1, None, calls, row_id=row_id or f"row-{calls[-1].status}")
     upsert = RequestNode("vector_db", "", "/a/upsert", 0, 1, None, (), (LoggedRow("VectorDB", "vector_db", 200, ()),))
     leaf = Step("upsert", "/a/upsert", "vector_db", 1, 0, 1, None, (upsert,) * upserts, ())
     step = Step("a", "/a", "task", 1, 0, 1, None, (llm,), (leaf,))
@@ -96,7 +99,7 @@ def a_session(*calls: GatewayCall, upserts: int = 1, session_id: str = "s1", nam
 
 def row(status: int, kind: str = "llm", **headers: str) -> Row:
     path = "/v1/embeddings" if kind == "embedding" else "/v1/chat/completions"
-    return Row("", "gateway", "OPENAI", "m", status, path, 0, 1, "", {**HEADERS, **headers}, {}, {})
+    return Row(f"row-{status}", "gateway", "OPENAI", "m", status, path, 0, 1, "", {**HEADERS, **headers}, {}, {})
 
 
 def logged(model: str = "vector_db", response: object = None, **headers: str) -> Row:
@@ -130,17 +133,22 @@ WRONG = {"Helicone-Session-Path": "/b"}
 @pytest.mark.parametrize(
     ("session", "world", "sentence"),
     [
+        (
+            a_session(row_id="row-429"),
+            a_world(),
+            "/a: the span has the id 'row-429', which is not that of its last row",
+        ),
         (a_session(upserts=2), a_world(asked={"/witness/upsert": 2}), "/a/upsert: expected"),
         (a_session(call(200)), a_world(row(200)), "/a: expected"),
         (
             a_session(),
             a_world(row(429), row(200), row(200)),
-            "gateway request ('200', '', 's1', 'Trip', '/a'): seen 2 times",
+            "gateway request ('200', 's1', 'Trip', '/a'): seen 2 times",
         ),
         (
             a_session(),
             a_world(row(429), row(200, **OTHER)),
-            "gateway request ('200', '', 's2', 'Trip', '/a'): seen 1 times",
+            "gateway request ('200', 's2', 'Trip', '/a'): seen 1 times",
         ),
         (a_session(call(429), call(200, **WRONG)), a_world(row(429), row(200, **WRONG)), "/a: the span has"),
         (a_session(session_id="s3"), a_world(), "/a: the span has"),

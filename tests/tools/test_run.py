@@ -120,7 +120,7 @@ def test_json_is_all_of_standard_output_and_says_what_the_drawing_says(
     assert (data["exit_code"], data["notes"], done.stderr) == (0, [], "bought\n")
     assert (session["name"], step["path"], request["kind"], request["name"]) == ("Shop", "/checkout", "embedding", "m")
     [row] = gateway.rows[-1:]
-    assert call["headers"] == {**row.properties, "Helicone-Request-Id": row.id}
+    assert (call["headers"], request["row_id"]) == (row.properties, row.id)
     assert call["headers"]["Helicone-Session-Id"] == session["id"]
 
 

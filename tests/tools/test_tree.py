@@ -286,6 +286,7 @@ def test_data_of_a_session_have_times_from_its_start_and_no_secret() -> None:
                         "kind": "vector_db",
                         "name": None,
                         "path": "/plan/guides/query",
+                        "row_id": "r",
                         "start_ms": 300.0,
                         "duration_ms": 40.0,
                         "error": None,

@@ -41,7 +41,7 @@ def write_headers(
     carrier: object,
     write: Callable[[str, str], None],
     reads_utf8: Callable[[], bool] = in_ascii,
-) -> Headers:
+) -> tuple[Headers, Record | None]:
     """Write a request's session headers, except those that the caller wrote itself.
 
     If the caller wrote a session id, the whole set is the caller's and none of ours is added. If it wrote only a
@@ -57,7 +57,7 @@ def write_headers(
         reads_utf8: Tells whether the receiver reads values as UTF-8; asked only if one is not ASCII.
 
     Returns:
-        The headers that leave and are ours, in wire form.
+        The headers that leave and are ours, in wire form; and the record of the call, if a gateway makes its row.
     """
     wanted = location.headers
     present = _present(carrier, wanted)
@@ -65,13 +65,10 @@ def write_headers(
     if not present:
         for name, value in wanted:
             write(name, value if value.isascii() else _encoded(value, reads_utf8))
-        registry.locator.sent(sender, wanted, destination, location.record, location.row_id)
-        return wanted
+        return wanted, registry.locator.sent(sender, wanted, destination, location.record)
     # An instrumentation may inject twice for one request: what we wrote is not the caller's, in whatever form.
     values = dict(wanted)
     theirs = {name: value for name, value in present.items() if not _is_ours(value, values.get(name))}
-    if wire.REQUEST_ID_HEADER in values and sender is not None and _is_of_attempt_before(sender, theirs):
-        del theirs[wire.REQUEST_ID_HEADER]
     ours: Headers = ()
     if wire.SESSION_ID_HEADER not in theirs:
         ours = tuple(header for header in wanted if header[0] not in theirs)
@@ -82,11 +79,13 @@ def write_headers(
                 _remove(carrier, name)
             write(name, encoded)
     leaving = {**theirs, **dict(ours)}
+    call: Record | None = None
     if theirs.keys().isdisjoint(SESSION_HEADERS):
-        registry.locator.sent(sender, tuple(leaving.items()), destination, location.record, wire.row_id_in(leaving))
+        row_id = wire.row_id_in(leaving)
+        call = registry.locator.sent(sender, tuple(leaving.items()), destination, location.record, row_id)
     elif record is not None:
-        registry.locator.adopt_caller_headers(record, leaving, destination)
-    return ours
+        call = registry.locator.adopt_caller_headers(record, leaving, destination)
+    return ours, call
 
 
 def _encoded(value: str, reads_utf8: Callable[[], bool]) -> str:
@@ -107,17 +106,18 @@ def _remove(carrier: object, name: str) -> None:
             del carrier[spelled]
 
 
-def _is_of_attempt_before(sender: Record, theirs: Mapping[str, str]) -> bool:
-    """Tell whether the row's id is ours: urllib3 tries again with the headers of the attempt before."""
-    row_id = (wire.REQUEST_ID_HEADER, theirs.get(wire.REQUEST_ID_HEADER))
-    return any(row_id in above.sent_headers for above in sender.line())
+def adopt_caller_headers(
+    registry: Registry, record: Record, destination: Destination, carrier: object
+) -> Record | None:
+    """Label a request's span with the session that its caller wrote, where there is none of ours.
 
-
-def adopt_caller_headers(registry: Registry, record: Record, destination: Destination, carrier: object) -> None:
-    """Label a request's span with the session that its caller wrote, where there is none of ours."""
+    Returns:
+        The record of the call, if a gateway makes its row.
+    """
     theirs = _present(carrier, ())
-    if wire.SESSION_ID_HEADER in theirs:
-        registry.locator.adopt_caller_headers(record, theirs, destination)
+    if wire.SESSION_ID_HEADER not in theirs:
+        return None
+    return registry.locator.adopt_caller_headers(record, theirs, destination)
 
 
 def _present(carrier: object, wanted: Headers) -> dict[str, str]:

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from .. import wire
 from ..failures import swallow
 from ..tracking.registry import REGISTRY, Registry
 
 if TYPE_CHECKING:
+    from opentelemetry.util.types import Attributes
+
     from ..tracking.on_end import Outcome
 
 
@@ -51,6 +54,13 @@ class FinalizedSpan(ReadableSpan):
         return self._outcome.exported_attributes(self._original)
 
     @property
+    def attributes(self) -> Attributes:
+        """The attributes; the id of the gateway's row is among them as soon as its answer has come."""
+        attributes, call = super().attributes, self._outcome.waits
+        row_id = call.row_id if call is not None else None
+        return attributes if row_id is None else {**(attributes or {}), wire.REQUEST_ID: row_id}
+
+    @property
     def dropped_attributes(self) -> int:
         """How many attributes the original lost to the SDK's limits."""
         return self._original.dropped_attributes
@@ -69,7 +79,8 @@ def finalized(span: ReadableSpan, registry: Registry | None = None) -> ReadableS
         outcome = None if isinstance(span, FinalizedSpan) else (registry or REGISTRY).outcome(span)
         if outcome is None:
             return span
-        if outcome.written is outcome.final and not _differs(span.attributes or {}, outcome.final):
+        is_as_written = outcome.written is outcome.final and outcome.waits is None
+        if is_as_written and not _differs(span.attributes or {}, outcome.final):
             return span
         return FinalizedSpan(span, outcome)
     except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end

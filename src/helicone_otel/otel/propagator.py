@@ -102,7 +102,8 @@ class HeliconePropagator(TextMapPropagator):
             location = registry.locator.locate(context, "llm") or location
         # The default setter does no more than this.
         set_item = getattr(carrier, "__setitem__", None) if setter is default_setter else None
-        ours = write_headers(registry, location, sender, destination, carrier, set_item or partial(setter.set, carrier))
+        write = set_item or partial(setter.set, carrier)
+        ours, _ = write_headers(registry, location, sender, destination, carrier, write)
         if ours and registry.hooked:
             registry.injected.note(ours)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from opentelemetry import trace
@@ -30,7 +30,6 @@ class Location(NamedTuple):
         headers: The headers of a request that is made here, in wire form.
         record: The record of the span or context frame that the path belongs to, if there is one.
         sender: The record of the current span, if it is remembered.
-        row_id: The id among those headers that the request's row gets, if there is one.
     """
 
     session: Session
@@ -38,7 +37,6 @@ class Location(NamedTuple):
     headers: tuple[tuple[str, str], ...]
     record: Record | None = None
     sender: Record | None = None
-    row_id: str | None = None
 
 
 class Locator:
@@ -98,23 +96,18 @@ class Locator:
             return Location(node.session, node.text, node.headers, record, sender)
         return _location(node.session, node.text_of_call(call), record, sender)
 
-    def locate_gateway_call(self, kind: str, new_row_id: Callable[[], str] | None = None) -> Location | None:
+    def locate_gateway_call(self, kind: str) -> Location | None:
         """Return where a call is that leaves for a gateway, with or without a span of its own.
 
         A call without a span makes its trace part of an LLM app, as a recognised span would.
 
         Args:
             kind: `llm` or `embedding`.
-            new_row_id: Returns the id that the request's row is to get; it becomes a header.
         """
         location = self.locate(call=kind)
         if location is None or location.record is None:
             location = self._locate_bare_call(kind) or location
-        if location is None or new_row_id is None:
-            return location
-        row_id = new_row_id()
-        session, path, headers, record, sender, _ = location
-        return Location(session, path, (*headers, (wire.REQUEST_ID_HEADER, row_id)), record, sender, row_id)
+        return location
 
     def _locate_bare_call(self, kind: str) -> Location | None:
         """Give the current span's trace a session, if it has none; return where the call is then."""
@@ -156,7 +149,7 @@ class Locator:
         destination: Destination,
         at: Record | None = None,
         row_id: str | None = None,
-    ) -> None:
+    ) -> Record | None:
         """Note that headers have left from a span. What they say about a session is final now.
 
         Args:
@@ -164,31 +157,41 @@ class Locator:
             headers: The headers that left.
             destination: Where they went.
             at: Where the request was made, if that is a context frame inside the span.
-            row_id: The id that the request's row gets, if the headers decide it.
+            row_id: The id that the request's row gets, if the caller's headers decide it.
+
+        Returns:
+            The record of the call, if a gateway makes its row: the answer names the row's id.
         """
         if record is None:
-            return
+            return None
         record.sent_headers = headers
+        call: Record | None = None
         if destination is Destination.GATEWAY:
             call = _call_around(at or record)
             if call is not None:
                 call.by_gateway, call.row_id = True, row_id
             elif self._reader.has_not_current:
-                self._calls.note_without_span(record, row_id)
+                call = self._calls.note_without_span(record, row_id)
         if record.node is not None and not record.node.chosen:
             self._resolver.keep_session_id(record)
+        return call
 
-    def adopt_caller_headers(self, record: Record, headers: Mapping[str, str], destination: Destination) -> None:
+    def adopt_caller_headers(
+        self, record: Record, headers: Mapping[str, str], destination: Destination
+    ) -> Record | None:
         """Label a request's spans with the session headers that the caller itself wrote.
 
         Args:
             record: The record of the span that sends the request.
             headers: The session headers that leave, by their canonical names.
             destination: Where they go.
+
+        Returns:
+            As `sent`.
         """
         call = _call_around(record)
         if record.destination is Destination.UNKNOWN and call is not record:
-            return  # a span that did not send the request: the application's own, most likely
+            return None  # a span that did not send the request: the application's own, most likely
         for above in record.line():
             self._label_writer.adopt_caller_headers(above, headers)
             if call is None or above is call:
@@ -199,6 +202,7 @@ class Locator:
         node = record.node
         if node is not None and headers.get(wire.SESSION_ID_HEADER) == node.session.wire_id:
             self._resolver.keep_session_id(record)  # the caller set a path or name only: the id that leaves is ours
+        return call if destination is Destination.GATEWAY else None
 
 
 def _location(session: Session, path: str, record: Record | None = None, sender: Record | None = None) -> Location:

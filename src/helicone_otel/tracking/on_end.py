@@ -10,7 +10,7 @@ from ..destinations import Destination
 from ..spans.kinds import CALL_KINDS
 from .labels import LabelWriter
 from .nodes import SpanTemplate
-from .records import Entry, Leaf, LeafRecord, SpanRecord, attributes_of, is_of, size_of
+from .records import Entry, Leaf, LeafRecord, Record, SpanRecord, attributes_of, is_of, size_of
 from .requests import Calls, request_id
 from .resolver import Resolver
 from .state import ProcessState
@@ -34,6 +34,7 @@ class Outcome(NamedTuple):
             have been read, and `final` has what became of them.
         logged: It stands for a call that no gateway saw, so its row is ours to make.
         value_limit: The length to which the SDK cuts values, if it is known to cut ours.
+        waits: The record of a call to a gateway whose answer has not come yet: it may still name the row's id.
     """
 
     written: Mapping[str, str]
@@ -41,6 +42,7 @@ class Outcome(NamedTuple):
     overwritten: Mapping[str, object] = _NOTHING
     logged: bool = False
     value_limit: int | None = None
+    waits: Record | None = None
 
     def exported_attributes(self, span: ReadableSpan) -> dict[str, object]:
         """Return a span's attributes with its finalized label.
@@ -223,13 +225,21 @@ class SpanEnds:
             return None
         extra: dict[str, str | list[str]] = {}
         logged = self._is_logged(record, span)
-        if row_id := request_id(span) if logged else _gateway_row_id(record):
+        by_gateway = record.by_gateway and record.request and not record.wraps
+        row_id = request_id(span) if logged else record.row_id if by_gateway else None
+        if row_id is not None:
             extra[wire.REQUEST_ID] = row_id
         if record.sent_headers and state.settings.capture_headers:
             extra |= {wire.REQUEST_HEADER_PREFIX + name.lower(): [value] for name, value in record.sent_headers}
         final: Mapping[str, str | list[str]] = {**label, **extra} if extra else label
-        overwritten = record.overwritten or _NOTHING
-        return Outcome(record.label or {}, final, overwritten, logged, self._resolver.value_limit)
+        return Outcome(
+            record.label or {},
+            final,
+            record.overwritten or _NOTHING,
+            logged,
+            self._resolver.value_limit,
+            waits=record if by_gateway and row_id is None else None,
+        )
 
     def _is_logged(self, record: SpanRecord, span: ReadableSpan) -> bool:
         """Tell whether the row of a span that has ended is ours: it stands for a call that no gateway saw."""
@@ -274,8 +284,3 @@ def _overwritten_values(record: SpanRecord) -> dict[str, object] | None:
     label = record.label or {}
     ours = [key for key in wire.LABEL if key in label and key in attributes]
     return {key: attributes[key] for key in ours if attributes[key] != label[key]} or None
-
-
-def _gateway_row_id(record: SpanRecord) -> str | None:
-    """Return the id of the row that a gateway makes of a request; `None`: we do not know it, or there is no row."""
-    return record.row_id if record.request and not record.wraps else None

@@ -96,7 +96,7 @@ class Record:
     by_gateway: bool = False
     """A gateway saw the call, so Helicone has a row of it."""
     row_id: str | None = None
-    """The id of that row, if it is known: that of the last attempt, if there were several."""
+    """The id of that row, if the caller or the gateway's answer named it: that of the last attempt."""
     inside: Mapping[str, int] = _NO_CALLS
     """By kind, the span id of the one call that was made inside; 0: there were several."""
     matched: int = 0

@@ -147,12 +147,13 @@ class Calls:
         if calls:
             report_calls(calls, span_id, record.parent)
 
-    def note_without_span(self, enclosing: Record, row_id: str | None) -> None:
-        """Note a call that left for a gateway from inside a span, without a span of its own."""
+    def note_without_span(self, enclosing: Record, row_id: str | None) -> Record:
+        """Note a call that left for a gateway from inside a span, without a span of its own; return its record."""
         call, now = Record(enclosing, None, enclosing.trace_id), time.time_ns()
         call.classification = Classification("llm", recognised=True)
         call.by_gateway, call.row_id = True, row_id
         self._recent.append(_EndedCall(call, 0, now, now, None, (), ()))
+        return call
 
     def _match(self, record: SpanRecord, span_id: int, span: ReadableSpan) -> None:
         """Match a span that is never current with the call beside it that it wraps."""

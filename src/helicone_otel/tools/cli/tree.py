@@ -53,6 +53,7 @@ class RequestNode:
         start: Nanoseconds since the epoch, as is `end`.
         calls: The HTTP requests that carried it to a gateway; none if it went elsewhere.
         rows: Its rows in Helicone's log; none if a gateway makes them.
+        row_id: The id of its row in Helicone, as its span has it; empty if no answer of a gateway named one.
     """
 
     kind: str
@@ -63,6 +64,7 @@ class RequestNode:
     error: str | None
     calls: tuple[GatewayCall, ...]
     rows: tuple[LoggedRow, ...] = ()
+    row_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,7 @@ def _request_spans(
 def _request(
     owner: ReceivedSpan, label: Mapping[str, str], calls: Sequence[GatewayCall], rows: _RowsById
 ) -> RequestNode:
+    row_id = owner.attributes.get(wire.REQUEST_ID, "")
     return RequestNode(
         kind=owner.attributes.get(wire.SPAN_KIND, "http"),
         name=model_of(owner.attributes),
@@ -229,7 +232,8 @@ def _request(
         end=owner.end,
         error=owner.error,
         calls=tuple(calls),
-        rows=() if calls else rows.get(owner.attributes.get(wire.REQUEST_ID, ""), ()),
+        rows=() if calls else rows.get(row_id, ()),
+        row_id=row_id,
     )
 
 
@@ -285,6 +289,7 @@ def _request_data(request: RequestNode, zero: int) -> Json:
         "kind": request.kind,
         "name": request.name or None,
         "path": request.path,
+        "row_id": request.row_id or None,
         **_times(request, zero),
         "gateway_calls": [_call_data(call, zero) for call in request.calls],
         "rows": [_row_data(row) for row in request.rows],

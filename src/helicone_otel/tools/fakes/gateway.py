@@ -1,21 +1,35 @@
-"""The fake gateway: it refuses bad headers, lets a provider answer all else, and makes a row of what it answered."""
+"""The fake gateway: it refuses bad headers, lets a provider answer all else, and makes rows of what it answered.
+
+The answer names the row's id in `helicone-id`: a whole one, a stream, an error of the provider, one from the cache,
+whose row is a new one. What is refused before a provider is asked has no row, and its answer no id.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Protocol
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any, Final, Protocol, TypeAlias
 
 from . import bodies
 from .headers import DEFAULT, Keys, from_http, helicone_headers, key_of
 from .log_api import parsed
-from .requests import HEADER_LINE, STREAM_TYPE, ApiResult, Reply, Request
+from .requests import HEADER_LINE, STREAM_TYPE, ApiResult, Reply, Request, in_json
 from .rows import Row
 from .usage import bill_of
 
+ROW_ID: Final = "helicone-id"
+
 _REFUSED: Final = re.compile(r"[\0-\x1f\x7f]|\A\Z")
+_MAX_CACHED: Final = 1000
+# The headers on which, beside path and body, the answer in the cache depends.
+_KEYED: Final = ("authorization", "helicone-auth", "helicone-cache")
+_MODERATIONS: Final = "/v1/moderations"
+_Headers: TypeAlias = Mapping[str, str]
 
 
 class Provider(Protocol):
@@ -28,14 +42,94 @@ class Provider(Protocol):
         """Return an error as the provider at this path writes it."""
 
 
-def forward(request: Request, provider: Provider, keys: Keys) -> ApiResult:
-    """Let the provider answer a request, and make a row of it. A request with bad headers makes none."""
-    if fault := _fault(request.head.splitlines(keepends=True)[1:-1]):
-        return ApiResult(provider.refusal(request.path, 400, fault)._replace(headers=(("Connection", "close"),)))
-    started = time.time_ns() // 1_000_000
-    reply = provider.answer(request)
-    row = _row(request, reply, started, keys)
-    return ApiResult(reply._replace(headers=(*reply.headers, ("helicone-id", row.id))), (row,))
+class Gateway:
+    """Forwards requests to a provider.
+
+    Args:
+        provider: Answers the requests.
+        keys: Say to whom the rows belong.
+    """
+
+    def __init__(self, provider: Provider, keys: Keys) -> None:
+        self._provider = provider
+        self._keys = keys
+        self._cache: OrderedDict[object, Reply] = OrderedDict()
+
+    def forget(self) -> None:
+        """Empty the cache."""
+        self._cache.clear()
+
+    def answer(self, request: Request) -> ApiResult:
+        """Let the provider answer a request, and make its rows."""
+        if fault := _fault(request.head.splitlines(keepends=True)[1:-1]):
+            refusal = self._provider.refusal(request.path, 400, fault)
+            return ApiResult(refusal._replace(headers=(("Connection", "close"),)))
+        headers = from_http(request.headers)
+        if "ai-gateway" in headers.get("host", "").partition(".")[0]:
+            return self._failed_over(request)
+        moderations = (self._moderation(request),) if _is_moderated(request, headers) else ()
+        reply, row = self._forwarded(request, self._cache_key(request, headers))
+        return _named(reply, row, (*moderations, row))
+
+    def _forwarded(self, request: Request, key: object = None) -> tuple[Reply, Row]:
+        started = time.time_ns() // 1_000_000
+        cached = self._cache.get(key) if key is not None else None
+        reply = cached or self._provider.answer(request)
+        if key is not None:
+            if cached is None and reply.status == HTTPStatus.OK:
+                self._cache[key] = reply
+                while len(self._cache) > _MAX_CACHED:
+                    self._cache.popitem(last=False)
+            reply = reply._replace(headers=(*reply.headers, ("Helicone-Cache", "HIT" if cached else "MISS")))
+        return reply, _row(request, reply, started, self._keys)
+
+    def _cache_key(self, request: Request, headers: _Headers) -> object:
+        if headers.get("helicone-cache-enabled", "").lower() != "true":
+            return None
+        return request.path, request.body, *(line for line in sorted(headers.items()) if line[0].startswith(_KEYED))
+
+    def _moderation(self, request: Request) -> Row:
+        """Return the row of the request that asks OpenAI whether a prompt may be sent: it has the same headers."""
+        asked: Any = parsed(request.body)
+        body = json.dumps({"model": "omni-moderation-latest", "input": asked["messages"][-1].get("content")}).encode()
+        reply = in_json(HTTPStatus.OK, {"model": "omni-moderation-latest", "results": [{"flagged": False}]})
+        return _row(replace(request, path=_MODERATIONS, body=body), reply, time.time_ns() // 1_000_000, self._keys)
+
+    def _failed_over(self, request: Request) -> ApiResult:
+        """Try one model after the other, as the AI gateway does; each attempt is a row."""
+        asked, rows = parsed(request.body), []
+        if not isinstance(asked, Mapping) or not isinstance(asked.get("model"), str) or not asked["model"]:
+            return ApiResult(self._provider.refusal(request.path, 400, "Invalid body or missing model."))
+        for model in asked["model"].split(","):
+            body = json.dumps({**asked, "model": model.strip().partition("/")[0]}).encode()
+            reply, row = self._forwarded(replace(request, body=body))
+            rows.append(row)
+            if reply.status < HTTPStatus.BAD_REQUEST:
+                return _named(reply, row, rows)
+        error = {"code": "request_failed", "message": "All attempts have failed.", "param": None}
+        return ApiResult(in_json(500, {"success": False, "error": error}), _merged(rows))
+
+
+def _named(reply: Reply, row: Row, rows: Iterable[Row]) -> ApiResult:
+    others = [line for line in reply.headers if line[0].lower() != ROW_ID]
+    return ApiResult(reply._replace(headers=(*others, (ROW_ID, row.id))), _merged(rows))
+
+
+def _merged(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Return the rows of one request. Those with one id are one: with the first's status and the last's bodies."""
+    merged: dict[str, Row] = {}
+    for row in rows:
+        first = merged.get(row.id, row)
+        merged[row.id] = replace(first, request=row.request, response=row.response)
+    return tuple(merged.values())
+
+
+def _is_moderated(request: Request, headers: _Headers) -> bool:
+    asked = parsed(request.body)
+    if headers.get("helicone-moderations-enabled") != "true" or not isinstance(asked, Mapping):
+        return False
+    last = (asked.get("messages") or [None])[-1]
+    return "chat/completions" in request.path and isinstance(last, Mapping) and last.get("role") == "user"
 
 
 def _row(request: Request, reply: Reply, started: int, keys: Keys) -> Row:

@@ -36,6 +36,8 @@ class Request:
         path: The path with the query.
         headers: Names and values, in the order and the case in which they were sent. Values have one character for each
             byte; `header` and `helicone_headers` read them as UTF-8, as Helicone's worker does.
+        request_id: The id of its row, as the answer named it: the `helicone.request.id` on the span of the call.
+            `None` if the answer named none.
     """
 
     head: bytes = field(repr=False)
@@ -43,23 +45,20 @@ class Request:
     method: str
     path: str
     headers: tuple[tuple[str, str], ...] = field(repr=False)
+    request_id: str | None = None
 
     @property
     def helicone_headers(self) -> dict[str, str]:
         """The `Helicone-*` headers in the case in which they were sent.
 
-        `Helicone-Auth`, which holds a key, and `Helicone-Request-Id`, which is new each time, are left out.
+        `Helicone-Auth`, which holds a key, and `Helicone-Request-Id`, which a caller makes anew each time, are left
+        out.
         """
         return {
             name: as_utf8(value)
             for name, value in self.headers
             if name.lower() not in _NOT_OF_SESSIONS and _is_helicones(name)
         }
-
-    @property
-    def request_id(self) -> str | None:
-        """The row id in the headers, which is `helicone.request.id` on the span; `None` if there is none."""
-        return self.header("Helicone-Request-Id")
 
     @property
     def json(self) -> Any:

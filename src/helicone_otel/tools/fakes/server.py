@@ -6,18 +6,19 @@ Asked under a name of Helicone's, as by a client for which it is a proxy, it has
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final, TypeAlias
 
 from ...destinations import HELICONE_DOMAINS
 from . import jawn_api, log_api, otlp_api, read_api
-from .gateway import Provider, forward
+from .gateway import ROW_ID, Gateway, Provider
 from .headers import DEFAULT, KEY, WRITE_ONLY_KEY, Keys
 from .loopback import AnsweringServer
 from .provider import ScriptedProvider
-from .requests import ApiResult, Door, Request, Trouble, Troubles, in_text, refused
+from .requests import ApiResult, Door, Reply, Request, Trouble, Troubles, in_text, refused
 from .rows import MAX_ROWS, Row, RowStore
 
 _Api: TypeAlias = Callable[[Request], ApiResult]
@@ -73,9 +74,11 @@ class FakeHelicone(AnsweringServer):
         self.keys = Keys(key)
         self.store = RowStore(max_rows)
         self.troubles = Troubles()
-        self._provider = provider or ScriptedProvider()
+        self._gateway = Gateway(provider or ScriptedProvider(), self.keys)
         self._has_worker = worker
-        self._seen: deque[tuple[Door, Request]] = deque()
+        # By the number of their arrival.
+        self._seen: OrderedDict[int, tuple[Door, Request]] = OrderedDict()
+        self._arrived = 0
         self._bytes = 0
         self._lock = threading.Lock()
         super().__init__()
@@ -88,7 +91,7 @@ class FakeHelicone(AnsweringServer):
     def requests(self, door: Door) -> list[Request]:
         """Return the requests to one of the APIs, the oldest first."""
         with self._lock:
-            return [request for by, request in self._seen if by == door]
+            return [request for by, request in self._seen.values() if by == door]
 
     def session_page(self, name: str, session_id: str) -> list[Row]:
         """Return the rows that Helicone's page of a session shows after a click on the session in the list.
@@ -102,6 +105,7 @@ class FakeHelicone(AnsweringServer):
         """Remove all rows, requests and troubles; the keys stay."""
         self.troubles.end()
         self.store.forget()
+        self._gateway.forget()
         with self._lock:
             self._seen.clear()
             self._bytes = 0
@@ -109,7 +113,7 @@ class FakeHelicone(AnsweringServer):
     def answer(self, request: Request) -> tuple[ApiResult, Trouble]:
         """Answer a request, and store the rows that are made of it."""
         door, api = self._api_of(request)
-        self._remember(door, request)
+        number = self._remember(door, request)
         trouble = self.troubles.take(door)
         if not trouble.makes_rows and not trouble.drop:
             return ApiResult(trouble.reply or in_text(200, "")), trouble
@@ -119,14 +123,26 @@ class FakeHelicone(AnsweringServer):
             result = refused(500, f"the fake Helicone has a bug: {type(error).__name__}: {error}")
         if trouble.makes_rows:
             self.store.add(result.rows, len(request.body))
-        return ApiResult(trouble.reply or result.reply), trouble
+        reply = trouble.reply or result.reply
+        self._note_row_id(number, reply)
+        return ApiResult(reply), trouble
 
-    def _remember(self, door: Door, request: Request) -> None:
+    def _remember(self, door: Door, request: Request) -> int:
         with self._lock:
-            self._seen.append((door, request))
+            self._arrived += 1
+            self._seen[self._arrived] = door, request
             self._bytes += _size(request)
             while self._bytes > _MAX_BYTES:
-                self._bytes -= _size(self._seen.popleft()[1])
+                self._bytes -= _size(self._seen.popitem(last=False)[1][1])
+            return self._arrived
+
+    def _note_row_id(self, number: int, reply: Reply) -> None:
+        """Note which row's id the answer to a request names."""
+        row_id = next((value for name, value in reply.headers if name.lower() == ROW_ID), None)
+        with self._lock:
+            if number in self._seen:
+                door, request = self._seen[number]
+                self._seen[number] = door, replace(request, request_id=row_id)
 
     def _api_of(self, request: Request) -> tuple[Door, _Api]:
         host = (request.header("Host") or "").lower().partition(":")[0].rstrip(".")
@@ -155,7 +171,7 @@ class FakeHelicone(AnsweringServer):
         return "log", partial(log_api.answer, keys=keys)
 
     def _of_gateway(self) -> tuple[Door, _Api]:
-        return "gateway", lambda request: forward(request, self._provider, self.keys)
+        return "gateway", self._gateway.answer
 
     def _of_jawn(self, request: Request, keys: Keys) -> tuple[Door, _Api]:
         path = request.path.partition("?")[0]

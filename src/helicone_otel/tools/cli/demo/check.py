@@ -96,15 +96,17 @@ def _tree(expected: Sequence[Expected], sessions: Sequence[SessionTree]) -> Iter
 
 
 def _gateway(sessions: Sequence[SessionTree], rows: Sequence[Row]) -> Iterator[str]:
-    """Check that the drawing has each request of the gateway, with its headers, and no other."""
+    """Check that the drawing has each request of the gateway, with its headers, and no other; and the rows' ids."""
     requests = [request for session in sessions for request in session.requests]
-    seen: Counter[tuple[str, ...]] = Counter((str(row.status), row.id, *_place(row)) for row in rows)
+    seen: Counter[tuple[str, ...]] = Counter((str(row.status), *_place(row)) for row in rows)
     drawn: Counter[tuple[str, ...]] = Counter(
-        (str(call.status), dict(call.headers).get(wire.REQUEST_ID_HEADER, ""), *_call_values(call))
-        for request in requests
-        for call in request.calls
+        (str(call.status), *_call_values(call)) for request in requests for call in request.calls
     )
     yield from _difference("gateway request", seen, drawn)
+    by_id = {row.id: (row.status, *_place(row)) for row in rows}
+    for request in requests:
+        if request.calls and by_id.get(request.row_id) != (request.calls[-1].status, *_call_values(request.calls[-1])):
+            yield f"{request.path}: the span has the id {request.row_id!r}, which is not that of its last row"
     answered = Counter(_kind(row) for row in rows if row.status != _TURNED_AWAY)
     counted = Counter(request.kind for request in requests if request.calls)
     yield from _difference("request by the gateway's count", answered, counted)

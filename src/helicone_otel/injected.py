@@ -9,43 +9,88 @@ from collections.abc import Iterable
 from typing import Final
 
 from . import wire
-from .caches import Recent
+from .caches import Generations, Recent
 from .wire import header_text, percent_encoded
 
 PREFIX: Final = "helicone-"
 
-_MAX_SETS: Final = 1024
+# In headers, of which a session has two to seven: at most 20 MB for both generations.
+_MAX_LINES: Final = 65_536
+# Requests on their way: a redirect comes at once.
+_MAX_REQUESTS: Final = 1024
 _ID: Final = wire.SESSION_ID_HEADER.encode()
 # Every set has a session id. To look for its name costs less than to look at all names: each request to a host that
 # is on no list is looked at, in an app that injects by hand.
 ID_SPELLINGS: Final = frozenset({_ID, _ID.lower(), _ID.upper(), _ID.capitalize()})
+_ID_NAME: Final = wire.SESSION_ID_HEADER.lower()
+_SESSION_NAMES: Final = frozenset(name.lower() for name in wire.SESSION_HEADERS)
+_NEEDED: Final = frozenset({_ID_NAME, wire.SESSION_PATH_HEADER.lower()})
+
+_Line = tuple[str, str]
 
 
-class InjectedHeaders(Recent[frozenset[tuple[str, str]], None]):
-    """The sets of headers that were injected last, as they were written, with their names in lower case."""
+class InjectedHeaders:
+    """The headers that were injected last, each with the session id beside it, and the requests that carried them.
+
+    Only hashes are remembered. An app may well send the id of its session, or a path of its own below it, to a proxy
+    of its own. So a header is taken for injected only in one of two cases: the id and the path beside it are injected,
+    and nothing of the session is the app's; or the same request has just gone to a listed host, whatever the app had
+    changed in it, and now follows a redirect.
+    """
 
     def __init__(self) -> None:
-        super().__init__(_MAX_SETS)
+        self._lines: Generations[int, bool] = Generations(_MAX_LINES)
+        self._carried: Recent[int, bool] = Recent(_MAX_REQUESTS)
 
-    def note(self, headers: Iterable[tuple[str, str]]) -> None:
-        """Remember a set of headers, given in wire form, as the latest."""
-        lines = frozenset(
-            (name.lower(), value if value.isascii() else percent_encoded(value)) for name, value in headers
-        )
-        self.pop(lines, None)
-        self.put(lines, None)
+    def __bool__(self) -> bool:
+        return bool(self._lines.young)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self.__init__()  # type: ignore[misc]  # to the state of a new one
+
+    def note(self, headers: Iterable[_Line]) -> None:
+        """Remember headers, given in wire form, among them a session id."""
+        lines = [(name.lower(), value if value.isascii() else percent_encoded(value)) for name, value in headers]
+        session_id = _id_in(lines)
+        young = self._lines.young
+        for line in lines:
+            if (key := hash((session_id, line))) not in young:
+                self._lines.put(key, True)
+
+    def note_carried(self, headers: Iterable[tuple[object, object]]) -> None:
+        """Remember that a request with these headers goes to a listed host: a redirect may follow."""
+        found = _helicones(headers)
+        if self._injected(found):
+            self._carried.put(hash(frozenset(found)), True)
 
     def among(self, headers: Iterable[tuple[object, object]]) -> set[object]:
-        """Return the names of those headers that we injected, as they are spelled there.
-
-        Only a set that is there as a whole is ours: an app may well send the id of its session to a proxy of
-        its own.
-        """
-        found = {
-            (text, header_text(value)): name
-            for name, value in headers
-            if (text := header_text(name).lower()).startswith(PREFIX)
-        }
-        if not found:
+        """Return the names of those headers that we injected, as they are spelled there."""
+        found = _helicones(headers)
+        ours = self._injected(found)
+        if not ours:
             return set()
-        return {found[line] for ours in tuple(self) if ours <= found.keys() for line in ours}
+        names = {name for name, _ in ours}
+        is_whole = names >= _NEEDED and all(line in ours for line in found if line[0] in _SESSION_NAMES)
+        return {found[line] for line in ours} if is_whole or hash(frozenset(found)) in self._carried else set()
+
+    def _injected(self, found: Iterable[_Line]) -> set[_Line]:
+        session_id = _id_in(found)
+        lines = self._lines
+        return {line for line in found if (key := hash((session_id, line))) in lines.young or key in lines.old}
+
+
+def _id_in(lines: Iterable[_Line]) -> str | None:
+    return next((value for name, value in lines if name == _ID_NAME), None)
+
+
+def _helicones(headers: Iterable[tuple[object, object]]) -> dict[_Line, object]:
+    """Return the Helicone headers among others, with their names as they are spelled there."""
+    return {
+        (text, header_text(value)): name
+        for name, value in headers
+        if (text := header_text(name).lower()).startswith(PREFIX)
+    }

@@ -28,6 +28,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler, Tra
 from opentelemetry.trace import SpanKind
 
 from helicone_otel import Settings, configure, session, step
+from helicone_otel.caches import Generations
 from helicone_otel.failures import swallowed
 from helicone_otel.http.clients import HOOKS
 from helicone_otel.tracking.registry import REGISTRY
@@ -413,16 +414,87 @@ def test_headers_that_differ_from_the_injected_set_stay_the_callers(gateway: Wir
     assert in_any_case(arrived(other)[0]) == in_any_case(expected(id="ours", path="/theirs", name="Ours"))
 
 
-def test_injected_headers_are_remembered_in_a_bounded_number_while_installed() -> None:
+@by_manager
+def test_headers_injected_long_ago_are_removed_on_a_redirect(other: Wire, client: Client) -> None:
+    with listening(redirect=other.url) as first, app(first) as running, ExitStack() as stack:
+        with session("Ours", id="ours"):
+            carrier = injected(running, first.url + ASK)
+        for number in range(2_000):
+            with session("Ours", id=f"{number}"):
+                injected(running, first.url + ASK)
+        client.make(stack, None)(first.url + ASK, carrier)
+
+    assert (len(arrived(first)[0]), arrived(other)) == (3, [[]])
+
+
+@by_manager
+@pytest.mark.parametrize("change", [{"Helicone-Session-Path": "/mine"}, {"Helicone-Session-Name": None}], ids=repr)
+def test_headers_of_which_the_app_changes_one_are_removed_on_a_redirect(
+    other: Wire, client: Client, change: dict[str, str | None]
+) -> None:
+    with listening(redirect=other.url) as first, app(first) as running, ExitStack() as stack:
+        with session("Ours", id="ours"):
+            carrier = injected(running, first.url + ASK) | change
+        client.make(stack, None)(first.url + ASK, {name: value for name, value in carrier.items() if value})
+
+    assert [dict(lines) for lines in arrived(other)] == [
+        {name.encode(): value.encode() for name, value in change.items() if value}
+    ]
+
+
+def test_headers_injected_before_any_client_is_imported_are_removed_on_a_redirect(other: Wire) -> None:
+    code = """
+import sys
+from opentelemetry import propagate, trace
+from opentelemetry.sdk.trace import TracerProvider
+from helicone_otel import Settings, configure, session
+url, netloc, client = sys.argv[1:]
+trace.set_tracer_provider(TracerProvider())
+configure(Settings(gateway_hosts=(netloc,)))
+carrier = {}
+with session("Ours", id="ours"), trace.get_tracer("app").start_as_current_span(
+    "POST", kind=trace.SpanKind.CLIENT, attributes={"url.full": url}
+):
+    propagate.inject(carrier)
+assert carrier["Helicone-Session-Id"] == "ours"
+assert not {"httpx", "urllib3", "requests"} & sys.modules.keys()
+if client == "httpx":
+    import httpx
+    httpx.get(url, headers=carrier, follow_redirects=True)
+else:
+    import requests
+    requests.get(url, headers=carrier)
+"""
+    for client in ("httpx", "requests"):
+        with listening(redirect=other.url) as first:
+            arguments = [sys.executable, "-c", code, first.url + ASK, first.netloc, client]
+            subprocess.run(arguments, check=True, env={**os.environ, "NO_PROXY": "127.0.0.1"}, timeout=60)
+            assert len(first.helicone(0)) == 3
+
+    assert arrived(other) == [[], []]
+
+
+def test_a_host_header_that_names_a_gateway_is_believed_only_where_the_request_goes_there(other: Wire) -> None:
+    with app(gateway_hosts=("gw.test",), sampler=ALWAYS_OFF) as running, session("Ours", id="ours", path="/ours"):
+        carrier = injected(running, "http://gw.test/v1", {"host": "gw.test"})
+        assert carrier["Helicone-Session-Id"] == "ours"
+        urllib.request.urlopen(urllib.request.Request(other.url, headers=carrier)).close()
+        requests.get(other.url, headers=carrier)
+        httpx.get(other.url, headers=carrier)
+
+    assert arrived(other) == [[], [], []]
+
+
+def test_injected_headers_are_remembered_in_a_bounded_number_while_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     with app(gateway_hosts=("gw.test",)) as running:
-        assert list(REGISTRY.injected) == []
-        for number in range(1_100):
+        assert not REGISTRY.injected
+        monkeypatch.setattr(REGISTRY.injected, "_lines", Generations(100))
+        for number in range(1_000):
             with session("Ours", id=f"{number}"):
                 injected(running, "http://gw.test/v1")
-        kept = [dict(headers)["helicone-session-id"] for headers in REGISTRY.injected]
+        assert 100 <= len(REGISTRY.injected) <= 200
 
-    assert kept == [f"{number}" for number in range(76, 1_100)]
-    assert list(REGISTRY.injected) == []
+    assert not REGISTRY.injected
 
 
 # --- when others wrap the functions that we wrapped ------------------------------------------------
@@ -533,6 +605,7 @@ for installed in (True, False):
 def test_a_client_without_the_hooked_class_is_left_unchanged(gateway: Wire) -> None:
     code = f"""
 import helicone_otel, sys, types, urllib.request, urllib3
+from helicone_otel.caches import Generations
 from helicone_otel.failures import swallowed
 sys.modules["aiohttp"] = types.ModuleType("aiohttp")  # has neither ClientRequest nor ClientResponse
 helicone_otel.configure(helicone_otel.Settings(gateway_hosts=("{gateway.netloc}",)))

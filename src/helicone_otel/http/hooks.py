@@ -13,7 +13,7 @@ that the client sent to all of them, and shows them as one.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
@@ -44,7 +44,7 @@ def put_headers(
     registry: Registry,
     destination: Destination,
     path: str,
-    carrier: object,
+    carrier: MutableMapping[str, str] | list[tuple[bytes, bytes]],
     write: Callable[[str, str], None],
     reads_utf8: Callable[[], bool],
 ) -> Record | None:
@@ -61,6 +61,8 @@ def put_headers(
     Returns:
         The record of the call, if the answer may name the id of its row: pass it to `note_answer`.
     """
+    if registry.injected:
+        registry.injected.note_carried(carrier if isinstance(carrier, list) else carrier.items())
     if destination is Destination.GATEWAY:
         location = registry.locator.locate_gateway_call(call_kind(path))
     else:

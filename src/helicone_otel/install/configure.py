@@ -152,7 +152,7 @@ class Installation:
         self._patches.undo()
         self._wraps_flush = False
         self._restore_global_textmap()
-        self._propagator.enabled = REGISTRY.active = REGISTRY.decides_at_end = False
+        self._propagator.enabled = REGISTRY.active = REGISTRY.decides_at_end = REGISTRY.is_hooking = False
         self._processor.disarm()
         self.log(None)
         REGISTRY.configure(REGISTRY.settings)

@@ -70,6 +70,7 @@ class Patches:
 
         self._hooks_active = True
         self._hooked = registry.hooked
+        registry.is_hooking = True
         for hook in HOOKS:
             if (module := sys.modules.get(hook.module)) is not None:
                 self._hook(registry, hook, module)

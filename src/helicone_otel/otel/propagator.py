@@ -104,7 +104,7 @@ class HeliconePropagator(TextMapPropagator):
         set_item = getattr(carrier, "__setitem__", None) if setter is default_setter else None
         write = set_item or partial(setter.set, carrier)
         ours, _ = write_headers(registry, location, sender, destination, carrier, write)
-        if ours and registry.hooked:
+        if ours and registry.is_hooking:
             registry.injected.note(ours)
 
     def _destination(self, record: Record | None, carrier: object) -> Destination:

@@ -35,7 +35,8 @@ class ProcessState:
             What a span is must then be decided when it ends; otherwise that can wait until an exporter asks.
         hooked: Where the transport hook writes headers instead of the propagator: names of instrumentation
             scopes, and packages of carriers.
-        injected: The sets of headers that the propagator injected last.
+        is_hooking: Hooks are installed, or will be when the app imports a client.
+        injected: The headers that the propagator injected last.
         logged_rows: Hashes of the rows that were logged last, whichever exporter did it.
         log: `log(entry, span)` takes a span that has ended and may become a row of Helicone's log, with what is
             remembered of it. `None`: nothing is logged.
@@ -47,6 +48,7 @@ class ProcessState:
         self.active = True
         self.decides_at_end = False
         self.hooked: set[str] = set()
+        self.is_hooking = False
         self.injected = InjectedHeaders()
         self.logged_rows: Generations[int, bool] = Generations(_MAX_LOGGED)
         self.log: Callable[[SpanRecord | Leaf, ReadableSpan], None] | None = None

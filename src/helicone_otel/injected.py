@@ -36,14 +36,15 @@ class InjectedHeaders:
     of its own. So a header is taken for injected only in one of two cases: the id and the path beside it are injected,
     and nothing of the session is the app's; or the same request has just gone to a listed host, whatever the app had
     changed in it, and now follows a redirect.
+
+    Attributes:
+        noted: Whether anything was injected. An attribute, because each request asks.
     """
 
     def __init__(self) -> None:
+        self.noted = False
         self._lines: Generations[int, bool] = Generations(_MAX_LINES)
         self._carried: Recent[int, bool] = Recent(_MAX_REQUESTS)
-
-    def __bool__(self) -> bool:
-        return bool(self._lines.young)
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -56,7 +57,7 @@ class InjectedHeaders:
         """Remember headers, given in wire form, among them a session id."""
         lines = [(name.lower(), value if value.isascii() else percent_encoded(value)) for name, value in headers]
         session_id = _id_in(lines)
-        young = self._lines.young
+        self.noted, young = True, self._lines.young
         for line in lines:
             if (key := hash((session_id, line))) not in young:
                 self._lines.put(key, True)

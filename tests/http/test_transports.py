@@ -487,14 +487,15 @@ def test_a_host_header_that_names_a_gateway_is_believed_only_where_the_request_g
 
 def test_injected_headers_are_remembered_in_a_bounded_number_while_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     with app(gateway_hosts=("gw.test",)) as running:
-        assert not REGISTRY.injected
+        assert not REGISTRY.injected.noted
         monkeypatch.setattr(REGISTRY.injected, "_lines", Generations(100))
         for number in range(1_000):
             with session("Ours", id=f"{number}"):
                 injected(running, "http://gw.test/v1")
         assert 100 <= len(REGISTRY.injected) <= 200
 
-    assert not REGISTRY.injected
+    assert not REGISTRY.injected.noted
+    assert len(REGISTRY.injected) == 0
 
 
 # --- when others wrap the functions that we wrapped ------------------------------------------------

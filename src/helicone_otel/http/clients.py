@@ -93,7 +93,7 @@ def _httpcore_headers(registry: Registry, request: Any) -> _Leaving | None:
         url = request.url
         destination = registry.destinations.of_raw_host(url.host, url.port, url.scheme)
         if destination is Destination.UNKNOWN:
-            return (_httpcore_without_ours(registry, request.headers), None) if registry.injected else None
+            return (_httpcore_without_ours(registry, request.headers), None) if registry.injected.noted else None
         if not is_enabled(registry):
             return None
         carrier: list[tuple[bytes, bytes]] = request.headers.copy()
@@ -155,7 +155,7 @@ def _urllib3_headers(registry: Registry, pool: Any, url: str, headers: Any) -> _
             destination = destinations.of_host(pool.host, pool.port, pool.scheme)
             reads_utf8 = partial(destinations.reads_utf8, pool.host, pool.port, pool.scheme)
         if destination is Destination.UNKNOWN:
-            return (_without_ours(registry, headers), None) if registry.injected else None
+            return (_without_ours(registry, headers), None) if registry.injected.noted else None
         if not is_enabled(registry):
             return None
         carrier = headers.copy()
@@ -225,7 +225,7 @@ def _aiohttp_headers(registry: Registry, request: Any) -> _Leaving | None:
         url = request.url
         destination = registry.destinations.of_host(url.raw_host, url.port, url.scheme)
         if destination is Destination.UNKNOWN:
-            return (_without_ours(registry, request.headers), None) if registry.injected else None
+            return (_without_ours(registry, request.headers), None) if registry.injected.noted else None
         # The request that opens a tunnel goes to the proxy, although its URL has the host behind the proxy.
         if not is_enabled(registry) or request.method == "CONNECT":
             return None
@@ -263,7 +263,7 @@ def _urllib_request(registry: Registry, request: Any) -> _Leaving | None:
         url = request.full_url  # the attribute `host` would be the proxy, if there is one
         destination = registry.destinations.of_url(url)
         if destination is Destination.UNKNOWN:
-            return (_urllib_without_ours(registry, request), None) if registry.injected else None
+            return (_urllib_without_ours(registry, request), None) if registry.injected.noted else None
         if not is_enabled(registry):
             return None
         carrier = {**request.headers, **request.unredirected_hdrs}

@@ -61,7 +61,7 @@ def put_headers(
     Returns:
         The record of the call, if the answer may name the id of its row: pass it to `note_answer`.
     """
-    if registry.injected:
+    if registry.injected.noted:
         registry.injected.note_carried(carrier if isinstance(carrier, list) else carrier.items())
     if destination is Destination.GATEWAY:
         location = registry.locator.locate_gateway_call(call_kind(path))

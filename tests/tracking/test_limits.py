@@ -32,7 +32,7 @@ def test_labels_evicted_by_the_attribute_limit_are_on_the_exported_copy() -> Non
 
     (plan,) = app.all_spans()
     assert dict(plan.attributes or {}) == {
-        **{f"k{number}": number for number in range(12, 20)},
+        **{f"k{number}": number for number in range(6, 20)},  # those of ours that were evicted made room for more
         "helicone.session.id": "s1",
         "helicone.session.name": "Trips",
         "helicone.session.path": "/plan",
@@ -40,7 +40,27 @@ def test_labels_evicted_by_the_attribute_limit_are_on_the_exported_copy() -> Non
         "session.id": "s1",
         "user.id": "ann",
     }
-    assert plan.dropped_attributes == 18
+    assert plan.dropped_attributes == 20 - 8  # as without us
+
+
+@pytest.mark.parametrize("given", [0, 2, 128], ids=lambda count: f"{count} given at the start")
+def test_labels_take_no_room_from_the_apps_own_attributes(
+    app: App, given: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [f"gen_ai.prompt.{number}.content" for number in range(128)]
+    for name in ("plan", "plan", "plan"):  # one by a record of its own, then by its template
+        with (
+            session("Trips", id="s1"),
+            app.tracer.start_as_current_span(name, attributes=dict.fromkeys(names[:given], "x")) as span,
+        ):
+            for key in names[given:]:
+                span.set_attribute(key, "x")
+
+    for span in app.all_spans():
+        assert [key for key in span.attributes or {} if key in names] == names
+        assert label_of(span) == Label("s1", "Trips", "/plan", "task")
+        assert span.dropped_attributes == 0
+    assert caplog.records == []
 
 
 def test_an_llm_span_with_a_long_prompt_stays_labelled_under_the_default_limit(app: App) -> None:
@@ -51,7 +71,7 @@ def test_an_llm_span_with_a_long_prompt_stays_labelled_under_the_default_limit(a
     ask = app.spans()["ask"]
     assert label_of(ask) == Label("s1", "Trips", "/chat", "llm")
     assert "helicone.request.id" in (ask.attributes or {})
-    assert ask.dropped_attributes == 130 + 7 - 128
+    assert ask.dropped_attributes == 1 + 130 - 128  # as without us
 
 
 def test_the_exported_copy_differs_from_the_original_only_in_its_attributes() -> None:
@@ -72,7 +92,7 @@ def test_the_exported_copy_differs_from_the_original_only_in_its_attributes() ->
     assert copy.instrumentation_scope is original.instrumentation_scope
     assert copy.resource is original.resource
     counts = (original.dropped_attributes, original.dropped_events, original.dropped_links)
-    assert (copy.dropped_attributes, copy.dropped_events, copy.dropped_links) == counts == (10, 1, 1)
+    assert (copy.dropped_attributes, copy.dropped_events, copy.dropped_links) == counts == (9 - 4, 1, 1)
     encoded = encode_spans([copy]).resource_spans[0].scope_spans[0].spans[0]
     assert (encoded.dropped_attributes_count, encoded.dropped_events_count, encoded.dropped_links_count) == counts
 

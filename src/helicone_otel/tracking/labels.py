@@ -10,7 +10,7 @@ from .. import wire
 from ..destinations import Destination
 from ..sessions.model import Session
 from .nodes import top
-from .records import MAX_DEPTH, Record, SpanRecord, attributes_of
+from .records import MAX_DEPTH, Record, SpanRecord, attributes_of, make_room
 from .resolver import Resolver
 
 if TYPE_CHECKING:
@@ -126,9 +126,11 @@ class LabelWriter:
         label = record.full_label()
         if label is None or label is before:
             return
+        new = len(label) if before is None else len(label.keys() - before.keys())
+        make_room(live, new)
         live.set_attributes(label)
         self._note_limit(live, label)
-        record.size += len(label) if before is None else len(label.keys() - before.keys())
+        record.size += new
         # What was written and no longer holds is remembered, so that the finalized copy can leave it out.
         record.label = label if before is None or before.keys() <= label.keys() else {**before, **label}
 

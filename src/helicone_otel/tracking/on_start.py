@@ -14,7 +14,7 @@ from ..sessions.foreign import IMPORTED, SessionClaim, claim_in, claim_of_run, f
 from ..spans.reader import ScopeRules
 from .labels import LabelWriter
 from .nodes import SpanTemplate
-from .records import MAX_DEPTH, ClaimRecord, Record, SpanRecord, attributes_of
+from .records import MAX_DEPTH, ClaimRecord, Record, SpanRecord, attributes_of, make_room
 from .requests import call_of, may_be_request, report_calls
 from .resolver import Resolver, is_newer
 
@@ -117,7 +117,10 @@ class SpanStarts:
         recent.young[span_id] = (template, frame, enclosing)  # see `records.Leaf`
         if len(recent.young) >= recent.limit:
             recent.turn()
-        span.set_attributes(template.node.label)
+        label = template.node.label
+        if limit := getattr(given, "maxlen", None):  # see `make_room`
+            given.maxlen = limit + len(label)  # type: ignore[union-attr]
+        span.set_attributes(label)
 
     def _new_scope(self, name: str) -> ScopeRules:
         find_imported_sdks()  # who brings spans of a new scope may have brought an SDK that makes claims
@@ -232,6 +235,7 @@ class SpanStarts:
         if record.depth > MAX_DEPTH:
             record.cut_off()
         self._live.put(span_context.span_id, record)
+        make_room(span, len(template.node.label))
         span.set_attributes(template.node.label)
 
 

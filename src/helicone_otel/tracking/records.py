@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
@@ -38,6 +38,16 @@ attributes_of: Final[Callable[[ReadableSpan], Mapping[str, object] | None]] = at
     # With a resource of its own: to find the default one takes half a millisecond.
     _PRIVATE if hasattr(ReadableSpan("probe", resource=Resource.get_empty()), _PRIVATE) else "attributes"
 )
+
+
+def make_room(span: ReadableSpan, count: int) -> None:
+    """Let attributes that we are about to write not count against the app's own limit (`SpanLimits`).
+
+    OpenTelemetry's mapping of attributes drops the oldest beyond `maxlen`, which would be the app's.
+    """
+    attributes: Any = attributes_of(span)
+    if limit := getattr(attributes, "maxlen", None):
+        attributes.maxlen = limit + count
 
 
 def size_of(span: ReadableSpan) -> int:

@@ -19,12 +19,12 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
 
 from ... import wire
+from .cost import MAX_COST, NotProtobufError, costs_of, json_exceeds, protobuf_exceeds
 from .spans import KINDS, RecordedSpan
 
 RESOURCE_SPANS: Final = "resourceSpans"
-# An empty object takes 3 bytes of JSON and a hundred times that in memory. A body of ordinary spans that is small
-# enough to be accepted has fewer objects than this.
-MAX_OBJECTS: Final = 2_000_000
+_COSTS: Final = costs_of(ExportTraceServiceRequest.DESCRIPTOR)
+_TOO_COSTLY: Final = f"the body has too many fields to decode (a cost of more than {MAX_COST}): send smaller batches"
 # The library's attributes that describe a span of a session.
 LABEL: Final = (wire.SESSION_ID, wire.SESSION_PATH, wire.SESSION_NAME, wire.SPAN_KIND, wire.REQUEST_ID)
 # OTLP's enumeration of span kinds; 0 means "unspecified".
@@ -98,12 +98,14 @@ def decode_protobuf(body: bytes) -> ExportTraceServiceRequest:
     """Return an export request that is encoded in protobuf.
 
     Raises:
-        MalformedError: `body` is not an export request.
+        MalformedError: `body` is not an export request, or decoding it costs more than `cost.MAX_COST`.
     """
     request = ExportTraceServiceRequest()
     try:
+        if protobuf_exceeds(body, _COSTS):
+            raise MalformedError(_TOO_COSTLY)
         request.ParseFromString(body)
-    except DecodeError as error:
+    except (DecodeError, NotProtobufError) as error:
         raise MalformedError("the body is not an ExportTraceServiceRequest of OTLP in protobuf") from error
     return request
 
@@ -112,10 +114,10 @@ def decode_json(body: bytes) -> ExportTraceServiceRequest:
     """Return an export request that is encoded in JSON.
 
     Raises:
-        MalformedError: `body` is not an export request, or has more than `MAX_OBJECTS` objects and lists.
+        MalformedError: `body` is not an export request, or decoding it costs more than `cost.MAX_COST`.
     """
-    if body.count(b"{") + body.count(b"[") > MAX_OBJECTS:
-        raise MalformedError(f"the body has more than {MAX_OBJECTS} objects and lists")
+    if json_exceeds(body):
+        raise MalformedError(_TOO_COSTLY)
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from jinja2 import Environment
-from markupsafe import Markup
 
 from ..terminal import visible
 from .assets import IMPORT, SCRIPT, absolute, file_at
@@ -21,7 +22,8 @@ from .database import Database
 from .queries.request import TraceReader
 from .queries.request import request as find_request
 from .queries.session import session as find_session
-from .responses import safe_json
+from .queries.sessions import find_session as find_row
+from .responses import encoded, safe_json
 from .sockets import UsageError
 
 # Browsers open a file of this size easily. Requests beyond it are drawn, but without their content.
@@ -57,11 +59,12 @@ def write_html(database: Database, templates: Environment, out: Path, id_: str |
         raise UsageError(f"there is no such session; {_listed(sessions)}")
     if len(matching) > 1:
         raise UsageError(f"which session? --session ID, and --name if several have it; {_listed(matching)}")
-    html = session_html(database, templates, *matching[0])
-    if html is None:
+    parts = session_html(database, templates, *matching[0])
+    if parts is None:
         raise UsageError("there is no such session")
     try:
-        out.write_text(html, encoding="utf-8", errors="backslashreplace")
+        with out.open("wb") as file:
+            file.writelines(parts)
     except OSError as error:
         raise UsageError(f"{out}: {error.strerror or type(error).__name__}") from error
 
@@ -71,28 +74,43 @@ def _listed(sessions: list[tuple[str, str]]) -> str:
     return f"there are {listed}{', …' if len(sessions) > _MAX_LISTED else ''}"
 
 
-def session_html(database: Database, templates: Environment, id_: str, name: str | None) -> str | None:
-    """Return a session as one HTML file; `None` if there is no such session."""
+def session_html(database: Database, templates: Environment, id_: str, name: str | None) -> Iterator[bytes] | None:
+    """Return the parts of a session as one HTML file; `None` if there is no such session.
+
+    The parts are made one after the other, because a session can be much larger than its page.
+    """
+    with database.reading() as connection:
+        if find_row(connection, id_, name) is None:
+            return None
+    before, after = _self_contained(templates.get_template("session.html").render(query={}, exported=True))
+    data = _session_data(database, id_, name)
+    return (encoded(part) for part in chain((before,), data, (after,)))
+
+
+def _session_data(database: Database, id_: str, name: str | None) -> Iterator[str]:
+    """Yield the JSON of a session and of its requests."""
     with database.reading() as connection:
         session = find_session(connection, id_, name)
-        if session is None:
-            return None
-        requests: dict[str, Any] = {}
-        size = 0
+        if session is None:  # it went while the page was made
+            yield "null"
+            return
+        ids = [one["id"] for one in session["requests"]]
+        yield f'{{"session":{safe_json({**session, "same_name": [], "revision": database.revision})},"requests":{{'
+        del session
+        size, comma = 0, ""
         traces = TraceReader(connection, _MAX_SPANS)
-        for one in session["requests"]:
-            request = find_request(traces, one["id"])
-            size += len(safe_json(request))
+        for request_id in ids:
+            request = safe_json(find_request(traces, request_id))
+            size += len(request)
             if size > MAX_CONTENT:
                 break
-            requests[one["id"]] = request
-    data = safe_json({"session": {**session, "same_name": [], "revision": database.revision}, "requests": requests})
-    html = templates.get_template("session.html").render(query={}, exported=Markup(data))  # noqa: S704  # escaped by safe_json
-    return _self_contained(html, data)
+            yield f"{comma}{safe_json(request_id)}:{request}"
+            comma = ","
+        yield "}}"
 
 
-def _self_contained(html: str, data: str) -> str:
-    """Return a page with its modules, its styles and the session's data inside."""
+def _self_contained(html: str) -> tuple[str, str]:
+    """Return a page with its modules and its styles inside, in two parts: the session's data belongs between them."""
     modules: dict[str, str] = {}
     scripts = SCRIPT.findall(html)
     for address in scripts:
@@ -109,11 +127,13 @@ def _self_contained(html: str, data: str) -> str:
             *(f"<style>{style}</style>" for style in styles),
         ]
     )
-    tail = f'<script type="application/json" id="exported">{data}</script><script type="module">{start}</script>'
     html = _STYLE.sub("", SCRIPT.sub("", html))
     html = _CHARSET.sub(lambda match: match[1] + head, html, count=1)
     before, _, after = html.rpartition("</body>")
-    return f"{before}{tail}</body>{after}"
+    return (
+        f'{before}<script type="application/json" id="exported">',
+        f'</script><script type="module">{start}</script></body>{after}',
+    )
 
 
 def _policy(scripts: list[str], styles: list[str]) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from ... import wire
 from ...sessions.model import path_segments
 from ...spans.kinds import CALL_KINDS
+from ..replay.cost import json_exceeds
 from .writes import keep_details, session_number, update_sums
 
 # The provider whose bodies each route accepts. Empty for the routes of Helicone's API server: the body names it.
@@ -47,6 +48,10 @@ class InvalidRowError(ValueError):
     """The posted JSON is not a row; the message is Helicone's answer."""
 
 
+class RowTooLargeError(ValueError):
+    """The body is too large, or decoding it costs too much; the message is the answer."""
+
+
 class PostedRow(NamedTuple):
     """A row that was posted.
 
@@ -75,11 +80,24 @@ def read_row(body: bytes, headers: Mapping[str, str], provider: str) -> PostedRo
 
     Raises:
         InvalidRowError: A field is missing or has another type.
+        RowTooLargeError: Decoding the JSON costs more than `cost.MAX_COST`.
     """
+    if json_exceeds(body):
+        raise RowTooLargeError("Payload has too many values")
     try:
-        posted = json.loads(body)
+        return _row_of(_parsed(body), headers, provider)
+    except RecursionError:  # it can be read, but not written again
+        raise InvalidRowError("The JSON is nested too deeply") from None
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
     except (ValueError, RecursionError):
-        posted = {}
+        return {}
+
+
+def _row_of(posted: Any, headers: Mapping[str, str], provider: str) -> PostedRow:
     request, response, timing = _checked(posted)
     sent = {**request["meta"], **{name: value for name, value in headers.items() if name.startswith("helicone-")}}
     # The view's host is on no list, so the library percent-encodes what is not ASCII.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import functools
+import asyncio
 import math
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -18,20 +19,23 @@ from starlette.routing import Route
 from .assets import TEMPLATES, TYPES, find_packaged, find_static, with_preloads
 from .database import Database
 from .events import ChangeFeed, EventStream
-from .html_export import session_html
+from .exports import Exports
 from .queries.compare import compare
 from .queries.request import TraceReader
 from .queries.request import request as find_request
 from .queries.session import session as find_session
 from .queries.sessions import SORTS, SessionFilter, names, sessions
-from .responses import JsonResponse
+from .responses import JsonResponse, SpooledResponse, json_answer
 from .security import SecurityMiddleware
+from .spool import Spool
 
 _MAX_TEXT: Final = 2048
 _MAX_SIZE: Final = 500
 _MAX_PAGE: Final = 10**6
 _MAX_IDS: Final = 500
 _MIN_COMPARED: Final = 2
+# An answer takes a multiple of its length in memory while it is made.
+_THREADS: Final = 2
 
 
 class _BadParameterError(ValueError):
@@ -61,6 +65,14 @@ class Pages:
         self._changes = changes
         self._status = status
         self._templates = templates()
+        self._spool = Spool()
+        self._exports = Exports(database, self._templates, self._spool)
+        self._threads = ThreadPoolExecutor(_THREADS, "view-pages")
+
+    def close(self) -> None:
+        """Answer nothing more."""
+        self._exports.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def app(self, hosts: frozenset[str]) -> SecurityMiddleware:
         """Return the ASGI application.
@@ -75,11 +87,12 @@ class Pages:
             "session": self._session,
             "request": self._request,
             "compare": self._compare,
-            "status": self._counts,
         }
         routes = [Route(path, self._page(template)) for path, template in pages.items()]
-        routes += [Route(f"/api/{name}", _api(query)) for name, query in queries.items()]
+        routes += [Route(f"/api/{name}", self._api(query, self._threads)) for name, query in queries.items()]
         routes += [
+            # With a thread of its own: it must not wait for long answers.
+            Route("/api/status", self._api(self._counts, None)),
             Route("/api/events", self._events),
             Route("/api/export", self._export),
             Route("/static/{name:path}", _file),
@@ -148,31 +161,36 @@ class Pages:
     async def _events(self, _request: Request) -> Response:
         return EventStream(self._changes)
 
-    def _export(self, request: Request) -> Response:
+    async def _export(self, request: Request) -> Response:
         try:
             id_, name = _required(request, "id"), _text(request, "name")
+            exported = await self._exports.get(id_, name)
         except _BadParameterError as error:
             return JsonResponse({"error": str(error)}, 400)
-        html = session_html(self._database, self._templates, id_, name)
-        if html is None:
+        except sqlite3.Error:
+            return JsonResponse({"error": "the database fails; try again"}, 503)
+        if exported is None:
             return JsonResponse({"error": "there is no such session"}, 404)
         disposition = f"attachment; filename*=utf-8''{quote(f'session {id_}'[:80], safe='')}.html"
-        return HTMLResponse(html, headers={"Content-Disposition": disposition, "Cache-Control": "no-store"})
+        return SpooledResponse(exported, "text/html; charset=utf-8", {"Content-Disposition": disposition})
 
+    def _api(
+        self, query: Callable[[Request], dict[str, Any]], threads: ThreadPoolExecutor | None
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            return await asyncio.get_running_loop().run_in_executor(threads, self._answer, query, request)
 
-def _api(query: Callable[[Request], dict[str, Any]]) -> Callable[[Request], Response]:
-    @functools.wraps(query)
-    def answer(request: Request) -> Response:
+        return answer
+
+    def _answer(self, query: Callable[[Request], dict[str, Any]], request: Request) -> Response:
         try:
-            return JsonResponse(query(request))
+            return json_answer(query(request), self._spool)
         except _BadParameterError as error:
             return JsonResponse({"error": str(error)}, 400)
         except _NotFoundError as error:
             return JsonResponse({"error": str(error)}, 404)
         except sqlite3.Error:
             return JsonResponse({"error": "the database fails; try again"}, 503)
-
-    return answer
 
 
 def _file(request: Request) -> Response:

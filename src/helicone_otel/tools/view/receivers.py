@@ -6,10 +6,9 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp
 from __future__ import annotations
 
 import asyncio
-import zlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from google.protobuf.json_format import MessageToJson  # type: ignore[import-untyped]  # ships no types
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
@@ -18,22 +17,19 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from ..replay.otlp import MalformedError, SpanBatch, batch_of, decode_json, decode_protobuf
+from ..replay.compression import GzipError, TooLongError
+from ..replay.otlp import MalformedError, batch_of, decode_json, decode_protobuf
+from .bodies import BodyError, BodyReader
 from .database import BusyError, DatabaseError
+from .decoding import Decoder
 from .intake import Intake
-from .log_rows import MAX_UNITS, ROUTES, InvalidRowError, read_row
+from .log_rows import MAX_UNITS, ROUTES, InvalidRowError, PostedRow, RowTooLargeError, read_row
 from .security import SecurityMiddleware
 
-MAX_BODY: Final = 32 * 1024 * 1024
-# All bodies that are read or decoded at one time.
-MAX_ALL_BODIES: Final = 128 * 1024 * 1024
-_BODY_SECONDS: Final = 30.0
-_MAX_DIGITS: Final = 12
-_MAX_MEMBERS: Final = 16
 _PROTOBUF: Final = "application/x-protobuf"
 _JSON: Final = "application/json"
 _DECODE: Final[dict[str, Callable[[bytes], ExportTraceServiceRequest]]] = {
@@ -47,7 +43,10 @@ _CLOSE: Final = {"Connection": "close"}
 _RETRY: Final = {"Retry-After": "1"}
 # gRPC's status codes, which OTLP/HTTP uses in its answers.
 _INVALID_ARGUMENT, _UNAVAILABLE = 3, 14
-_BAD_REQUEST, _SERVICE_UNAVAILABLE = 400, 503
+_BAD_REQUEST, _TOO_LARGE, _UNSUPPORTED, _SERVICE_UNAVAILABLE = 400, 413, 415, 503
+_ENCODINGS: Final = ("", "identity", "gzip")
+
+_T = TypeVar("_T")
 
 
 class HttpReceivers:
@@ -55,10 +54,12 @@ class HttpReceivers:
 
     Args:
         intake: Keeps them.
+        decoder: Decodes them.
     """
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: Intake, decoder: Decoder) -> None:
         self._intake = intake
+        self._decoder = decoder
         self._bodies = BodyReader()
 
     def app(self, hosts: frozenset[str]) -> SecurityMiddleware:
@@ -80,9 +81,8 @@ class HttpReceivers:
         if decode is None:
             return _unsupported()
         try:
-            async with self._bodies.read(request) as body:
-                batch: SpanBatch = await asyncio.to_thread(lambda: batch_of(decode(body)))
-                await asyncio.wrap_future(self._intake.accept_spans(batch))
+            batch = await self._decoded(request, lambda body: batch_of(decode(body)))
+            await asyncio.wrap_future(self._intake.accept_spans(batch))
         except BodyError as error:
             return _failure(media_type, error.status, error.message)
         except MalformedError as error:
@@ -99,7 +99,7 @@ class HttpReceivers:
             return _unsupported()
         try:
             async with self._bodies.read(request):
-                pass
+                _is_gzip(request)
         except BodyError as error:
             return _failure(media_type, error.status, error.message)
         return Response("{}" if media_type == _JSON else b"", media_type=media_type)
@@ -109,15 +109,13 @@ class HttpReceivers:
     def _log(self, provider: str) -> Callable[[Request], Any]:
         async def log(request: Request) -> Response:
             try:
-                async with self._bodies.read(request) as body:
-                    # Helicone's limit is in UTF-16 units. A body of fewer bytes cannot have more units.
-                    if len(body) > MAX_UNITS and _utf16_units(body) > MAX_UNITS:
-                        return PlainTextResponse("Payload too large", _BAD_REQUEST)
-                    headers = {name.lower(): value for name, value in request.headers.items()}
-                    row = await asyncio.to_thread(read_row, body, headers, provider)
-                    await asyncio.wrap_future(self._intake.accept_row(row))
+                headers = {name.lower(): value for name, value in request.headers.items()}
+                row = await self._decoded(request, partial(_row, headers=headers, provider=provider))
+                await asyncio.wrap_future(self._intake.accept_row(row))
             except BodyError as error:
                 return PlainTextResponse(error.message, error.status, _CLOSE)
+            except RowTooLargeError as error:
+                return PlainTextResponse(str(error), _BAD_REQUEST)
             except InvalidRowError as error:
                 return JSONResponse({"error": str(error)}, _BAD_REQUEST)
             except (BusyError, DatabaseError):
@@ -126,6 +124,38 @@ class HttpReceivers:
             return PlainTextResponse("ok", headers={"helicone-id": row.id}) if provider else Response()
 
         return log
+
+    # --- bodies -------------------------------------------------------------------------------
+
+    async def _decoded(self, request: Request, decode: Callable[[bytes], _T]) -> _T:
+        """Return what `decode` returns of the decompressed body of a request.
+
+        Raises:
+            BodyError: The body cannot be read or decompressed.
+        """
+        async with self._bodies.read(request) as body:
+            try:
+                if _is_gzip(request):
+                    return await self._decoder.decode_gzip(body, decode)
+                return await asyncio.wrap_future(self._decoder.decode(body, decode))
+            except GzipError as error:
+                raise BodyError(_BAD_REQUEST, str(error)) from None
+            except TooLongError as error:
+                raise BodyError(_TOO_LARGE, str(error)) from None
+
+
+def _is_gzip(request: Request) -> bool:
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding not in _ENCODINGS:
+        raise BodyError(_UNSUPPORTED, "Content-Encoding must be gzip or identity")
+    return encoding == "gzip"
+
+
+def _row(body: bytes, headers: Mapping[str, str], provider: str) -> PostedRow:
+    # Helicone's limit is in UTF-16 units. A body of fewer bytes cannot have more units.
+    if len(body) > MAX_UNITS and _utf16_units(body) > MAX_UNITS:
+        raise RowTooLargeError("Payload too large")
+    return read_row(body, headers, provider)
 
 
 def _utf16_units(body: bytes) -> int:
@@ -140,7 +170,7 @@ def _media_type(request: Request) -> str:
 
 
 def _unsupported() -> Response:
-    return PlainTextResponse(f"Content-Type must be {_PROTOBUF} or {_JSON}\n", 415)
+    return PlainTextResponse(f"Content-Type must be {_PROTOBUF} or {_JSON}\n", _UNSUPPORTED)
 
 
 def _accepted(media_type: str, refused: int) -> Response:
@@ -161,113 +191,3 @@ def _encoded(message: Any, media_type: str) -> bytes:
     if media_type == _JSON:
         return str(MessageToJson(message, indent=None)).encode()
     return bytes(message.SerializeToString())
-
-
-# --- bodies -------------------------------------------------------------------------------------------
-
-
-class BodyError(Exception):
-    """The body cannot be accepted.
-
-    Args:
-        status: The HTTP status of the answer.
-        message: What is wrong, for the sender.
-    """
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-
-
-class BodyReader:
-    """Reads and decompresses bodies within limits for each body and for all bodies together.
-
-    Attributes:
-        size: The bytes of all bodies that are in memory.
-    """
-
-    def __init__(self) -> None:
-        self.size = 0
-
-    @asynccontextmanager
-    async def read(self, request: Request, limit: int = MAX_BODY) -> AsyncIterator[bytes]:
-        """Yield the decompressed body of a request. It counts against the limit for all bodies while the block runs.
-
-        Raises:
-            BodyError: The body is too large, arrives too slowly, or has an unknown encoding.
-        """
-        memory = _BodyMemory(self)
-        try:
-            try:
-                async with asyncio.timeout(_BODY_SECONDS):
-                    raw = await self._raw(request, limit, memory)
-            except TimeoutError:
-                raise BodyError(408, "the body took too long") from None
-            except ClientDisconnect:
-                raise BodyError(400, "the body ended early") from None
-            body = _decompressed(request, raw, limit)
-            memory.add(len(body))
-            yield body
-        finally:
-            self.size -= memory.size
-
-    async def _raw(self, request: Request, limit: int, memory: _BodyMemory) -> bytes:
-        length = request.headers.get("content-length", "")
-        if length and (not length.isascii() or not length.isdigit()):
-            raise BodyError(400, "Content-Length is not a number")
-        if length and (len(length) > _MAX_DIGITS or int(length) > limit):
-            raise BodyError(413, f"the body has more than {limit} bytes")
-        parts: list[bytes] = []
-        async for part in request.stream():
-            memory.add(len(part))
-            if memory.size > limit:
-                raise BodyError(413, f"the body has more than {limit} bytes")
-            parts.append(part)
-        return b"".join(parts)
-
-
-class _BodyMemory:
-    """Counts the memory of one body, and adds it to that of all bodies."""
-
-    def __init__(self, bodies: BodyReader) -> None:
-        self._bodies = bodies
-        self.size = 0
-
-    def add(self, size: int) -> None:
-        self.size += size
-        self._bodies.size += size
-        if self._bodies.size > MAX_ALL_BODIES:
-            raise BodyError(503, "too many large bodies at one time; try again")
-
-
-def _decompressed(request: Request, body: bytes, limit: int) -> bytes:
-    match request.headers.get("content-encoding", "identity").strip().lower():
-        case "identity" | "":
-            return body
-        case "gzip":
-            return _gunzipped(body, limit)
-        case _:
-            raise BodyError(415, "Content-Encoding must be gzip or identity")
-
-
-def _gunzipped(body: bytes, limit: int) -> bytes:
-    # A few kilobytes of gzip can decompress to gigabytes, so decompression stops at the limit for a body.
-    parts: list[bytes] = []
-    size = 0
-    # A gzip file can have several members: https://www.rfc-editor.org/rfc/rfc1952#page-5
-    while body or not parts:
-        if len(parts) == _MAX_MEMBERS:  # each member costs a copy of the rest
-            raise BodyError(400, "the gzip has too many members")
-        decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        try:
-            parts.append(decompressor.decompress(body, limit - size + 1))
-        except zlib.error:
-            raise BodyError(400, "the body is not gzip") from None
-        size += len(parts[-1])
-        if size > limit:
-            raise BodyError(413, f"the body has more than {limit} bytes")
-        if not decompressor.eof:
-            raise BodyError(400, "the gzip ends early")
-        body = decompressor.unused_data
-    return b"".join(parts)

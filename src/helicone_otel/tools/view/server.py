@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from ...settings import Settings
+from .connections import ClientTimeoutProtocol
 from .database import Database
+from .decoding import Decoder
 from .events import ChangeFeed
 from .intake import Intake
 from .labelling import TraceLabeller
@@ -27,12 +28,9 @@ from .worker import LabelWorker
 if TYPE_CHECKING:
     from .grpc import GrpcReceiver
 
-# The limit for the head of a request. A head usually arrives in one packet.
-HEAD_SECONDS = 10.0
 _STOP_SECONDS: Final = 2.0
 _START_SECONDS: Final = 20.0
 _KEEP_ALIVE_SECONDS: Final = 30
-_MAX_CONNECTIONS: Final = 256
 
 
 class View:
@@ -52,11 +50,13 @@ class View:
         self._changes = ChangeFeed(database)
         self.worker = LabelWorker(database, TraceLabeller(settings), self._changes.publish)
         self.intake = Intake(database, self.worker, self._changes.publish)
+        self._decoder = Decoder()
+        self._pages = Pages(database, self._changes, self._status)
         with ExitStack() as stack:
             sockets = [stack.enter_context(closing(listening_socket(options.host, options.pages, "the pages")))]
             if options.http is not None:
                 sockets.append(stack.enter_context(closing(listening_socket(options.host, options.http, "OTLP/HTTP"))))
-            self._grpc = _grpc_receiver(self.intake, options)
+            self._grpc = _grpc_receiver(self.intake, self._decoder, options)
             stack.pop_all()  # from here on the servers close the sockets
         addresses = [f"http://{url_host(options.host)}:{one.getsockname()[1]}" for one in sockets]
         self.url, self.http_url = addresses[0], addresses[1] if len(addresses) > 1 else None
@@ -69,8 +69,7 @@ class View:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="view-http", daemon=True)
 
     def _applications(self, names: frozenset[str]) -> list[Any]:
-        pages = Pages(self.database, self._changes, self._status)
-        return [pages.app(names), HttpReceivers(self.intake).app(names)]
+        return [self._pages.app(names), HttpReceivers(self.intake, self._decoder).app(names)]
 
     def _status(self) -> dict[str, Any]:
         return {
@@ -96,6 +95,8 @@ class View:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._stop_servers)
             self._thread.join(2 * _STOP_SECONDS + 1)
+        self._decoder.close()
+        self._pages.close()
         self.worker.stop()
         self.database.close()
 
@@ -141,7 +142,7 @@ def running_view(file: Path | None, settings: Settings, options: ListenOptions) 
         view.stop()
 
 
-def _grpc_receiver(intake: Intake, options: ListenOptions) -> GrpcReceiver | None:
+def _grpc_receiver(intake: Intake, decoder: Decoder, options: ListenOptions) -> GrpcReceiver | None:
     if options.grpc is None:
         return None
     # The port is checked first, because gRPC's library writes to the terminal if it is in use.
@@ -150,7 +151,7 @@ def _grpc_receiver(intake: Intake, options: ListenOptions) -> GrpcReceiver | Non
     from .grpc import GrpcReceiver, PortError  # noqa: PLC0415
 
     try:
-        return GrpcReceiver(intake, options.host, options.grpc)
+        return GrpcReceiver(intake, decoder, options.host, options.grpc)
     except PortError as error:
         raise port_in_use(options.grpc, "OTLP/gRPC") from error
 
@@ -170,12 +171,11 @@ class _Server(uvicorn.Server):
                 log_level="critical",
                 access_log=False,
                 lifespan="off",
-                http=HeadTimeoutProtocol,
+                http=ClientTimeoutProtocol,
                 ws="none",
                 server_header=False,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=int(_STOP_SECONDS),
-                limit_concurrency=_MAX_CONNECTIONS,
             )
         )
 
@@ -183,36 +183,3 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals to the code that started the view."""
         yield
-
-
-class HeadTimeoutProtocol(H11Protocol):
-    """Closes a connection if the head of a request takes longer than `HEAD_SECONDS`.
-
-    uvicorn limits the size of a head (with h11, 64 KiB) and the time between two requests on a connection, but not the
-    time that a head may take. A few hundred slow connections would keep all others out.
-    """
-
-    _since: float | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
-        """Wait for the first head."""
-        super().connection_made(transport)
-        self._wait_for_head()
-
-    def data_received(self, data: bytes) -> None:
-        """Read a part of a request."""
-        super().data_received(data)
-        cycle: RequestResponseCycle | None = self.cycle
-        is_answering = cycle is not None and not cycle.response_complete
-        if is_answering or self.timeout_keep_alive_task is not None:
-            self._since = None
-        elif self._since is None:
-            self._wait_for_head()
-
-    def _wait_for_head(self) -> None:
-        self._since = self.loop.time()
-        self.loop.call_later(HEAD_SECONDS, self._close_if_waiting, self._since)
-
-    def _close_if_waiting(self, since: float) -> None:
-        if self._since == since and not self.transport.is_closing():
-            self.transport.close()

@@ -1,14 +1,13 @@
 """An OTLP/HTTP receiver on the loopback interface, for the spans of one `helicone-otel run`.
 
 It listens on a free port and under a secret path, so that other users of the machine can neither read nor add spans.
-The size of a body and the number of spans are limited.
+The size of a body, the cost of decoding it and the number of spans are limited.
 """
 
 from __future__ import annotations
 
 import secrets
 import threading
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from ... import wire
 from ..fakes.loopback import LoopbackServer, QuietHandler, serving
 from ..replay.calls import MODEL_ATTRIBUTES
+from ..replay.compression import GzipError, TooLongError, gunzipped
 from ..replay.otlp import DecodedSpan, MalformedError, decode_protobuf, decoded_fields, scoped_spans, value_of
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MAX_BODY: Final = 64 * 1024 * 1024
 MAX_SPANS: Final = 200_000
+_MAX_DISCARDED: Final = 64 * 1024
 _MAX_DIGITS: Final = 12
 _MAX_TEXT: Final = 2048
 _PROTOBUF: Final = "application/x-protobuf"
@@ -148,6 +149,7 @@ class _ReceiverServer(LoopbackServer):
     def __init__(self, inbox: Inbox, token: str) -> None:
         self.inbox = inbox
         self.token = token
+        self.decoding = threading.Lock()
         super().__init__(_ReceiverHandler)
 
 
@@ -162,7 +164,7 @@ class _ReceiverHandler(QuietHandler):
     def do_POST(self) -> None:  # noqa: N802  # as http.server calls it
         """Answer a POST request."""
         try:
-            self._route(self._body())
+            self._route()
         except _HttpError as error:
             # The rest of the body may still be unread, so the connection cannot be used again.
             self.close_connection = True
@@ -172,25 +174,35 @@ class _ReceiverHandler(QuietHandler):
         else:
             self._answer(HTTPStatus.OK)
 
-    def _route(self, body: bytes) -> None:
+    def _route(self) -> None:
         inbox, token = self.server.inbox, self.server.token
+        # The bodies of those who do not know the secret path cost nothing. A connection that closes before a body that
+        # is on its way may lose the answer, so that a short one is read.
+        if self.path not in (f"/{token}/hello", f"/{token}/v1/traces"):
+            self.rfile.read(min(self._length(), _MAX_DISCARDED))
+            raise _HttpError(HTTPStatus.NOT_FOUND)
+        body = self._body()
         if self.path == f"/{token}/hello":
             inbox.greet()
-        elif self.path != f"/{token}/v1/traces":
-            raise _HttpError(HTTPStatus.NOT_FOUND)
         elif self.headers.get_content_type() != _PROTOBUF:
             raise _HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         else:
-            inbox.take(self._decompressed(body))
+            # One at a time: decoding takes a multiple of a body's memory.
+            with self.server.decoding:
+                inbox.take(self._decompressed(body))
 
-    def _body(self) -> bytes:
+    def _length(self) -> int:
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()):
             raise _HttpError(HTTPStatus.LENGTH_REQUIRED)
         if len(length) > _MAX_DIGITS or int(length) > MAX_BODY:
             raise _HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        body = self.rfile.read(int(length))
-        if len(body) < int(length):
+        return int(length)
+
+    def _body(self) -> bytes:
+        length = self._length()
+        body = self.rfile.read(length)
+        if len(body) < length:
             raise _HttpError(HTTPStatus.BAD_REQUEST)
         return body
 
@@ -199,9 +211,17 @@ class _ReceiverHandler(QuietHandler):
             case "identity":
                 return body
             case "gzip":
-                return _gunzipped(body)
+                return self._gunzipped(body)
             case _:
                 raise _HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+
+    def _gunzipped(self, body: bytes) -> bytes:
+        try:
+            return gunzipped(body, MAX_BODY)
+        except TooLongError:
+            raise _HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE) from None
+        except GzipError:
+            raise _HttpError(HTTPStatus.BAD_REQUEST) from None
 
     def _answer(self, status: HTTPStatus) -> None:
         # An empty ExportTraceServiceResponse, which means "all accepted", is zero bytes long.
@@ -209,17 +229,3 @@ class _ReceiverHandler(QuietHandler):
         self.send_header("Content-Type", _PROTOBUF)
         self.send_header("Content-Length", "0")
         self.end_headers()
-
-
-def _gunzipped(body: bytes) -> bytes:
-    # A few kilobytes of gzip can decompress to gigabytes, so decompression stops at the limit for a body.
-    decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    try:
-        plain = decompressor.decompress(body, MAX_BODY)
-    except zlib.error:
-        raise _HttpError(HTTPStatus.BAD_REQUEST) from None
-    if decompressor.unconsumed_tail:
-        raise _HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    if not decompressor.eof:
-        raise _HttpError(HTTPStatus.BAD_REQUEST)
-    return plain

@@ -55,11 +55,10 @@ def _folders(part: str) -> list[Path]:
 def _file_in(folder: Path, name: str) -> Path | None:
     try:
         path = (folder / name).resolve()
+        is_ours = path.suffix in TYPES and path.is_relative_to(folder.resolve()) and path.is_file()
     except (OSError, ValueError):  # a file cannot have that name
         return None
-    if path.suffix in TYPES and path.is_relative_to(folder.resolve()) and path.is_file():
-        return path
-    return None
+    return path if is_ours else None
 
 
 # --- modules and what they import ---------------------------------------------------------------------

@@ -12,6 +12,8 @@ from starlette.requests import ClientDisconnect, Request
 MAX_BODY: Final = 32 * 1024 * 1024
 # All bodies that arrive, or wait to be decoded, at one time.
 MAX_ALL_BODIES: Final = 64 * 1024 * 1024
+# Bodies of this size cannot fill the memory: there are not so many connections.
+SMALL: Final = 64 * 1024
 _BODY_SECONDS: Final = 30.0
 _MAX_DIGITS: Final = 12
 _BAD_REQUEST, _TIMEOUT, _TOO_LARGE, _BUSY = 400, 408, 413, 503
@@ -34,8 +36,8 @@ class BodyError(Exception):
 class BodyReader:
     """Reads bodies within limits for each body and for all bodies together.
 
-    When the memory for all bodies is full, the body that has been arriving longest gives way. Ordinary bodies arrive at
-    once, so that slow ones cannot keep them out.
+    When the memory for all bodies is full, the large body that has been arriving longest gives way. Ordinary bodies
+    arrive at once, so that slow ones cannot keep them out.
 
     Attributes:
         size: The bytes of all bodies that are in memory.
@@ -85,7 +87,11 @@ class BodyReader:
         if body.size > MAX_BODY:
             raise BodyError(_TOO_LARGE, f"the body has more than {MAX_BODY} bytes")
         while self.size > MAX_ALL_BODIES and self._arriving:
-            self._give_way(next(iter(self._arriving)))
+            self._give_way(self._slowest())
+
+    def _slowest(self) -> _Body:
+        """Return the body that has been arriving longest; one that frees memory, if there is one."""
+        return next((one for one in self._arriving if one.size > SMALL), None) or next(iter(self._arriving))
 
     def _give_way(self, body: _Body) -> None:
         del self._arriving[body]

@@ -16,15 +16,19 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 HEAD_SECONDS = 10.0
 # The limit for the time in which a client reads nothing of an answer.
 READ_SECONDS = 30.0
-# macOS lets a process open 256 files.
+# The connections that may stay, and those that may be open at once. Many can come in the moment in which a client has
+# connected and its request is on its way, so that a connection may stay for a moment in any case.
 MAX_CONNECTIONS = 96
+MAX_AT_ONCE = 400
+GRACE_SECONDS = 1.0
 
 
 class ClientTimeoutProtocol(H11Protocol):
     """Closes connections whose clients are too slow.
 
     A head may take `HEAD_SECONDS`, and a client that reads an answer may pause for `READ_SECONDS`. When there are
-    `MAX_CONNECTIONS`, a new one takes the place of the one whose client has kept the server waiting longest.
+    `MAX_CONNECTIONS`, a new one takes the place of the one whose client has kept the server waiting longest, but not of
+    one that waits for less than `GRACE_SECONDS`, unless there are `MAX_AT_ONCE`.
     """
 
     _since: float | None = None
@@ -35,7 +39,7 @@ class ClientTimeoutProtocol(H11Protocol):
         super().connection_made(transport)
         self._began = self.loop.time()
         self._wait_for_head()
-        _make_room(self.connections)
+        _make_room(self.connections, self._began)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing more."""
@@ -96,11 +100,14 @@ class ClientTimeoutProtocol(H11Protocol):
         return None
 
 
-def _make_room(connections: set[Any]) -> None:
-    if len(connections) <= MAX_CONNECTIONS:
+def _make_room(connections: set[Any], now: float) -> None:
+    over = len(connections) - MAX_CONNECTIONS
+    if over <= 0:
         return
-    waiting = [one for one in connections if one.waits_since is not None]
-    if waiting:
-        slowest = min(waiting, key=lambda one: one.waits_since)
-        connections.discard(slowest)  # it is lost only when the loop comes to it
-        slowest.transport.abort()
+    waiting = sorted((one for one in connections if one.waits_since is not None), key=lambda one: one.waits_since)
+    too_many = len(connections) - MAX_AT_ONCE
+    for number, one in enumerate(waiting[:over]):
+        if number >= too_many and now - one.waits_since < GRACE_SECONDS:
+            return
+        connections.discard(one)  # it is lost only when the loop comes to it
+        one.transport.abort()

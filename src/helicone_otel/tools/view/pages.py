@@ -25,6 +25,7 @@ from .queries.request import TraceReader
 from .queries.request import request as find_request
 from .queries.session import session as find_session
 from .queries.sessions import SORTS, SessionFilter, names, sessions
+from .queries.sessions import find_session as find_row
 from .responses import JsonResponse, SpooledResponse, json_answer
 from .security import SecurityMiddleware
 from .spool import Spool
@@ -98,17 +99,31 @@ class Pages:
             Route("/static/{name:path}", _file),
             Route("/parts/{part}/{name:path}", _file),
         ]
-        return SecurityMiddleware(Starlette(routes=routes), hosts)
+        app = Starlette(routes=routes)
+        # An address that leads nowhere is not found, instead of redirected to one that is not found.
+        app.router.redirect_slashes = False
+        return SecurityMiddleware(app, hosts)
 
     def _page(self, template: str) -> Callable[[Request], Response]:
         def page(request: Request) -> Response:
+            missing = template == "session" and self._is_missing(request)
             try:
-                html = self._templates.get_template(f"{template}.html").render(query=request.query_params)
+                html = self._templates.get_template(f"{template}.html").render(
+                    query=request.query_params, missing=missing
+                )
             except TemplateNotFound:
                 return PlainTextResponse("There is no such page.\n", 404)
-            return HTMLResponse(with_preloads(html), headers={"Cache-Control": "no-store"})
+            return HTMLResponse(with_preloads(html), 404 if missing else 200, headers={"Cache-Control": "no-store"})
 
         return page
+
+    def _is_missing(self, request: Request) -> bool:
+        """Tell whether there is no session that the page could show."""
+        try:
+            with self._database.reading() as connection:
+                return find_row(connection, _text(request, "id") or "", _text(request, "name")) is None
+        except sqlite3.Error:  # the page will say so
+            return False
 
     # --- queries ------------------------------------------------------------------------------
 

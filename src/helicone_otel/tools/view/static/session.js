@@ -38,6 +38,7 @@ const drawer = new Drawer(byId("drawer"), {
 async function load(asked) {
   const data = await asked;
   problem(null);
+  document.getElementById("missing")?.remove();
   byId("page").hidden = false;
   show(new Model(data), data.same_name);
 }

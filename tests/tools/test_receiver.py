@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import http.client
+import socket
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from helicone_otel.tools.cli import receiver
 from helicone_otel.tools.cli.receiver import Inbox, ReceivedSpan, decode, receiving
 from helicone_otel.tools.replay.calls import model_of
 from helicone_otel.tools.replay.otlp import MalformedError
+from tests.support import bombs
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 
@@ -127,6 +129,24 @@ def test_a_small_body_that_decompresses_to_a_huge_one_is_refused(
     bomb = gzip.compress(b"\0" * 1_000_000)
 
     assert post(f"{endpoint}/v1/traces", bomb, {**PROTOBUF, "Content-Encoding": "gzip"}) == 413
+
+
+@pytest.mark.parametrize("kind", bombs.PROTOBUF)
+def test_a_body_of_many_small_parts_is_refused(inbox: Inbox, endpoint: str, kind: str) -> None:
+    bomb = gzip.compress(bombs.PROTOBUF[kind](8 * 1024 * 1024), 1)
+
+    assert post(f"{endpoint}/v1/traces", bomb, {**PROTOBUF, "Content-Encoding": "gzip"}) == 400
+    assert inbox.spans == []
+
+
+def test_a_large_body_is_not_read_without_the_secret_path(endpoint: str) -> None:
+    address = urlsplit(endpoint)
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as client:
+        client.sendall(
+            b"POST /guessed/v1/traces HTTP/1.1\r\nHost: x\r\nContent-Length: 60000000\r\n\r\n" + bytes(65536)
+        )
+
+        assert client.recv(1024).startswith(b"HTTP/1.1 404")
 
 
 def test_spans_beyond_the_limit_are_counted_and_not_kept() -> None:

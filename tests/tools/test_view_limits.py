@@ -15,7 +15,9 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,8 +27,9 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from starlette.requests import Request
 
-from helicone_otel.tools.view import bodies, connections, decoding, spool
+from helicone_otel.tools.view import bodies, connections, decoding, labelling, spool
 from helicone_otel.tools.view.bodies import BodyError, BodyReader
+from helicone_otel.tools.view.database import BusyError, Database
 from helicone_otel.tools.view.decoding import Decoder
 from helicone_otel.tools.view.grpc import BUSY_SECONDS, MESSAGE_SECONDS, Arrivals
 from helicone_otel.tools.view.spool import Spool, Spooled
@@ -188,6 +191,36 @@ def test_a_row_is_kept_or_refused_however_deep_it_is(view: ViewClient, depth: in
     assert answer.status in (200, 400)
     for request, *_ in ([one["id"]] for one in (view.session("s")["requests"] if answer.status == 200 else [])):
         assert view.request(request)["messages"] is not None
+
+
+def test_of_a_trace_with_very_many_attributes_the_first_spans_are_shown(
+    view: ViewClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(labelling, "MAX_ATTRIBUTES", 10 * len(CHAT))
+    view.take(*(span(1, number, start=number, attributes=CHAT) for number in range(1, 21)))
+
+    assert [one["start_ms"] % 1000 for one in view.session("c")["requests"]] == list(range(1, 11))
+
+
+def test_more_rows_than_one_statement_holds_are_kept_and_replaced(view: ViewClient) -> None:
+    for model in ("m", "n"):
+        view.take(*(span(1, n, start=n, attributes={**CHAT, "gen_ai.request.model": model}) for n in range(1, 124)))
+        requests = view.session("c")["requests"]
+
+        assert [one["model"] for one in requests] == [model] * 123
+        assert view.get("status")["spans"] == 123
+
+
+def test_small_writes_go_on_while_large_ones_must_wait() -> None:
+    kept, gate = Database(), threading.Event()
+    jobs = [kept.write(lambda _: gate.wait(10), size=60 * 1024 * 1024)]
+    with pytest.raises(BusyError):
+        kept.write(lambda _: None, size=1024 * 1024)
+    jobs += [kept.write(lambda _: None, size=1000)]
+    gate.set()
+    for job in jobs:
+        job.result(10)
+    kept.close()
 
 
 # --- gRPC -------------------------------------------------------------------------------------------------------------
@@ -451,6 +484,26 @@ def bomb_over_http(process: Process) -> None:
         assert (kind, status) == (kind, 400)
 
 
+def send_just_below_the_bounds(process: Process) -> None:
+    """Send bodies that cost nearly as much as is allowed, all of one trace."""
+    attribute = b"".join(bombs.field(9, bombs.field(1, b"%05x" % number) + b"\x12\x00") for number in range(380_000))
+    many_spans = gzip.compress(bombs.spans(57_000), 1)
+    many_attributes = [gzip.compress(bombs.in_span(attribute, number), 1) for number in range(1, 7)]
+    with ThreadPoolExecutor(6) as pool:
+        for status in pool.map(partial(send_until_taken, process), [*many_attributes, many_spans, many_spans]):
+            assert status == 200
+    time.sleep(10)
+
+
+def send_until_taken(process: Process, body: bytes) -> int:
+    for _ in range(60):
+        status = ask(f"{process.http}/v1/traces", "POST", body, PROTOBUF | {"Content-Encoding": "gzip"}).status
+        if status != 503:
+            return status
+        time.sleep(0.5)
+    return 503
+
+
 def bomb_over_grpc(process: Process) -> None:
     with grpc.insecure_channel(process.grpc) as channel:
         for make in bombs.PROTOBUF.values():
@@ -488,7 +541,9 @@ def send_slowly(process: Process) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="measures memory with /proc")
-@pytest.mark.parametrize("attack", [bomb_over_http, bomb_over_grpc, read_slowly, send_slowly])
+@pytest.mark.parametrize(
+    "attack", [bomb_over_http, send_just_below_the_bounds, bomb_over_grpc, read_slowly, send_slowly]
+)
 def test_an_attack_costs_little_memory_and_others_are_served(
     process: Process, attack: Callable[[Process], None]
 ) -> None:

@@ -20,6 +20,9 @@ from typing import Any, Final, NamedTuple
 LOCK_SUFFIX: Final = ".lock"
 # The functions that wait to write may keep so many bytes in memory. Then callers must try again.
 MAX_WAITING: Final = 64 * 1024 * 1024
+# The part of it that is left to small jobs, so that one sender of large ones does not keep the others out.
+_FOR_SMALL: Final = 8 * 1024 * 1024
+_SMALL: Final = 256 * 1024
 _MAX_JOBS: Final = 64
 _BUSY_SECONDS: Final = 10.0
 
@@ -96,7 +99,8 @@ class Database:
         """
         done: Future[Any] = Future()
         with self._lock:
-            if self._closed or (self._waiting and self._waiting + size > MAX_WAITING):
+            limit = MAX_WAITING if size <= _SMALL else MAX_WAITING - _FOR_SMALL
+            if self._closed or (self._waiting and self._waiting + size > limit):
                 raise BusyError
             self._waiting += size
             self._jobs.put(_Job(job, size, done))

@@ -28,6 +28,8 @@ from ..replay.spans import NotReadable, RecordedSpan, Recording, in_order
 _MAX_NAME: Final = 256
 _MAX_DETAIL: Final = 256
 _MAX_RESOURCES: Final = 1024
+# Of a trace whose spans have more attributes, the spans after these belong to no session.
+MAX_ATTRIBUTES = 300_000
 _MAX_TEXT: Final = 8192
 _SERVICE: Final = "service.name"
 # Only these attributes of a resource can name a session.
@@ -94,7 +96,7 @@ class TraceLabeller:
         """
         by_id = {one.span.span_id: one for one in spans}
         others = [one for one in neighbours if one.span.span_id not in by_id]
-        recording = Recording(_parents_first([self._recorded(one.span) for one in (*others, *spans)]))
+        recording = Recording(_parents_first(list(self._recorded_within_limit([*others, *spans]))))
         labelled = []
         for replayed in Replay(recording, Registry(self._settings)).run():
             stored = by_id.get(replayed.recorded.span_id)
@@ -102,6 +104,15 @@ class TraceLabeller:
             if session_span is not None:
                 labelled.append(session_span)
         return labelled
+
+    def _recorded_within_limit(self, spans: Sequence[StoredSpan]) -> Iterator[RecordedSpan]:
+        attributes = 0
+        for one in spans:
+            recorded = self._recorded(one.span)
+            attributes += len(recorded.attributes)
+            if attributes > MAX_ATTRIBUTES:
+                return
+            yield recorded
 
     def _recorded(self, encoded: EncodedSpan) -> RecordedSpan:
         # The session's id, name and path stay on the span, so that they apply to the spans below. The kind is read

@@ -13,8 +13,8 @@ from .database import BusyError, Database, DatabaseError
 from .labelling import SessionSpan, StoredSpan, TraceLabeller
 from .writes import keep_labels, spans_within, stored_spans, unlabelled_traces
 
-# Of a longer trace, the spans after these belong to no session.
-MAX_TRACE: Final = 50_000
+# Of a longer trace, the spans after these belong to no session: labelling takes 4 KB of memory for a span.
+MAX_TRACE: Final = 20_000
 _MAX_NEIGHBOURS: Final = 64
 # Labels of this many spans are written in one transaction.
 _SPANS_PER_WRITE: Final = 1000

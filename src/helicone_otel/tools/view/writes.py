@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from ..replay.otlp import EncodedSpan
@@ -19,7 +20,7 @@ _MAX_VALUES: Final = 500
 
 _INSERT_SPAN: Final = """
 INSERT INTO spans (trace, span, parent, name, scope, start, "end", error, resource, data)
-VALUES (?,?,?,?,?,?,?,?,?,?)
+VALUES {rows}
 ON CONFLICT (trace, span) DO UPDATE SET parent = excluded.parent, name = excluded.name, scope = excluded.scope,
     start = excluded.start, "end" = excluded."end", error = excluded.error, resource = excluded.resource,
     data = excluded.data
@@ -38,11 +39,11 @@ FROM resources r JOIN spans s ON s.resource = r.id AND s.parent = ''
 WHERE r.data = ? AND s.start BETWEEN ? AND ? AND s."end" <= ? AND s.trace != ? ORDER BY s.start LIMIT ?
 """
 _INSERT_LABEL: Final = """
-INSERT OR REPLACE INTO places (id, trace, session, path, kind, request, start, "end", error) VALUES (?,?,?,?,?,?,?,?,?)
+INSERT OR REPLACE INTO places (id, trace, session, path, kind, request, start, "end", error) VALUES {rows}
 """
 _INSERT_REQUEST: Final = """
 INSERT INTO requests (id, session, path, kind, name, model, provider, start, "end", ttft, input_tokens, output_tokens,
-    error, trace, span) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+    error, trace, span) VALUES {rows}
 ON CONFLICT (id) DO UPDATE SET session = excluded.session, path = excluded.path, kind = excluded.kind,
     name = excluded.name, start = excluded.start, "end" = excluded."end", trace = excluded.trace, span = excluded.span,
     model = coalesce(excluded.model, model), provider = coalesce(excluded.provider, provider),
@@ -62,25 +63,26 @@ FROM requests WHERE session = ? GROUP BY kind
 def keep_spans(connection: sqlite3.Connection, spans: Sequence[EncodedSpan]) -> None:
     """Write spans as they arrived. If a span arrives twice, the last one is kept."""
     resources = {data: _resource_number(connection, data) for data in {span.resource for span in spans}}
-    connection.executemany(
-        _INSERT_SPAN,
-        [
-            (
-                s.trace_id,
-                s.span_id,
-                s.parent_id,
-                s.name,
-                s.scope,
-                s.start,
-                s.end,
-                s.error,
-                resources[s.resource],
-                s.data,
-            )
-            for s in spans
-        ],
-    )
+    rows = [
+        (s.trace_id, s.span_id, s.parent_id, s.name, s.scope, s.start, s.end, s.error, resources[s.resource], s.data)
+        for s in spans
+    ]
+    _insert(connection, _INSERT_SPAN, rows)
     connection.executemany(_COUNT_SPANS, Counter(span.trace_id for span in spans).items())
+
+
+def _insert(connection: sqlite3.Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows, many with each statement.
+
+    Each statement gives up Python's lock, and while another thread computes it takes up to 5 ms to get it back. With a
+    statement for each row, a large batch would keep all other writers waiting for many seconds.
+    """
+    width = len(rows[0]) if rows else 1
+    marks = f"({', '.join('?' * width)})"
+    size = _MAX_VALUES // width
+    for first in range(0, len(rows), size):
+        some = rows[first : first + size]
+        connection.execute(sql.format(rows=", ".join([marks] * len(some))), list(chain.from_iterable(some)))
 
 
 def _resource_number(connection: sqlite3.Connection, data: bytes) -> int:
@@ -129,12 +131,12 @@ def keep_labels(
     """
     changed, former_requests = _remove_labels(connection, arrived)
     sessions = {key: session_number(connection, key) for key in {one.session for one in labelled}}
-    connection.executemany(_INSERT_LABEL, [_label_values(one, sessions[one.session]) for one in labelled])
+    _insert(connection, _INSERT_LABEL, [_label_values(one, sessions[one.session]) for one in labelled])
     requests = [_request_values(one, sessions[one.session]) for one in labelled if one.request is not None]
     ids = [request[0] for request in requests]
     changed.update(_sessions_of_requests(connection, ids))
     _remove_requests(connection, former_requests.difference(ids))
-    connection.executemany(_INSERT_REQUEST, requests)
+    _insert(connection, _INSERT_REQUEST, requests)
     keep_details(connection, ((sessions[one.session], detail) for one in labelled for detail in one.details))
     counts = [(count, trace) for trace, count in arrived.items()]
     connection.executemany("UPDATE traces SET placed = ? WHERE trace = ?", counts)

@@ -31,7 +31,7 @@ PARTS = {
     "rows": ("rows",),
     "footprint": ("imports", "memory"),
     "startup": ("startup",),
-    "log": ("threads", "building", "steady", "outage"),
+    "log": ("threads", "building", "sending", "steady", "outage"),
     "collector": ("collector",),
 }
 COLUMNS = ("what", "takes", "beside it", "what that is", "ratio", "budget", "verdict")

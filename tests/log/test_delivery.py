@@ -24,12 +24,15 @@ from hypothesis import strategies as st
 
 from helicone_otel import Settings, failures, session
 from helicone_otel.install.configure import INSTALLATION
-from helicone_otel.log.delivery import queue
-from helicone_otel.log.delivery import sender as sender_module
+from helicone_otel.log.delivery import connections, pace, queue
+from helicone_otel.log.delivery.answer import Answer
 from helicone_otel.log.delivery.client import Client
 from helicone_otel.log.delivery.connections import pools
-from helicone_otel.log.delivery.queue import PendingRow, RowQueue
-from helicone_otel.log.delivery.verdict import MAX_WAIT, Delivery, error_text, result_of_answer, retry_after
+from helicone_otel.log.delivery.lane import Lane, PendingRow
+from helicone_otel.log.delivery.queue import RowQueue
+from helicone_otel.log.delivery.quotes import error_text
+from helicone_otel.log.delivery.sender import RowSender
+from helicone_otel.log.delivery.verdict import MAX_WAIT, Delivery, result_of_answer, retry_after
 from helicone_otel.tools.fakes.headers import KEY
 from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.requests import Trouble
@@ -63,7 +66,7 @@ def ids(fake: FakeHelicone) -> list[int]:
 
 @pytest.fixture
 def client(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    monkeypatch.setattr(queue, "_FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(pace, "FIRST_PAUSE", 0.02)
     client = Client(fake.url, 100, connections=4, seconds=5)
     yield client
     client.shutdown(0)
@@ -92,7 +95,8 @@ def test_a_row_that_will_never_be_accepted_is_dropped_and_logged_once(
     for number in range(3):
         client.put(row(number, fake.url))
 
-    assert client.flush(5)
+    assert not client.flush(5)
+    assert client.flush(5)  # nothing was refused since
     assert (len(fake.rows), len(fake.requests("log"))) == (1, 3)
     assert [record.getMessage() for record in caplog.records] == [
         message for message in [caplog.records[0].getMessage()] if reason in message
@@ -166,7 +170,8 @@ def test_no_row_is_sent_to_a_server_with_an_untrusted_certificate(
     with serving(fake):
         untrusting = Client(url, 10)
         untrusting.put(row(1, url))
-        assert untrusting.flush(5)
+        assert not untrusting.flush(5)
+        assert untrusting.rows == 0
         assert fake.requests("log") == []
         assert "no encrypted connection to its address can be trusted, so nothing is sent there" in caplog.text
         untrusting.shutdown(0)
@@ -185,7 +190,7 @@ def test_a_redirect_is_not_followed(fake: FakeHelicone, client: Client, caplog: 
         fake.troubles.next(Trouble(status=307, headers={"Location": f"{elsewhere.url}/custom/v1/log"}))
         client.put(row(1, fake.url))
 
-        assert client.flush(5)
+        assert not client.flush(5)
     assert elsewhere.heads == []
     assert "a redirect: it is not followed, because the key would be sent there" in caplog.text
 
@@ -221,11 +226,11 @@ def test_the_wait_is_bounded_whatever_retry_after_contains(text: str) -> None:
 @hypothesis_settings(max_examples=50)
 @given(
     st.integers(100, 599),
-    st.dictionaries(st.just("Retry-After"), st.text()),
+    st.dictionaries(st.just("retry-after"), st.text()),
     st.binary() | st.sampled_from([b"ok", b'"ok"\n']),
 )
 def test_only_an_answer_of_ok_means_delivered(status: int, headers: dict[str, str], body: bytes) -> None:
-    result = result_of_answer(status, headers, body)
+    result = result_of_answer(Answer(status, headers, body), KEY)
 
     assert (result.delivery is Delivery.DELIVERED) == (200 <= status < 300 and body.strip() in (b"ok", b'"ok"'))
     assert len(error_text(body)) <= 120
@@ -235,7 +240,7 @@ def test_only_an_answer_of_ok_means_delivered(status: int, headers: dict[str, st
 @hypothesis_settings(max_examples=50)
 @given(st.integers(100, 599), st.binary() | st.sampled_from([b"", b"ok"]))
 def test_only_an_answer_without_a_body_means_delivered_to_an_api_server(status: int, body: bytes) -> None:
-    result = result_of_answer(status, {}, body, is_api_server=True)
+    result = result_of_answer(Answer(status, {}, body), KEY, is_api_server=True)
 
     assert (result.delivery is Delivery.DELIVERED) == (200 <= status < 300 and not body.strip())
 
@@ -256,7 +261,7 @@ def test_a_row_that_an_api_server_does_not_take_is_dropped_and_logged(
         client = Client(f"{fake.url}/v1/trace", 100, connections=1, seconds=5)
         for number in range(2):
             client.put(row(number, f"{fake.url}/v1/trace"))
-        assert client.flush(5)
+        assert not client.flush(5)
         client.shutdown(0)
 
     assert len(fake.rows) == 1
@@ -266,7 +271,7 @@ def test_a_row_that_an_api_server_does_not_take_is_dropped_and_logged(
 def test_nothing_is_sent_during_a_pause_that_the_server_asked_for(fake: FakeHelicone, client: Client) -> None:
     fake.troubles.next(Trouble(status=429, headers={"Retry-After": "30"}))
     client.put(row(1, fake.url))
-    wait_for(lambda: len(fake.requests("log")) == 1 and client._queue._queued == 1)
+    wait_for(lambda: len(fake.requests("log")) == 1 and client._queue.waiting == 1)
     client.put(row(2, fake.url))
 
     assert not client.flush(0.1)
@@ -280,23 +285,23 @@ def test_nothing_is_sent_during_a_pause_that_the_server_asked_for(fake: FakeHeli
 def test_a_full_queue_keeps_its_rows_and_accepts_no_new_ones() -> None:
     row_queue = RowQueue(max_rows=3, max_bytes=10_000)
 
-    assert [row_queue.put(row(number)) for number in range(5)] == [True, True, True, False, False]
-    assert (len(row_queue), row_queue.is_full) == (3, True)
+    assert [not row_queue.put(row(number)) for number in range(5)] == [True, True, True, False, False]
+    assert (len(row_queue), row_queue.has_room_for(KEY)) == (3, False)
     first = row_queue.take()
     assert first is not None
     assert first.id == row(0).id
-    assert not row_queue.put(row(5))  # a row that is being sent still counts
+    assert row_queue.put(row(5))  # a row that is being sent still counts
     row_queue.delivered(first)
-    assert row_queue.put(row(6))
+    assert not row_queue.put(row(6))
 
 
 def test_the_queue_is_bounded_in_bytes_too() -> None:
     size = row(text="x" * 5000).size
     row_queue = RowQueue(max_rows=100, max_bytes=3 * size)
 
-    assert [row_queue.put(row(number, text="x" * 5000)) for number in range(4)] == [True, True, True, False]
+    assert [not row_queue.put(row(number, text="x" * 5000)) for number in range(4)] == [True, True, True, False]
     assert row_queue.bytes == 3 * size
-    assert not row_queue.is_full  # a smaller one may fit
+    assert row_queue.has_room_for(KEY)  # a smaller one may fit
 
 
 def test_all_queued_rows_arrive_when_the_server_is_back(fake: FakeHelicone, client: Client) -> None:
@@ -349,7 +354,7 @@ def test_a_pause_for_one_key_does_not_delay_the_rows_of_others(
 
     monkeypatch.setattr(fake, "answer", unless_other)
     client.put(row(0, fake.url, key=OTHER_KEY))
-    wait_for(lambda: client._queue._key_queues[OTHER_KEY].failures)  # the answer has been read
+    wait_for(lambda: client._queue._lanes[OTHER_KEY].pace.failures)  # the answer has been read
     for number in range(1, 21):
         client.put(row(number, fake.url))
         client.put(row(100 + number, fake.url, key=OTHER_KEY))
@@ -376,14 +381,14 @@ def test_a_row_that_comes_while_another_is_being_queued_is_sent(
 ) -> None:
     client = Client(fake.url, 100)
 
-    class KeyQueue(queue.KeyQueue):
-        def __init__(self) -> None:
-            super().__init__()
+    class ReentrantLane(Lane):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
             if coming:  # as when the garbage collector ends a span at this moment
                 client.put(coming.pop())
 
     coming = [row(2, fake.url, key=OTHER_KEY)]
-    monkeypatch.setattr(queue, "KeyQueue", KeyQueue)
+    monkeypatch.setattr(queue, "Lane", ReentrantLane)
     putting = threading.Thread(target=lambda: client.put(row(1, fake.url)), daemon=True)
     putting.start()
     putting.join(5)
@@ -398,10 +403,10 @@ def test_the_queue_of_a_key_is_removed_with_its_last_row() -> None:
     for number in range(5):
         row_queue.put(row(number, key=f"tenant-{number}"))
 
-    while (taken := row_queue.take(time.monotonic() + 5)) is not None:
+    while (taken := row_queue.take_now()) is not None:
         row_queue.refused(taken)
 
-    assert row_queue._key_queues == {}
+    assert row_queue._lanes == {}
     assert (len(row_queue), row_queue.bytes) == (0, 0)
 
 
@@ -438,9 +443,9 @@ def test_a_flush_ends_in_time_although_each_row_is_delivered_in_time(fake: FakeH
 
 def test_a_row_that_a_flush_cuts_short_does_not_count_as_failed(fake: FakeHelicone) -> None:
     fake.troubles.from_now_on(Trouble(seconds=5))
-    sender = sender_module.RowSender(fake.url, 1, 0.2)
+    sender = RowSender(fake.url, 1, 0.2)
 
-    blamed = [sender.send(row(1, fake.url), seconds).answered for seconds in (None, 0.1)]
+    blamed = [sender.send(row(1, fake.url), seconds).blames_row for seconds in (None, 0.1)]
     sender.close()
 
     assert blamed == [True, False]
@@ -469,12 +474,12 @@ def test_a_row_is_sent_again_at_once_when_an_idle_connection_was_gone(
     client.put(row(1, fake.url))
     assert client.flush(5)
     fake.troubles.next(Trouble(reset=True))  # as a load balancer does that has forgotten the connection
-    monkeypatch.setattr(queue, "_FIRST_PAUSE", 60)
+    monkeypatch.setattr(pace, "FIRST_PAUSE", 60)
     client.put(row(2, fake.url))
     wait_for(lambda: client.rows == 0)
 
     now = time.time()
-    monkeypatch.setattr(sender_module.time, "time", lambda: now + 3600)  # the process was frozen for an hour
+    monkeypatch.setattr(connections.time, "time", lambda: now + 3600)  # the process was frozen for an hour
     client.put(row(3, fake.url))
     wait_for(lambda: client.rows == 0)
 
@@ -592,6 +597,6 @@ def test_log_records_below_warnings_show_no_key(
     for number in range(4):
         client.put(row(number, fake.url))
 
-    assert client.flush(5)
-    assert "urllib3" in {record.name.partition(".")[0] for record in caplog.records}
+    assert not client.flush(5)
+    assert {record.name for record in caplog.records} == {"helicone_otel"}  # no library below it says more
     assert KEY not in caplog.text

@@ -33,7 +33,7 @@ from helicone_otel.endpoints import DEFAULT, check_transport, checked_endpoint, 
 from helicone_otel.install.configure import INSTALLATION, log_if_enabled
 from helicone_otel.install.exporter_entry import NamedExporter
 from helicone_otel.log import exporter as _exporter
-from helicone_otel.log.delivery import client, sender
+from helicone_otel.log.delivery import client
 from helicone_otel.log.exporter import Limits
 from helicone_otel.log.rest import Api
 from helicone_otel.tools.fakes.headers import KEY
@@ -352,6 +352,7 @@ def test_the_key_is_in_one_header_and_nowhere_else(
     app = Logging(fake)
     for _ in range(3):
         an_agent(app)
+    assert not app.log.force_flush()  # two rows were refused
     app.rows()
 
     for request in fake.requests("log"):
@@ -585,7 +586,6 @@ def test_a_flush_accepts_any_timeout_that_opentelemetry_accepts(fake: FakeHelico
 @pytest.mark.usefixtures("uninstalled")
 def test_replaced_exporters_leave_no_thread_behind(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "_LINGER", 0.05)
-    monkeypatch.setattr(sender, "_LINGER", 0.05)
     monkeypatch.setenv("OTEL_BSP_EXPORT_TIMEOUT", "1000")
     provider = TracerProvider(shutdown_on_exit=False)
     before = set(threading.enumerate())

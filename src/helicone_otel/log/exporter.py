@@ -21,12 +21,12 @@ from ..sessions.model import Session
 from ..settings import Settings, SettingsError, content_of
 from ..spans.kinds import REQUEST_KINDS
 from ..tracking.registry import REGISTRY, Registry
-from .delivery.client import Client
-from .delivery.queue import PendingRow
+from .delivery.client import Client, seconds_of
+from .delivery.lane import PendingRow
 from .grouping import CallGroup, CallGrouper
 from .rows.content import Content
 from .rows.encode import encoded
-from .rows.row import row_of
+from .rows.row import row_of, session_of
 from .rows.types import Event, FinishedSpan
 
 KeyFor = Callable[[Session], str | None]
@@ -39,9 +39,10 @@ _VARIABLES: Final = {
     "batch": ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512),
     "timeout": ("OTEL_BSP_EXPORT_TIMEOUT", 30000),
 }
-_FULL: Final = "A row was not logged to Helicone: the queue is full (OTEL_BSP_MAX_QUEUE_SIZE, or 64 MiB)"
 # Seconds that an app waits at its end for a server that does not answer.
 _AT_EXIT: Final = 10.0
+# Seconds that a flush takes at most if nobody says how long it may take.
+_FLUSH: Final = 30.0
 # The route that Helicone's API server has, too.
 _ROUTE: Final = "/custom/v1/log"
 # The provider that each route of Helicone's worker stands for. The API server reads it from the body. The worker must
@@ -146,39 +147,44 @@ class HeliconeSpanExporter(SpanExporter):
         except Exception as error:  # noqa: BLE001  # the next spans must be logged all the same
             swallow("log exporter", error)
 
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Send all rows; return whether each was sent, or refused for good, in time."""
-        return self._client.flush(timeout_millis / 1000)
+    def force_flush(self, timeout_millis: float = 30000) -> bool:
+        """Send all rows.
+
+        Args:
+            timeout_millis: How long that may take, in milliseconds; none if it is negative.
+
+        Returns:
+            Whether all rows since the last flush were delivered in time. False if one is left, was dropped or refused.
+        """
+        return self._client.flush(seconds_of(timeout_millis, _FLUSH))
 
     def shutdown(self, timeout_millis: int | None = None) -> None:
         """Send all rows within the time, ten seconds if none is given, and accept no more."""
         if not self._stopped:
             self._stopped = True
-            self._client.shutdown(_AT_EXIT if timeout_millis is None else timeout_millis / 1000)
+            self._client.shutdown(seconds_of(timeout_millis, _AT_EXIT))
 
     def finish(self) -> bool:
-        """Send all rows before the app, or a provider, ends; return whether there was time for it.
+        """Send all rows before the app, or a provider, ends; return the same as `force_flush`.
 
         All exporters together wait at most ten seconds for servers that do not answer, however often this is called.
         """
         began = time.monotonic()
         done = self._stopped or self._client.flush(max(_AT_EXIT - HeliconeSpanExporter._waited_at_exit, 0))
         waited = HeliconeSpanExporter._waited_at_exit + time.monotonic() - began
-        HeliconeSpanExporter._waited_at_exit = 0.0 if done else waited
+        HeliconeSpanExporter._waited_at_exit = waited if self.waiting else 0.0
         return done
 
     def _log(self, span: ReadableSpan, attributes: dict[str, object], wrappers: Sequence[ReadableSpan]) -> None:
         if attributes.get(wire.SPAN_KIND) not in self._kinds:
             return
-        if self._client.is_full:  # asked first, to save the work of making a row
-            warn_once(_FULL)
+        key = self._key_of(session_of(attributes))
+        # Asked before the row is made, to save that work.
+        if key is None or not self._client.has_room_for(key):
             return
         row = row_of(_finished_span(span, attributes, wrappers), self._content, utf8=self._utf8)
         if row is None:
-            warn_once("A span could not be made a row of Helicone's log.")
-            return
-        key = self._key_of(row.session)
-        if key is None:
+            self._client.count_loss("A span could not be made a row of Helicone's log.")
             return
         route, provider = (_ROUTE, _PROVIDERS[row.route]) if self._is_api_server else (row.route, None)
         url = self.endpoint + route
@@ -189,8 +195,7 @@ class HeliconeSpanExporter(SpanExporter):
         logged.young[claim] = True
         if len(logged.young) >= logged.limit:
             logged.turn()
-        if not self._client.put(PendingRow(row.id, key, url, encoded(row, provider))):
-            warn_once(_FULL)
+        self._client.put(PendingRow(row.id, key, url, encoded(row, provider)))
 
     def _key_of(self, session: Session) -> str | None:
         if self._key_for is None:
@@ -199,12 +204,12 @@ class HeliconeSpanExporter(SpanExporter):
             key = self._key_for(session)
         except Exception as error:  # noqa: BLE001  # the user's function may do anything
             # Without its message, which may quote a key.
-            warn_once(f"A row was not logged to Helicone: key_for failed ({type(error).__name__})")
+            self._client.count_loss(f"A row was not logged to Helicone: key_for failed ({type(error).__name__})")
             return None
         try:
             return checked_key(key, self.endpoint) if key is not None else None
         except ValueError as error:
-            warn_once(f"A row was not logged to Helicone: key_for: {error}")
+            self._client.count_loss(f"A row was not logged to Helicone: key_for: {error}")
             return None
 
 

@@ -7,7 +7,7 @@ it, or beside it, which ends a moment later. The call waits for that span.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..failures import swallow
@@ -75,6 +75,12 @@ class CallGrouper:
 
     def __len__(self) -> int:
         return len(self._calls)
+
+    def spans(self) -> Iterator[ReadableSpan]:
+        """Yield all spans that are kept."""
+        yield from (call.span for call in self._calls.values())
+        for wrappers in self._wrappers.values():
+            yield from (wrapper.span for wrapper in wrappers)
 
     def seconds_to_next(self, max_wait: float) -> float:
         """Return in how many seconds the oldest call has waited for `max_wait` seconds; `max_wait` if none waits."""

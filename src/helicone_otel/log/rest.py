@@ -20,10 +20,11 @@ from .. import wire
 from ..endpoints import check_transport, checked_endpoint, checked_key, default_api, takes_utf8
 from ..sessions.model import Session
 from ..settings import Settings, SettingsError
+from .deadlines import RequestDeadlines, watched
 from .delivery.client import suppressed
 from .delivery.connections import pools
-from .delivery.sender import RequestDeadlines, watched
-from .delivery.verdict import error_text, is_success
+from .delivery.quotes import error_text
+from .delivery.verdict import is_success
 
 _MAX_ANSWER: Final = 16 * 2**20
 _MAX_REQUESTS: Final = 500
@@ -251,4 +252,4 @@ class Api:
         if is_success(status) and isinstance(envelope, dict) and "data" in envelope and not envelope.get("error"):
             return envelope["data"]
         kind = LaterError if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR else HeliconeError
-        raise kind(f"{self._host} answered {status}: {error_text(answer) or 'nothing'}")
+        raise kind(f"{self._host} answered {status}: {error_text(answer, self._key) or 'nothing'}")

@@ -14,29 +14,39 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from operator import attrgetter
+from sys import getsizeof
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
 
 from ..failures import swallow, warn_once
-from ..tracking.records import Leaf, SpanRecord
+from ..tracking.records import Leaf, SpanRecord, attributes_of
 from ..tracking.registry import Registry
-from .delivery.client import suppressed
+from .delivery.client import MAX_BYTES, seconds_of, suppressed
 from .grouping import CallGroup, CallGrouper
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
-
     from .exporter import HeliconeSpanExporter
 
 _T = TypeVar("_T")
 _getpid = os.getpid
 
+# Seconds that spans may take to become rows when the app ends.
+_LONGEST_AT_EXIT: Final = 10.0
+# When spans of so many bytes wait, rows are made of them at once.
+_MANY_BYTES: Final = MAX_BYTES // 4
+_FULL: Final = "A span was not logged to Helicone: too many wait (OTEL_BSP_MAX_QUEUE_SIZE, or 64 MiB)."
+
 
 class LogWorker:
     """Queues spans that may become rows, and makes the rows in a thread.
 
-    The queue is as long as the exporter's queue of rows. When it is full, new spans are dropped and counted. A call
-    whose wrapper has not ended waits for it, at most for the schedule delay.
+    The queue is as long as the exporter's queue of rows, and bounded in bytes as well. When it is full, new spans are
+    dropped and counted. A call whose wrapper has not ended waits for it, at most for the schedule delay, and not at all
+    while half of the bytes are taken.
 
     Args:
         registry: Hands over the spans.
@@ -50,7 +60,13 @@ class LogWorker:
         self.exporter: HeliconeSpanExporter | None = None
         self._limit = self._batch = 0
         self._delay = 0.0
-        self._waiting: deque[tuple[ReadableSpan, SpanRecord | Leaf]] = deque()
+        # Each with how many bytes it takes.
+        self._waiting: deque[tuple[ReadableSpan, SpanRecord | Leaf, int]] = deque()
+        # How much memory the spans in `_waiting` take, and those that have left it and are not rows yet. The app's
+        # threads change the first without a lock, so the thread that makes the rows reckons it anew each time.
+        self._bytes = self._held = 0
+        # How many spans were dropped, and how many of these a flush has reported.
+        self._lost = self._reported = 0
         self._ready: deque[CallGroup] = deque()
         # Exporters that were replaced and still have rows, which are sent when the app ends, too.
         self._replaced: list[HeliconeSpanExporter] = []
@@ -66,12 +82,15 @@ class LogWorker:
     def _reset(self) -> None:
         """Start with empty queues: at first, and in a forked child, because the parent logs what it had."""
         self._pid = _getpid()
+        self._bytes = self._held = self._lost = self._reported = 0
         self._waiting.clear()
         self._ready.clear()
         self._grouper = CallGrouper(self._registry, self._batch)
         self._wake = threading.Event()
         # Reentrant, because the garbage collector may end a span in the thread that holds it.
         self._lock = threading.RLock()
+        # Held while a row is made, so that a flush can wait for the row of another thread.
+        self._making = threading.RLock()
         self._thread: threading.Thread | None = None
 
     def switch(self, exporter: HeliconeSpanExporter | None) -> None:
@@ -80,7 +99,7 @@ class LogWorker:
         if before is exporter:
             return
         if before is not None:
-            self._log_all(before)
+            self._log_all(before, time.monotonic() + _LONGEST_AT_EXIT)
             self._replaced = [*self._replaced_with_rows(), before]
         if exporter is not None:
             limits = exporter.limits
@@ -92,34 +111,40 @@ class LogWorker:
         if self._thread is not None:
             self._wake.set()  # the delay may have changed
 
-    def flush(self, milliseconds: int | None) -> bool:
-        """Make and send all rows; return whether each was sent, or refused for good, in time.
+    def flush(self, milliseconds: float | None) -> bool:
+        """Make and send all rows.
 
         Args:
             milliseconds: The time; `None`: what is left of the time that an app waits at its end.
+
+        Returns:
+            Whether all that ended since the last flush was delivered in time. False if a span or a row is left, was
+            dropped or refused.
         """
         exporter = self.exporter
         if exporter is None:
             return True
-        end = time.monotonic() + (milliseconds or 0) / 1000
-        self._log_all(exporter)
-        done = True
+        end = time.monotonic() + (_LONGEST_AT_EXIT if milliseconds is None else seconds_of(milliseconds, 0))
+        done = self._log_all(exporter, end)
         for each in (exporter, *self._replaced_with_rows()):
-            left = int(max(end - time.monotonic(), 0) * 1000)
+            left = max(end - time.monotonic(), 0) * 1000
             done = (each.finish() if milliseconds is None else each.force_flush(left)) and done
-        return done
+        lost, self._reported = self._lost - self._reported, self._lost
+        return done and not lost
 
     def _put(self, entry: SpanRecord | Leaf, span: ReadableSpan) -> None:
         if self._pid != _getpid():
             self._reset()  # the process was forked without Python's fork hooks, as uWSGI does
-        waiting = self._waiting
-        if len(waiting) >= self._limit:
-            warn_once("A span was not logged to Helicone: too many wait (OTEL_BSP_MAX_QUEUE_SIZE).")
+        waiting, size = self._waiting, memory_of(span)
+        if len(waiting) >= self._limit or self._bytes + self._held + size > MAX_BYTES:
+            self._lost += 1
+            warn_once(_FULL)
             return
-        waiting.append((span, entry))
+        waiting.append((span, entry, size))
+        self._bytes += size
         if self._thread is None:
             self._start()
-        if len(waiting) >= self._batch and not self._wake.is_set():
+        if (len(waiting) >= self._batch or self._bytes > _MANY_BYTES) and not self._wake.is_set():
             self._wake.set()
 
     def _replaced_with_rows(self) -> list[HeliconeSpanExporter]:
@@ -163,27 +188,61 @@ class LogWorker:
         if self.exporter is not None and (self._waiting or self._grouper):  # logging was switched on again just now
             self._start()
 
-    def _log_all(self, exporter: HeliconeSpanExporter) -> None:
-        """Make rows of all spans that wait."""
-        self._log_due(exporter, 0)
+    def _log_all(self, exporter: HeliconeSpanExporter, end: float) -> bool:
+        """Make rows of all spans that wait, and return whether that was done by a time of the monotonic clock."""
+        self._log_due(exporter, 0, end)
+        # Another thread may be making the last row just now.
+        if self._ready or not self._making.acquire(timeout=max(end - time.monotonic(), 0)):
+            self._wake.set()
+            return False
+        self._making.release()
+        return True
 
-    def _log_due(self, exporter: HeliconeSpanExporter, max_wait: float) -> None:
-        """Make rows of the calls that wait for no wrapper, or have waited for `max_wait` seconds."""
+    def _log_due(self, exporter: HeliconeSpanExporter, max_wait: float, end: float | None = None) -> None:
+        """Make rows of the calls that wait for no wrapper, or have waited for `max_wait` seconds.
+
+        Args:
+            exporter: Takes the rows.
+            max_wait: How many seconds a call waits for its wrappers.
+            end: When to stop, by the monotonic clock. The rest becomes rows the next time.
+        """
         try:
             with self._lock:
-                ended = (pair for pair in _popped(self._waiting) if _is_sampled(pair[0]))
-                self._ready.extend(self._grouper.take(ended, max_wait))
+                ended = [each for each in _popped(self._waiting) if _is_sampled(each[0])]
+                self._bytes = sum(size for _, _, size in list(self._waiting))
+                is_crowded = self._held + sum(size for _, _, size in ended) > MAX_BYTES // 2
+                pairs = [(span, entry) for span, entry, _ in ended]
+                self._ready.extend(self._grouper.take(pairs, 0 if is_crowded else max_wait))
+                self._held = sum(map(memory_of, self._held_spans()))
         except Exception as error:  # noqa: BLE001  # the thread must live on
             swallow("log", error)
         if self._ready:
             with suppressed():  # calls that hooks make must not become rows, for which the hooks would be called again
-                for group in _popped(self._ready):
-                    exporter.log(group, self._registry)
+                while self._ready and self._log_next(exporter, end):
+                    pass
+
+    def _log_next(self, exporter: HeliconeSpanExporter, end: float | None) -> bool:
+        """Make the next row; return false if the time is over."""
+        left = -1 if end is None else end - time.monotonic()
+        if (end is not None and left <= 0) or not self._making.acquire(timeout=left):
+            return False
+        try:
+            for group in _popped(self._ready, 1):
+                exporter.log(group, self._registry)
+                self._held -= sum(map(memory_of, (group.span, *group.wrappers)))
+        finally:
+            self._making.release()
+        return True
+
+    def _held_spans(self) -> Iterator[ReadableSpan]:
+        yield from self._grouper.spans()
+        for group in self._ready:
+            yield from (group.span, *group.wrappers)
 
     def _log_at_exit(self) -> None:
         """Log what waits when the interpreter or a worker ends, also where no provider is shut down."""
         if (exporter := self.exporter) is not None:
-            self._log_all(exporter)
+            self._log_all(exporter, time.monotonic() + _LONGEST_AT_EXIT)
             if exporter.waiting:
                 exporter.finish()
 
@@ -194,10 +253,49 @@ def _is_sampled(span: ReadableSpan) -> bool:
     return ids is not None and ids.trace_flags.sampled
 
 
-def _popped(waiting: deque[_T]) -> Iterator[_T]:
-    """Yield and remove the items that are in a queue now. Other threads may do the same."""
-    for _ in range(len(waiting)):
+def _popped(waiting: deque[_T], most: int | None = None) -> Iterator[_T]:
+    """Yield and remove the items that are in a queue now, or the first of them. Other threads may do the same."""
+    for _ in range(len(waiting) if most is None else most):
         try:
             yield waiting.popleft()
         except IndexError:
             return
+
+
+# --- how much memory a span takes: the app's thread waits for that, so it takes about a microsecond ----------------
+
+# The span itself, with its ids, times and the dict of its attributes.
+_OVERHEAD: Final = 2048
+# Types of values without items.
+_FLAT: Final = frozenset({str, int, float, bool, bytes, type(None)})
+_PRIVATE: Final = "_events"
+# `span.events` builds a tuple at each call, which takes longer than all else here; see `attributes_of`.
+_events_of: Final[Callable[[ReadableSpan], Collection[Any] | None]] = attrgetter(
+    _PRIVATE if hasattr(ReadableSpan("probe", resource=Resource.get_empty()), _PRIVATE) else "events"
+)
+
+
+def memory_of(span: ReadableSpan) -> int:
+    """Return about how many bytes a span takes."""
+    attributes, events = attributes_of(span), _events_of(span)
+    size = _OVERHEAD + (_memory_of_values(attributes) if attributes else 0)
+    if events:
+        size += sum(_OVERHEAD + _memory_of_values(event.attributes or {}) for event in events)
+    return size
+
+
+def _memory_of_values(attributes: Mapping[str, object]) -> int:
+    # The SDK's own mapping looks each value up by a method of its own, and has this faster way.
+    copy: Callable[[], Mapping[str, object]] | None = getattr(attributes, "copy", None)
+    values = (copy() if copy is not None else attributes).values()
+    size = sum(map(getsizeof, values))
+    return size if _FLAT.issuperset(map(type, values)) else size + sum(map(_memory_inside, values))
+
+
+def _memory_inside(value: object) -> int:
+    """Return how many bytes the items of a value take; 0 if it has none."""
+    if isinstance(value, Mapping):
+        value = (*value.keys(), *value.values())
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        return 0
+    return sum(getsizeof(item) + _memory_inside(item) for item in value)

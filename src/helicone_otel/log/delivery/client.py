@@ -1,7 +1,6 @@
-"""Queues rows and sends them to Helicone in threads of its own, again where that can help.
+"""Queues rows and sends them to Helicone in threads of its own, until each is delivered or refused for good.
 
-The queue is bounded in rows and in bytes. A row in it stays until it is delivered or refused for good. When the queue
-is full, new rows are dropped and counted.
+The queue is bounded in rows and in bytes. What does not fit is dropped and counted.
 """
 
 from __future__ import annotations
@@ -17,20 +16,24 @@ from typing import Final
 from opentelemetry.context import Context, attach, detach
 
 from ...failures import swallow, warn_once
-from .queue import PendingRow, RowQueue
+from .lane import PendingRow
+from .queue import CONNECTIONS, RowQueue
 from .sender import RowSender
-from .verdict import Delivery, DeliveryResult
+from .verdict import BROKEN_OFF, Delivery, DeliveryResult
 
-__all__ = ["CONNECTIONS", "MAX_BYTES", "Client", "PendingRow", "suppressed"]
+__all__ = ["MAX_BYTES", "Client", "PendingRow", "seconds_of", "suppressed"]
 
 # How much memory the rows in the queue may take.
 MAX_BYTES: Final = 64 * 2**20
-# How many requests run at a time. Helicone accepts one row a request.
-CONNECTIONS: Final = 32
 # A thread ends after this many seconds without a row, because exporters come and go.
 _LINGER: Final = 30.0
 # How long a request may take. It may be ten megabytes over a slow line.
 _SECONDS: Final = 30.0
+# How often a flush looks whether the threads run.
+_STEP: Final = 0.1
+# The system cannot wait for much longer.
+_LONGEST: Final = min(threading.TIMEOUT_MAX, 30 * 86400.0)
+_FULL: Final = "A row was not logged to Helicone: the queue is full (OTEL_BSP_MAX_QUEUE_SIZE, or 64 MiB)"
 
 
 class Client:
@@ -39,7 +42,7 @@ class Client:
     Args:
         endpoint: The address of the log, without the route.
         max_rows: How many rows may wait.
-        connections: How many requests run at a time.
+        connections: How many requests with one key run at a time. Those of all keys may be half as many again.
         seconds: How long a request may take as a whole.
         max_bytes: How much memory the rows may take.
     """
@@ -69,15 +72,12 @@ class Client:
         """Start with an empty queue: at first, and in a forked child, because the parent sends what it had."""
         self._pid = os.getpid()
         self._lock = threading.RLock()  # see `RowQueue`
-        self._flush_lock = threading.Lock()
+        # One key cannot take all threads.
+        self._max_threads = self._connections + (self._connections + 1) // 2
         self._threads = 0
-        self._queue = RowQueue(self._max_rows, self._max_bytes)
-        self._sender = RowSender(self.endpoint, self._connections + 1, self._seconds)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether there is no room for one more row."""
-        return self._queue.is_full
+        self._lost_before = 0
+        self._queue = RowQueue(self._max_rows, self._max_bytes, self._connections)
+        self._sender = RowSender(self.endpoint, self._max_threads, self._seconds)
 
     @property
     def rows(self) -> int:
@@ -89,41 +89,72 @@ class Client:
         """How much memory they are counted with."""
         return self._queue.bytes
 
+    def has_room_for(self, key: str) -> bool:
+        """Tell whether a small row of a key would be queued now; if not, it is dropped and counted here.
+
+        Asked before a row is made, to save that work.
+        """
+        self._notice_fork()
+        if self._queue.has_room_for(key):
+            return True
+        self.count_loss(_FULL)
+        return False
+
+    def count_loss(self, message: str) -> None:
+        """Count a row that is not even queued, and log the first with this message. The next flush returns false."""
+        self._queue.lost += 1
+        warn_once(message)
+
     def put(self, row: PendingRow) -> bool:
         """Queue a row; return false if there is no room. Never blocks."""
-        if self._pid != os.getpid():
-            self._reset()  # the process was forked without Python's fork hooks, as uWSGI does
-        if not self._queue.put(row):
-            return False
+        self._notice_fork()
+        dropped = self._queue.put(row)
+        for _ in dropped:
+            warn_once(_FULL)
         if self._queue.needs_thread:
             self._start_thread()
-        return True
+        return row not in dropped
 
     def flush(self, seconds: float) -> bool:
-        """Send all rows; return whether each was delivered, or refused for good, within `seconds`."""
+        """Send all rows.
+
+        Args:
+            seconds: How long that may take.
+
+        Returns:
+            Whether all rows since the last flush were delivered in time. False if one is left, was dropped, refused or
+            given up.
+        """
+        self._notice_fork()
         until = time.monotonic() + seconds
         self._queue.end_own_pauses()
-        # This thread sends as well: the others may be frozen, or cannot start while the interpreter ends.
-        if self._flush_lock.acquire(timeout=seconds):
-            try:
-                with suppressed():
-                    while (row := self._queue.take(until)) is not None:
-                        self._deliver(row, max(until - time.monotonic(), 0.1))
-            finally:
-                self._flush_lock.release()
-        return not len(self._queue)
+        if self._queue.needs_thread:
+            self._start_thread()
+        while not (is_empty := self._queue.wait_until_empty(min(_STEP, until - time.monotonic()))):
+            if time.monotonic() >= until or self._queue.is_closed:
+                break
+            # Threads cannot start while the interpreter ends, and some servers do not let any run.
+            if self._queue.is_neglected():
+                self._send_here(until)
+        lost, self._lost_before = self._queue.lost - self._lost_before, self._queue.lost
+        return is_empty and not lost
 
     def shutdown(self, seconds: float) -> bool:
-        """Send all rows and stop; return whether each was delivered, or refused for good, within `seconds`."""
+        """Send all rows and stop; return the same as `flush`."""
         done = self.flush(seconds)
         if left := self._queue.close():
             warn_once("Rows were not logged to Helicone: there was no time left to send them", f"{left} rows")
         self._sender.close()
         return done
 
+    def _notice_fork(self) -> None:
+        if self._pid != os.getpid():
+            self._reset()  # the process was forked without Python's fork hooks, as uWSGI does
+
     def _start_thread(self) -> None:
         with self._lock:
-            if self._threads >= self._connections:
+            # A thread that neither sends nor waits is about to take a row, and then looks whether others are needed.
+            if self._threads >= self._max_threads or self._threads > self._queue.threads:
                 return
             # No thread can start while the interpreter ends. Then `flush` sends the rows.
             with contextlib.suppress(RuntimeError):
@@ -131,36 +162,55 @@ class Client:
                 self._threads += 1
 
     def _work(self, queue: RowQueue) -> None:
-        with suppressed():
-            while (row := queue.take(linger=_LINGER)) is not None:
-                try:
+        try:
+            with suppressed():
+                while (row := queue.take(linger=_LINGER)) is not None:
+                    if queue.needs_thread:
+                        self._start_thread()
                     self._deliver(row)
-                except Exception as error:  # noqa: BLE001  # the next rows must be sent all the same
-                    swallow("log client", error)
-        with self._lock:
-            self._threads -= 1
+        finally:
+            with self._lock:
+                self._threads -= 1
         if queue.needs_thread:  # a row came just now, while this thread still counted as one
             self._start_thread()
 
+    def _send_here(self, until: float) -> None:
+        """Send in this thread what can be sent now."""
+        with suppressed():
+            while time.monotonic() < until and (row := self._queue.take_now()) is not None:
+                self._deliver(row, max(until - time.monotonic(), _STEP))
+
     def _deliver(self, row: PendingRow, seconds: float | None = None) -> None:
-        result = self._sender.send(row, seconds)
+        result = BROKEN_OFF
+        try:
+            result = self._sender.send(row, seconds)
+        except Exception as error:  # noqa: BLE001  # the next rows must be sent all the same
+            swallow("log client", error)
+        finally:  # whatever ends this thread, the row does not stay under way
+            self._settle(row, result)
+
+    def _settle(self, row: PendingRow, result: DeliveryResult) -> None:
         if result.delivery is Delivery.DELIVERED:
             self._queue.delivered(row)
         elif result.delivery is Delivery.REFUSED:
             warn_once(f"A row was not logged to Helicone: {result.reason}", result.detail)
             self._queue.refused(row)
-        elif result.stale and not row.was_sent:
-            row.was_sent = True
-            self._queue.put_first(row)
-        else:
-            self._try_later(row, result)
-
-    def _try_later(self, row: PendingRow, result: DeliveryResult) -> None:
-        row.was_sent = True
-        if self._queue.put_back(row, result.wait, answered=result.answered):
+        elif self._queue.put_back(row, result):
             warn_once(f"Rows will be sent to Helicone again later: {result.reason}", result.detail)
         else:
             warn_once(f"A row was not logged to Helicone, although others were: {result.reason}")
+
+
+def seconds_of(milliseconds: object, default: float) -> float:
+    """Return a timeout in seconds that the system can wait for.
+
+    Args:
+        milliseconds: What a caller gave: a number, which may be negative or infinite, or `None`.
+        default: The seconds if it is `None`, or no number.
+    """
+    if not isinstance(milliseconds, int | float) or milliseconds != milliseconds:  # noqa: PLR0124  # it is NaN
+        return default
+    return max(min(milliseconds, _LONGEST * 1000), 0) / 1000
 
 
 @contextlib.contextmanager

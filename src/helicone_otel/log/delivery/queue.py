@@ -1,69 +1,64 @@
 """The queue of rows that wait to be sent, bounded in rows and in bytes.
 
-It has a queue for each key, so that a tenant whose key Helicone refuses for a while holds up no other tenant.
+It has a lane for each key, so that a tenant whose key Helicone refuses for a while holds up no other tenant. One lane
+may fill the whole queue. If a shorter one needs room then, the longest lane gives up its newest rows.
 """
 
 from __future__ import annotations
 
 import math
-import random
 import threading
 import time
-from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Final
 
-# The memory that a row takes beside its body: the object itself, its id, its entry in the queue.
-_OVERHEAD: Final = 1024
-_FIRST_PAUSE: Final = 0.5
-_LONGEST_PAUSE: Final = 10.0
-# A row that fails this often while other rows arrive is given up: the fault is the row's.
-_MAX_FAILURES: Final = 5
+from .lane import Lane, PendingRow
+from .pace import Pace
+from .verdict import DeliveryResult
 
-
-@dataclass(slots=True)
-class PendingRow:
-    """A row that waits, or is being sent.
-
-    Attributes:
-        id: The row's id.
-        key: The API key that it is sent with.
-        url: The URL that it is sent to.
-        body: What is posted.
-        failures: How often it failed while other rows of its key were delivered.
-        delivered_before: How many rows of its key had been delivered when it was sent last.
-        was_sent: It was sent before, and may have arrived.
-    """
-
-    id: str
-    key: str = field(repr=False)
-    url: str
-    body: bytes = field(repr=False)
-    failures: int = 0
-    delivered_before: int = 0
-    was_sent: bool = False
-
-    @property
-    def size(self) -> int:
-        """How much memory it is counted with, in bytes."""
-        return len(self.body) + _OVERHEAD
+# How many rows of one key are under way at a time. Helicone accepts one row a request.
+CONNECTIONS: Final = 32
+# Of how many keys without rows it is remembered how fast their rows may be sent.
+_MAX_PACES: Final = 1024
 
 
 class RowQueue:
-    """The rows that wait to be sent or are being sent.
+    """The rows that wait to be sent or are under way.
+
+    Threads take rows, send them, and say what became of them. One thread without work watches for the next moment at
+    which a row may leave. When it takes that row, it wakes another one up, or the caller starts one (`needs_thread`).
 
     Args:
         max_rows: How many rows it holds at most.
         max_bytes: How much memory they may take.
+        connections: How many rows of a key may be under way at a time.
+        clock: Returns the time in seconds.
+
+    Attributes:
+        lost: How many rows were dropped, refused or given up.
     """
 
-    def __init__(self, max_rows: int, max_bytes: int) -> None:
+    def __init__(
+        self,
+        max_rows: int,
+        max_bytes: int,
+        connections: int = CONNECTIONS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._max_rows, self._max_bytes = max_rows, max_bytes
+        self._connections = connections
+        self._clock = clock
         # Reentrant, because the garbage collector or a signal handler may end a span while the lock is held.
-        self._changed = threading.Condition(threading.RLock())
-        self._key_queues: dict[str, KeyQueue] = {}
-        self._rows = self._bytes = self._queued = self._idle = 0
+        lock = threading.RLock()
+        self._changed, self._emptied = threading.Condition(lock), threading.Condition(lock)
+        self._lanes: dict[str, Lane] = {}
+        self._rows = self._bytes = self._under_way = self._idle = 0
         self._closed = False
+        # The next moment for which a thread waits.
+        self._watched_until = math.inf
+        # What was learned of keys that have no rows now.
+        self._paces: dict[str, Pace] = {}
+        self.lost = 0
 
     def __len__(self) -> int:
         return self._rows
@@ -74,193 +69,225 @@ class RowQueue:
         return self._bytes
 
     @property
-    def is_full(self) -> bool:
-        """Whether there is no room for one more row, however small."""
-        return self._rows >= self._max_rows
+    def waiting(self) -> int:
+        """How many rows are not under way."""
+        return self._rows - self._under_way
+
+    @property
+    def threads(self) -> int:
+        """How many threads send a row or wait for one."""
+        return self._under_way + self._idle
 
     @property
     def needs_thread(self) -> bool:
-        """Whether more rows wait than threads do."""
-        return self._queued > self._idle and not self._closed
+        """Whether rows wait, and no thread waits for them."""
+        return self.waiting > 0 and not self._idle and not self._closed
 
-    def put(self, row: PendingRow) -> bool:
-        """Add a row; return false if there is no room. Rows that are in the queue stay in it."""
+    @property
+    def is_closed(self) -> bool:
+        """Whether no row is accepted or sent any more."""
+        return self._closed
+
+    def has_room_for(self, key: str) -> bool:
+        """Tell whether a small row of a key would be queued now."""
         with self._changed:
-            if self._closed or self.is_full or self._bytes + row.size > self._max_bytes:
-                return False
-            key_queue = self._key_queues.get(row.key) or self._key_queues.setdefault(row.key, KeyQueue())
-            key_queue.waiting.append(row)
-            key_queue.rows += 1
-            self._queued += 1
-            self._rows += 1
-            self._bytes += row.size
-            self._changed.notify()
-            return True
+            return self._rows < self._max_rows or self._longer_lane(key, "rows", 1) is not None
 
-    def take(self, until: float | None = None, linger: float = math.inf) -> PendingRow | None:
+    def put(self, row: PendingRow) -> list[PendingRow]:
+        """Add a row. Never blocks.
+
+        Returns:
+            The rows that are dropped: none if there is room, newer ones of a longer lane, or the row itself.
+        """
+        with self._changed:
+            dropped = self._make_room(row)
+            self.lost += len(dropped)
+            if not dropped or dropped[-1] is not row:
+                self._add(row)
+            return dropped
+
+    def take(self, linger: float = math.inf) -> PendingRow | None:
         """Wait for a row that may be sent, and take it.
 
         Args:
-            until: Wait until this time of the monotonic clock; without a limit if not given.
-            linger: How many seconds to wait while the queue is empty.
+            linger: How many seconds to wait while there is nothing to do.
 
         Returns:
-            The row. `None` if the time is over, the queue is closed, or the queue is empty and `until` was given.
+            The row; `None` if there was none for so long, or the queue is closed.
         """
         with self._changed:
-            linger_until = time.monotonic() + linger
+            until = self._clock() + linger
             while not self._closed:
-                now = time.monotonic()
-                if until is not None and (now >= until or not self._rows):
+                if (row := self.take_now()) is not None:
+                    return row
+                now = self._clock()
+                # The thread that waits for the next moment stays as long as rows wait.
+                if now >= until and (self._watched_until < math.inf or not self.waiting):
                     return None
-                if now >= linger_until and not self._queued:
-                    return None
-                key_queue = self._open_key_queue(now)
-                if key_queue is not None:
-                    key_queue.is_probing = key_queue.failures > 0
-                    self._queued -= 1
-                    return key_queue.waiting.popleft()
-                self._wait(now, until, linger_until)
+                self._wait(now, until)
             return None
 
-    def delivered(self, row: PendingRow) -> None:
-        """Remove a row that was delivered. The other rows of its key may follow."""
+    def take_now(self) -> PendingRow | None:
+        """Take a row that may be sent now; `None` if there is none."""
         with self._changed:
-            key_queue = self._key_queues[row.key]
-            recovers = key_queue.failures > 0
-            key_queue.failures, key_queue.is_probing = 0, False
-            key_queue.delivered += 1
-            self._remove(row)
-            if recovers:
-                self._changed.notify_all()
+            now = self._clock()
+            lane = None if self._closed else self._open_lane(now)
+            if lane is None:
+                return None
+            row = lane.take(now)
+            self._under_way += 1
+            if self._idle and self.waiting:
+                self._changed.notify()
+            return row
+
+    def opens_at(self) -> float | None:
+        """Return the next moment at which a row may be sent; `None` if only an answer or a new row can change that."""
+        with self._changed:
+            now = self._clock()
+            moments = [moment for lane in self._lanes.values() if (moment := lane.opens_at(now)) is not None]
+            return min((moment for moment in moments if moment > now), default=None)
+
+    def is_neglected(self) -> bool:
+        """Tell whether a row may be sent and no thread sends any, as if the threads did not run."""
+        with self._changed:
+            return not self._under_way and self._open_lane(self._clock()) is not None
+
+    def wait_until_empty(self, seconds: float) -> bool:
+        """Wait until no row is left, and return whether that is so."""
+        with self._emptied:
+            if self._rows and not self._closed:
+                self._emptied.wait(seconds)
+            return not self._rows
+
+    def delivered(self, row: PendingRow) -> None:
+        """Remove a row that was delivered."""
+        with self._changed:
+            self._lanes[row.key].delivered(row)
+            self._under_way -= 1
+            self._removed(row)
 
     def refused(self, row: PendingRow) -> None:
-        """Remove a row that was refused for good. This says nothing about the other rows."""
+        """Remove a row that was refused for good."""
         with self._changed:
-            self._key_queues[row.key].is_probing = False
-            self._remove(row)
+            self._lanes[row.key].refused(row)
+            self._under_way -= 1
+            self.lost += 1
+            self._removed(row)
 
-    def put_back(self, row: PendingRow, wait: float | None, *, answered: bool) -> bool:
-        """Put a row back that may be delivered later, behind the others.
-
-        Args:
-            row: The row.
-            wait: How many seconds the server asks us to wait; `None` if it does not say.
-            answered: The server answered, or took too long: the fault may be the row's.
-
-        Returns:
-            False if the row is given up, because it failed again and again while other rows were delivered.
-        """
+    def put_back(self, row: PendingRow, result: DeliveryResult) -> bool:
+        """Put a row back that may be delivered later; return false if it is given up instead: see `Lane`."""
         with self._changed:
-            key_queue = self._key_queues[row.key]
-            key_queue.is_probing = False
-            if answered and key_queue.delivered > row.delivered_before:
-                row.failures += 1
-                row.delivered_before = key_queue.delivered
-            # A failure during the pause is of a row that was sent before it, so it does not lengthen the pause.
-            if time.monotonic() >= key_queue.paused_until:
-                key_queue.pause(wait)
-            if row.failures >= _MAX_FAILURES:
-                self._remove(row)
-                return False
-            key_queue.waiting.append(row)
-            self._queued += 1
-            self._changed.notify()
-            return True
-
-    def put_first(self, row: PendingRow) -> None:
-        """Put a row back that is to be sent again at once."""
-        with self._changed:
-            key_queue = self._key_queues[row.key]
-            key_queue.is_probing = False
-            key_queue.waiting.appendleft(row)
-            self._queued += 1
-            self._changed.notify()
+            kept = self._lanes[row.key].put_back(row, result, self._clock())
+            self._under_way -= 1
+            if kept and self._closed:
+                self._removed(self._lanes[row.key].pop_newest())
+            elif kept:
+                self._changed.notify()
+            else:
+                self.lost += 1
+                self._removed(row)
+            return kept
 
     def end_own_pauses(self) -> None:
         """End all pauses that no server asked for."""
         with self._changed:
-            for key_queue in self._key_queues.values():
-                if not key_queue.is_pause_of_server:
-                    key_queue.paused_until = 0.0
+            for lane in self._lanes.values():
+                lane.end_own_pauses()
             self._changed.notify_all()
 
     def close(self) -> int:
-        """Accept no more rows, send none, and return how many are left."""
+        """Accept no more rows, drop those that wait, and return how many are left. Some may still be under way."""
         with self._changed:
+            left = self._rows
             self._closed = True
+            self.lost += left
+            for lane in list(self._lanes.values()):
+                while lane.waiting:
+                    self._removed(lane.pop_newest())
             self._changed.notify_all()
-            return self._rows
+            self._emptied.notify_all()
+            return left
 
-    def _open_key_queue(self, now: float) -> KeyQueue | None:
-        for key, key_queue in self._key_queues.items():
-            if key_queue.is_open(now):
-                if len(self._key_queues) > 1:  # moved to the end, so that the other keys come next
-                    self._key_queues[key] = self._key_queues.pop(key)
-                return key_queue
+    # --- room ---------------------------------------------------------------------------------
+
+    def _add(self, row: PendingRow) -> None:
+        lane = self._lanes.get(row.key)
+        if lane is None:
+            now = self._clock()
+            pace = self._paces.pop(row.key, None) or Pace(now)
+            pace.measure_from(now)
+            lane = self._lanes.setdefault(row.key, Lane(pace, self._connections))
+        lane.add(row)
+        self._rows += 1
+        self._bytes += row.size
+        if self._idle:
+            self._changed.notify()
+
+    def _make_room(self, row: PendingRow) -> list[PendingRow]:
+        """Drop rows of longer lanes until there is room for a row; if that is not enough, the row is dropped, too."""
+        dropped: list[PendingRow] = []
+        while self._closed or self._rows >= self._max_rows or self._bytes + row.size > self._max_bytes:
+            measure, size = ("rows", 1) if self._rows >= self._max_rows else ("bytes", row.size)
+            longer = None if self._closed else self._longer_lane(row.key, measure, size)
+            if longer is None:
+                return [*dropped, row]
+            dropped.append(longer.pop_newest())
+            self._removed(dropped[-1])
+        return dropped
+
+    def _longer_lane(self, key: str, measure: str, size: int) -> Lane | None:
+        """Return the longest lane with rows that wait, if it is longer than that of a key with one more row."""
+        own = self._lanes.get(key)
+        lanes = [lane for lane in self._lanes.values() if lane.waiting]
+        longest = max(lanes, key=lambda lane: getattr(lane, measure), default=None)
+        if longest is None or getattr(longest, measure) <= (getattr(own, measure) if own is not None else 0) + size:
+            return None
+        return longest
+
+    def _removed(self, row: PendingRow) -> None:
+        self._rows -= 1
+        self._bytes -= row.size
+        if not self._lanes[row.key].rows:
+            self._forget(row.key)
+        if not self._rows:
+            self._emptied.notify_all()
+
+    def _forget(self, key: str) -> None:
+        """Remove the lane of a key that has no rows: tenants come and go. What it taught stays for a while."""
+        pace = self._lanes.pop(key).pace
+        if pace.rate < math.inf or pace.failures:
+            self._paces[key] = pace
+            if len(self._paces) > _MAX_PACES:
+                del self._paces[next(iter(self._paces))]
+
+    # --- the next row ---------------------------------------------------------------------------
+
+    def _open_lane(self, now: float) -> Lane | None:
+        probes = None
+        for key, lane in self._lanes.items():
+            if (moment := lane.opens_at(now)) is None or moment > now:
+                continue
+            if lane.pace.failures:
+                # A tenant whose requests hang keeps a connection busy. Half of them stay for those that are well.
+                probes = sum(other.is_probing for other in self._lanes.values()) if probes is None else probes
+                if probes >= max(self._connections // 2, 1):
+                    continue
+            if len(self._lanes) > 1:  # moved to the end, so that the other keys come next
+                self._lanes[key] = self._lanes.pop(key)
+            return lane
         return None
 
-    def _wait(self, now: float, until: float | None, linger_until: float) -> None:
-        """Wait for a change, or for the first moment at which a row may be sent or the caller gives up."""
-        moments = [
-            key_queue.paused_until
-            for key_queue in self._key_queues.values()
-            if key_queue.waiting and key_queue.paused_until > now
-        ]
-        if until is not None:
-            moments.append(until)
-        if now < linger_until < math.inf:
-            moments.append(linger_until)
+    def _wait(self, now: float, until: float) -> None:
+        """Wait for a change, and for the next moment at which a row may be sent, if no other thread waits for that."""
+        moment = self.opens_at()
+        watches = moment is not None and moment < self._watched_until
+        if moment is not None and watches:
+            self._watched_until = moment
+        moments = [end for end in (moment if watches else None, until) if end is not None and now < end < math.inf]
         self._idle += 1
         try:
             self._changed.wait(max(min(moments) - now, 0.001) if moments else None)
         finally:
             self._idle -= 1
-
-    def _remove(self, row: PendingRow) -> None:
-        key_queue = self._key_queues[row.key]
-        self._rows -= 1
-        self._bytes -= row.size
-        key_queue.rows -= 1
-        if not key_queue.rows:
-            del self._key_queues[row.key]  # tenants come and go
-        if not self._rows:
-            self._changed.notify_all()
-
-
-class KeyQueue:
-    """The rows of one key.
-
-    After a failure it pauses. Then one row is sent as a probe, and the others follow when that row is delivered.
-
-    Attributes:
-        waiting: The rows that wait, in the order in which they are sent.
-        rows: How many rows there are, those being sent included.
-        failures: How many pauses there were since a row was delivered.
-        paused_until: The end of the pause, by the monotonic clock.
-        is_pause_of_server: The server asked for the pause.
-        is_probing: A row is being sent as a probe.
-        delivered: How many rows were delivered.
-    """
-
-    def __init__(self) -> None:
-        self.waiting: deque[PendingRow] = deque()
-        self.rows = 0
-        self.failures = 0
-        self.paused_until = 0.0
-        self.is_pause_of_server = False
-        self.is_probing = False
-        self.delivered = 0
-
-    def is_open(self, now: float) -> bool:
-        """Tell whether a row waits that may be sent."""
-        return bool(self.waiting) and now >= self.paused_until and not (self.failures and self.is_probing)
-
-    def pause(self, wait: float | None) -> None:
-        """Send nothing for as long as the server asks, or else for longer after each failure."""
-        self.failures += 1
-        pause = min(_FIRST_PAUSE * 2 ** min(self.failures - 1, 10), _LONGEST_PAUSE)
-        # Jitter, so that not all processes that saw a server fail return to it at once.
-        pause *= random.uniform(0.5, 1.0)  # noqa: S311  # not used for security
-        self.is_pause_of_server = wait is not None
-        self.paused_until = time.monotonic() + (pause if wait is None else wait)
+            if watches and self._watched_until == moment:
+                self._watched_until = math.inf

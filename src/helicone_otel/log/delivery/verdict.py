@@ -7,26 +7,40 @@ Helicone's worker answers `ok`, its API server nothing. A success with another b
 from __future__ import annotations
 
 import enum
-import json
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
+from .answer import Answer
+from .quotes import error_text
+
 # The longest pause, in seconds, even if a server asks for more.
 MAX_WAIT: Final = 60.0
-_LATER: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+# The state of the server, or of a proxy before it: the same row may be accepted later, however often it is put off.
+_STATES: Final = frozenset(
+    {
+        HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.MISDIRECTED_REQUEST,
+        HTTPStatus.TOO_EARLY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+        HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED,
+        529,  # "the site is overloaded", which Cloudflare and others send
+    }
+)
 # By status: why a row is refused, for people.
 _REFUSALS: Final[dict[int, str]] = {
     HTTPStatus.UNAUTHORIZED: "Helicone refused the key (401): check HELICONE_API_KEY, or what key_for returned",
     HTTPStatus.FORBIDDEN: "Helicone refused the key (403): check HELICONE_API_KEY, or what key_for returned",
     HTTPStatus.NOT_FOUND: "there is no log at this address (404): check HELICONE_LOG_ENDPOINT",
 }
+_OK: Final = (b"ok", b'"ok"')
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]*)?")
-_TOKEN: Final = re.compile(r"[sp]k-[\w-]+")
-_MAX_SHOWN: Final = 120
 
 
 class Delivery(enum.Enum):
@@ -44,16 +58,19 @@ class DeliveryResult(NamedTuple):
         reason: Why not, for people. It is the same text for all rows with the same reason.
         detail: The server's own message, or the type of the error.
         wait: How many seconds the server asks us to wait.
-        answered: The server answered, or took too long: the fault may be the row's.
-        stale: A connection that had been open for a while was gone, which is not the server's fault.
+        limited: The server says that rows come too fast.
+        blames_row: It may be the row that is at fault, if others are delivered.
     """
 
     delivery: Delivery
     reason: str = ""
     detail: str = ""
     wait: float | None = None
-    answered: bool = False
-    stale: bool = False
+    limited: bool = False
+    blames_row: bool = False
+
+
+BROKEN_OFF: Final = DeliveryResult(Delivery.LATER, "the connection to Helicone broke off", blames_row=True)
 
 
 def is_success(status: int) -> bool:
@@ -61,26 +78,32 @@ def is_success(status: int) -> bool:
     return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
-def result_of_answer(
-    status: int, headers: Mapping[str, str], body: bytes, *, is_api_server: bool = False
-) -> DeliveryResult:
+def result_of_answer(answer: Answer, key: str, *, is_api_server: bool = False) -> DeliveryResult:
     """Return what the answer to a row means.
 
     Args:
-        status: The status of the answer.
-        headers: Its headers.
-        body: Its body.
+        answer: The answer.
+        key: The key that was sent, which is not shown if the server quotes it.
         is_api_server: Whether the row was sent to Helicone's API server, and not to its worker.
     """
+    status, body = answer.status, answer.body.strip()
     if is_success(status):
-        if body.strip() in ({b""} if is_api_server else {b"ok", b'"ok"'}):
+        expected = (b"",) if is_api_server else _OK
+        if body in expected:
             return DeliveryResult(Delivery.DELIVERED)
+        if answer.is_open_ended and any(whole.startswith(body) for whole in expected):
+            return BROKEN_OFF  # only the end of the connection says where such an answer ends
         fault = "with a body, which its API server does not" if is_api_server else "without saying ok"
-        return DeliveryResult(Delivery.REFUSED, f"Helicone answered {status} {fault}", error_text(body))
-    if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        wait = retry_after(headers.get("Retry-After"))
-        return DeliveryResult(Delivery.LATER, f"Helicone answered {status}", wait=wait, answered=True)
-    return DeliveryResult(Delivery.REFUSED, _REFUSALS.get(status) or _refusal(status), error_text(body))
+        return DeliveryResult(Delivery.REFUSED, f"Helicone answered {status} {fault}", error_text(body, key))
+    if status in _STATES or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return DeliveryResult(
+            Delivery.LATER,
+            f"Helicone answered {status}",
+            wait=retry_after(answer.headers.get("retry-after")),
+            limited=status == HTTPStatus.TOO_MANY_REQUESTS,
+            blames_row=status not in _STATES,
+        )
+    return DeliveryResult(Delivery.REFUSED, _REFUSALS.get(status) or _refusal(status), error_text(body, key))
 
 
 def _refusal(status: int) -> str:
@@ -89,18 +112,6 @@ def _refusal(status: int) -> str:
             f"Helicone's address answered {status}, a redirect: it is not followed, because the key would be sent there"
         )
     return f"Helicone answered {status}"
-
-
-def error_text(body: bytes) -> str:
-    """Return the error in the body of an answer, in one short line, without anything that looks like a key."""
-    text = body.decode("utf-8", "replace")
-    try:
-        parsed = json.loads(text)
-        text = str(parsed["error"]) if isinstance(parsed, dict) and "error" in parsed else text
-    except ValueError:
-        pass
-    line = " ".join(_TOKEN.sub("***", text).split())
-    return "".join(character if character.isprintable() else "?" for character in line)[:_MAX_SHOWN]
 
 
 def retry_after(text: str | None, now: datetime | None = None) -> float | None:

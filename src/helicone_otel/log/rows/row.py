@@ -78,6 +78,11 @@ def row_of(span: FinishedSpan, content: Content, *, utf8: bool = True) -> Helico
         return None
 
 
+def session_of(attributes: Mapping[str, object]) -> Session:
+    """Return the session of a span's label."""
+    return _session_of(attributes)[0]
+
+
 def _row(span: FinishedSpan, content: Content, utf8: bool) -> HeliconeRow | None:
     row_id, kind = _row_id(span.attributes), span.attributes.get(wire.SPAN_KIND)
     if not row_id or not isinstance(kind, str) or kind not in REQUEST_KINDS:

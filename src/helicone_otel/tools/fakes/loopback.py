@@ -151,6 +151,9 @@ class _AnsweringHandler(QuietHandler):
             self._reset()
         elif trouble.trickle:
             self._trickle(outcome.reply, trouble.trickle)
+        elif trouble.cut is not None:
+            self.close_connection = True
+            self.wfile.write(self._bytes_of(outcome.reply)[: trouble.cut])
         else:
             self._send(outcome.reply)
 
@@ -183,17 +186,19 @@ class _AnsweringHandler(QuietHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def _trickle(self, reply: Reply, seconds: float) -> None:
-        connection, self.wfile = self.wfile, io.BytesIO()
-        try:
-            self._send(reply)
-            sent = self.wfile.getvalue()
-        finally:
-            self.wfile = connection
-        for byte in sent:
+        for byte in self._bytes_of(reply):
             self.wfile.write(bytes((byte,)))
             self.wfile.flush()
             if not self._wait(seconds):
                 return
+
+    def _bytes_of(self, reply: Reply) -> bytes:
+        connection, self.wfile = self.wfile, io.BytesIO()
+        try:
+            self._send(reply)
+            return self.wfile.getvalue()
+        finally:
+            self.wfile = connection
 
     def _wait(self, seconds: float) -> bool:
         """Wait, and return whether the server still runs."""

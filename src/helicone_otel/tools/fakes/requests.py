@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -130,6 +131,7 @@ class Trouble:
         seconds: How long the client waits before anything else happens.
         reset: The connection is reset instead of a reply.
         trickle: Seconds between two bytes of the reply.
+        cut: How many bytes of the reply are sent before the connection ends; negative: all but so many.
         drop: The reply is the usual one, but no row is made, as beyond a rate limit of Helicone.
         stored: The row is made although the reply does not say so.
     """
@@ -141,6 +143,7 @@ class Trouble:
     seconds: float = 0.0
     reset: bool = False
     trickle: float = 0.0
+    cut: int | None = None
     drop: bool = False
     stored: bool = False
 
@@ -156,7 +159,7 @@ class Trouble:
     @property
     def makes_rows(self) -> bool:
         """Whether a row is made of the request."""
-        return self.stored or not (self.drop or self.reset or self.reply)
+        return self.stored or not (self.drop or self.reset or self.reply or self.cut is not None)
 
 
 _NO_TROUBLE: Final = Trouble()
@@ -168,6 +171,7 @@ class Troubles:
     def __init__(self) -> None:
         self._next: defaultdict[str, deque[Trouble]] = defaultdict(deque)
         self._from_now_on: dict[str, Trouble] = {}
+        self._chosen: dict[str, Callable[[Request], Trouble | None]] = {}
         self._lock = threading.Lock()
 
     def next(self, *troubles: Trouble, door: Door = "log") -> None:
@@ -180,14 +184,50 @@ class Troubles:
         with self._lock:
             self._from_now_on[door] = trouble
 
+    def choose(self, trouble_of: Callable[[Request], Trouble | None], door: Door = "log") -> None:
+        """Let a function choose what goes wrong with each request to an API, as a rate limit does; `None`: nothing.
+
+        It is called for one request at a time, after those of `next`.
+        """
+        with self._lock:
+            self._chosen[door] = trouble_of
+
     def end(self) -> None:
         """Let nothing go wrong any more."""
         with self._lock:
             self._next.clear()
             self._from_now_on.clear()
+            self._chosen.clear()
 
-    def take(self, door: str) -> Trouble:
+    def take(self, door: str, request: Request) -> Trouble:
         """Return what goes wrong with a request that has come now."""
         with self._lock:
-            waiting = self._next[door]
-            return waiting.popleft() if waiting else self._from_now_on.get(door, _NO_TROUBLE)
+            if waiting := self._next[door]:
+                return waiting.popleft()
+            chosen = self._chosen[door](request) if door in self._chosen else None
+            return chosen or self._from_now_on.get(door, _NO_TROUBLE)
+
+
+class RateLimit:
+    """A limit of requests a second for each key, which `Troubles.choose` takes.
+
+    Args:
+        rate: How many requests a second.
+        burst: How many at once, after a while without any.
+        trouble: What happens to a request beyond that.
+        clock: Returns the time in seconds.
+    """
+
+    def __init__(
+        self, rate: float, burst: float, trouble: Trouble, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._rate, self._burst, self._trouble, self._clock = rate, burst, trouble, clock
+        self._left: dict[str | None, tuple[float, float]] = {}
+
+    def __call__(self, request: Request) -> Trouble | None:
+        """Return what happens to a request."""
+        now, key = self._clock(), request.header("Authorization")
+        left, since = self._left.get(key, (1.0, now))
+        left = min(left + (now - since) * self._rate, self._burst)
+        self._left[key] = (left - (left >= 1), now)
+        return None if left >= 1 else self._trouble

@@ -114,7 +114,7 @@ class FakeHelicone(AnsweringServer):
         """Answer a request, and store the rows that are made of it."""
         door, api = self._api_of(request)
         number = self._remember(door, request)
-        trouble = self.troubles.take(door)
+        trouble = self.troubles.take(door, request)
         if not trouble.makes_rows and not trouble.drop:
             return ApiResult(trouble.reply or in_text(200, "")), trouble
         try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 import types
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from pathlib import Path
 from typing import Any
 
@@ -534,3 +535,26 @@ def test_a_framework_that_raises_claims_no_session_and_fails_nothing(load: Any, 
 
     assert app.where()["chat gpt-4o"][1] == "/chat"
     assert set(swallowed()) == {"agents.tracing:get_current_trace: AttributeError"}
+
+
+@pytest.mark.parametrize("kind", [SpanKind.INTERNAL, SpanKind.SERVER])
+def test_work_that_begins_anew_is_not_in_what_the_request_before_it_claimed(
+    load: Any, app: App, kind: SpanKind
+) -> None:
+    load(OI)
+    with app.span("POST /first", scope=SERVER, kind=SpanKind.SERVER) as first:
+        with claiming(session__id="c1", user__id="ann"), app.chat():
+            context = copy_context()
+    parent = trace.set_span_in_context(trace.NonRecordingSpan(first.get_span_context()), Context())
+
+    def next_request() -> None:
+        with app.span("next", scope=SERVER, kind=kind, context=parent if kind is SpanKind.SERVER else None):
+            call(app, "of nobody")
+            with using_session("c2"):
+                call(app, "of c2")
+
+    context.run(next_request)
+
+    where, trace_id = app.where(), str(uuid.UUID(int=first.get_span_context().trace_id))
+    assert (where["of nobody"][0], where["of c2"][0]) == (trace_id, "c2")
+    assert "user.id" not in app.labels()["of nobody"]

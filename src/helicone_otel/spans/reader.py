@@ -15,6 +15,7 @@ from typing import Final, cast
 from .. import wire
 from .kinds import CALL_KINDS, KINDS, Kind
 from .names import clean_name, fit_template, is_made_up
+from .routes import INBOUND_SCOPES
 from .schema import APPLICATION, BY_HAND, NOTHING, URL_ATTRIBUTES, Classification, Dialect, Row
 
 _MAX_TEXT: Final = 4096
@@ -150,6 +151,7 @@ class ScopeRules:
         bare_carriers: Whether it injects into carriers that do not show the caller's own headers.
         not_current: Whether some row of it has `not_current`.
         framework_spans: `Dialect.current` of its dialects.
+        inbound: Whether work comes in by its INTERNAL spans, too; see `INBOUND_SCOPES`.
         attributes: All attributes that can matter for its spans.
     """
 
@@ -161,6 +163,7 @@ class ScopeRules:
         "attributes",
         "bare_carriers",
         "framework_spans",
+        "inbound",
         "known",
         "name",
         "named",
@@ -183,6 +186,7 @@ class ScopeRules:
         self.takes_headers = all(dialect.takes_headers for dialect in own)
         self.bare_carriers = any(dialect.bare_carriers for dialect in own)
         self.framework_spans = tuple(dialect.current for dialect in own if dialect.current)
+        self.inbound = is_listed(name, INBOUND_SCOPES)
         self.not_current = any(row.not_current for dialect in own for row in chain(dialect.rows, dialect.guesses))
         self.attributes = distinguishing.union(
             key for _, row in rows for key in (row.attribute, *row.named_by, *row.operations) if key

@@ -38,6 +38,20 @@ ENTRY_ROUTES: Final = (
     EntryRoute("CONSUMER", ("celery.task_name",), ("run/*", "process *", "* process", "receive *", "* receive", "*")),
 )
 
+# Scopes of instrumentations of servers. Where a span is current already, they make an INTERNAL span instead of a SERVER
+# span. https://github.com/open-telemetry/opentelemetry-python-contrib, `_start_internal_or_server_span`
+INBOUND_SCOPES: Final = (
+    "opentelemetry.instrumentation.asgi*",
+    "opentelemetry.instrumentation.django*",
+    "opentelemetry.instrumentation.falcon*",
+    "opentelemetry.instrumentation.fastapi*",
+    "opentelemetry.instrumentation.flask*",
+    "opentelemetry.instrumentation.pyramid*",
+    "opentelemetry.instrumentation.starlette*",
+    "opentelemetry.instrumentation.tornado*",
+    "opentelemetry.instrumentation.wsgi*",
+)
+
 _BY_KIND: Final[Mapping[str, EntryRoute]] = {entry_route.span_kind: entry_route for entry_route in ENTRY_ROUTES}
 # The kinds of spans through which work comes in.
 ENTRY_KINDS: Final = frozenset(_BY_KIND)

@@ -52,7 +52,7 @@ class LabelWriter:
             self._resolver.read(above)
             self._resolver.find_node(above)
             recognised = recognised or above.classification.recognised
-        if recognised and record.node is None and record.trace_id not in self._resolver.traces:
+        if recognised and record.node is None and not self._resolver.is_begun(record):
             self.begin_trace(record)
             return
         for above in changed:

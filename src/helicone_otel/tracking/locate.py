@@ -86,7 +86,7 @@ class Locator:
             record = self._resolver.record_of(frame, ids.trace_id, None)
         if IMPORTED:
             record = self._with_claims(record, span, claim_in(context))
-        if record is None or (record.node is None and frame is None and ids.trace_id not in self._traces):
+        if record is None or (record.node is None and frame is None and not self._resolver.is_begun(record)):
             return self._locate_process(call)
         self._label_writer.update_line(record)
         node = record.node
@@ -118,7 +118,7 @@ class Locator:
         if IMPORTED:
             record = self._with_claims(record, span, None) or record
         self._label_writer.update_line(record)
-        if record.node is None and record.trace_id not in self._resolver.traces:
+        if record.node is None and not self._resolver.is_begun(record):
             self._label_writer.begin_trace(record)
         return self.locate(call=kind)
 

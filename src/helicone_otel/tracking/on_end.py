@@ -169,7 +169,7 @@ class SpanEnds:
             record.overwritten = _overwritten_values(record)
             self._resolver.read(record)
             self._resolver.find_node(record)
-            is_new = record.node is None and record.trace_id not in self._resolver.traces
+            is_new = record.node is None and not self._resolver.is_begun(record)
             if is_new and record.classification.recognised:
                 self._label_writer.begin_trace(record)
         record.span, record.name = None, ""  # it is not read again, and a name may be of any length

@@ -10,11 +10,12 @@ from opentelemetry import trace
 from opentelemetry.context import Context, get_current
 
 from ..sessions.context import FRAME_KEY, OPEN_FRAMES, ContextFrame
-from ..sessions.foreign import IMPORTED, SessionClaim, claim_in, claim_of_run, find_imported_sdks
+from ..sessions.foreign import IMPORTED, SessionClaim, claim_in, find_imported_sdks
 from ..spans.reader import ScopeRules
+from .entries import EntrySpans
 from .labels import LabelWriter
 from .nodes import SpanTemplate
-from .records import MAX_DEPTH, ClaimRecord, Record, SpanRecord, attributes_of, make_room
+from .records import MAX_DEPTH, Record, SpanRecord, attributes_of, make_room, work_of
 from .requests import call_of, may_be_request, report_calls
 from .resolver import Resolver, is_newer
 
@@ -49,7 +50,8 @@ class SpanStarts:
         self._reader = resolver.reader
         self._scopes = resolver.reader.scopes
         self._traces = resolver.traces
-        self._untrusted = resolver.untrusted
+        self._with_claims = resolver.with_claims
+        self._begins_anew = EntrySpans(resolver, label_writer).begins_anew
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: C901, PLR0912  # see below
         """Label a span that has started, if it belongs to a session.
@@ -65,8 +67,8 @@ class SpanStarts:
         scope_name = span.instrumentation_scope.name  # type: ignore[union-attr]  # the SDK always sets one
         scope = self._scopes.get(scope_name) or self._new_scope(scope_name)
         given, parent_ids, kind = attributes_of(span), span.parent, span.kind
-        if kind is _SERVER or kind is _CONSUMER:
-            self._untrusted.note(span.get_span_context().trace_id, parent_context)
+        if (kind is _SERVER or kind is _CONSUMER or scope.inbound) and self._begins_anew(span, scope, parent_context):
+            return
         frame: ContextFrame | None = None
         claim: SessionClaim | None = None
         if OPEN_FRAMES or IMPORTED:
@@ -126,19 +128,6 @@ class SpanStarts:
         find_imported_sdks()  # who brings spans of a new scope may have brought an SDK that makes claims
         return self._reader.scope(name)
 
-    def _with_claims(
-        self, parent: Record | None, frame: ContextFrame | None, claim: SessionClaim | None, span: Span
-    ) -> Record | None:
-        """Return the record of what encloses a span, with the claims of other SDKs taken into account."""
-        trace_id = _trace_of(parent, span.get_span_context())
-        while frame is not None and frame.stale:
-            frame = frame.outer
-        if frame is not None and (parent is None or is_newer(frame, parent)):
-            parent = self._resolver.record_of(frame, trace_id, span)
-        is_chosen = parent is not None and parent.node is not None and parent.node.chosen
-        run = None if is_chosen else claim_of_run()
-        return self._resolver.foreign_sessions.innermost(parent, claim, run, trace_id, span)
-
     def _is_ordinary(self, span: Span, scope: ScopeRules, attributes: Attributes) -> bool:
         """Tell whether a span outside of any context frame has nothing to do with an LLM app."""
         if scope.known or span.get_span_context().trace_id in self._traces:
@@ -186,7 +175,9 @@ class SpanStarts:
         if span.parent is None and span_context.trace_id in self._traces:
             del self._traces[span_context.trace_id]  # another trace, whose id this one repeats
         key = (scope, span.name, *attributes)
-        record = SpanRecord(span, parent, scope, frame, _trace_of(parent, span_context))
+        if frame is None and parent is not None:
+            frame = parent.frame  # what is current inside of the span may hold it, and it is not newer
+        record = SpanRecord(span, parent, scope, frame, work_of(parent, span_context))
         if record.depth > MAX_DEPTH:
             record.cut_off()
         self._live.put(span_context.span_id, record)
@@ -230,7 +221,7 @@ class SpanStarts:
     def _take_in_like(self, span: Span, enclosing: Record, frame: ContextFrame | None, template: SpanTemplate) -> None:
         """Label a span by a template, and give it a record of its own."""
         span_context = span.get_span_context()
-        record = SpanRecord(span, enclosing, template.scope, frame, _trace_of(enclosing, span_context))
+        record = SpanRecord(span, enclosing, template.scope, frame, work_of(enclosing, span_context))
         record.apply_template(template)
         if record.depth > MAX_DEPTH:
             record.cut_off()
@@ -242,13 +233,6 @@ class SpanStarts:
 def _is_current(parent_context: Context | None) -> bool:
     # Otherwise the span is started below another one on purpose.
     return parent_context is None or trace.get_current_span(parent_context) is trace.get_current_span()
-
-
-def _trace_of(parent: Record | None, span_context: trace.SpanContext) -> int:
-    """Return the trace that a span belongs to: that of the span which encloses it, even if it has another one."""
-    while isinstance(parent, ClaimRecord):
-        parent = parent.parent
-    return parent.trace_id if isinstance(parent, SpanRecord) else span_context.trace_id
 
 
 def _are_short(values: Iterable[object]) -> bool:

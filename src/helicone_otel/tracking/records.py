@@ -29,6 +29,8 @@ MAX_ENDED: Final = 4096
 # Other spans, of which only the parent is remembered: the same.
 MAX_LINKS: Final = 4096
 
+_ENTRY_KINDS: Final = (trace.SpanKind.SERVER, trace.SpanKind.CONSUMER)
+
 _PRIVATE: Final = "_attributes"
 
 # `span.attributes` builds a view of the attributes at each call. That view is a third of what we cost a span that
@@ -50,6 +52,19 @@ def make_room(span: ReadableSpan, count: int) -> None:
         attributes.maxlen = limit + count
 
 
+def new_work(span_context: trace.SpanContext) -> int:
+    """Return what stands for the trace in the records of work that begins anew at a span, inside that trace.
+
+    Such work has a session of its own, whatever the rest of the trace has. The number is negative, as no trace id is.
+    """
+    return -(span_context.trace_id << 64 | span_context.span_id)
+
+
+def trace_of(work: int) -> int:
+    """Return the id of the trace in which work began, from `Record.trace_id`."""
+    return work if work >= 0 else -work >> 64
+
+
 def size_of(span: ReadableSpan) -> int:
     """Return how many attributes a span has."""
     attributes = attributes_of(span)
@@ -61,6 +76,12 @@ class Record:
 
     A record starts with what its constructor sets. Everything else is a default of the class until
     somebody sets it, because most records need little of it.
+
+    Attributes:
+        parent: The record of what encloses it.
+        frame: The context frame in which it started.
+        trace_id: The id of its trace, or what stands for it where work began anew inside the trace; see `new_work`.
+        depth: How many records enclose it.
     """
 
     span: ReadableSpan | None = None
@@ -268,13 +289,23 @@ class LeafRecord(NamedTuple):
 
     def record(self, span_context: trace.SpanContext, span: ReadableSpan | None) -> SpanRecord:
         """Return the span's own record, made now because something is below it, or somebody asks."""
-        record = SpanRecord(span, self.parent, self.template.scope, self.frame, span_context.trace_id)
+        record = SpanRecord(span, self.parent, self.template.scope, self.frame, work_of(self.parent, span_context))
         record.apply_template(self.template)
         # A span that is known by its ids alone may still live, and is finalized when it ends.
         record.ended = span is not None and span.end_time is not None
         if record.depth > MAX_DEPTH:
             record.cut_off()
         return record
+
+
+def work_of(parent: Record | None, span_context: trace.SpanContext) -> int:
+    """Return `Record.trace_id` of a span: that of what encloses it, even if that has another trace."""
+    while isinstance(parent, ClaimRecord):
+        parent = parent.parent
+    if isinstance(parent, SpanRecord):
+        return parent.trace_id
+    trace_id = span_context.trace_id
+    return parent.trace_id if parent is not None and trace_of(parent.trace_id) == trace_id else trace_id
 
 
 # A leaf as the store holds it. It is a bare tuple, because a named one takes nine times as long to make
@@ -293,6 +324,11 @@ def is_of(entry: Entry | Leaf, span: ReadableSpan) -> bool:
     # A leaf was labelled when it started. If the label is gone, the SDK's limit must have evicted it.
     attributes = attributes_of(span) or _NO_ATTRIBUTES
     return span.dropped_attributes > 0 or not entry[0].node.label.keys().isdisjoint(attributes)
+
+
+def is_entry_span(kind: trace.SpanKind, scope: ScopeRules) -> bool:
+    """Tell whether work may come in by a span of this kind."""
+    return kind in _ENTRY_KINDS or (scope.inbound and kind is trace.SpanKind.INTERNAL)
 
 
 class SpanStore:
@@ -352,19 +388,21 @@ class SpanStore:
 
     def record_at(self, span: trace.Span | None) -> SpanRecord | None:
         """Return the record of a span; make it, and those of the spans above it, if there is none."""
+        new: list[SpanRecord] = []  # from the inside out
         lowest: SpanRecord | None = None
-        below: SpanRecord | None = None
         for _ in range(MAX_DEPTH):
             record = self._known_or_new(span)
             if record is None:
                 break
-            lowest = lowest or record
-            if below is not None:
-                below.parent = record
             if record.size >= 0 or record.parent is not None:
-                break  # known before, and so is what is above it
-            below = record
+                lowest = record  # known before, and so is what is above it
+                break
+            new.append(record)
             span = self._parents.get(span.get_span_context().span_id) if span is not None else None
+        for record in reversed(new):
+            if lowest is not None:
+                record.parent, record.trace_id = lowest, lowest.trace_id
+            lowest = record
         return lowest
 
     def _known_or_new(self, span: trace.Span | None) -> SpanRecord | None:
@@ -373,7 +411,7 @@ class SpanStore:
         if record is not None or not isinstance(span, ReadableSpan) or span.instrumentation_scope is None:
             return record
         scope = self._reader.scope(span.instrumentation_scope.name)
-        record = SpanRecord(span, None, scope, None, span_context.trace_id)
+        record = SpanRecord(span, None, scope, None, self._work_at(span, scope, span_context))
         record.ended = span.end_time is not None
         (self.recent if record.ended else self.live).put(span_context.span_id, record)
         return record
@@ -383,8 +421,17 @@ class SpanStore:
         span_context, scope = span.get_span_context(), span.instrumentation_scope
         if span_context is None or scope is None:
             return None
-        span_id = span_context.span_id
-        record = SpanRecord(span, self.parent_of(span_id), self._reader.scope(scope.name), None, span_context.trace_id)
+        span_id, rules = span_context.span_id, self._reader.scope(scope.name)
+        parent = self.parent_of(span_id)
+        work = work_of(parent, span_context) if parent is not None else self._work_at(span, rules, span_context)
+        record = SpanRecord(span, parent, rules, None, work)
         record.ended = True
         self.recent.put(span_id, record)
         return record
+
+    def _work_at(self, span: ReadableSpan, scope: ScopeRules, span_context: trace.SpanContext) -> int:
+        """Return `Record.trace_id` of a span with nothing above it: work may have begun anew there."""
+        is_entry = is_entry_span(span.kind, scope)
+        if is_entry and span.parent is not None and self._parents.get(span_context.span_id) is None:
+            return new_work(span_context)
+        return span_context.trace_id

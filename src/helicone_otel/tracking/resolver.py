@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from opentelemetry.context import get_current
 from opentelemetry.sdk.trace import ReadableSpan
@@ -19,7 +19,7 @@ from .. import wire
 from ..caches import Recent
 from ..destinations import Destination, call_kind
 from ..sessions.context import ContextFrame
-from ..sessions.foreign import IMPORTED, WRITING_SCOPES, claim_in
+from ..sessions.foreign import IMPORTED, WRITING_SCOPES, SessionClaim, claim_in, claim_of_run
 from ..sessions.inbound import UntrustedBaggage
 from ..sessions.model import Session, SessionDetails, path_segments
 from ..settings import named_attributes
@@ -32,8 +32,21 @@ from ..spans.schema import APPLICATION, BY_HAND, URL_ATTRIBUTES, Classification,
 from .derived import SET_BY_HAND, SessionFactory, by_hand
 from .enclosing import ForeignSessions, FrameworkSpans
 from .nodes import NodeKey, PathNode, top
-from .records import MAX_DEPTH, ClaimRecord, FrameRecord, Record, SpanRecord, SpanStore, attributes_of
+from .records import (
+    MAX_DEPTH,
+    ClaimRecord,
+    FrameRecord,
+    Record,
+    SpanRecord,
+    SpanStore,
+    attributes_of,
+    trace_of,
+    work_of,
+)
 from .state import ProcessState
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import Span
 
 MAX_TRACES: Final = 2048
 GATEWAY: Final = "gateway"
@@ -71,7 +84,9 @@ class Resolver:
         reader: What reads spans by the dialects.
         span_store: The records of spans.
         sessions: Makes sessions from ids and names.
-        traces: The traces that are part of an LLM app.
+        traces: The traces that are part of an LLM app, by `Record.trace_id`. The id of a trace in which only work that
+            began anew is part of one stands for `None`.
+        accepts_callers: Whether work that comes in goes on in the session that its caller's ids lead to.
         value_limit: The length to which the SDK cuts values, once it has cut one of ours.
     """
 
@@ -88,11 +103,12 @@ class Resolver:
         )
         self.span_store = SpanStore(self.reader, state.live)
         self.framework_spans = FrameworkSpans(self.reader, self.span_store)
+        self.accepts_callers = settings.accept_inbound
         self.untrusted = UntrustedBaggage(self.reader, settings.accept_inbound)
         self.sessions = SessionFactory(settings, self.reader.session_ids, self.reader.user_ids)
         self.foreign_sessions = ForeignSessions(self.sessions, self.find_nodes)
         self.destinations = state.destinations
-        self.traces: Recent[int, Trace] = Recent(MAX_TRACES)
+        self.traces: Recent[int, Trace | None] = Recent(MAX_TRACES)
         self.families = frozenset(settings.attributes)
         self.value_limit: int | None = None
         self._session_ids = frozenset(self.reader.session_ids)
@@ -192,7 +208,7 @@ class Resolver:
         """Return the attributes that matter, without those that we wrote and those that a caller's baggage brought."""
         facts = record.scope.facts(attributes) if record.scope is not None else {}
         if self.untrusted.is_used:
-            facts = self.untrusted.removed_from(facts, record.trace_id)
+            facts = self.untrusted.removed_from(facts, trace_of(record.trace_id))
         label = record.label
         if label is None:
             return facts
@@ -349,9 +365,16 @@ class Resolver:
         span = record.span
         named = next((above.own_session for above in reversed(list(record.line())) if above.own_session), None)
         process = self.sessions.of_process(span)
-        session = named or process or self.sessions.provisional(record.trace_id, span)
+        trace_id = trace_of(record.trace_id)
+        session = named or process or self.sessions.provisional(trace_id, span)
         node = top(self.families, session, chosen=False) if session is not None else None
         self.traces.put(record.trace_id, Trace(node, final=named is None and process is not None))
+        if trace_id not in self.traces:
+            self.traces.put(trace_id, None)
+
+    def is_begun(self, record: Record) -> bool:
+        """Tell whether a record's trace is known to be part of an LLM app."""
+        return self.traces.get(record.trace_id) is not None
 
     def keep_session_id(self, record: Record) -> None:
         """Keep the trace's session id from now on, because it has left the process."""
@@ -386,6 +409,26 @@ class Resolver:
             if asks is not None or record.node is None or record.node.session.wire_name:
                 inner.record = (self, record)
         return cast("Record", record)
+
+    def with_claims(
+        self, parent: Record | None, frame: ContextFrame | None, claim: SessionClaim | None, span: Span
+    ) -> Record | None:
+        """Return the record of what encloses a span, with the claims of other SDKs taken into account.
+
+        Args:
+            parent: The record of the span above it.
+            frame: The innermost context frame.
+            claim: What the Context claims.
+            span: The span.
+        """
+        trace_id = work_of(parent, span.get_span_context())
+        while frame is not None and frame.stale:
+            frame = frame.outer
+        if frame is not None and (parent is None or is_newer(frame, parent)):
+            parent = self.record_of(frame, trace_id, span)
+        is_chosen = parent is not None and parent.node is not None and parent.node.chosen
+        run = None if is_chosen else claim_of_run()
+        return self.foreign_sessions.innermost(parent, claim, run, trace_id, span)
 
     def known_record(self, frame: ContextFrame, trace_id: int) -> Record | None:
         """Return the record of a context frame, if it was made and holds for this trace."""

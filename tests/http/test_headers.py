@@ -1016,11 +1016,13 @@ def test_a_processor_added_to_all_providers_is_added_to_each_once() -> None:
         handle = configure(Settings(), provider=provider)
         handle.add_processor_to_all(make)
         counts.append(len(made))
-        TracerProvider()
+        TracerProvider()  # it is not known to be the app's
+        counts.append(len(made))
+        configure(Settings(), provider=TracerProvider())
         counts.append(len(made))
         handle.uninstall()
 
-    assert counts == [1, 2, 2, 3]
+    assert counts == [1, 1, 2, 2, 2, 3]
 
 
 def test_a_propagator_loaded_by_the_environment_writes_nothing_after_uninstall(

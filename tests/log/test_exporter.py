@@ -406,10 +406,11 @@ def test_logging_can_be_switched_on_and_off(fake: FakeHelicone, monkeypatch: pyt
     else:
         configure(provider=before)
         installation = configure(provider=provider, log=HeliconeSpanExporter() if switch == "log=exporter" else True)
-    later = TracerProvider(shutdown_on_exit=False)
+    later, unknown = TracerProvider(shutdown_on_exit=False), TracerProvider(shutdown_on_exit=False)
+    configure(provider=later)
 
     def search() -> None:
-        for each in (before, provider, later):
+        for each in (before, provider, later, unknown):
             tracer = each.get_tracer("x")
             with session("Shop"), tracer.start_as_current_span("execute_tool search", attributes=GENAI_TOOL):
                 pass

@@ -75,9 +75,12 @@ FAST = {
     ("several providers", "configure last", ""),
     ("processors in a pool", "configure first", ""),
 }
+# Here a provider is not the global one. Only where `configure()` comes last it is given.
+NOT_GLOBAL = ("own provider beside the configurator's", "several providers")
 EVERY = [
     pytest.param(*one, marks=[] if one in FAST else pytest.mark.slow)
     for one in itertools.product(CASES, METHODS, ("", PROPAGATORS))
+    if one[0] not in NOT_GLOBAL or one[1] == "configure last"
 ]
 
 
@@ -103,3 +106,23 @@ def test_labels_and_headers_are_the_same_whatever_makes_the_provider(name: str, 
     twice = "Attempting to instrument while already instrumented\n"
     output = after.output.removesuffix(twice) if case.file == NAMED else after.output
     assert (before.headers, output) == ([[], []], before.output)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NOT_GLOBAL)
+@pytest.mark.parametrize("method", ["configure first", "instrument"])
+def test_a_provider_that_is_neither_global_nor_given_is_left_alone(name: str, method: str) -> None:
+    case = CASES[name]
+    before = bare(case, launched=method == "instrument")
+
+    after = run(case, method)
+
+    assert without_ours(after.spans) == before.spans
+    # With several providers, the app's own spans come from the global one.
+    alone = {"chat gpt-5.4-mini"} if name == "several providers" else {"plan trip", "chat gpt-5.4-mini", "look up"}
+    labelled = [(span, set(label)) for span, label in labels(after.spans)]
+    assert [span for span, label in labelled if label] == [span for span, _ in labelled if span not in alone]
+    assert after.headers[1] == expected(
+        id="trip-42", path="/plan_trip" if name == "several providers" else "/chat", name="Trip Planning"
+    )
+    assert (before.headers, after.output) == ([[], []], before.output)

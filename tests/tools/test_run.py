@@ -229,10 +229,12 @@ def test_an_exporter_that_the_user_chose_keeps_working(environ: dict[str, str]) 
     assert "└── checkout  task" in done.stderr
 
 
-def test_spans_of_a_provider_that_the_application_makes_are_shown_too(environ: dict[str, str]) -> None:
+def test_spans_of_a_provider_that_the_application_makes_and_gives_are_shown_too(environ: dict[str, str]) -> None:
     own = """
     from opentelemetry.sdk.trace import TracerProvider
+    from helicone_otel import configure
     provider = TracerProvider()
+    configure(provider=provider)
     call(provider.get_tracer("shop"))
     provider.shutdown()
     """

@@ -17,7 +17,6 @@ import functools
 import os
 import sys
 import threading
-import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -35,7 +34,8 @@ from ..otel.propagator import HeliconePropagator
 from ..settings import Settings
 from ..tracking.registry import REGISTRY
 from .patches import Patches
-from .pipeline import PIPELINES, PipelinePrefix
+from .pipeline import PIPELINES, Gate, PipelinePrefix
+from .provider_owners import ProviderOwners, calling_module
 from .textmap import extended, original_of
 
 if TYPE_CHECKING:
@@ -57,13 +57,11 @@ class Installation:
         self._patches = Patches()
         self._processor = HeliconeSpanProcessor()
         self._propagator = HeliconePropagator()
-        self._prefix = PipelinePrefix(self._processor, REGISTRY)
+        self._owners = ProviderOwners()
+        self._prefix = PipelinePrefix(self._processor, REGISTRY, self._decide, _global_sdk_provider)
         self._log: LogWorker | None = None
         self._wraps_flush = False
-        self._providers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._factories: list[_ProcessorFactory] = []
-        # The SDK cannot remove a processor, so what was added to a provider once is remembered beyond an uninstall.
-        self._added: weakref.WeakKeyDictionary[Any, list[_ProcessorFactory]] = weakref.WeakKeyDictionary()
 
     def install(self, settings: Settings, provider: trace.TracerProvider | None = None, build: bool = False) -> None:
         """Install the library, or only apply new settings if it is installed already.
@@ -72,8 +70,7 @@ class Installation:
 
         Args:
             settings: The settings to apply.
-            provider: The provider that gets our processor now; the global one if not given. A provider that is made
-                later gets it when it is made.
+            provider: A provider whose spans are the app's, besides the global one.
             build: Whether to build the tracking engine now, and not at the first span or header.
         """
         with self._lock:
@@ -86,7 +83,7 @@ class Installation:
                     self._processor.arm(REGISTRY)
                     self._propagator.enabled = REGISTRY.active = True
                     self._wrap_functions()
-                self._add_processors_to(provider if provider is not None else _global_provider())
+                self._decide_again(sdk_provider(provider))
                 self._extend_global_textmap()
                 if build:
                     REGISTRY.build()
@@ -99,9 +96,21 @@ class Installation:
         """Whether the library is installed now."""
         return self._installed
 
+    def take_unknown_providers(self, takes: bool) -> None:
+        """Take providers for the app's of which nothing is known, or no longer do so."""
+        self._owners.takes_unknown = takes
+        self._prefix.forget_decisions()
+
     def has_processor(self, provider: object) -> bool:
         """Tell whether our processor gets the spans of a provider."""
-        return self._installed and sdk_provider(provider) in self._providers
+        sdk = sdk_provider(provider)
+        return self._installed and sdk is not None and self._prefix.is_open(self._prefix.gate_of(sdk))
+
+    def providers(self) -> list[tuple[TracerProvider | None, bool, str]]:
+        """Return the providers that were seen: each with whether its spans are labelled, and why."""
+        if not self._installed:
+            return []
+        return [(gate.provider, self._prefix.is_open(gate), gate.reason) for gate in self._prefix.gates]
 
     def log(self, exporter: HeliconeSpanExporter | None) -> None:
         """Log the requests of all providers that no gateway saw.
@@ -128,15 +137,16 @@ class Installation:
         return self._log.exporter if self._log is not None else None
 
     def add_processor_to_all(self, factory: _ProcessorFactory) -> None:
-        """Add another processor to each provider, now and when a provider is made later.
+        """Add another processor to each provider of the app, now and when there is another one.
 
         Args:
             factory: Makes the processor. It is called once for each provider.
         """
         with self._lock:
             self._factories.append(factory)
-            for provider in self._providers:
-                self._add_processor(provider, factory)
+            for gate in self._prefix.gates:
+                if gate.is_open:  # the others get it when they are opened
+                    gate.add(factory)
 
     def uninstall(self) -> None:
         """Restore the wrapped functions, and make the processor and the propagator idle.
@@ -157,35 +167,45 @@ class Installation:
         self.log(None)
         REGISTRY.configure(REGISTRY.settings)
         REGISTRY.injected.clear()
-        self._providers.clear()
+        self._prefix.close()
+        self._owners.given.clear()
         self._factories.clear()
 
     # --- providers ----------------------------------------------------------------------------------
 
-    def _add_processors_to(self, provider: object) -> None:
-        """Add our processor, and those for all providers. Never raises, whatever the provider is."""
-        try:
-            provider = sdk_provider(provider)
-            if provider is None or provider in self._providers:
-                return
-            self._providers.add(provider)
-            for factory in (self._own_processor, *self._factories):
-                self._add_processor(provider, factory)
-        except Exception as error:  # noqa: BLE001  # an exception here would come out of the app's TracerProvider()
-            warn_once(
-                f"helicone-otel cannot add its processor to a {type(provider).__name__}, so the spans of this "
-                f"provider get no session: {type(error).__name__}: {error}"
-            )
+    def _decide_again(self, given: TracerProvider | None) -> None:
+        """Decide again whose the providers are.
 
-    def _own_processor(self) -> SpanProcessor:
-        return self._processor
+        Args:
+            given: A provider that the app has given to `configure()`.
+        """
+        self._prefix.forget_decisions()
+        provider = given if given is not None else _global_sdk_provider()
+        if provider is None:
+            return
+        if given is not None:
+            self._owners.given.add(given)
+        gate = self._prefix.gate_of(provider)
+        if not self._prefix.is_open(gate) and given is not None:
+            warn_once(f"helicone-otel labels no span of the provider that configure(provider=…) names: {gate.reason}.")
 
-    def _add_processor(self, provider: TracerProvider, factory: _ProcessorFactory) -> None:
-        added = self._added.setdefault(provider, [])
-        if factory not in added:
-            added.append(factory)
-            # The method of the base class, because Phoenix overrides it: there, what is added *replaces* its exporter.
-            TracerProvider.add_span_processor(provider, factory())
+    def _decide(self, gate: Gate, resource: object) -> bool:
+        """Decide whether a provider's spans are the app's; if so, add the processors for all providers to it."""
+        if not self._installed:
+            return False
+        current = _global_sdk_provider()
+        if current is not None:
+            self._prefix.gate_of(current)  # the gate may not know yet that it stands for this one
+        provider, pipeline = gate.provider, gate.pipeline() if gate.pipeline is not None else None
+        resource = getattr(provider, "resource", resource)
+        verdict = self._owners.verdict(provider, pipeline, resource, is_global=provider is current is not None)
+        gate.reason = verdict.reason
+        if verdict.vendors_service:
+            REGISTRY.vendors_services.add(verdict.vendors_service)
+        if verdict.is_apps:
+            for factory in self._factories:
+                gate.add(factory)
+        return verdict.is_apps
 
     # --- wrapped functions --------------------------------------------------------------------------
 
@@ -211,7 +231,14 @@ class Installation:
         def __init__(provider: TracerProvider, *args: Any, **kwargs: Any) -> None:  # noqa: N807
             original(provider, *args, **kwargs)
             if self._installed:
-                self._add_processors_to(provider)
+                try:
+                    self._owners.note_maker(provider, calling_module(1))
+                    self._prefix.gate_of(provider)
+                except Exception as error:  # noqa: BLE001  # an exception here would come out of the app's code
+                    warn_once(
+                        f"helicone-otel cannot add its processor to a {type(provider).__name__}, so the spans of this "
+                        f"provider get no session: {type(error).__name__}: {error}"
+                    )
 
         return __init__
 
@@ -253,6 +280,10 @@ def sdk_provider(provider: object) -> TracerProvider | None:
     if not isinstance(provider, TracerProvider):
         provider = getattr(provider, "provider", None)
     return provider if isinstance(provider, TracerProvider) else None
+
+
+def _global_sdk_provider() -> TracerProvider | None:
+    return sdk_provider(_global_provider())
 
 
 def _global_provider() -> object:

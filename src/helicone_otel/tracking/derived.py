@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -35,12 +35,20 @@ class SessionFactory:
         settings: The settings in force.
         id_attributes: Attributes that hold a conversation's id, the best first.
         user_attributes: Attributes that hold the user's id, the best first.
+        vendors_services: Names of services that are not the app's.
     """
 
-    def __init__(self, settings: Settings, id_attributes: tuple[str, ...], user_attributes: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        id_attributes: tuple[str, ...],
+        user_attributes: tuple[str, ...],
+        vendors_services: Container[str] = (),
+    ) -> None:
         self._settings = settings
         self._ids = id_attributes
         self._users = user_attributes
+        self._vendors_services = vendors_services
         self._properties = tuple(named_attributes(settings.property_attributes))
         self.path = SessionPath(settings.session_path)
         self._known: Recent[tuple[str, str | None], Session] = Recent(_MAX_SESSIONS)
@@ -98,6 +106,8 @@ class SessionFactory:
         attributes = (span.attributes or {}) if span else {}
         resource = getattr(getattr(span or trace.get_tracer_provider(), "resource", None), "attributes", {})
         service = first_text(resource, ("service.namespace", "service.name"))
+        if service in self._vendors_services:
+            service = None
         return (
             first_text(attributes, self._settings.session_name_attributes)
             or self._settings.session_name

@@ -85,6 +85,7 @@ class SpanEnds:
         self._resolver = resolver
         self._label_writer = label_writer
         self._calls = calls
+        self._left_alone = state.left_alone
         self._span_store = resolver.span_store
         self._live = resolver.span_store.live
         self._recent = resolver.span_store.recent
@@ -182,7 +183,7 @@ class SpanEnds:
     def outcome(self, span: ReadableSpan) -> Outcome | None:
         """Return what was decided for a span that has ended; `None`: it leaves as it is."""
         span_context = span.get_span_context()
-        if span_context is None:
+        if span_context is None or self._left_alone.has(span):
             return None
         span_id = span_context.span_id
         if (record := self._live.pop(span_id, None)) is not None:

@@ -17,6 +17,7 @@ from ..sessions.foreign import SessionClaim
 from ..sessions.model import Session, SessionDetails
 from ..spans.reader import ScopeRules, SpanReader
 from ..spans.schema import NOTHING, Classification
+from .left_alone import SpansLeftAlone
 from .nodes import PathNode, SpanTemplate
 
 # Nothing is looked for further out than this; a path has at most 16 segments anyway.
@@ -345,15 +346,18 @@ class SpanStore:
         recent: The records of spans that have, and leaves, at whose end there is nothing to decide.
     """
 
-    def __init__(self, reader: SpanReader, live: Recent[int, SpanRecord]) -> None:
+    def __init__(self, reader: SpanReader, live: Recent[int, SpanRecord], left_alone: SpansLeftAlone) -> None:
         self._reader = reader
+        self._left_alone = left_alone
         self.live = live
         self.recent: Generations[int, SpanRecord | Leaf] = Generations(MAX_ENDED)
         self._parents: Generations[int, trace.Span] = Generations(MAX_LINKS)
 
     def remembers(self, span_id: int) -> bool:
         """Tell whether anything but its parent is remembered of a span with this id."""
-        return span_id in self.live or self.recent.get(span_id) is not None
+        if span_id in self.live or self.recent.get(span_id) is not None:
+            return True
+        return self._left_alone.any and self._record_around(span_id) is not None
 
     def known(self, span_context: trace.SpanContext, span: object = None) -> SpanRecord | None:
         """Return the record of a span that is remembered; make it now if there is only a `LeafRecord`.
@@ -364,7 +368,9 @@ class SpanStore:
         """
         entry = self.live.get(span_context.span_id) or self.recent.get(span_context.span_id)
         if entry is None or (isinstance(span, ReadableSpan) and not is_of(entry, span)):
-            return None
+            if not self._left_alone.any or (isinstance(span, ReadableSpan) and not self._left_alone.has(span)):
+                return None
+            return self._record_around(span_context.span_id)
         if not isinstance(entry, tuple):
             return entry
         record = LeafRecord._make(entry).record(span_context, span if isinstance(span, ReadableSpan) else None)
@@ -377,6 +383,11 @@ class SpanStore:
         if entry is None or not is_of(entry, span):
             return None
         return LeafRecord._make(entry) if isinstance(entry, tuple) else entry
+
+    def _record_around(self, span_id: int) -> SpanRecord | None:
+        """Return what is remembered of the span of the app that encloses one which is not the app's."""
+        around = self._left_alone.around(span_id)
+        return self.known(around.get_span_context(), around) if around is not None else None
 
     def note_parent(self, span_id: int, parent: trace.Span) -> None:
         """Remember the parent of a span of which nothing else is remembered."""
@@ -391,6 +402,8 @@ class SpanStore:
         new: list[SpanRecord] = []  # from the inside out
         lowest: SpanRecord | None = None
         for _ in range(MAX_DEPTH):
+            if self._left_alone.any and span is not None:
+                span = self._left_alone.app_span(span)
             record = self._known_or_new(span)
             if record is None:
                 break

@@ -101,11 +101,12 @@ class Resolver:
             properties=[attribute for _, attribute in named_attributes(settings.property_attributes)],
             application_spans=settings.application_spans,
         )
-        self.span_store = SpanStore(self.reader, state.live)
+        self.span_store = SpanStore(self.reader, state.live, state.left_alone)
+        self._left_alone = state.left_alone
         self.framework_spans = FrameworkSpans(self.reader, self.span_store)
         self.accepts_callers = settings.accept_inbound
         self.untrusted = UntrustedBaggage(self.reader, settings.accept_inbound)
-        self.sessions = SessionFactory(settings, self.reader.session_ids, self.reader.user_ids)
+        self.sessions = SessionFactory(settings, self.reader.session_ids, self.reader.user_ids, state.vendors_services)
         self.foreign_sessions = ForeignSessions(self.sessions, self.find_nodes)
         self.destinations = state.destinations
         self.traces: Recent[int, Trace | None] = Recent(MAX_TRACES)
@@ -403,7 +404,9 @@ class Resolver:
             outer = outer.outer
         for inner in reversed(unknown):
             # Another trace may put its own record there at any time, so this one is handed on as it is.
-            asks = span or (inner.anchor if isinstance(inner.anchor, ReadableSpan) else None)
+            asks = span or (
+                anchor if isinstance(anchor := self._left_alone.app_span(inner.anchor), ReadableSpan) else None
+            )
             record = self._make_record(inner, record, trace_id, asks)
             # A session without a name is not kept until a span asks that may have one.
             if asks is not None or record.node is None or record.node.session.wire_name:

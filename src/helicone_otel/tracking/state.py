@@ -10,6 +10,7 @@ from ..destinations import Destinations
 from ..injected import InjectedHeaders
 from ..sessions.model import SessionPath
 from ..settings import Settings
+from .left_alone import SpansLeftAlone
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -30,6 +31,8 @@ class ProcessState:
         destinations: Which hosts get headers, by those settings.
         root_path: The path at which sessions begin that name none.
         live: The records of spans that have started and are not decided yet, by span id.
+        left_alone: The spans that are not the app's.
+        vendors_services: The `service.name` of vendors' providers: no session has such a name.
         active: False once everything was uninstalled: propagators and hooks then do nothing.
         decides_at_end: Processors are installed that may hand on spans with other attributes than they have.
             What a span is must then be decided when it ends; otherwise that can wait until an exporter asks.
@@ -49,6 +52,7 @@ class ProcessState:
         self.decides_at_end = False
         self.hooked: set[str] = set()
         self.is_hooking = False
+        self.vendors_services: set[str] = set()
         self.injected = InjectedHeaders()
         self.logged_rows: Generations[int, bool] = Generations(_MAX_LOGGED)
         self.log: Callable[[SpanRecord | Leaf, ReadableSpan], None] | None = None
@@ -61,3 +65,4 @@ class ProcessState:
         self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts, settings.utf8_hosts)
         self.root_path = SessionPath(settings.session_path)
         self.live: Recent[int, SpanRecord] = Recent(MAX_LIVE)
+        self.left_alone = SpansLeftAlone()

@@ -82,6 +82,8 @@ class Process:
         labels: Whether our processor is on the provider.
         injects: Whether the global propagator writes our headers.
         installed: Whether helicone-otel is switched on, with its hooks in the HTTP clients.
+        providers: The SDK's providers that were seen: for each, its class and service, whether its spans are labelled,
+            and why.
         exporters: The classes of the provider's exporters.
         sampler: The sampler's description of itself.
         active: The names of the active instrumentations.
@@ -105,6 +107,7 @@ class Process:
     swallowed: Mapping[str, int] = field(default_factory=dict)
     session: str = ""
     path: str = ""
+    providers: tuple[tuple[str, bool, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

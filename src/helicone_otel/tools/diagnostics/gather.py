@@ -73,7 +73,15 @@ def inspect_process() -> Process:
         swallowed=failures.swallowed(),
         session=location.session.wire_id if location else "",
         path=str(location.path) if location else "",
+        providers=tuple(dict.fromkeys(_providers())),
     )
+
+
+def _providers() -> Iterator[tuple[str, bool, str]]:
+    for provider, is_labelled, reason in INSTALLATION.providers():
+        if provider is not None:
+            service = str(provider.resource.attributes.get("service.name", "no service"))
+            yield f"{_class_name(provider).rpartition('.')[2]} of {service}", is_labelled, reason
 
 
 def name_of(distribution: Distribution) -> str:

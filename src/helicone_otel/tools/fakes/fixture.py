@@ -93,6 +93,7 @@ def _installed_with(
         _log_with(HeliconeSpanExporter(settings=settings) if settings.log else None)
 
     configure({})
+    INSTALLATION.take_unknown_providers(True)
     INSTALLATION.add_processor_to_all(_ended_spans)
     _ENDED_SPANS.spans = spans
     token = attach(Context())
@@ -101,6 +102,7 @@ def _installed_with(
     finally:
         detach(token)
         _ENDED_SPANS.spans = None
+        INSTALLATION.take_unknown_providers(False)
         _log_with(logged_before)
         if not was_installed:
             INSTALLATION.uninstall()

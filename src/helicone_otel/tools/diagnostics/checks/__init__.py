@@ -29,8 +29,10 @@ CHECKS: Final = (
     Check("scrubbing", "Spans", spans.scrubbing),
     Check("recorded_key", "Spans", spans.recorded_key),
     Check("destination", "Spans", spans.destination),
+    Check("providers", "Spans", spans.providers),
     Check("session_id", "Sessions", spans.fixed_id),
     Check("session_name", "Sessions", spans.name),
+    Check("stale_contexts", "Sessions", spans.stale_contexts),
     Check("here", "Sessions", spans.here),
     Check("swallowed", "Sessions", spans.swallowed),
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from .... import wire
+from ....install.provider_owners import UNKNOWN
 from ..facts import BY_SESSION, OFF, RATIOS, SAMPLER, Facts
 from ..gather import SAMPLERS
 from ..libraries import SERVERS
@@ -22,6 +23,9 @@ _KEEP_KEYS_OUT: Final = (
     ),
     ("", "pass it once, as default_headers= of the client, not with each call"),
 )
+# Instrumentations that make a span for each request to an ASGI app.
+_MARKING: Final = frozenset({"asgi", "fastapi", "starlette"})
+_UVICORN: Final = "uvicorn"
 _ID: Final = "HELICONE_SESSION_ID"
 _NAME: Final = "HELICONE_SESSION_NAME"
 _PER_CHAT: Final = f"unset {_ID}, and open a session() for each conversation"
@@ -98,6 +102,33 @@ def destination(facts: Facts) -> Iterator[Finding]:
         yield ok(f"Spans go to {', '.join(name.rpartition('.')[2] for name in process.exporters)}.")
     else:
         yield warning("Spans are not exported; headers work without that.", "export OTEL_TRACES_EXPORTER=otlp")
+
+
+def providers(facts: Facts) -> Iterator[Finding]:
+    """List the providers, and what is done with the spans of each."""
+    for name, is_labelled, reason in facts.inside.providers if facts.inside else ():
+        if is_labelled:
+            yield ok(f"The spans of the {name} are labelled: {reason}.")
+        elif reason == UNKNOWN:
+            yield warning(
+                f"The spans of the {name} are left alone: {reason}.",
+                "helicone_otel.configure(provider=…), if it is yours",
+            )
+        else:
+            yield ok(f"The spans of the {name} are left alone: {reason}.")
+
+
+def stale_contexts(facts: Facts) -> Iterator[Finding]:
+    """Check whether anything marks where a request begins: uvicorn hands on the Context of the request before it."""
+    process = facts.inside
+    if process is None or not _MARKING.isdisjoint(process.active):
+        return
+    if process.serves == _UVICORN if facts.process else all(map(facts.installed.get, (_UVICORN, "fastapi"))):
+        yield warning(
+            "uvicorn may handle a request in the Context of the request before it on the same connection, and no "
+            "instrumentation marks where a request begins: its calls may get the other request's session and user.",
+            "uvicorn --reset-contextvars, or pip install opentelemetry-instrumentation-fastapi",
+        )
 
 
 def fixed_id(facts: Facts) -> Iterator[Finding]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import gc
+import pickle
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
+from typing import Any
 
 import pytest
 from opentelemetry.context import Context, attach, detach, get_current, set_value
+from opentelemetry.sdk.trace import TracerProvider
 
 from helicone_otel import Session, SessionPath, Settings, current_session, session, step
+from helicone_otel.sessions.context import OPEN_FRAMES, current_frame
 from tests.support.small_app import (
     GATEWAY_URL,
     UNTOUCHED,
@@ -633,3 +640,37 @@ def test_a_step_name_that_is_no_text_raises_an_error(name: object) -> None:
         step(name)  # type: ignore[arg-type]
 
     assert str(refused.value) == f"step(name) must be a str, not {type(name).__name__}"
+
+
+# --- copies of Contexts ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("made", [copy.copy, copy.deepcopy, lambda frame: pickle.loads(pickle.dumps(frame))])
+def test_a_copied_frame_does_not_end_the_session_that_it_was_copied_from(made: Callable[[Any], Any]) -> None:
+    gc.collect()
+    before = len(OPEN_FRAMES)
+    with session("Trip", id="trip-42", user_id="ann", properties={"Plan": "pro"}), step("plan"):
+        copied = made(current_frame())
+        token = attach(copied.within(Context()))
+        inside = current_session()
+        detach(token)
+        del copied
+        gc.collect()
+        assert current_session() == inside
+        assert inside is not None
+        assert (inside.id, inside.user_id, dict(inside.properties)) == ("trip-42", "ann", {"Plan": "pro"})
+
+    gc.collect()
+    assert len(OPEN_FRAMES) == before
+
+
+def test_an_attempt_to_copy_a_context_with_a_span_does_not_end_the_session() -> None:
+    with session("Trip", id="trip-42"), TracerProvider().get_tracer("shop").start_as_current_span("plan"):
+        for attempt in (copy.deepcopy, pickle.dumps):
+            with contextlib.suppress(ValueError, TypeError, AttributeError, pickle.PicklingError):
+                attempt({"context": get_current()})
+        gc.collect()
+        found = current_session()
+
+    assert found is not None
+    assert found.id == "trip-42"

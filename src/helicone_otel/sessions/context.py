@@ -72,6 +72,18 @@ class ContextFrame:
     def __del__(self) -> None:
         OPEN_FRAMES.pop()
 
+    def __copy__(self) -> ContextFrame:
+        """Return the frame itself: a copy of a Context is in the same block."""
+        return self
+
+    def __deepcopy__(self, _: dict[int, object]) -> ContextFrame:
+        """Return the frame itself. A copy that is made without the constructor is not counted, and must not be."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make a frame with the same session and steps where a pickled Context is read."""
+        return _unpickled, (type(self), self.session, self.steps, self.detached, self.outer)
+
     def within(self, context: Context) -> Context:
         """Return a Context in which this frame is the innermost one."""
         return set_value(FRAME_KEY, self, context)
@@ -91,6 +103,18 @@ class ContextFrame:
 
     def close(self, error: BaseException | None) -> None:
         """Do nothing: a session block has no span to end."""
+
+
+def _unpickled(
+    kind: type[ContextFrame],
+    session: Session | None,
+    steps: tuple[str, ...],
+    detached: bool,
+    outer: ContextFrame | None,
+) -> ContextFrame:
+    frame = kind(session, steps, detached, Context())
+    frame.outer, frame.depth = outer, outer.depth + 1 if outer is not None else 0
+    return frame
 
 
 def current_frame(context: Context | None = None) -> ContextFrame | None:

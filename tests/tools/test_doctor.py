@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from helicone_otel.install.provider_owners import UNKNOWN
 from helicone_otel.tools.diagnostics.checks import CHECKS
 from helicone_otel.tools.diagnostics.examine import examine
 from helicone_otel.tools.diagnostics.facts import Facts, Installed, Instrumentation, Package, Probe, ProbeCall, Process
@@ -564,6 +565,34 @@ def test_a_provider_without_an_exporter_is_a_warning() -> None:
 
 
 PER_CHAT = "unset HELICONE_SESSION_ID, and open a session() for each conversation"
+
+
+def test_the_providers_are_listed_with_what_is_done_with_each() -> None:
+    providers = (
+        ("A of shop", True, "it is the global provider"),
+        ("B of crew", False, "x"),
+        ("C of y", False, UNKNOWN),
+    )
+    found = findings(inside(replace(WELL, providers=providers)), "providers")
+
+    assert [(each.level, each.text) for each in found] == [
+        (Level.OK, "The spans of the A of shop are labelled: it is the global provider."),
+        (Level.OK, "The spans of the B of crew are left alone: x."),
+        (Level.WARNING, f"The spans of the C of y are left alone: {UNKNOWN}."),
+    ]
+
+
+def test_a_server_that_hands_on_contexts_needs_something_that_marks_requests() -> None:
+    serving = replace(WELL, serves="uvicorn")
+    packages = installed(OPENAI, Package("uvicorn", "0.54.0"), Package("fastapi", "0.165.0"))
+    marked = Probe(replace(WELL, active=("fastapi",)))
+
+    assert [each.level for each in findings(inside(serving), "stale_contexts")] == [Level.WARNING]
+    assert [each.level for each in findings(outside(packages=packages), "stale_contexts")] == [Level.WARNING]
+    assert findings(inside(replace(serving, active=("asgi",))), "stale_contexts") == []
+    assert findings(inside(replace(WELL, serves="celery")), "stale_contexts") == []
+    assert findings(outside(probe=marked, packages=packages), "stale_contexts") == []
+    assert findings(outside(), "stale_contexts") == []
 
 
 def test_a_fixed_session_id_is_a_problem_in_a_server_and_a_warning_if_one_is_installed() -> None:

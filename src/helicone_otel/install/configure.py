@@ -2,7 +2,7 @@
 
 Only this installer wraps functions of other libraries:
 
-* the constructor of `TracerProvider`, so that every provider gets our processor, whoever makes it and when;
+* the constructor of `TracerProvider`, so that it is known who made a provider, and each of the app gets our processor;
 * `set_global_textmap`, so that our propagator stays beside the app's own;
 * `on_end` of the SDK's two exporting processors, so that the app's own exporter gets finalized spans;
 * the methods of the SDK's pipelines of processors (`pipeline.py`);
@@ -113,7 +113,7 @@ class Installation:
         return [(gate.provider, self._prefix.is_open(gate), gate.reason) for gate in self._prefix.gates]
 
     def log(self, exporter: HeliconeSpanExporter | None) -> None:
-        """Log the requests of all providers that no gateway saw.
+        """Log the requests of all the app's providers that no gateway saw.
 
         Args:
             exporter: Makes and sends the rows. With `None`, nothing is logged from now on.
@@ -312,8 +312,8 @@ def configure(
 
     Args:
         settings: The settings; read from the environment if not given.
-        provider: The provider that gets our processor; the global one if not given. Providers that are made later
-            get it, too. One that was made before and is not the global one needs a call of its own.
+        provider: A provider whose spans are the app's. The global one's are, and those of SDKs that are known, whenever
+            they are made. Each other one needs a call of its own.
         log: Whether to log the requests that no gateway saw to Helicone. An exporter logs them as it was made to.
             If not given, the settings decide.
 

@@ -29,7 +29,7 @@ _TIMEOUT_SECONDS: Final = 10.0
 
 
 def attach(installation: Installation, endpoint: str, log: str) -> None:
-    """Report to the receiver of a run, and send it the spans of all providers in this process.
+    """Report to the receiver of a run, and send it the spans of the app's providers in this process.
 
     Args:
         installation: Knows the providers.

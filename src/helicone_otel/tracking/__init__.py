@@ -5,8 +5,9 @@ A span ended: what does it bear for good, and is it a row? (`on_end`.) The regis
 state of the process. Everything else in this package answers parts of these questions:
 
     registry ── engine ─┬─ on_start ─┐                    resolver   the rules: session and path of a record
-                        ├─ locate ───┼─ labels ─ resolver ┤ derived    sessions from attributes, settings, the trace
-                        └─ on_end ───┘                    │ enclosing  claims of other SDKs, spans never current
+                        │  (entries) │                    │ derived    sessions from attributes, settings, the trace
+                        ├─ locate ───┼─ labels ─ resolver ┤ enclosing  claims of other SDKs, spans never current
+                        └─ on_end ───┘                    │ left_alone spans that are not the app's
                                └─ requests                └ nodes, records, state
 
 **What is remembered of a span.** One of four things, the cheapest that is enough:
@@ -25,6 +26,9 @@ starts, or headers leave. It is decided for good when it ends. An inner request 
 then it is known which span of a call stands for it (`requests`). A span that shows itself late moves to another path
 node; what is below it follows when it is asked. A provisional session id, the trace's, becomes final when it leaves the
 process; until then the first real id in the trace replaces it.
+
+**Where work begins anew.** A span by which work comes in may have a parent that a caller has named, or that has ended
+(`entries`). Such work is in no session of its trace or of its Context: its records have a trace id of their own.
 
 **Who writes.** `LabelWriter` alone sets attributes on spans. The propagator, the hooks, the exporters and child spans
 read. Nothing is written through private fields of the SDK.

@@ -168,6 +168,8 @@ def next_request(app: App, scope: str = SERVER, *, recognised: bool = False) -> 
         with app.span("work"), app.chat():
             with app.span("POST", {"url.full": "https://oai.helicone.ai/v1"}, kind=SpanKind.CLIENT):
                 HeliconePropagator(app.registry).inject(carrier)
+        with app.span("bare", {"gen_ai.operation.name": "chat"}, scope=GENAI):
+            pass
         with step("alone"), app.span("in a step", {"gen_ai.operation.name": "chat"}, scope=GENAI):
             pass
         with session("Own", id="bob"), app.span("own", {"gen_ai.operation.name": "chat"}, scope=GENAI):
@@ -184,7 +186,8 @@ def test_the_next_request_of_a_connection_is_not_in_the_session_of_the_last(scop
 
     where, trace_id = app.where(), seen["trace"]
     assert (where["chat gpt-4o"], where["in a step"]) == ((trace_id, "/work"), (trace_id, "/alone"))
-    assert where["own"] == ("bob", "/chat")
+    assert where["bare"] == (trace_id, "/next")
+    assert where["own"] == ("bob", "/next")
     assert seen["headers"] == {"Helicone-Session-Id": trace_id, "Helicone-Session-Path": "/work"}
     assert "ann" not in str(app.labels())
 

@@ -180,8 +180,10 @@ class Resolver:
             if span_kind == "CLIENT" and scope.takes_headers:
                 classification = self._read_destination(record, facts) or classification
             self._read_session(record, facts)
-        if span_kind in _ENTRY_KINDS:
-            record.entry_route = entry_route_of(span_kind, name, attributes or _NO_FACTS)
+        # An INTERNAL span with which work begins anew stands for the SERVER span that would be made elsewhere.
+        entry_kind = "SERVER" if scope.inbound and record.parent is None and record.trace_id < 0 else span_kind
+        if entry_kind in _ENTRY_KINDS:
+            record.entry_route = entry_route_of(entry_kind, name, attributes or _NO_FACTS)
         if not self._is_poorer(classification, record.classification, span):
             record.classification = classification
         record.name = name

@@ -35,6 +35,9 @@ class Masking(SpanProcessor):
             masked(event._attributes)
         span._name = span.name.replace(SECRET, MASK)
 
+    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002  # the SDK's
+        return True  # the default of older SDKs returns None, and then no processor behind is flushed
+
 
 class MaskingExporter(SpanExporter):
     def __init__(self, inner: SpanExporter) -> None:

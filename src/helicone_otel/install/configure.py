@@ -185,7 +185,11 @@ class Installation:
             return
         if given is not None:
             self._owners.given.add(given)
-        gate = self._prefix.gate_of(provider)
+        try:
+            gate = self._prefix.gate_of(provider)
+        except Exception as error:  # noqa: BLE001  # the library is of use to other providers
+            _warn_of_closed_provider(provider, error)
+            return
         if not self._prefix.is_open(gate) and given is not None:
             warn_once(f"helicone-otel labels no span of the provider that configure(provider=…) names: {gate.reason}.")
 
@@ -235,10 +239,7 @@ class Installation:
                     self._owners.note_maker(provider, calling_module(1))
                     self._prefix.gate_of(provider)
                 except Exception as error:  # noqa: BLE001  # an exception here would come out of the app's code
-                    warn_once(
-                        f"helicone-otel cannot add its processor to a {type(provider).__name__}, so the spans of this "
-                        f"provider get no session: {type(error).__name__}: {error}"
-                    )
+                    _warn_of_closed_provider(provider, error)
 
         return __init__
 
@@ -263,6 +264,13 @@ class Installation:
         textmap = propagate.get_global_textmap() if propagate is not None else None
         if propagate is not None and textmap is not None and (original := original_of(textmap)) is not None:
             propagate.set_global_textmap(original)
+
+
+def _warn_of_closed_provider(provider: TracerProvider, error: Exception) -> None:
+    warn_once(
+        f"helicone-otel cannot add its processor to a {type(provider).__name__}, so the spans of this provider get no "
+        f"session: {type(error).__name__}: {error}"
+    )
 
 
 def _wrapped_on_end(original: Callable[..., None]) -> Callable[..., None]:

@@ -55,7 +55,7 @@ def test_the_demo_finds_no_disagreement_whatever_the_environment_says() -> None:
     )
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert "All agree: the expected tree, its 13 requests" in " ".join(done.stdout.split())
+    assert "All agree: the expected tree, its 14 requests" in " ".join(done.stdout.split())
     drawn = re.findall(r"[├└]── (\S+)  (task|tool|vector_db)\b", done.stdout)
     assert drawn == [
         (path.rpartition("/")[2], step["kind"]) for session in EXPECTED for path, step in session["steps"].items()
@@ -75,7 +75,7 @@ TREE: list[Expected] = [
     {
         "name": "Trip",
         "steps": {
-            "/a": {"kind": "task", "requests": {"llm": 1}, "gateway": [429, 200]},
+            "/a": {"kind": "task", "requests": {"llm": 2}, "gateway": [429, 200]},
             "/a/upsert": {"kind": "vector_db", "requests": {"vector_db": 1}},
         },
     }
@@ -90,10 +90,11 @@ def a_session(
     *calls: GatewayCall, upserts: int = 1, session_id: str = "s1", name: str = "Trip", row_id: str = ""
 ) -> SessionTree:
     calls = calls or (call(429), call(200))
-    llm = RequestNode("llm", "m", "/a", 0, 1, None, calls, row_id=row_id or f"row-{calls[-1].status}")
-    upsert = RequestNode("vector_db", "", "/a/upsert", 0, 1, None, (), (LoggedRow("VectorDB", "vector_db", 200, ()),))
+    llms = [RequestNode("llm", "m", "/a", 0, 1, one.failure, one) for one in calls]
+    llms[-1] = replace(llms[-1], row_id=row_id or f"row-{calls[-1].status}")
+    upsert = RequestNode("vector_db", "", "/a/upsert", 0, 1, None, None, (LoggedRow("VectorDB", "vector_db", 200, ()),))
     leaf = Step("upsert", "/a/upsert", "vector_db", 1, 0, 1, None, (upsert,) * upserts, ())
-    step = Step("a", "/a", "task", 1, 0, 1, None, (llm,), (leaf,))
+    step = Step("a", "/a", "task", 1, 0, 1, None, tuple(llms), (leaf,))
     return SessionTree(session_id, name, Step("", "/", None, 0, 0, 1, None, (), (step,)))
 
 

@@ -116,7 +116,7 @@ def test_json_is_all_of_standard_output_and_says_what_the_drawing_says(
     [session] = data["sessions"]
     [step] = session["tree"]["steps"]
     [request] = step["requests"]
-    [call] = request["gateway_calls"]
+    call = request["gateway_call"]
     assert (data["exit_code"], data["notes"], done.stderr) == (0, [], "bought\n")
     assert (session["name"], step["path"], request["kind"], request["name"]) == ("Shop", "/checkout", "embedding", "m")
     [row] = gateway.rows[-1:]

@@ -17,12 +17,13 @@ from helicone_otel.tools.cli.advice import RunFacts, advise
 from helicone_otel.tools.cli.draw import draw, terminal
 from helicone_otel.tools.cli.gateway_calls import GatewayCall
 from helicone_otel.tools.cli.receiver import ReceivedSpan as Span
-from helicone_otel.tools.cli.tree import RequestNode, SessionTree, as_data, build_sessions
+from helicone_otel.tools.cli.tree import LoggedRow, RequestNode, SessionTree, as_data, build_sessions
 from helicone_otel.tools.terminal import format_duration, visible
 
 MS = 1_000_000
 HOUR = 1_800_000_000_000_000_000  # as large as real start times
 GATEWAYS = Destinations(gateways=["gw.test"], services=["mine.test"])
+CHAT = {"gen_ai.request.model": "m-1"}
 _ids = itertools.count(1)
 
 
@@ -111,7 +112,9 @@ def drawn(sessions: Sequence[SessionTree], width: int = 80, encoding: str = "utf
 def a_trip() -> list[Span]:
     plan = span("/plan", "task", (0, 1000))
     understand = span("/plan/understand", "task", (10, 210), plan)
-    chat = span("/plan/understand", "llm", (12, 208), understand, attributes={"gen_ai.request.model": "m-1"})
+    chat = span(
+        "/plan/understand", "llm", (12, 208), understand, attributes={**CHAT, "helicone.request.id": "answered"}
+    )
     guides = span("/plan/guides", "task", (210, 990), plan)
     return [
         sent(chat, "/plan/understand", (13, 40), status=429),
@@ -131,13 +134,13 @@ def test_a_session_is_a_tree_by_path_with_its_requests_at_their_steps() -> None:
     assert outline(session) == {
         "/": (None, 0),
         "/plan": ("task", 1),
-        "/plan/understand": ("task", 1, "llm"),
+        "/plan/understand": ("task", 1, "llm", "llm"),
         "/plan/guides": ("task", 1),
         "/plan/guides/query": ("vector_db", 1, "vector_db"),
     }
 
 
-def test_a_request_has_every_http_request_that_carried_it() -> None:
+def test_each_attempt_of_a_call_at_a_gateway_is_a_request_as_it_is_for_helicone() -> None:
     [session] = build_sessions(a_trip(), GATEWAYS)
     headers = (
         ("Helicone-Session-Id", "s1"),
@@ -145,18 +148,74 @@ def test_a_request_has_every_http_request_that_carried_it() -> None:
         ("Helicone-Session-Name", "Trips"),
     )
 
-    assert session.requests[0] == RequestNode(
+    refused, answered = session.requests[:2]
+    assert refused == RequestNode(
         kind="llm",
         name="m-1",
         path="/plan/understand",
-        start=HOUR + 12 * MS,
+        start=HOUR + 13 * MS,
+        end=HOUR + 40 * MS,
+        error="status 429",
+        call=GatewayCall("gw.test", 429, HOUR + 13 * MS, HOUR + 40 * MS, "error", headers),
+    )
+    assert answered == replace(
+        refused,
+        start=HOUR + 60 * MS,
         end=HOUR + 208 * MS,
         error=None,
-        calls=(
-            GatewayCall("gw.test", 429, HOUR + 13 * MS, HOUR + 40 * MS, "error", headers),
-            GatewayCall("gw.test", 200, HOUR + 60 * MS, HOUR + 207 * MS, None, headers),
-        ),
+        call=GatewayCall("gw.test", 200, HOUR + 60 * MS, HOUR + 207 * MS, None, headers),
+        row_id="answered",
     )
+
+
+def test_a_call_that_succeeds_at_once_is_as_long_as_its_span() -> None:
+    chat = span("/a", "llm", (0, 9))
+
+    [session] = build_sessions([chat, sent(chat, "/a", (2, 5))], GATEWAYS)
+
+    assert [(one.start - HOUR, one.end - HOUR) for one in session.requests] == [(0, 9 * MS)]
+
+
+def test_an_answer_that_the_sdk_did_not_call_an_error_is_one_by_its_status() -> None:
+    chat = span("/a", "llm")
+
+    [session] = build_sessions([chat, sent(chat, "/a", status=400)], GATEWAYS)
+
+    assert [request.error for request in session.requests] == ["status 400"]
+
+
+def test_a_logged_request_fails_as_its_row_does() -> None:
+    row = LoggedRow("LLM", "m", 400, ())
+
+    [session] = build_sessions([logged("/a", "llm")], GATEWAYS, {"r": (row,)})
+
+    assert [request.error for request in session.requests] == ["status 400"]
+
+
+def test_there_are_levels_only_where_requests_are() -> None:
+    plan = span("/plan", "task", (0, 9))
+    weather = span("/plan/weather", "task", (1, 2), plan)
+
+    [session] = build_sessions([logged("/plan/find/in", "tool", (3, 4), plan), weather, plan], GATEWAYS)
+
+    assert list(outline(session)) == ["/", "/plan", "/plan/find", "/plan/find/in"]
+
+
+def test_a_session_without_any_request_has_all_its_levels() -> None:
+    [session] = build_sessions([span("/plan", "task"), span("/plan/weather", "task")], GATEWAYS)
+
+    assert list(outline(session)) == ["/", "/plan", "/plan/weather"]
+
+
+def test_levels_are_in_the_order_of_their_first_requests() -> None:
+    early, late = span("/early", "task", (0, 9)), span("/late", "task", (1, 9))
+
+    [session] = build_sessions(
+        [early, late, logged("/early", "tool", (5, 6), early), logged("/late", "tool", (3, 4), late)], GATEWAYS
+    )
+
+    assert [step.segment for step in session.root.steps] == ["late", "early"]
+    assert drawn([session]).index("late") < drawn([session]).index("early")
 
 
 def test_the_order_in_which_spans_arrive_makes_no_difference() -> None:
@@ -177,7 +236,7 @@ def test_headers_on_the_sdks_span_and_on_the_http_span_below_are_one_call() -> N
 
     [session] = build_sessions([native, sent(native, "/write")], GATEWAYS)
 
-    assert [len(request.calls) for request in session.requests] == [1]
+    assert [request.call is not None for request in session.requests] == [True]
 
 
 def test_a_wrapper_and_both_ends_of_an_mcp_call_are_one_run_and_one_request() -> None:
@@ -218,7 +277,8 @@ def test_a_header_with_another_path_than_its_span_is_shown_unchanged() -> None:
     [session] = build_sessions([chat, sent(chat, "/wrong", label="/plan")], GATEWAYS)
 
     [request] = session.requests
-    assert (request.path, dict(request.calls[0].headers)["Helicone-Session-Path"]) == ("/plan", "/wrong")
+    assert request.call is not None
+    assert (request.path, dict(request.call.headers)["Helicone-Session-Path"]) == ("/plan", "/wrong")
 
 
 def test_one_id_under_two_names_is_two_sessions_as_it_is_for_helicone() -> None:
@@ -260,7 +320,7 @@ def test_data_of_a_session_have_times_from_its_start_and_no_secret() -> None:
         "name": "Trips",
         "started_at": "2027-01-15T08:00:00.000+00:00",
         "duration_ms": 1000.0,
-        "request_count": 2,
+        "request_count": 3,
     }
     [plan] = session["tree"]["steps"]
     assert plan["steps"][1] == {
@@ -290,7 +350,7 @@ def test_data_of_a_session_have_times_from_its_start_and_no_secret() -> None:
                         "start_ms": 300.0,
                         "duration_ms": 40.0,
                         "error": None,
-                        "gateway_calls": [],
+                        "gateway_call": None,
                         "rows": [],
                     }
                 ],
@@ -304,14 +364,16 @@ def test_a_session_is_drawn_with_kinds_durations_bars_and_the_headers_that_left(
     assert (
         drawn(build_sessions(a_trip(), GATEWAYS), notes=["mind this"])
         == """
-Trips  2 requests                                    1.00 s
+Trips  3 requests, 1 error                           1.00 s
 on every gateway call (gw.test):
   Helicone-Session-Id: s1
   Helicone-Session-Name: Trips
 └── plan  task                                       1.00 s
     ├── understand  task                             200 ms
-    │   └── llm  m-1                                 196 ms ████
-    │       → 429 Helicone-Session-Path: /plan/understand
+    │   ├── llm  m-1                                  27 ms █
+    │   │   ✗ status 429
+    │   │   → 429 Helicone-Session-Path: /plan/understand
+    │   └── llm  m-1                                 148 ms  ███
     │       → 200 Helicone-Session-Path: /plan/understand
     └── guides  task                                 780 ms
         └── query  vector_db                          40 ms       █

@@ -140,7 +140,7 @@ def call_of(facts: SpanFacts, failure: Failure | None) -> Call:
     answer_id = facts.text("response.id")
     endpoint, api, form = place_of(provider, (response_model or model)[:_MAX_NAME], _api(facts, answer_id))
     system, messages = _request_messages(facts)
-    answers = _answers(facts)
+    answers = answers_of(facts)
     return Call(
         endpoint=endpoint,
         api=api,
@@ -151,7 +151,7 @@ def call_of(facts: SpanFacts, failure: Failure | None) -> Call:
         system=system,
         messages=messages,
         answers=answers,
-        finish_reasons=_finish_reasons(facts, answers),
+        finish_reasons=finish_reasons_of(facts, answers),
         tools=facts.one("tools") or [],
         parameters=_parameters(facts),
         usage=usage_of(facts),
@@ -213,7 +213,8 @@ def _request_messages(facts: SpanFacts) -> tuple[list[Message], list[Message]]:
     return [*added, *system], [message for message in messages if message.role != "system"]
 
 
-def _answers(facts: SpanFacts) -> list[Message]:
+def answers_of(facts: SpanFacts) -> list[Message]:
+    """Return the messages of the answer, one for each choice."""
     answers = facts.messages("answers")
     calls: list[Part] = facts.one("calls") or []
     if calls and not any(part.kind == "call" for answer in answers for part in answer.parts):
@@ -222,7 +223,8 @@ def _answers(facts: SpanFacts) -> list[Message]:
     return answers
 
 
-def _finish_reasons(facts: SpanFacts, answers: list[Message]) -> list[str]:
+def finish_reasons_of(facts: SpanFacts, answers: list[Message]) -> list[str]:
+    """Return why each answer ended, as words."""
     reasons = [answer.finish_reason for answer in answers]
     if not any(reasons):
         found = read(facts.one("finish"))

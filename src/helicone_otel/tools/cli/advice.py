@@ -11,8 +11,9 @@ from typing import Final
 from ... import wire
 from ...destinations import Destination, Destinations
 from ...spans.kinds import CALL_KINDS
+from ..replay.parents import SpanParents
 from ..terminal import counted
-from .gateway_calls import SpanParents, host_of
+from .gateway_calls import host_of
 from .receiver import ReceivedSpan
 from .tree import SessionTree
 
@@ -101,11 +102,11 @@ def _without_headers(facts: RunFacts) -> Iterator[str]:
                 "gateway (OPENAI_BASE_URL, ANTHROPIC_BASE_URL), or name yours in HELICONE_GATEWAY_HOSTS."
             )
     requests = [request for session in facts.sessions for request in session.requests if request.kind in CALL_KINDS]
-    if requests and not bare and not any(request.calls for request in requests):
+    if requests and not bare and not any(request.call for request in requests):
         yield "No LLM call carried Helicone headers: none of them went through httpx or httpx2."
 
 
-def _is_bare_call(span: ReceivedSpan, parents: SpanParents) -> bool:
+def _is_bare_call(span: ReceivedSpan, parents: SpanParents[ReceivedSpan]) -> bool:
     """Tell whether a span is an HTTP request of an LLM call, and neither of them recorded Helicone headers."""
     attributes = span.attributes
     if wire.SESSION_ID not in attributes or not ("url.full" in attributes or "http.url" in attributes):

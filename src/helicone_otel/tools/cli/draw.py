@@ -78,7 +78,7 @@ class _Drawing:
         self._ascii_only = console.options.ascii_only
         self._glyphs = _ASCII if self._ascii_only else _UNICODE
         self._bar_width = max(10, min(40, console.width // 4))
-        calls = [call for request in session.requests for call in request.calls]
+        calls = [request.call for request in session.requests if request.call is not None]
         self._shared = _shared_headers(calls)
         self._host = calls[0].host if len({call.host for call in calls}) == 1 else ""
 
@@ -109,7 +109,7 @@ class _Drawing:
     def _fill(self, branch: Tree, step: Step) -> None:
         own = () if _is_its_own_request(step) else step.requests
         parts: list[RequestNode | Step] = [*own[:MAX_REQUESTS], *step.steps]
-        for part in sorted(parts, key=lambda part: part.start):
+        for part in sorted(parts, key=lambda part: part.first if isinstance(part, Step) else part.start):
             if isinstance(part, Step):
                 self._fill(branch.add(self._step(part)), part)
             else:
@@ -132,14 +132,14 @@ class _Drawing:
     def _request(self, label: Text, request: RequestNode) -> RenderableType:
         if request.name:
             label.append(f"  {self._visible(request.name)}", style="not bold dim")
-        lines = [line for call in request.calls for line in self._call(call)]
+        lines = list(self._call(request.call)) if request.call is not None else []
         lines += [line for row in request.rows for line in self._logged(row)]
         return Group(self._row(label, request.end - request.start, request), *self._error(request.error), *lines)
 
     def _call(self, call: GatewayCall) -> Iterator[Text]:
         line = Text(f"{self._glyphs.arrow} ", style="dim", overflow="fold")
         if call.status is not None:
-            line.append(f"{call.status} ", style="red" if call.failed else "")
+            line.append(f"{call.status} ", style="red" if call.failure else "")
         if not self._host:
             line.append(f"{self._visible(call.host)} ")
         own = [header for header in call.headers if header not in self._shared and header[0] != _ROW_ID]

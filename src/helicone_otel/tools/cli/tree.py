@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
@@ -14,8 +14,9 @@ from ...sessions.model import path_segments
 from ...spans.kinds import CALL_KINDS
 from ..fakes.rows import Row
 from ..folders import Folder
-from ..replay.calls import model_of
-from .gateway_calls import GatewayCall, SpanParents, gateway_call_of, spans_with_headers
+from ..replay.calls import failed_status, model_of
+from ..replay.parents import SpanParents
+from .gateway_calls import GatewayCall, gateway_call_of, spans_with_headers
 from .receiver import ReceivedSpan
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | None"
@@ -45,13 +46,16 @@ class LoggedRow:
 
 @dataclass(frozen=True, slots=True)
 class RequestNode:
-    """One real LLM call, embedding, vector operation, tool run, rerank or guardrail.
+    """One real LLM call, embedding, vector operation, tool run, rerank or guardrail: one row in Helicone.
+
+    An LLM call that was sent to a gateway more than once is a request for each attempt.
 
     Attributes:
         kind: The kind of its span; `http` for a call to a gateway without a span of an LLM call.
         name: The model; empty if the span does not record it.
         start: Nanoseconds since the epoch, as is `end`.
-        calls: The HTTP requests that carried it to a gateway; none if it went elsewhere.
+        error: Why it failed; `None` if it did not.
+        call: The HTTP request that carried it to a gateway; `None` if it went elsewhere.
         rows: Its rows in Helicone's log; none if a gateway makes them.
         row_id: The id of its row in Helicone, as its span has it; empty if no answer of a gateway named one.
     """
@@ -62,14 +66,14 @@ class RequestNode:
     start: int
     end: int
     error: str | None
-    calls: tuple[GatewayCall, ...]
+    call: GatewayCall | None
     rows: tuple[LoggedRow, ...] = ()
     row_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One level of a path, with its requests and the levels below.
+    """One level of a path, with its requests and the levels below that have requests.
 
     Attributes:
         segment: The last segment of `path`; empty for the session's root.
@@ -94,6 +98,11 @@ class Step:
         yield self
         for step in self.steps:
             yield from step.walk()
+
+    @property
+    def first(self) -> int:
+        """When its first request started, which is what Helicone orders folders by; without requests, its own start."""
+        return min((request.start for step in self.walk() for request in step.requests), default=self.start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +137,8 @@ def build_sessions(
         destinations: Tells gateways from own services, which get headers as well.
         rows: The rows of Helicone's log by their ids.
     """
+    # An exporter that tries again may send a span twice.
+    spans = list({(span.trace_id, span.span_id): span for span in spans}.values())
     parents = SpanParents(spans)
     builders: defaultdict[tuple[str, str], _SessionBuilder] = defaultdict(_SessionBuilder)
     for span in spans:
@@ -136,7 +147,8 @@ def build_sessions(
     for owner, calls in _request_spans(spans, parents, destinations):
         label = owner.attributes if wire.SESSION_ID in owner.attributes else _label_in_headers(calls)
         if wire.SESSION_ID in label:
-            builders[_session_key(label)].add_request(_request(owner, label, calls, rows))
+            for request in _requests(owner, label, calls, rows):
+                builders[_session_key(label)].add_request(request)
     sessions = [SessionTree(id_, name, builder.root_step()) for (id_, name), builder in builders.items()]
     return sorted(sessions, key=lambda session: session.root.start)
 
@@ -166,7 +178,7 @@ class _SessionBuilder:
         self._times: list[int] = []
         self._root = Folder(_StepParts)
 
-    def add_span(self, span: ReceivedSpan, parents: SpanParents) -> None:
+    def add_span(self, span: ReceivedSpan, parents: SpanParents[ReceivedSpan]) -> None:
         self._times += (span.start, span.end)
         if not _is_structural(span):
             return
@@ -183,12 +195,17 @@ class _SessionBuilder:
         self._root.open(path_segments(request.path)).content.requests.append(request)
 
     def root_step(self) -> Step:
-        return self._step(self._root)
+        """Return the tree. Helicone makes folders only where requests are, so other levels are left out.
+
+        A session without any request, which Helicone does not know, has all of its levels.
+        """
+        root = self._step(self._root)
+        return _without_empty_levels(root) if any(step.requests for step in root.walk()) else root
 
     def _step(self, folder: Folder[_StepParts]) -> Step:
         spans = sorted(folder.content.spans, key=lambda span: span.start)
         requests = sorted(folder.content.requests, key=lambda request: request.start)
-        steps = sorted(map(self._step, folder.folders.values()), key=lambda step: (step.start, step.segment))
+        steps = sorted(map(self._step, folder.folders.values()), key=lambda step: (step.first, step.segment))
         timed: Sequence[ReceivedSpan | RequestNode | Step] = spans or [*requests, *steps]
         times = [time for part in timed for time in (part.start, part.end)] if folder.segments else self._times
         return Step(
@@ -204,10 +221,15 @@ class _SessionBuilder:
         )
 
 
+def _without_empty_levels(step: Step) -> Step:
+    levels = tuple(level for level in map(_without_empty_levels, step.steps) if level.requests or level.steps)
+    return replace(step, steps=levels)
+
+
 def _request_spans(
-    spans: Sequence[ReceivedSpan], parents: SpanParents, destinations: Destinations
+    spans: Sequence[ReceivedSpan], parents: SpanParents[ReceivedSpan], destinations: Destinations
 ) -> Iterator[tuple[ReceivedSpan, list[GatewayCall]]]:
-    """Yield the span of each request, with the calls that carried the request to a gateway."""
+    """Yield the span of each call, with the requests that carried it to a gateway, in the order of their starts."""
     owners = {(span.trace_id, span.span_id): span for span in spans if wire.REQUEST_ID in span.attributes}
     calls: defaultdict[tuple[str, str], list[GatewayCall]] = defaultdict(list)
     for http_span in spans_with_headers(spans, parents, destinations):
@@ -220,21 +242,29 @@ def _request_spans(
         yield owner, sorted(calls[key], key=lambda call: call.start)
 
 
-def _request(
+def _requests(
     owner: ReceivedSpan, label: Mapping[str, str], calls: Sequence[GatewayCall], rows: _RowsById
-) -> RequestNode:
+) -> Iterator[RequestNode]:
+    """Yield the request of a span; if it was sent to a gateway more than once, one for each attempt."""
     row_id = owner.attributes.get(wire.REQUEST_ID, "")
-    return RequestNode(
+    logged = () if calls else rows.get(row_id, ())
+    last = RequestNode(
         kind=owner.attributes.get(wire.SPAN_KIND, "http"),
         name=model_of(owner.attributes),
         path="/" + "/".join(_path_of(label)),
         start=owner.start,
         end=owner.end,
-        error=owner.error,
-        calls=tuple(calls),
-        rows=() if calls else rows.get(row_id, ()),
+        error=owner.error or next(filter(None, (failed_status(row.status) for row in logged)), None),
+        call=None,
+        rows=logged,
         row_id=row_id,
     )
+    for call in calls[:-1]:
+        yield replace(last, start=call.start, end=call.end, error=call.failure, call=call, row_id="")
+    if calls:
+        start = calls[-1].start if calls[1:] else owner.start
+        last = replace(last, start=start, error=owner.error or calls[-1].failure, call=calls[-1])
+    yield last
 
 
 def _session_key(label: Mapping[str, str]) -> tuple[str, str]:
@@ -291,7 +321,7 @@ def _request_data(request: RequestNode, zero: int) -> Json:
         "path": request.path,
         "row_id": request.row_id or None,
         **_times(request, zero),
-        "gateway_calls": [_call_data(call, zero) for call in request.calls],
+        "gateway_call": _call_data(request.call, zero) if request.call is not None else None,
         "rows": [_row_data(row) for row in request.rows],
     }
 

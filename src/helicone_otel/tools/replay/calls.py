@@ -5,22 +5,31 @@ The library's tables for log rows know which attributes and events hold these fa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from ...log.rows.call import usage_of
+from ...log.rows.call import answers_of, failure_of, finish_reasons_of, usage_of
 from ...log.rows.content import Content
 from ...log.rows.facts import SpanFacts
 from ...log.rows.sources import SOURCES
 from ...log.rows.types import Event, FinishedSpan
+from ...spans.kinds import CALL_KINDS
 from .otlp import attributes_of
 
 _MAX_NAME: Final = 256
+_MAX_ERROR: Final = 1024
 # No model takes more tokens. A larger number is a mistake of the instrumentation.
 _MAX_TOKENS: Final = 10**12
 _MAX_NANOSECONDS: Final = 10**15
+# https://opentelemetry.io/docs/specs/semconv/http/http-spans/, and as it was before
+_STATUS: Final = ("http.response.status_code", "http.status_code")
+_IS_STATUS: Final = re.compile(r"[0-9]{3}\Z").match
+# The reasons for which an answer ends with calls of tools, in the words of OpenAI, Anthropic and older APIs.
+_FOR_TOOLS: Final = frozenset({"tool_calls", "tool_call", "tool_use", "function_call"})
 _MODEL_FACTS: Final = ("model", "model.answered")
 # The attributes that hold a model's name and nothing else.
 MODEL_ATTRIBUTES: Final = frozenset(
@@ -37,6 +46,9 @@ class CallSummary(NamedTuple):
         first_token: Nanoseconds from the start of the span to the first token of the answer.
         input_tokens: The number of tokens of the request.
         output_tokens: The number of tokens of the answer.
+        error: Why the call failed; `None` if it did not.
+        calls_tools: The answer of the model calls tools.
+        ends_for_tools: The answer ended in order to call tools, whether or not the span has its content.
     """
 
     model: str | None
@@ -44,6 +56,9 @@ class CallSummary(NamedTuple):
     first_token: int | None
     input_tokens: int | None
     output_tokens: int | None
+    error: str | None = None
+    calls_tools: bool = False
+    ends_for_tools: bool = False
 
 
 def finished_span(scope: str, span: Span, label: Mapping[str, object]) -> FinishedSpan:
@@ -74,6 +89,8 @@ def summary_of(span: FinishedSpan, kind: str) -> CallSummary:
         kind: Its kind, such as `llm`.
     """
     facts = SpanFacts(span, kind, Content())
+    failure = failure_of(facts)
+    answers = answers_of(facts) if kind in CALL_KINDS else []
     usage = usage_of(facts)
     return CallSummary(
         model=_first_text(facts, *_MODEL_FACTS),
@@ -81,6 +98,9 @@ def summary_of(span: FinishedSpan, kind: str) -> CallSummary:
         first_token=_first_token(facts),
         input_tokens=_plausible(usage.input),
         output_tokens=_plausible(usage.output),
+        error=_clean(failure.message, _MAX_ERROR) if failure is not None else None,
+        calls_tools=any(part.kind == "call" for answer in answers for part in answer.parts),
+        ends_for_tools=any(reason.lower() in _FOR_TOOLS for reason in finish_reasons_of(facts, answers)),
     )
 
 
@@ -90,10 +110,24 @@ def model_of(attributes: Mapping[str, object]) -> str:
     return _first_text(facts, *_MODEL_FACTS) or ""
 
 
+def status_of(attributes: Mapping[str, object]) -> int | None:
+    """Return the HTTP status of the answer that a span records; `None` without one."""
+    text = next((str(attributes[key]) for key in _STATUS if attributes.get(key)), "")
+    return int(text) if _IS_STATUS(text) else None
+
+
+def failed_status(status: int | None) -> str | None:
+    """Return a status from 400 on as a text, `None` for others."""
+    return f"status {status}" if status is not None and status >= HTTPStatus.BAD_REQUEST else None
+
+
 def _first_text(facts: SpanFacts, *names: str) -> str | None:
-    text = next(filter(None, map(facts.text, names)), "")
+    return _clean(next(filter(None, map(facts.text, names)), ""), _MAX_NAME) or None
+
+
+def _clean(text: str, limit: int) -> str:
     # JSON in an attribute can hold lone surrogates, which a database does not accept.
-    return text[:_MAX_NAME].encode("utf-8", "replace").decode() or None
+    return text[:limit].encode("utf-8", "replace").decode()
 
 
 def _plausible(tokens: int | None) -> int | None:

@@ -51,6 +51,7 @@ def test_model_tokens_first_token_and_times_are_at_the_top(seeded: View, window:
         "Tokens": "100 in, 20 out",
         "Model": "gpt-4o-mini",
         "Provider": "openai",
+        "Badge in Helicone": "Tool",
     }
     assert started.endswith("Z")
 

@@ -43,7 +43,7 @@ def test_an_exported_file_shows_the_session_as_the_page_does(file: Path, offline
     page = offline.page
     page.goto(file.as_uri())
     page.wait_for_selector("#row-0")
-    assert offline.rows[0].startswith("plan_trip, Task, 12 requests")
+    assert offline.rows[0].startswith("plan_trip, Task, 13 requests")
     expect(page.get_by_role("heading", level=1)).to_contain_text(NAME)
     page.locator("#durations canvas").wait_for()
     # What needs a server is not there.
@@ -72,4 +72,4 @@ def test_the_table_in_an_exported_file_works(file: Path, offline: BrowserWindow)
     page = offline.page
     page.goto(file.as_uri())
     page.locator("#timeline-as").get_by_role("button", name="Table").click()
-    expect(page.locator("#requests-table .tabulator-row")).to_have_count(12)
+    expect(page.locator("#requests-table .tabulator-row")).to_have_count(13)

@@ -47,8 +47,12 @@ def test_the_tree_shows_paths_with_kinds_counts_durations_and_errors(
 ) -> None:
     opened(window, demo, planned)
     paths = {row["path"] for row in planned["tree"]}
-    assert window.rows[0].startswith("plan_trip, Task, 12 requests, ")
-    assert window.rows[0].endswith(" s, 1 failed")
+    assert window.rows[0].startswith("plan_trip, Task, 13 requests, ")
+    assert window.rows[0].endswith(" s, 2 failed")
+    tried = [row.split(", ")[:2] + row.split(", ")[3:] for row in window.rows[2:4]]
+    assert tried == [["gpt-5.4-mini", "LLM", "failed"], ["gpt-5.4-mini", "LLM"]]
+    assert any(row.startswith("gpt-5.4-mini, LLM, calls tools, ") for row in window.rows)
+    assert "weather" not in {row["segment"] for row in planned["tree"]}  # no request was made there
     assert {"/plan_trip/research/guide", "/plan_trip/research/trains/search_trains"} <= paths
     named = [row.split(", ")[0] for row in window.rows]
     assert {row["segment"] for row in planned["tree"]} <= set(named)
@@ -233,7 +237,7 @@ def test_a_tip_shows_the_request_under_the_pointer(demo: str, planned: Any, wind
 def test_the_table_has_the_content_of_the_timeline(demo: str, planned: Any, window: BrowserWindow) -> None:
     page = opened(window, demo, planned)
     page.locator("#timeline-as").get_by_role("button", name="Table").click()
-    expect(page.locator("#requests-table .tabulator-row")).to_have_count(12)
+    expect(page.locator("#requests-table .tabulator-row")).to_have_count(13)
     assert window.column("path", "#requests-table") == [one["path"] for one in planned["requests"]]
     page.locator("#requests-table .tabulator-row").nth(3).click()
     expect(window.drawer).to_be_visible()

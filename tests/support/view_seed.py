@@ -63,9 +63,10 @@ def otlp_span(span: dict[str, Any]) -> Span:
         end_time_unix_nano=span.get("end_time_unix_nano") or span["start_time_unix_nano"],
         attributes=[KeyValue(key=key, value=any_value(value)) for key, value in attributes.items()],
     )
-    if error := attributes.get("error.type"):
+    status = span.get("status", {})
+    if status.get("code") == "ERROR" or (not status and "error.type" in attributes):
         made.status.code = made.status.STATUS_CODE_ERROR
-        made.status.message = error
+        made.status.message = status.get("description") or attributes.get("error.type", "")
     return made
 
 

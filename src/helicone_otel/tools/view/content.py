@@ -68,21 +68,28 @@ def content_of(body: Mapping[str, Any]) -> RequestContent:
             return RequestContent(data={"input": _without_kind(request), "output": _without_kind(response)})
 
 
+def calls_tools(answer: Any) -> bool:
+    """Tell whether the answer of a model, as the response of a posted row has it, calls tools."""
+    return any(part.kind == "call" for message in _messages(_answer_in(answer), "assistant") for part in message.parts)
+
+
 # --- messages ----------------------------------------------------------------------------------------
 
 
 def _conversation(request: Mapping[str, Any], answer: Any) -> Iterator[dict[str, Any]]:
     system = next((request[key] for key in _SYSTEM if request.get(key)), None)
     messages = next((request[key] for key in _INPUT if request.get(key)), None)
-    if isinstance(answer, dict):
-        answer = next((answer[key] for key in _OUTPUT if answer.get(key)), None)
     for value, role, side in (
         (system, "system", "input"),
         (messages, "user", "input"),
-        (answer, "assistant", "output"),
+        (_answer_in(answer), "assistant", "output"),
     ):
         for message in _messages(value, role):
             yield _message_data(message, side)
+
+
+def _answer_in(answer: Any) -> Any:
+    return next((answer[key] for key in _OUTPUT if answer.get(key)), None) if isinstance(answer, dict) else answer
 
 
 def _messages(value: Any, role: str) -> Iterator[Message]:

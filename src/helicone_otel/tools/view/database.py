@@ -300,7 +300,7 @@ def _problem(error: sqlite3.Error, file: Path) -> str:
 
 # "hlcv", so that a database of another program is recognised: https://www.sqlite.org/pragma.html#pragma_application_id
 APPLICATION_ID: Final = 0x686C6376
-VERSION: Final = 1
+VERSION: Final = 2
 
 SCHEMA: Final = f"""
 PRAGMA application_id = {APPLICATION_ID};
@@ -342,7 +342,7 @@ CREATE TABLE requests (
     id TEXT PRIMARY KEY,
     session INTEGER NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, model TEXT, provider TEXT,
     start INTEGER NOT NULL, "end" INTEGER NOT NULL, ttft INTEGER, input_tokens INTEGER, output_tokens INTEGER,
-    error TEXT,
+    error TEXT, badge TEXT NOT NULL,
     trace TEXT, span INTEGER, logged INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX requests_of_session ON requests (session, start);

@@ -6,6 +6,7 @@ library ran in the application already, its label on a span is kept, and it appl
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
@@ -14,16 +15,19 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from ... import wire
+from ...destinations import Destination, Destinations
 from ...sessions.model import path_segments
 from ...settings import Settings
 from ...spans.kinds import CALL_KINDS
+from ...spans.schema import URL_ATTRIBUTES
 from ...tracking.records import SpanRecord
 from ...tracking.registry import Registry
 from ...tracking.requests import request_id
-from ..replay.calls import CallSummary, finished_span, summary_of
+from ..replay.calls import CallSummary, failed_status, finished_span, status_of, summary_of
 from ..replay.otlp import EncodedSpan, attributes_of, recorded_span
+from ..replay.parents import SpanParents
 from ..replay.player import Replay, Replayed
-from ..replay.spans import NotReadable, RecordedSpan, Recording, in_order
+from ..replay.spans import NotReadable, RecordedSpan, Recording, in_order, sent_headers
 
 _MAX_NAME: Final = 256
 _MAX_DETAIL: Final = 256
@@ -34,6 +38,7 @@ _MAX_TEXT: Final = 8192
 _SERVICE: Final = "service.name"
 # Only these attributes of a resource can name a session.
 _NAMING: Final = frozenset({_SERVICE, "service.namespace"})
+_BADGES: Final = {"llm": "LLM", "embedding": "LLM", "tool": "Tool", "vector_db": "VectorDB"}
 # The SDK's name for a service that nobody named begins like this.
 _UNNAMED: Final = "unknown_service"
 
@@ -56,6 +61,9 @@ class SessionSpan(NamedTuple):
         request: The id of the span's row in Helicone; `None` if the span is not a request.
         name: What a request is called on the pages: its model, tool or operation.
         call: Model, provider, tokens and first token of a request; `None` if the span is not a request.
+        start: When the request started, in nanoseconds since the epoch.
+        error: Why the request failed; `None` if it did not.
+        badge: The badge that Helicone's row of a request has.
         details: What its session can be found by: (what, name, value), where `what` is "user", "property" or "service".
         may_wrap_other_trace: The span is a root and its dialect says that it is not current while its call runs. A span
             of the same call can then be in a trace of its own.
@@ -69,6 +77,9 @@ class SessionSpan(NamedTuple):
     name: str
     call: CallSummary | None
     details: tuple[tuple[str, str, str], ...]
+    start: int
+    error: str | None
+    badge: str
     may_wrap_other_trace: bool = False
 
 
@@ -85,10 +96,14 @@ class TraceLabeller:
     def __init__(self, settings: Settings) -> None:
         # A fixed id, name or path applies to one process, and these spans come from others.
         self._settings = replace(settings, session_id=None, session_name=None, session_path="/")
+        self._destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
         self._resources: dict[bytes, dict[str, Any]] = {}
 
     def label(self, spans: Sequence[StoredSpan], neighbours: Sequence[StoredSpan] = ()) -> list[SessionSpan]:
         """Return the spans of a trace that belong to a session.
+
+        An LLM call that was sent to a gateway more than once is a request for each attempt, as it is in Helicone: the
+        HTTP spans of the earlier attempts stand for these, and the call's own span for the last one.
 
         Args:
             spans: All spans of the trace.
@@ -97,13 +112,45 @@ class TraceLabeller:
         by_id = {one.span.span_id: one for one in spans}
         others = [one for one in neighbours if one.span.span_id not in by_id]
         recording = Recording(_parents_first(list(self._recorded_within_limit([*others, *spans]))))
-        labelled = []
+        labelled: dict[str, SessionSpan] = {}
+        ids: dict[str, str] = {}
         for replayed in Replay(recording, Registry(self._settings)).run():
-            stored = by_id.get(replayed.recorded.span_id)
+            span_id = replayed.recorded.span_id
+            stored = by_id.get(span_id)
             session_span = _session_span(stored, replayed) if stored is not None else None
             if session_span is not None:
-                labelled.append(session_span)
-        return labelled
+                labelled[span_id] = session_span
+                ids[span_id] = request_id(replayed.final)
+        for owner, attempts in self._attempts(recording.spans, labelled).items():
+            for attempt in attempts[:-1]:
+                labelled[attempt.span_id] = _earlier_attempt(
+                    labelled[attempt.span_id], attempt, labelled[owner], ids[attempt.span_id]
+                )
+            labelled[owner] = _last_attempt(labelled[owner], attempts)
+        return list(labelled.values())
+
+    def _attempts(
+        self, spans: Sequence[RecordedSpan], labelled: Mapping[str, SessionSpan]
+    ) -> Mapping[str, Sequence[RecordedSpan]]:
+        """Return by the id of a call's span the HTTP spans that carried it to a gateway, the earliest first."""
+        http_spans = [span for span in spans if span.span_id in labelled and self._goes_to_gateway(span)]
+        if not http_spans:
+            return {}
+        parents = SpanParents(spans)
+        found: defaultdict[str, list[RecordedSpan]] = defaultdict(list)
+        for span in sorted(parents.innermost(http_spans), key=lambda span: span.start_time):
+            line = (labelled[above.span_id] for above in parents.line(span) if above.span_id in labelled)
+            owner = next((one for one in line if one.kind in CALL_KINDS), None)
+            if owner is not None and owner.request is not None:
+                found[owner.stored.span.span_id].append(span)
+        return found
+
+    def _goes_to_gateway(self, span: RecordedSpan) -> bool:
+        url = next((span.attributes[key] for key in URL_ATTRIBUTES if span.attributes.get(key)), "")
+        destination = self._destinations.of_url(url) if isinstance(url, str) else Destination.UNKNOWN
+        if destination is Destination.UNKNOWN:
+            return bool(sent_headers(span.attributes))
+        return destination is Destination.GATEWAY
 
     def _recorded_within_limit(self, spans: Sequence[StoredSpan]) -> Iterator[RecordedSpan]:
         attributes = 0
@@ -139,7 +186,8 @@ def _session_span(stored: StoredSpan, replayed: Replayed) -> SessionSpan | None:
     session_id, path = label.get(wire.SESSION_ID), label.get(wire.SESSION_PATH)
     if not session_id or not path:
         return None
-    kind = label.get(wire.SPAN_KIND)
+    # A session that was set by hand comes without a kind.
+    kind = label.get(wire.SPAN_KIND) or (replayed.final.attributes or {}).get(wire.SPAN_KIND)
     request = label.get(wire.REQUEST_ID)
     # If a gateway makes the row, the library writes no id on the span.
     if request is None and record is not None and record.request and not record.wraps:
@@ -156,8 +204,56 @@ def _session_span(stored: StoredSpan, replayed: Replayed) -> SessionSpan | None:
         _request_name(str(kind), segment or recorded.name, call) if call else recorded.name,
         call,
         tuple(_details(replayed.final.attributes or {}, recorded, label)),
+        start=stored.span.start,
+        error=stored.span.error or (call.error if call is not None else None),
+        badge=badge_of(str(kind), calls_tools=call is not None and call.calls_tools),
         may_wrap_other_trace=request is not None and record is not None and _may_wrap_other_trace(record),
     )
+
+
+def _earlier_attempt(http: SessionSpan, attempt: RecordedSpan, owner: SessionSpan, row_id: str) -> SessionSpan:
+    """Return the HTTP span of an attempt that was followed by another, as a request of the same call."""
+    model, provider = owner.call[:2] if owner.call is not None else (None, None)
+    return http._replace(
+        path=owner.path,
+        kind=owner.kind,
+        request=row_id,
+        name=owner.name,
+        call=CallSummary(model, provider, None, None, None),
+        error=_failure_of(attempt) or http.stored.span.error,
+        badge=badge_of(str(owner.kind), calls_tools=False),
+    )
+
+
+def _last_attempt(owner: SessionSpan, attempts: Sequence[RecordedSpan]) -> SessionSpan:
+    """Return the span of a call as the request of its last attempt."""
+    call, last = owner.call, attempts[-1]
+    start = last.start_time if attempts[1:] else owner.start
+    if call is not None and call.first_token is not None:
+        since = owner.start + call.first_token - start
+        call = call._replace(first_token=since if since >= 0 else None)
+    # The gateway saw the whole answer, also where the span lacks it.
+    calls_tools = call is not None and (call.calls_tools or call.ends_for_tools)
+    return owner._replace(
+        call=call,
+        start=start,
+        error=owner.error or _failure_of(last),
+        badge=badge_of(str(owner.kind), calls_tools=calls_tools),
+    )
+
+
+def _failure_of(http: RecordedSpan) -> str | None:
+    return failed_status(status_of(http.attributes))
+
+
+def badge_of(kind: str, *, calls_tools: bool) -> str:
+    """Return the badge that Helicone gives the row of a request.
+
+    Args:
+        kind: The kind of the request.
+        calls_tools: The answer of a model calls tools.
+    """
+    return "Tool" if calls_tools else _BADGES.get(kind, "Data")
 
 
 def _call(encoded: EncodedSpan, kind: str) -> CallSummary:

@@ -17,6 +17,8 @@ from ... import wire
 from ...sessions.model import path_segments
 from ...spans.kinds import CALL_KINDS
 from ..replay.cost import json_exceeds
+from .content import calls_tools
+from .labelling import badge_of
 from .writes import keep_details, session_number, update_sums
 
 # The provider whose bodies each route accepts. Empty for the routes of Helicone's API server: the body names it.
@@ -58,7 +60,7 @@ class PostedRow(NamedTuple):
     Attributes:
         id: The id of its request.
         session: The id and name of its session; `None` if it belongs to none.
-        request: The columns `path` to `error` of the table of requests.
+        request: The columns `path` to `badge` of the table of requests.
         details: What its session can be found by: (what, name, value).
         data: The body, as JSON.
     """
@@ -131,7 +133,7 @@ def keep_row(connection: sqlite3.Connection, row: PostedRow) -> list[int]:
         connection.execute(
             "UPDATE requests SET logged = 1, model = coalesce(model, ?), provider = coalesce(provider, ?), "
             "ttft = coalesce(ttft, ?), input_tokens = coalesce(input_tokens, ?), "
-            "output_tokens = coalesce(output_tokens, ?), error = coalesce(error, ?) WHERE id = ?",
+            "output_tokens = coalesce(output_tokens, ?), error = coalesce(error, ?), badge = ? WHERE id = ?",
             (*row.request[3:5], *row.request[7:], row.id),
         )
         changed = {existing[0]}
@@ -142,7 +144,7 @@ def keep_row(connection: sqlite3.Connection, row: PostedRow) -> list[int]:
         changed = {session} | ({existing[0]} if existing is not None else set())
         connection.execute(
             'INSERT OR REPLACE INTO requests (path, kind, name, model, provider, start, "end", ttft, input_tokens, '
-            "output_tokens, error, id, session, logged) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,1)",
+            "output_tokens, error, badge, id, session, logged) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,1)",
             (*row.request, row.id, session),
         )
         keep_details(connection, ((session, detail) for detail in row.details))
@@ -226,6 +228,7 @@ def _request(
         _first_token(timing or {}),
         *_tokens(answered),
         _error(response, answered),
+        badge_of(kind, calls_tools=kind in CALL_KINDS and calls_tools(response["json"])),
     )
 
 

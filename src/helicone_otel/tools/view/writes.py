@@ -43,12 +43,13 @@ INSERT OR REPLACE INTO places (id, trace, session, path, kind, request, start, "
 """
 _INSERT_REQUEST: Final = """
 INSERT INTO requests (id, session, path, kind, name, model, provider, start, "end", ttft, input_tokens, output_tokens,
-    error, trace, span) VALUES {rows}
+    error, badge, trace, span) VALUES {rows}
 ON CONFLICT (id) DO UPDATE SET session = excluded.session, path = excluded.path, kind = excluded.kind,
     name = excluded.name, start = excluded.start, "end" = excluded."end", trace = excluded.trace, span = excluded.span,
     model = coalesce(excluded.model, model), provider = coalesce(excluded.provider, provider),
     ttft = coalesce(excluded.ttft, ttft), input_tokens = coalesce(excluded.input_tokens, input_tokens),
-    output_tokens = coalesce(excluded.output_tokens, output_tokens), error = coalesce(excluded.error, error)
+    output_tokens = coalesce(excluded.output_tokens, output_tokens), error = coalesce(excluded.error, error),
+    badge = CASE WHEN logged THEN badge ELSE excluded.badge END
 """
 _SUMS: Final = """
 SELECT kind, count(*), coalesce(sum(error IS NOT NULL), 0), coalesce(sum(input_tokens), 0),
@@ -175,12 +176,12 @@ def _label_values(one: SessionSpan, session: int) -> tuple[Any, ...]:
 
 def _request_values(one: SessionSpan, session: int) -> tuple[Any, ...]:
     number, span = one.stored
-    model, provider, first_token, input_tokens, output_tokens = one.call or (None,) * 5
+    model, provider, first_token, input_tokens, output_tokens = one.call[:5] if one.call else (None,) * 5
     kind = one.kind or "data"
-    times = span.start, span.end, first_token
+    times = one.start, span.end, first_token
     return (
         one.request, session, one.path, kind, one.name, model, provider, *times,
-        input_tokens, output_tokens, span.error, span.trace_id, number,
+        input_tokens, output_tokens, one.error, one.badge, span.trace_id, number,
     )  # fmt: skip
 
 

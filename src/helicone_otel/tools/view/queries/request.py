@@ -16,6 +16,7 @@ from .... import wire
 from ....log.rows.content import Content
 from ....log.rows.row import row_of
 from ....log.rows.types import FinishedSpan
+from ....spans.kinds import CALL_KINDS
 from ...redaction import redact, redact_attributes, redact_json, redact_resource
 from ...replay.calls import finished_span
 from ...replay.otlp import attributes_of
@@ -28,7 +29,7 @@ _MAX_DEPTH: Final = 128
 _HELICONE_PAGE: Final = "https://us.helicone.ai/requests?requestId="
 _REQUEST: Final = """
 SELECT r.id, s.session_id, s.name AS session_name, r.path, r.kind, r.name, r.model, r.provider, r.start, r."end",
-    r.ttft, r.input_tokens, r.output_tokens, r.error, r.trace, r.span, r.logged, r.session
+    r.ttft, r.input_tokens, r.output_tokens, r.error, r.badge, r.trace, r.span, r.logged, r.session
 FROM requests r JOIN sessions s ON s.id = r.session WHERE r.id = ?
 """
 _SPANS: Final = """
@@ -54,6 +55,8 @@ def request(traces: TraceReader, id_: str) -> dict[str, Any] | None:
     span = _RequestSpan(traces, row["trace"], row["span"]) if row["span"] is not None else None
     posted = connection.execute("SELECT data FROM logs WHERE id = ?", (id_,)).fetchone() if row["logged"] else None
     content = _with_name(_content(row, span, json.loads(posted[0]) if posted else None), row["name"])
+    if span is not None and not content.messages and (call := span.call_above(row)) is not None:
+        content = content._replace(messages=[one for one in call.messages or () if one["from"] == "input"])
     return {
         "id": row["id"],
         "session": {"id": row["session_id"], "name": row["session_name"]},
@@ -66,6 +69,7 @@ def request(traces: TraceReader, id_: str) -> dict[str, Any] | None:
         "ttft_ms": milliseconds(row["ttft"]) if row["ttft"] is not None else None,
         **{key: row[key] for key in ("input_tokens", "output_tokens")},
         "error": redact(row["error"]),
+        "badge": row["badge"],
         **_previous_and_next(connection, row),
         **redact(content._asdict()),
         **(span.data() if span is not None else _NO_SPAN),
@@ -148,6 +152,11 @@ class TraceReader:
         )
         return [*(self._by_id[one] for one in reversed(line)), *others][: self._max_spans]
 
+    def line(self, trace: str, span: str) -> list[sqlite3.Row]:
+        """Return a span, its parent, and so on."""
+        self._read(trace)
+        return [self._by_id[one] for one in _ancestors(self._by_id, span)]
+
     def attributes(self, number: int) -> dict[str, Any]:
         """Return the attributes of a span by its number in the database."""
         (data,) = self.connection.execute("SELECT data FROM spans WHERE id = ?", (number,)).fetchone()
@@ -194,6 +203,15 @@ class _RequestSpan:
             wire.SESSION_PATH: row["path"],
         }
         return finished_span(self._scope, self._span, label)
+
+    def call_above(self, row: sqlite3.Row) -> RequestContent | None:
+        """Return the content of the call that a request is an earlier attempt of; `None` if it is not one."""
+        ancestors = self._traces.line(self._trace, self._id)[1:]
+        above = next((above for above in ancestors if above["kind"]), None)
+        # A call right above another one would be its wrapper, and no request.
+        if above is None or row["kind"] not in CALL_KINDS or above["kind"] not in CALL_KINDS or not above["request"]:
+            return None
+        return _content(row, _RequestSpan(self._traces, self._trace, above["id"]), None)
 
     def data(self) -> dict[str, Any]:
         """Return headers, attributes, events, resource, scope and the spans around it."""

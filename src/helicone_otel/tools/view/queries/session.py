@@ -16,7 +16,7 @@ from .tree import StoredRequest, steps_of, tree
 _MAX_SAME_NAME: Final = 100
 _MAX_VALUES: Final = 200
 _REQUESTS: Final = """
-SELECT id, path, kind, name, model, start, "end", ttft, input_tokens, output_tokens, error
+SELECT id, path, kind, name, model, start, "end", ttft, input_tokens, output_tokens, error, badge
 FROM requests WHERE session = ? ORDER BY start, "end", id
 """
 
@@ -60,6 +60,7 @@ def _data(request: StoredRequest, lane: int) -> dict[str, Any]:
         "input_tokens": request.input_tokens,
         "output_tokens": request.output_tokens,
         "error": redact(request.error),
+        "badge": request.badge,
         "lane": lane,
     }
 

@@ -35,6 +35,7 @@ class StoredRequest(NamedTuple):
     input_tokens: int | None
     output_tokens: int | None
     error: str | None
+    badge: str
 
 
 def steps_of(connection: sqlite3.Connection, session: int) -> list[sqlite3.Row]:
@@ -52,14 +53,22 @@ class _LevelCounts:
 
     def __init__(self) -> None:
         self.kinds: Counter[str] = Counter()
-        self.runs = self.requests = self.errors = 0
+        self.runs = self.failed_runs = self.requests = self.errors = 0
         self.times: list[tuple[int, int]] = []
         self.busy: list[tuple[int, int]] = []
         self.requests_below = 0
 
+    @property
+    def first(self) -> int:
+        """When the first request at or below this level started; without requests, when its first step did."""
+        return self.busy[0][0] if self.busy else self.times[0][0]
+
 
 def tree(requests: Sequence[StoredRequest], steps: Sequence[sqlite3.Row]) -> Iterator[dict[str, Any]]:
-    """Yield the data of each level of the paths of a session: parents first, and siblings by their start.
+    """Yield the data of each level of the paths of a session: parents first, and siblings by their first request.
+
+    Helicone makes folders only where requests are, so levels without a request at or below them are left out. A session
+    without any request, which Helicone does not know, has all of its levels.
 
     Args:
         requests: The requests of the session.
@@ -72,7 +81,7 @@ def tree(requests: Sequence[StoredRequest], steps: Sequence[sqlite3.Row]) -> Ite
         level.runs += not is_inner
         level.times.append((start, end))
         # A request that failed is counted with the requests.
-        level.errors += error is not None and not is_request
+        level.failed_runs += error is not None and not is_request
     for request in requests:
         level = root.open(_segments(request.path)).content
         level.requests += 1
@@ -82,8 +91,8 @@ def tree(requests: Sequence[StoredRequest], steps: Sequence[sqlite3.Row]) -> Ite
         if not level.kinds or request.kind not in CALL_KINDS:
             level.kinds[request.kind] += 0
     _add_up(root)
-    for folder in root.walk(key=lambda folder: folder.content.times[0]):
-        if folder.segments or folder.content.requests:
+    for folder in root.walk(key=lambda folder: (folder.content.first, folder.segment)):
+        if folder.content.requests if not folder.segments else folder.content.requests_below or not requests:
             yield _data(folder)
 
 
@@ -132,6 +141,8 @@ def _data(folder: Folder[_LevelCounts]) -> dict[str, Any]:
         "requests": level.requests,
         "requests_below": level.requests_below,
         "errors": level.errors,
+        "failed_runs": level.failed_runs,
+        "first_ms": milliseconds(level.first),
         "start_ms": milliseconds(start),
         "end_ms": milliseconds(end),
         "duration_ms": milliseconds(end - start),

@@ -91,6 +91,7 @@ export class Drawer {
       ["Model", found.model],
       ["Provider", found.provider],
       ["Started", exact(found.start_ms)],
+      ["Badge in Helicone", found.badge],
     ];
     return el(
       "section",

@@ -99,8 +99,11 @@ const foldOf = (node) => (node.isGroup ? `${node.path}\n` : node.path);
 
 function itemsOf(node) {
   const isMany = node.children.length > 0 && node.own.length > OWN;
-  return [...node.children, ...(isMany ? [groupOf(node)] : node.own)].sort((a, b) => a.start_ms - b.start_ms);
+  return [...node.children, ...(isMany ? [groupOf(node)] : node.own)].sort((a, b) => firstOf(a) - firstOf(b));
 }
+
+// Paths are in the order of their first requests, as in Helicone, although their steps may have started in another one.
+const firstOf = (item) => item.first_ms ?? item.start_ms;
 
 function groupOf({ path, colour, own }) {
   const names = new Set(own.map((one) => one.name));

@@ -123,7 +123,7 @@ export class Tree {
 
 function rowElement(row, place) {
   const { node, request } = row;
-  const failed = node ? node.errors : request.error !== null;
+  const failed = node ? node.errors || node.failed_runs : request.error !== null;
   const element = el(
     "div.row",
     {
@@ -142,7 +142,8 @@ function rowElement(row, place) {
     el("span.label", { dir: "auto" }, line(node ? node.segment || node.path : request.name)),
     node && request && request.name !== node.segment ? el("span.what", { dir: "auto" }, line(request.name)) : null,
     el("span.badge", {}, kind(request?.kind ?? node.kind)),
-    failed ? el("span.badge.error", {}, node?.requests_below > 1 ? `${count(node.errors)} failed` : "failed") : null,
+    request && callsTools(request) ? el("span.badge", { title: "The answer calls tools, so Helicone shows the badge Tool" }, "Tool") : null,
+    failed ? el("span.badge.error", {}, node?.errors && node.requests_below > 1 ? `${count(node.errors)} failed` : "failed") : null,
     el("span.space"),
     node && node.requests_below > 1 ? el("span.count", {}, `×${count(node.requests_below)}`) : null,
     el("span.took", {}, duration(node ? node.duration_ms : request.duration_ms)),
@@ -153,6 +154,9 @@ function rowElement(row, place) {
   return element;
 }
 
+// A call of a model whose answer calls tools has the badge of a tool in Helicone.
+const callsTools = ({ kind, badge }) => badge === "Tool" && kind !== "tool";
+
 function swatch(hue) {
   if (hue === null) return null;
   const element = el("span.swatch");
@@ -161,8 +165,10 @@ function swatch(hue) {
 }
 
 function spokenLabel({ node, request }) {
-  if (!node) return [line(request.name), kind(request.kind), duration(request.duration_ms), request.error ? "failed" : ""].filter(Boolean).join(", ");
+  const tools = request && callsTools(request) ? "calls tools" : "";
+  if (!node) return [line(request.name), kind(request.kind), tools, duration(request.duration_ms), request.error ? "failed" : ""].filter(Boolean).join(", ");
   const parts = [line(node.segment || node.path), kind(node.kind), plural(node.requests_below, "request"), duration(node.duration_ms)];
-  if (node.errors) parts.push(`${node.errors} failed`);
+  if (tools) parts.push(tools);
+  if (node.errors || node.failed_runs) parts.push(node.errors ? `${node.errors} failed` : "failed");
   return parts.join(", ");
 }

@@ -165,7 +165,7 @@ STEPS = st.tuples(PATHS, st.sampled_from(["task", "tool"]), STARTS, ENDS, ERRORS
 @given(st.lists(st.tuples(PATHS, STARTS, ENDS), max_size=6), st.lists(STEPS, max_size=6))
 def test_a_tree_has_every_level_once_and_parents_first(asked: list[tuple[str, int, int]], steps: list[Any]) -> None:
     requests = [
-        StoredRequest(str(number), path, "llm", "m", None, start, end, None, None, None, None)
+        StoredRequest(str(number), path, "llm", "m", None, start, end, None, None, None, None, "LLM")
         for number, (path, start, end) in enumerate(asked)
     ]
     levels = list(tree(requests, steps))

@@ -27,7 +27,6 @@ from helicone_otel.install.configure import INSTALLATION
 from helicone_otel.log.delivery import connections, pace, queue
 from helicone_otel.log.delivery.answer import Answer
 from helicone_otel.log.delivery.client import Client
-from helicone_otel.log.delivery.connections import pools
 from helicone_otel.log.delivery.lane import Lane, PendingRow
 from helicone_otel.log.delivery.queue import RowQueue
 from helicone_otel.log.delivery.quotes import error_text
@@ -586,7 +585,7 @@ def test_a_proxy_that_cannot_be_used_is_logged_without_its_password(
 def test_certificates_may_be_in_a_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
 
-    assert pools("https://log.test", 1).connection_pool_kw["ca_cert_dir"] == str(tmp_path)
+    assert connections._certificates() == {"capath": str(tmp_path)}
 
 
 def test_log_records_below_warnings_show_no_key(

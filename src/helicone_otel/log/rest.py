@@ -14,16 +14,15 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-import urllib3
-
 from .. import wire
 from ..endpoints import check_transport, checked_endpoint, checked_key, default_api, takes_utf8
 from ..sessions.model import Session
 from ..settings import Settings, SettingsError
-from .deadlines import RequestDeadlines, watched
 from .delivery.client import suppressed
-from .delivery.connections import pools
+from .delivery.connections import Connections
+from .delivery.http_call import HttpCall, NoConnectionError, answer_to
 from .delivery.quotes import error_text
+from .delivery.sender import is_untrusted
 from .delivery.verdict import is_success
 
 _MAX_ANSWER: Final = 16 * 2**20
@@ -125,8 +124,7 @@ class Api:
         # The setting holds for gateways and logs, and so for what they have stored.
         self.stores_utf8 = takes_utf8(self.address, settings.utf8_hosts)
         self._host = urlsplit(self.address).netloc
-        self._deadlines = RequestDeadlines()
-        self._pools = watched(pools(self.address, connections=1), self._deadlines)
+        self._connections = Connections(keep=1)
 
     def __repr__(self) -> str:
         return f"Api({self.address!r})"
@@ -201,43 +199,19 @@ class Api:
 
     def _call(self, method: str, path: str, body: Mapping[str, Any], seconds: float) -> Any:
         """Make a call, and return the data in its answer."""
-        too_late = LaterError(f"{self._host} did not answer in time")
-        if seconds <= 0:
-            raise too_late
-        with self._deadlines.deadline(seconds) as deadline, suppressed():
-            try:
-                status, answer = self._answer(method, path, body, seconds)
-            except (urllib3.exceptions.HTTPError, OSError) as error:
-                raise (too_late if deadline.has_passed else self._unreachable(error)) from error
-            if deadline.has_passed:  # the answer may have been cut without an error
-                raise too_late
-        return self._data(status, answer)
+        call = HttpCall(method, self.address + path, self._key, json.dumps(body).encode(), _MAX_ANSWER)
+        try:
+            with suppressed():
+                answer = answer_to(call, self._connections, time.monotonic() + seconds)
+        except Exception as error:
+            raise self._failure(error) from error
+        return self._data(answer.status, answer.body)
 
-    def _answer(self, method: str, path: str, body: Mapping[str, Any], seconds: float) -> tuple[int, bytes]:
-        response = self._pools.urlopen(
-            method,
-            self.address + path,
-            body=json.dumps(body).encode(),
-            headers={
-                "Authorization": f"Bearer {self._key}",
-                "Content-Type": "application/json",
-                "User-Agent": "helicone-otel",
-            },
-            timeout=urllib3.Timeout(total=seconds),
-            retries=False,
-            redirect=False,
-            preload_content=False,
-        )
-        answer = response.read(_MAX_ANSWER)
-        response.release_conn()
-        return response.status, answer
-
-    def _unreachable(self, error: Exception) -> HeliconeError:
-        if isinstance(error, urllib3.exceptions.SSLError):
+    def _failure(self, error: Exception) -> HeliconeError:
+        cause = error.__cause__ if isinstance(error, NoConnectionError) else error
+        if is_untrusted(cause):
             return HeliconeError(f"no encrypted connection to {self._host} can be trusted")
-        if isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(
-            error, urllib3.exceptions.NewConnectionError
-        ):
+        if isinstance(cause, TimeoutError):
             return LaterError(f"{self._host} did not answer in time")
         return LaterError(f"{self._host} cannot be reached")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
-# Helicone answers with two letters. Of a longer body the beginning is read.
+# Helicone's log answers with two letters, or with none. Of a longer body the beginning is read.
 MAX_BODY: Final = 65536
 _MAX_HEAD: Final = 65536
 _MAX_INTERIM: Final = 16
@@ -53,11 +53,12 @@ class Answer(NamedTuple):
     keeps_open: bool = False
 
 
-def read_answer(receive: Callable[[int], bytes]) -> Answer:
+def read_answer(receive: Callable[[int], bytes], most: int = MAX_BODY) -> Answer:
     """Read an answer.
 
     Args:
         receive: Returns up to so many bytes, as `socket.recv` does; none at the end.
+        most: How many bytes of the body are read.
 
     Raises:
         BrokenAnswerError: It is cut short, or no HTTP/1.
@@ -70,7 +71,7 @@ def read_answer(receive: Callable[[int], bytes]) -> Answer:
             break
     else:
         raise BrokenAnswerError
-    body, is_whole, is_open_ended = _body(stream, status, headers)
+    body, is_whole, is_open_ended = _body(stream, status, headers, most)
     stays = is_current and "close" not in headers.get("connection", "").lower()
     # Bytes that nobody asked for would be taken for the next answer.
     keeps_open = stays and is_whole and not is_open_ended and not stream.left
@@ -121,24 +122,24 @@ def _parsed_head(head: bytes) -> tuple[bool, int, dict[str, str]]:
     return matched[1] == b"1", int(matched[2]), headers
 
 
-def _body(stream: _Stream, status: int, headers: Mapping[str, str]) -> tuple[bytes, bool, bool]:
+def _body(stream: _Stream, status: int, headers: Mapping[str, str], most: int) -> tuple[bytes, bool, bool]:
     """Return the body, whether all of it was read, and whether only the end of the connection ends it."""
     if status in _WITHOUT_BODY:
         return b"", True, False
     if "transfer-encoding" in headers:
         if headers["transfer-encoding"].lower() == "chunked":
-            return *_chunked_body(stream), False
+            return *_chunked_body(stream, most), False
     elif (length := headers.get("content-length")) is not None:
         if not _LENGTH.fullmatch(length):
             raise BrokenAnswerError
-        size = min(int(length), MAX_BODY)
+        size = min(int(length), most)
         return stream.exactly(size), size == int(length), False
-    while len(stream.left) < MAX_BODY and stream.more():
+    while len(stream.left) < most and stream.more():
         pass
-    return stream.exactly(min(len(stream.left), MAX_BODY)), False, True
+    return stream.exactly(min(len(stream.left), most)), False, True
 
 
-def _chunked_body(stream: _Stream) -> tuple[bytes, bool]:
+def _chunked_body(stream: _Stream, most: int) -> tuple[bytes, bool]:
     body = b""
     while True:
         matched = _CHUNK.fullmatch(stream.upto(_END_OF_LINE, _MAX_HEAD))
@@ -147,8 +148,8 @@ def _chunked_body(stream: _Stream) -> tuple[bytes, bool]:
         size = int(matched[1], 16)
         if not size:
             break
-        if len(body) + size > MAX_BODY:
-            return body + stream.exactly(MAX_BODY - len(body)), False
+        if len(body) + size > most:
+            return body + stream.exactly(most - len(body)), False
         body += stream.exactly(size)
         if stream.upto(_END_OF_LINE, _MAX_HEAD):
             raise BrokenAnswerError

@@ -88,13 +88,12 @@ def result_of_answer(answer: Answer, key: str, *, is_api_server: bool = False) -
     """
     status, body = answer.status, answer.body.strip()
     if is_success(status):
-        expected = (b"",) if is_api_server else _OK
-        if body in expected:
+        if body in ((b"",) if is_api_server else _OK):
             return DeliveryResult(Delivery.DELIVERED)
-        if answer.is_open_ended and any(whole.startswith(body) for whole in expected):
+        if answer.is_open_ended and not is_api_server and any(whole.startswith(body) for whole in _OK):
             return BROKEN_OFF  # only the end of the connection says where such an answer ends
         fault = "with a body, which its API server does not" if is_api_server else "without saying ok"
-        return DeliveryResult(Delivery.REFUSED, f"Helicone answered {status} {fault}", error_text(body, key))
+        return DeliveryResult(Delivery.REFUSED, f"Helicone answered {status} {fault}", error_text(answer.body, key))
     if status in _STATES or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return DeliveryResult(
             Delivery.LATER,

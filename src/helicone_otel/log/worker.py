@@ -289,11 +289,15 @@ def _memory_of_values(attributes: Mapping[str, object]) -> int:
     copy: Callable[[], Mapping[str, object]] | None = getattr(attributes, "copy", None)
     values = (copy() if copy is not None else attributes).values()
     size = sum(map(getsizeof, values))
-    return size if _FLAT.issuperset(map(type, values)) else size + sum(map(_memory_inside, values))
+    if _FLAT.issuperset(map(type, values)):
+        return size
+    return size + sum(_memory_inside(value) for value in values if type(value) not in _FLAT)
 
 
 def _memory_inside(value: object) -> int:
     """Return how many bytes the items of a value take; 0 if it has none."""
+    if type(value) is tuple and _FLAT.issuperset(map(type, value)):  # nearly always: the SDK makes tuples of lists
+        return sum(map(getsizeof, value))
     if isinstance(value, Mapping):
         value = (*value.keys(), *value.values())
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):

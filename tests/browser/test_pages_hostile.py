@@ -120,9 +120,14 @@ def harmless(window: BrowserWindow) -> None:
 
 
 def session_of(view: View, what: str) -> Any:
-    """Return the session of an attack. What no header may hold has been encoded in its id and its name on the way."""
+    """Return the session of an attack. Control characters have been removed from its id and its name on the way."""
     number = str(list(ATTACKS).index(what) + 1)
     return next(one for one in ask(view.url, "sessions", size=100)["sessions"] if one["id"].startswith(number))
+
+
+def visible(text: str) -> str:
+    """Return a text as pages show it: with signs in the place of characters that nobody sees."""
+    return "".join(f"⟨U+{ord(one):04X}⟩" if one in INVISIBLE else one for one in text)
 
 
 def test_the_list_shows_hostile_text_and_runs_none_of_it(attacked: View, window: BrowserWindow) -> None:
@@ -130,7 +135,7 @@ def test_the_list_shows_hostile_text_and_runs_none_of_it(attacked: View, window:
     expect(page.locator("#sessions .tabulator-row")).to_have_count(len(ATTACKS))
     names = window.column("name")
     for what, text in ATTACKS.items():
-        assert session_of(attacked, what)["name"] in names
+        assert visible(session_of(attacked, what)["name"]) in names
         page.get_by_label("Search", exact=True).fill(text)
         page.wait_for_timeout(300)
     harmless(window)
@@ -143,7 +148,7 @@ def test_a_session_and_its_requests_show_hostile_text_and_run_none_of_it(
     shown = SHOWN.get(what, ATTACKS[what])
     found = session_of(attacked, what)
     page = window.session(attacked.url, found["id"], found["name"])
-    expect(page.get_by_role("heading", level=1)).to_contain_text(found["name"])
+    expect(page.get_by_role("heading", level=1)).to_contain_text(visible(found["name"]))
     assert page.locator("#facts").inner_text().count(shown) >= 2
     requests = ask(attacked.url, "session", id=found["id"], name=found["name"])["requests"]
     assert {one["kind"] for one in requests} == {"llm", "tool", "vector_db"}
@@ -168,7 +173,7 @@ def test_the_comparison_shows_hostile_text_and_runs_none_of_it(
     attacked: View, window: BrowserWindow, what: str
 ) -> None:
     page = window.go(attacked.url, "/compare", name=session_of(attacked, what)["name"])
-    expect(page.get_by_role("heading", level=1)).to_have_text(session_of(attacked, what)["name"])
+    expect(page.get_by_role("heading", level=1)).to_have_text(visible(session_of(attacked, what)["name"]))
     page.locator("#moved-as").get_by_role("button", name="Table").click()
     harmless(window)
 
@@ -186,7 +191,7 @@ def test_the_exported_file_shows_hostile_text_and_runs_none_of_it(
         window.page.goto(file.as_uri())
         window.page.wait_for_selector("#row-0")
         window.page.get_by_role("treeitem").nth(1).locator(".label").click()
-        expect(window.page.get_by_role("heading", level=1)).to_contain_text(found["name"])
+        expect(window.page.get_by_role("heading", level=1)).to_contain_text(visible(found["name"]))
         harmless(window)
 
 

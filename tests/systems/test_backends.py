@@ -41,7 +41,8 @@ TRANSPORTS = (Transport("trip-1", "grpc"), Transport("trip-2", "http/protobuf", 
 def expected() -> set[tuple[str, str]]:
     """Return the paths and kinds of the agent's spans, from the demo's own expectation."""
     sessions = json.loads((DEMO / "expected.json").read_text())
-    return {
+    # Helicone has folders only where requests are, so a step without any is not in that file.
+    return {("/plan_trip/research/weather", "task")} | {
         (path, kind)
         for session in sessions
         for path, step in session["steps"].items()

@@ -90,12 +90,13 @@ def test_the_fake_understands_the_manual_logger(fake: FakeHelicone, environments
         ("/tool", "CUSTOM", "tool:get_weather", "Tool"),
         # The client does not repeat the name in the response, so Helicone shows this.
         ("/data", "CUSTOM", "data:undefined", "Data"),
-        ("/chat", "OPENAI", "gpt-4o-mini", "LLM"),
+        # Nor the model, and Helicone looks for that of the request at the top level of the POST.
+        ("/chat", "OPENAI", "", "LLM"),
         ("/stream", "CUSTOM", "m", "LLM"),
     ]
     assert {(row.session_id, row.session_name, row.properties["env"]) for row in fake.rows} == {("s-1", "Trip", "Test")}
     chat, stream = fake.rows[3:]
-    assert (chat.prompt_tokens, chat.completion_tokens, chat.time_to_first_token) == (3, 1, None)
+    assert (chat.prompt_tokens, chat.completion_tokens, chat.time_to_first_token) == (3, 1, 0)
     assert stream.time_to_first_token is not None
     assert said.startswith("Error making request to Helicone log endpoint:")
 

@@ -15,7 +15,7 @@ import sys
 import weakref
 from collections.abc import Iterable, Iterator
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ APP_SDKS: Final = (
 )
 
 
-class Vendor(NamedTuple):
+# The classes here are no NamedTuples, which take longer to make at an app's start than all else in this module.
+class Vendor:
     """How a vendor watches its own library.
 
     Attributes:
@@ -82,10 +83,15 @@ class Vendor(NamedTuple):
         hosts: The hosts that it exports to, where no app would export to the same.
     """
 
-    name: str
-    modules: tuple[str, ...]
-    services: tuple[str, ...] = ()
-    hosts: tuple[str, ...] = ()
+    __slots__ = ("hosts", "modules", "name", "services")
+
+    def __init__(
+        self, name: str, modules: tuple[str, ...], services: tuple[str, ...] = (), hosts: tuple[str, ...] = ()
+    ) -> None:
+        self.name = name
+        self.modules = modules
+        self.services = services
+        self.hosts = hosts
 
 
 # mem0, embedchain, Chroma, Haystack, browser-use, Agno and Ragas watch themselves without OpenTelemetry.
@@ -115,7 +121,7 @@ _OURS: Final = __name__.rpartition(".")[0]
 UNKNOWN: Final = "it is not the global one, and was not given to configure()"
 
 
-class Evidence(NamedTuple):
+class Evidence:
     """What a provider shows of its owner.
 
     Attributes:
@@ -126,14 +132,24 @@ class Evidence(NamedTuple):
         service: The resource's `service.name`.
     """
 
-    maker: str
-    classes: tuple[str, ...]
-    processors: tuple[str, ...]
-    exporters: tuple[tuple[str, str], ...]
-    service: str
+    __slots__ = ("classes", "exporters", "maker", "processors", "service")
+
+    def __init__(
+        self,
+        maker: str,
+        classes: tuple[str, ...],
+        processors: tuple[str, ...],
+        exporters: tuple[tuple[str, str], ...],
+        service: str,
+    ) -> None:
+        self.maker = maker
+        self.classes = classes
+        self.processors = processors
+        self.exporters = exporters
+        self.service = service
 
 
-class Verdict(NamedTuple):
+class Verdict:
     """Whose a provider is.
 
     Attributes:
@@ -142,9 +158,12 @@ class Verdict(NamedTuple):
         vendors_service: The `service.name` of a vendor's provider: no session must have this name.
     """
 
-    is_apps: bool
-    reason: str
-    vendors_service: str = ""
+    __slots__ = ("is_apps", "reason", "vendors_service")
+
+    def __init__(self, is_apps: bool, reason: str, vendors_service: str = "") -> None:
+        self.is_apps = is_apps
+        self.reason = reason
+        self.vendors_service = vendors_service
 
 
 class ProviderOwners:

@@ -63,6 +63,8 @@ class HostList:
 
 
 def _canonical(entry: str) -> str:
+    if entry in HELICONE_DOMAINS:  # the default, for which an app's start should compile no pattern
+        return entry
     text = entry.strip()
     if text.isascii() and (match := re.match(_SUFFIX, text.lower())):
         return match[1]

@@ -185,14 +185,14 @@ def test_a_session_with_a_request_at_the_root_and_others_below_it_opens(view: Vi
     row = posted_row("s", "/", "Rows")
     del row["providerRequest"]["meta"]["Helicone-Session-Path"]
     view.log(row)
-    label = {"helicone.session.id": "s", "helicone.session.name": "Rows", "helicone.session.path": "/work"}
+    label = {"helicone.session.id": "s", "helicone.session.name": "Rows", "helicone.session.path": "/plan"}
     view.take(span(1, 1, name="x", scope="app", attributes={**label, "helicone.span.kind": "task"}))
-    view.log(posted_row("s", "/work/a", "Rows"))
+    view.log(posted_row("s", "/plan/a", "Rows"))
 
     assert [(level["path"], level["requests"]) for level in view.session("s")["tree"]] == [
         ("/", 1),
-        ("/work", 0),
-        ("/work/a", 1),
+        ("/plan", 0),
+        ("/plan/a", 1),
     ]
     assert ask(f"{view.view.url}/session?id=s&name=Rows").status == 200
     assert ask(f"{view.view.url}/api/export?id=s").status == 200

@@ -42,16 +42,16 @@ class InjectedHeaders:
     """
 
     def __init__(self) -> None:
-        self.noted = False
-        self._lines: Generations[int, bool] = Generations(_MAX_LINES)
-        self._carried: Recent[int, bool] = Recent(_MAX_REQUESTS)
+        self.clear()
 
     def __len__(self) -> int:
         return len(self._lines)
 
     def clear(self) -> None:
         """Forget all of them."""
-        self.__init__()  # type: ignore[misc]  # to the state of a new one
+        self.noted = False
+        self._lines: Generations[int, bool] = Generations(_MAX_LINES)
+        self._carried: Recent[int, bool] = Recent(_MAX_REQUESTS)
 
     def note(self, headers: Iterable[_Line]) -> None:
         """Remember headers, given in wire form, among them a session id."""

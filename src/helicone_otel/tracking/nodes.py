@@ -74,7 +74,7 @@ class SpanTemplate(NamedTuple):
 _NO_TEMPLATES: Final[Recent[tuple[object, ...], SpanTemplate]] = Recent(0)
 
 
-class _Tree:
+class _Tree(Recent["tuple[int, NodeKey]", "PathNode"]):
     """The nodes of one session, by what they are below: a session that lives long may use any number of paths.
 
     When there are too many, each new one takes the place of the oldest, so that no span pays for all of them. Nodes
@@ -84,10 +84,10 @@ class _Tree:
     collector.
     """
 
-    __slots__ = ("__weakref__", "nodes")
+    __slots__ = ("__weakref__",)
 
     def __init__(self) -> None:
-        self.nodes: Recent[tuple[int, NodeKey], PathNode] = Recent(_MAX_NODES)
+        super().__init__(_MAX_NODES)
 
 
 class PathNode:
@@ -122,6 +122,8 @@ class PathNode:
         "text",
     )
 
+    _own_tree: _Tree | None
+
     def __init__(
         self,
         families: frozenset[str],
@@ -134,8 +136,10 @@ class PathNode:
     ) -> None:
         self._families = families
         self._key = key._replace(segments=())
-        self._own_tree = None if tree is not None else _Tree()
-        self._tree = weakref.ref(tree or self._own_tree or _Tree())
+        if tree is None:
+            self._plant()
+        else:
+            self._own_tree, self._tree = None, weakref.ref(tree)
         self._serial = next(_serials)
         self.templates = _NO_TEMPLATES  # most nodes are of calls, with nothing below
         self.entry_route: str = key.entry_route or (above.entry_route if above is not None else "")
@@ -154,13 +158,18 @@ class PathNode:
         """Return the node of a span below this node."""
         tree = self._tree()
         if tree is None:  # the first node is gone, and this one lives on in a span
-            tree = self._own_tree = _Tree()
-            self._tree = weakref.ref(tree)
-        node = tree.nodes.get((self._serial, key))
+            tree = self._plant()
+        node = tree.get((self._serial, key))
         if node is None:
             node = self._descend(key, tree)
-            tree.nodes.put((self._serial, key), node)
+            tree.put((self._serial, key), node)
         return node
+
+    def _plant(self) -> _Tree:
+        """Begin a tree that this node holds."""
+        tree = _Tree()
+        self._own_tree, self._tree = tree, weakref.ref(tree)
+        return tree
 
     def add_template(self, key: tuple[object, ...], template: SpanTemplate) -> None:
         """Remember a template of spans right below this node."""

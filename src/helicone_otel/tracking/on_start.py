@@ -50,8 +50,7 @@ class SpanStarts:
         self._reader = resolver.reader
         self._scopes = resolver.reader.scopes
         self._traces = resolver.traces
-        self._with_claims = resolver.with_claims
-        self._begins_anew = EntrySpans(resolver, label_writer).begins_anew
+        self._entry_spans = EntrySpans(resolver, label_writer)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: C901, PLR0912  # see below
         """Label a span that has started, if it belongs to a session.
@@ -67,7 +66,9 @@ class SpanStarts:
         scope_name = span.instrumentation_scope.name  # type: ignore[union-attr]  # the SDK always sets one
         scope = self._scopes.get(scope_name) or self._new_scope(scope_name)
         given, parent_ids, kind = attributes_of(span), span.parent, span.kind
-        if (kind is _SERVER or kind is _CONSUMER or scope.inbound) and self._begins_anew(span, scope, parent_context):
+        if (kind is _SERVER or kind is _CONSUMER or scope.inbound) and self._entry_spans.begins_anew(
+            span, scope, parent_context
+        ):
             return
         frame: ContextFrame | None = None
         claim: SessionClaim | None = None
@@ -90,7 +91,7 @@ class SpanStarts:
             parent = self._parent_of(parent_ids, parent_context, asks_frameworks)
         enclosing = parent
         if IMPORTED:
-            parent = enclosing = self._with_claims(parent, frame, claim, span)
+            parent = enclosing = self._resolver.with_claims(parent, frame, claim, span)
         elif frame is not None and (parent is None or is_newer(frame, parent)):
             known = frame.record
             if known is not None and known[0] is self._resolver and known[1].is_shared and not frame.stale:

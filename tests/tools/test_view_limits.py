@@ -117,12 +117,13 @@ async def test_the_large_body_that_has_been_arriving_longest_gives_way(monkeypat
     assert reader.size == 0
 
 
-async def test_bodies_that_wait_to_be_decoded_do_not_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("more", [True, False], ids=["while it arrives", "with its last part"])
+async def test_bodies_that_wait_to_be_decoded_do_not_give_way(monkeypatch: pytest.MonkeyPatch, more: bool) -> None:
     monkeypatch.setattr(bodies, "MAX_ALL_BODIES", 1000)
     reader = BodyReader()
     whole, other = Arriving(reader), Arriving(reader)
     await whole.send(900, more=False)
-    await other.send(200)
+    await other.send(200, more=more)
 
     assert await other.end() == "503 too many large bodies at one time; try again"
     assert await whole.end() == "900 bytes"

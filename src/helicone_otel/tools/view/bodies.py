@@ -70,13 +70,15 @@ class BodyReader:
                 async for part in request.stream():
                     self._add(body, part)
         except TimeoutError:
-            if body.gave_way:
-                raise BodyError(_BUSY, "too many large bodies at one time; try again") from None
-            raise BodyError(_TIMEOUT, "the body took too long") from None
+            if not body.gave_way:
+                raise BodyError(_TIMEOUT, "the body took too long") from None
         except ClientDisconnect:
             raise BodyError(_BAD_REQUEST, "the body ended early") from None
         finally:
             self._arriving.pop(body, None)
+        # Perhaps with its last part: then nothing waited for the deadline any more.
+        if body.gave_way:
+            raise BodyError(_BUSY, "too many large bodies at one time; try again")
 
     def _add(self, body: _Body, part: bytes) -> None:
         if body.gave_way:

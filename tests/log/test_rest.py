@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -123,6 +124,14 @@ def test_feedback_is_recorded_on_the_session(fake: FakeHelicone) -> None:
     feedback(Session("plain"), good=False, settings=settings(fake))
 
     assert [row.properties["Helicone-Session-Feedback"] for row in fake.rows] == ["1", "0"]
+
+
+def test_feedback_may_take_any_time(fake: FakeHelicone) -> None:
+    logged(fake, "s-1")
+
+    feedback("s-1", good=True, seconds=math.inf, settings=settings(fake))
+
+    assert fake.rows[0].properties["Helicone-Session-Feedback"] == "1"
 
 
 def test_feedback_is_a_property_of_the_oldest_row_and_the_last_counts(fake: FakeHelicone) -> None:

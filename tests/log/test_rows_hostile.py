@@ -274,3 +274,10 @@ def test_an_unknown_start_becomes_the_end_and_an_unknown_end_the_start() -> None
 
 def test_a_span_without_times_gets_the_current_time() -> None:
     assert abs(_moments(0, 0)[0]["seconds"] - time.time()) < 60
+
+
+def test_numbers_of_an_embedding_that_are_texts_are_numbers_in_its_row() -> None:
+    attributes = {"gen_ai.request.model": "m", "input.value": "hi", "output.value": '["0.1", "0.2"]'}
+    _, answered = logged.bodies(logged.row("embedding", attributes))
+
+    assert answered["data"][0]["embedding"] == [0.1, 0.2]

@@ -40,7 +40,7 @@ def provider_statements() -> Iterator[str]:
         yield _set(otlp.name, _matches(_NAMES, rf"(?i)(?:^|[^a-z])(?:{_words(provider)})(?:[^a-z]|$)"))
     # Frameworks are recognised by the letters and digits of their names.
     yield ottl.replaced(_NAMES, r"[^0-9A-Za-z\n]+", "")
-    yield ottl.replaced(_NAMES, rf"(?im)^(?:{_alternatives(map(_compact, FRAMEWORKS))})$", "")
+    yield ottl.replaced(_NAMES, rf"(?im)^(?:{_alternatives(FRAMEWORKS)})$", "")
     for provider, otlp in OTLP_NAMES.items():
         if beginnings := [beginning for beginning, maker in MODELS if maker == provider]:
             pattern = rf"(?i)^(?:.*/)?(?:{_alternatives(beginnings)})"
@@ -72,7 +72,3 @@ def _words(provider: str) -> str:
 
 def _alternatives(texts: Iterable[str]) -> str:
     return "|".join(sorted(map(re.escape, texts)))
-
-
-def _compact(name: str) -> str:
-    return "".join(filter(str.isalnum, name))

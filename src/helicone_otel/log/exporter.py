@@ -178,7 +178,7 @@ class HeliconeSpanExporter(SpanExporter):
     def _log(self, span: ReadableSpan, attributes: dict[str, object], wrappers: Sequence[ReadableSpan]) -> None:
         if attributes.get(wire.SPAN_KIND) not in self._kinds:
             return
-        key = self._key_of(session_of(attributes))
+        key = self._key_of(attributes)
         # Asked before the row is made, to save that work.
         if key is None or not self._client.has_room_for(key):
             return
@@ -197,9 +197,10 @@ class HeliconeSpanExporter(SpanExporter):
             logged.turn()
         self._client.put(PendingRow(row.id, key, url, encoded(row, provider)))
 
-    def _key_of(self, session: Session) -> str | None:
+    def _key_of(self, attributes: Mapping[str, object]) -> str | None:
         if self._key_for is None:
             return self._key
+        session = session_of(attributes)
         try:
             key = self._key_for(session)
         except Exception as error:  # noqa: BLE001  # the user's function may do anything

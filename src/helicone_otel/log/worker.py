@@ -129,14 +129,15 @@ class LogWorker:
         for each in (exporter, *self._replaced_with_rows()):
             left = max(end - time.monotonic(), 0) * 1000
             done = (each.finish() if milliseconds is None else each.force_flush(left)) and done
-        lost, self._reported = self._lost - self._reported, self._lost
+        now = self._lost
+        lost, self._reported = now - self._reported, now
         return done and not lost
 
     def _put(self, entry: SpanRecord | Leaf, span: ReadableSpan) -> None:
         if self._pid != _getpid():
             self._reset()  # the process was forked without Python's fork hooks, as uWSGI does
-        waiting, size = self._waiting, memory_of(span)
-        if len(waiting) >= self._limit or self._bytes + self._held + size > MAX_BYTES:
+        waiting = self._waiting
+        if len(waiting) >= self._limit or self._bytes + self._held + (size := memory_of(span)) > MAX_BYTES:
             self._lost += 1
             warn_once(_FULL)
             return
@@ -229,14 +230,16 @@ class LogWorker:
         try:
             for group in _popped(self._ready, 1):
                 exporter.log(group, self._registry)
-                self._held -= sum(map(memory_of, (group.span, *group.wrappers)))
+                made = sum(map(memory_of, (group.span, *group.wrappers)))
+                with self._lock:
+                    self._held -= made
         finally:
             self._making.release()
         return True
 
     def _held_spans(self) -> Iterator[ReadableSpan]:
         yield from self._grouper.spans()
-        for group in self._ready:
+        for group in list(self._ready):  # another thread may take from it at any time
             yield from (group.span, *group.wrappers)
 
     def _log_at_exit(self) -> None:

@@ -1,7 +1,7 @@
 """Providers of models: who is meant by a provider's name on a span, their endpoints, and the form of bodies there.
 
 Families spell one provider in several ways: `gcp.gemini`, `google` and `vertex_ai` are all Google. Some frameworks
-write their own name as the provider; they are not in the table, so their name means no provider.
+write their own name as the provider; `is_framework` knows them.
 """
 
 from __future__ import annotations
@@ -191,24 +191,21 @@ class _Reader(NamedTuple):
 
 
 # The first that fits decides.
-_READERS: Final = tuple(
-    (route, re.compile(model, re.DOTALL), form)
-    for route, model, form in (
-        _Reader("", r"\Z", "openai"),
-        _Reader("", r".*deepseek", "openai"),
-        _Reader("", r"gpt-3\.5-turbo-instruct", "completions"),
-        _Reader(CUSTOM.route, r"claude", "anthropic"),
-        _Reader(CUSTOM.route, r"", "openai"),
-        _Reader("", r"(ft:)?gpt-(4|3\.5|35)(?!-turbo-instruct)|o1-(preview|mini)|(?i:meta-llama/)", "openai"),
-        _Reader("", r".*(claude|anthropic)", "anthropic"),
-        _Reader(_AT_ANTHROPIC.route, r"", "anthropic"),
-        _Reader("", r".*Llama", "none"),
-        _Reader(_AT_OPENAI.route, r"(?i:.*gemini)", "openai"),
-        _Reader(_AT_GOOGLE.route, r"", "google"),
-        _Reader("", r"dall-e-[23]|gpt-image-1|text-moderation", "none"),
-        _Reader("", r"text-embedding", "embeddings"),
-        _Reader("", r"", "openai"),
-    )
+_READERS: Final = (
+    _Reader("", r"\Z", "openai"),
+    _Reader("", r".*deepseek", "openai"),
+    _Reader("", r"gpt-3\.5-turbo-instruct", "completions"),
+    _Reader(CUSTOM.route, r"claude", "anthropic"),
+    _Reader(CUSTOM.route, r"", "openai"),
+    _Reader("", r"(ft:)?gpt-(4|3\.5|35)(?!-turbo-instruct)|o1-(preview|mini)|(?i:meta-llama/)", "openai"),
+    _Reader("", r".*(claude|anthropic)", "anthropic"),
+    _Reader(_AT_ANTHROPIC.route, r"", "anthropic"),
+    _Reader("", r".*Llama", "none"),
+    _Reader(_AT_OPENAI.route, r"(?i:.*gemini)", "openai"),
+    _Reader(_AT_GOOGLE.route, r"", "google"),
+    _Reader("", r"dall-e-[23]|gpt-image-1|text-moderation", "none"),
+    _Reader("", r"text-embedding", "embeddings"),
+    _Reader("", r"", "openai"),
 )
 # The forms in which rows are written, by what the endpoint's provider is asked.
 _WRITTEN: Final[dict[tuple[str, Api], frozenset[Form]]] = {
@@ -252,4 +249,6 @@ def place_of(provider: str, model: str, api: Api) -> Place:
 
 
 def _form(route: str, model: str) -> Form:
-    return next(form for at, named, form in _READERS if at in ("", route) and named.match(model))
+    return next(
+        reader.form for reader in _READERS if reader.route in ("", route) and re.match(reader.model, model, re.DOTALL)
+    )

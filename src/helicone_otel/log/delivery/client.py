@@ -21,7 +21,7 @@ from .queue import CONNECTIONS, RowQueue
 from .sender import RowSender
 from .verdict import BROKEN_OFF, Delivery, DeliveryResult
 
-__all__ = ["MAX_BYTES", "Client", "PendingRow", "seconds_of", "suppressed"]
+__all__ = ["MAX_BYTES", "Client", "seconds_of", "suppressed"]
 
 # How much memory the rows in the queue may take.
 MAX_BYTES: Final = 64 * 2**20
@@ -102,7 +102,7 @@ class Client:
 
     def count_loss(self, message: str) -> None:
         """Count a row that is not even queued, and log the first with this message. The next flush returns false."""
-        self._queue.lost += 1
+        self._queue.count_loss()
         warn_once(message)
 
     def put(self, row: PendingRow) -> bool:
@@ -136,7 +136,8 @@ class Client:
             # Threads cannot start while the interpreter ends, and some servers do not let any run.
             if self._queue.is_neglected():
                 self._send_here(until)
-        lost, self._lost_before = self._queue.lost - self._lost_before, self._queue.lost
+        now = self._queue.lost
+        lost, self._lost_before = now - self._lost_before, now
         return is_empty and not lost
 
     def shutdown(self, seconds: float) -> bool:

@@ -1,12 +1,13 @@
 """Opens connections to Helicone, with the certificates and the proxy that the environment names, and keeps them open.
 
-The connections are urllib3's, which knows proxies and certificates. What is said over them is in `sender.py`.
+The connections are urllib3's, which knows proxies and certificates. What is said over them is in `http_call.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 import weakref
 from collections import deque
@@ -118,7 +119,7 @@ class Connection:
         left = until - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        self._socket.settimeout(left)
+        self._socket.settimeout(min(left, threading.TIMEOUT_MAX))
 
 
 class Connections:

@@ -74,7 +74,7 @@ class Lane:
         self._suspects: deque[PendingRow] = deque()
         # The row that is sent to see whether a pause was long enough.
         self._probe: PendingRow | None = None
-        # Rows that were put off alone: when each may leave, by whose wish it waits, and the row.
+        # Rows that were put off alone: when each may leave, its number, by whose wish it waits, and the row.
         self._put_off: list[tuple[float, int, bool, PendingRow]] = []
 
     @property

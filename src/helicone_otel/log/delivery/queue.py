@@ -106,6 +106,11 @@ class RowQueue:
                 self._add(row)
             return dropped
 
+    def count_loss(self) -> None:
+        """Count a row that was lost before it could be queued."""
+        with self._changed:
+            self.lost += 1
+
     def take(self, linger: float = math.inf) -> PendingRow | None:
         """Wait for a row that may be sent, and take it.
 

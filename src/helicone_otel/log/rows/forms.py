@@ -99,8 +99,8 @@ def vectors(value: object) -> list[list[Any]] | None:
         found = found.get("data")
     if not isinstance(found, list):
         return None
-    if vector(found):
-        return [found]
+    if one := vector(found):
+        return [one]
     embeddings = [_embedding(item) for item in found]
     return None if None in embeddings else [one for one in embeddings if one]
 

@@ -101,10 +101,9 @@ def _content(message: Message, calls_shown: int) -> dict[str, Any]:
         calls_shown: How many calls and results of tools Helicone shows of such a message without a text.
     """
     parts = [_part(part) for part in message.parts]
-    if any(part.kind in _OF_TOOLS for part in message.parts):
-        of_tools = [index for index, part in enumerate(message.parts) if part.kind in _OF_TOOLS]
-        for index in of_tools[calls_shown:]:
-            parts[index]["text"] = _tool_text(message.parts[index])
+    of_tools = [index for index, part in enumerate(message.parts) if part.kind in _OF_TOOLS]
+    for index in of_tools[calls_shown:]:
+        parts[index]["text"] = _tool_text(message.parts[index])
     return {"role": _ROLES.get(message.role, message.role), "parts": parts}
 
 

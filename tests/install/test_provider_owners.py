@@ -249,6 +249,23 @@ def test_no_session_has_the_name_of_a_vendors_service(gateway: Wire, monkeypatch
     assert gateway.helicone(0) == expected(id="s", path="/chat")
 
 
+def test_a_vendor_without_a_name_of_its_own_takes_the_apps_name_from_no_session(
+    gateway: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "shop")
+    app = TracerProvider(shutdown_on_exit=False)
+    handle = configure(Settings(gateway_hosts=(gateway.netloc,)), provider=app)
+    try:
+        vendor = made_in("deepeval.telemetry")
+        vendor.get_tracer("deepeval").start_span("run").end()
+        with session("", id="s"), app.get_tracer("app").start_as_current_span("work"):
+            httpx.post(f"{gateway.url}/v1/chat/completions", json=BODY, trust_env=False)
+    finally:
+        handle.uninstall()
+
+    assert gateway.helicone(0) == expected(id="s", path="/work", name="shop")
+
+
 # --- other providers ------------------------------------------------------------------------------
 
 

@@ -155,7 +155,7 @@ class Verdict:
     Attributes:
         is_apps: Its spans are the app's.
         reason: Why, for people.
-        vendors_service: The `service.name` of a vendor's provider: no session must have this name.
+        vendors_service: A vendor's own `service.name`: no session must have this name.
     """
 
     __slots__ = ("is_apps", "reason", "vendors_service")
@@ -196,7 +196,9 @@ class ProviderOwners:
         maker = self._makers.get(provider, "") if provider is not None else ""
         evidence = evidence_of(provider, pipeline, resource, maker)
         if (vendor := vendor_of(evidence)) is not None:
-            return Verdict(False, f"{vendor.name} watches its own library by it", evidence.service)
+            # A provider without a resource of its own has the app's name.
+            service = evidence.service if evidence.service in vendor.services else ""
+            return Verdict(False, f"{vendor.name} watches its own library by it", service)
         if provider is not None and provider in self.given:
             return Verdict(True, "it was given to configure()")
         if is_global:

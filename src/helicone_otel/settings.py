@@ -530,6 +530,8 @@ class Settings(Value):
         del fields["self"]
         vars(self).update(fields)
         for setting in SETTINGS:
+            if fields[setting.field] is _DEFAULTS[setting.field]:
+                continue  # an app's start makes several of these, and need not check what cannot be wrong
             try:
                 setting.check(fields[setting.field])
             except (TypeError, ValueError) as error:
@@ -567,3 +569,6 @@ def render_table() -> str:
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     lines += [f"| `{row.variable}` | {row.default} | {row.meaning} |" for row in SETTINGS]
     return "\n".join(lines)
+
+
+_DEFAULTS: Final[Mapping[str, object]] = Settings.__init__.__kwdefaults__ or {}

@@ -314,3 +314,10 @@ def test_the_repr_hides_the_key_and_without_log_removes_the_settings_of_the_log(
 )
 def test_content_is_allowed_by_side_and_by_kind(entries: str, inputs: frozenset[str], outputs: frozenset[str]) -> None:
     assert content_of(entries.split(",")) == {"inputs": inputs, "outputs": outputs}
+
+
+def test_every_default_passes_its_own_check() -> None:
+    defaults = Settings()
+
+    for setting in SETTINGS:
+        setting.check(getattr(defaults, setting.field))

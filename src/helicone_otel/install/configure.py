@@ -190,7 +190,7 @@ class Installation:
         except Exception as error:  # noqa: BLE001  # the library is of use to other providers
             _warn_of_closed_provider(provider, error)
             return
-        if not self._prefix.is_open(gate) and given is not None:
+        if given is not None and not self._prefix.is_open(gate):
             warn_once(f"helicone-otel labels no span of the provider that configure(provider=…) names: {gate.reason}.")
 
     def _decide(self, gate: Gate, resource: object) -> bool:
@@ -200,7 +200,7 @@ class Installation:
         current = _global_sdk_provider()
         if current is not None:
             self._prefix.gate_of(current)  # the gate may not know yet that it stands for this one
-        provider, pipeline = gate.provider, gate.pipeline() if gate.pipeline is not None else None
+        provider, pipeline = gate.provider, gate.pipeline
         resource = getattr(provider, "resource", resource)
         verdict = self._owners.verdict(provider, pipeline, resource, is_global=provider is current is not None)
         gate.reason = verdict.reason

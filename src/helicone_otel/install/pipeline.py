@@ -53,7 +53,6 @@ class Gate(SpanProcessor):
         is_open: Whether the provider's spans are the app's, as far as that was decided.
         reason: Why.
         decided_with: The global provider when that was decided; the gate itself if it is to be decided.
-        pipeline: A weak reference to the provider's pipeline, if that is known.
         added: The factories whose processors were added to the provider.
     """
 
@@ -63,13 +62,22 @@ class Gate(SpanProcessor):
         self.is_open = False
         self.reason = ""
         self.decided_with: object = self
-        self.pipeline: weakref.ref[Any] | None = None
+        self._pipeline: weakref.ref[Any] | None = None
         self.added: dict[Callable[[], SpanProcessor], object] = {}
 
     @property
     def provider(self) -> TracerProvider | None:
         """The provider, if it is known and still there."""
         return self._provider() if self._provider is not None else None
+
+    @property
+    def pipeline(self) -> Any:
+        """The provider's pipeline, if it is known and still there; otherwise `None`."""
+        return self._pipeline() if self._pipeline is not None else None
+
+    def stand_before(self, pipeline: Any, forget: Callable[[object], None] | None = None) -> None:
+        """Learn which pipeline it stands before; `forget` is called when that is gone."""
+        self._pipeline = weakref.ref(pipeline, forget)
 
     def meet(self, provider: TracerProvider | None) -> None:
         """Learn which provider it stands for."""
@@ -80,7 +88,7 @@ class Gate(SpanProcessor):
         mine = object()
         if self.added.setdefault(factory, mine) is not mine:
             return
-        provider, pipeline = self.provider, self.pipeline() if self.pipeline is not None else None
+        provider, pipeline = self.provider, self.pipeline
         if provider is not None:
             # The method of the base class, because Phoenix overrides it: there, what is added *replaces* its exporter.
             TracerProvider.add_span_processor(provider, factory())
@@ -146,8 +154,7 @@ class PipelinePrefix:
         if (gate := self._by_provider.get(provider)) is None:
             gate = Gate(self, provider)
             TracerProvider.add_span_processor(provider, gate)
-            pipeline = gate.pipeline() if gate.pipeline is not None else None
-            gate = self._by_provider[provider] = self._gates.get(id(pipeline), gate)
+            gate = self._by_provider[provider] = self._gates.get(id(gate.pipeline), gate)
         return gate
 
     def is_open(self, gate: Gate, resource: object = None) -> bool:
@@ -160,7 +167,7 @@ class PipelinePrefix:
         try:
             gate.decided_with = current
             gate.is_open = self._decide(gate, resource)
-            pipeline = gate.pipeline() if gate.pipeline is not None else None
+            pipeline = gate.pipeline
             if gate.is_open and pipeline is not None:
                 if self._gates.get(id(pipeline)) is gate:
                     self._open[id(pipeline)] = gate
@@ -200,7 +207,7 @@ class PipelinePrefix:
         @functools.wraps(original)
         def add_span_processor(pipeline: Any, span_processor: SpanProcessor) -> None:
             if isinstance(span_processor, Gate):
-                span_processor.pipeline = weakref.ref(pipeline)
+                span_processor.stand_before(pipeline)
                 if _has_wrapped_methods(pipeline):
                     self._remember(pipeline, span_processor)
                     return
@@ -220,7 +227,7 @@ class PipelinePrefix:
             self._gates.pop(key, None)
             self._open.pop(key, None)
 
-        gate.pipeline = weakref.ref(pipeline, forget)
+        gate.stand_before(pipeline, forget)
         self._gates[key] = gate
 
     def _gate_at_start(self, pipeline: Any, span: Span) -> Gate | None:
@@ -291,7 +298,7 @@ class PipelinePrefix:
     def check_pipelines(self) -> None:
         """Check the processors of the app's pipelines: some may be new since the methods were last wrapped."""
         for gate in tuple(self._open.values()):
-            self._check_processors_of(gate.pipeline() if gate.pipeline is not None else None)
+            self._check_processors_of(gate.pipeline)
 
     def _check_processors_of(self, pipeline: Any) -> None:
         self._check_processors(*getattr(pipeline, "_span_processors", ()))

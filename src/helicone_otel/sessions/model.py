@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from types import MappingProxyType
@@ -12,8 +11,6 @@ from .. import wire
 from ..failures import warn_once
 from ..values import Value, value
 from ..wire import bounded
-
-_BLANKS_AROUND_SLASH = r"\s*/\s*"
 
 
 @value
@@ -71,7 +68,7 @@ class SessionPath(Value):
 
 def path_segments(text: str) -> tuple[str, ...]:
     """Return the segments of a text in which `/` separates levels; no leading `/` is needed."""
-    return bounded(_non_empty(re.split(_BLANKS_AROUND_SLASH, text[: 16 * wire.MAX_PATH])))
+    return bounded(_non_empty(text[: 16 * wire.MAX_PATH].split("/")))
 
 
 def _non_empty(names: Iterable[str]) -> tuple[str, ...]:

@@ -105,9 +105,9 @@ class Locator:
             kind: `llm` or `embedding`.
         """
         location = self.locate(call=kind)
-        if location is None or location.record is None:
-            location = self._locate_bare_call(kind) or location
-        return location
+        if location is not None and location.record is not None:
+            return location
+        return self._locate_bare_call(kind) or location
 
     def _locate_bare_call(self, kind: str) -> Location | None:
         """Give the current span's trace a session, if it has none; return where the call is then."""

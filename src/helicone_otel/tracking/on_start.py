@@ -15,7 +15,7 @@ from ..spans.reader import ScopeRules
 from .entries import EntrySpans
 from .labels import LabelWriter
 from .nodes import SpanTemplate
-from .records import MAX_DEPTH, Record, SpanRecord, attributes_of, make_room, work_of
+from .records import ENTRY_SPAN_KINDS, MAX_DEPTH, Record, SpanRecord, attributes_of, make_room, work_of
 from .requests import call_of, may_be_request, report_calls
 from .resolver import Resolver, is_newer
 
@@ -30,7 +30,6 @@ _MAX_KEY: Final = 32
 _MAX_VALUE: Final = 256
 _SERVER: Final = trace.SpanKind.SERVER
 _CONSUMER: Final = trace.SpanKind.CONSUMER
-_ENTRY_KINDS: Final = frozenset({_SERVER, _CONSUMER})
 
 
 class SpanStarts:
@@ -187,7 +186,7 @@ class SpanStarts:
             report_calls({call: span_context.span_id}, span_context.span_id, record.parent)
         if (
             len(key) <= _MAX_KEY
-            and span.kind not in _ENTRY_KINDS
+            and span.kind not in ENTRY_SPAN_KINDS
             and record.parent is not None
             and self._reader.are_common(facts := scope.facts(attributes))
             and _are_short((span.name, *facts.values()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import Final
 
 from opentelemetry.context import Context, get_current
 from opentelemetry.trace import SpanKind
@@ -13,9 +12,8 @@ from .. import wire
 from ..sessions.context import ContextFrame, current_frame
 from ..sessions.foreign import IMPORTED, claim_in, claim_of_run, find_imported_sdks
 from .derived import SET_BY_HAND, by_hand
+from .records import ENTRY_SPAN_KINDS
 from .resolver import Resolver, is_newer
-
-_ENTRY_KINDS: Final = frozenset({SpanKind.SERVER, SpanKind.CONSUMER})
 
 
 def predicted_session_id(
@@ -38,7 +36,7 @@ def predicted_session_id(
         context: Where it starts: `None` stands for the current Context.
     """
     find_imported_sdks()  # this may be the first span of all
-    if kind in _ENTRY_KINDS:
+    if kind in ENTRY_SPAN_KINDS:
         resolver.untrusted.note(trace_id, context)
     names = (*SET_BY_HAND, *resolver.reader.session_ids)
     facts = {key: attributes[key] for key in names if key in attributes} if attributes else {}

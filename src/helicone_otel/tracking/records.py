@@ -30,7 +30,8 @@ MAX_ENDED: Final = 4096
 # Other spans, of which only the parent is remembered: the same.
 MAX_LINKS: Final = 4096
 
-_ENTRY_KINDS: Final = (trace.SpanKind.SERVER, trace.SpanKind.CONSUMER)
+# Work comes in by spans of these kinds.
+ENTRY_SPAN_KINDS: Final = frozenset({trace.SpanKind.SERVER, trace.SpanKind.CONSUMER})
 
 _PRIVATE: Final = "_attributes"
 
@@ -329,7 +330,7 @@ def is_of(entry: Entry | Leaf, span: ReadableSpan) -> bool:
 
 def is_entry_span(kind: trace.SpanKind, scope: ScopeRules) -> bool:
     """Tell whether work may come in by a span of this kind."""
-    return kind in _ENTRY_KINDS or (scope.inbound and kind is trace.SpanKind.INTERNAL)
+    return kind in ENTRY_SPAN_KINDS or (scope.inbound and kind is trace.SpanKind.INTERNAL)
 
 
 class SpanStore:

@@ -18,7 +18,12 @@ PACKAGE = Path(helicone_otel.__file__).parent
 ORDER = ("base", "spans", "sessions", "settings", "tracking", "http", "otel", "log", "install")
 # These two are outside of this order. They import up to `settings`; only the entry modules and the tools import them.
 SEPARATE = ("manual", "collector")
-TOOL_RANKS = (("terminal", "redaction", "folders"), ("replay", "fakes"), ("view", "diagnostics"), ("cli",))
+TOOL_RANKS = (
+    ("terminal", "redaction", "folders", "compression"),
+    ("replay", "fakes"),
+    ("view", "diagnostics"),
+    ("cli",),
+)
 # The modules that users import or run. Each loads what it needs when it is used.
 ENTRY_MODULES = ("__init__", "__main__", "testing")
 PURE = ("base", "spans")

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
-from helicone_otel import Settings, configure, session
+from helicone_otel import SessionPath, Settings, configure, session
 from helicone_otel.failures import swallowed
 from helicone_otel.testing import Helicone
 from helicone_otel.wire import MAX_TEXT, percent_encoded, wire_text
@@ -144,11 +144,9 @@ def test_any_text_leaves_in_its_wire_form(gateway: Wire, client: Client, text: s
     with app(gateway, utf8_hosts=(gateway.netloc,) if utf8 else ("none",)), session(text, id=text, path="/" + text):
         client.get(gateway.url)
 
-    sent = [value.decode() for _, value in gateway.helicone()]
-    path, name = wire_text("/" + text.replace("/", "_"), 97), wire_text(text)
-    form = (lambda value: value) if utf8 else percent_encoded
-    assert dict(zip(("id", "name"), sent, strict=False)) == {"id": form(name), "name": form(name)}
-    assert len(path.encode()) <= 97
+    form = str if utf8 else percent_encoded
+    name = form(wire_text(text))
+    assert gateway.helicone() == expected(id=name, name=name, path=form(str(SessionPath("/" + text))))
     assert swallowed() == {}
     assert [name for name, _ in gateway.headers() if name == b"X-Evil"] == []
 

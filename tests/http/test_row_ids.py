@@ -524,6 +524,7 @@ def test_instead_of_an_id_that_helicone_replaces_the_span_has_the_one_that_the_a
             httpx2.get(gateway.url, headers={"Helicone-Request-Id": sent_id})
         spans = running.exporter.get_finished_spans()
 
+    assert (b"Helicone-Request-Id", sent_id.encode()) in gateway.helicone()
     assert gateway.row_ids != [sent_id]
     assert row_ids(spans) == {f"chat {MODEL}": gateway.row_ids[0]}
 
@@ -547,6 +548,7 @@ def test_the_answer_of_an_own_service_names_no_row_and_the_call_has_the_id_of_it
             httpx2.get(gateway.url)
         spans = running.exporter.get_finished_spans()
 
+    assert b"helicone-request-id" not in {name.lower() for name, _ in gateway.helicone()}
     [row_id] = row_ids(spans).values()
     assert uuid.UUID(row_id).version == 5
 
@@ -557,6 +559,7 @@ def test_without_a_session_no_span_has_an_id(gateway: Wire) -> None:
             httpx2.get(gateway.url)
         spans = running.exporter.get_finished_spans()
 
+    assert gateway.helicone() == []
     assert row_ids(spans) == {}
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from helicone_otel.tools.replay.compression import GzipError, TooLongError, gunzipped
+from helicone_otel.tools.compression import GzipError, TooLongError, gunzipped
 from helicone_otel.tools.replay.cost import (
     MAX_COST,
     NotProtobufError,

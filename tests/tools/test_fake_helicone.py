@@ -172,6 +172,20 @@ def test_the_fake_understands_opentelemetrys_own_exporter(client: Client) -> Non
     assert [row.session_id for row in client.fake.rows] == ["s-東"]
 
 
+@pytest.mark.parametrize("path", ["/v1/trace/log", "/v1/trace/log-python"])
+@pytest.mark.parametrize(
+    "body",
+    [b"no gzip", gzip.compress(b"{}", mtime=0)[:-4], gzip.compress(b"{}", mtime=0)[:10] + b"\xff" * 20],
+    ids=["no gzip", "cut", "broken"],
+)
+def test_gzip_that_cannot_be_unpacked_is_an_error_of_jawns(client: Client, path: str, body: bytes) -> None:
+    kind = "application/json" if path.endswith("log") else "application/x-protobuf"
+
+    answer = client.post(path, body, Content_Type=kind, Content_Encoding="gzip")
+
+    assert (answer.status, "bug" in answer.body) == (500, False)
+
+
 def test_only_jawn_unpacks_gzip(client: Client) -> None:
     packed = gzip.compress(spans(SPAN))
     headers = {"Content_Type": "application/x-protobuf", "Content_Encoding": "gzip"}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ...destinations import Destination, Destinations
-from ...spans.schema import URL_ATTRIBUTES
 from ..replay.calls import failed_status, status_of
 from ..replay.parents import SpanParents
-from ..replay.spans import sent_headers
+from ..replay.spans import sent_headers, url_of
 from .receiver import ReceivedSpan
 
 
@@ -61,7 +60,7 @@ def gateway_call_of(span: ReceivedSpan) -> GatewayCall:
 
 def host_of(attributes: Mapping[str, str]) -> str:
     """Return `host:port` and no more of a span's URL: its path can hold a Helicone key, its query any other."""
-    if url := first_attribute(attributes, URL_ATTRIBUTES):
+    if isinstance(url := url_of(attributes), str) and url:
         try:
             return urlsplit(url).netloc.rpartition("@")[2]
         except ValueError:
@@ -70,11 +69,6 @@ def host_of(attributes: Mapping[str, str]) -> str:
     return f"{address}:{port}" if address and port else address
 
 
-def first_attribute(attributes: Mapping[str, str], names: Iterable[str]) -> str:
-    """Return the first of some attributes that is set and not empty, or an empty text."""
-    return next((value for name in names if (value := attributes.get(name))), "")
-
-
 def _goes_to_gateway(span: ReceivedSpan, destinations: Destinations) -> bool:
-    url = first_attribute(span.attributes, URL_ATTRIBUTES)
+    url = url_of(span.attributes)
     return not url or destinations.of_url(url) is not Destination.SERVICE

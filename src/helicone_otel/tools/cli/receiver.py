@@ -15,9 +15,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from ... import wire
+from ..compression import GzipError, TooLongError, gunzipped
 from ..fakes.loopback import LoopbackServer, QuietHandler, serving
 from ..replay.calls import MODEL_ATTRIBUTES
-from ..replay.compression import GzipError, TooLongError, gunzipped
 from ..replay.otlp import DecodedSpan, MalformedError, decode_protobuf, decoded_fields, scoped_spans, value_of
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, TypeGuard
 from . import mappers
 from .headers import as_text
 from .mappers import Page, Shown, ShownMessage, js_json
+from .usage import mapping
 
 _MODEL_IN_URL: Final = re.compile(r"/(?:models|engines|model)/([^/?:]+)")
 _ASSISTANT: Final = ("assistant_id", "thread_id", "metadata")
@@ -42,15 +43,14 @@ _AZURE: Final = re.compile(
 _PREVIEW: Final = 1000
 
 
-def response_of(request: Any, text: str | None, body: Any) -> Any:
+def response_of(streamed: bool, text: str | None, body: Any) -> Any:
     """Return the response that Helicone stores.
 
     Args:
-        request: The body of the request. With `"stream": true`, a text is read as a stream, and a body is unreadable.
+        streamed: The request has `"stream": true`: a text is read as a stream, and a body is unreadable.
         text: The response as a text; it goes before `body`.
         body: The response as JSON.
     """
-    streamed = isinstance(request, Mapping) and request.get("stream") is True
     if text:
         return _streamed(text) if streamed else _parsed(text)
     return _unreadable(body) if streamed and body else body
@@ -65,14 +65,14 @@ def model_of(url: str, request: Any, response: Any, override: str = "") -> str:
         response: The body of the response, in which Helicone looks first.
         override: The header `Helicone-Model-Override`, which goes before everything else.
     """
-    request, response = _mapping(request), _mapping(response)
+    request, response = mapping(request), mapping(response)
     named = override or _text(response.get("model")) or requested_model(url, request)
     return _assistant(response, named) or _typed_model(response) or named
 
 
 def requested_model(url: str, request: Any) -> str:
     """Return the model that a request names."""
-    request = _mapping(request)
+    request = mapping(request)
     typed = _typed_model(request)
     if typed:
         return typed
@@ -100,7 +100,7 @@ def _typed_model(body: Mapping[str, Any]) -> str:
 def _assistant(response: Mapping[str, Any], named: str) -> str:
     """Return the model that Helicone stores for what it takes for OpenAI's assistants, or an empty text."""
     data = response.get("data")
-    first = _mapping(data[0]) if isinstance(data, list) and data else {}
+    first = mapping(data[0]) if isinstance(data, list) and data else {}
     if not any(key in response for key in _ASSISTANT) and "assistant_id" not in first:
         return ""
     if response.get("status") in _RUNNING:
@@ -122,12 +122,12 @@ def badge(model: str, shown: Shown) -> str:
 
 def error_message(response: Any) -> str | None:
     """Return the error message in a response, which makes a row an error whatever its status."""
-    return _text(_mapping(_mapping(response).get("error")).get("message")) or None
+    return _text(mapping(mapping(response).get("error")).get("message")) or None
 
 
 def flaws(model: str, request: Any, response: Any, shown: Shown) -> list[str]:
     """Return, as sentences, what Helicone would show otherwise than the sender meant."""
-    return list(_flaws(model, _mapping(request), _mapping(response), shown))
+    return list(_flaws(model, mapping(request), mapping(response), shown))
 
 
 def _flaws(model: str, request: Mapping[str, Any], response: Mapping[str, Any], shown: Shown) -> Iterator[str]:
@@ -145,7 +145,7 @@ def _flaws(model: str, request: Mapping[str, Any], response: Mapping[str, Any], 
         yield from _flaws_of_texts(request, response, shown)
     for key in ("matches", "results"):
         entries = response.get(key)
-        scores = [_mapping(entry).get("score", 0) for entry in entries] if isinstance(entries, list) else []
+        scores = [mapping(entry).get("score", 0) for entry in entries] if isinstance(entries, list) else []
         if response.get("_type") == "vector_db" and not all(is_number(score) for score in scores):
             yield f"a score among the {key} is not a number, so Helicone shows raw JSON"
 
@@ -163,7 +163,7 @@ def _not_copied(request: Mapping[str, Any]) -> list[str]:
 
 
 def _asked(request: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _mapping(_mapping(request["providerRequest"]).get("json")) if "providerRequest" in request else request
+    return mapping(mapping(request["providerRequest"]).get("json")) if "providerRequest" in request else request
 
 
 def _contains_text(body: Mapping[str, Any], keys: tuple[str, ...]) -> bool:
@@ -205,7 +205,7 @@ def _streamed(text: str) -> Any:
 
 
 def _model_in(chunk: Any) -> str:
-    return _text(_mapping(chunk).get("model")) or _text(_mapping(_mapping(chunk).get("message")).get("model"))
+    return _text(mapping(chunk).get("model")) or _text(mapping(mapping(chunk).get("message")).get("model"))
 
 
 def _unreadable(body: Any) -> dict[str, Any]:
@@ -220,10 +220,6 @@ def _named(body: Mapping[str, Any], key: str) -> str:
 def is_number(value: object) -> TypeGuard[int | float]:
     """Return what `typeof value === "number"` is in JavaScript."""
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _text(value: Any) -> str:
@@ -244,8 +240,7 @@ def shown_of(provider: str, model: str, url: str, status: int, request: Any, res
         request: The stored body of the request.
         response: The stored body of the response.
     """
-    request = request if isinstance(request, Mapping) else {}
-    response = response if isinstance(response, Mapping) else {}
+    request, response = mapping(request), mapping(response)
     mapper = mapper_of(provider_shown(provider, url), model, url, request, response)
     read = mappers.MAPPERS.get(mapper, mappers.unknown)
     try:

@@ -73,7 +73,7 @@ class Gateway:
 
     def _forwarded(self, request: Request, key: object = None) -> tuple[Reply, Row]:
         started = time.time_ns() // 1_000_000
-        cached = self._cache.get(key) if key is not None else None
+        cached = self._cache.get(key)  # never one for `None`
         reply = cached or self._provider.answer(request)
         if key is not None:
             if cached is None and reply.status == HTTPStatus.OK:
@@ -125,8 +125,10 @@ def _merged(rows: Iterable[Row]) -> tuple[Row, ...]:
 
 
 def _is_moderated(request: Request, headers: _Headers) -> bool:
+    if headers.get("helicone-moderations-enabled") != "true":
+        return False
     asked = parsed(request.body)
-    if headers.get("helicone-moderations-enabled") != "true" or not isinstance(asked, Mapping):
+    if not isinstance(asked, Mapping):
         return False
     last = (asked.get("messages") or [None])[-1]
     return "chat/completions" in request.path and isinstance(last, Mapping) and last.get("role") == "user"
@@ -135,10 +137,8 @@ def _is_moderated(request: Request, headers: _Headers) -> bool:
 def _row(request: Request, reply: Reply, started: int, keys: Keys) -> Row:
     headers, asked = from_http(request.headers), parsed(request.body)
     text = b"".join([reply.body, *reply.events]).decode()
-    if reply.content_type != STREAM_TYPE and isinstance(asked, Mapping):
-        answered = bodies.response_of({**asked, "stream": False}, text, None)
-    else:
-        answered = bodies.response_of(asked, text, None)
+    streamed = reply.content_type == STREAM_TYPE and isinstance(asked, Mapping) and asked.get("stream") is True
+    answered = bodies.response_of(streamed, text, None)
     path = request.path.partition("?")[0]
     provider = "ANTHROPIC" if path.endswith("/messages") else "OPENAI"
     ours = helicone_headers(headers)

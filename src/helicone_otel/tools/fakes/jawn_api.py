@@ -88,19 +88,26 @@ def _fault_in_body(request: Request) -> str:
 
 def log(request: Request, organization: str) -> ApiResult:
     """Answer a log whose fields are not checked. What cannot be read is an error with an empty body."""
-    try:
-        return _logged(request, parsed(request.body), organization)
-    except (UncaughtError, HeadersError, ValueError, OverflowError):
-        return ApiResult(Reply(500))
+    return _answered(request, organization, _logged)
 
 
 def log_typed(request: Request, organization: str) -> ApiResult:
     """Answer a log whose fields are checked."""
-    body = parsed(request.body)
+    return _answered(request, organization, _logged_if_valid)
+
+
+def _answered(request: Request, organization: str, answer: Callable[[Request, Any, str], ApiResult]) -> ApiResult:
+    try:
+        return answer(request, parsed(request.body), organization)
+    except (UncaughtError, HeadersError, ValueError, OverflowError):
+        return ApiResult(Reply(500))
+
+
+def _logged_if_valid(request: Request, body: Any, organization: str) -> ApiResult:
     errors = [{"field": field, "message": message} for field, message in _faults(body)]
     if errors:
         return ApiResult(in_json(400, {"isValid": False, "errors": errors}))
-    return log(request, organization)
+    return _logged(request, body, organization)
 
 
 def _logged(request: Request, body: Any, organization: str) -> ApiResult:
@@ -120,7 +127,7 @@ def _logged(request: Request, body: Any, organization: str) -> ApiResult:
         helicone_headers(headers),
         provider=provider if isinstance(provider, str) and provider else "OPENAI",
         path=UNKNOWN_PATH,
-        stored_request=member(member(body, "providerRequest"), "json"),
+        stored_request=asked["json"],
         started=started,
         ended=ended,
         organization=organization,

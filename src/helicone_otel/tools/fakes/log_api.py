@@ -235,7 +235,7 @@ def row_of(
     asked, answered = log["providerRequest"], log["providerResponse"]
     text = answered.get("textBody")
     response = bodies.response_of(
-        _as_streamed(stored_request, asked), text if isinstance(text, str) else None, answered.get("json")
+        _is_streamed(stored_request, asked), text if isinstance(text, str) else None, answered.get("json")
     )
     model = bodies.model_of(path, stored_request, response, override)
     status = answered.get("status")
@@ -258,10 +258,10 @@ def row_of(
     )
 
 
-def _as_streamed(stored_request: Any, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a request that says whether its response is a stream, in either of the places that Helicone looks at."""
-    streams = [one.get("stream") for one in (stored_request, asked.get("json")) if isinstance(one, Mapping)]
-    return {"stream": any(stream is True for stream in streams)}
+def _is_streamed(stored_request: Any, asked: Mapping[str, Any]) -> bool:
+    """Tell whether the response is a stream, by either of the places that Helicone looks at."""
+    places = [one for one in (stored_request, asked.get("json")) if isinstance(one, Mapping)]
+    return any(one.get("stream") is True for one in places)
 
 
 def _refuse(constant: str) -> float:

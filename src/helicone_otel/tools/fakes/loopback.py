@@ -21,6 +21,7 @@ _MAX_LINE: Final = 65536
 _MAX_HEAD: Final = 16 * 1024
 # More than each of Helicone's servers takes: they refuse smaller bodies with texts of their own.
 _MAX_BODY: Final = 50 * 1024 * 1024
+_MAX_DIGITS: Final = 12
 _ORIGIN: Final = re.compile(r"\Ahttps?://[^/]*", re.IGNORECASE)
 # `SO_LINGER` with no time: closing resets the connection.
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
@@ -161,7 +162,7 @@ class _AnsweringHandler(QuietHandler):
         matches = (HEADER_LINE.match(line) for line in self._lines[1:])
         headers = tuple((match[1].decode("latin-1"), match[2].decode("latin-1")) for match in matches if match)
         length = {name.lower(): value for name, value in headers}.get("content-length", default_length)
-        if not length.isdigit() or int(length) > _MAX_BODY:
+        if not (length.isascii() and length.isdigit()) or len(length) > _MAX_DIGITS or int(length) > _MAX_BODY:
             return None
         # A client for which this server is a proxy sends the whole URL.
         path = _ORIGIN.sub("", self.path)

@@ -10,13 +10,13 @@ not use the decoder of `tools/replay`, which converts JSON to protobuf and check
 
 from __future__ import annotations
 
-import gzip
 import re
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from ..compression import GzipError, TooLongError, gunzipped
 from .headers import as_text
 from .jawn_api import UNKNOWN_PATH
 from .log_api import UncaughtError, parsed
@@ -37,6 +37,7 @@ _INVENTED_MAX_TOKENS: Final = 50
 # Of the number in `gen_ai.prompt.0.role`.
 _LEVEL: Final = 2
 # The schema requires these fields even where OTLP leaves them out because they are zero.
+_MAX_DECOMPRESSED: Final = 64 * 1024 * 1024
 _REQUIRED: Final = {
     "resource": ("attributes", "droppedAttributesCount"),
     "scope": ("name", "version"),
@@ -50,7 +51,10 @@ _REQUIRED: Final = {
 
 def receive_json(request: Request, organization: str) -> ApiResult:
     """Answer a request with an `ExportTraceServiceRequest` as JSON in which no field is left out."""
-    body = parsed(_decompressed(request)) if _is_json(request) else {}
+    try:
+        body = parsed(_decompressed(request)) if _is_json(request) else {}
+    except (GzipError, TooLongError):
+        return ApiResult(Reply(500))
     if missing := next(_missing_fields(body), None):
         return refused(400, f"Validation failed: {missing} is required")
     return _result(body, organization)
@@ -67,7 +71,7 @@ def receive_protobuf(request: Request, organization: str) -> ApiResult:
         return ApiResult(Reply(500))
     try:
         data = TracesData.FromString(_decompressed(request))
-    except (DecodeError, OSError, EOFError):
+    except (DecodeError, GzipError, TooLongError):
         return ApiResult(Reply(500))
     return _result(MessageToDict(data), organization)
 
@@ -77,7 +81,7 @@ def _result(body: Mapping[str, Any], organization: str) -> ApiResult:
     try:
         for span in _spans(body):
             rows.append(_row(span, organization))  # noqa: PERF401  # rows before an error are kept
-    except (UncaughtError, ValueError, TypeError, KeyError):
+    except (UncaughtError, ValueError, TypeError, KeyError, OverflowError):
         return ApiResult(Reply(500), tuple(rows))
     return ApiResult(Reply(200), tuple(rows))
 
@@ -226,4 +230,4 @@ def _is_json(request: Request) -> bool:
 
 
 def _decompressed(request: Request) -> bytes:
-    return gzip.decompress(request.body) if request.header("Content-Encoding") == "gzip" else request.body
+    return gunzipped(request.body, _MAX_DECOMPRESSED) if request.header("Content-Encoding") == "gzip" else request.body

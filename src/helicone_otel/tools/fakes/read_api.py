@@ -263,7 +263,7 @@ def summary(session: tuple[str, str], rows: list[Row], minutes: int = 0) -> dict
         "latest_request_created_at": as_date(rows[-1].started, minutes),
         "session_id": session[0],
         "session_name": session[1],
-        # The fake knows no prices.
+        # This API of the fake reports no costs.
         "total_cost": 0,
         "total_requests": len(rows),
         "prompt_tokens": prompt,

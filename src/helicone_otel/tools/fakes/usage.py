@@ -88,7 +88,7 @@ def bill_of(provider: str, model: str, response: Any) -> Bill:
         model: The stored model.
         response: The body.
     """
-    response = _with_streamed_usage(_mapping(response))
+    response = _with_streamed_usage(mapping(response))
     older = _older(provider, response)
     reader = _READERS.get(provider)
     usage = reader(response) if reader else None
@@ -126,9 +126,9 @@ def _cost(provider: str, model: str, newer: Usage | None, older: Usage) -> float
 
 
 def _openai(response: Mapping[str, Any]) -> Usage:
-    usage = _mapping(response.get("usage"))
-    details = _mapping(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
-    details_out = _mapping(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
+    usage = mapping(response.get("usage"))
+    details = mapping(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
+    details_out = mapping(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
     tokens = _first(usage, "prompt_tokens", "input_tokens")
     cached, reasoning = _number(details.get("cached_tokens")), _number(details_out.get("reasoning_tokens"))
     # More cached tokens than tokens: then they are not counted as input.
@@ -138,8 +138,8 @@ def _openai(response: Mapping[str, Any]) -> Usage:
 
 
 def _anthropic(response: Mapping[str, Any]) -> Usage:
-    usage = _mapping(response.get("usage"))
-    written = _mapping(usage.get("cache_creation"))
+    usage = mapping(response.get("usage"))
+    written = mapping(usage.get("cache_creation"))
     # `cache_creation_input_tokens` is not read: its sum does not say what the tokens cost.
     return Usage(
         _number(usage.get("input_tokens")) if usage else _number(response.get("input_tokens")),
@@ -151,15 +151,15 @@ def _anthropic(response: Mapping[str, Any]) -> Usage:
 
 
 def _google(response: Mapping[str, Any]) -> Usage:
-    usage = _mapping(response.get("usageMetadata"))
+    usage = mapping(response.get("usageMetadata"))
     tokens, cached = _number(usage.get("promptTokenCount")), _number(usage.get("cachedContentTokenCount"))
     output, thoughts = _number(usage.get("candidatesTokenCount")), _number(usage.get("thoughtsTokenCount"))
     return Usage(max(0, tokens - cached), output, cached, None, None, thoughts)
 
 
 def _xai(response: Mapping[str, Any]) -> Usage:
-    usage = _mapping(response.get("usage"))
-    details = _mapping(usage.get("prompt_tokens_details"))
+    usage = mapping(response.get("usage"))
+    details = mapping(usage.get("prompt_tokens_details"))
     output = usage.get("completion_tokens")
     # Zero is added to it. To a text JavaScript appends it.
     output = f"{output}0" if isinstance(output, str) else output
@@ -168,7 +168,7 @@ def _xai(response: Mapping[str, Any]) -> Usage:
 
 def _deepseek(response: Mapping[str, Any]) -> Usage:
     # `prompt_tokens` is not read, so its cost lacks them where DeepSeek's own numbers are missing.
-    usage = _mapping(response.get("usage"))
+    usage = mapping(response.get("usage"))
     fresh, cached = usage.get("prompt_cache_miss_tokens"), usage.get("prompt_cache_hit_tokens")
     return _openai(response)._replace(input=_number(fresh), read=_number(cached))
 
@@ -196,7 +196,7 @@ def _older(provider: str, response: Mapping[str, Any]) -> Usage:
 
 
 def _older_anthropic(response: Mapping[str, Any]) -> Usage:
-    usage = _mapping(response.get("usage"))
+    usage = mapping(response.get("usage"))
     if not usage.get("input_tokens") or not usage.get("output_tokens"):
         return Usage(_number(response.get("input_tokens")))
     names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
@@ -204,11 +204,11 @@ def _older_anthropic(response: Mapping[str, Any]) -> Usage:
 
 
 def _older_google(response: Mapping[str, Any]) -> Usage:
-    usage = _mapping(response.get("usage"))
+    usage = mapping(response.get("usage"))
     if "input_tokens" in usage and "output_tokens" in usage:
         names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
         return Usage(*(_number(usage.get(name)) for name in names))
-    counts = _mapping(response.get("usageMetadata"))
+    counts = mapping(response.get("usageMetadata"))
     tokens, cached = counts.get("promptTokenCount"), counts.get("cachedContentTokenCount")
     # Without a number of cached tokens there is none of the prompt's either.
     input_ = None if tokens is None or cached is None else _number(tokens) - _number(cached)
@@ -221,8 +221,8 @@ def _older_of_others(response: Mapping[str, Any]) -> Usage:
         names = ("prompt_token_count", "generation_token_count")
         return Usage(*(_number(response.get(name)) for name in names))
     found = _openai(response)
-    usage = _mapping(response["usage"])
-    details = _mapping(usage.get("prompt_tokens_details"))
+    usage = mapping(response["usage"])
+    details = mapping(usage.get("prompt_tokens_details"))
     return found._replace(written=_number(details.get("cache_write_tokens")))
 
 
@@ -234,8 +234,8 @@ def _with_streamed_usage(response: Mapping[str, Any]) -> Mapping[str, Any]:
     chunks = response.get("streamed_data")
     if not isinstance(chunks, list):
         return response
-    holders = [holder for chunk in chunks for holder in (_mapping(_mapping(chunk).get("message")), _mapping(chunk))]
-    usage = {key: value for holder in holders for key, value in _mapping(holder.get("usage")).items()}
+    holders = [holder for chunk in chunks for holder in (mapping(mapping(chunk).get("message")), mapping(chunk))]
+    usage = {key: value for holder in holders for key, value in mapping(holder.get("usage")).items()}
     return {**response, "usage": usage}
 
 
@@ -254,5 +254,6 @@ def _number(value: Any) -> float:
     return number if 0 < number < math.inf else 0
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Return an object of JSON; an empty one in the place of anything else."""
     return value if isinstance(value, Mapping) else {}

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from opentelemetry.trace import SpanKind
 
 from ... import wire
+from ...spans.schema import URL_ATTRIBUTES
 
 KINDS: Final = tuple(kind.name for kind in SpanKind)
 _MAX_CYCLE: Final = 5
@@ -128,6 +129,11 @@ def _cycle_message(line: list[tuple[str, str]], key: tuple[str, str]) -> str:
     ids = [span_id for _, span_id in line[line.index(key) :]]
     cycle = " → ".join([*ids[:_MAX_CYCLE], *(["…"] if len(ids) > _MAX_CYCLE else []), ids[0]])
     return f"spans are each other's parents, in trace {key[0]}: {cycle}"
+
+
+def url_of(attributes: Mapping[str, Any]) -> Any:
+    """Return the URL that a span of an HTTP client bears, or an empty text."""
+    return next((url for key in URL_ATTRIBUTES if (url := attributes.get(key))), "")
 
 
 def sent_headers(attributes: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from ..replay.compression import TooLongError, gunzipped
+from ..compression import TooLongError, gunzipped
 from .bodies import MAX_BODY
 
 SMALL: Final = 256 * 1024

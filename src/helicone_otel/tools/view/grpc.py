@@ -89,7 +89,7 @@ class Arrivals:
     """Cancels calls whose messages arrive too slowly, so that they cannot keep all threads."""
 
     def __init__(self) -> None:
-        # The calls that wait for their message, with the time when they began, the oldest first.
+        # The calls that wait for their message, with the time when they began.
         self._waiting: dict[Any, float] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="view-grpc-watch", daemon=True)

@@ -13,13 +13,13 @@ from typing import Any, Final, NamedTuple
 
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.sdk.trace import ReadableSpan
 
 from ... import wire
 from ...destinations import Destination, Destinations
 from ...sessions.model import path_segments
 from ...settings import Settings
 from ...spans.kinds import CALL_KINDS
-from ...spans.schema import URL_ATTRIBUTES
 from ...tracking.records import SpanRecord
 from ...tracking.registry import Registry
 from ...tracking.requests import request_id
@@ -27,7 +27,7 @@ from ..replay.calls import CallSummary, failed_status, finished_span, status_of,
 from ..replay.otlp import EncodedSpan, attributes_of, recorded_span
 from ..replay.parents import SpanParents
 from ..replay.player import Replay, Replayed
-from ..replay.spans import NotReadable, RecordedSpan, Recording, in_order, sent_headers
+from ..replay.spans import NotReadable, RecordedSpan, Recording, in_order, sent_headers, url_of
 
 _MAX_NAME: Final = 256
 _MAX_DETAIL: Final = 256
@@ -113,18 +113,18 @@ class TraceLabeller:
         others = [one for one in neighbours if one.span.span_id not in by_id]
         recording = Recording(_parents_first(list(self._recorded_within_limit([*others, *spans]))))
         labelled: dict[str, SessionSpan] = {}
-        ids: dict[str, str] = {}
+        finals: dict[str, ReadableSpan] = {}
         for replayed in Replay(recording, Registry(self._settings)).run():
             span_id = replayed.recorded.span_id
             stored = by_id.get(span_id)
             session_span = _session_span(stored, replayed) if stored is not None else None
             if session_span is not None:
                 labelled[span_id] = session_span
-                ids[span_id] = request_id(replayed.final)
+                finals[span_id] = replayed.final
         for owner, attempts in self._attempts(recording.spans, labelled).items():
             for attempt in attempts[:-1]:
                 labelled[attempt.span_id] = _earlier_attempt(
-                    labelled[attempt.span_id], attempt, labelled[owner], ids[attempt.span_id]
+                    labelled[attempt.span_id], attempt, labelled[owner], request_id(finals[attempt.span_id])
                 )
             labelled[owner] = _last_attempt(labelled[owner], attempts)
         return list(labelled.values())
@@ -146,7 +146,7 @@ class TraceLabeller:
         return found
 
     def _goes_to_gateway(self, span: RecordedSpan) -> bool:
-        url = next((span.attributes[key] for key in URL_ATTRIBUTES if span.attributes.get(key)), "")
+        url = url_of(span.attributes)
         destination = self._destinations.of_url(url) if isinstance(url, str) else Destination.UNKNOWN
         if destination is Destination.UNKNOWN:
             return bool(sent_headers(span.attributes))

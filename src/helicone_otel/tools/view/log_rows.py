@@ -82,14 +82,21 @@ def read_row(body: bytes, headers: Mapping[str, str], provider: str) -> PostedRo
 
     Raises:
         InvalidRowError: A field is missing or has another type.
-        RowTooLargeError: Decoding the JSON costs more than `cost.MAX_COST`.
+        RowTooLargeError: It has more than `MAX_UNITS`, or decoding the JSON costs more than `cost.MAX_COST`.
     """
+    # A body of fewer bytes cannot have more units.
+    if len(body) > MAX_UNITS and _utf16_units(body) > MAX_UNITS:
+        raise RowTooLargeError("Payload too large")
     if json_exceeds(body):
         raise RowTooLargeError("Payload has too many values")
     try:
         return _row_of(_parsed(body), headers, provider)
     except RecursionError:  # it can be read, but not written again
         raise InvalidRowError("The JSON is nested too deeply") from None
+
+
+def _utf16_units(body: bytes) -> int:
+    return len(body.decode(errors="replace").encode("utf-16-le")) // 2
 
 
 def _parsed(body: bytes) -> Any:

@@ -6,7 +6,7 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -21,13 +21,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from ..replay.compression import GzipError, TooLongError
+from ..compression import GzipError, TooLongError
 from ..replay.otlp import MalformedError, batch_of, decode_json, decode_protobuf
 from .bodies import BodyError, BodyReader
 from .database import BusyError, DatabaseError
 from .decoding import Decoder
 from .intake import Intake
-from .log_rows import MAX_UNITS, ROUTES, InvalidRowError, PostedRow, RowTooLargeError, read_row
+from .log_rows import ROUTES, InvalidRowError, RowTooLargeError, read_row
 from .security import SecurityMiddleware
 
 _PROTOBUF: Final = "application/x-protobuf"
@@ -110,7 +110,7 @@ class HttpReceivers:
         async def log(request: Request) -> Response:
             try:
                 headers = {name.lower(): value for name, value in request.headers.items()}
-                row = await self._decoded(request, partial(_row, headers=headers, provider=provider))
+                row = await self._decoded(request, partial(read_row, headers=headers, provider=provider))
                 await asyncio.wrap_future(self._intake.accept_row(row))
             except BodyError as error:
                 return PlainTextResponse(error.message, error.status, _CLOSE)
@@ -149,17 +149,6 @@ def _is_gzip(request: Request) -> bool:
     if encoding not in _ENCODINGS:
         raise BodyError(_UNSUPPORTED, "Content-Encoding must be gzip or identity")
     return encoding == "gzip"
-
-
-def _row(body: bytes, headers: Mapping[str, str], provider: str) -> PostedRow:
-    # Helicone's limit is in UTF-16 units. A body of fewer bytes cannot have more units.
-    if len(body) > MAX_UNITS and _utf16_units(body) > MAX_UNITS:
-        raise RowTooLargeError("Payload too large")
-    return read_row(body, headers, provider)
-
-
-def _utf16_units(body: bytes) -> int:
-    return len(body.decode(errors="replace").encode("utf-16-le")) // 2
 
 
 # --- answers ------------------------------------------------------------------------------------------

@@ -92,7 +92,9 @@ def tree(requests: Sequence[StoredRequest], steps: Sequence[sqlite3.Row]) -> Ite
             level.kinds[request.kind] += 0
     _add_up(root)
     for folder in root.walk(key=lambda folder: (folder.content.first, folder.segment)):
-        if folder.content.requests if not folder.segments else folder.content.requests_below or not requests:
+        level = folder.content
+        is_shown = level.requests_below or not requests if folder.segments else level.requests
+        if is_shown:
             yield _data(folder)
 
 

@@ -247,8 +247,10 @@ def noted_ids() -> Iterator[list[str | None]]:
 @pytest.mark.parametrize("retried", [503, 429, 0], ids=["failed", "refused", "no answer"])
 @pytest.mark.parametrize("ask", SDKS)
 def test_a_call_that_the_sdk_retries_is_two_rows_and_its_span_has_the_last_id(
-    gateway: Wire, ask: Ask, retried: int, stream: bool
+    gateway: Wire, ask: Ask, retried: int, stream: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for sdk in ("openai", "anthropic"):  # the pause before they try again, in seconds
+        monkeypatch.setattr(f"{sdk}._base_client.INITIAL_RETRY_DELAY", 0.001)
     gateway.statuses.append(retried)
     with app(gateway) as running, session("Trip"):
         ask(gateway.url, running.provider, stream)

@@ -92,6 +92,10 @@ def in_run(helicone: Helicone) -> list[tuple[str, list[bool]]]:
     ]
 
 
+@pytest.mark.skipif(
+    not hasattr(http_instrumentation, "HTTPX2ClientInstrumentor"),
+    reason="this OpenTelemetry has no spans of httpx2, which OpenAI's SDK sends by: the view sees no attempts",
+)
 def test_a_session_is_shown_as_helicone_shows_it(helicone: Helicone, view: ViewClient) -> None:
     helicone.configure(log=True, capture_headers=True)
     with session("Trip", id="s"):

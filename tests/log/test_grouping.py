@@ -13,13 +13,17 @@ import anthropic
 import pytest
 from anthropic import Anthropic
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from helicone_otel import HeliconeSpanExporter, Settings, session
 from helicone_otel.destinations import Destination
-from helicone_otel.log.grouping import CallGrouper
+from helicone_otel.failures import swallowed
+from helicone_otel.log.grouping import _FIRST_LOOK, CallGrouper
+from helicone_otel.log.grouping import _LATE as LATE
 from helicone_otel.log.worker import LogWorker
+from helicone_otel.testing import Helicone
 from helicone_otel.tools.fakes.headers import KEY
 from helicone_otel.tools.fakes.rows import Row
 from helicone_otel.tools.fakes.server import FakeHelicone
@@ -29,6 +33,7 @@ from helicone_otel.tracking.records import Entry
 from helicone_otel.tracking.registry import Registry
 from tests.support import replay
 from tests.support.environments import Environments
+from tests.support.logs import wait_for
 from tests.support.paths import TESTS
 from tests.support.raw_http import QUESTION, TLS, listening
 from tests.support.spans import GENAI, HTTP, App
@@ -38,6 +43,8 @@ CLIENT = trace.SpanKind.CLIENT
 WRAPPED = TESTS / "apps" / "wrapped.py"
 SDK = "com.anthropic.sdk.python"
 LANGCHAIN = "opentelemetry.instrumentation.langchain"
+LITELLM = "litellm"
+HAYSTACK = "haystack"
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "anthropic", "gen_ai.request.model": "claude-x"}
 SAID = {"gen_ai.input.messages": json.dumps([{"role": "user", "parts": [{"type": "text", "content": "Say hi"}]}])}
 ANSWERED = {"gen_ai.output.messages": json.dumps([{"role": "assistant", "parts": [{"type": "text", "content": "Hi"}]}])}
@@ -301,6 +308,146 @@ def test_a_wrapper_beside_calls_adds_to_a_row_only_if_its_call_is_certain(
 # --- how long a call waits -------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def patient(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> Logging:
+    """Return an app in which calls wait for a minute, if there is anything to wait for."""
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")
+    return Logging(fake)
+
+
+def _is_held(app: Logging) -> bool:
+    """Tell whether the thread that makes rows has looked at all spans, and made no row."""
+    wait_for(lambda: not app.log._waiting and app.log._grouper._calls)
+    time.sleep(3 * _FIRST_LOOK)  # it has looked once more
+    return not app.fake.rows
+
+
+def test_a_row_leaves_as_soon_as_its_call_has_ended(patient: Logging) -> None:
+    with patient.span("plan"):
+        with patient.span("execute_tool search", TOOL):
+            pass
+        (row,) = patient.wait_for_rows(30)
+
+    assert row.model == "tool:search"
+
+
+def test_a_row_leaves_as_soon_as_the_wrapper_around_its_call_has_ended(patient: Logging) -> None:
+    with patient.span("plan"):
+        with patient.span("chat", CHAT, scope=GENAI, kind=CLIENT) as wrapper:
+            with _sdk(patient):
+                pass
+            assert _is_held(patient)
+            wrapper.set_attributes(SAID)
+        (row,) = patient.wait_for_rows(30)
+
+    assert _messages(row) == HI
+
+
+@pytest.mark.parametrize("model", [{}, {"gen_ai.request.model": "claude-x"}, {"gen_ai.request.model": "claude-x-001"}])
+def test_a_row_waits_for_an_open_span_beside_its_call_that_may_be_the_same_call(
+    patient: Logging, model: dict[str, str]
+) -> None:
+    with patient.span("plan"):
+        wrapper = NeverCurrent.begin(patient, "ChatAnthropic.chat", LANGCHAIN, attributes=model)
+        with _sdk(patient):
+            pass
+        assert _is_held(patient)
+        wrapper.end(CHAT | SAID)
+        (row,) = patient.wait_for_rows(30)
+
+    assert _messages(row) == HI
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"gen_ai.request.model": "gpt-5"},
+        {"gen_ai.provider.name": "openai"},
+        {"gen_ai.response.id": "another"},
+    ],
+    ids=["model", "provider", "answer"],
+)
+def test_a_row_does_not_wait_for_an_open_span_of_another_call(patient: Logging, other: dict[str, str]) -> None:
+    with patient.span("plan"):
+        wrapper = NeverCurrent.begin(patient, "ChatAnthropic.chat", LANGCHAIN, attributes=CHAT | other)
+        with _sdk(patient, **{"gen_ai.response.id": "answer"}):
+            pass
+        patient.wait_for_rows(30)
+        wrapper.end(SAID)
+
+    assert len(patient.fake.rows) == 1
+
+
+def test_a_row_does_not_wait_for_a_span_that_started_after_its_call(patient: Logging) -> None:
+    with patient.span("plan"):
+        with _sdk(patient):
+            pass
+        wrapper = NeverCurrent.begin(patient, "ChatAnthropic.chat", LANGCHAIN, attributes=CHAT)
+        (row,) = patient.wait_for_rows(30)
+        wrapper.end(SAID)
+
+    assert _messages(row) == []
+
+
+def test_a_row_waits_for_an_open_span_inside_that_may_still_turn_out_to_be_the_call(patient: Logging) -> None:
+    outer = patient.provider.get_tracer("my.framework").start_span("chat", attributes=CHAT)
+    inner = patient.provider.get_tracer(HAYSTACK).start_span("haystack.component.run", trace.set_span_in_context(outer))
+    outer.end()
+    assert _is_held(patient)
+    inner.set_attributes(CHAT | SAID)
+    inner.end()
+
+    (row,) = patient.wait_for_rows(30)
+    assert (_messages(row), patient.rows()) == (HI, [row])
+
+
+def test_a_row_waits_for_a_library_that_tells_of_calls_when_they_are_over(patient: Logging) -> None:
+    with patient.span("plan"):
+        NeverCurrent.begin(patient, "litellm_request", LITELLM).end(CHAT | {"gen_ai.request.model": "another"})
+        patient.wait_for_rows(30)
+        with _sdk(patient) as call:
+            pass
+        assert isinstance(call, ReadableSpan)
+        wait_for(lambda: patient.log._grouper._calls)
+        told = NeverCurrent.begin(patient, "litellm_request", LITELLM, start_time=call.start_time)
+        told.end(CHAT | SAID, call.end_time)
+
+    wait_for(lambda: len(patient.fake.rows) == 2)
+    assert sorted(map(_messages, patient.rows()), key=len) == [[], HI]
+
+
+def test_a_span_that_tells_of_a_call_whose_row_has_left_makes_no_second_row(patient: Logging) -> None:
+    with patient.span("plan"):
+        with _sdk(patient) as call:
+            pass
+        patient.wait_for_rows(30)
+        assert isinstance(call, ReadableSpan)
+        NeverCurrent.begin(patient, "litellm_request", LITELLM, start_time=call.start_time).end(CHAT, call.end_time)
+
+    assert (len(patient.rows()), swallowed()) == (1, {LATE: 1})
+
+
+def test_no_row_leaves_before_the_apps_processors_have_redacted_its_span(
+    helicone: Helicone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Redactor(SpanProcessor):
+        def on_end(self, span: ReadableSpan) -> None:
+            time.sleep(0.1)  # time enough to send a row
+            assert isinstance(span._attributes, dict | BoundedAttributes)
+            span._attributes = {**span._attributes, "gen_ai.tool.call.arguments": '{"q": "hidden"}'}
+
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")
+    helicone.configure(log=True)
+    helicone.provider.add_span_processor(Redactor())
+    with helicone.tracer.start_as_current_span(
+        "execute_tool search", attributes=TOOL | {"gen_ai.tool.call.arguments": '{"q": "secret"}'}
+    ):
+        pass
+    wait_for(lambda: bool(helicone.rows()))
+
+    assert [row.request["input"] for row in helicone.rows()] == [{"q": "hidden"}]
+
+
 def test_a_row_waits_for_its_wrapper_and_is_sent_once(hurried: Logging) -> None:
     with hurried.span("chat", CHAT, scope=GENAI, kind=CLIENT) as wrapper:
         with _sdk(hurried):
@@ -347,8 +494,8 @@ def test_calls_that_wait_are_bounded_and_wrappers_without_a_call_are_dropped(app
     assert [len(grouper.take(ended, 60)), len(grouper), len(grouper.take((), 0)), len(grouper)] == [20, 10, 10, 0]
     ended.clear()
     outer.end()
-    assert [len(ended), grouper.take(ended, 60), len(grouper._wrappers)] == [1, [], 1]
-    assert [grouper.take((), 0), len(grouper._wrappers)] == [[], 0]
+    # It ended after the row had left.
+    assert [len(ended), grouper.take(ended, 60), len(grouper._wrappers), swallowed()] == [1, [], 0, {LATE: 1}]
 
 
 def test_wrappers_whose_calls_do_not_come_are_bounded(app: Logging) -> None:

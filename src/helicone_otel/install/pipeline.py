@@ -129,7 +129,7 @@ class PipelinePrefix:
 
     def __init__(
         self,
-        processor: SpanProcessor,
+        processor: HeliconeSpanProcessor,
         registry: Registry,
         decide: Callable[[Gate, object], bool],
         current: Callable[[], object],
@@ -254,16 +254,25 @@ class PipelinePrefix:
         return on_start
 
     def wrapped_on_end(self, original: Callable[..., None]) -> Callable[..., None]:
-        """Return an `on_end` that calls ours first."""
-        opened, ours = self._open, self.processor.on_end
+        """Return an `on_end` that calls ours first, and lets rows be made when all others have had the span."""
+        opened, decide, hand_on, ending = (
+            self._open,
+            self.processor.decide,
+            self.processor.hand_on,
+            self._registry.ending,
+        )
 
         @functools.wraps(original)
         def on_end(pipeline: Any, span: ReadableSpan) -> None:
             if id(pipeline) in opened:
-                ours(span)
+                decide(span)
             elif (gate := self._gates.get(id(pipeline))) is not None:
                 self.end(gate, span)
-            original(pipeline, span)
+            try:
+                original(pipeline, span)
+            finally:
+                if ending:  # rows are logged
+                    hand_on(span)
 
         return on_end
 

@@ -1,28 +1,42 @@
 """Groups the spans of one call: the span that becomes the row, and its wrappers.
 
 The span that stands for a call often has little content. The messages are on the instrumentation's span around
-it, or beside it, which ends a moment later. The call waits for that span.
+it, or beside it, which ends a moment later. The call waits for that span, and for no other.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from ..failures import swallow
+from ..failures import swallow, warn_once
 from ..otel.exporter import FinalizedSpan
 from ..spans.schema import NOTHING, Classification
 from ..tracking.on_end import Outcome
-from ..tracking.records import Entry, Leaf, LeafRecord, Record, SpanRecord
+from ..tracking.open_spans import OpenSpans
+from ..tracking.records import Entry, Leaf, LeafRecord, Record, SpanRecord, scope_of
 from ..tracking.registry import Registry
 from ..tracking.requests import is_boundary
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
+# Seconds after which calls that wait are looked at again: a span that turns out not to wrap them says nothing. The
+# pause grows with how long they have waited.
+_FIRST_LOOK: Final = 0.02
+# How many calls are remembered as having left.
+_MAX_LEFT: Final = 4096
+_LATE: Final = "A span that tells of a call was dropped: it ended after the call's row had left."
 # A wrapper of such a call may have a name of its own. A tool of another name is another tool.
 _KINDS_WITH_OTHER_NAMES: Final = frozenset({"llm", "embedding", "vector_db", "rerank"})
+
+
+# A span that has ended, with its entry in the registry.
+EndedSpan: TypeAlias = "tuple[ReadableSpan, SpanRecord | Leaf | None]"
+_Source: TypeAlias = Callable[[], Iterable[EndedSpan]]
 
 
 class CallGroup(NamedTuple):
@@ -72,6 +86,8 @@ class CallGrouper:
         self._calls: dict[int, _WaitingSpan] = {}
         # By the id of the call's span.
         self._wrappers: dict[int, list[_WaitingSpan]] = {}
+        # The ids of the spans of calls that have left.
+        self._left: deque[int] = deque(maxlen=_MAX_LEFT)
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -82,36 +98,75 @@ class CallGrouper:
         for wrappers in self._wrappers.values():
             yield from (wrapper.span for wrapper in wrappers)
 
-    def seconds_to_next(self, max_wait: float) -> float:
-        """Return in how many seconds the oldest call has waited for `max_wait` seconds; `max_wait` if none waits."""
-        oldest = next(iter(self._calls.values()), None)
-        return max_wait if oldest is None else min(max(oldest.since + max_wait - time.monotonic(), 0.01), max_wait)
+    def seconds_to_next(self, max_wait: float) -> float | None:
+        """Return in how many seconds to look again at what waits, for `max_wait` seconds at most; `None`: nothing."""
+        if not self._calls:
+            return max_wait if self._wrappers else None
+        now = time.monotonic()
+        oldest, youngest = next(iter(self._calls.values())), next(reversed(self._calls.values()))
+        look = max(now - youngest.since, _FIRST_LOOK)
+        return max(min(oldest.since + max_wait - now, look), 0.001)
 
-    def take(self, ended: Iterable[tuple[ReadableSpan, SpanRecord | Leaf | None]], max_wait: float) -> list[CallGroup]:
+    def take(self, ended: Iterable[EndedSpan], max_wait: float, more: _Source | None = None) -> list[CallGroup]:
         """Add spans that have ended, and return the calls that wait for nothing more.
 
         Args:
             ended: The spans, each with its entry in the registry.
             max_wait: How many seconds a call waits at most.
+            more: Returns the spans that have ended since, for what is no longer open by then must be among them.
+                Calls that the app's processors have still in hand then wait as well.
         """
         now = time.monotonic()
+        self._add_all(ended, now)
+        self._move_wrappers()
+        excess = len(self._calls) - self.limit
+        over = {
+            span_id
+            for position, (span_id, call) in enumerate(self._calls.items())
+            if position < excess or now - call.since >= max_wait or call.entry is None
+        }
+        due = over | self._complete(self._calls.keys() - over, more or tuple, now)
+        if more is not None:
+            due = {span_id for span_id in due if self._is_handed_on(span_id)}
+        groups = [self._pop_group(span_id) for span_id in list(self._calls) if span_id in due]
+        self._drop_lone_wrappers(now, max_wait)
+        return groups
+
+    def _is_handed_on(self, span_id: int) -> bool:
+        """Tell whether no processor may still redact the spans of a call."""
+        is_handed_on = self._registry.ends.is_handed_on
+        wrappers = (wrapper.span.get_span_context() for wrapper in self._wrappers.get(span_id, ()))
+        return is_handed_on(span_id) and all(ids is None or is_handed_on(ids.span_id) for ids in wrappers)
+
+    def _complete(self, waiting: AbstractSet[int], more: _Source, now: float) -> set[int]:
+        """Return which of the calls that wait cannot be told more of."""
+        if not waiting:
+            return set()
+        open_spans = self._registry.ends.open_spans()
+        self._add_all(more(), now)  # in this order no span is missed that ends just now
+        self._move_wrappers()
+        return {
+            span_id
+            for span_id in waiting & self._calls.keys()
+            if (entry := (call := self._calls[span_id]).entry) is not None
+            and not self._may_be_told_of(span_id, call.span, entry, open_spans)
+        }
+
+    def _may_be_told_of(self, span_id: int, span: ReadableSpan, entry: Entry, open_spans: OpenSpans | None) -> bool:
+        wrappers = [wrapper.entry for wrapper in self._wrappers.get(span_id, ())]
+        heard = {scope for one in (entry, *wrappers) if one is not None and (scope := scope_of(one)) is not None}
+        return (
+            self._waits_for_wrapper(span_id, entry, wrappers)
+            or (open_spans is not None and open_spans.may_tell_of(span_id, span, entry, heard))
+            or self._registry.ends.may_be_told_late(entry, heard)
+        )
+
+    def _add_all(self, ended: Iterable[EndedSpan], now: float) -> None:
         for span, entry in ended:
             try:
                 self._add(span, entry, now)
             except Exception as error:  # noqa: BLE001  # the next spans must be logged all the same
                 swallow("log", error)
-        excess = len(self._calls) - self.limit
-        due = [
-            span_id
-            for position, (span_id, call) in enumerate(self._calls.items())
-            if position < excess
-            or now - call.since >= max_wait
-            or call.entry is None
-            or not self._waits_for_wrapper(span_id, call.entry)
-        ]
-        groups = [self._pop_group(span_id) for span_id in due]
-        self._drop_lone_wrappers(now, max_wait)
-        return groups
 
     def _add(self, span: ReadableSpan, remembered: SpanRecord | Leaf | None, now: float) -> None:
         ids = span.get_span_context()
@@ -122,19 +177,31 @@ class CallGrouper:
         entry = self._registry.ends.ended(ids.span_id, span) or known
         if not isinstance(entry, SpanRecord) or not entry.wraps:
             self._calls[ids.span_id] = _WaitingSpan(span, entry, now)
-        elif call_id := entry.tells_of:
-            self._wrappers.setdefault(call_id, []).append(_WaitingSpan(span, entry, now))
+        else:
+            self._add_wrapper(entry.tells_of, _WaitingSpan(span, entry, now))
+
+    def _add_wrapper(self, call_id: int, wrapper: _WaitingSpan) -> None:
+        if call_id not in self._calls and call_id in self._left:
+            warn_once(_LATE)
+        elif call_id:
+            self._wrappers.setdefault(call_id, []).append(wrapper)
+
+    def _move_wrappers(self) -> None:
+        """Move those among the calls that have turned out to wrap another one: a stream may end after what wraps it."""
+        for span_id, one in tuple(self._calls.items()):
+            entry = self._registry.ends.ended(span_id, one.span) or one.entry
+            if isinstance(entry, SpanRecord) and entry.wraps:
+                del self._calls[span_id]
+                self._add_wrapper(entry.tells_of, one._replace(entry=entry))
 
     def _pop_group(self, span_id: int) -> CallGroup:
         call = self._calls.pop(span_id)
+        self._left.append(span_id)
         wrappers = self._wrappers.pop(span_id, ())
         return CallGroup(call.span, call.entry, [one.span for one in wrappers if _is_same_step(one.entry, call.entry)])
 
-    def _waits_for_wrapper(self, span_id: int, entry: Entry) -> bool:
-        """Tell whether a wrapper of a call has not ended, or has not been added yet."""
-        added = [wrapper.entry for wrapper in self._wrappers.get(span_id, ())]
-        if not added and self._registry.ends.has_not_current:
-            return True  # a wrapper beside the call is recognised when it ends
+    def _waits_for_wrapper(self, span_id: int, entry: Entry, added: Collection[Entry | None]) -> bool:
+        """Tell whether a wrapper around a call has not ended, or has not been added yet."""
         kind = _classification_of(entry).kind
         parent = entry.parent
         for record in parent.line() if parent is not None else ():

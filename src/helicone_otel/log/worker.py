@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from operator import attrgetter
 from sys import getsizeof
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -26,14 +26,18 @@ from ..failures import swallow, warn_once
 from ..tracking.records import Leaf, SpanRecord, attributes_of
 from ..tracking.registry import Registry
 from .delivery.client import MAX_BYTES, seconds_of, suppressed
-from .grouping import CallGroup, CallGrouper
+from .grouping import CallGroup, CallGrouper, EndedSpan
 
 if TYPE_CHECKING:
     from .exporter import HeliconeSpanExporter
 
 _T = TypeVar("_T")
+# A span that has ended, what is remembered of it, and how many bytes it takes.
+_Ended: TypeAlias = "tuple[ReadableSpan, SpanRecord | Leaf, int]"
 _getpid = os.getpid
 
+# Seconds for which the thread gathers spans once it was woken, so that it is not woken for each one of many.
+_GATHER: Final = 0.005
 # Seconds that spans may take to become rows when the app ends.
 _LONGEST_AT_EXIT: Final = 10.0
 # When spans of so many bytes wait, rows are made of them at once.
@@ -45,8 +49,8 @@ class LogWorker:
     """Queues spans that may become rows, and makes the rows in a thread.
 
     The queue is as long as the exporter's queue of rows, and bounded in bytes as well. When it is full, new spans are
-    dropped and counted. A call whose wrapper has not ended waits for it, at most for the schedule delay, and not at all
-    while half of the bytes are taken.
+    dropped and counted. A row leaves as soon as nothing can be added to it. A call of which an open span may still tell
+    waits for that span, at most for the schedule delay, and not at all while half of the bytes are taken.
 
     Args:
         registry: Hands over the spans.
@@ -61,7 +65,7 @@ class LogWorker:
         self._limit = self._batch = 0
         self._delay = 0.0
         # Each with how many bytes it takes.
-        self._waiting: deque[tuple[ReadableSpan, SpanRecord | Leaf, int]] = deque()
+        self._waiting: deque[_Ended] = deque()
         # How much memory the spans in `_waiting` take, and those that have left it and are not rows yet. The app's
         # threads change the first without a lock, so the thread that makes the rows reckons it anew each time.
         self._bytes = self._held = 0
@@ -87,6 +91,8 @@ class LogWorker:
         self._ready.clear()
         self._grouper = CallGrouper(self._registry, self._batch)
         self._wake = threading.Event()
+        # Whether the thread sleeps until it is woken. A span that finds it awake need not wake it.
+        self._is_asleep = False
         # Reentrant, because the garbage collector may end a span in the thread that holds it.
         self._lock = threading.RLock()
         # Held while a row is made, so that a flush can wait for the row of another thread.
@@ -145,7 +151,10 @@ class LogWorker:
         self._bytes += size
         if self._thread is None:
             self._start()
-        if (len(waiting) >= self._batch or self._bytes > _MANY_BYTES) and not self._wake.is_set():
+        if self._is_asleep:
+            self._is_asleep = False
+            self._wake.set()
+        elif (len(waiting) >= self._batch or self._bytes > _MANY_BYTES) and not self._wake.is_set():
             self._wake.set()
 
     def _replaced_with_rows(self) -> list[HeliconeSpanExporter]:
@@ -175,10 +184,7 @@ class LogWorker:
         wake = self._wake
         try:
             while wake is self._wake:
-                with self._lock:
-                    seconds = self._grouper.seconds_to_next(self._delay)
-                wake.wait(seconds)
-                wake.clear()
+                self._sleep(wake)
                 if (exporter := self.exporter) is None:
                     break
                 self._log_due(exporter, self._delay)
@@ -188,6 +194,19 @@ class LogWorker:
                     self._thread = None
         if self.exporter is not None and (self._waiting or self._grouper):  # logging was switched on again just now
             self._start()
+
+    def _sleep(self, wake: threading.Event) -> None:
+        """Wait until spans have ended, or it is time to look again at those that wait."""
+        with self._lock:
+            seconds = self._grouper.seconds_to_next(self._delay)
+        self._is_asleep = True
+        if not self._waiting:  # none has come that found the thread awake
+            wake.wait(seconds)
+        self._is_asleep = False
+        wake.clear()
+        if self._waiting and len(self._waiting) < self._batch:
+            wake.wait(min(_GATHER, self._delay))
+            wake.clear()
 
     def _log_all(self, exporter: HeliconeSpanExporter, end: float) -> bool:
         """Make rows of all spans that wait, and return whether that was done by a time of the monotonic clock."""
@@ -209,11 +228,11 @@ class LogWorker:
         """
         try:
             with self._lock:
-                ended = [each for each in _popped(self._waiting) if _is_sampled(each[0])]
+                ended = self._ended()
                 self._bytes = sum(size for _, _, size in list(self._waiting))
                 is_crowded = self._held + sum(size for _, _, size in ended) > MAX_BYTES // 2
                 pairs = [(span, entry) for span, entry, _ in ended]
-                self._ready.extend(self._grouper.take(pairs, 0 if is_crowded else max_wait))
+                self._ready.extend(self._grouper.take(pairs, 0 if is_crowded else max_wait, self._more))
                 self._held = sum(map(memory_of, self._held_spans()))
         except Exception as error:  # noqa: BLE001  # the thread must live on
             swallow("log", error)
@@ -221,6 +240,12 @@ class LogWorker:
             with suppressed():  # calls that hooks make must not become rows, for which the hooks would be called again
                 while self._ready and self._log_next(exporter, end):
                     pass
+
+    def _ended(self) -> list[_Ended]:
+        return [each for each in _popped(self._waiting) if _is_sampled(each[0])]
+
+    def _more(self) -> Iterator[EndedSpan]:
+        return ((span, entry) for span, entry, _ in self._ended())
 
     def _log_next(self, exporter: HeliconeSpanExporter, end: float | None) -> bool:
         """Make the next row; return false if the time is over."""

@@ -50,11 +50,24 @@ class HeliconeSpanProcessor(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Decide for good what a span that has ended bears."""
+        self.decide(span)
+        self.hand_on(span)
+
+    def decide(self, span: ReadableSpan) -> None:
+        """Do what `on_end` does, for a caller that calls `hand_on` when all other processors have had the span."""
         try:
             registry = self._registry
             # Most spans are decided when they start: nobody needs to be asked when they end.
             if registry is not None and (registry.live or registry.log is not None or registry.decides_at_end):
                 registry.ends.on_end(span)
+        except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
+            swallow("on_end", error)
+
+    def hand_on(self, span: ReadableSpan) -> None:
+        """Let a span that has ended become a row: processors that redact it have done so."""
+        try:
+            if (registry := self._registry) is not None and registry.ending:
+                registry.ends.handed_on(span)
         except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end
             swallow("on_end", error)
 

@@ -54,6 +54,7 @@ class SpanReader:
         statements: Attributes that hold the text of a query.
         grouped_by: By the name of a dialect, the attribute by which its backend groups spans.
         has_not_current: Whether some scope seen so far has a row with `not_current`.
+        late: The scopes seen so far that make their spans when a call is over.
         framework_spans: `Dialect.current` of all scopes seen so far.
         scopes: The rules of the scopes seen so far, by their names.
     """
@@ -85,6 +86,7 @@ class SpanReader:
             (*self.session_ids, *self.details, *wire.LABEL, *URL_ATTRIBUTES, *wire.OTEL_IDS)
         )
         self.has_not_current = False
+        self.late: tuple[ScopeRules, ...] = ()
         self.framework_spans: tuple[str, ...] = ()
         self.scopes: dict[str, ScopeRules] = {}
 
@@ -98,9 +100,12 @@ class SpanReader:
         if scope is None:
             if len(self.scopes) >= _MAX_SCOPES:
                 self.scopes.clear()
+                self.late = ()
             application = self._application_spans and not is_listed(name, self._libraries)
             scope = self.scopes[name] = ScopeRules(name, self.dialects, application, self._distinguishing)
-            self.has_not_current = self.has_not_current or scope.not_current
+            self.has_not_current = self.has_not_current or bool(scope.not_current)
+            if scope.late:
+                self.late = (*self.late, scope)
             self.framework_spans = _unique(self.framework_spans, scope.framework_spans)
         return scope
 
@@ -149,7 +154,8 @@ class ScopeRules:
         application: Whether the scope's INTERNAL spans are the application's own steps.
         takes_headers: Whether the carriers that get injected under its spans are HTTP headers.
         bare_carriers: Whether it injects into carriers that do not show the caller's own headers.
-        not_current: Whether some row of it has `not_current`.
+        not_current: The kinds of its rows that have `not_current`.
+        late: Whether it makes its spans when a call is over.
         framework_spans: `Dialect.current` of its dialects.
         inbound: Whether work comes in by its INTERNAL spans, too; see `INBOUND_SCOPES`.
         attributes: All attributes that can matter for its spans.
@@ -158,6 +164,7 @@ class ScopeRules:
     __slots__ = (
         "_by_name",
         "_by_value",
+        "_guesses",
         "_without_attribute",
         "application",
         "attributes",
@@ -165,6 +172,7 @@ class ScopeRules:
         "framework_spans",
         "inbound",
         "known",
+        "late",
         "name",
         "named",
         "not_current",
@@ -185,9 +193,13 @@ class ScopeRules:
         self.application = application and not own
         self.takes_headers = all(dialect.takes_headers for dialect in own)
         self.bare_carriers = any(dialect.bare_carriers for dialect in own)
+        self.late = any(dialect.late for dialect in own)
         self.framework_spans = tuple(dialect.current for dialect in own if dialect.current)
         self.inbound = is_listed(name, INBOUND_SCOPES)
-        self.not_current = any(row.not_current for dialect in own for row in chain(dialect.rows, dialect.guesses))
+        self.not_current = frozenset(
+            row.kind for dialect in own for row in chain(dialect.rows, dialect.guesses) if row.not_current
+        )
+        self._guesses = frozenset(id(row) for dialect in own for row in dialect.guesses)
         self.attributes = distinguishing.union(
             key for _, row in rows for key in (row.attribute, *row.named_by, *row.operations) if key
         )
@@ -201,6 +213,10 @@ class ScopeRules:
                 continue
             for value in row.values or {_ANY_VALUE}:
                 self._by_value.setdefault(row.attribute, {}).setdefault(value, []).append(entry)
+
+    def may_change(self, classification: Classification) -> bool:
+        """Tell whether a span that has not ended may turn out to be of another kind: it has none, or it is guessed."""
+        return classification.kind is None or id(classification.row) in self._guesses
 
     def facts(self, attributes: Mapping[str, object]) -> dict[str, object]:
         """Return those attributes of a span that can matter, however many others it has."""

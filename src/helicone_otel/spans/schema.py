@@ -76,6 +76,7 @@ class Dialect(NamedTuple):
         current: `module:function`, which returns the family's current span if the family does not keep it in
             OpenTelemetry's Context.
         foremost: The rows come before those of all other dialects, with or without scopes: for a user's own dialect.
+        late: The family makes its spans when the call is over: from a callback, or in a thread of its own.
         everyday: Most spans of these scopes have nothing to do with an LLM app (a database driver).
         takes_headers: False for scopes whose carriers are no HTTP headers (MCP's `_meta`).
         bare_carriers: The SDK injects into an empty `dict` and then overwrites the request's headers with it. So the
@@ -95,6 +96,7 @@ class Dialect(NamedTuple):
     statements: tuple[str, ...] = ()
     current: str = ""
     foremost: bool = False
+    late: bool = False
     everyday: bool = False
     takes_headers: bool = True
     bare_carriers: bool = False

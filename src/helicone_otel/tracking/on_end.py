@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+import contextlib
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from .. import wire
 from ..destinations import Destination
 from ..spans.kinds import CALL_KINDS
+from ..spans.reader import ScopeRules
 from .labels import LabelWriter
 from .nodes import SpanTemplate
+from .open_spans import OpenSpans
 from .records import Entry, Leaf, LeafRecord, Record, SpanRecord, attributes_of, is_of, size_of
 from .requests import Calls, request_id
 from .resolver import Resolver
@@ -17,6 +20,8 @@ from .state import ProcessState
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
+
+_T = TypeVar("_T")
 
 _NOTHING: Final[Mapping[str, object]] = {}
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/server/
@@ -91,15 +96,21 @@ class SpanEnds:
         self._recent = resolver.span_store.recent
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Decide about a span that has ended, and hand it to the log if it may become a row."""
+        """Decide about a span that has ended, and hand it to the log if it may become a row.
+
+        While rows are logged, the span is in `ProcessState.ending` until `handed_on` is called.
+        """
         span_context = span.get_span_context()
         if span_context is None:
             return
-        span_id = span_context.span_id
+        span_id, state = span_context.span_id, self._state
+        if state.log is not None:
+            # Before it leaves `live`, so that whoever looks there first and here next finds it.
+            state.ending[span_id] = self._live.get(span_id)
         if (record := self._live.pop(span_id, None)) is not None:
             self._end(record, span_id, span)
             return
-        recent, state = self._recent, self._state
+        recent = self._recent
         entry = recent.young.get(span_id) or recent.old.get(span_id)
         if isinstance(entry, SpanRecord) and not is_of(entry, span):
             entry = None
@@ -113,6 +124,11 @@ class SpanEnds:
             state.decides_at_end or attributes_of(span) or self._resolver.is_of_named_scope(span)
         ):
             self._offer(self._record_of_ended(span), span)
+
+    def handed_on(self, span: ReadableSpan) -> None:
+        """Note that all processors of its provider have had a span that has ended: it may become a row now."""
+        if (span_context := span.get_span_context()) is not None:
+            self._state.ending.pop(span_context.span_id, None)
 
     def _end(self, record: SpanRecord, span_id: int, span: ReadableSpan) -> None:
         recent = self._recent
@@ -173,8 +189,8 @@ class SpanEnds:
             is_new = record.node is None and not self._resolver.is_begun(record)
             if is_new and record.classification.recognised:
                 self._label_writer.begin_trace(record)
-        record.span, record.name = None, ""  # it is not read again, and a name may be of any length
         self._calls.finalize(record, span)
+        record.span, record.name = None, ""  # it is not read again, and a name may be of any length
         if record.node is not None and not record.node.chosen:
             self._resolver.keep_session_id(record)
 
@@ -190,10 +206,26 @@ class SpanEnds:
             self._end(record, span_id, span)  # an exporter got it before our processor did
         return self._outcome_of(self._span_store.ended(span_id, span), span)
 
-    @property
-    def has_not_current(self) -> bool:
-        """Whether spans are around that are never current: a wrapper may be beside its call and end later."""
-        return self._resolver.reader.has_not_current
+    def open_spans(self) -> OpenSpans | None:
+        """Return the spans that may still turn out to tell of calls that have ended, if there are any."""
+        # A span is added to `ending` before it leaves `live`, so in this order none is missed.
+        live = _values_of(self._live)
+        ending = [record for record in _values_of(self._state.ending) if record is not None]
+        return OpenSpans((*live, *ending), self._calls) if live or ending else None
+
+    def is_handed_on(self, span_id: int) -> bool:
+        """Tell whether all processors have had a span that has ended."""
+        return span_id not in self._state.ending
+
+    def may_be_told_late(self, entry: Entry, heard: Collection[ScopeRules]) -> bool:
+        """Tell whether a library that makes its spans when a call is over may still make one of a call.
+
+        Args:
+            entry: What is remembered of the call's span.
+            heard: The scopes that have told of it already.
+        """
+        kind = entry.classification.kind
+        return any(kind in scope.not_current and scope not in heard for scope in self._resolver.reader.late)
 
     def ended(self, span_id: int, span: ReadableSpan) -> Entry | None:
         """Return what is remembered of a span that has ended."""
@@ -264,6 +296,12 @@ class SpanEnds:
         if record is not None and not record.finalized:
             self._finalize(record, span)
         return record
+
+
+def _values_of(records: Mapping[int, _T]) -> list[_T]:
+    while True:
+        with contextlib.suppress(RuntimeError):  # another thread has changed it meanwhile
+            return list(records.values())
 
 
 def _has_changed(template: SpanTemplate, span: ReadableSpan) -> bool:

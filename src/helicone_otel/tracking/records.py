@@ -316,6 +316,11 @@ Leaf = tuple[SpanTemplate, ContextFrame | None, Record]
 Entry = SpanRecord | LeafRecord
 
 
+def scope_of(entry: Entry) -> ScopeRules | None:
+    """Return the rules of the scope of a span."""
+    return entry.template.scope if isinstance(entry, LeafRecord) else entry.scope
+
+
 def is_of(entry: Entry | Leaf, span: ReadableSpan) -> bool:
     """Tell whether an entry is of this span, and not of an older one with the same id.
 

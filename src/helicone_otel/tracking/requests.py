@@ -15,7 +15,7 @@ from ..spans.providers import providers_in
 from ..spans.reader import SpanReader
 from ..spans.schema import Classification
 from ..wire import NAMESPACE
-from .records import MAX_DEPTH, Record, SpanRecord
+from .records import MAX_DEPTH, Record, SpanRecord, attributes_of
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -96,26 +96,54 @@ def _stands_alone(record: Record) -> bool:
 # --- calls beside each other ------------------------------------------------------------------
 
 
+class CallDetails(NamedTuple):
+    """What a span says about the call that it describes.
+
+    Attributes:
+        response_id: The provider's id of the answer.
+        providers: Names of the provider.
+        texts: The models of an LLM call or embedding; the query of anything else.
+    """
+
+    response_id: str | None = None
+    providers: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+
+    def name_same(self, other: CallDetails) -> bool:
+        """Tell whether two spans name the same provider, and the same model or query."""
+        if self._name_other_providers(other):
+            return False
+        return any(_texts_agree(_bare(one), _bare(another)) for one in self.texts for another in other.texts)
+
+    def may_come_to(self, other: CallDetails) -> bool:
+        """Tell whether a span that has not ended may still come to say the same as one that has."""
+        if self.response_id is not None and other.response_id is not None:
+            return self.response_id == other.response_id
+        if not self.texts or not other.texts:
+            return not self._name_other_providers(other)
+        return self.name_same(other)
+
+    def _name_other_providers(self, other: CallDetails) -> bool:
+        one, another = providers_in(self.providers), providers_in(other.providers)
+        return bool(one and another and one.isdisjoint(another))
+
+
 class _EndedCall(NamedTuple):
-    """A call of the recent past, and what its span says about it.
+    """A call of the recent past.
 
     Attributes:
         record: The record of its span; a plain `Record` if it has none.
         span_id: The span's id.
         begin: When it started, in nanoseconds since the epoch.
         end: When it ended.
-        response_id: The provider's id of the answer.
-        providers: Names of the provider.
-        texts: The models of an LLM call or embedding; the query of anything else.
+        details: What its span says about it.
     """
 
     record: Record
     span_id: int
     begin: int
     end: int
-    response_id: str | None
-    providers: tuple[str, ...]
-    texts: tuple[str, ...]
+    details: CallDetails
 
 
 class Calls:
@@ -152,12 +180,14 @@ class Calls:
         call, now = Record(enclosing, None, enclosing.trace_id), time.time_ns()
         call.classification = Classification("llm", recognised=True)
         call.by_gateway, call.row_id = True, row_id
-        self._recent.append(_EndedCall(call, 0, now, now, None, (), ()))
+        self._recent.append(_EndedCall(call, 0, now, now, CallDetails()))
         return call
 
     def _match(self, record: SpanRecord, span_id: int, span: ReadableSpan) -> None:
         """Match a span that is never current with the call beside it that it wraps."""
-        row, call = record.classification.row, self._describe(record, span_id, span)
+        row = record.classification.row
+        details = self.details_of(record.classification.kind, span)
+        call = _EndedCall(record, span_id, span.start_time or 0, span.end_time or 0, details)
         wrapped = self._claim(call) if row is not None and row.not_current else None
         if wrapped is None:
             self._recent.append(call)
@@ -166,17 +196,17 @@ class Calls:
         else:  # no other span describes that call
             record.by_gateway, record.row_id = True, wrapped.record.row_id
 
-    def _describe(self, record: SpanRecord, span_id: int, span: ReadableSpan) -> _EndedCall:
-        attributes = span.attributes or _NO_ATTRIBUTES
+    def details_of(self, kind: str | None, span: ReadableSpan) -> CallDetails:
+        """Return what a span of some kind says about the call that it describes."""
+        attributes = attributes_of(span) or _NO_ATTRIBUTES
         texts: dict[str, list[str]] = {}
         for key in self._keys.intersection(attributes):
             value = attributes[key]
             if isinstance(value, str) and value:
                 texts.setdefault(self._roles[key], []).append(value[:_MAX_TEXT].strip())
-        about = texts.get(_MODEL if record.classification.kind in CALL_KINDS else _STATEMENT, ())
+        about = texts.get(_MODEL if kind in CALL_KINDS else _STATEMENT, ())
         (response_id,) = texts.get(_RESPONSE, (None,))[:1]
-        begin, end = span.start_time or 0, span.end_time or 0
-        return _EndedCall(record, span_id, begin, end, response_id, tuple(texts.get(_PROVIDER, ())), tuple(about))
+        return CallDetails(response_id, tuple(texts.get(_PROVIDER, ())), tuple(about))
 
     def _claim(self, wrapper: _EndedCall) -> _EndedCall | None:
         """Return the call that a wrapper wraps, and keep it from other wrappers."""
@@ -212,13 +242,14 @@ def _may_be_same(wrapper: _EndedCall, call: _EndedCall) -> bool:
         or call.record.scope is wrapper.record.scope
     ):
         return False
-    if wrapper.response_id is not None and call.response_id is not None:
-        return wrapper.response_id == call.response_id
+    if wrapper.details.response_id is not None and call.details.response_id is not None:
+        return wrapper.details.response_id == call.details.response_id
     return _encloses(wrapper, call) and _agree(wrapper, call)
 
 
 def _have_same_answer(wrapper: _EndedCall, call: _EndedCall) -> bool:
-    return wrapper.response_id is not None and wrapper.response_id == call.response_id
+    answer = wrapper.details.response_id
+    return answer is not None and answer == call.details.response_id
 
 
 def _encloses(wrapper: _EndedCall, call: _EndedCall) -> bool:
@@ -230,13 +261,8 @@ def _encloses(wrapper: _EndedCall, call: _EndedCall) -> bool:
 
 
 def _agree(wrapper: _EndedCall, call: _EndedCall) -> bool:
-    """Tell whether two spans name the same provider, and the same model or query."""
-    if call.record.classification.row is None:
-        return True  # the span of a request to a gateway: it knows nothing but where it goes
-    theirs, ours = providers_in(wrapper.providers), providers_in(call.providers)
-    if theirs and ours and theirs.isdisjoint(ours):
-        return False
-    return any(_texts_agree(_bare(one), _bare(other)) for one in wrapper.texts for other in call.texts)
+    # The span of a request to a gateway knows nothing but where it goes.
+    return call.record.classification.row is None or wrapper.details.name_same(call.details)
 
 
 def _texts_agree(one: str, other: str) -> bool:

@@ -31,6 +31,8 @@ class ProcessState:
         destinations: Which hosts get headers, by those settings.
         root_path: The path at which sessions begin that name none.
         live: The records of spans that have started and are not decided yet, by span id.
+        ending: While rows are logged, the records of spans whose end is just being handed from one processor to
+            the next, by span id; `None` for a span without a record. Processors of the app may still change them.
         left_alone: The spans that are not the app's.
         vendors_services: The `service.name` of vendors' providers: no session has such a name.
         active: False once everything was uninstalled: propagators and hooks then do nothing.
@@ -57,6 +59,7 @@ class ProcessState:
         self.logged_rows: Generations[int, bool] = Generations(_MAX_LOGGED)
         self.log: Callable[[SpanRecord | Leaf, ReadableSpan], None] | None = None
         self.flush_log: Callable[[int | None], bool] | None = None
+        self.ending: dict[int, SpanRecord | None] = {}
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
@@ -65,4 +68,5 @@ class ProcessState:
         self.destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts, settings.utf8_hosts)
         self.root_path = SessionPath(settings.session_path)
         self.live: Recent[int, SpanRecord] = Recent(MAX_LIVE)
+        self.ending.clear()
         self.left_alone = SpansLeftAlone()

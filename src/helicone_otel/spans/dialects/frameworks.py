@@ -65,6 +65,7 @@ MISTRAL = Dialect(
 LITELLM = Dialect(
     name="litellm",
     scopes=("litellm",),
+    late=True,
     rows=(
         # The same call once more, as sent to the provider. Under a span of the app's own it is the call's only span.
         Row(kind="llm", names=("raw_gen_ai_request",), duplicate=True, not_current=True),

@@ -35,6 +35,7 @@ _KIND = "langsmith.span.kind"
 LANGSMITH = Dialect(
     name="langsmith",
     scopes=("langsmith",),
+    late=True,
     rows=(
         Row(kind="llm", attribute=_KIND, values=frozenset({"llm"}), not_current=True),
         Row(kind="embedding", attribute=_KIND, values=frozenset({"embedding"}), not_current=True),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 import uuid
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
+from helicone_otel.tools.fakes.headers import KEY
+from helicone_otel.tools.fakes.server import FakeHelicone
 from tests.support.deployed import APPS, Deployment, sessions, wait_until
 
 pytestmark = pytest.mark.slow
@@ -143,3 +146,25 @@ def test_tasks_of_celery_are_labelled_in_children_that_live_for_one_task(
     expected = sorted((f"c-{n}", path, "Trips") for n in range(4) for path in ("/research", "/research/hotel/choose"))
     assert sorted(sessions(deployment.requests(8))) == expected
     deployment.stop()
+
+
+@pytest.mark.parametrize("options", [("--max-tasks-per-child", "1"), ()], ids=["recycled", "stopped"])
+def test_a_child_of_celery_sends_its_rows_before_it_ends(
+    deployment: Deployment, fake_helicone: FakeHelicone, tmp_path: Path, options: Sequence[str]
+) -> None:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    broker = {"BROKER_URL": "filesystem://", "BROKER_FOLDER": str(folder)}
+    log = {"HELICONE_LOG": "true", "HELICONE_API_KEY": KEY, "HELICONE_LOG_ENDPOINT": fake_helicone.url}
+    command = ("celery", "-A", "tasks", "worker", "-P", "prefork", "-c", "1", "-l", "INFO", *options)
+    # Their wrappers never end, so the rows would wait for ten minutes.
+    worker = deployment.start("opentelemetry-instrument", *command, OTEL_BSP_SCHEDULE_DELAY="600000", **log, **broker)
+    trips = ["t-0", "t-1", "t-2"]
+    for trip in trips:
+        assert deployment.start("python", "-c", f"import tasks; tasks.look_up.delay({trip!r})", **broker).wait() == 0
+    wait_until(lambda: worker.output.count(" succeeded in ") == len(trips))
+    deployment.stop()
+
+    assert sorted((row.session_id, row.model) for row in fake_helicone.rows) == [
+        (trip, "tool:look_up") for trip in trips
+    ]

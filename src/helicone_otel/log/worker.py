@@ -42,6 +42,11 @@ _GATHER: Final = 0.005
 _LONGEST_AT_EXIT: Final = 10.0
 # When spans of so many bytes wait, rows are made of them at once.
 _MANY_BYTES: Final = MAX_BYTES // 4
+# A `Process` of these calls finalizers when it ends. https://github.com/celery/billiard is Celery's `multiprocessing`.
+_WITH_FINALIZERS: Final = ("multiprocessing.util", "billiard.util")
+# A child of Celery's pool calls none of these, but sends a signal, to which we connect under this name.
+# https://docs.celeryq.dev/en/stable/userguide/signals.html#worker-process-shutdown
+_UID: Final = "helicone-otel"
 _FULL: Final = "A span was not logged to Helicone: too many wait (OTEL_BSP_MAX_QUEUE_SIZE, or 64 MiB)."
 
 
@@ -74,8 +79,8 @@ class LogWorker:
         self._ready: deque[CallGroup] = deque()
         # Exporters that were replaced and still have rows, which are sent when the app ends, too.
         self._replaced: list[HeliconeSpanExporter] = []
-        # The process in which `multiprocessing` calls us at its end.
-        self._finalizer_pid: int | None = None
+        # The process at whose end those libraries call us that end a process without `atexit` functions.
+        self._pid_with_hooks: int | None = None
         self._reset()
         weak = weakref.WeakMethod(self._log_at_exit)
         atexit.register(lambda: (method := weak()) and method())
@@ -169,16 +174,23 @@ class LogWorker:
                 thread = threading.Thread(target=self._work, name="helicone-otel-rows", daemon=True)
                 thread.start()
                 self._thread = thread
-                self._register_with_multiprocessing()
+                self._add_exit_hooks()
 
-    def _register_with_multiprocessing(self) -> None:
-        """Log at the end of a child of `multiprocessing`, which ends without calling `atexit` functions."""
-        util = sys.modules.get("multiprocessing.util")
-        if util is not None and self._finalizer_pid != self._pid:
-            self._finalizer_pid = self._pid
-            weak = weakref.WeakMethod(self._log_at_exit)
-            # Without a priority it does not run when the process ends.
-            util.Finalize(None, lambda: (method := weak()) and method(), exitpriority=0)
+    def _add_exit_hooks(self) -> None:
+        """Log at the end of a worker's process, which ends without calling `atexit` functions."""
+        if self._pid_with_hooks == self._pid:
+            return
+        self._pid_with_hooks = self._pid
+        weak = weakref.WeakMethod(self._log_at_exit)
+
+        def at_exit(**_: object) -> None:
+            if (method := weak()) is not None:
+                method()
+
+        for module in filter(None, map(sys.modules.get, _WITH_FINALIZERS)):
+            module.Finalize(None, at_exit, exitpriority=0)  # without a priority it does not run at the end
+        if (celery := sys.modules.get("celery.signals")) is not None:
+            celery.worker_process_shutdown.connect(at_exit, weak=False, dispatch_uid=_UID)
 
     def _work(self) -> None:
         wake = self._wake

@@ -211,7 +211,7 @@ class SpanEnds:
         # A span is added to `ending` before it leaves `live`, so in this order none is missed.
         live = _values_of(self._live)
         ending = [record for record in _values_of(self._state.ending) if record is not None]
-        return OpenSpans((*live, *ending), self._calls) if live or ending else None
+        return OpenSpans((*live, *ending), self._calls.recent) if live or ending else None
 
     def is_handed_on(self, span_id: int) -> bool:
         """Tell whether all processors have had a span that has ended."""

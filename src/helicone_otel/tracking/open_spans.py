@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Final
 
 from ..spans.reader import ScopeRules
+from .call_details import CallDetails
 from .records import Entry, SpanRecord, scope_of
-from .requests import CallDetails, Calls, may_be_request
+from .requests import RecentCalls, may_be_request
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -26,7 +27,7 @@ class OpenSpans:
         calls: Knows what spans say about calls.
     """
 
-    def __init__(self, records: Iterable[SpanRecord], calls: Calls) -> None:
+    def __init__(self, records: Iterable[SpanRecord], calls: RecentCalls) -> None:
         self._calls = calls
         # By kind, scope and what the spans say: when the first of them started. They are never current, so they stand
         # beside the calls that they wrap.
@@ -68,7 +69,8 @@ class OpenSpans:
             return False
         kind = entry.classification.kind
         own = scope_of(entry)
-        details, end = self._calls.details_of(kind, span), span.end_time or 0
+        call, end = self._calls.known_of(span_id), span.end_time or 0
+        details = call.details if call is not None else self._calls.details_of(kind, span)
         return any(
             other == kind and scope is not own and scope not in heard and start <= end and told.may_come_to(details)
             for (other, scope, told), start in self._beside.items()

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
 import time
 import uuid
-from collections import deque
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+import weakref
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from ..spans.kinds import CALL_KINDS, REQUEST_KINDS
-from ..spans.providers import providers_in
-from ..spans.reader import SpanReader
+from ..spans.reader import ScopeRules, SpanReader
 from ..spans.schema import Classification
 from ..wire import NAMESPACE
+from .call_details import CallDetails, content_of
 from .records import MAX_DEPTH, Record, SpanRecord, attributes_of
 
 if TYPE_CHECKING:
@@ -23,14 +23,12 @@ if TYPE_CHECKING:
 # Calls inside of these belong to a run of its own: a tool may run an agent whose tools run.
 _BOUNDARIES: Final = frozenset({"agent", "workflow"})
 _NOTHING: Final[Mapping[str, int]] = {}
-_NO_ATTRIBUTES: Final[dict[str, object]] = {}
-_MAX_CALLS: Final = 256
+_NO_ATTRIBUTES: Final[Mapping[str, object]] = {}
+_MAX_CALLS: Final = 2048
 _MAX_TEXT: Final = 1024
+# Among so many calls, alike and at the same time, the content decides.
+_MAX_ALIKE: Final = 8
 _RESPONSE, _PROVIDER, _MODEL, _STATEMENT = "response", "provider", "model", "statement"
-# What may follow a model's name in the name of one of its versions: `-2024-07-18`, `-001`, `@latest`, `:v2`.
-_VERSION: Final = r"(?:[-@:]v?[0-9][0-9a-z.:-]*|[-@:]latest)\Z"
-# What may follow a query in the text that reaches the driver: a comment, the final semicolon.
-_COMMENT: Final = r"[\s;]*(?:/\*|\Z)"
 
 
 def request_id(span: ReadableSpan) -> str:
@@ -94,60 +92,67 @@ def _stands_alone(record: Record) -> bool:
 
 
 # --- calls beside each other ------------------------------------------------------------------
+#
+# Some instrumentations never make their spans current, so the spans of the SDK that they call are not inside of theirs.
+# They are matched when they end: by the id of the provider's answer, or else by what they say of the call and by time.
 
 
-class CallDetails(NamedTuple):
-    """What a span says about the call that it describes.
+class EndedCall:
+    """A call of the recent past, and what the spans say that have told of it.
 
-    Attributes:
-        response_id: The provider's id of the answer.
-        providers: Names of the provider.
-        texts: The models of an LLM call or embedding; the query of anything else.
-    """
-
-    response_id: str | None = None
-    providers: tuple[str, ...] = ()
-    texts: tuple[str, ...] = ()
-
-    def name_same(self, other: CallDetails) -> bool:
-        """Tell whether two spans name the same provider, and the same model or query."""
-        if self._name_other_providers(other):
-            return False
-        return any(_texts_agree(_bare(one), _bare(another)) for one in self.texts for another in other.texts)
-
-    def may_come_to(self, other: CallDetails) -> bool:
-        """Tell whether a span that has not ended may still come to say the same as one that has."""
-        if self.response_id is not None and other.response_id is not None:
-            return self.response_id == other.response_id
-        if not self.texts or not other.texts:
-            return not self._name_other_providers(other)
-        return self.name_same(other)
-
-    def _name_other_providers(self, other: CallDetails) -> bool:
-        one, another = providers_in(self.providers), providers_in(other.providers)
-        return bool(one and another and one.isdisjoint(another))
-
-
-class _EndedCall(NamedTuple):
-    """A call of the recent past.
-
-    Attributes:
-        record: The record of its span; a plain `Record` if it has none.
+    Args:
+        record: The record of the span that stands for it; a plain `Record` if it has none.
         span_id: The span's id.
-        begin: When it started, in nanoseconds since the epoch.
+        begin: When the span started, in nanoseconds since the epoch.
         end: When it ended.
-        details: What its span says about it.
+        details: What it says.
+
+    Attributes:
+        scopes: The scopes whose span has told of it. One call has one span of a scope, or they are inside each other.
+        ambiguous: A span was matched with it that may be of another call, alike and at the same time.
     """
 
-    record: Record
-    span_id: int
-    begin: int
-    end: int
-    details: CallDetails
+    __slots__ = ("_spans", "ambiguous", "begin", "details", "end", "record", "scopes", "span_id")
+
+    def __init__(self, record: Record, span_id: int, begin: int, end: int, details: CallDetails) -> None:
+        self.record = record
+        self.span_id = span_id
+        self.begin = begin
+        self.end = end
+        self.details = details
+        self.scopes: set[ScopeRules] = {record.scope} if record.scope is not None else set()
+        self.ambiguous = False
+        self._spans: list[weakref.ref[ReadableSpan]] = []
+
+    def add(self, scope: ScopeRules | None, details: CallDetails, span: ReadableSpan) -> None:
+        """Note that one more span has told of it."""
+        if scope is not None:
+            self.scopes.add(scope)
+        self.details = self.details.joined(details)
+        self.remember(span)
+
+    def remember(self, span: ReadableSpan) -> None:
+        """Remember a span for its content, as long as somebody else keeps it."""
+        self._spans.append(weakref.ref(span))
+
+    def content(self) -> frozenset[str]:
+        """Return the pieces of text that its spans contain."""
+        spans = (span for ref in self._spans if (span := ref()) is not None)
+        return frozenset().union(*map(content_of, spans))
+
+    def parent(self) -> Record | None:
+        """Return what encloses the call and all spans around it that tell of it alone."""
+        kind, record = self.record.classification.kind, self.record
+        for _ in range(MAX_DEPTH):
+            above = record.parent
+            if above is None or above.classification.kind != kind or above.inside.get(kind or "") != self.span_id:
+                return above
+            record = above
+        return None
 
 
-class Calls:
-    """Decides which of the spans of a call stands for it.
+class RecentCalls:
+    """The calls that have ended last, in the order in which they began.
 
     Args:
         reader: Knows which attributes hold ids of answers, providers, models and statements.
@@ -161,40 +166,11 @@ class Calls:
             **dict.fromkeys(reader.statements, _STATEMENT),
         }
         self._keys = frozenset(self._roles)
-        self._recent: deque[_EndedCall] = deque(maxlen=_MAX_CALLS)
-
-    def finalize(self, record: SpanRecord, span: ReadableSpan) -> None:
-        """Decide, when a span ends, whether it is the one that stands for its call."""
-        ids = span.get_span_context()
-        span_id = ids.span_id if ids is not None else 0
-        if may_be_request(record.classification) or _stands_alone(record):
-            if not record.wraps:
-                self._match(record, span_id, span)
-            record.request = not record.wraps
-        calls = _calls_made(record, span_id)
-        if calls:
-            report_calls(calls, span_id, record.parent)
-
-    def note_without_span(self, enclosing: Record, row_id: str | None) -> Record:
-        """Note a call that left for a gateway from inside a span, without a span of its own; return its record."""
-        call, now = Record(enclosing, None, enclosing.trace_id), time.time_ns()
-        call.classification = Classification("llm", recognised=True)
-        call.by_gateway, call.row_id = True, row_id
-        self._recent.append(_EndedCall(call, 0, now, now, CallDetails()))
-        return call
-
-    def _match(self, record: SpanRecord, span_id: int, span: ReadableSpan) -> None:
-        """Match a span that is never current with the call beside it that it wraps."""
-        row = record.classification.row
-        details = self.details_of(record.classification.kind, span)
-        call = _EndedCall(record, span_id, span.start_time or 0, span.end_time or 0, details)
-        wrapped = self._claim(call) if row is not None and row.not_current else None
-        if wrapped is None:
-            self._recent.append(call)
-        elif isinstance(wrapped.record, SpanRecord):
-            record.matched = wrapped.span_id
-        else:  # no other span describes that call
-            record.by_gateway, record.row_id = True, wrapped.record.row_id
+        # Each with when it began, and a number, so that two are never compared.
+        self._calls: list[tuple[int, int, EndedCall]] = []
+        self._count = 0
+        self._by_span: dict[int, EndedCall] = {}
+        self._by_answer: dict[str, EndedCall] = {}
 
     def details_of(self, kind: str | None, span: ReadableSpan) -> CallDetails:
         """Return what a span of some kind says about the call that it describes."""
@@ -208,71 +184,155 @@ class Calls:
         (response_id,) = texts.get(_RESPONSE, (None,))[:1]
         return CallDetails(response_id, tuple(texts.get(_PROVIDER, ())), tuple(about))
 
-    def _claim(self, wrapper: _EndedCall) -> _EndedCall | None:
-        """Return the call that a wrapper wraps, and keep it from other wrappers."""
-        fitting = self._fitting(wrapper)
-        if not fitting:
+    def known_of(self, span_id: int) -> EndedCall | None:
+        """Return a call by the id of the span that stands for it."""
+        return self._by_span.get(span_id)
+
+    def add(self, call: EndedCall) -> None:
+        """Remember a call that has ended."""
+        self._count += 1
+        insort(self._calls, (call.begin, self._count, call))
+        if call.span_id:
+            self._by_span[call.span_id] = call
+        self._note_answer(call)
+        while len(self._calls) > _MAX_CALLS:
+            _, _, oldest = self._calls.pop(0)
+            if self._by_span.get(oldest.span_id) is oldest:
+                self._by_span.pop(oldest.span_id, None)
+            answer = oldest.details.response_id or ""
+            if self._by_answer.get(answer) is oldest:
+                self._by_answer.pop(answer, None)
+
+    def tell(self, call: EndedCall, told: EndedCall, span: ReadableSpan) -> None:
+        """Note that a span has told of a call, beside it or around it.
+
+        Args:
+            call: The call.
+            told: The call as the span tells of it.
+            span: The span.
+        """
+        call.add(told.record.scope, told.details, span)
+        self._note_answer(call)
+
+    def _note_answer(self, call: EndedCall) -> None:
+        if call.details.response_id is not None:
+            self._by_answer[call.details.response_id] = call
+
+    def match(self, told: EndedCall, span: ReadableSpan, not_current: bool) -> EndedCall | None:
+        """Return the call of which a span tells that has ended; `None`: no other span has.
+
+        Args:
+            told: The call as the span tells of it. It is marked as ambiguous if another call may be meant.
+            span: The span.
+            not_current: Whether the span was never current, so that the call's own span may be beside it.
+        """
+        answer = told.details.response_id
+        call = self._by_answer.get(answer) if answer is not None else None
+        if call is not None and _may_have_told(told, call) and (not_current or told.begin <= call.end):
+            return call
+        if not not_current:
             return None
-        # Calls run in parallel under the same instrumentations: each wrapper takes one, if not its own.
-        call = fitting[0]
-        with contextlib.suppress(ValueError):
-            self._recent.remove(call)
-        if len(fitting) > 1:
-            for one in fitting:
-                one.record.ambiguous = True
-        wrapper.record.ambiguous = call.record.ambiguous and not _have_same_answer(wrapper, call)
+        alike = list(islice(self._alike(told), _MAX_ALIKE))
+        if len(alike) < 2:  # noqa: PLR2004
+            told.ambiguous = any(one.ambiguous for one in alike)
+            return alike[0] if alike else None
+        if (meant := _by_content(span, alike)) is not None:
+            return meant
+        for one in (told, *alike):
+            one.ambiguous = True
+        return alike[0]
+
+    def _alike(self, told: EndedCall) -> Iterator[EndedCall]:
+        """Yield the calls that a span may tell of, by what it says and by time.
+
+        The one that began first comes first: it fits into fewer of the wrappers that have not ended yet, so that in the
+        end each call has its wrapper.
+        """
+        start = bisect_left(self._calls, (told.begin, 0))
+        for _, _, call in self._calls[start:]:
+            if call.begin > told.end:
+                return
+            if (
+                call.end <= told.end
+                and _may_have_told(told, call)
+                and _says_same(told, call)
+                and _is_around(told, call)
+            ):
+                yield call
+
+
+def _may_have_told(told: EndedCall, call: EndedCall) -> bool:
+    return told.record.classification.kind == call.record.classification.kind and told.record.scope not in call.scopes
+
+
+def _says_same(told: EndedCall, call: EndedCall) -> bool:
+    # The span of a request to a gateway knows nothing but where it goes.
+    return call.record.classification.row is None or told.details.name_same(call.details)
+
+
+def _is_around(told: EndedCall, call: EndedCall) -> bool:
+    """Tell whether a call is below something that encloses the span that tells of it as well."""
+    parent = call.parent()
+    return parent is None or any(parent is above for above in told.record.line())
+
+
+def _by_content(span: ReadableSpan, calls: Iterable[EndedCall]) -> EndedCall | None:
+    """Return the call that has more content in common with a span than any other; `None`: that is not certain."""
+    pieces = content_of(span)
+    if not pieces:
+        return None
+    ranked = sorted(((len(pieces & call.content()), call) for call in calls), key=lambda pair: -pair[0])
+    (most, best), (second, _) = ranked[:2]
+    return best if most > second else None
+
+
+class Calls:
+    """Decides which of the spans of a call stands for it.
+
+    Args:
+        reader: Knows which attributes hold ids of answers, providers, models and statements.
+    """
+
+    def __init__(self, reader: SpanReader) -> None:
+        self._reader = reader
+        self.recent = RecentCalls(reader)
+
+    def finalize(self, record: SpanRecord, span: ReadableSpan) -> None:
+        """Decide, when a span ends, whether it is the one that stands for its call."""
+        ids = span.get_span_context()
+        span_id = ids.span_id if ids is not None else 0
+        if may_be_request(record.classification) or _stands_alone(record):
+            if not record.wraps:
+                self._match(record, span_id, span)
+            elif self._reader.has_not_current and (call := self.recent.known_of(record.tells_of)) is not None:
+                self.recent.tell(call, self._told(record, span_id, span), span)
+            record.request = not record.wraps
+        calls = _calls_made(record, span_id)
+        if calls:
+            report_calls(calls, span_id, record.parent)
+
+    def note_without_span(self, enclosing: Record, row_id: str | None) -> Record:
+        """Note a call that left for a gateway from inside a span, without a span of its own; return its record."""
+        call, now = Record(enclosing, None, enclosing.trace_id), time.time_ns()
+        call.classification = Classification("llm", recognised=True)
+        call.by_gateway, call.row_id = True, row_id
+        self.recent.add(EndedCall(call, 0, now, now, CallDetails()))
         return call
 
-    def _fitting(self, wrapper: _EndedCall) -> list[_EndedCall]:
-        """Return the calls that a wrapper may wrap, the last first; only one where the answer's id says which."""
-        found: list[_EndedCall] = []
-        for call in reversed(tuple(self._recent)):
-            if found and call.end < wrapper.begin:
-                break  # and so did those before it
-            if _may_be_same(wrapper, call):
-                if _have_same_answer(wrapper, call):
-                    return [call]
-                found.append(call)
-        return found
+    def _match(self, record: SpanRecord, span_id: int, span: ReadableSpan) -> None:
+        """Match a span with the call beside it of which it tells, if another span has told of that."""
+        row, told = record.classification.row, self._told(record, span_id, span)
+        call = self.recent.match(told, span, row is not None and row.not_current)
+        if call is None:
+            told.remember(span)
+            self.recent.add(told)
+            return
+        self.recent.tell(call, told, span)
+        if isinstance(call.record, SpanRecord):
+            record.matched, record.ambiguous = call.span_id, told.ambiguous
+        else:  # no other span describes that call
+            record.by_gateway, record.row_id = True, call.record.row_id
 
-
-def _may_be_same(wrapper: _EndedCall, call: _EndedCall) -> bool:
-    if (
-        call.record.classification.kind != wrapper.record.classification.kind
-        or call.record.scope is wrapper.record.scope
-    ):
-        return False
-    if wrapper.details.response_id is not None and call.details.response_id is not None:
-        return wrapper.details.response_id == call.details.response_id
-    return _encloses(wrapper, call) and _agree(wrapper, call)
-
-
-def _have_same_answer(wrapper: _EndedCall, call: _EndedCall) -> bool:
-    answer = wrapper.details.response_id
-    return answer is not None and answer == call.details.response_id
-
-
-def _encloses(wrapper: _EndedCall, call: _EndedCall) -> bool:
-    """Tell whether a call lies within a wrapper's time, and is below something that encloses the wrapper as well."""
-    if not (wrapper.begin <= call.begin and call.end <= wrapper.end):
-        return False
-    parent = call.record.parent
-    return parent is None or any(parent is above for above in wrapper.record.line())
-
-
-def _agree(wrapper: _EndedCall, call: _EndedCall) -> bool:
-    # The span of a request to a gateway knows nothing but where it goes.
-    return call.record.classification.row is None or wrapper.details.name_same(call.details)
-
-
-def _texts_agree(one: str, other: str) -> bool:
-    shorter, longer = sorted((one, other), key=len)
-    if not longer.startswith(shorter):
-        return False
-    rest = longer[len(shorter) :]
-    return not rest or re.match(_VERSION, rest) is not None or re.match(_COMMENT, rest) is not None
-
-
-def _bare(text: str) -> str:
-    # Routers put a provider before the model: `openai/gpt-4o`.
-    return text.lower() if " " in text else text.lower().rpartition("/")[2]
+    def _told(self, record: SpanRecord, span_id: int, span: ReadableSpan) -> EndedCall:
+        details = self.recent.details_of(record.classification.kind, span)
+        return EndedCall(record, span_id, span.start_time or 0, span.end_time or 0, details)

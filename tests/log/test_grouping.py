@@ -305,6 +305,39 @@ def test_a_wrapper_beside_calls_adds_to_a_row_only_if_its_call_is_certain(
             assert _messages(row)[0]["content"] == f"Number {answer_ids.index(answer_id)}"
 
 
+def test_the_content_tells_which_of_the_calls_beside_it_a_wrapper_wraps(app: Logging) -> None:
+    with app.span("plan"):
+        wrappers = [NeverCurrent.begin(app, "ChatAnthropic.chat", LANGCHAIN) for _ in range(3)]
+        for number in range(3):
+            content = {"input.value": f"Number {number}"}
+            NeverCurrent.begin(app, "anthropic.messages.create", SDK, attributes=CHAT).end(content)
+        for number in (2, 0, 1):
+            messages = json.dumps([{"role": "user", "content": f"Number {number}"}])
+            answer = {"gen_ai.completion": f"Answer {number}"}
+            wrappers[number].end({**CHAT, "gen_ai.input.messages": messages, **answer})
+
+    told = {_messages(row)[0]["content"]: _answers(row) for row in app.rows()}
+    assert told == {f"Number {number}": [f"Answer {number}"] for number in range(3)}
+
+
+def test_a_row_has_the_content_that_only_litellms_second_span_has(app: Logging) -> None:
+    raw = {
+        "llm.openai.model": "gpt-5.4-mini",
+        "llm.openai.messages": str([{"role": "user", "content": 'It\'s "hi"'}]),
+        "llm.openai.choices": str(
+            [{"finish_reason": "stop", "index": 0, "message": {"content": "OK", "refusal": None}}]
+        ),
+        "llm.openai.usage": str({"completion_tokens": 1, "prompt_tokens": 7, "total_tokens": 8}),
+    }
+    with app.span("plan"), app.span("raw_gen_ai_request", raw, scope=LITELLM):
+        pass
+
+    (row,) = app.rows()
+    said = [(one["role"], one["content"]) for one in (*_messages(row), row.response["choices"][0]["message"])]
+    assert said == [("user", 'It\'s "hi"'), ("assistant", "OK")]
+    assert (row.session_path, row.model, row.prompt_tokens, row.completion_tokens) == ("/plan", "gpt-5.4-mini", 7, 1)
+
+
 # --- how long a call waits -------------------------------------------------------------------------------
 
 
@@ -424,7 +457,7 @@ def test_a_span_that_tells_of_a_call_whose_row_has_left_makes_no_second_row(pati
         assert isinstance(call, ReadableSpan)
         NeverCurrent.begin(patient, "litellm_request", LITELLM, start_time=call.start_time).end(CHAT, call.end_time)
 
-    assert (len(patient.rows()), swallowed()) == (1, {LATE: 1})
+    assert (len(patient.rows()), swallowed()[LATE]) == (1, 1)
 
 
 def test_no_row_leaves_before_the_apps_processors_have_redacted_its_span(
@@ -495,7 +528,7 @@ def test_calls_that_wait_are_bounded_and_wrappers_without_a_call_are_dropped(app
     ended.clear()
     outer.end()
     # It ended after the row had left.
-    assert [len(ended), grouper.take(ended, 60), len(grouper._wrappers), swallowed()] == [1, [], 0, {LATE: 1}]
+    assert [len(ended), grouper.take(ended, 60), len(grouper._wrappers), swallowed()[LATE]] == [1, [], 0, 1]
 
 
 def test_wrappers_whose_calls_do_not_come_are_bounded(app: Logging) -> None:

@@ -25,6 +25,7 @@ import helicone_otel
 from helicone_otel import wire
 from helicone_otel.log.rows.sources import SOURCES
 from helicone_otel.spans.dialects import DIALECTS
+from helicone_otel.spans.providers import LITELLM
 from helicone_otel.spans.reader import SpanReader
 from helicone_otel.spans.routes import ENTRY_ROUTES
 from helicone_otel.spans.schema import URL_ATTRIBUTES, Dialect
@@ -68,6 +69,8 @@ UNPUBLISHED = {
     "llm.usage.completion_tokens": "older releases of OpenLLMetry, still in the field",
     "llm.usage.prompt_tokens": "older releases of OpenLLMetry, still in the field",
     "llm.response.model": "older releases of OpenLLMetry, still in the field",
+    "hidden_params": "LiteLLM: https://docs.litellm.ai/docs/observability/opentelemetry_integration",
+    **{f"llm.{name}.*": "LiteLLM, with the names that its providers give to members of their API" for name in LITELLM},
     "logfire.span_type": "Logfire",
     "model_request_parameters": "pydantic-ai",
     "qdrant.*": "OpenLLMetry, of which its package publishes a few",

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.context import Context
 
 from helicone_otel import session
+from helicone_otel.destinations import Destination
 from tests.support.spans import CHAT, GENAI, HTTP, App
 
 CLIENT = trace.SpanKind.CLIENT
 LANGCHAIN = "opentelemetry.instrumentation.langchain"
 OI_LANGCHAIN = "openinference.instrumentation.langchain"
+OI_OPENAI = "openinference.instrumentation.openai"
 ANTHROPIC = "com.anthropic.sdk.python"
 SQLALCHEMY = "opentelemetry.instrumentation.sqlalchemy"
 PSYCOPG = "opentelemetry.instrumentation.psycopg"
@@ -175,6 +181,117 @@ def test_sqlalchemys_span_is_the_request_if_the_driver_is_not_instrumented(app: 
         NeverCurrent.begin(app, "SELECT trips", SQLALCHEMY).end({"db.statement": SEARCH})
 
     assert _requests(app) == [(SQLALCHEMY, "SELECT trips")]
+
+
+def test_a_framework_span_beside_the_clients_span_wraps_the_call_inside_that_too(app: App) -> None:
+    with session("Trip", id="s1"):
+        parallel = NeverCurrent.begin(app, "ChatOpenAI", OI_LANGCHAIN)
+        with (
+            app.span("chat gpt-4o", _chat(), scope=GENAI, kind=CLIENT) as client,
+            app.span("ChatCompletion", {"openinference.span.kind": "LLM"}, scope=OI_OPENAI) as inner,
+        ):
+            inner.set_attribute("llm.model_name", "gpt-4o")
+            client.set_attribute("gen_ai.response.id", "r-1")
+        parallel.end({"openinference.span.kind": "LLM", "llm.model_name": "gpt-4o", "gen_ai.response.id": "r-1"})
+
+    assert _requests(app) == [(OI_OPENAI, "ChatCompletion")]
+
+
+def test_two_framework_spans_beside_one_call_both_wrap_it(app: App) -> None:
+    with app.span("rag"):
+        others = [NeverCurrent.begin(app, "ChatOpenAI.chat", scope) for scope in (LANGCHAIN, OI_LANGCHAIN)]
+        with app.span("chat gpt-4o", _chat(), scope=GENAI, kind=CLIENT):
+            pass
+        for other in others:
+            other.end(_chat(openinference__span__kind="LLM"))
+
+    assert _requests(app) == [(GENAI, "chat gpt-4o")]
+
+
+@given(st.data())
+def test_each_of_parallel_calls_finds_its_wrapper_in_whatever_order_they_begin_and_end(data: st.DataObject) -> None:
+    app, count = App(), data.draw(st.integers(1, 5))
+    # Four events of each call: its wrapper begins, it begins, it ends, its wrapper ends.
+    order = data.draw(st.permutations([number for number in range(count) for _ in range(4)]))
+    with app.span("plan"):
+        wrappers: dict[int, NeverCurrent] = {}
+        calls: dict[int, NeverCurrent] = {}
+        for at, number in enumerate(order, 1):
+            if number not in wrappers:
+                wrappers[number] = NeverCurrent.begin(app, "ChatOpenAI.chat", LANGCHAIN, start_time=at)
+            elif number not in calls:
+                calls[number] = NeverCurrent.begin(app, "chat", GENAI, attributes=_chat(), start_time=at)
+            elif number >= 0 and calls[number].span.is_recording():
+                calls[number].end({}, at)
+            else:
+                wrappers[number].end(_chat(), at)
+
+    assert _requests(app) == [(GENAI, "chat")] * count
+
+
+def test_spans_with_the_same_answer_are_one_call_wherever_they_are(app: App) -> None:
+    with app.span("plan"):
+        answered = {"gen_ai.response.id": "r-1"}
+        native = app.provider.get_tracer("mistralai_sdk_tracer").start_span("chat", Context(), CLIENT, _chat("m"))
+        other = app.provider.get_tracer("opentelemetry.instrumentation.mistralai").start_span("mistralai.chat")
+        native.set_attributes(answered)
+        native.end()
+        other.set_attributes(_chat("m") | answered)
+        other.end()
+
+    assert _requests(app) == [("mistralai_sdk_tracer", "chat")]
+
+
+def test_an_answer_that_comes_again_from_a_cache_is_a_call_of_its_own(app: App) -> None:
+    with app.span("plan"):
+        for scope in (GENAI, "my.client", GENAI):
+            with app.span("chat", _chat(gen_ai__response__id="r-1"), scope=scope, kind=CLIENT):
+                pass
+
+    assert _requests(app) == [(GENAI, "chat"), ("my.client", "chat"), (GENAI, "chat")]
+
+
+# --- LiteLLM's own callback ------------------------------------------------------------------------
+
+# LiteLLM writes these onto the span that is current, if there is one.
+BY_LITELLM = {"hidden_params": '{"api_base": "https://api.openai.com/v1"}', "gen_ai.operation.name": "chat"}
+
+
+def test_a_step_onto_which_litellm_writes_its_call_stays_a_step(app: App) -> None:
+    with app.span("plan") as step:
+        with app.span("raw_gen_ai_request", scope="litellm"):
+            pass
+        step.set_attributes(BY_LITELLM | {"gen_ai.request.model": "gpt-4o"})
+
+    assert _requests(app) == [("litellm", "raw_gen_ai_request")]
+    kinds = {name: label["helicone.span.kind"] for name, label in app.labels().items()}
+    assert kinds == {"plan": "task", "raw_gen_ai_request": "llm"}
+    assert {path for _, path in app.where().values()} == {"/plan"}
+
+
+def test_a_span_of_litellm_that_has_lost_the_context_belongs_where_its_call_went_to_a_gateway(app: App) -> None:
+    with session("Trip", id="s1", path="/ask"):
+        start = time.time_ns()
+        location = app.registry.locate()
+        assert location is not None
+        app.registry.locator.sent(location.record, location.headers, Destination.GATEWAY)
+    late = NeverCurrent.begin(app, "litellm_request", "litellm", Context(), start_time=start)
+    late.end(_chat())
+
+    assert (_requests(app), app.where()) == ([], {"litellm_request": ("s1", "/ask")})
+
+
+@pytest.mark.parametrize(
+    ("api_base", "logged"),
+    [("https://oai.helicone.ai/v1", False), ("https://api.openai.com/v1", True), ("no url", True), (None, True)],
+)
+def test_the_address_that_litellm_called_tells_whether_a_gateway_has_made_the_row(
+    app: App, api_base: str | None, logged: bool
+) -> None:
+    told = {"hidden_params": json.dumps({"model_id": None, "api_base": api_base})}
+    NeverCurrent.begin(app, "litellm_request", "litellm", Context()).end(_chat() | told)
+
+    assert _requests(app) == ([("litellm", "litellm_request")] if logged else [])
 
 
 # --- two calls ------------------------------------------------------------------------------------

@@ -45,6 +45,13 @@ PROVIDERS: Final = {
     "watsonx": "ibm",
     "ibm": "ibm",
 }
+# LiteLLM's names of the providers whose requests it copies onto spans most often: `llm.<name>.model`.
+# https://docs.litellm.ai/docs/providers
+LITELLM: Final = (
+    *("openai", "azure", "anthropic", "gemini", "vertex_ai", "bedrock", "mistral", "groq", "cohere", "deepseek", "xai"),
+    *("openrouter", "together_ai", "fireworks_ai", "perplexity", "ollama", "ollama_chat", "hosted_vllm", "watsonx"),
+    *("azure_ai", "openai_like", "custom_openai"),
+)
 
 
 def providers_in(names: Iterable[str]) -> frozenset[str]:

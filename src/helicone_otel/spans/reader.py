@@ -52,6 +52,7 @@ class SpanReader:
         providers: Attributes that hold the provider's name.
         models: Attributes that hold the model's name.
         statements: Attributes that hold the text of a query.
+        api_bases: Attributes that tell the address of the API that was called.
         grouped_by: By the name of a dialect, the attribute by which its backend groups spans.
         has_not_current: Whether some scope seen so far has a row with `not_current`.
         late: The scopes seen so far that make their spans when a call is over.
@@ -80,6 +81,7 @@ class SpanReader:
         self.providers = _unique(*(dialect.providers for dialect in dialects))
         self.grouped_by = {dialect.name: dialect.grouped_by for dialect in dialects if dialect.grouped_by}
         self.models = _unique(*(dialect.models for dialect in dialects))
+        self.api_bases = _unique(*(dialect.api_bases for dialect in dialects))
         self.statements = _unique(*(dialect.statements for dialect in dialects))
         # The values of these differ from span to span, so a span that has one of them shares no cached template.
         self._distinguishing = frozenset(
@@ -186,11 +188,11 @@ class ScopeRules:
         own = [dialect for dialect in dialects if dialect.scopes and is_listed(name, dialect.scopes)]
         shared = [dialect for dialect in dialects if not dialect.scopes]
         ranked = sorted(own + shared, key=lambda dialect: not dialect.foremost)
+        self.application = application and not own
         rows = [(dialect.name, row) for dialect in ranked for row in dialect.rows]
         rows += [(dialect.name, row) for dialect in ranked for row in dialect.guesses]
         self.named = bool(own)
         self.known = any(not dialect.everyday for dialect in own)
-        self.application = application and not own
         self.takes_headers = all(dialect.takes_headers for dialect in own)
         self.bare_carriers = any(dialect.bare_carriers for dialect in own)
         self.late = any(dialect.late for dialect in own)
@@ -207,6 +209,8 @@ class ScopeRules:
         self._without_attribute: list[_RankedRow] = []
         self._by_name: dict[tuple[str, str], _RankedRow | None] = {}
         for rank, (dialect_name, row) in enumerate(rows):
+            if row.application and not self.application:
+                continue
             entry = (rank, dialect_name, row)
             if not row.attribute:
                 self._without_attribute.append(entry)

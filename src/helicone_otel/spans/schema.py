@@ -26,6 +26,7 @@ class Row(NamedTuple):
         matching: A regular expression that must match some part of the text in `attribute`; empty: any text.
         names: Span names, exact or with one `*`; empty: any name.
         span_kinds: OpenTelemetry's span kinds; empty: any.
+        application: Only spans of the application's own code fit.
         segment: The step's segment if the span has no name of its own for it.
         named_by: Attributes that hold the step's own name, the best first.
         operations: Attributes that hold the name of the operation. In lower case, it is the segment if `named_by`
@@ -46,6 +47,7 @@ class Row(NamedTuple):
     matching: str = ""
     names: tuple[str, ...] = ()
     span_kinds: tuple[SpanKind, ...] = ()
+    application: bool = False
     segment: str = ""
     named_by: tuple[str, ...] = ()
     operations: tuple[str, ...] = ()
@@ -76,6 +78,7 @@ class Dialect(NamedTuple):
         current: `module:function`, which returns the family's current span if the family does not keep it in
             OpenTelemetry's Context.
         foremost: The rows come before those of all other dialects, with or without scopes: for a user's own dialect.
+        api_bases: Attributes that hold the address of the API that was called, or a JSON object with it as `api_base`.
         late: The family makes its spans when the call is over: from a callback, or in a thread of its own.
         everyday: Most spans of these scopes have nothing to do with an LLM app (a database driver).
         takes_headers: False for scopes whose carriers are no HTTP headers (MCP's `_meta`).
@@ -96,6 +99,7 @@ class Dialect(NamedTuple):
     statements: tuple[str, ...] = ()
     current: str = ""
     foremost: bool = False
+    api_bases: tuple[str, ...] = ()
     late: bool = False
     everyday: bool = False
     takes_headers: bool = True

@@ -170,7 +170,7 @@ class Locator:
             call = _call_around(at or record)
             if call is not None:
                 call.by_gateway, call.row_id = True, row_id
-            elif self._reader.has_not_current:
+            else:
                 call = self._calls.note_without_span(record, row_id)
         if record.node is not None and not record.node.chosen:
             self._resolver.keep_session_id(record)

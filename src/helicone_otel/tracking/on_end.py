@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
@@ -27,6 +28,9 @@ _NOTHING: Final[Mapping[str, object]] = {}
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/server/
 _SERVER_ADDRESS: Final = "server.address"
 _SERVER_PORT: Final = "server.port"
+# The address of an API, alone or in a JSON object.
+_API_BASE: Final = re.compile(r'(?:\A|(?<="api_base": ")|(?<="api_base":"))https?://[^"\s]+')
+_MAX_API_BASE: Final = 4096
 
 
 class Outcome(NamedTuple):
@@ -189,7 +193,10 @@ class SpanEnds:
             is_new = record.node is None and not self._resolver.is_begun(record)
             if is_new and record.classification.recognised:
                 self._label_writer.begin_trace(record)
+        parent = record.parent
         self._calls.finalize(record, span)
+        if record.parent is not parent:
+            self._resolver.find_node(record)
         record.span, record.name = None, ""  # it is not read again, and a name may be of any length
         if record.node is not None and not record.node.chosen:
             self._resolver.keep_session_id(record)
@@ -279,13 +286,18 @@ class SpanEnds:
         if not record.request or record.wraps or record.by_gateway or record.destination is Destination.GATEWAY:
             return False
         # Where a client has no hook no headers leave, but its span may name the host that was called.
-        attributes = attributes_of(span) or _NOTHING
-        host = attributes.get(_SERVER_ADDRESS) if record.classification.kind in CALL_KINDS else None
-        if not isinstance(host, str):
-            return True
-        port = attributes.get(_SERVER_PORT)
-        destination = self._state.destinations.of_host(host, port if isinstance(port, int) else None, "https")
-        return destination is not Destination.GATEWAY
+        return record.classification.kind not in CALL_KINDS or self._named_destination(span) is not Destination.GATEWAY
+
+    def _named_destination(self, span: ReadableSpan) -> Destination:
+        """Return where a call went, by what its span says."""
+        attributes, destinations = attributes_of(span) or _NOTHING, self._state.destinations
+        host, port = attributes.get(_SERVER_ADDRESS), attributes.get(_SERVER_PORT)
+        if isinstance(host, str):
+            return destinations.of_host(host, port if isinstance(port, int) else None, "https")
+        for key in self._resolver.reader.api_bases:
+            if isinstance(told := attributes.get(key), str) and (url := _API_BASE.search(told[:_MAX_API_BASE])):
+                return destinations.of_url(url[0])
+        return Destination.UNKNOWN
 
     def _record_of_ended(self, span: ReadableSpan) -> SpanRecord | None:
         """Make the record of a span that has ended, if only now it matters what it is."""

@@ -272,6 +272,8 @@ def _says_same(told: EndedCall, call: EndedCall) -> bool:
 
 def _is_around(told: EndedCall, call: EndedCall) -> bool:
     """Tell whether a call is below something that encloses the span that tells of it as well."""
+    if told.record.parent is None and told.record.scope is not None and told.record.scope.late:
+        return True  # what tells late may do so in a thread that has lost the Context
     parent = call.parent()
     return parent is None or any(parent is above for above in told.record.line())
 
@@ -328,6 +330,8 @@ class Calls:
             self.recent.add(told)
             return
         self.recent.tell(call, told, span)
+        if record.parent is None:
+            record.parent = call.parent()  # it belongs where its call was made
         if isinstance(call.record, SpanRecord):
             record.matched, record.ambiguous = call.span_id, told.ambiguous
         else:  # no other span describes that call

@@ -175,7 +175,9 @@ class SpanFacts:
                 value: Any = numbered_list(source.key, source.keys, self.attributes)
             else:
                 value = self.attributes[source.key]
-            value = messages_of(value, _ROLES[fact]) if source.form == "messages" else FORMS[source.form](value)
+            value = FORMS[source.form](value)
+            if fact in _ROLES:
+                value = messages_of(value, _ROLES[fact])
             return self._redacted(fact, value)
         except Exception as error:  # noqa: BLE001  # the row then lacks one fact
             swallow("row_of", error)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ...spans.retrieval import Matches, found_in
-from .jsonread import number, read, text_of, tidy
+from .jsonread import number, read, read_python, text_of, tidy
 from .messages import parts_of
 
 # Objects that instrumentations wrap around a value: the keys of the object, and the path to the value.
@@ -75,9 +75,7 @@ def query(value: object) -> str:
 
 def condition(value: object) -> dict[str, Any] | None:
     """Return a filter as Helicone shows it: an object."""
-    found = read(value)
-    if isinstance(found, str) and found.lstrip().startswith("{"):
-        found = read(found.replace("'", '"'))  # a dict as Python prints it
+    found = read_python(value)
     if not found:
         return None
     return tidy(found) if isinstance(found, dict) else {"expression": text_of(found)}
@@ -168,7 +166,8 @@ def model_in(value: object) -> str | None:
 FORMS: Final[dict[str, Callable[[object], Any]]] = {
     "plain": plain,
     "json": json_value,
-    "messages": read,  # `SpanFacts` reads these on, because it knows their role
+    "messages": read,  # `SpanFacts` makes messages of it, because it knows their role
+    "python": read_python,
     "parts": parts_of,
     "tools": tools,
     "vectors": vectors,

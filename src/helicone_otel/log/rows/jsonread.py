@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ NUMBERS: Final = frozenset({int, float, bool})
 _MAX_INT: Final = 2**63
 # Python refuses to write very long numbers.
 _MAX_BITS: Final = 1024
+# Longer texts are not read as Python's notation: that takes a hundred times their size.
+_MAX_PYTHON: Final = 1024 * 1024
 # Longer texts are not read as JSON, which takes many times their size in memory.
 _MAX_READ: Final = 16 * 1024 * 1024
 _CUT: Final = "…"
@@ -42,6 +45,17 @@ def read(value: object) -> Any:
             return value
         return found if end == len(text) else value
     return value if type(value) in _JSON_TYPES else tidy(value)
+
+
+def read_python(value: object) -> Any:
+    """Return what `read` does, and also the dict or list that a text holds as Python prints it."""
+    found = read(value)
+    if not isinstance(found, str) or not found.startswith(_OPENINGS) or len(found) > _MAX_PYTHON:
+        return found
+    try:
+        return tidy(ast.literal_eval(found))
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return found
 
 
 def tidy(value: object, depth: int = 0) -> Any:

@@ -66,6 +66,14 @@ SIDES: Final[dict[str, Side]] = {
     "error.message": "outputs",
 }
 
+# LiteLLM copies the members of a request and its answer, as the provider has them, under the provider's name.
+_LITELLM: Final = tuple(f"llm.{name}" for name in providers.LITELLM)
+
+
+def _litellm(member: str) -> tuple[str, ...]:
+    return tuple(f"{prefix}.{member}" for prefix in _LITELLM)
+
+
 _LLM: Final = (
     Source("provider", providers.ATTRIBUTES),
     Source(
@@ -77,9 +85,11 @@ _LLM: Final = (
     ),
     Source("model", ("llm.invocation_parameters", "request_data"), "model in"),
     Source("model", ("llm.model_name", "langfuse.observation.model.name")),
+    Source("model", _litellm("model")),
     Source("model.answered", ("gen_ai.response.model", "llm.response.model_name", "llm.response.model")),
     Source("model.answered", ("ai.response.model", "llm.model_name", "langfuse.observation.model.name")),
     Source("response.id", ("gen_ai.response.id", "ai.response.id")),
+    Source("response.id", _litellm("id")),
     Source("response.id", ("output.value",), "id in"),
     Source("api", ("openai.api.type", "gen_ai.openai.api_type")),
     Source("finish", ("anthropic.message.stop_reason", "gen_ai.response.finish_reasons", "llm.finish_reason")),
@@ -95,7 +105,9 @@ _MESSAGES: Final = (
     Source("messages", ("gen_ai.prompt.", "llm.input_messages.", "llm.prompts."), "messages"),
     Source("messages", ("ai.prompt.messages", "ai.prompt", "langfuse.observation.input", "gen_ai.prompt"), "messages"),
     Source("messages", ("request_data", "traceloop.entity.input", "input.value"), "messages"),
+    Source("messages", _litellm("messages"), "python"),
     Source("answers", ("gen_ai.output.messages",), "messages"),
+    Source("answers", (*_litellm("choices"), *_litellm("content")), "python"),
     Source("answers", ("gen_ai.completion.", "llm.output_messages.", "llm.choices."), "messages"),
     Source("answers", ("ai.response.text", "ai.response.object", "langfuse.observation.output"), "messages"),
     Source("answers", ("gen_ai.completion",), "messages"),
@@ -133,6 +145,7 @@ _TOKENS: Final = (
     Source("tokens.reasoning", ("gen_ai.usage.details.reasoning_tokens", "llm.usage.reasoning_tokens")),
     Source("tokens.reasoning", ("llm.token_count.completion_details.reasoning", "ai.usage.reasoningTokens")),
     Source("usage", ("langfuse.observation.usage_details", "response_data"), "json"),
+    Source("usage", _litellm("usage"), "python"),
 )
 
 _TIMES: Final = (

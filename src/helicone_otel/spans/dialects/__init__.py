@@ -54,6 +54,7 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     semconv.MONGODB,
     semconv.NEO4J,
     # The dialects whose rows apply to every scope.
+    frameworks.LITELLM_ON_APPLICATION,
     vendors.LOGFIRE,
     frameworks.HAYSTACK,
     frameworks.VERCEL,

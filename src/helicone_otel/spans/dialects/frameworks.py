@@ -1,5 +1,6 @@
 """Agent frameworks that make spans themselves. Where no recording exists, the rows come from documentation."""
 
+from ..providers import LITELLM as LITELLM_PROVIDERS
 from ..schema import Dialect, Row
 from .semconv import AGENT_NAME, NAMED, OPERATION
 
@@ -77,6 +78,15 @@ LITELLM = Dialect(
     ),
     # Internals of LiteLLM's proxy: caches, keys, queues.
     guesses=(Row(kind=None),),
+    response_ids=tuple(f"llm.{name}.id" for name in LITELLM_PROVIDERS),
+    models=tuple(f"llm.{name}.model" for name in LITELLM_PROVIDERS),
+    api_bases=("hidden_params",),
+)
+
+# Where a span of the app is current, LiteLLM makes none for the call, and writes its attributes onto that span.
+LITELLM_ON_APPLICATION = Dialect(
+    name="litellm.application",
+    rows=(Row(kind="task", attribute="hidden_params", application=True),),
 )
 
 _TYPE = "haystack.component.type"

@@ -25,6 +25,9 @@ def answered(status: int, retry_after: str | None = None) -> DeliveryResult:
     return result_of_answer(Answer(status, headers, b"ok" if status == 200 else b""), "")
 
 
+FAILURES = (answered(503), answered(500), BROKEN_OFF)
+
+
 @dataclass
 class Simulation:
     """A queue, and a server that answers each row with what `server` returns.
@@ -181,10 +184,17 @@ def test_what_was_learned_of_a_key_stays_when_its_rows_are_gone() -> None:
 # --- some 503s, and a server that is down -----------------------------------------------------------
 
 
-@pytest.mark.parametrize(("share", "speed"), [(0.02, 0.9), (0.1, 0.75), (0.2, 0.6)])
-@pytest.mark.parametrize("failure", [answered(503), answered(500), BROKEN_OFF], ids=lambda value: value.reason)
+@pytest.mark.parametrize(
+    ("failure", "share", "speed"),
+    [
+        *((failure, *one) for failure in FAILURES for one in ((0.02, 0.9), (0.1, 0.75), (0.2, 0.6))),
+        # A server of many nodes, of which one is at its limit now and then.
+        *((answered(429), *one) for one in ((0.01, 0.9), (0.02, 0.6))),
+    ],
+    ids=lambda value: value.reason if isinstance(value, DeliveryResult) else str(value),
+)
 def test_some_failures_do_not_slow_the_others_down(
-    share: float, speed: float, failure: DeliveryResult, fixed_jitter: random.Random
+    failure: DeliveryResult, share: float, speed: float, fixed_jitter: random.Random
 ) -> None:
     def seconds(share: float) -> float:
         simulation = Simulation(

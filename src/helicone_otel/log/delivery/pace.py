@@ -1,8 +1,8 @@
 """Learns from a server's answers how fast the rows of one key may be sent.
 
 Three things are told apart. A row that is put off now and then waits alone. If the server puts off more than half of
-the rows, the lane pauses, and one row is sent as a probe. If the server says that it limits the rate (429), the lane
-pauses at once. After such a pause rows leave at the rate at which the server took them, and slowly faster.
+the rows, the lane pauses, and one row is sent as a probe. If the server says that it limits the rate (429), a few such
+answers are enough. After such a pause rows leave at the rate at which the server took them, and slowly faster.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ _ALONE: Final = 0.1
 _WEIGHT: Final = 1 / 16
 # From this share on the server is in trouble. By chance, a server that fails with one row in five never comes so far.
 _TOO_MANY: Final = 0.6
+# The same if the server says that it limits the rate. A server with many nodes does so now and then at any rate.
+_TOO_MANY_LIMITED: Final = 0.15
 # The share after a probe was delivered.
 _AFTER_PROBE: Final = 0.25
 # The rate is measured over at least this many seconds: at first a server takes a burst of rows.
@@ -55,7 +57,7 @@ class Pace:
     def __init__(self, now: float) -> None:
         self.rate = math.inf
         self.failures = 0
-        self.put_off_share = 0.0
+        self.put_off_share = self._limited_share = 0.0
         self.paused = 0
         self._next = self._own_pause_until = self._server_pause_until = 0.0
         # The rate grows from `_slowed` on; `_grown` is until when that has been reckoned.
@@ -85,8 +87,9 @@ class Pace:
         """
         self._delivered += 1
         self.put_off_share -= self.put_off_share * _WEIGHT
+        self._limited_share -= self._limited_share * _WEIGHT
         if self.failures and paused_before == self.paused:
-            self.failures, self.put_off_share = 0, _AFTER_PROBE
+            self.failures, self.put_off_share, self._limited_share = 0, _AFTER_PROBE, 0.0
 
     def put_off(self, now: float, wait: float | None, *, limited: bool, paused_before: int) -> bool:
         """Take note that a row was put off, and pause if that is more than the odd row.
@@ -105,9 +108,13 @@ class Pace:
             if wait is not None:
                 self._server_pause_until = max(self._server_pause_until, now + wait)
             return True
-        if not (limited or self.failures or self.put_off_share >= _TOO_MANY):
+        if limited:
+            self._limited_share += (1 - self._limited_share) * _WEIGHT
+        is_limited = limited and self._limited_share >= _TOO_MANY_LIMITED
+        if not (is_limited or self.failures or self.put_off_share >= _TOO_MANY):
             return False
-        self._measure(now, limited=limited)
+        if not self.failures:  # what is delivered during a pause had left before it
+            self._measure(now, limited=limited)
         self.failures += 1
         self.paused += 1
         # A server that asks for a pause each time is obeyed first, and then left alone for longer.

@@ -353,7 +353,7 @@ def test_a_pause_for_one_key_does_not_delay_the_rows_of_others(
 
     monkeypatch.setattr(fake, "answer", unless_other)
     client.put(row(0, fake.url, key=OTHER_KEY))
-    wait_for(lambda: client._queue._lanes[OTHER_KEY].pace.failures)  # the answer has been read
+    wait_for(lambda: client._queue._lanes[OTHER_KEY].pace.paused)  # the answer has been read
     for number in range(1, 21):
         client.put(row(number, fake.url))
         client.put(row(100 + number, fake.url, key=OTHER_KEY))

@@ -20,7 +20,8 @@ _WEIGHT: Final = 1 / 16
 # From this share on the server is in trouble. By chance, a server that fails with one row in five never comes so far.
 _TOO_MANY: Final = 0.6
 # The same if the server says that it limits the rate. A server with many nodes does so now and then at any rate.
-_TOO_MANY_LIMITED: Final = 0.15
+_TOO_MANY_LIMITED: Final = 0.1
+_LIMITED_WEIGHT: Final = 1 / 128
 # The share after a probe was delivered.
 _AFTER_PROBE: Final = 0.25
 # The rate is measured over at least this many seconds: at first a server takes a burst of rows.
@@ -87,9 +88,9 @@ class Pace:
         """
         self._delivered += 1
         self.put_off_share -= self.put_off_share * _WEIGHT
-        self._limited_share -= self._limited_share * _WEIGHT
+        self._limited_share -= self._limited_share * _LIMITED_WEIGHT
         if self.failures and paused_before == self.paused:
-            self.failures, self.put_off_share, self._limited_share = 0, _AFTER_PROBE, 0.0
+            self.failures, self.put_off_share = 0, _AFTER_PROBE
 
     def put_off(self, now: float, wait: float | None, *, limited: bool, paused_before: int) -> bool:
         """Take note that a row was put off, and pause if that is more than the odd row.
@@ -104,15 +105,18 @@ class Pace:
             Whether the lane pauses. If it does not, the row waits alone.
         """
         self.put_off_share += (1 - self.put_off_share) * _WEIGHT
+        if limited:
+            self._limited_share += (1 - self._limited_share) * _LIMITED_WEIGHT
         if paused_before != self.paused:
             if wait is not None:
                 self._server_pause_until = max(self._server_pause_until, now + wait)
             return True
-        if limited:
-            self._limited_share += (1 - self._limited_share) * _WEIGHT
         is_limited = limited and self._limited_share >= _TOO_MANY_LIMITED
         if not (is_limited or self.failures or self.put_off_share >= _TOO_MANY):
-            return False
+            if limited and wait is not None:  # it is obeyed, and nothing more is made of it
+                self.paused += 1
+                self._server_pause_until = now + wait
+            return limited and wait is not None
         if not self.failures:  # what is delivered during a pause had left before it
             self._measure(now, limited=limited)
         self.failures += 1

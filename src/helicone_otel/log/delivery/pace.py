@@ -1,8 +1,9 @@
 """Learns from a server's answers how fast the rows of one key may be sent.
 
 Three things are told apart. A row that is put off now and then waits alone. If the server puts off more than half of
-the rows, the lane pauses, and one row is sent as a probe. If the server says that it limits the rate (429), a few such
-answers are enough. After such a pause rows leave at the rate at which the server took them, and slowly faster.
+the rows, the lane pauses, and one row is sent as a probe. A server that limits the rate (429) is obeyed at once, and
+if it does so with more than the odd row, the lane pauses in the same way. After such a pause rows leave at the rate at
+which the server took them, and slowly faster.
 """
 
 from __future__ import annotations

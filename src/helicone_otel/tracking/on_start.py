@@ -15,7 +15,7 @@ from ..spans.reader import ScopeRules
 from .entries import EntrySpans
 from .labels import LabelWriter
 from .nodes import SpanTemplate
-from .records import ENTRY_SPAN_KINDS, MAX_DEPTH, Record, SpanRecord, attributes_of, make_room, work_of
+from .records import ENTRY_SPAN_KINDS, MAX_DEPTH, Record, SpanRecord, attributes_of, fields_of, make_room, work_of
 from .requests import call_of, may_be_request, report_calls
 from .resolver import Resolver, is_newer
 
@@ -62,9 +62,9 @@ class SpanStarts:
             span: The live span.
             parent_context: As the SDK hands it over: `None` stands for the current Context.
         """
-        scope_name = span.instrumentation_scope.name  # type: ignore[union-attr]  # the SDK always sets one
+        given, parent_ids, kind, name, span_context, instrumentation_scope = fields_of(span)
+        scope_name = instrumentation_scope.name
         scope = self._scopes.get(scope_name) or self._new_scope(scope_name)
-        given, parent_ids, kind = attributes_of(span), span.parent, span.kind
         if (kind is _SERVER or kind is _CONSUMER or scope.inbound) and self._entry_spans.begins_anew(
             span, scope, parent_context
         ):
@@ -81,7 +81,7 @@ class SpanStarts:
             or self._is_ordinary(span, scope, given)
         ):
             if parent_ids is not None:
-                self._span_store.note_parent(span.get_span_context().span_id, trace.get_current_span(parent_context))
+                self._span_store.note_parent(span_context.span_id, trace.get_current_span(parent_context))
             return
         attributes = _copy(given) if given else _NO_FACTS
         asks_frameworks = self._reader.framework_spans and not scope.framework_spans
@@ -100,7 +100,7 @@ class SpanStarts:
         if enclosing is None or (node := enclosing.node) is None:
             self._take_in(span, scope, attributes, parent, frame)
             return
-        template = node.templates.get((scope, span.name, *attributes) if attributes else (scope, span.name))
+        template = node.templates.get((scope, name, *attributes) if attributes else (scope, name))
         if (
             template is None
             or template.span_kind is not kind
@@ -108,7 +108,7 @@ class SpanStarts:
         ):
             self._take_in(span, scope, attributes, parent, frame)
             return
-        span_id = span.get_span_context().span_id
+        span_id = span_context.span_id
         if (call := template.call) or not template.leaf:
             if not template.leaf or self._reader.has_not_current:
                 self._take_in_like(span, enclosing, frame, template)
@@ -121,7 +121,7 @@ class SpanStarts:
             recent.turn()
         label = template.node.label
         if limit := getattr(given, "maxlen", None):  # see `make_room`
-            given.maxlen = limit + len(label)  # type: ignore[union-attr]
+            given.maxlen = limit + len(label)
         span.set_attributes(label)
 
     def _new_scope(self, name: str) -> ScopeRules:

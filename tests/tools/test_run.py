@@ -407,11 +407,6 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
     assert capsys.readouterr().err == 'helicone-otel run: not installed: rich. pip install "helicone-otel[run]"\n'
 
 
-def test_the_settings_are_printed_as_the_readme_has_them(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["env"]) == 0
-    assert "| `HELICONE_GATEWAY_HOSTS` |" in capsys.readouterr().out
-
-
 def test_exporters_are_switched_off_only_where_the_user_has_set_nothing() -> None:
     def exporters(**environ: str) -> dict[str, str]:
         child = child_environment(environ, "http://127.0.0.1:1/x")

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.json_format import MessageToDict
 
-from helicone_otel.__main__ import _parser, _split, main
+from helicone_otel.__main__ import main, parsed
 from helicone_otel.tools.cli.demo import __file__ as demo_file
 from tests.support.paths import REPOSITORY
 from tests.support.spans import with_hex_ids
@@ -232,7 +232,7 @@ def test_the_commands_of_the_readme_are_understood() -> None:
 
     assert len(commands) > 5
     for command in commands:
-        _parser().parse_args(_split(shlex.split(command)[1:])[0])
+        parsed(shlex.split(command)[1:])
 
 
 @pytest.mark.parametrize(

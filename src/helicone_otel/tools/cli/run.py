@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -47,13 +48,22 @@ def add_arguments(parser: ArgumentParser) -> None:
         "OTEL_* and HELICONE_* variables of the environment. Its input, output and exit code pass through, and its "
         "spans go where they went anyway. At the end its sessions are drawn on standard error."
     )
-    parser.usage = "helicone-otel run [--json] [--view] -- command ..."
+    parser.usage = "helicone-otel run [options] [--] command ..."
     parser.add_argument(
         "--json", action="store_true", help="print the sessions as JSON; the application's output goes to stderr"
     )
     parser.add_argument("--view", action="store_true", help="show the sessions in a local view, until Ctrl-C")
-    parser.add_argument("program", nargs="*", metavar="command", help="for instance: python app.py")
-    parser.set_defaults(main=run)
+    # All that follows the first word belongs to the application, whatever it looks like.
+    parser.add_argument("program", nargs=argparse.REMAINDER, metavar="command", help="for instance: python app.py")
+    parser.set_defaults(main=run, check=_check)
+
+
+def _check(parser: ArgumentParser, given: Namespace) -> None:
+    """Take the `--` before the command away, and end with an error if there is no command."""
+    if given.program[:1] == ["--"]:
+        del given.program[0]
+    if not given.program:
+        parser.error("what should be run? For instance: helicone-otel run python app.py")
 
 
 def run(given: Namespace) -> int:

@@ -14,7 +14,7 @@ from ..replay.player import remove_sdk_variables
 from ..replay.spans import NotReadable
 from ..view.database import Database, DatabaseError
 from ..view.files import load_files
-from ..view.sockets import GRPC_PORT, HTTP_PORT, PAGES_PORT, ListenOptions, UsageError
+from ..view.sockets import GRPC_PORT, HTTP_PORT, PAGES_PORT, ListenOptions, UsageError, port_of
 from .beside import StopSignal
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ _PORTS: Final = (
     ("--grpc-port", "OTLP/gRPC", GRPC_PORT),
     ("--http-port", "OTLP/HTTP", HTTP_PORT),
 )
-_MAX_PORT: Final = 65_535
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for option, purpose, port in _PORTS:
         parser.add_argument(
             option,
-            type=_port,
+            type=port_of,
             default=port,
             metavar="PORT",
             help=f"the port for {purpose}; 0 for a free one (default: {port})",
@@ -71,12 +70,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(main=view)
 
 
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= _MAX_PORT):
-        raise argparse.ArgumentTypeError(f"a port is a number from 0 to {_MAX_PORT}, not {text!r:.40}")
-    return int(text)
-
-
 def view(arguments: Namespace) -> int:
     """Run the command: serve a view until Ctrl-C or SIGTERM, or write a session of files.
 
@@ -88,7 +81,7 @@ def view(arguments: Namespace) -> int:
     """
     remove_sdk_variables()
     try:
-        settings = Settings.from_environment()
+        settings = Settings.from_environment(log=False)
         return _write(arguments, settings) if arguments.html is not None else _serve(arguments, settings)
     except (SettingsError, DatabaseError, UsageError, NotReadable) as error:
         print(f"helicone-otel view: {error}", file=sys.stderr)

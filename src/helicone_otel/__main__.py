@@ -62,26 +62,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = _run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has closed the pipe (`| head`). Python must not try to write the rest at its end:
-        # https://docs.python.org/3/library/signal.html#note-on-sigpipe
-        _discard_output()
-        return 1
+    except SystemExit as end:  # argparse has printed help or what is wrong, or rich met a closed pipe
+        code = end.code if isinstance(end.code, int) else 2
+    except BrokenPipeError:  # the reader has closed the pipe (`| head`)
+        code = 1
     except KeyboardInterrupt:
-        return _INTERRUPTED
-    except OSError as error:
-        # For instance, the disk is full. What could not be written must not fail again at Python's end.
-        _discard_output()
+        code = _INTERRUPTED
+    except OSError as error:  # for instance, the disk is full
+        _give_up_broken_streams()
         print(f"{_PROGRAM}: {error.strerror or error}", file=sys.stderr)
-        return 1
+        code = 1
+    _give_up_broken_streams()
     return code
 
 
 def _run(arguments: Sequence[str]) -> int:
-    try:
-        given = parsed(arguments)
-    except SystemExit as end:  # argparse has printed help, or what is wrong
-        return end.code if isinstance(end.code, int) else 2
+    given = parsed(arguments)
     if not _has_extras(given):
         return 2
     code: int = given.main(given)
@@ -176,7 +172,11 @@ def _make_output_safe() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def _discard_output() -> None:
+def _give_up_broken_streams() -> None:
+    """Let Python not write at its end what could not be written, which would be a failure of its own.
+
+    https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

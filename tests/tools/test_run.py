@@ -387,6 +387,18 @@ def test_a_program_that_is_not_python_runs_and_a_note_says_so(environ: dict[str,
 def test_a_command_that_does_not_exist_is_reported_as_by_a_shell(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--", "no-such-program"]) == 127
     assert capsys.readouterr().err == "helicone-otel run: command not found: no-such-program\n"
+    assert main(["run", "app.py"]) == 127
+    assert capsys.readouterr().err == "helicone-otel run: app.py is no command. Try: helicone-otel run python app.py\n"
+
+
+def test_the_exit_code_is_that_of_the_application_even_if_nobody_reads_the_drawing(environ: dict[str, str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "helicone_otel", "run", *python("import sys; sys.exit(3)")]
+    try:
+        assert subprocess.run(command, env=environ, stderr=writing, timeout=30, check=False).returncode == 3
+    finally:
+        os.close(writing)
 
 
 def test_an_invalid_setting_stops_the_run_before_it_starts(

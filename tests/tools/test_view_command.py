@@ -168,6 +168,14 @@ def test_arguments_that_cannot_be_used_are_reported(
     assert capsys.readouterr().err.splitlines()[-1] == f"helicone-otel view: {error}"
 
 
+@pytest.mark.parametrize("option", ["--session", "--name"])
+def test_a_session_that_nothing_writes_is_an_error(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["view", "--free-ports", option, "trip-42"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "helicone-otel view: error: --session and --name choose the session that --html writes; --html OUT is missing"
+    )
+
+
 def test_a_session_must_be_named_if_a_file_has_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "spans.json"
     requests = [REQUEST, request_of("reviewer", review(2, "review/2", 1, EPOCH + 10**12))]

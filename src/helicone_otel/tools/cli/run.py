@@ -11,7 +11,7 @@ import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -79,7 +79,7 @@ def run(given: Namespace) -> int:
 
     command, environ = given.program, dict(os.environ)
     if shutil.which(command[0], path=child_environment(environ, "")["PATH"]) is None:
-        print(f"helicone-otel run: command not found: {command[0]}", file=sys.stderr)
+        print(f"helicone-otel run: {_not_found(command[0])}", file=sys.stderr)
         return 127
     try:
         with view_beside(given.view, Settings.from_environment) as view:
@@ -88,12 +88,20 @@ def run(given: Namespace) -> int:
                 data = {"exit_code": done.exit_code, "sessions": as_data(done.sessions), "notes": done.notes}
                 print(json.dumps(data), flush=True)
             else:
-                draw(terminal(sys.stderr), done.sessions, done.notes)
+                # Nobody may read the drawing. The exit code is still that of the application.
+                with suppress(BrokenPipeError, SystemExit):
+                    draw(terminal(sys.stderr), done.sessions, done.notes)
             view.wait()
     except SettingsError as error:
         print(f"helicone-otel run: {error}", file=sys.stderr)
         return 2
     return done.exit_code
+
+
+def _not_found(program: str) -> str:
+    if Path(program).suffix == ".py":
+        return f"{program} is no command. Try: helicone-otel run python {program}"
+    return f"command not found: {program}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--session", metavar="ID", help="the session that --html writes, if there are several")
     parser.add_argument("--name", help="the session's name, if several sessions have that id")
-    parser.set_defaults(main=view)
+    parser.set_defaults(main=view, check=_check)
+
+
+def _check(parser: argparse.ArgumentParser, given: Namespace) -> None:
+    if given.html is None and (given.session or given.name):
+        parser.error("--session and --name choose the session that --html writes; --html OUT is missing")
 
 
 def view(arguments: Namespace) -> int:
@@ -122,8 +127,8 @@ def _serve(arguments: Namespace, settings: Settings) -> int:
         if arguments.files:
             _warn_of_skipped(load_files(running.database, settings, arguments.files))
         print("\n".join(_lines(running, arguments.db)), flush=True)
-        if arguments.open:
-            webbrowser.open(running.url)
+        if arguments.open and not webbrowser.open(running.url):
+            print(f"helicone-otel view: no browser could be opened; open {running.url} in one", file=sys.stderr)
         stop.wait()
     return 0
 

@@ -8,7 +8,7 @@ import sys
 import threading
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -146,8 +146,10 @@ def _reading(pass_on: Callable[[str], None]) -> Iterator[int]:
     def read() -> None:
         with os.fdopen(reading, encoding="utf-8", errors="backslashreplace") as lines:
             for line in lines:
-                if text := line.strip():
-                    pass_on(text)
+                # Nobody may read our output any more (rich then ends the process). The agent goes on writing.
+                with suppress(BrokenPipeError, SystemExit):
+                    if text := line.strip():
+                        pass_on(text)
 
     thread = threading.Thread(target=read)
     thread.start()

@@ -824,7 +824,8 @@ def test_fastapi_that_makes_spans_itself_marks_requests() -> None:
     old = installed(OPENAI, Package("fastapi", "0.115.0"))
     assert findings(outside(packages=old), "library_instrumentations") == [
         warning(
-            "fastapi 0.115.0 has no instrumentation: nothing marks where a request begins, and its routes are in no path.",
+            "fastapi 0.115.0 has no instrumentation: nothing marks where a request begins, and its routes are in no "
+            "path.",
             "pip install opentelemetry-instrumentation-fastapi",
         )
     ]

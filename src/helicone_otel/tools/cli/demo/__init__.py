@@ -32,6 +32,7 @@ _HERE: Final = Path(__file__).parent
 # it to a proxy, are removed.
 _REMOVED: Final = ("OTEL_", "HELICONE_", "OPENAI_", "ANTHROPIC_", "TRACELOOP_")
 _PROXIES: Final = frozenset({"http_proxy", "https_proxy", "all_proxy"})
+_STARTING: Final = "Starting the agent; its libraries take a few seconds"
 _INSTRUMENTED: Final = frozenset({"helicone", "httpx", "httpx2", "openai", "qdrant_client"})
 
 
@@ -78,7 +79,9 @@ def _observed(screen: Console, view: ViewBeside) -> tuple[Run, World]:
 
     helicone, town = demo_helicone(), Town()
     command = [sys.executable, str(_HERE / "witness.py"), str(_HERE / "agent.py")]
-    status = screen.status("Starting the agent; its libraries take a few seconds")
+    status = screen.status(_STARTING)
+    if not screen.is_terminal:  # where no status is shown
+        screen.print(_STARTING)
 
     def show(line: str) -> None:
         screen.print(Text(visible(line), style="dim"))

@@ -130,7 +130,8 @@ def _environment(environ: Mapping[str, str], helicone: FakeHelicone, town: Town)
         "HELICONE_API_KEY": helicone.key,
         "HELICONE_LOG_ENDPOINT": helicone.url,
         # The messages stay on this machine, and a view shows them.
-        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "SPAN_ONLY",
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "span_only",
+        "ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE": "content",
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(sorted(others)),
         "TOWN_URL": town.url,
         "WITNESS_URL": f"{town.url}{WITNESS_PATH}",

@@ -1,7 +1,8 @@
 """Helicone Sessions for apps that are instrumented with OpenTelemetry.
 
-The public names are `__version__` and those that `__all__` lists here and in `helicone_otel.testing`, and nothing
-else. The modules have plain names, but they are internal: they may move or change in any release.
+The public names are `__version__` and those that `__all__` lists here, in `helicone_otel.testing` and in
+`helicone_otel.notebooks`, and nothing else. The modules have plain names, but they are internal: they may move or
+change in any release.
 
 Importing this package loads no other module of it: each name is loaded when it is first used. Two importers
 need that. pytest imports the package in every run, for its fixtures. With `OTEL_PROPAGATORS=…,helicone`,

@@ -226,6 +226,10 @@ def test_the_demo_in_a_view_has_the_requests_that_its_servers_received() -> None
         for one in demo.get("sessions")["sessions"]:  # type: ignore[index]
             requests = demo.get(f"session?id={one['id']}")["requests"]  # type: ignore[index]
             shown.append(Counter((request["path"], request["kind"]) for request in requests))
+            details = [demo.get(f"request?id={request['id']}") for request in requests]
+            assert all(one["messages"] for one in details if one["kind"] == "llm")  # type: ignore[index]
+            tools = [one["tool"] for one in details if one["kind"] == "tool"]  # type: ignore[index]
+            assert all(one["input"] and one["result"] for one in tools)
         for session in expected:
             steps = session["steps"].items()
             counts = {(path, kind): n for path, step in steps for kind, n in step.get("requests", {}).items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helicone_otel import Settings
+from helicone_otel.tools.view import html_export
 from helicone_otel.tools.view.database import Database
 from helicone_otel.tools.view.events import ChangeFeed
 from helicone_otel.tools.view.intake import Intake
@@ -89,9 +91,12 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site() -> Any:
-    one = Site()
-    yield one
-    one.close()
+    with pytest.MonkeyPatch.context() as patched:
+        # The page around an exported session is always the same, and takes longer to make than all else.
+        patched.setattr(html_export, "_self_contained", cache(html_export._self_contained))
+        one = Site()
+        yield one
+        one.close()
 
 
 def encode(text: str) -> str:

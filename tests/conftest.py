@@ -12,10 +12,11 @@ from opentelemetry.context import attach, get_current
 
 from helicone_otel import Settings, failures
 from helicone_otel.tracking.registry import REGISTRY
+from tests.support.examples import examples
 from tests.support.raw_http import Wire, listening
 
 # Tests must not depend on the speed of the machine.
-hypothesis.settings.register_profile("helicone-otel", deadline=None)
+hypothesis.settings.register_profile("helicone-otel", deadline=None, max_examples=examples(100))
 hypothesis.settings.load_profile("helicone-otel")
 
 pytest_plugins = [

@@ -22,6 +22,7 @@ from helicone_otel.tools.view.log_rows import read_row
 from helicone_otel.tools.view.pages import Pages
 from helicone_otel.tools.view.queries.tree import StoredRequest, tree
 from helicone_otel.tools.view.worker import LabelWorker
+from tests.support.examples import examples
 from tests.support.view_seed import span
 from tests.support.viewing import ViewClient, ask, posted_row
 
@@ -107,7 +108,7 @@ def query_of(pairs: list[tuple[str, str]]) -> bytes:
     return "&".join(f"{encode(key)}={encode(value)}" for key, value in pairs).encode()
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from([*PAGES, *(f"/api/{query}" for query in QUERIES)]),
     st.lists(st.tuples(st.sampled_from(PARAMETERS) | TEXTS, TEXTS), max_size=5).map(query_of) | st.binary(max_size=40),
@@ -118,7 +119,7 @@ def test_no_query_makes_an_address_fail(site: Site, path: str, query: bytes) -> 
     assert site.status(path.encode(), query) in (200, 400, 404)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.sampled_from(["/", "/static/", "/parts/", "/parts/echarts/", "/api/", "/session/"]),
     TEXTS,

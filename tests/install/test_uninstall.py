@@ -13,7 +13,7 @@ import pytest
 
 import helicone_otel
 from tests.support.environments import Environments
-from tests.support.launching import labels, needs_a_configurator, run, without_ours
+from tests.support.launching import labels, needs_a_configurator, run, side_by_side, without_ours
 from tests.support.raw_http import expected
 from tests.systems.test_setups import CASES, LABELS, METHODS, PROPAGATORS, bare, planned
 
@@ -37,9 +37,10 @@ UNUSED = sorted({point.name for point in entry_points(group="opentelemetry_instr
     ],
 )
 def test_the_variable_that_disables_instrumentations_switches_every_entry_point_off(named: str) -> None:
-    before = bare(CONFIGURED, launched=True)
-
-    after = run(CONFIGURED, "instrument", OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=named, OTEL_PROPAGATORS=PROPAGATORS)
+    variables = {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": named, "OTEL_PROPAGATORS": PROPAGATORS}
+    before, after = side_by_side(
+        lambda: bare(CONFIGURED, launched=True), lambda: run(CONFIGURED, "instrument", **variables)
+    )
 
     assert (after.spans, after.headers, after.output) == (before.spans, [[], []], before.output)
 

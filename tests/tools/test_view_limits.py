@@ -354,7 +354,7 @@ def test_a_client_that_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch)
 def large(view: ViewClient) -> None:
     """Keep a session whose export has some megabytes, which no socket buffers."""
     message = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "x" * 150_000}]}])
-    view.take(*(span(1, number, attributes={**CHAT, "gen_ai.input.messages": message}) for number in range(1, 60)))
+    view.take(*(span(1, number, attributes={**CHAT, "gen_ai.input.messages": message}) for number in range(1, 30)))
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

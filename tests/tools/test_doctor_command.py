@@ -9,8 +9,7 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -44,24 +43,8 @@ def checks(done: subprocess.CompletedProcess[str]) -> dict[str, list[tuple[str, 
     return found
 
 
-SHOWN = (REPOSITORY / "README.md").read_text().partition("## Nothing arrives?")[2].partition("\n## ")[0]
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[dict[str, Future[subprocess.CompletedProcess[str]]]]:
-    """Start two commands that take seconds at the same time: in a complete environment, and in that of the README."""
-    (variable,) = re.findall(r"`(OTEL_[A-Z_]+=\S+)`", SHOWN)
-    with ThreadPoolExecutor(2) as threads:
-        yield {
-            "complete": threads.submit(doctor, "--json", **GATEWAYS, HELICONE_SESSION_NAME="Shop"),
-            "readme": threads.submit(doctor, **dict([variable.split("=", 1)])),
-        }
-
-
-def test_in_a_complete_environment_the_calls_of_every_sdk_carry_headers(
-    started: dict[str, Future[subprocess.CompletedProcess[str]]],
-) -> None:
-    done = started["complete"].result()
+def test_in_a_complete_environment_the_calls_of_every_sdk_carry_headers() -> None:
+    done = doctor("--json", **GATEWAYS, HELICONE_SESSION_NAME="Shop")
 
     found = checks(done)
     assert (done.returncode, done.stderr) == (0, "")
@@ -94,12 +77,13 @@ def test_an_unknown_propagator_is_the_first_finding_and_secrets_are_masked() -> 
     assert "\x1b" not in done.stdout
 
 
-def test_the_readme_shows_the_output_of_the_command(
-    started: dict[str, Future[subprocess.CompletedProcess[str]]],
-) -> None:
-    shown = SHOWN.partition("```text\n")[2].partition("```")[0]
+def test_the_readme_shows_the_output_of_the_command() -> None:
+    readme = (REPOSITORY / "README.md").read_text()
+    section = readme.partition("## Nothing arrives?")[2].partition("\n## ")[0]
+    (variable,) = re.findall(r"`(OTEL_[A-Z_]+=\S+)`", section)
+    shown = section.partition("```text\n")[2].partition("```")[0]
 
-    done = started["readme"].result()
+    done = doctor(**dict([variable.split("=", 1)]))
 
     printed = [without_versions(line) for line in done.stdout.splitlines()]
     wanted = [without_versions(line) for line in shown.splitlines() if line != "┆"]

@@ -32,6 +32,7 @@ def pytest_collection_finish() -> None:
     """Leave the modules that are loaded out of all garbage collections: with them each takes as long as many tests."""
     gc.collect()
     gc.freeze()
+    gc.collect()  # now that there is little to look at, garbage of the tests is found as soon as in a small app
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -11,10 +12,11 @@ from opentelemetry.context import attach, get_current
 
 from helicone_otel import Settings, failures
 from helicone_otel.tracking.registry import REGISTRY
+from tests.support.examples import examples
 from tests.support.raw_http import Wire, listening
 
 # Tests must not depend on the speed of the machine.
-hypothesis.settings.register_profile("helicone-otel", deadline=None)
+hypothesis.settings.register_profile("helicone-otel", deadline=None, max_examples=examples(100))
 hypothesis.settings.load_profile("helicone-otel")
 
 pytest_plugins = [
@@ -24,6 +26,13 @@ pytest_plugins = [
     "tests.support.load",
     "tests.support.logs",
 ]
+
+
+def pytest_collection_finish() -> None:
+    """Leave the modules that are loaded out of all garbage collections: with them each takes as long as many tests."""
+    gc.collect()
+    gc.freeze()
+    gc.collect()  # now that there is little to look at, garbage of the tests is found as soon as in a small app
 
 
 @pytest.fixture(autouse=True)

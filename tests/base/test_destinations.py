@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from helicone_otel import Settings, SettingsError
 from helicone_otel.destinations import Destination, Destinations, HostList
 from helicone_otel.tools.fakes.server import API_HOSTS, GATEWAY_HOSTS, LOG_HOSTS
+from tests.support.examples import examples
 
 GATEWAY, SERVICE, UNKNOWN = Destination.GATEWAY, Destination.SERVICE, Destination.UNKNOWN
 
@@ -463,14 +464,14 @@ def _by_httpx(url: str) -> Destination:
 @given(_URL)
 @example("https://oai.helicone.ai@evil.test/")
 @example("https://evil.test\\@oai.helicone.ai/")
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=examples(800), deadline=None)
 def test_a_host_that_urllib_reads_differently_is_unknown(url: str) -> None:
     assert LISTED.of_url(url) in (_by_urllib(url), UNKNOWN)
 
 
 @given(_URL)
 @example("https://evil.test\\@oai.helicone.ai/")
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=examples(800), deadline=None)
 def test_a_host_that_httpx_reads_differently_is_unknown(url: str) -> None:
     assert LISTED.of_url(url) in (_by_httpx(url), UNKNOWN)
 
@@ -485,13 +486,13 @@ def test_a_host_that_httpx_reads_differently_is_unknown(url: str) -> None:
         st.sampled_from(["", "/", "/v1/chat", "?q=1", "#f"]),
     )
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_plain_urls_are_read_as_urllib_and_httpx_read_them(url: str) -> None:
     assert (LISTED.of_url(url), LISTED.of_url(url)) == (_by_urllib(url), _by_httpx(url))
 
 
 @given(st.one_of(_URL, _HOST, st.text()), st.one_of(st.none(), st.integers()), st.text(max_size=8))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_no_text_raises_an_error(text: str, port: int | None, scheme: str) -> None:
     answers = (LISTED.of_url(text), LISTED.of_authority(text), LISTED.of_host(text, port, scheme))
 
@@ -499,7 +500,7 @@ def test_no_text_raises_an_error(text: str, port: int | None, scheme: str) -> No
 
 
 @given(_HOST, st.one_of(st.none(), st.sampled_from([80, 443, 8080, 8443, 8585, 8787])))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_a_url_and_its_parts_give_the_same_destination(host: str, port: int | None) -> None:
     try:
         url = httpx2.URL(scheme="https", host=host, port=port, path="/")
@@ -510,7 +511,7 @@ def test_a_url_and_its_parts_give_the_same_destination(host: str, port: int | No
 
 
 @given(st.text(max_size=40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_an_entry_is_either_refused_or_matches_itself(entry: str) -> None:
     try:
         destinations = Destinations((entry,))

@@ -40,7 +40,7 @@ from helicone_otel.install.instrumentor import HeliconeInstrumentor
 from helicone_otel.testing import Helicone
 from helicone_otel.tracking.registry import REGISTRY
 from tests.support import clients
-from tests.support.clients import Spans
+from tests.support.clients import HEADERS, Spans
 from tests.support.raw_http import HTTP, MODEL, QUESTION, TLS, Wire, expected, in_any_case, listening
 
 try:
@@ -52,7 +52,6 @@ except ImportError:
 KEY = "sk-test"
 OURS = {"id": "ours", "path": "/ours", "name": "Ours"}
 THEIRS = {"id": "theirs", "path": "/theirs", "name": "Theirs"}
-HEADERS = {"id": "Helicone-Session-Id", "path": "Helicone-Session-Path", "name": "Helicone-Session-Name"}
 SUBSETS = [subset for size in (1, 2, 3) for subset in itertools.combinations(("id", "path", "name"), size)]
 CHAT = {"model": MODEL, "messages": [QUESTION]}
 

@@ -12,17 +12,25 @@ import pytest
 import requests
 import urllib3
 from openai import OpenAI
-from opentelemetry import propagate
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind
 
 from helicone_otel import SessionPath, Settings, configure, session
 from helicone_otel.failures import swallowed
 from helicone_otel.testing import Helicone
 from helicone_otel.wire import MAX_TEXT, percent_encoded, wire_text
-from tests.support.clients import CLIENTS, Client, Spans, app
+from tests.support.clients import (
+    CLIENTS,
+    HEADERS,
+    Client,
+    app,
+    arrived,
+    by_manager,
+    every_client,
+    injected,
+    instrumented,
+)
 from tests.support.raw_http import Wire, expected, in_any_case, listening
 
 ID = "Ünïcode/1%2F2"
@@ -31,34 +39,13 @@ PATH = "/計画/naïve"
 # What Helicone shows of them.
 SHOWN = {"id": "Ünïcode/1％2F2", "path": PATH, "name": "旅行 Café 50％ off 🙂"}
 ENCODED = {part: percent_encoded(text) for part, text in SHOWN.items()}
-HEADERS = {"id": "Helicone-Session-Id", "path": "Helicone-Session-Path", "name": "Helicone-Session-Name"}
 ASK = "/v1/ask"
-
-every_client = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
-by_manager = pytest.mark.parametrize(
-    "client", [client for client in CLIENTS if client.name != "urllib3-pool"], ids=lambda client: client.name
-)
-instrumented = pytest.mark.parametrize("http", [False, True], ids=["no HTTP instrumentation", "HTTP instrumentation"])
-
-
-def arrived(wire: Wire) -> list[list[tuple[bytes, bytes]]]:
-    """Return the Helicone headers of every request."""
-    return [wire.helicone(index) for index in range(len(wire.heads))]
 
 
 @contextmanager
 def travelling() -> Iterator[None]:
     with session(NAME, id=ID, path=PATH):
         yield
-
-
-def injected(running: Spans, url: str, headers: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the headers that an HTTP library of the app's own injects below its span."""
-    carrier = dict(headers or {})
-    tracer = running.provider.get_tracer("an HTTP library of the app's own")
-    with tracer.start_as_current_span("GET", kind=SpanKind.CLIENT, attributes={"url.full": url}):
-        propagate.inject(carrier)
-    return carrier
 
 
 # --- what leaves ----------------------------------------------------------------------------------

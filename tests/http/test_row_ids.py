@@ -33,7 +33,7 @@ from helicone_otel.install import patches
 from helicone_otel.testing import Helicone
 from helicone_otel.tracking.records import Record
 from helicone_otel.wire import is_row_id
-from tests.support.clients import CLIENTS, Client, app
+from tests.support.clients import CLIENTS, Client, app, by_manager, every_client
 from tests.support.http2_server import listening_http2
 from tests.support.raw_http import MODEL, QUESTION, TLS, Wire, expected, in_any_case, listening
 
@@ -41,7 +41,6 @@ CHAT: Mapping[str, Any] = {"model": MODEL, "messages": [QUESTION]}
 LLM = {"gen_ai.operation.name": "chat", "gen_ai.request.model": MODEL, "gen_ai.provider.name": "openai"}
 GEN_AI = "opentelemetry.instrumentation.genai.openai"
 Ask = Callable[[str, TracerProvider, bool], None]
-by_client = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 
 
 def call(provider: TracerProvider, scope: str = GEN_AI) -> Any:
@@ -96,7 +95,7 @@ def _anthropic_async(url: str, provider: TracerProvider, stream: bool) -> None:
 SDKS = [_openai, _openai_async, _anthropic, _anthropic_async]
 
 
-@by_client
+@every_client
 def test_the_row_and_the_span_of_its_call_have_the_same_id(gateway: Wire, client: Client) -> None:
     with app(gateway) as running, session("Trip"):
         with call(running.provider):
@@ -106,7 +105,7 @@ def test_the_row_and_the_span_of_its_call_have_the_same_id(gateway: Wire, client
     assert row_ids(spans) == {f"chat {MODEL}": gateway.row_ids[0]}
 
 
-@by_client
+@every_client
 def test_with_an_http_span_between_the_llm_span_has_the_row_id(gateway: Wire, client: Client) -> None:
     with app(gateway, client=client) as running, session("Trip"):
         with call(running.provider):
@@ -126,7 +125,7 @@ def test_the_http_span_of_a_request_without_a_call_has_the_row_id(gateway: Wire)
     assert row_ids(spans) == {"GET": gateway.row_ids[0]}
 
 
-@by_client
+@every_client
 def test_no_id_is_sent(gateway: Wire, client: Client) -> None:
     with app(gateway) as running, session("Trip", id="t"), call(running.provider):
         client.get(gateway.url)
@@ -137,7 +136,7 @@ def test_no_id_is_sent(gateway: Wire, client: Client) -> None:
 # --- attempts -------------------------------------------------------------------------------------
 
 
-@by_client
+@every_client
 @pytest.mark.parametrize("http", [False, True], ids=["no HTTP instrumentation", "HTTP instrumentation"])
 def test_of_two_attempts_in_one_call_the_span_has_the_id_of_the_last(gateway: Wire, client: Client, http: bool) -> None:
     gateway.statuses.append(503)
@@ -153,7 +152,7 @@ def test_of_two_attempts_in_one_call_the_span_has_the_id_of_the_last(gateway: Wi
     assert row_ids(spans) == {f"chat {MODEL}": last}
 
 
-@by_client
+@every_client
 @pytest.mark.parametrize("status", [400, 404, 429, 500])
 def test_the_answer_of_a_call_that_failed_names_its_row_too(gateway: Wire, client: Client, status: int) -> None:
     gateway.statuses.append(status)
@@ -180,7 +179,7 @@ def test_without_a_hook_the_propagator_writes_the_headers_and_the_span_has_no_id
     assert row_ids(spans) == {}
 
 
-@by_client
+@every_client
 def test_an_attempt_without_an_answer_has_no_id(gateway: Wire, client: Client) -> None:
     gateway.statuses.extend([0] * 10)
     with app(gateway) as running, session("Trip"):
@@ -194,7 +193,7 @@ def test_an_attempt_without_an_answer_has_no_id(gateway: Wire, client: Client) -
     assert (row_ids([none]), row_ids([answered])) == ({}, {f"chat {MODEL}": gateway.row_ids[-1]})
 
 
-@by_client
+@every_client
 def test_a_span_whose_last_attempt_had_no_answer_has_no_id(gateway: Wire, client: Client) -> None:
     gateway.statuses.extend([503] + [0] * 10)
     with app(gateway) as running, session("Trip"), call(running.provider):
@@ -358,11 +357,6 @@ def forgetful() -> Iterator[Wire]:
         yield wire
 
 
-by_manager = pytest.mark.parametrize(
-    "client", [client for client in CLIENTS if client.name != "urllib3-pool"], ids=lambda client: client.name
-)
-
-
 @by_manager
 def test_after_a_redirect_the_span_has_the_id_of_the_row_that_was_made(forgetful: Wire, client: Client) -> None:
     with app(forgetful) as running, session("Trip"):
@@ -406,7 +400,7 @@ NAMES = {
 }
 
 
-@by_client
+@every_client
 @pytest.mark.parametrize("lines", NAMES.values(), ids=NAMES.keys())
 def test_an_answer_that_names_no_row_or_two_leaves_the_span_without_an_id(
     gateway: Wire, client: Client, lines: list[bytes]
@@ -421,7 +415,7 @@ def test_an_answer_that_names_no_row_or_two_leaves_the_span_without_an_id(
     assert row_ids(spans) == {}
 
 
-@by_client
+@every_client
 def test_an_id_that_is_longer_than_the_client_takes_fails_as_it_does_without_the_library(
     gateway: Wire, client: Client
 ) -> None:
@@ -441,7 +435,7 @@ def test_an_id_that_is_longer_than_the_client_takes_fails_as_it_does_without_the
     assert row_ids(running.exporter.get_finished_spans()) == {}
 
 
-@by_client
+@every_client
 @given(value=st.one_of(st.from_regex(ID.replace("0", "[0-9a-f]"), fullmatch=True), st.text(), st.binary()))
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_header_in_an_answer_gives_a_valid_id_or_none(gateway: Wire, client: Client, value: str | bytes) -> None:
@@ -458,7 +452,7 @@ def test_any_header_in_an_answer_gives_a_valid_id_or_none(gateway: Wire, client:
 
 
 @pytest.mark.failures
-@by_client
+@every_client
 def test_a_failure_while_the_id_is_read_loses_the_id_but_not_the_answer(
     gateway: Wire, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -558,7 +558,7 @@ def test_the_exporter_works_with_the_stock_processor_and_ignores_other_spans(fak
 @pytest.mark.usefixtures("uninstalled")
 def test_a_flush_also_sends_the_rows_of_a_replaced_exporter(fake: FakeHelicone) -> None:
     provider = TracerProvider(shutdown_on_exit=False)
-    fake.troubles.from_now_on(Trouble(status=503, headers={"Retry-After": "1"}))
+    fake.troubles.from_now_on(Trouble(status=503, headers={"Retry-After": "0.2"}))
     configure(provider=provider, log=HeliconeSpanExporter(KEY, endpoint=fake.url))
     with session("Shop"), provider.get_tracer("x").start_as_current_span("execute_tool search", attributes=GENAI_TOOL):
         pass

@@ -242,7 +242,7 @@ def test_rows_that_alone_fail_are_given_up_and_do_not_hold_up_the_others_for_lon
 
     while len(simulation.queue):
         simulation.run(1)
-        simulation.put(1 if simulation.now < 3000 else 0)
+        simulation.put(1 if simulation.queue.lost < poisoned and simulation.now < 3000 else 0)
 
     assert simulation.queue.lost == poisoned
     assert simulation.times["a"][150] < 1000 + seconds

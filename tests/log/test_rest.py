@@ -18,8 +18,10 @@ import pytest
 from helicone_otel import HeliconeError, Session, Settings, SettingsError, feedback
 from helicone_otel.__main__ import main
 from helicone_otel.endpoints import default_api
+from helicone_otel.log import rest
 from helicone_otel.log.rest import Api
 from helicone_otel.testing import FakeHelicone, Trouble
+from helicone_otel.tools.diagnostics import send as sending
 from helicone_otel.tools.diagnostics.report import Finding, Level, Report, problem
 from helicone_otel.tools.diagnostics.send import send
 from helicone_otel.tools.fakes.loopback import serving
@@ -41,6 +43,12 @@ def one_fake() -> Iterator[FakeHelicone]:
 def fake(one_fake: FakeHelicone) -> Iterator[FakeHelicone]:
     yield one_fake
     one_fake.forget()
+
+
+@pytest.fixture
+def quick_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (rest, sending):
+        monkeypatch.setattr(module, "_FIRST_PAUSE", 0.05)
 
 
 def settings(fake: FakeHelicone, **changes: object) -> Settings:
@@ -189,9 +197,10 @@ def test_no_proxy_is_used_for_this_machine(fake: FakeHelicone, monkeypatch: pyte
     assert fake.rows[0].properties["Helicone-Session-Feedback"] == "1"
 
 
+@pytest.mark.usefixtures("quick_pauses")
 def test_feedback_is_sent_again_until_the_session_is_known_and_helicone_works(fake: FakeHelicone) -> None:
     fake.troubles.next(Trouble(status=429), Trouble(reset=True), door="api")
-    late = threading.Timer(0.4, logged, (fake, "s-1"))
+    late = threading.Timer(0.2, logged, (fake, "s-1"))
     late.start()
 
     feedback("s-1", good=True, settings=settings(fake))
@@ -247,9 +256,10 @@ def test_feedback_ends_in_time_although_helicone_answers_slowly(fake: FakeHelico
         feedback("s-1", good=True, seconds=0.3, settings=settings(fake))
 
 
+@pytest.mark.usefixtures("quick_pauses")
 def test_a_row_that_is_on_its_way_gets_its_feedback_when_it_is_there(fake: FakeHelicone) -> None:
     logged(fake, "s-1")
-    fake.store.lag = 0.4
+    fake.store.lag = 0.2
 
     feedback("s-1", good=False, settings=settings(fake))
 
@@ -336,6 +346,7 @@ def test_the_probe_does_not_guess_which_server_it_found(fake: FakeHelicone, trou
     assert (took.text, shows.level) == (f"{fake.url} took a row.", Level.OK)
 
 
+@pytest.mark.usefixtures("quick_pauses")
 def test_the_probe_looks_for_its_row_until_it_is_there(fake: FakeHelicone) -> None:
     fake.store.lag = 0.1
     fake.troubles.next(Trouble(status=503), door="api")

@@ -19,6 +19,7 @@ from helicone_otel.log.rows.sources import DETAILS, EVENTS, SOURCES
 from helicone_otel.log.rows.types import Event
 from helicone_otel.spans.kinds import REQUEST_KINDS
 from tests.support import logged
+from tests.support.examples import examples
 
 KINDS = sorted(REQUEST_KINDS)
 LIMIT = 10 * 1024 * 1024
@@ -107,7 +108,7 @@ HOOKS = st.sampled_from((None, None, _shouting, _raising, _silent))
 
 
 @pytest.mark.failures
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     kind=st.sampled_from(KINDS),
     attributes=ATTRIBUTES,

@@ -28,6 +28,7 @@ from helicone_otel import HeliconePropagator, HeliconeSpanProcessor, SessionSamp
 from helicone_otel.otel.sampler import _RootSampler, is_kept
 from helicone_otel.tracking.registry import Registry
 from tests.sessions.test_foreign import OI, claiming, langgraph, load, running
+from tests.support.examples import examples
 from tests.support.launching import Case, needs_a_configurator, run
 from tests.support.spans import CHAT, GENAI, App
 from tests.tracking.test_enclosing import Framework, put_in
@@ -264,7 +265,7 @@ IDS = st.none() | st.sampled_from(["a", "b", "ü 1", "x" * 300])
 
 
 @given(frame=IDS, steps=st.booleans(), detached=st.booleans(), hand=IDS, own=IDS, process=IDS)
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_the_predicted_session_id_is_the_one_on_the_span(
     frame: str | None, steps: bool, detached: bool, hand: str | None, own: str | None, process: str | None
 ) -> None:

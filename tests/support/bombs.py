@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+import pytest
+
 
 def varint(number: int) -> bytes:
     """Return a number as protobuf writes it."""
@@ -48,6 +50,11 @@ PROTOBUF: Final[Mapping[str, Callable[[int], bytes]]] = MappingProxyType(
         "unknown fields": lambda size: in_span(b"\xf8\x01\x00" * (size // 3)),
     }
 )
+# The kinds of `PROTOBUF` for tests of a server, each of which counts the parts with the same function. All kinds are
+# counted in test_cost.py; the servers get the others in CI.
+KINDS: Final = [
+    kind if kind in {"resources", "array"} else pytest.param(kind, marks=pytest.mark.slow) for kind in PROTOBUF
+]
 JSON: Final[Mapping[str, Callable[[int], bytes]]] = MappingProxyType(
     {
         "objects": lambda size: b'{"resourceSpans":[%s{}]}' % (b"{}," * (size // 3)),

@@ -15,10 +15,12 @@ import httpx2
 import pytest
 import requests
 import urllib3
+from opentelemetry import propagate
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
+from opentelemetry.trace import SpanKind
 
 from helicone_otel import Settings, configure
 from tests.support.raw_http import TLS, Wire, labels_of
@@ -26,6 +28,8 @@ from tests.support.raw_http import TLS, Wire, labels_of
 Headers = Mapping[str, str] | None
 # Sends a GET request and follows redirects.
 Get = Callable[[str, Headers], object]
+# The headers of a session, by what they name.
+HEADERS = {"id": "Helicone-Session-Id", "path": "Helicone-Session-Path", "name": "Helicone-Session-Name"}
 
 
 class Client(NamedTuple):
@@ -142,6 +146,13 @@ CLIENTS = [
     Client("urllib", _urllib, (_CONTRIB + "urllib", "URLLibInstrumentor")),
 ]
 
+every_client = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+# Without the pool of one host, which follows no redirect.
+by_manager = pytest.mark.parametrize(
+    "client", [client for client in CLIENTS if client.name != "urllib3-pool"], ids=lambda client: client.name
+)
+instrumented = pytest.mark.parametrize("http", [False, True], ids=["no HTTP instrumentation", "HTTP instrumentation"])
+
 
 class Spans(NamedTuple):
     """The spans of an app."""
@@ -177,3 +188,17 @@ def app(
         if instrumentor is not None:
             instrumentor.uninstrument()
         handle.uninstall()
+
+
+def arrived(wire: Wire) -> list[list[tuple[bytes, bytes]]]:
+    """Return the Helicone headers of every request."""
+    return [wire.helicone(index) for index in range(len(wire.heads))]
+
+
+def injected(running: Spans, url: str, headers: Headers = None) -> dict[str, str]:
+    """Return the headers that an HTTP library of the app's own injects below its span."""
+    carrier = dict(headers or {})
+    tracer = running.provider.get_tracer("an HTTP library of the app's own")
+    with tracer.start_as_current_span("GET", kind=SpanKind.CLIENT, attributes={"url.full": url}):
+        propagate.inject(carrier)
+    return carrier

@@ -46,12 +46,14 @@ def listening_http2() -> Iterator[Http2Wire]:
             yield wire
         finally:
             over.set()
+            with suppress(OSError):
+                server.shutdown(socket.SHUT_RDWR)  # on Linux, the thread need not wait for its timeout
             thread.join()
 
 
 def _accept(server: socket.socket, wire: Http2Wire, over: threading.Event) -> None:
     while not over.is_set():
-        with suppress(TimeoutError):
+        with suppress(OSError):
             connection, _ = server.accept()
             connection.settimeout(None)
             threading.Thread(target=_serve, args=(connection, wire), daemon=True).start()

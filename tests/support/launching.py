@@ -8,7 +8,8 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -89,6 +90,13 @@ def run(case: Case, method: str, script: str = "app.py", **environ: str) -> AppR
         )
         assert backend.refused == []
         return app_run(backend, gateway, output)
+
+
+def side_by_side(first: Callable[[], AppRun], second: Callable[[], AppRun]) -> tuple[AppRun, AppRun]:
+    """Run two apps at the same time, and return what they did."""
+    with ThreadPoolExecutor(2) as threads:
+        one, other = threads.submit(first), threads.submit(second)
+        return one.result(), other.result()
 
 
 def app_run(backend: Backend, gateway: Wire, output: str) -> AppRun:

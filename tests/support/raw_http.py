@@ -133,6 +133,8 @@ def listening(
             yield wire
         finally:
             over.set()
+            with suppress(OSError):
+                server.shutdown(socket.SHUT_RDWR)  # on Linux, the thread need not wait for its timeout
             thread.join()
             for connection in connections:
                 with suppress(OSError):
@@ -141,7 +143,7 @@ def listening(
 
 def _accept(server: socket.socket, wire: Wire, over: threading.Event, connections: list[socket.socket]) -> None:
     while not over.is_set():
-        with suppress(TimeoutError):
+        with suppress(OSError):
             connection, _ = server.accept()
             connection.settimeout(None)
             connections.append(connection)

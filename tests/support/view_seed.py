@@ -214,10 +214,10 @@ def send(view: View, *requests: ExportTraceServiceRequest) -> None:
 
 def wait_until_labelled(view: View) -> None:
     """Wait until all spans that have arrived are labelled."""
-    for _ in range(2000):
+    for _ in range(10_000):
         if not view.worker.waiting:
             return
-        time.sleep(0.01)
+        time.sleep(0.002)
     raise TimeoutError("the view does not label its spans")
 
 

@@ -143,6 +143,7 @@ def view_client(settings: Settings | None = None) -> Iterator[ViewClient]:
     """Run a view that labels spans as soon as they arrive."""
     with (
         mock.patch.object(worker, "_QUIET", 0.0),
+        mock.patch.object(worker, "_WAIT_FACTOR", 0),
         running_view(None, settings or Settings(), ListenOptions(pages=0, grpc=0, http=0)) as view,
     ):
         yield ViewClient(view)

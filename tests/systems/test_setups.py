@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.launching import AppRun, Case, labels, run, without_ours
+from tests.support.launching import AppRun, Case, labels, run, side_by_side, without_ours
 from tests.support.raw_http import expected
 
 PROPAGATORS = "tracecontext,baggage,helicone"
@@ -91,9 +91,10 @@ def test_labels_and_headers_are_the_same_whatever_makes_the_provider(name: str, 
         pytest.skip("the launcher's configurator is not installed")
     if case.file and find_spec("opentelemetry.configuration") is None:
         pytest.skip("configuration files need opentelemetry-configuration")
-    before = bare(case, launched=case.launched or method == "instrument")
-
-    after = run(case, method, **({"OTEL_PROPAGATORS": propagators} if propagators else {}))
+    before, after = side_by_side(
+        lambda: bare(case, launched=case.launched or method == "instrument"),
+        lambda: run(case, method, **({"OTEL_PROPAGATORS": propagators} if propagators else {})),
+    )
 
     assert without_ours(after.spans) == before.spans
     exported = {span.name for span in before.spans}

@@ -23,6 +23,7 @@ from helicone_otel.tools.replay.cost import (
 )
 from helicone_otel.tools.replay.otlp import MalformedError, decode_json, decode_protobuf
 from tests.support import bombs
+from tests.support.examples import examples
 from tests.support.view_seed import recorded, request_of, span
 
 COSTS = costs_of(ExportTraceServiceRequest.DESCRIPTOR)
@@ -106,7 +107,7 @@ def test_every_field_of_a_request_is_counted(named: list[tuple[str, dict[str, An
     assert cost(request.SerializeToString()) >= parts(request)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.binary(max_size=60))
 def test_what_protobuf_can_decode_can_be_counted_but_for_groups(body: bytes) -> None:
     try:

@@ -203,18 +203,19 @@ def test_headers_whose_names_differ_only_in_case_are_joined(client: Client) -> N
     assert row_of(client, a_log(meta=[["Helicone-Property-B", "1"]])).properties == {"b": "1"}
 
 
+@pytest.mark.parametrize(("node", "charset"), [(False, "utf-8"), (True, "latin-1")], ids=["worker", "API server"])
 @settings(max_examples=50)
-@given(st.dictionaries(st.text(), st.text() | st.none() | st.integers() | st.booleans(), max_size=4))
-def test_any_meta_gives_headers_or_an_error(meta: dict[str, Any]) -> None:
+@given(meta=st.dictionaries(st.text(), st.text() | st.none() | st.integers() | st.booleans(), max_size=4))
+def test_any_meta_gives_headers_or_an_error(node: bool, charset: str, meta: dict[str, Any]) -> None:
     try:
-        headers = from_meta(meta)
+        headers = from_meta(meta, node=node)
     except HeadersError:
         return
     for name, value in headers.items():
         assert name == name.lower()
         assert name.isascii()
         assert value == value.strip(" \t\r\n")
-        value.encode("latin-1")
+        value.encode(charset)
 
 
 # --- the order of its checks ----------------------------------------------------------------------

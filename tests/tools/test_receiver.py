@@ -23,6 +23,7 @@ from helicone_otel.tools.cli.receiver import Inbox, ReceivedSpan, decode, receiv
 from helicone_otel.tools.replay.calls import model_of
 from helicone_otel.tools.replay.otlp import MalformedError
 from tests.support import bombs
+from tests.support.examples import examples
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 
@@ -131,7 +132,7 @@ def test_a_small_body_that_decompresses_to_a_huge_one_is_refused(
     assert post(f"{endpoint}/v1/traces", bomb, {**PROTOBUF, "Content-Encoding": "gzip"}) == 413
 
 
-@pytest.mark.parametrize("kind", bombs.PROTOBUF)
+@pytest.mark.parametrize("kind", bombs.KINDS)
 def test_a_body_of_many_small_parts_is_refused(inbox: Inbox, endpoint: str, kind: str) -> None:
     bomb = gzip.compress(bombs.PROTOBUF[kind](8 * 1024 * 1024), 1)
 
@@ -180,7 +181,7 @@ def test_the_model_is_known_from_the_attributes_that_are_kept(attribute: str) ->
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_arbitrary_bytes_are_spans_or_an_error_that_is_expected(body: bytes) -> None:
     try:
         spans = decode(body)
@@ -190,7 +191,7 @@ def test_arbitrary_bytes_are_spans_or_an_error_that_is_expected(body: bytes) -> 
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=50), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_names_and_times_survive_and_no_span_ends_before_it_starts(name: str, start: int, end: int) -> None:
     request = ExportTraceServiceRequest()
     span = (

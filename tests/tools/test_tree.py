@@ -19,6 +19,7 @@ from helicone_otel.tools.cli.gateway_calls import GatewayCall
 from helicone_otel.tools.cli.receiver import ReceivedSpan as Span
 from helicone_otel.tools.cli.tree import LoggedRow, RequestNode, SessionTree, as_data, build_sessions
 from helicone_otel.tools.terminal import format_duration, visible
+from tests.support.examples import examples
 
 MS = 1_000_000
 HOUR = 1_800_000_000_000_000_000  # as large as real start times
@@ -448,7 +449,7 @@ def test_thousands_of_requests_do_not_flood_the_terminal() -> None:
 
 
 @given(st.text())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_visible_text_is_printable_and_ascii_where_it_must_be(text: str) -> None:
     assert visible(text).isprintable()
     assert visible(text, ascii_only=True).isascii()
@@ -601,7 +602,7 @@ _SPANS = st.lists(
 
 
 @given(_SPANS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_spans_are_drawn_and_printed(spans: list[Span]) -> None:
     sessions = build_sessions(spans, GATEWAYS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helicone_otel import Settings
+from helicone_otel.tools.view import html_export
 from helicone_otel.tools.view.database import Database
 from helicone_otel.tools.view.events import ChangeFeed
 from helicone_otel.tools.view.intake import Intake
@@ -20,6 +22,7 @@ from helicone_otel.tools.view.log_rows import read_row
 from helicone_otel.tools.view.pages import Pages
 from helicone_otel.tools.view.queries.tree import StoredRequest, tree
 from helicone_otel.tools.view.worker import LabelWorker
+from tests.support.examples import examples
 from tests.support.view_seed import span
 from tests.support.viewing import ViewClient, ask, posted_row
 
@@ -89,9 +92,12 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site() -> Any:
-    one = Site()
-    yield one
-    one.close()
+    with pytest.MonkeyPatch.context() as patched:
+        # The page around an exported session is always the same, and takes longer to make than all else.
+        patched.setattr(html_export, "_self_contained", cache(html_export._self_contained))
+        one = Site()
+        yield one
+        one.close()
 
 
 def encode(text: str) -> str:
@@ -102,7 +108,7 @@ def query_of(pairs: list[tuple[str, str]]) -> bytes:
     return "&".join(f"{encode(key)}={encode(value)}" for key, value in pairs).encode()
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from([*PAGES, *(f"/api/{query}" for query in QUERIES)]),
     st.lists(st.tuples(st.sampled_from(PARAMETERS) | TEXTS, TEXTS), max_size=5).map(query_of) | st.binary(max_size=40),
@@ -113,7 +119,7 @@ def test_no_query_makes_an_address_fail(site: Site, path: str, query: bytes) -> 
     assert site.status(path.encode(), query) in (200, 400, 404)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.sampled_from(["/", "/static/", "/parts/", "/parts/echarts/", "/api/", "/session/"]),
     TEXTS,

@@ -16,7 +16,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -167,7 +167,7 @@ async def test_a_small_body_is_decoded_while_large_ones_wait(monkeypatch: pytest
     decoder.close()
 
 
-@pytest.mark.parametrize("kind", bombs.PROTOBUF)
+@pytest.mark.parametrize("kind", bombs.KINDS)
 def test_a_bomb_is_refused_and_says_why(view: ViewClient, kind: str) -> None:
     body = gzip.compress(bombs.PROTOBUF[kind](8 * 1024 * 1024), 1)
     answer = ask(f"{view.view.http_url}/v1/traces", "POST", body, PROTOBUF | {"Content-Encoding": "gzip"})
@@ -227,7 +227,7 @@ def test_small_writes_go_on_while_large_ones_must_wait() -> None:
 # --- gRPC -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", bombs.PROTOBUF)
+@pytest.mark.parametrize("kind", bombs.KINDS)
 def test_grpc_refuses_a_bomb_and_says_why(view: ViewClient, kind: str) -> None:
     message = bombs.PROTOBUF[kind](7 * 1024 * 1024)
     with grpc.insecure_channel(view.view.grpc_address or "") as channel, pytest.raises(grpc.RpcError) as raised:
@@ -300,7 +300,7 @@ def test_the_connection_that_waits_longest_gives_way_to_a_new_one(
             slow.append(stack.enter_context(connected(view.view.http_url, start)))
             # One after the other, so that it is known who is the slowest.
             assert ask(f"{view.view.http_url}/v1/traces", "POST", BODY, PROTOBUF).status == 200
-        ended = [is_closed(client) for client in slow]
+        ended = closed(slow, 23)
 
     assert ended == [True] * 23 + [False] * 7
 
@@ -316,17 +316,24 @@ def test_a_connection_may_stay_for_a_moment_however_many_come(
         for _ in range(30):
             slow.append(stack.enter_context(connected(view.view.http_url, HEAD % 1000)))
             assert ask(f"{view.view.http_url}/v1/traces", "POST", BODY, PROTOBUF).status == 200
-        ended = [is_closed(client) for client in slow]
+        ended = closed(slow, 11)
 
     assert ended == [True] * 11 + [False] * 19
 
 
+def closed(clients: list[socket.socket], count: int) -> list[bool]:
+    """Wait until the server has closed so many of the connections, and return which ones."""
+    with suppress(TimeoutError):  # the test shows which ones there are
+        wait_until(lambda: sum(map(is_closed, clients)) >= count)
+    return [is_closed(client) for client in clients]
+
+
 def is_closed(client: socket.socket) -> bool:
-    client.settimeout(0.05)
+    client.setblocking(False)
     try:
         while client.recv(65536):
             pass
-    except TimeoutError:
+    except BlockingIOError:
         return False
     except ConnectionResetError:
         return True
@@ -347,7 +354,7 @@ def test_a_client_that_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch)
 def large(view: ViewClient) -> None:
     """Keep a session whose export has some megabytes, which no socket buffers."""
     message = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "x" * 150_000}]}])
-    view.take(*(span(1, number, attributes={**CHAT, "gen_ai.input.messages": message}) for number in range(1, 60)))
+    view.take(*(span(1, number, attributes={**CHAT, "gen_ai.input.messages": message}) for number in range(1, 30)))
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -375,7 +382,12 @@ def test_forty_slow_readers_of_one_export_share_it(view: ViewClient) -> None:
     assert 1 <= len(made) <= 2
     assert exported(whole)["session"]["session"]["id"] == "c"
     del made
-    wait_until(lambda: not exports._made)
+
+    def is_forgotten() -> bool:
+        gc.collect()  # a request that was broken off leaves cycles behind
+        return not exports._made
+
+    wait_until(is_forgotten)
 
 
 def test_an_export_shows_what_came_after_the_one_before(view: ViewClient) -> None:

@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Final, TypeVar
@@ -86,6 +86,9 @@ def serving(server: _Server) -> Iterator[_Server]:
     try:
         yield server
     finally:
+        # Linux wakes the thread for this, so that it need not wait for the next poll. Elsewhere it is an error.
+        with suppress(OSError):
+            server.socket.shutdown(socket.SHUT_RDWR)
         server.shutdown()
         thread.join()
         server.server_close()

@@ -52,7 +52,8 @@ class Installation:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: a greenlet that waits while it holds a lock that is older than gevent's patch must stop no other.
+        self._lock = threading.RLock()
         self._installed = False
         self._patches = Patches()
         self._processor = HeliconeSpanProcessor()

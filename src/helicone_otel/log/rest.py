@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
@@ -125,13 +124,7 @@ class Api:
         # The setting holds for gateways and logs, and so for what they have stored.
         self.stores_utf8 = takes_utf8(self.address, settings.utf8_hosts)
         self._host = urlsplit(self.address).netloc
-
-    @cached_property
-    def _connections(self) -> Connections:
-        # Loads urllib3 and ssl, which gevent or eventlet may patch before: see `delivery/client.py`.
-        from .delivery.connections import Connections  # noqa: PLC0415
-
-        return Connections(keep=1)
+        self._made_connections: Connections | None = None
 
     def __repr__(self) -> str:
         return f"Api({self.address!r})"
@@ -197,6 +190,13 @@ class Api:
         path = f"/v1/request/{quote(oldest, safe='')}/property"
         self._call("PUT", path, {"key": _FEEDBACK, "value": "1" if good else "0"}, end - time.monotonic())
 
+    def _connections(self) -> Connections:
+        # Loads urllib3 and ssl, which gevent or eventlet may patch before: see `delivery/client.py`.
+        from .delivery.connections import Connections  # noqa: PLC0415
+
+        self._made_connections = self._made_connections or Connections(keep=1)
+        return self._made_connections
+
     def _list(self, path: str, query: Mapping[str, Any], seconds: float) -> list[Mapping[str, Any]]:
         """Make a query, and return the entries in its answer."""
         data = self._call("POST", path, query, seconds)
@@ -211,7 +211,7 @@ class Api:
         call = HttpCall(method, self.address + path, self._key, json.dumps(body).encode(), _MAX_ANSWER)
         try:
             with suppressed():
-                answer = answer_to(call, self._connections, time.monotonic() + seconds)
+                answer = answer_to(call, self._connections(), time.monotonic() + seconds)
         except Exception as error:
             raise self._failure(error) from error
         return self._data(answer.status, answer.body)

@@ -10,6 +10,7 @@ one of our threads let its greenlets run meanwhile (`Condition.wait_beside`).
 from __future__ import annotations
 
 import _thread
+import math
 import os
 import sys
 import threading
@@ -20,8 +21,8 @@ from contextlib import contextmanager, suppress
 from types import BuiltinFunctionType
 from typing import Any, Final
 
-# How long the greenlets of an app run between two looks whether a wait is over, in seconds.
-_LOOK: Final = 0.01
+# How long greenlets run between two looks whether a wait is over, in seconds.
+_LOOK: Final = 0.005
 
 
 def is_patched(function: object) -> bool:
@@ -83,19 +84,30 @@ class Lock:
         # `setdefault` is atomic.
         return self._made.get("lock") or self._made.setdefault("lock", _thread.RLock())
 
-    def acquire(self, seconds: float = -1) -> bool:
-        """Acquire it, and return whether that could be done in so many seconds; without end if they are -1."""
-        return bool(self.made.acquire(timeout=seconds))
+    def acquire(self, seconds: float | None = None) -> bool:
+        """Acquire it, and return whether that could be done in so many seconds."""
+        lock = self.made
+        if lock.acquire(blocking=False):
+            return True
+        if not is_patched(_thread.start_new_thread):
+            return bool(lock.acquire(timeout=-1 if seconds is None else max(seconds, 0)))
+        # The thread that has it may wait for a greenlet that runs only if this one lets it: both may import or log.
+        end = math.inf if seconds is None else time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(_LOOK)
+            if lock.acquire(blocking=False):
+                return True
+        return False
 
     def release(self) -> None:
         """Release it."""
         self.made.release()
 
     def __enter__(self) -> None:
-        self.made.acquire()
+        self.acquire()
 
     def __exit__(self, *_: object) -> None:
-        self.made.release()
+        self.release()
 
 
 class Condition:
@@ -129,17 +141,20 @@ class Condition:
             with suppress(ValueError):
                 self._waiters.remove(waiter)
 
-    def wait_beside(self, seconds: float) -> None:
-        """Wait until this is notified, or for a shorter time in which the app's greenlets run."""
-        if not is_patched(_thread.start_new_thread):
-            self.wait(seconds)
-            return
-        lock = self._lock.made
-        state = lock._release_save()  # noqa: SLF001
-        try:
-            time.sleep(max(min(seconds, _LOOK), 0))
-        finally:
-            lock._acquire_restore(state)  # noqa: SLF001
+    def wait_beside(self, is_done: Callable[[], bool], seconds: float) -> None:
+        """Wait until this is notified, or for a shorter time in which the app's greenlets run. Do not hold the lock.
+
+        Args:
+            is_done: Tells whether there is nothing to wait for. The lock is held when it is asked.
+            seconds: How long to wait.
+        """
+        with self:
+            if is_done():
+                return
+            if not is_patched(_thread.start_new_thread):
+                self.wait(seconds)
+                return
+        time.sleep(max(min(seconds, _LOOK), 0))
 
     def notify(self) -> None:
         """Wake up one thread that waits."""

@@ -234,8 +234,8 @@ class LogWorker:
         """Hand over the next call; return false if the time is over."""
         if not exporter.wait_for_room(end):
             return False
-        left = -1 if end is None else end - time.monotonic()
-        if (end is not None and left <= 0) or not self._handing.acquire(left):
+        left = None if end is None else end - time.monotonic()
+        if (left is not None and left <= 0) or not self._handing.acquire(left):
             return False
         try:
             for group in _popped(self._ready, 1):

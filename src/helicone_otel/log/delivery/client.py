@@ -12,7 +12,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.context import Context, attach, detach
@@ -79,16 +78,20 @@ class Client:
         self._lost_before = 0
         self._queue = RowQueue(self._max_rows, self._max_bytes, self._connections)
         self.maker = RowMaker(self._max_rows, self._max_bytes, suppressed)
-        vars(self).pop("_sender", None)
+        self._made_sender: RowSender | None = None
 
-    @cached_property
+    @property
     def _sender(self) -> RowSender:
+        return self._made_sender or self._make_sender()
+
+    def _make_sender(self) -> RowSender:
         with importing():
             from .sender import RowSender  # noqa: PLC0415  # see the module's docstring
 
-        # Two threads may make one at the same time.
-        sender: RowSender = vars(self).setdefault("_sender", RowSender(self.endpoint, self._max_threads, self._seconds))
-        return sender
+            # Another thread may have made one meanwhile.
+            made = self._made_sender or RowSender(self.endpoint, self._max_threads, self._seconds)
+            self._made_sender = made
+        return made
 
     @property
     def rows(self) -> int:
@@ -174,8 +177,8 @@ class Client:
         done = self.flush(seconds)
         if left := self._queue.close():
             warn_once("Rows were not logged to Helicone: there was no time left to send them", f"{left} rows")
-        if "_sender" in vars(self):
-            self._sender.close()
+        if self._made_sender is not None:
+            self._made_sender.close()
         return done
 
     def _notice_fork(self) -> None:
@@ -203,8 +206,8 @@ class Client:
                     self._deliver(row)
         finally:
             self._count_out()
-            if "_sender" in vars(self):
-                self._sender.leave()
+            if self._made_sender is not None:
+                self._made_sender.leave()
         if queue.needs_thread:  # a row came just now, while this thread still counted as one
             self._start_thread()
 

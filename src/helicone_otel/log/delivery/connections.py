@@ -280,7 +280,9 @@ def _proxy(scheme: str, host: str) -> Url | None:
 
 
 def _close_all(resting: _Resting) -> None:
-    for waiting in list(resting.values()):
+    """Close those that this thread can use. To close another thread's would crash the process: see `leave`."""
+    mine = (0, get_ident())
+    for waiting in [waiting for (_, thread), waiting in list(resting.items()) if thread in mine]:
         while waiting:
             with contextlib.suppress(IndexError):
                 waiting.pop().close()

@@ -85,9 +85,7 @@ class RowMaker:
                 with self._inside():
                     self._make_next()
                 continue
-            with self._less:
-                if not is_done():
-                    self._less.wait_beside(min(left, _STEP))
+            self._less.wait_beside(is_done, min(left, _STEP))
         return True
 
     def _start(self) -> None:

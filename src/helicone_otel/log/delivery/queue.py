@@ -168,10 +168,13 @@ class RowQueue:
 
     def wait_until_sent(self, generation: int, seconds: float) -> bool:
         """Wait until no row of a generation, or of one before, is left; return whether that is so."""
-        with self._sent:
-            if not self._closed and any(left <= generation for left in self._left):
-                self._sent.wait_beside(seconds)
+
+        def is_sent() -> bool:
             return not any(left <= generation for left in self._left)
+
+        self._sent.wait_beside(lambda: self._closed or is_sent(), seconds)
+        with self._sent:
+            return is_sent()
 
     def delivered(self, row: PendingRow) -> None:
         """Remove a row that was delivered."""

@@ -123,7 +123,9 @@ class Installation:
             if exporter is None:
                 return
             from ..log.worker import LogWorker  # noqa: PLC0415  # an app that logs nothing should not load it
+            from .greenlets import load_after_patch  # noqa: PLC0415
 
+            load_after_patch()
             self._log = LogWorker(REGISTRY)
         self._log.switch(exporter)
         if exporter is not None and not self._wraps_flush:

@@ -242,6 +242,14 @@ class Client:
             warn_once(f"A row was not logged to Helicone, although others were: {result.reason}")
 
 
+def load_sender() -> None:
+    """Load all that the first row would load."""
+    with importing():
+        import opentelemetry.instrumentation.utils  # noqa: F401, PLC0415
+
+        from . import sender  # noqa: F401, PLC0415
+
+
 def seconds_of(milliseconds: object, default: float) -> float:
     """Return a timeout in seconds that the system can wait for.
 

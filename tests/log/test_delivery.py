@@ -576,7 +576,9 @@ def test_a_proxy_that_cannot_be_used_is_logged_without_its_password(
     monkeypatch.setenv("https_proxy", proxy)
     monkeypatch.setenv("no_proxy", "")
 
-    Client("https://log.test", 10).shutdown(0)
+    sending = Client("https://log.test", 10)
+    sending._sender  # noqa: B018  # made for the first row
+    sending.shutdown(0)
 
     assert ["The proxy that the environment names is not used" in message for message in caplog.messages] == [True]
     assert "secret" not in caplog.text

@@ -22,9 +22,9 @@ from helicone_otel.install.configure import INSTALLATION
 from helicone_otel.log import worker
 from helicone_otel.log.delivery import pace
 from helicone_otel.log.delivery.client import Client, seconds_of
+from helicone_otel.log.delivery.memory import memory_of
 from helicone_otel.log.delivery.sender import RowSender
 from helicone_otel.log.delivery.verdict import Delivery
-from helicone_otel.log.worker import memory_of
 from helicone_otel.tools.fakes.headers import KEY
 from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.requests import RateLimit, Request, Trouble

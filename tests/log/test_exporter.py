@@ -33,7 +33,7 @@ from helicone_otel.endpoints import DEFAULT, check_transport, checked_endpoint, 
 from helicone_otel.install.configure import INSTALLATION, log_if_enabled
 from helicone_otel.install.exporter_entry import NamedExporter
 from helicone_otel.log import exporter as _exporter
-from helicone_otel.log.delivery import client
+from helicone_otel.log.delivery import client, maker
 from helicone_otel.log.exporter import Limits
 from helicone_otel.log.rest import Api
 from helicone_otel.tools.fakes.headers import KEY
@@ -587,6 +587,7 @@ def test_a_flush_accepts_any_timeout_that_opentelemetry_accepts(fake: FakeHelico
 @pytest.mark.usefixtures("uninstalled")
 def test_replaced_exporters_leave_no_thread_behind(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "_LINGER", 0.05)
+    monkeypatch.setattr(maker, "_LINGER", 0.05)
     monkeypatch.setenv("OTEL_BSP_EXPORT_TIMEOUT", "1000")
     provider = TracerProvider(shutdown_on_exit=False)
     before = set(threading.enumerate())

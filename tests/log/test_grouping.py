@@ -450,6 +450,7 @@ def test_a_row_waits_for_a_library_that_tells_of_calls_when_they_are_over(patien
 
 
 def test_a_span_that_tells_of_a_call_whose_row_has_left_makes_no_second_row(patient: Logging) -> None:
+    before = swallowed().get(LATE, 0)
     with patient.span("plan"):
         with _sdk(patient) as call:
             pass
@@ -457,7 +458,7 @@ def test_a_span_that_tells_of_a_call_whose_row_has_left_makes_no_second_row(pati
         assert isinstance(call, ReadableSpan)
         NeverCurrent.begin(patient, "litellm_request", LITELLM, start_time=call.start_time).end(CHAT, call.end_time)
 
-    assert (len(patient.rows()), swallowed()[LATE]) == (1, 1)
+    assert (len(patient.rows()), swallowed()[LATE]) == (1, before + 1)
 
 
 def test_no_row_leaves_before_the_apps_processors_have_redacted_its_span(
@@ -526,9 +527,10 @@ def test_calls_that_wait_are_bounded_and_wrappers_without_a_call_are_dropped(app
 
     assert [len(grouper.take(ended, 60)), len(grouper), len(grouper.take((), 0)), len(grouper)] == [20, 10, 10, 0]
     ended.clear()
+    before = swallowed().get(LATE, 0)
     outer.end()
     # It ended after the row had left.
-    assert [len(ended), grouper.take(ended, 60), len(grouper._wrappers), swallowed()[LATE]] == [1, [], 0, 1]
+    assert [len(ended), grouper.take(ended, 60), len(grouper._wrappers), swallowed()[LATE] - before] == [1, [], 0, 1]
 
 
 def test_wrappers_whose_calls_do_not_come_are_bounded(app: Logging) -> None:

@@ -53,7 +53,8 @@ class Installation:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: a greenlet that waits while it holds a lock that is older than gevent's patch must stop no other.
+        self._lock = threading.RLock()
         self._installed = False
         self._patches = Patches()
         self._processor = HeliconeSpanProcessor()
@@ -123,7 +124,9 @@ class Installation:
             if exporter is None:
                 return
             from ..log.worker import LogWorker  # noqa: PLC0415  # an app that logs nothing should not load it
+            from .greenlets import load_after_patch  # noqa: PLC0415
 
+            load_after_patch()
             self._log = LogWorker(REGISTRY)
         self._log.switch(exporter)
         if exporter is not None and not self._wraps_flush:

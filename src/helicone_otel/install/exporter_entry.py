@@ -35,7 +35,9 @@ class NamedExporter(SpanExporter):
             return
         try:
             from ..log.exporter import HeliconeSpanExporter  # noqa: PLC0415  # its import may fail, and is caught here
+            from .greenlets import load_after_patch  # noqa: PLC0415
 
+            load_after_patch()
             self._exporter = HeliconeSpanExporter(**options)
         except Exception as error:  # noqa: BLE001  # see the module's docstring
             log_that_log_is_off(error)

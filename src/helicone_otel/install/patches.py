@@ -11,6 +11,7 @@ from ..failures import swallow
 from ..http.clients import HOOKS, Hook
 from ..sessions.foreign import MODULES, find_imported_sdks
 from ..tracking.registry import Registry
+from .imports import IMPORTS
 
 
 class Patches:
@@ -66,8 +67,6 @@ class Patches:
 
     def hook_transports(self, registry: Registry) -> None:
         """Hook the HTTP clients that are imported already, and each other one when it is imported."""
-        import wrapt  # noqa: PLC0415  # see `_proxies`
-
         self._hooks_active = True
         self._hooked = registry.hooked
         registry.is_hooking = True
@@ -76,16 +75,14 @@ class Patches:
                 self._hook(registry, hook, module)
             elif hook not in self._waiting:
                 self._waiting.add(hook)
-                wrapt.register_post_import_hook(functools.partial(self._hook_late, registry, hook), hook.module)
+                IMPORTS.call(functools.partial(self._hook_late, registry, hook), hook.module)
 
     def watch_sdks(self) -> None:
         """Look for session claims of other SDKs as soon as the app imports one of these SDKs."""
-        import wrapt  # noqa: PLC0415  # see `_proxies`
-
         if not self._watches_sdks:
             self._watches_sdks = True
             for module in MODULES:
-                wrapt.register_post_import_hook(_sdk_imported, module)
+                IMPORTS.call(_sdk_imported, module)
 
     def _hook_late(self, registry: Registry, hook: Hook, module: Any) -> None:
         if self._hooks_active:
@@ -104,9 +101,9 @@ def _sdk_imported(_: object) -> None:
 
 
 def _proxies() -> Any:
-    """Return wrapt's proxy classes, which instrumentations wrap functions with."""
-    # wrapt imports asyncio and more, so it is loaded when something is installed, not before.
-    import wrapt  # noqa: PLC0415
-
+    """Return wrapt's proxy classes, which instrumentations wrap functions with; none if nobody has imported wrapt."""
+    # Not imported here, because it imports asyncio and ssl, see `imports.py`.
+    wrapt = sys.modules.get("wrapt")
     # Since wrapt 2, its wrappers inherit from `BaseObjectProxy` and no longer from `ObjectProxy`.
-    return (wrapt.ObjectProxy, getattr(wrapt, "BaseObjectProxy", wrapt.ObjectProxy))
+    names = ("ObjectProxy", "BaseObjectProxy")
+    return tuple(getattr(wrapt, name) for name in names if hasattr(wrapt, name))

@@ -7,6 +7,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import ClassVar, Final, NamedTuple
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -23,6 +24,7 @@ from ..spans.kinds import REQUEST_KINDS
 from ..tracking.registry import REGISTRY, Registry
 from .delivery.client import Client, seconds_of
 from .delivery.lane import PendingRow
+from .delivery.memory import memory_of
 from .grouping import CallGroup, CallGrouper
 from .rows.content import Content
 from .rows.encode import encoded
@@ -119,8 +121,13 @@ class HeliconeSpanExporter(SpanExporter):
         """How many rows have not been sent yet."""
         return self._client.rows
 
+    @property
+    def unmade_bytes(self) -> int:
+        """How much memory the calls take of which no row has been made yet."""
+        return self._client.maker.bytes
+
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Make rows of the calls among some spans, and queue them. Never raises.
+        """Have rows made of the calls among some spans, and sent. Never raises or blocks.
 
         Wrappers of a call are found among the same spans only. With HELICONE_LOG, `LogWorker` does the same, and
         waits for wrappers that end later.
@@ -134,7 +141,9 @@ class HeliconeSpanExporter(SpanExporter):
         return SpanExportResult.SUCCESS
 
     def log(self, group: CallGroup, registry: Registry) -> None:
-        """Make a row of a call, if it is one that is logged, and queue it. Never raises.
+        """Have a row made of a call, if it is one that is logged, and queued. Never raises or blocks.
+
+        The user's functions are called in a thread of the exporter, because they may take as long as they like.
 
         Args:
             group: The span of the call and its wrappers. What the span lacks is taken from them.
@@ -142,10 +151,22 @@ class HeliconeSpanExporter(SpanExporter):
         """
         try:
             outcome = group.outcome(registry)
-            if outcome is not None and outcome.logged and not self._stopped:
-                self._log(group.span, outcome.exported_attributes(group.span), group.wrappers)
+            if outcome is None or not outcome.logged or self._stopped:
+                return
+            attributes = outcome.exported_attributes(group.span)
+            if attributes.get(wire.SPAN_KIND) in self._kinds:
+                span = _finished_span(group.span, attributes, group.wrappers)
+                self._client.put_later(partial(self._row, span), sum(map(memory_of, (group.span, *group.wrappers))))
         except Exception as error:  # noqa: BLE001  # the next spans must be logged all the same
             swallow("log exporter", error)
+
+    def wait_for_room(self, until: float | None) -> bool:
+        """Wait until a call can be logged without being dropped, and return whether that is so.
+
+        Args:
+            until: How long to wait, by the monotonic clock; without end if `None`.
+        """
+        return self._client.maker.wait_for_room(until)
 
     def force_flush(self, timeout_millis: float = 30000) -> bool:
         """Send all rows.
@@ -175,27 +196,26 @@ class HeliconeSpanExporter(SpanExporter):
         HeliconeSpanExporter._waited_at_exit = waited if self.waiting else 0.0
         return done
 
-    def _log(self, span: ReadableSpan, attributes: dict[str, object], wrappers: Sequence[ReadableSpan]) -> None:
-        if attributes.get(wire.SPAN_KIND) not in self._kinds:
-            return
-        key = self._key_of(attributes)
+    def _row(self, span: FinishedSpan) -> PendingRow | None:
+        """Return the row of a call; `None` if there is none. It calls the user's functions."""
+        key = self._key_of(span.attributes)
         # Asked before the row is made, to save that work.
         if key is None or not self._client.has_room_for(key):
-            return
-        row = row_of(_finished_span(span, attributes, wrappers), self._content, utf8=self._utf8)
+            return None
+        row = row_of(span, self._content, utf8=self._utf8)
         if row is None:
             self._client.count_loss("A span could not be made a row of Helicone's log.")
-            return
+            return None
         route, provider = (_ROUTE, _PROVIDERS[row.route]) if self._is_api_server else (row.route, None)
         url = self.endpoint + route
         # Two exporters in one process make one row of a call. A hash is remembered, because the text contains the key.
         claim, logged = hash(f"{url} {key} {row.id}"), self._registry.logged_rows
         if claim in logged.young or claim in logged.old:
-            return
+            return None
         logged.young[claim] = True
         if len(logged.young) >= logged.limit:
             logged.turn()
-        self._client.put(PendingRow(row.id, key, url, encoded(row, provider)))
+        return PendingRow(row.id, key, url, encoded(row, provider))
 
     def _key_of(self, attributes: Mapping[str, object]) -> str | None:
         if self._key_for is None:

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
 from .. import wire
@@ -19,11 +19,11 @@ from ..endpoints import check_transport, checked_endpoint, checked_key, default_
 from ..sessions.model import Session
 from ..settings import Settings, SettingsError
 from .delivery.client import suppressed
-from .delivery.connections import Connections
-from .delivery.http_call import HttpCall, NoConnectionError, answer_to
 from .delivery.quotes import error_text
-from .delivery.sender import is_untrusted
 from .delivery.verdict import is_success
+
+if TYPE_CHECKING:
+    from .delivery.connections import Connections
 
 _MAX_ANSWER: Final = 16 * 2**20
 _MAX_REQUESTS: Final = 500
@@ -124,7 +124,7 @@ class Api:
         # The setting holds for gateways and logs, and so for what they have stored.
         self.stores_utf8 = takes_utf8(self.address, settings.utf8_hosts)
         self._host = urlsplit(self.address).netloc
-        self._connections = Connections(keep=1)
+        self._made_connections: Connections | None = None
 
     def __repr__(self) -> str:
         return f"Api({self.address!r})"
@@ -190,6 +190,13 @@ class Api:
         path = f"/v1/request/{quote(oldest, safe='')}/property"
         self._call("PUT", path, {"key": _FEEDBACK, "value": "1" if good else "0"}, end - time.monotonic())
 
+    def _connections(self) -> Connections:
+        # Loads urllib3 and ssl, which gevent or eventlet may patch before: see `delivery/client.py`.
+        from .delivery.connections import Connections  # noqa: PLC0415
+
+        self._made_connections = self._made_connections or Connections(keep=1)
+        return self._made_connections
+
     def _list(self, path: str, query: Mapping[str, Any], seconds: float) -> list[Mapping[str, Any]]:
         """Make a query, and return the entries in its answer."""
         data = self._call("POST", path, query, seconds)
@@ -199,15 +206,20 @@ class Api:
 
     def _call(self, method: str, path: str, body: Mapping[str, Any], seconds: float) -> Any:
         """Make a call, and return the data in its answer."""
+        from .delivery.http_call import HttpCall, answer_to  # noqa: PLC0415  # see `_connections`
+
         call = HttpCall(method, self.address + path, self._key, json.dumps(body).encode(), _MAX_ANSWER)
         try:
             with suppressed():
-                answer = answer_to(call, self._connections, time.monotonic() + seconds)
+                answer = answer_to(call, self._connections(), time.monotonic() + seconds)
         except Exception as error:
             raise self._failure(error) from error
         return self._data(answer.status, answer.body)
 
     def _failure(self, error: Exception) -> HeliconeError:
+        from .delivery.http_call import NoConnectionError  # noqa: PLC0415  # see `_connections`
+        from .delivery.sender import is_untrusted  # noqa: PLC0415
+
         cause = error.__cause__ if isinstance(error, NoConnectionError) else error
         if is_untrusted(cause):
             return HeliconeError(f"no encrypted connection to {self._host} can be trusted")

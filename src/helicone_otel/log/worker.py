@@ -1,31 +1,28 @@
-"""Makes the rows of what HELICONE_LOG switches on, for all providers of a process, in one thread.
+"""Groups the spans of what HELICONE_LOG switches on, for all providers of a process, in one thread.
 
 OpenTelemetry's own processor queues every span. Here the registry decides what a span is when it ends, and
-hands over only spans that may become rows. The thread does all further work.
+hands over only spans that may become rows. The thread groups them by calls, and the exporter makes the rows.
 """
 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import sys
-import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from operator import attrgetter
-from sys import getsizeof
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 
 from ..failures import swallow, warn_once
-from ..tracking.records import Leaf, SpanRecord, attributes_of
+from ..tracking.records import Leaf, SpanRecord
 from ..tracking.registry import Registry
-from .delivery.client import MAX_BYTES, seconds_of, suppressed
+from .delivery.client import MAX_BYTES, seconds_of
+from .delivery.memory import memory_of
+from .delivery.threads import Event, Lock, start
 from .grouping import CallGroup, CallGrouper, EndedSpan
 
 if TYPE_CHECKING:
@@ -51,7 +48,7 @@ _FULL: Final = "A span was not logged to Helicone: too many wait (OTEL_BSP_MAX_Q
 
 
 class LogWorker:
-    """Queues spans that may become rows, and makes the rows in a thread.
+    """Queues spans that may become rows, and hands the calls to the exporter in a thread.
 
     The queue is as long as the exporter's queue of rows, and bounded in bytes as well. When it is full, new spans are
     dropped and counted. A row leaves as soon as nothing can be added to it. A call of which an open span may still tell
@@ -71,9 +68,10 @@ class LogWorker:
         self._delay = 0.0
         # Each with how many bytes it takes.
         self._waiting: deque[_Ended] = deque()
-        # How much memory the spans in `_waiting` take, and those that have left it and are not rows yet. The app's
-        # threads change the first without a lock, so the thread that makes the rows reckons it anew each time.
-        self._bytes = self._held = 0
+        # How much memory is taken by the spans in `_waiting`, by those that have left it and have not been handed over,
+        # and by those of which the exporter has not made rows yet, when that was read last. The app's threads change
+        # the first without a lock, so our thread reckons it anew each time.
+        self._bytes = self._held = self._unmade = 0
         # How many spans were dropped, and how many of these a flush has reported.
         self._lost = self._reported = 0
         self._ready: deque[CallGroup] = deque()
@@ -91,18 +89,17 @@ class LogWorker:
     def _reset(self) -> None:
         """Start with empty queues: at first, and in a forked child, because the parent logs what it had."""
         self._pid = _getpid()
-        self._bytes = self._held = self._lost = self._reported = 0
+        self._bytes = self._held = self._unmade = self._lost = self._reported = 0
         self._waiting.clear()
         self._ready.clear()
         self._grouper = CallGrouper(self._registry, self._batch)
-        self._wake = threading.Event()
+        self._wake = Event()
         # Whether the thread sleeps until it is woken. A span that finds it awake need not wake it.
         self._is_asleep = False
-        # Reentrant, because the garbage collector may end a span in the thread that holds it.
-        self._lock = threading.RLock()
-        # Held while a row is made, so that a flush can wait for the row of another thread.
-        self._making = threading.RLock()
-        self._thread: threading.Thread | None = None
+        self._lock = Lock()
+        # Held while a call is handed over, so that a flush can wait for the call of another thread.
+        self._handing = Lock()
+        self._runs = False
 
     def switch(self, exporter: HeliconeSpanExporter | None) -> None:
         """Log with another exporter from now on, or with none. The one before sends its rows in the background."""
@@ -119,7 +116,7 @@ class LogWorker:
         self.exporter = exporter
         self._registry.log = self._put if exporter is not None else None
         self._registry.flush_log = self.flush if exporter is not None else None
-        if self._thread is not None:
+        if self._runs:
             self._wake.set()  # the delay may have changed
 
     def flush(self, milliseconds: float | None) -> bool:
@@ -148,13 +145,15 @@ class LogWorker:
         if self._pid != _getpid():
             self._reset()  # the process was forked without Python's fork hooks, as uWSGI does
         waiting = self._waiting
-        if len(waiting) >= self._limit or self._bytes + self._held + (size := memory_of(span)) > MAX_BYTES:
+        size = memory_of(span)
+        taken = self._bytes + self._held + self._unmade + size
+        if len(waiting) >= self._limit or (taken > MAX_BYTES and self._is_full(size)):
             self._lost += 1
             warn_once(_FULL)
             return
         waiting.append((span, entry, size))
         self._bytes += size
-        if self._thread is None:
+        if not self._runs:
             self._start()
         if self._is_asleep:
             self._is_asleep = False
@@ -162,19 +161,27 @@ class LogWorker:
         elif (len(waiting) >= self._batch or self._bytes > _MANY_BYTES) and not self._wake.is_set():
             self._wake.set()
 
+    def _is_full(self, size: int) -> bool:
+        """Tell whether a span has no room, when that is worth a closer look."""
+        exporter = self.exporter
+        self._unmade = exporter.unmade_bytes if exporter is not None else 0
+        return self._bytes + self._held + self._unmade + size > MAX_BYTES
+
     def _replaced_with_rows(self) -> list[HeliconeSpanExporter]:
         return [exporter for exporter in self._replaced if exporter.waiting]
 
     # --- the thread ---------------------------------------------------------------------------
 
     def _start(self) -> None:
-        # No thread can start while the interpreter ends, or when there are too many. The next span tries again.
-        with self._lock, contextlib.suppress(RuntimeError):
-            if self._thread is None:
-                thread = threading.Thread(target=self._work, name="helicone-otel-rows", daemon=True)
-                thread.start()
-                self._thread = thread
-                self._add_exit_hooks()
+        with self._lock:
+            if self._runs:
+                return
+            self._runs = True
+        try:
+            start(self._work, "helicone-otel-rows")
+        except RuntimeError:  # the interpreter ends, or there are too many threads: the next span tries again
+            self._runs = False
+        self._add_exit_hooks()
 
     def _add_exit_hooks(self) -> None:
         """Log at the end of a worker's process, which ends without calling `atexit` functions."""
@@ -200,14 +207,14 @@ class LogWorker:
                 if (exporter := self.exporter) is None:
                     break
                 self._log_due(exporter, self._delay)
-        finally:  # a hook of the user may end the thread
+        finally:
             with self._lock:
                 if wake is self._wake:
-                    self._thread = None
+                    self._runs = False
         if self.exporter is not None and (self._waiting or self._grouper):  # logging was switched on again just now
             self._start()
 
-    def _sleep(self, wake: threading.Event) -> None:
+    def _sleep(self, wake: Event) -> None:
         """Wait until spans have ended, or it is time to look again at those that wait."""
         with self._lock:
             seconds = self._grouper.seconds_to_next(self._delay)
@@ -221,37 +228,38 @@ class LogWorker:
             wake.clear()
 
     def _log_all(self, exporter: HeliconeSpanExporter, end: float) -> bool:
-        """Make rows of all spans that wait, and return whether that was done by a time of the monotonic clock."""
-        self._log_due(exporter, 0, end)
-        # Another thread may be making the last row just now.
-        if self._ready or not self._making.acquire(timeout=max(end - time.monotonic(), 0)):
+        """Hand over all calls that wait, and return whether that was done by a time of the monotonic clock."""
+        is_done = self._log_due(exporter, 0, end)
+        # Another thread may be handing over the last call just now.
+        if not is_done or not self._handing.acquire(max(end - time.monotonic(), 0)):
             self._wake.set()
             return False
-        self._making.release()
+        self._handing.release()
         return True
 
-    def _log_due(self, exporter: HeliconeSpanExporter, max_wait: float, end: float | None = None) -> None:
-        """Make rows of the calls that wait for no wrapper, or have waited for `max_wait` seconds.
+    def _log_due(self, exporter: HeliconeSpanExporter, max_wait: float, end: float | None = None) -> bool:
+        """Hand over the calls that wait for no wrapper, or have waited for `max_wait` seconds.
 
         Args:
-            exporter: Takes the rows.
+            exporter: Makes the rows, in a thread of its own, because it calls functions of the user.
             max_wait: How many seconds a call waits for its wrappers.
-            end: When to stop, by the monotonic clock. The rest becomes rows the next time.
+            end: When to stop, by the monotonic clock. The rest is handed over the next time.
+
+        Returns:
+            Whether all calls were handed over that had ended before.
         """
         try:
             with self._lock:
                 ended = self._ended()
                 self._bytes = sum(size for _, _, size in list(self._waiting))
-                is_crowded = self._held + sum(size for _, _, size in ended) > MAX_BYTES // 2
+                is_crowded = self._held + self._unmade + sum(size for _, _, size in ended) > MAX_BYTES // 2
                 pairs = [(span, entry) for span, entry, _ in ended]
                 self._ready.extend(self._grouper.take(pairs, 0 if is_crowded else max_wait, self._more))
                 self._held = sum(map(memory_of, self._held_spans()))
         except Exception as error:  # noqa: BLE001  # the thread must live on
             swallow("log", error)
-        if self._ready:
-            with suppressed():  # calls that hooks make must not become rows, for which the hooks would be called again
-                while self._ready and self._log_next(exporter, end):
-                    pass
+        # No more than there are now, because a thread may make spans all the time.
+        return all(self._log_next(exporter, end) for _ in range(len(self._ready)))
 
     def _ended(self) -> list[_Ended]:
         return [each for each in _popped(self._waiting) if _is_sampled(each[0])]
@@ -260,9 +268,11 @@ class LogWorker:
         return ((span, entry) for span, entry, _ in self._ended())
 
     def _log_next(self, exporter: HeliconeSpanExporter, end: float | None) -> bool:
-        """Make the next row; return false if the time is over."""
-        left = -1 if end is None else end - time.monotonic()
-        if (end is not None and left <= 0) or not self._making.acquire(timeout=left):
+        """Hand over the next call; return false if the time is over."""
+        if not exporter.wait_for_room(end):
+            return False
+        left = None if end is None else end - time.monotonic()
+        if (left is not None and left <= 0) or not self._handing.acquire(left):
             return False
         try:
             for group in _popped(self._ready, 1):
@@ -270,8 +280,9 @@ class LogWorker:
                 made = sum(map(memory_of, (group.span, *group.wrappers)))
                 with self._lock:
                     self._held -= made
+                    self._unmade = exporter.unmade_bytes
         finally:
-            self._making.release()
+            self._handing.release()
         return True
 
     def _held_spans(self) -> Iterator[ReadableSpan]:
@@ -300,46 +311,3 @@ def _popped(waiting: deque[_T], most: int | None = None) -> Iterator[_T]:
             yield waiting.popleft()
         except IndexError:
             return
-
-
-# --- how much memory a span takes: the app's thread waits for that, so it takes about a microsecond ----------------
-
-# The span itself, with its ids, times and the dict of its attributes.
-_OVERHEAD: Final = 2048
-# Types of values without items.
-_FLAT: Final = frozenset({str, int, float, bool, bytes, type(None)})
-_PRIVATE: Final = "_events"
-# `span.events` builds a tuple at each call, which takes longer than all else here; see `attributes_of`.
-_events_of: Final[Callable[[ReadableSpan], Collection[Any] | None]] = attrgetter(
-    _PRIVATE if hasattr(ReadableSpan("probe", resource=Resource.get_empty()), _PRIVATE) else "events"
-)
-
-
-def memory_of(span: ReadableSpan) -> int:
-    """Return about how many bytes a span takes."""
-    attributes, events = attributes_of(span), _events_of(span)
-    size = _OVERHEAD + (_memory_of_values(attributes) if attributes else 0)
-    if events:
-        size += sum(_OVERHEAD + _memory_of_values(event.attributes or {}) for event in events)
-    return size
-
-
-def _memory_of_values(attributes: Mapping[str, object]) -> int:
-    # The SDK's own mapping looks each value up by a method of its own, and has this faster way.
-    copy: Callable[[], Mapping[str, object]] | None = getattr(attributes, "copy", None)
-    values = (copy() if copy is not None else attributes).values()
-    size = sum(map(getsizeof, values))
-    if _FLAT.issuperset(map(type, values)):
-        return size
-    return size + sum(_memory_inside(value) for value in values if type(value) not in _FLAT)
-
-
-def _memory_inside(value: object) -> int:
-    """Return how many bytes the items of a value take; 0 if it has none."""
-    if type(value) is tuple and _FLAT.issuperset(map(type, value)):  # nearly always: the SDK makes tuples of lists
-        return sum(map(getsizeof, value))
-    if isinstance(value, Mapping):
-        value = (*value.keys(), *value.values())
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        return 0
-    return sum(getsizeof(item) + _memory_inside(item) for item in value)

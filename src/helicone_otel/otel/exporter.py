@@ -6,7 +6,6 @@ A copy is needed because the SDK freezes a span's attributes before it calls any
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -47,11 +46,11 @@ class FinalizedSpan(ReadableSpan):
         """Return what the SDK's class keeps in fields, as the original has it now."""
         if name == "_original":  # not set yet, while a copy of this is being made
             raise AttributeError(name)
+        if name == "_attributes":
+            # Kept, so that what an exporter redacts stays redacted. Not by a `cached_property`: up to Python 3.11 that
+            # has one lock for all threads, which gevent and eventlet replace.
+            return vars(self).setdefault(name, self._outcome.exported_attributes(self._original))
         return getattr(self._original, name)
-
-    @functools.cached_property
-    def _attributes(self) -> dict[str, object]:  # type: ignore[override]  # what an exporter redacts stays redacted
-        return self._outcome.exported_attributes(self._original)
 
     @property
     def attributes(self) -> Attributes:

@@ -1,6 +1,7 @@
 """Queues rows and sends them to Helicone in threads of its own, until each is delivered or refused for good.
 
-The queue is bounded in rows and in bytes. What does not fit is dropped and counted.
+The queue is bounded in rows and in bytes. What does not fit is dropped and counted. What an app may want gevent or
+eventlet to patch, such as urllib3 and ssl, is imported when the first row is sent.
 """
 
 from __future__ import annotations
@@ -10,16 +11,20 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.context import Context, attach, detach
 
 from ...failures import swallow, warn_once
 from .lane import PendingRow
+from .maker import RowMaker
 from .queue import CONNECTIONS, RowQueue
-from .sender import RowSender
+from .threads import Lock, importing, start
 from .verdict import BROKEN_OFF, Delivery, DeliveryResult
+
+if TYPE_CHECKING:
+    from .sender import RowSender
 
 __all__ = ["MAX_BYTES", "Client", "seconds_of", "suppressed"]
 
@@ -58,11 +63,6 @@ class Client:
         self.endpoint = endpoint
         self._max_rows, self._max_bytes = max_rows, max_bytes
         self._connections, self._seconds = connections, seconds
-        # Loaded now, and not in a thread: a fork at that moment would leave the child with a lock on the module
-        # that is never released. Not at the top, because it imports `opentelemetry.propagate`, which an entry point
-        # must not.
-        import opentelemetry.instrumentation.utils  # noqa: F401, PLC0415
-
         self._reset()
         if hasattr(os, "register_at_fork"):
             weak = weakref.WeakMethod(self._reset)
@@ -71,18 +71,32 @@ class Client:
     def _reset(self) -> None:
         """Start with an empty queue: at first, and in a forked child, because the parent sends what it had."""
         self._pid = os.getpid()
-        self._lock = threading.RLock()  # see `RowQueue`
+        self._lock = Lock()
         # One key cannot take all threads.
         self._max_threads = self._connections + (self._connections + 1) // 2
         self._threads = 0
         self._lost_before = 0
         self._queue = RowQueue(self._max_rows, self._max_bytes, self._connections)
-        self._sender = RowSender(self.endpoint, self._max_threads, self._seconds)
+        self.maker = RowMaker(self._max_rows, self._max_bytes, suppressed)
+        self._made_sender: RowSender | None = None
+
+    @property
+    def _sender(self) -> RowSender:
+        return self._made_sender or self._make_sender()
+
+    def _make_sender(self) -> RowSender:
+        with importing():
+            from .sender import RowSender  # noqa: PLC0415  # see the module's docstring
+
+            # Another thread may have made one meanwhile.
+            made = self._made_sender or RowSender(self.endpoint, self._max_threads, self._seconds)
+            self._made_sender = made
+        return made
 
     @property
     def rows(self) -> int:
-        """How many rows wait or are being sent."""
-        return len(self._queue)
+        """How many rows are to be made, wait or are being sent."""
+        return len(self.maker) + len(self._queue)
 
     @property
     def bytes(self) -> int:
@@ -115,8 +129,24 @@ class Client:
             self._start_thread()
         return row not in dropped
 
+    def put_later(self, make: Callable[[], PendingRow | None], size: int) -> None:
+        """Make a row in a thread, and queue it. If there is no room for this, it is counted. Never blocks.
+
+        Args:
+            make: Makes the row; `None` if there is none.
+            size: How much memory it takes until then.
+        """
+        self._notice_fork()
+
+        def make_and_put() -> None:
+            if (row := make()) is not None:
+                self.put(row)
+
+        if not self.maker.put(make_and_put, size):
+            self.count_loss(_FULL)
+
     def flush(self, seconds: float) -> bool:
-        """Send all rows.
+        """Send all rows that came before.
 
         Args:
             seconds: How long that may take.
@@ -127,10 +157,12 @@ class Client:
         """
         self._notice_fork()
         until = time.monotonic() + seconds
+        is_made = self.maker.finish(until)
         self._queue.end_own_pauses()
         if self._queue.needs_thread:
             self._start_thread()
-        while not (is_empty := self._queue.wait_until_empty(min(_STEP, until - time.monotonic()))):
+        mark = self._queue.mark()
+        while not (is_sent := self._queue.wait_until_sent(mark, min(_STEP, until - time.monotonic()))):
             if time.monotonic() >= until or self._queue.is_closed:
                 break
             # Threads cannot start while the interpreter ends, and some servers do not let any run.
@@ -138,14 +170,15 @@ class Client:
                 self._send_here(until)
         now = self._queue.lost
         lost, self._lost_before = now - self._lost_before, now
-        return is_empty and not lost
+        return is_made and is_sent and not lost
 
     def shutdown(self, seconds: float) -> bool:
         """Send all rows and stop; return the same as `flush`."""
         done = self.flush(seconds)
         if left := self._queue.close():
             warn_once("Rows were not logged to Helicone: there was no time left to send them", f"{left} rows")
-        self._sender.close()
+        if self._made_sender is not None:
+            self._made_sender.close()
         return done
 
     def _notice_fork(self) -> None:
@@ -157,10 +190,12 @@ class Client:
             # A thread that neither sends nor waits is about to take a row, and then looks whether others are needed.
             if self._threads >= self._max_threads or self._threads > self._queue.threads:
                 return
-            # No thread can start while the interpreter ends. Then `flush` sends the rows.
-            with contextlib.suppress(RuntimeError):
-                threading.Thread(target=self._work, args=(self._queue,), name="helicone-otel-log", daemon=True).start()
-                self._threads += 1
+            self._threads += 1
+        queue = self._queue
+        try:
+            start(lambda: self._work(queue), "helicone-otel-log")
+        except RuntimeError:  # no thread can start while the interpreter ends; then `flush` sends the rows
+            self._count_out()
 
     def _work(self, queue: RowQueue) -> None:
         try:
@@ -170,10 +205,15 @@ class Client:
                         self._start_thread()
                     self._deliver(row)
         finally:
-            with self._lock:
-                self._threads -= 1
+            self._count_out()
+            if self._made_sender is not None:
+                self._made_sender.leave()
         if queue.needs_thread:  # a row came just now, while this thread still counted as one
             self._start_thread()
+
+    def _count_out(self) -> None:
+        with self._lock:
+            self._threads -= 1
 
     def _send_here(self, until: float) -> None:
         """Send in this thread what can be sent now."""
@@ -202,6 +242,14 @@ class Client:
             warn_once(f"A row was not logged to Helicone, although others were: {result.reason}")
 
 
+def load_sender() -> None:
+    """Load all that the first row would load."""
+    with importing():
+        import opentelemetry.instrumentation.utils  # noqa: F401, PLC0415
+
+        from . import sender  # noqa: F401, PLC0415
+
+
 def seconds_of(milliseconds: object, default: float) -> float:
     """Return a timeout in seconds that the system can wait for.
 
@@ -217,8 +265,9 @@ def seconds_of(milliseconds: object, default: float) -> float:
 @contextlib.contextmanager
 def suppressed() -> Iterator[None]:
     """Suppress instrumentation, and leave the current session, so that requests make no spans and get no headers."""
-    # Not at the top: see `Client`.
-    from opentelemetry.instrumentation.utils import suppress_instrumentation  # noqa: PLC0415
+    with importing():
+        # Not at the top, because it imports `opentelemetry.propagate`, which an entry point must not.
+        from opentelemetry.instrumentation.utils import suppress_instrumentation  # noqa: PLC0415
 
     token = attach(Context())
     try:

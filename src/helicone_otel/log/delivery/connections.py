@@ -27,6 +27,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from ...endpoints import is_loopback
 from ...failures import warn_once
+from .threads import get_ident
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -37,6 +38,8 @@ _CONNECT_WITHIN: Final = 5.0
 # A connection that was not used for longer may be gone: load balancers drop it, and a process that was frozen
 # meanwhile did not see the end of it.
 _MAX_IDLE: Final = 20.0
+# The modules of sockets that any thread can use.
+_SHARED: Final = ("socket", "ssl")
 # Longer bodies are not copied to leave together with their head.
 _MAX_COPIED: Final = 65536
 
@@ -65,12 +68,14 @@ class Connection:
 
     Attributes:
         proxy_headers: The same.
+        thread: The thread that alone can use it, because gevent's and eventlet's sockets belong to one; else 0.
     """
 
     def __init__(self, opened: HTTPConnection, proxy_headers: Mapping[str, str] | None) -> None:
         self._opened = opened
         self._socket: Any = opened.sock
         self.proxy_headers = proxy_headers
+        self.thread = 0 if type(self._socket).__module__ in _SHARED else get_ident()
         # Not by the monotonic clock, which may stop while a process is frozen.
         self._used = time.time()
 
@@ -122,6 +127,10 @@ class Connection:
         self._socket.settimeout(min(left, threading.TIMEOUT_MAX))
 
 
+# By address, and by the thread that alone can use them.
+_Resting = dict[tuple[Address, int], deque[Connection]]
+
+
 class Connections:
     """Opens connections, and keeps those that rest.
 
@@ -131,7 +140,7 @@ class Connections:
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
-        self._resting: dict[Address, deque[Connection]] = {}
+        self._resting: _Resting = {}
         self._proxies: dict[Address, Url | None] = {}
         self._trusted: SSLContext | None = None
         self._is_closed = False
@@ -145,15 +154,16 @@ class Connections:
 
     def resting(self, address: Address) -> Connection | None:
         """Take a connection to an address that rests; `None` if there is none."""
-        waiting = self._resting.get(address)
-        while waiting:
-            try:
-                connection = waiting.pop()
-            except IndexError:  # another thread took it
-                return None
-            if connection.is_usable:
-                return connection
-            connection.close()
+        for thread in (0, get_ident()):
+            waiting = self._resting.get((address, thread))
+            while waiting:
+                try:
+                    connection = waiting.pop()
+                except IndexError:  # another thread took it
+                    break
+                if connection.is_usable:
+                    return connection
+                connection.close()
         return None
 
     def opened(self, address: Address, until: float) -> Connection:
@@ -177,12 +187,17 @@ class Connections:
 
     def keep(self, address: Address, connection: Connection) -> None:
         """Keep a connection for the next request."""
-        waiting = self._resting.setdefault(address, deque())
+        waiting = self._resting.setdefault((address, connection.thread), deque())
         connection.rest()
         waiting.append(connection)
         if self._is_closed or len(waiting) > self._keep:
             with contextlib.suppress(IndexError):
                 waiting.popleft().close()
+
+    def leave(self) -> None:
+        """Close those that only this thread can use."""
+        mine = get_ident()
+        _close_all({key: self._resting.pop(key) for key in list(self._resting) if key[1] == mine})
 
     def close(self) -> None:
         """Close all that rest, and keep none from now on."""
@@ -264,8 +279,10 @@ def _proxy(scheme: str, host: str) -> Url | None:
     return None
 
 
-def _close_all(resting: dict[Address, deque[Connection]]) -> None:
-    for waiting in list(resting.values()):
+def _close_all(resting: _Resting) -> None:
+    """Close those that this thread can use. To close another thread's would crash the process: see `leave`."""
+    mine = (0, get_ident())
+    for waiting in [waiting for (_, thread), waiting in list(resting.items()) if thread in mine]:
         while waiting:
             with contextlib.suppress(IndexError):
                 waiting.pop().close()

@@ -33,6 +33,7 @@ class PendingRow:
         failures: How often it was put off or failed, rate limits aside.
         blame: How surely its failures are its own fault and not the server's.
         paused_before: How many pauses its lane had had when it was sent last.
+        generation: For which flushes it is sent: see `RowQueue`.
     """
 
     id: str
@@ -42,6 +43,7 @@ class PendingRow:
     failures: int = 0
     blame: float = 0.0
     paused_before: int = 0
+    generation: int = 0
 
     @property
     def size(self) -> int:

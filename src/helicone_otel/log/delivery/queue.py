@@ -7,13 +7,14 @@ may fill the whole queue. If a shorter one needs room then, the longest lane giv
 from __future__ import annotations
 
 import math
-import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
 from .lane import Lane, PendingRow
 from .pace import Pace
+from .threads import Condition, Lock
 from .verdict import DeliveryResult
 
 # How many rows of one key are under way at a time. Helicone accepts one row a request.
@@ -48,14 +49,16 @@ class RowQueue:
         self._max_rows, self._max_bytes = max_rows, max_bytes
         self._connections = connections
         self._clock = clock
-        # Reentrant, because the garbage collector or a signal handler may end a span while the lock is held.
-        lock = threading.RLock()
-        self._changed, self._emptied = threading.Condition(lock), threading.Condition(lock)
+        lock = Lock()
+        self._changed, self._sent = Condition(lock), Condition(lock)
         self._lanes: dict[str, Lane] = {}
         self._rows = self._bytes = self._under_way = self._idle = 0
         self._closed = False
         # The next moment for which a thread waits.
         self._watched_until = math.inf
+        # A flush waits for the rows of its generation and of those before, because others may come all the time.
+        self._generation = 0
+        self._left: Counter[int] = Counter()
         # What was learned of keys that have no rows now.
         self._paces: dict[str, Pace] = {}
         self.lost = 0
@@ -157,12 +160,21 @@ class RowQueue:
         with self._changed:
             return not self._under_way and self._open_lane(self._clock()) is not None
 
-    def wait_until_empty(self, seconds: float) -> bool:
-        """Wait until no row is left, and return whether that is so."""
-        with self._emptied:
-            if self._rows and not self._closed:
-                self._emptied.wait(seconds)
-            return not self._rows
+    def mark(self) -> int:
+        """Return the generation of the rows that are here. Later ones are of the next generation."""
+        with self._changed:
+            self._generation += 1
+            return self._generation - 1
+
+    def wait_until_sent(self, generation: int, seconds: float) -> bool:
+        """Wait until no row of a generation, or of one before, is left; return whether that is so."""
+
+        def is_sent() -> bool:
+            return not any(left <= generation for left in self._left)
+
+        self._sent.wait_beside(lambda: self._closed or is_sent(), seconds)
+        with self._sent:
+            return is_sent()
 
     def delivered(self, row: PendingRow) -> None:
         """Remove a row that was delivered."""
@@ -210,7 +222,7 @@ class RowQueue:
                 while lane.waiting:
                     self._removed(lane.pop_newest())
             self._changed.notify_all()
-            self._emptied.notify_all()
+            self._sent.notify_all()
             return left
 
     # --- room ---------------------------------------------------------------------------------
@@ -222,6 +234,8 @@ class RowQueue:
             pace = self._paces.pop(row.key, None) or Pace(now)
             pace.measure_from(now)
             lane = self._lanes.setdefault(row.key, Lane(pace, self._connections))
+        row.generation = self._generation
+        self._left[row.generation] += 1
         lane.add(row)
         self._rows += 1
         self._bytes += row.size
@@ -254,8 +268,10 @@ class RowQueue:
         self._bytes -= row.size
         if not self._lanes[row.key].rows:
             self._forget(row.key)
-        if not self._rows:
-            self._emptied.notify_all()
+        self._left[row.generation] -= 1
+        if not self._left[row.generation]:
+            del self._left[row.generation]
+            self._sent.notify_all()
 
     def _forget(self, key: str) -> None:
         """Remove the lane of a key that has no rows: tenants come and go. What it taught stays for a while."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import encodings.idna  # noqa: F401  # loaded now, or the first connection would load it in a thread: see `Client`
+import encodings.idna  # noqa: F401  # or the first connection would load it, and a fork would not wait for that
 import re
 import ssl
 import time
@@ -45,6 +45,10 @@ class RowSender:
         result = self._sent(row, time.monotonic() + within)
         # A caller with less time than usual cut it short: that is not the row's fault.
         return result if within >= self._seconds else result._replace(blames_row=False)
+
+    def leave(self) -> None:
+        """Close the connections that only this thread can use, before it ends."""
+        self._connections.leave()
 
     def close(self) -> None:
         """Close the connections that are not in use."""

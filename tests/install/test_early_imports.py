@@ -1,0 +1,71 @@
+"""What an app may want gevent or eventlet to patch is imported by others, or at the first row."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+# The modules that these libraries patch, and those that keep what they import from them.
+PATCHED = {
+    *("_ssl", "http.client", "multiprocessing", "queue", "select", "selectors", "signal", "socket", "ssl"),
+    *("subprocess", "threading", "urllib.request", "concurrent.futures.thread", "asyncio"),
+    *("urllib3", "urllib3.connection", "requests", "httpx", "certifi"),
+}
+SDK = "import opentelemetry.sdk.trace, opentelemetry.sdk.trace.export, opentelemetry.propagate"
+CONFIGURED = f"{SDK}; import helicone_otel; installation = helicone_otel.configure({{}})"
+INSTRUMENTED = (
+    f"{SDK}; from opentelemetry.instrumentation.instrumentor import BaseInstrumentor\n"
+    "from helicone_otel.install.instrumentor import HeliconeInstrumentor; HeliconeInstrumentor().instrument()"
+)
+ROW = """
+from opentelemetry import trace
+provider = opentelemetry.sdk.trace.TracerProvider()
+trace.set_tracer_provider(provider)
+with helicone_otel.session("Shop"), helicone_otel.tool("look"):
+    pass
+provider.force_flush(5000)
+"""
+
+
+def loaded(code: str, **environ: str) -> set[str]:
+    """Return which of the modules are loaded after some code, in a new interpreter."""
+    show = "import sys; print('loaded', *sys.modules)"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "HELICONE_"))}
+    variables = {"HELICONE_API_KEY": "sk-helicone-aaaaaaa-aaaaaaa-aaaaaaa-aaaaaaa", **environ}
+    command = [sys.executable, "-c", f"{code}\n{show}"]
+    done = subprocess.run(command, env={**kept, **variables}, capture_output=True, text=True, check=True)
+    return PATCHED & {*done.stdout.rpartition("loaded")[2].split()}
+
+
+@pytest.mark.parametrize(
+    ("code", "environ"),
+    [
+        pytest.param(CONFIGURED.format("log=True"), {}, id="configure"),
+        pytest.param(CONFIGURED.format(""), {"HELICONE_LOG": "true"}, id="configure and the environment"),
+        pytest.param(f"{SDK}; from helicone_otel import *; HeliconeSpanExporter()", {}, id="an exporter"),
+        pytest.param(
+            f"{SDK}; from helicone_otel.install.exporter_entry import NamedExporter; NamedExporter()",
+            {},
+            id="an exporter by its name",
+        ),
+    ],
+)
+def test_nothing_that_an_app_may_want_to_patch_is_imported_before_the_first_row(
+    code: str, environ: dict[str, str]
+) -> None:
+    assert loaded(code, **environ) == loaded(SDK)
+
+
+def test_the_instrumentor_imports_nothing_to_patch_that_opentelemetrys_own_does_not() -> None:
+    base = f"{SDK}; from opentelemetry.instrumentation.instrumentor import BaseInstrumentor"
+
+    assert loaded(INSTRUMENTED, HELICONE_LOG="true") == loaded(base)
+
+
+def test_what_sends_rows_is_imported_for_the_first_one() -> None:
+    code = CONFIGURED.format("log=True") + ROW
+
+    assert {"ssl", "urllib3", "urllib3.connection"} <= loaded(code, HELICONE_LOG_ENDPOINT="http://127.0.0.1:9")

@@ -8,7 +8,7 @@ state of the process. Everything else in this package answers parts of these que
                         │  (entries) │                    │ derived    sessions from attributes, settings, the trace
                         ├─ locate ───┼─ labels ─ resolver ┤ enclosing  claims of other SDKs, spans never current
                         └─ on_end ───┘                    │ left_alone spans that are not the app's
-                               └─ requests                └ nodes, records, state
+                               └─ requests, open_spans    └ nodes, records, state
 
 **What is remembered of a span.** One of four things, the cheapest that is enough:
 

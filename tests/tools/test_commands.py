@@ -10,7 +10,9 @@ import pytest
 WITHOUT_EXTRAS = """
 import sys
 
-EXTRAS = {"rich", "starlette", "uvicorn", "jinja2", "nicegui", "js_lib_tabulator", "openai", "mcp", "qdrant_client"}
+EXTRAS = {
+    "rich", "starlette", "uvicorn", "jinja2", "xlsx2echarts", "js_lib_tabulator", "openai", "mcp", "qdrant_client"
+}
 
 class Missing:
     def find_spec(self, name, path=None, target=None):

@@ -226,17 +226,17 @@ def test_the_demo_in_a_view_has_the_requests_that_its_servers_received() -> None
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["view"], 'helicone-otel view: not installed: nicegui. pip install "helicone-otel[view]"\n'),
+        (["view"], 'helicone-otel view: not installed: xlsx2echarts. pip install "helicone-otel[view]"\n'),
         (
             ["run", "--view", "--", "python"],
-            'helicone-otel run: not installed: nicegui. pip install "helicone-otel[run,view]"\n',
+            'helicone-otel run: not installed: xlsx2echarts. pip install "helicone-otel[run,view]"\n',
         ),
     ],
 )
 def test_packages_that_the_view_needs_and_that_are_missing_are_named(
     arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("helicone_otel.__main__._is_installed", lambda name: name != "nicegui")
+    monkeypatch.setattr("helicone_otel.__main__._is_installed", lambda name: name != "xlsx2echarts")
 
     assert main(arguments) == 2
     assert capsys.readouterr().err == said
@@ -245,7 +245,8 @@ def test_packages_that_the_view_needs_and_that_are_missing_are_named(
 def test_the_other_commands_work_without_the_packages_of_the_view() -> None:
     code = (
         "import sys, helicone_otel.__main__, helicone_otel.tools.cli.run\n"
-        "print(sorted(name for name in sys.modules if name.startswith(('starlette', 'uvicorn', 'jinja2', 'nicegui'))))"
+        "parts = ('starlette', 'uvicorn', 'jinja2', 'xlsx2echarts')\n"
+        "print(sorted(name for name in sys.modules if name.startswith(parts)))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

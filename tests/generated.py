@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from helicone_otel.__main__ import _parser
+from helicone_otel.__main__ import _COMMANDS
 from helicone_otel.collector.config import render_variables, session_processors
 from helicone_otel.settings import Settings, render_table
 from helicone_otel.tools.diagnostics.libraries import LIBRARIES, SDKS, Library
@@ -129,12 +129,15 @@ def _section(lines: list[str]) -> str:
 
 def command_line() -> str:
     """Return the reference of the commands, from their parsers."""
-    (commands,) = [action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction)]
-    purposes = {action.dest: action.help for action in commands._choices_actions}
     table = ["| command | what it does |", "|---|---|"]
-    table += [f"| [`{name}`](#{name}) | {purpose} |" for name, purpose in purposes.items()]
-    sections = ["\n\n".join(_command(name, commands.choices[name])) for name in purposes]
-    return "\n\n".join(["\n".join(table), *sections])
+    table += [f"| [`{name}`](#{name}) | {purpose} |" for name, purpose in _COMMANDS.items()]
+    return "\n\n".join(["\n".join(table), *("\n\n".join(_command(name, _parser_of(name))) for name in _COMMANDS)])
+
+
+def _parser_of(command: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"helicone-otel {command}")
+    importlib.import_module(f"helicone_otel.tools.cli.{command.replace('-', '_')}").add_arguments(parser)
+    return parser
 
 
 def _command(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
@@ -169,6 +172,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "instrumentations": instrumentations,
     "api": lambda: api("helicone_otel"),
     "api of testing": lambda: api("helicone_otel.testing"),
+    "api of notebooks": lambda: api("helicone_otel.notebooks"),
     "command line": command_line,
 }
 

@@ -18,11 +18,12 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 import helicone_otel
-from helicone_otel import Session
-from helicone_otel.__main__ import _parser, _split
+from helicone_otel import Session, settings
+from helicone_otel.__main__ import parsed
 from helicone_otel.collector.config import VARIABLES
 from helicone_otel.install.configure import INSTALLATION
 from helicone_otel.log.rows.content import Where
+from helicone_otel.notebooks import keep_spans
 from helicone_otel.settings import SETTINGS
 from helicone_otel.testing import Helicone
 from helicone_otel.tools import diagnostics
@@ -34,7 +35,8 @@ from tests.support.documents import BLOCKS, DOCS, PAGES, README, Block, block, b
 from tests.support.launching import needs_a_configurator
 from tests.support.programs import environment, launched, output_of
 
-DIAGNOSTICS = Path(diagnostics.__file__).parent
+# The files that have the doctor's texts.
+SAYING = [*Path(diagnostics.__file__).parent.glob("checks/*.py"), Path(settings.__file__)]
 PLAIN = blocks("python")
 DOCSTRINGS = blocks("python", "docstring")
 TESTS = [*blocks("python", "test"), *(each for each in DOCSTRINGS if each.code.startswith("def test_"))]
@@ -192,7 +194,7 @@ def test_every_public_name_has_an_example_in_its_docstring() -> None:
     page = PAGES["docs/reference/api.md"]
     entries = re.split(r"^### ", page, flags=re.MULTILINE)[1:]
 
-    assert len(entries) >= len(helicone_otel.__all__) + 7
+    assert len(entries) >= len(helicone_otel.__all__) + 8
     assert [entry.splitlines()[0] for entry in entries if "<!-- docstring -->" not in entry] == []
 
 
@@ -206,7 +208,8 @@ def test_an_example_in_a_docstring_runs(shown: Block, helicone: Helicone, monkey
     monkeypatch.setenv("HELICONE_SESSION_NAME", "Trips")
     # `feedback()` needs an API, and a session that it knows.
     monkeypatch.setattr(helicone_otel, "feedback", lambda *_, **__: None)
-    names = {name: getattr(helicone_otel, name) for name in helicone_otel.__all__}
+    names: dict[str, Any] = {name: getattr(helicone_otel, name) for name in helicone_otel.__all__}
+    names["keep_spans"] = keep_spans
     provider = TracerProvider(shutdown_on_exit=False)
     names |= {
         "agent": _Agent(),
@@ -238,20 +241,19 @@ def test_the_doctor_says_what_the_page_on_troubleshooting_quotes() -> None:
     table = PAGES["docs/troubleshooting.md"].partition("## By symptom")[2].partition("\n## ")[0]
     cells = [line.split(" | ")[2] for line in table.splitlines() if line.startswith("| ") and line.count(" | ") == 3]
     quotes = [piece for cell in cells for quote in re.findall(r"`([^`]+)`", cell) for piece in quote.split("…")]
-    said = "\n".join(_texts(DIAGNOSTICS / "checks"))
+    said = "\n".join(text for path in SAYING for text in _texts(path))
 
     assert len(quotes) > 10
     assert [quote for quote in quotes if _without_names(quote) not in said] == []
 
 
-def _texts(folder: Path) -> Iterator[str]:
-    """Yield the texts in the code of a folder, with nothing in the place of what is put into them."""
-    for path in folder.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.JoinedStr):
-                yield "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
-            elif isinstance(node, ast.Constant):
-                yield str(node.value)
+def _texts(path: Path) -> Iterator[str]:
+    """Yield the texts in the code of a file, with nothing in the place of what is put into them."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
+        elif isinstance(node, ast.Constant):
+            yield str(node.value)
 
 
 def _without_names(quote: str) -> str:
@@ -264,7 +266,7 @@ def test_every_command_of_ours_that_is_shown_is_understood() -> None:
 
     assert len(commands) > 10
     for command in commands:
-        _parser().parse_args(_split(shlex.split(command)[1:])[0])
+        parsed(shlex.split(command)[1:])
 
 
 def test_opentelemetrys_bootstrap_suggests_for_openai_what_the_page_says() -> None:

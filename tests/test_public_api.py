@@ -1,4 +1,4 @@
-"""What users may import: the names of `helicone_otel` and of `helicone_otel.testing`, complete and documented."""
+"""What users may import: the names of `helicone_otel`, its `testing` and its `notebooks`, complete and documented."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from types import ModuleType
 import pytest
 
 import helicone_otel
-from helicone_otel import testing
+from helicone_otel import notebooks, testing
 from tests.support.paths import REPOSITORY
 
-PUBLIC = [(module, name) for module in (helicone_otel, testing) for name in module.__all__]
+PUBLIC = [(module, name) for module in (helicone_otel, testing, notebooks) for name in module.__all__]
 IDS = [f"{module.__name__}.{name}" for module, name in PUBLIC]
 
 
@@ -49,7 +49,7 @@ def _names_for_type_checkers(module: ModuleType) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("module", [helicone_otel, testing])
+@pytest.mark.parametrize("module", [helicone_otel, testing, notebooks])
 def test_the_public_names_are_sorted_and_each_can_be_loaded(module: ModuleType) -> None:
     assert module.__all__ == sorted(set(module.__all__))
     assert all(hasattr(module, name) for name in module.__all__)

@@ -1,7 +1,8 @@
 """Helicone Sessions for apps that are instrumented with OpenTelemetry.
 
-The public names are those that `__all__` lists here and in `helicone_otel.testing`, and nothing else. The
-modules have plain names, but they are internal: they may move or change in any release.
+The public names are `__version__` and those that `__all__` lists here, in `helicone_otel.testing` and in
+`helicone_otel.notebooks`, and nothing else. The modules have plain names, but they are internal: they may move or
+change in any release.
 
 Importing this package loads no other module of it: each name is loaded when it is first used. Two importers
 need that. pytest imports the package in every run, for its fixtures. With `OTEL_PROPAGATORS=…,helicone`,
@@ -15,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    __version__: str
     from .install.configure import configure as configure
     from .log.exporter import HeliconeSpanExporter as HeliconeSpanExporter
     from .log.rest import HeliconeError as HeliconeError
@@ -90,11 +92,23 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return _version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value: object = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
     globals()[name] = value
     return value
+
+
+def _version() -> str:
+    # It takes time to load, and most apps never ask.
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
+    try:
+        return version("helicone-otel")
+    except PackageNotFoundError:  # a copy of the sources that is not installed
+        return "unknown"
 
 
 def __dir__() -> list[str]:

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
-from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from argparse import SUPPRESS, ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from typing import Final
 
-# What each command does. The arguments of the first five are added by the module of the command in `tools.cli`, which
-# is imported only for that command. It must be importable without the extra of the command.
-_TOOLS: Final = {
-    "run": "run a Python application under OpenTelemetry and draw its sessions at the end",
-    "demo": "run a small agent against a stand-in gateway, and check its sessions",
-    "doctor": "explain why headers would or would not leave from this environment",
-    "explain": "show what each span in a file is, and which dialect and row decided",
-    "view": "show sessions in a local view, fed by OTLP and by Helicone's log API",
-}
+_PROGRAM: Final = "helicone-otel"
+# What each command does. Its arguments are added by the module of that name in `tools.cli`, which is imported only for
+# that command. It must be importable without the extra of the command.
 _COMMANDS: Final = {
-    **_TOOLS,
+    "demo": "run a small agent against a stand-in gateway, and check its sessions",
+    "run": "run a Python application under OpenTelemetry and draw its sessions at the end",
+    "view": "show sessions in a local view, fed by OTLP and by Helicone's log API",
+    "doctor": "explain why headers would or would not leave from this environment",
+    "fake": "be a stand-in for Helicone on this machine: gateway, log and read API",
+    "explain": "show what each span in a file is, and which dialect and row decided",
+    "env": "print the settings in force, and where each comes from",
     "collector-config": "print a configuration for an OpenTelemetry Collector that knows sessions of any language",
-    "env": "print the settings and their environment variables",
 }
+_TASKS: Final = (
+    ("see it work, without any key", "demo"),
+    ("see the sessions of your app", "run python app.py"),
+    ("watch sessions in the browser", "view"),
+    ("find out why nothing arrives", "doctor"),
+    ("try your app without an account", "fake"),
+)
 # The packages of each extra, as modules.
 _EXTRAS: Final = {
     "view": ("starlette", "uvicorn", "jinja2", "xlsx2echarts", "js_lib_tabulator"),
@@ -39,6 +46,8 @@ _EXTRAS: Final = {
         "opentelemetry.instrumentation.qdrant",
     ),
 }
+# As a shell reports a process that Ctrl-C ended.
+_INTERRUPTED: Final = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,77 +56,93 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: Those after `helicone-otel`; by default those of this process.
     """
-    ours, program = _split(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser(ours[0] if ours else "")
-    given = parser.parse_args(ours)
-    if not _has_extras(given):
-        return 2
-    if given.command == "run":
-        given.program += program
-        if not given.program:
-            parser.error("run: what should be run? helicone-otel run -- python app.py")
+    if arguments is None:
+        arguments = sys.argv[1:]
+        _make_output_safe()
     try:
-        code: int = given.main(given)
+        code = _run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has closed the pipe (`| head`). Python must not try to write the rest at its end:
-        # https://docs.python.org/3/library/signal.html#note-on-sigpipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except SystemExit as end:  # argparse has printed help or what is wrong, or rich met a closed pipe
+        code = end.code if isinstance(end.code, int) else 2
+    except BrokenPipeError:  # the reader has closed the pipe (`| head`)
+        code = 1
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+    except OSError as error:  # for instance, the disk is full
+        _give_up_broken_streams()
+        print(f"{_PROGRAM}: {error.strerror or error}", file=sys.stderr)
+        code = 1
+    _give_up_broken_streams()
     return code
 
 
-def _split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """Cut at the first `--`: what follows belongs to the application, whatever it looks like."""
-    end = list(arguments).index("--") if "--" in arguments else len(arguments)
-    return arguments[:end], arguments[end + 1 :]
+def _run(arguments: Sequence[str]) -> int:
+    given = parsed(arguments)
+    if not _has_extras(given):
+        return 2
+    code: int = given.main(given)
+    return code
 
 
-def _parser(command: str | None = None) -> ArgumentParser:
-    """Return the parser of all commands.
+def parsed(arguments: Sequence[str]) -> Namespace:
+    """Return the arguments of a command, with its function as `main`.
 
     Args:
-        command: The only one whose arguments are needed; all are if it is not given.
+        arguments: Those after `helicone-otel`.
+
+    Raises:
+        SystemExit: Help was wanted and is printed, or an argument is wrong; then the usage of its command is printed.
     """
+    parser = _parser()
+    first = arguments[0] if arguments else "--help"
+    if first not in _COMMANDS:
+        parser.parse_args([first])
+        parser.error(f"there is no command {first!r:.40}{_suggestion(first)}. {_PROGRAM} --help lists them")
+    command = ArgumentParser(prog=f"{_PROGRAM} {first}", allow_abbrev=False)
+    module = first.replace("-", "_")
+    importlib.import_module(f".tools.cli.{module}", __package__).add_arguments(command)
+    given = command.parse_args(arguments[1:], Namespace(command=first))
+    if "check" in given:
+        given.check(command, given)
+    return given
+
+
+def _parser() -> ArgumentParser:
+    """Return the parser of what stands before a command. It knows the commands only to list them."""
     parser = ArgumentParser(
-        prog="helicone-otel", description="Helicone Sessions for apps that are instrumented with OpenTelemetry."
+        prog=_PROGRAM,
+        usage=f"{_PROGRAM} [--help] [--version] command ...",
+        description="Helicone Sessions for apps that are instrumented with OpenTelemetry.",
+        epilog="\n".join(_help_lines()),
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for name, purpose in _COMMANDS.items():
-        added = commands.add_parser(name, help=purpose)
-        if command in (None, name):
-            _add_arguments(name, added)
+    parser.add_argument("--version", action="version", version=f"{_PROGRAM} {_version()}", help="print the version")
+    parser.add_argument("command", nargs="?", help=SUPPRESS)
     return parser
 
 
-def _add_arguments(command: str, parser: ArgumentParser) -> None:
-    if command in _TOOLS:
-        importlib.import_module(f".tools.cli.{command}", __package__).add_arguments(parser)
-    elif command == "collector-config":
-        parser.description = (
-            "Print a configuration for the OpenTelemetry Collector (contrib distribution), with what our "
-            "dialects know as statements of its transform processor. Settings that name attributes or dialects of your "
-            "own add theirs."
-        )
-        parser.add_argument(
-            "--processors", action="store_true", help="only the processors, for a collector that you run already"
-        )
-        parser.set_defaults(main=_collector_config)
-    else:
-        parser.set_defaults(main=_env)
+def _help_lines() -> Iterable[str]:
+    yield "what people want:"
+    yield from (f"  {task:32}  {_PROGRAM} {command}" for task, command in _TASKS)
+    yield ""
+    yield "commands:"
+    yield from (f"  {name:16}  {purpose}" for name, purpose in _COMMANDS.items())
+    yield ""
+    yield f"{_PROGRAM} COMMAND --help explains a command."
 
 
-def _collector_config(given: Namespace) -> int:
-    from .collector.config import collector_config  # noqa: PLC0415  # only for this command
+def _version() -> str:
+    from . import __version__  # noqa: PLC0415  # it is looked up
 
-    return collector_config(processors_only=given.processors)
+    return __version__
 
 
-def _env(_: Namespace) -> int:
-    from .settings import render_table  # noqa: PLC0415  # only for this command
+def _suggestion(word: str) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415  # only for an error
 
-    print(render_table())
-    return 0
+    similar = get_close_matches(word, _COMMANDS, 1)
+    return f" (did you mean {similar[0]}?)" if similar else ""
 
 
 def _has_extras(given: Namespace) -> bool:
@@ -126,7 +151,7 @@ def _has_extras(given: Namespace) -> bool:
     missing = [name for extra in extras for name in _EXTRAS.get(extra, ()) if not _is_installed(name)]
     if missing:
         remedy = f'pip install "helicone-otel[{",".join(extras)}]"'
-        print(f"helicone-otel {given.command}: not installed: {', '.join(missing)}. {remedy}", file=sys.stderr)
+        print(f"{_PROGRAM} {given.command}: not installed: {', '.join(missing)}. {remedy}", file=sys.stderr)
     return not missing
 
 
@@ -135,6 +160,28 @@ def _is_installed(module: str) -> bool:
         return find_spec(module) is not None
     except ModuleNotFoundError:  # the package around it is not there
         return False
+
+
+def _make_output_safe() -> None:
+    """Let no text fail because a stream is closed, or cannot encode a character."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # it stays open
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _give_up_broken_streams() -> None:
+    """Let Python not write at its end what could not be written, which would be a failure of its own.
+
+    https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

@@ -53,6 +53,12 @@ def warn_once(message: str, detail: str = "") -> None:
             logger.warning("%s%s", message, f" ({detail})" if detail else "")
 
 
+def notice(message: str) -> None:
+    """Log a warning about the app's set-up that is no failure of this library, and so is not counted."""
+    with _HANDLERS_MAY_FAIL:
+        logger.warning("%s", message)
+
+
 def log_that_library_is_off(error: Exception) -> None:
     """Log in one line that the library is off in this app, and why; the traceback only at level DEBUG."""
     _log_off("helicone-otel is off", error)

@@ -1,6 +1,7 @@
 """The settings: one table, from which the parser, `helicone-otel env` and the documentation's table are made.
 
-What an `OTEL_*` variable sets already has no setting here.
+What an `OTEL_*` variable sets already has no setting here. A value comes from the environment, else from a
+configuration file of OpenTelemetry, else it is the default.
 """
 
 from __future__ import annotations
@@ -461,6 +462,76 @@ _FIELDS: Final = tuple(setting.field for setting in SETTINGS)
 _LOG_FIELDS: Final = frozenset(
     {"log", "api_key", "log_kinds", "log_content", "log_endpoint", "api_endpoint", "log_http_hosts"}
 )
+# Where a value comes from.
+ENVIRONMENT: Final = "environment"
+CONFIGURATION_FILE: Final = "configuration file"
+# Names that begin so look like settings. Others may belong to other software (HELICONE_API_BASE is LiteLLM's).
+_PREFIXES: Final = ("HELICONE_SESSION_", "HELICONE_LOG_")
+# `helicone-otel run` sets variables of this prefix for the app that it starts.
+_RUN_PREFIX: Final = "HELICONE_RUN_"
+_MIN_SIMILARITY: Final = 0.85
+_HIDDEN: Final = "***"
+
+
+def given_settings(environ: Mapping[str, str], options: Mapping[str, object]) -> Iterator[tuple[Setting, str, str]]:
+    """Yield each setting that is set: with its text, and where it comes from. An empty text counts as not set.
+
+    Args:
+        environ: The environment variables.
+        options: What a configuration file of OpenTelemetry says of us, by the fields of `Settings`.
+    """
+    for setting in SETTINGS:
+        if text := environ.get(setting.variable, "").strip():
+            yield setting, text, ENVIRONMENT
+        elif text := _text_of(options.get(setting.field)):
+            yield setting, text, CONFIGURATION_FILE
+
+
+def _text_of(option: object) -> str:
+    if option is None:
+        return ""
+    return ",".join(map(str, option)) if isinstance(option, list | tuple) else str(option).strip()
+
+
+def is_of_log(setting: Setting) -> bool:
+    """Tell whether a setting concerns only what is logged to Helicone. Without it, labels and headers are the same."""
+    return setting.field in _LOG_FIELDS
+
+
+def shown_value(setting: Setting, value: object) -> str:
+    """Return the text of a value as its variable has it: without the key, empty if it is not set."""
+    if value is None or value == ():
+        return ""
+    if setting.check is _check_secret:
+        return _HIDDEN
+    if isinstance(value, tuple):
+        return ",".join(entry if isinstance(entry, str) else str(entry.name) for entry in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def misspelt_variables(environ: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the names that look like settings and are none: each with the setting that is probably meant, or nothing.
+
+    Args:
+        environ: The names of the environment variables.
+    """
+    ours = {setting.variable for setting in SETTINGS}
+    # Each start of an app comes by here, so that the first test is a cheap one.
+    for name in sorted(name for name in environ if name[:3].upper() == "HEL" and name not in ours):
+        if name.startswith(_RUN_PREFIX):
+            continue
+        from difflib import get_close_matches  # noqa: PLC0415  # most environments have no such name
+
+        similar = get_close_matches(name.upper(), ours, 1, _MIN_SIMILARITY)
+        if similar or name.upper().startswith(_PREFIXES):
+            yield name, similar[0] if similar else ""
+
+
+def misspelt_text(name: str, meant: str) -> str:
+    """Return what there is to say of a name that looks like a setting and is none."""
+    return f"{name} is not a setting: nothing reads it." + (f" Did you mean {meant}?" if meant else "")
 
 
 @value
@@ -546,20 +617,26 @@ class Settings(Value):
                 raise SettingsError(f"{setting.field} ({setting.variable}): {error}") from error
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
+    def from_environment(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        options: Mapping[str, object] | None = None,
+        *,
+        log: bool = True,
+    ) -> Settings:
         """Read the settings from environment variables. An empty variable counts as not set.
 
         Args:
             environ: The variables; the process's own if not given.
+            options: Values for settings without a variable, by field: those of a configuration file.
+            log: Whether to read the settings of the log, too. Without them, a bad value of theirs does no harm.
 
         Raises:
             SettingsError: A variable has a value that cannot be used. The message names the variable.
         """
-        environ = os.environ if environ is None else environ
         values: dict[str, Any] = {}
-        for setting in SETTINGS:
-            text = environ.get(setting.variable, "").strip()
-            if not text:
+        for setting, text, _ in given_settings(os.environ if environ is None else environ, options or {}):
+            if not log and is_of_log(setting):
                 continue
             try:
                 values[setting.field] = setting.parse(text)
@@ -567,13 +644,21 @@ class Settings(Value):
                 raise SettingsError(f"{setting.variable}: {error}") from error
         return cls(**values)
 
+    def changed(self) -> str:
+        """Return the settings that are not the defaults, as their variables and without the key."""
+        return ", ".join(
+            f"{setting.variable}={shown_value(setting, value)}"
+            for setting in SETTINGS
+            if (value := getattr(self, setting.field)) != _DEFAULTS[setting.field]
+        )
+
     def without_log(self) -> Settings:
         """Return the settings of labels and headers alone, so that no key is in them."""
         return Settings(**{name: value for name, value in vars(self).items() if name not in _LOG_FIELDS})
 
 
 def render_table() -> str:
-    """Return the settings as a Markdown table, for the documentation and `helicone-otel env`."""
+    """Return the settings as a Markdown table, for the documentation and `helicone-otel env --markdown`."""
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     lines += [f"| `{row.variable}` | {row.default} | {row.meaning} |" for row in SETTINGS]
     return "\n".join(lines)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from helicone_otel import Settings, SettingsError
-from helicone_otel.settings import SETTINGS, Setting, content_of, render_table
+from helicone_otel.settings import SETTINGS, Setting, content_of, misspelt_variables, render_table
 from helicone_otel.spans.kinds import REQUEST_KINDS
 
 
@@ -267,6 +267,70 @@ def test_settings_are_read_from_the_process_when_nothing_else_is_given(monkeypat
 def test_the_first_bad_value_of_several_is_named() -> None:
     with pytest.raises(SettingsError, match="HELICONE_ACCEPT_INBOUND"):
         Settings.from_environment({"HELICONE_CAPTURE_HEADERS": "perhaps", "HELICONE_ACCEPT_INBOUND": "perhaps"})
+
+
+def test_options_of_a_configuration_file_are_values_unless_a_variable_is_set() -> None:
+    options = {
+        "session_name": "From file",
+        "session_path": None,
+        "gateway_hosts": ["a.test", "b.test"],
+        "session_sampling_ratio": 0.5,
+        "accept_inbound": True,
+        "skip_dep_check": True,
+    }
+
+    assert Settings.from_environment({"HELICONE_SESSION_NAME": "Nightly"}, options) == Settings(
+        session_name="Nightly", gateway_hosts=("a.test", "b.test"), session_sampling_ratio=0.5, accept_inbound=True
+    )
+
+
+def test_a_bad_setting_of_the_log_does_no_harm_where_the_log_is_not_wanted() -> None:
+    environ = {"HELICONE_LOG": "maybe", "HELICONE_LOG_KINDS": "lmm", "HELICONE_SESSION_NAME": "Nightly"}
+
+    assert Settings.from_environment(environ, log=False) == Settings(session_name="Nightly")
+    with pytest.raises(SettingsError, match="HELICONE_SESSION_FALLBACK"):
+        Settings.from_environment({**environ, "HELICONE_SESSION_FALLBACK": "maybe"}, log=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("HELICONE_SESION_NAME", "HELICONE_SESSION_NAME"),
+        ("HELCIONE_API_KEY", "HELICONE_API_KEY"),
+        ("helicone_log", "HELICONE_LOG"),
+        ("HELICONE_GATEWAY_HOST", "HELICONE_GATEWAY_HOSTS"),
+        ("HELICONE_KEY", "HELICONE_API_KEY"),
+        ("HELICONE_SESSION_COLOUR", ""),
+    ],
+)
+def test_a_name_that_looks_like_a_setting_and_is_none_is_found(name: str, meant: str) -> None:
+    environ = ["PATH", "HELP", "HELICONE_LOG", name]
+
+    assert list(misspelt_variables(environ)) == [(name, meant)]
+
+
+@pytest.mark.parametrize(
+    "name", ["HELICONE_API_BASE", "HELICONE_API_URL", "HELICONE_SERVICE_HOST", "HELM_HOME", "HELICONE_RUN_LOG"]
+)
+def test_a_name_of_other_software_is_not_taken_for_a_misspelt_setting(name: str) -> None:
+    assert list(misspelt_variables([name])) == []
+
+
+@pytest.mark.parametrize("row", SETTINGS, ids=lambda row: row.variable)
+def test_no_setting_is_taken_for_a_misspelt_one(row: Setting) -> None:
+    assert list(misspelt_variables([row.variable])) == []
+
+
+def test_what_is_not_the_default_is_told_without_the_key() -> None:
+    settings = Settings(
+        session_name="Nightly", api_key="sk-helicone-1", log=True, log_kinds=("tool", "llm"), session_sampling_ratio=0.5
+    )
+
+    assert Settings().changed() == ""
+    assert settings.changed() == (
+        "HELICONE_SESSION_NAME=Nightly, HELICONE_SESSION_SAMPLING_RATIO=0.5, HELICONE_LOG=true, HELICONE_API_KEY=***, "
+        "HELICONE_LOG_KINDS=tool,llm"
+    )
 
 
 def test_settings_are_a_value_and_are_given_by_name() -> None:

@@ -264,3 +264,17 @@ def test_a_proxy_that_has_the_sdks_provider_as_logfires_does_is_configured() -> 
     )
 
     assert python(script) == (0, "s1\n", "")
+
+
+@needs_a_configurator
+def test_a_bad_setting_of_the_log_switches_only_the_log_off_and_misspelt_variables_are_named() -> None:
+    after = run(CONFIGURED, "instrument", HELICONE_LOG="true", HELICONE_LOG_KINDS="lmm", HELICONE_SESION_ID="trip")
+
+    assert labels(after.spans) == labels(run(CONFIGURED, "instrument").spans)
+    assert after.output.splitlines() == [
+        (
+            "helicone-otel logs nothing to Helicone: log_kinds (HELICONE_LOG_KINDS): expected some of data, embedding, "
+            "guardrail, llm, rerank, tool, vector_db, got 'lmm'"
+        ),
+        "HELICONE_SESION_ID is not a setting: nothing reads it. Did you mean HELICONE_SESSION_ID?",
+    ]

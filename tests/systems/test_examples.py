@@ -17,7 +17,7 @@ import httpx
 import pytest
 import yaml
 
-from helicone_otel.__main__ import _parser
+from helicone_otel.__main__ import parsed
 from helicone_otel.collector.config import VARIABLES
 from helicone_otel.tools.fakes.headers import KEY
 from helicone_otel.tools.fakes.loopback import serving
@@ -240,7 +240,7 @@ def test_the_compose_file_names_what_exists() -> None:
     assert collector["image"].rpartition(":")[2] == version
     assert (EXAMPLES / "collector" / collector["volumes"][0].partition(":")[0]).resolve().is_file()
     assert (EXAMPLES / "collector" / view["build"]["context"] / view["build"]["dockerfile"]).is_file()
-    assert _parser().parse_args(arguments).allow_host == ["view"]
+    assert parsed(arguments).allow_host == ["view"]
 
 
 def entrypoint() -> list[str]:

@@ -55,6 +55,11 @@ def test_the_demo_finds_no_disagreement_whatever_the_environment_says() -> None:
     )
 
     assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Starting the agent; its libraries take a few seconds\n")
+    # What the tools, the guide and the town said is in the answer.
+    said = " ".join(done.stdout.split())
+    for finding in ("17:39 from platform 2", "18:52 from platform 4", "port lodges", "tram 1", "Sun on both days"):
+        assert finding in said
     assert "All agree: the expected tree, its 14 requests" in " ".join(done.stdout.split())
     drawn = re.findall(r"[├└]── (\S+)  (task|tool|vector_db)\b", done.stdout)
     assert drawn == [
@@ -190,6 +195,11 @@ WRONG = {"Helicone-Session-Path": "/b"}
             a_world(log=(logged(response={"_type": "vector_db", "matches": [{"score": "high"}]}),)),
             "the row of vector_db at /a/upsert: a score among the matches is not a number",
         ),
+        (
+            a_session(),
+            a_world(log=(logged("tool:upsert", {"_type": "tool", "status": "success"}),)),
+            "the row of tool:upsert at /a/upsert has no arguments or no result",
+        ),
         (a_session(), a_world(log=()), "row of session ('s1', 'Trip'): seen 2 times, drawn 3 times"),
         (a_session(), replace_sends(a_world(), 2), "the row  was sent 2 times"),
         (a_session(), a_world(asked={"/weather": 0}), "the agent never called a host that is not a gateway"),
@@ -237,6 +247,35 @@ def test_the_stand_in_is_overloaded_once_and_then_answers(gateway: FakeHelicone)
 
     assert (first[0], first[1]["error"]["code"]) == (429, "rate_limit_exceeded")
     assert (second[0], second[1]["choices"][0]["message"]["content"]) == (200, "Porto")
+
+
+def answer_to(gateway: FakeHelicone, *messages: Mapping[str, object]) -> str:
+    body = {"model": "gpt-5.4-mini", "messages": messages}
+    text: str = ask(gateway, "/v1/chat/completions", body)[1]["choices"][0]["message"]["content"]
+    return text
+
+
+def test_the_answers_of_the_models_follow_from_what_they_are_sent(gateway: FakeHelicone) -> None:
+    calls = [{"id": id_, "type": "function", "function": {"name": "t", "arguments": "{}"}} for id_ in ("1", "2")]
+    trains = answer_to(
+        gateway,
+        {"role": "user", "content": "Find trains from Lisbon to Porto and back."},
+        {"role": "assistant", "tool_calls": calls},
+        {"role": "tool", "tool_call_id": "1", "content": "08:00 from platform 9"},
+        {"role": "tool", "tool_call_id": "2", "content": "21:15 from platform 1"},
+    )
+    findings = ["Livraria Lello opens late.", "The port lodges lie low.", trains, "Rain, says somebody."]
+    wish = {"role": "user", "content": "Plan two days in Porto.\n" + "\n".join(findings)}
+    written = ask(gateway, "/v1/messages", {**MESSAGES, "messages": [wish]})[1]["content"][0]["text"]
+    task = {"role": "system", "content": "Review this plan and return it corrected."}
+    reviewed = answer_to(gateway, task, {"role": "user", "content": written})
+
+    assert trains == "Out on Friday at 08:00 from platform 9, back on Sunday at 21:15 from platform 1."
+    assert written == (
+        "Friday: train at 08:00 from platform 9. Saturday: Livraria Lello at half past nine. Sunday: the port lodges "
+        "of Gaia, and home by the train at 21:15 from platform 1. Weather: No report of the weather."
+    )
+    assert reviewed == written.replace("the train at", "the train (book a seat) at")
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,18 @@ import pytest
 
 from helicone_otel.install.provider_owners import UNKNOWN
 from helicone_otel.tools.diagnostics.checks import CHECKS
+from helicone_otel.tools.diagnostics.endpoint import find_endpoint
 from helicone_otel.tools.diagnostics.examine import examine
-from helicone_otel.tools.diagnostics.facts import Facts, Installed, Instrumentation, Package, Probe, ProbeCall, Process
+from helicone_otel.tools.diagnostics.facts import (
+    Endpoint,
+    Facts,
+    Installed,
+    Instrumentation,
+    Package,
+    Probe,
+    ProbeCall,
+    Process,
+)
 from helicone_otel.tools.diagnostics.libraries import LIBRARIES, SDKS
 from helicone_otel.tools.diagnostics.report import (
     Check,
@@ -26,6 +36,7 @@ from helicone_otel.tools.diagnostics.report import (
     unknown,
     warning,
 )
+from helicone_otel.tools.fakes.loopback import LoopbackServer, QuietHandler, serving
 from helicone_otel.tools.redaction import Redaction
 
 HEADERS = {"Helicone-Session-Id": "id", "Helicone-Session-Path": "/chat", "Helicone-Session-Name": "Shop"}
@@ -148,7 +159,54 @@ def test_a_setting_with_a_bad_value_is_named() -> None:
 
 def test_a_misspelt_setting_is_a_warning() -> None:
     assert findings(outside({"HELICONE_SESSION_NAM": "Shop"}), "settings")[1:] == [
-        warning("HELICONE_SESSION_NAM is not a setting: nothing reads it.", "helicone-otel env lists the settings")
+        warning(
+            "HELICONE_SESSION_NAM is not a setting: nothing reads it. Did you mean HELICONE_SESSION_NAME?",
+            "helicone-otel env lists the settings, and shows those in force",
+        )
+    ]
+
+
+def test_the_settings_in_force_are_shown_without_secrets() -> None:
+    environ = {"HELICONE_API_KEY": "sk-helicone-1", "HELICONE_LOG_KINDS": "tool"}
+    facts = replace(outside(environ), options={"session_name": "Trip Planning"})
+
+    assert findings(facts, "settings") == [
+        ok("Settings: HELICONE_SESSION_NAME=Trip Planning, HELICONE_API_KEY=***, HELICONE_LOG_KINDS=tool.")
+    ]
+    assert findings(inside(replace(WELL, settings="HELICONE_SESSION_NAME=From code"), environ), "settings") == [
+        ok("Settings: HELICONE_SESSION_NAME=From code.")
+    ]
+
+
+def test_a_bad_setting_of_the_log_is_a_problem_of_the_log_alone() -> None:
+    facts = outside({"HELICONE_LOG_KINDS": "lmm", "HELICONE_SESSION_NAME": "Shop"})
+
+    report = examine(facts)
+    assert (report.count(Level.PROBLEM), report.worst) == (
+        1,
+        problem(
+            "A setting cannot be used, so nothing would be logged to Helicone: log_kinds (HELICONE_LOG_KINDS): "
+            "expected some of data, embedding, guardrail, llm, rerank, tool, vector_db, got 'lmm'",
+            "correct it or unset HELICONE_LOG_KINDS",
+        ),
+    )
+    assert findings(facts, "settings") == [ok("Settings: HELICONE_SESSION_NAME=Shop.")]
+    assert (
+        findings(
+            outside({"HELICONE_LOG_KINDS": "lmm", "HELICONE_LOG": "1", "HELICONE_ATTRIBUTES": "x"}), "log_settings"
+        )
+        == []
+    )
+
+
+def test_a_configuration_file_that_cannot_be_read_is_a_problem() -> None:
+    facts = replace(outside(), options_error="OTEL_CONFIG_FILE: otel.yaml cannot be read: no such file")
+
+    assert findings(facts, "settings") == [
+        problem(
+            "OpenTelemetry would not be set up: OTEL_CONFIG_FILE: otel.yaml cannot be read: no such file",
+            "correct the file",
+        )
     ]
 
 
@@ -224,6 +282,162 @@ def test_a_probe_that_cannot_be_inspected_makes_an_unknown_finding() -> None:
     assert report.worst == unknown(
         "A process started like your app could not be inspected: it did not end within 20 s.",
         "opentelemetry-instrument python -c pass",
+    )
+
+
+def test_nothing_is_concluded_from_a_probe_or_a_call_that_was_slow() -> None:
+    slow = outside(probe=Probe(failure="it did not end within 20 s", slow=True))
+
+    assert [(line.check, line.finding.level) for line in examine(slow).lines if line.finding.level is not Level.OK] == [
+        ("probe", Level.UNKNOWN)
+    ]
+    assert findings(slow, "probe") == [
+        unknown(
+            "A process started like your app could not be inspected: it did not end within 20 s.",
+            "try again when the machine is less busy",
+        )
+    ]
+    timeout = ProbeCall("anthropic", "httpx2", own_id_kept=None, error="APITimeoutError: Request timed out.", slow=True)
+    late = outside(probe=Probe(WELL, (timeout,)))
+    assert findings(late, "requests") == [
+        unknown("anthropic over httpx2: the trial call took too long.", "try again when the machine is less busy")
+    ]
+    assert findings(late, "own_id") == findings(late, "keys") == []
+
+
+@pytest.mark.parametrize(
+    ("key", "url", "expected"),
+    [
+        ("Helicone-Auth", "https://oai.helicone.ai/v1", ok("openai sends a key to oai.helicone.ai, as Helicone-Auth.")),
+        (
+            "",
+            "https://oai.helicone.ai/v1",
+            warning(
+                "The environment sends no key of Helicone's to oai.helicone.ai: unless your code passes Helicone-Auth "
+                "to openai, Helicone refuses the calls.",
+                'export OPENAI_CUSTOM_HEADERS="Helicone-Auth: Bearer $HELICONE_API_KEY", or default_headers= of the '
+                "client",
+            ),
+        ),
+        (
+            "API key",
+            "https://ai-gateway.helicone.ai",
+            ok("openai sends a key of Helicone's to ai-gateway.helicone.ai, as its API key."),
+        ),
+        (
+            "",
+            "https://ai-gateway.helicone.ai",
+            warning(
+                "The environment sends no key of Helicone's to ai-gateway.helicone.ai: unless your code passes "
+                "Helicone's key as its API key to openai, Helicone refuses the calls.",
+                "export OPENAI_API_KEY=… (your Helicone key)",
+            ),
+        ),
+    ],
+)
+def test_it_is_checked_that_a_key_is_sent_to_the_gateway(key: str, url: str, expected: Finding) -> None:
+    probe = Probe(WELL, (ProbeCall("openai", "httpx2", headers=HEADERS, key=key),))
+
+    assert findings(outside({"OPENAI_BASE_URL": url}, probe), "keys") == [expected]
+    assert findings(outside({"OPENAI_BASE_URL": "https://api.openai.com/v1"}, probe), "keys") == []
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [
+        (
+            Endpoint("collector:4318", "http/protobuf", is_default=False, listens=True),
+            ok("Something listens at collector:4318, where spans go by OTLP (http/protobuf)."),
+        ),
+        (
+            Endpoint("localhost:4317", "grpc", is_default=True, listens=False, error="Connection refused"),
+            warning(
+                "Nothing listens at localhost:4317, where spans go by OTLP (grpc) because nothing names another "
+                "endpoint: Connection refused.",
+                "start a collector, or helicone-otel view; else export OTEL_EXPORTER_OTLP_ENDPOINT=…, or "
+                "OTEL_TRACES_EXPORTER=none",
+            ),
+        ),
+        (
+            Endpoint("far:4317", "grpc", is_default=False, listens=None, error="no answer within 2 s"),
+            unknown(
+                "It is not known whether anything listens at far:4317, where spans go by OTLP (grpc): no answer within "
+                "2 s.",
+                "try again",
+            ),
+        ),
+    ],
+)
+def test_the_otlp_endpoint_is_judged(endpoint: Endpoint, expected: Finding) -> None:
+    assert findings(replace(outside(), endpoint=endpoint), "endpoint") == [expected]
+
+
+def test_an_endpoint_is_found_by_the_variables_of_the_exporter() -> None:
+    probe = Probe(WELL)
+    with serving(LoopbackServer(QuietHandler)) as server:
+        address = server.url.removeprefix("http://")
+        named = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://none.invalid", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": address}
+        assert find_endpoint(named, probe) == Endpoint(address, "grpc", is_default=False, listens=True)
+    closed = find_endpoint(
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": server.url, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, probe
+    )
+    assert closed is not None
+    assert (closed.address, closed.protocol, closed.listens) == (address, "http/json", False)
+    default = find_endpoint({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, probe)
+    assert default is not None
+    assert (default.address, default.is_default) == ("localhost:4318", True)
+    assert find_endpoint({"OTEL_CONFIG_FILE": "otel.yaml"}, probe) is None
+    assert find_endpoint({}, Probe(replace(WELL, exporters=("exporters.ConsoleSpanExporter",)))) is None
+    assert find_endpoint({}, Probe(failure="it did not end")) is None
+
+
+def capturing(environ: Mapping[str, str]) -> list[Finding]:
+    packages = [
+        Package("openai", "3.54.0"),
+        Package("anthropic", "2.14.0", {"opentelemetry-api": ">=1"}),
+        Package("langchain-core", "1.0"),
+        Package("crewai", "1.0"),
+        Package("opentelemetry-instrumentation-genai-openai", "1.3", {"opentelemetry-util-genai": ""}),
+        Package("opentelemetry-instrumentation-langchain", "0.62", {"opentelemetry-semantic-conventions-ai": ""}),
+        Package("openinference-instrumentation-crewai", "1.0", {"openinference-instrumentation": ""}),
+    ]
+    instrumentations = (
+        GENAI,
+        Instrumentation("langchain", "opentelemetry-instrumentation-langchain"),
+        Instrumentation("crewai", "openinference-instrumentation-crewai"),
+    )
+    return findings(outside(environ, packages=installed(*packages, instrumentations=instrumentations)), "content")
+
+
+def test_the_content_that_is_captured_is_shown_with_the_command_that_switches_it_on() -> None:
+    genai, langchain = "opentelemetry-instrumentation-genai-openai", "opentelemetry-instrumentation-langchain"
+    variable = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+
+    assert capturing({}) == [
+        Finding(
+            Level.OK,
+            f"The content of calls is not on the spans of {genai}.",
+            f"export {variable}=span_only puts it there",
+        ),
+        ok(f"The content of calls is on the spans of {langchain}."),
+        ok("The input of calls is on the spans of openinference-instrumentation-crewai."),
+        ok("The output of calls is on the spans of openinference-instrumentation-crewai."),
+        Finding(
+            Level.OK,
+            "The content of calls is not on the spans of anthropic.",
+            "export ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE=content puts it there",
+        ),
+    ]
+    assert capturing({variable: "SPAN_ONLY"})[0] == ok(
+        f"The content of calls is on the spans of {genai} ({variable}=SPAN_ONLY)."
+    )
+    assert capturing({variable: "true"})[0] == warning(
+        f"{variable}=true puts no content on the spans of {genai}.", f"export {variable}=span_only"
+    )
+    assert capturing({"TRACELOOP_TRACE_CONTENT": "false"})[1] == Finding(
+        Level.OK,
+        f"The content of calls is not on the spans of {langchain} (TRACELOOP_TRACE_CONTENT=false).",
+        "export TRACELOOP_TRACE_CONTENT=true puts it there",
     )
 
 
@@ -593,6 +807,28 @@ def test_a_server_that_hands_on_contexts_needs_something_that_marks_requests() -
     assert findings(inside(replace(WELL, serves="celery")), "stale_contexts") == []
     assert findings(outside(probe=marked, packages=packages), "stale_contexts") == []
     assert findings(outside(), "stale_contexts") == []
+
+
+def test_fastapi_that_makes_spans_itself_marks_requests() -> None:
+    native = Package("fastapi", "0.165.0", {"opentelemetry-api": ">=1.44.0"})
+    packages = installed(OPENAI, Package("uvicorn", "0.54.0"), native)
+    serving = replace(WELL, serves="uvicorn", native=("fastapi",))
+
+    assert findings(outside(packages=packages), "stale_contexts") == []
+    assert findings(inside(serving, packages=packages), "stale_contexts") == []
+    # Another app beside it may be served.
+    assert [each.level for each in findings(inside(replace(serving, native=())), "stale_contexts")] == [Level.WARNING]
+    assert findings(outside(packages=packages), "library_instrumentations") == [
+        ok("fastapi 0.165.0 makes spans itself.")
+    ]
+    old = installed(OPENAI, Package("fastapi", "0.115.0"))
+    assert findings(outside(packages=old), "library_instrumentations") == [
+        warning(
+            "fastapi 0.115.0 has no instrumentation: nothing marks where a request begins, and its routes are in no "
+            "path.",
+            "pip install opentelemetry-instrumentation-fastapi",
+        )
+    ]
 
 
 def test_a_fixed_session_id_is_a_problem_in_a_server_and_a_warning_if_one_is_installed() -> None:

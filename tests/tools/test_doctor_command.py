@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from helicone_otel.tools.fakes.loopback import LoopbackServer, QuietHandler, serving
 from tests.support.documents import PAGES, part
 
 pytest.importorskip("opentelemetry.distro", reason="the probe needs the launcher's configurator")
@@ -57,6 +58,44 @@ def test_in_a_complete_environment_the_calls_of_every_sdk_carry_headers() -> Non
     assert [level for level, _ in found["pieces"]] == ["ok", "ok"]
     assert "recorded_key" not in found
     assert "session_name" not in found
+
+
+def test_the_key_the_content_and_the_endpoint_are_checked_in_a_real_process() -> None:
+    key = "sk-helicone-1234567-1234567-1234567-1234567"
+    with serving(LoopbackServer(QuietHandler)) as collector:
+        done = doctor(
+            "--json",
+            OPENAI_BASE_URL="https://oai.helicone.ai/v1",
+            OPENAI_API_KEY="sk-of-the-provider",
+            OPENAI_CUSTOM_HEADERS=f"Helicone-Auth: Bearer {key}",
+            ANTHROPIC_BASE_URL="https://anthropic.helicone.ai",
+            ANTHROPIC_API_KEY="sk-ant-of-the-provider",
+            OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+            OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="true",
+            HELICONE_SESION_NAME="Trip",
+            HELICONE_LOG_KINDS="lmm",
+        )
+
+    found = checks(done)
+    assert found["keys"] == [
+        ("ok", "openai sends a key to oai.helicone.ai, as Helicone-Auth."),
+        (
+            "warning",
+            (
+                "The environment sends no key of Helicone's to anthropic.helicone.ai: unless your code passes "
+                "Helicone-Auth to anthropic, Helicone refuses the calls."
+            ),
+        ),
+    ]
+    assert [level for level, _ in found["log_settings"]] == ["problem"]
+    assert [level for level, _ in found["settings"]] == ["ok", "warning"]
+    address = collector.url.removeprefix("http://")
+    assert found["endpoint"] == [("ok", f"Something listens at {address}, where spans go by OTLP (grpc).")]
+    assert found["content"][0][0] == "warning"
+    assert {level for level, _ in found["requests"]} == {"ok"}
+    # The set-up's own lines about our settings are not shown again.
+    assert [text for _, text in found.get("log", ()) if "HELICONE" in text] == []
+    assert key not in done.stdout
 
 
 def test_an_unknown_propagator_is_the_first_finding_and_secrets_are_masked() -> None:

@@ -90,7 +90,7 @@ def test_input_output_arguments_and_exit_code_pass_through(environ: dict[str, st
     done = cli("run", "--", *python(code), "--json", "--", "x y", environ=environ, given="hello\n")
 
     assert (done.returncode, done.stdout) == (7, "hello ['--json', '--', 'x y']\n")
-    assert done.stderr.startswith("oh\n")
+    assert done.stderr.startswith("helicone-otel run: running python; its sessions follow when it ends\noh\n")
 
 
 def test_the_session_is_drawn_on_standard_error_and_leaves_nothing_on_disk(
@@ -138,7 +138,9 @@ def test_a_call_that_bypasses_the_gateway_is_shown_with_its_row(environ: dict[st
 
     [session] = json.loads(done.stdout)["sessions"]
     [request] = session["tree"]["steps"][0]["requests"]
-    assert request["rows"] == [{"badge": "Tool", "model": "tool:get_weather", "status": 200, "flaws": []}]
+    assert request["rows"] == [
+        {"badge": "Tool", "model": "tool:get_weather", "status": 200, "flaws": [], "logged": False}
+    ]
     # The log settings of the user stay unchanged.
     assert done.stderr.split() == []
     assert len(gateway.rows) == before
@@ -155,8 +157,50 @@ def test_rows_also_go_to_the_log_of_the_user(environ: dict[str, str], gateway: F
 
     done = cli("run", "--", *python(code), environ={**environ, **log})
 
-    assert "200 logged as Tool tool:get_weather" in done.stderr
+    assert "→ 200 logged as Tool tool:get_weather" in done.stderr
+    assert "not logged" not in done.stderr
     assert [(row.model, row.sends) for row in gateway.rows[before:]] == [("tool:get_weather", 1)]
+
+
+@pytest.mark.parametrize(
+    ("code", "logged"),
+    [("", False), ("from helicone_otel import configure, Settings; configure(log=True); ", True)],
+    ids=["not at all", "by code"],
+)
+def test_a_row_that_the_application_does_not_log_itself_would_be_logged(
+    environ: dict[str, str], gateway: FakeHelicone, code: str, logged: bool
+) -> None:
+    # Without HELICONE_LOG, a key alone logs nothing.
+    log = {"HELICONE_API_KEY": gateway.key, "HELICONE_LOG_ENDPOINT": gateway.url}
+
+    run = observe(python(f"{code}from helicone_otel import tool\nwith tool('get_weather'): pass"), {**environ, **log})
+
+    [session] = run.sessions
+    assert [row.logged for request in session.requests for row in request.rows] == [logged]
+    said = "1 request passed no gateway and is not logged to Helicone. HELICONE_LOG=true, with HELICONE_API_KEY, logs"
+    assert [note.startswith(said) for note in run.notes] == ([] if logged else [True])
+
+
+def test_a_session_that_the_command_names_holds_everything_that_the_process_does(environ: dict[str, str]) -> None:
+    twice = CALL_ONCE + '    call(trace.get_tracer("shop"))\n'
+
+    done = cli("run", "--json", "--session", "Trip Planning", *python(twice), environ=environ)
+
+    data = json.loads(done.stdout)
+    assert [(session["name"], session["request_count"]) for session in data["sessions"]] == [("Trip Planning", 2)]
+    assert data["notes"] == []
+    apart = json.loads(cli("run", "--json", *python(twice), environ=environ).stdout)
+    assert [session["request_count"] for session in apart["sessions"]] == [1, 1]
+    assert [note.partition(":")[0] for note in apart["notes"]] == ["2 sessions have one request each"]
+
+
+def test_a_session_needs_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--session", " ", "python"]) == 2
+    assert capsys.readouterr().err.endswith("helicone-otel run: error: --session needs a name that is not blank\n")
+
+
+def test_a_bad_setting_of_the_log_does_not_stop_a_run(environ: dict[str, str]) -> None:
+    assert trees(observe(python(CALL_ONCE), {**environ, "HELICONE_LOG_KINDS": "lmm"})) == [TREE]
 
 
 class Collector(LoopbackServer):
@@ -387,6 +431,18 @@ def test_a_program_that_is_not_python_runs_and_a_note_says_so(environ: dict[str,
 def test_a_command_that_does_not_exist_is_reported_as_by_a_shell(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--", "no-such-program"]) == 127
     assert capsys.readouterr().err == "helicone-otel run: command not found: no-such-program\n"
+    assert main(["run", "app.py"]) == 127
+    assert capsys.readouterr().err == "helicone-otel run: app.py is no command. Try: helicone-otel run python app.py\n"
+
+
+def test_the_exit_code_is_that_of_the_application_even_if_nobody_reads_the_drawing(environ: dict[str, str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "helicone_otel", "run", *python("import sys; sys.exit(3)")]
+    try:
+        assert subprocess.run(command, env=environ, stderr=writing, timeout=30, check=False).returncode == 3
+    finally:
+        os.close(writing)
 
 
 def test_an_invalid_setting_stops_the_run_before_it_starts(
@@ -405,11 +461,6 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
 
     assert main(["run", "--", "true"]) == 2
     assert capsys.readouterr().err == 'helicone-otel run: not installed: rich. pip install "helicone-otel[run]"\n'
-
-
-def test_the_settings_are_printed_as_the_readme_has_them(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["env"]) == 0
-    assert "| `HELICONE_GATEWAY_HOSTS` |" in capsys.readouterr().out
 
 
 def test_exporters_are_switched_off_only_where_the_user_has_set_nothing() -> None:

@@ -201,6 +201,15 @@ def test_there_are_levels_only_where_requests_are() -> None:
     assert list(outline(session)) == ["/", "/plan", "/plan/find", "/plan/find/in"]
 
 
+def test_a_row_that_only_the_run_has_seen_would_be_logged() -> None:
+    rows = {"r": (LoggedRow("VectorDB", "vector_db", 200, ("it lacks a text",), logged=False),)}
+    sessions = build_sessions([logged("/guides", "vector_db")], GATEWAYS, rows)
+
+    assert "→ would be logged as VectorDB vector_db\n" in drawn(sessions)
+    rows = {"r": (replace(rows["r"][0], logged=True),)}
+    assert "→ 200 logged as VectorDB vector_db\n" in drawn(build_sessions([logged("/g", "vector_db")], GATEWAYS, rows))
+
+
 def test_a_session_without_any_request_has_all_its_levels() -> None:
     [session] = build_sessions([span("/plan", "task"), span("/plan/weather", "task")], GATEWAYS)
 
@@ -507,6 +516,35 @@ def test_a_call_without_headers_is_explained_by_its_host(host: str, beginning: s
 
     assert note.startswith(beginning)
     assert "secret" not in note
+
+
+def test_a_call_that_the_sdk_and_the_http_client_both_have_a_span_of_is_counted_once() -> None:
+    native = span("/a", "llm", attributes={"url.full": "http://api.test/v1/messages"})
+
+    [note] = notes(native, http(native, "api.test"))
+
+    assert note.startswith("1 HTTP request of LLM calls went to api.test")
+
+
+def alone(number: int, session_id: str | None = None) -> list[Span]:
+    """Return the call of an application that makes nothing else of its trace, in the trace's own session."""
+    chat = span("/chat", "llm", session=(session_id or f"{number:08x}-0000-0000-0000-000000000000", ""))
+    chat = replace(chat, trace_id=f"{number:08x}{0:024x}")
+    return [chat, sent(chat, "/chat", label="/chat", more={"helicone-session-id": "x"})]
+
+
+def test_many_sessions_of_one_request_each_are_explained_with_what_to_do() -> None:
+    [note] = notes(*alone(1), *alone(2), *a_trip())
+
+    assert note == (
+        "2 of 3 sessions have one request each: nothing says which requests belong together, so each trace is a "
+        'session. Make the process one session with helicone-otel run --session "My Task" …, or open with '
+        'session("My Task"): around the work. In a server, HELICONE_SESSION_ID_ATTRIBUTES names the attribute that '
+        "holds a conversation's id."
+    )
+    assert notes(*alone(1), *a_trip()) == []
+    # Somebody chose these ids.
+    assert notes(*alone(1, "chat-1"), *alone(2, "chat-2")) == []
 
 
 def test_llm_calls_without_an_http_span_are_explained() -> None:

@@ -165,6 +165,14 @@ def test_arguments_that_cannot_be_used_are_reported(
     assert capsys.readouterr().err.splitlines()[-1] == f"helicone-otel view: {error}"
 
 
+@pytest.mark.parametrize("option", ["--session", "--name"])
+def test_a_session_that_nothing_writes_is_an_error(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["view", "--free-ports", option, "trip-42"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "helicone-otel view: error: --session and --name choose the session that --html writes; --html OUT is missing"
+    )
+
+
 def test_a_session_must_be_named_if_a_file_has_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "spans.json"
     requests = [REQUEST, request_of("reviewer", review(2, "review/2", 1, EPOCH + 10**12))]
@@ -215,6 +223,10 @@ def test_the_demo_in_a_view_has_the_requests_that_its_servers_received() -> None
         for one in demo.get("sessions")["sessions"]:  # type: ignore[index]
             requests = demo.get(f"session?id={one['id']}")["requests"]  # type: ignore[index]
             shown.append(Counter((request["path"], request["kind"]) for request in requests))
+            details = [demo.get(f"request?id={request['id']}") for request in requests]
+            assert all(one["messages"] for one in details if one["kind"] == "llm")  # type: ignore[index]
+            tools = [one["tool"] for one in details if one["kind"] == "tool"]  # type: ignore[index]
+            assert all(one["input"] and one["result"] for one in tools)
         for session in expected:
             steps = session["steps"].items()
             counts = {(path, kind): n for path, step in steps for kind, n in step.get("requests", {}).items()}

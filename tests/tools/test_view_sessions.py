@@ -114,6 +114,21 @@ def test_a_service_of_another_language_continues_the_session_of_its_caller(view:
     assert view.session("s")["session"]["services"] == ["planner", "weather"]
 
 
+def test_what_the_span_of_a_call_lacks_is_shown_from_its_wrappers(view: ViewClient) -> None:
+    captured = {**TOOL, "gen_ai.tool.call.arguments": '{"city": "Oslo"}', "gen_ai.tool.call.result": "4 degrees"}
+    wrapper = span(1, 1, name="execute_tool look_up", scope="weather", attributes=captured, length=50)
+    inner = span(1, 2, 1, name="execute_tool look_up", scope="mcp", attributes=TOOL, start=5)
+    # Another run of the tool beside it has its own content, or none.
+    view.take(wrapper, inner, span(1, 3, name="execute_tool look_up", scope="mcp", attributes=TOOL, start=60))
+
+    [summary] = view.get("sessions")["sessions"]
+    requests = view.session(summary["id"])["requests"]
+    assert [view.get("request", id=one["id"])["tool"] for one in requests] == [
+        {"name": "look_up", "input": {"city": "Oslo"}, "result": "4 degrees"},
+        {"name": "look_up", "input": None, "result": None},
+    ]
+
+
 def test_the_order_of_arrival_changes_nothing(view: ViewClient) -> None:
     spans = review(1, "review/1", 3, EPOCH, fails=True)
     view.take(*spans)

@@ -116,7 +116,7 @@ def collector_config(*, processors_only: bool = False) -> int:
         The exit code: 0, or 2 if a setting cannot be used.
     """
     try:
-        settings = Settings.from_environment()
+        settings = Settings.from_environment(log=False)
     except (SettingsError, OSError) as error:
         print(f"helicone-otel collector-config: {error}", file=sys.stderr)
         return 2

@@ -14,10 +14,11 @@ Only this installer wraps functions of other libraries:
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +28,11 @@ from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
-from ..failures import log_that_library_is_off, log_that_log_is_off, warn_once
+from ..failures import log_that_library_is_off, log_that_log_is_off, logger, notice, warn_once
 from ..otel.exporter import finalized
 from ..otel.processor import HeliconeSpanProcessor
 from ..otel.propagator import HeliconePropagator
-from ..settings import Settings
+from ..settings import Settings, SettingsError, misspelt_text, misspelt_variables
 from ..tracking.registry import REGISTRY
 from .patches import Patches
 from .pipeline import PIPELINES, Gate, PipelinePrefix
@@ -337,7 +338,9 @@ def configure(
         raise TypeError(
             f"configure(provider=…) must be a TracerProvider of the OpenTelemetry SDK, not {type(provider).__name__}"
         )
-    settings = settings or Settings.from_environment()
+    if settings is None:
+        settings = Settings.from_environment()
+        _warn_of_misspelt_variables()
     exporter = log if log is not None and not isinstance(log, bool) else None
     if log is True:
         exporter = _exporter_for(replace(settings, log=True))
@@ -346,7 +349,38 @@ def configure(
         log_if_enabled(settings)
     elif INSTALLATION.installed:
         INSTALLATION.log(exporter)
+    _log_start(settings)
     return INSTALLATION
+
+
+def install_from_environment(options: Mapping[str, object]) -> None:
+    """Install the library with the settings of the environment. A bad setting of the log switches only the log off.
+
+    Args:
+        options: What a configuration file of OpenTelemetry says of us, by the fields of `Settings`.
+
+    Raises:
+        SettingsError: Another setting has a value that cannot be used.
+    """
+    try:
+        settings = Settings.from_environment(options=options)
+    except SettingsError as error:
+        settings = Settings.from_environment(options=options, log=False)
+        log_that_log_is_off(error)
+    INSTALLATION.install(settings)
+    log_if_enabled(settings)
+    _warn_of_misspelt_variables()
+    _log_start(settings)
+
+
+def _warn_of_misspelt_variables() -> None:
+    for name, meant in misspelt_variables(os.environ):
+        notice(misspelt_text(name, meant))
+
+
+def _log_start(settings: Settings) -> None:
+    if INSTALLATION.installed and logger.isEnabledFor(logging.INFO):
+        logger.info("helicone-otel is on. Settings: %s", settings.changed() or "the defaults")
 
 
 def log_if_enabled(settings: Settings) -> None:

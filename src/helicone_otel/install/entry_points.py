@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # beside its own exporters. The second is for its rows: the URL of the run's Helicone log, a blank, and a key for it.
 ENDPOINT: Final = "HELICONE_RUN_ENDPOINT"
 LOG: Final = "HELICONE_RUN_LOG"
+# The header by which the app tells a run that it logs to the Helicone of its settings, too.
+LOGS: Final = "X-Helicone-Otel-Logs"
 _RATIO: Final = "HELICONE_SESSION_SAMPLING_RATIO"
 
 

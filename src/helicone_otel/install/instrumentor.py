@@ -24,16 +24,20 @@ class HeliconeInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped a
         """Return no packages: the instrumentor needs none to be installed."""
         return ()
 
-    def _instrument(self, **_: Any) -> None:
+    def _instrument(self, **options: Any) -> None:
+        """Install the library.
+
+        Args:
+            options: What a configuration file says below `instrumentation/development`, `python`, `helicone`: values of
+                settings, by the fields of `Settings`. A launcher passes options of its own, too.
+        """
         if is_switched_off():
             return
         try:
-            from ..settings import Settings  # noqa: PLC0415
-            from .configure import INSTALLATION, log_if_enabled  # noqa: PLC0415  # see the docstring of the class
+            # See the docstring of the class.
+            from .configure import INSTALLATION, install_from_environment  # noqa: PLC0415
 
-            settings = Settings.from_environment()
-            INSTALLATION.install(settings)
-            log_if_enabled(settings)
+            install_from_environment(options)
             if endpoint := os.environ.get(ENDPOINT):
                 from .run_attach import attach  # noqa: PLC0415  # loads an exporter, which only `run` needs
 

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from ..log.delivery.verdict import is_success
 from ..log.exporter import HeliconeSpanExporter
 from .configure import Installation
+from .entry_points import LOGS
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -37,7 +38,7 @@ def attach(installation: Installation, endpoint: str, log: str) -> None:
         log: Where rows go as well: the URL of the run's own Helicone log, a blank, and a key for it. If empty, no rows
             are sent to the run.
     """
-    exporter = _RunExporter(endpoint)
+    exporter = _RunExporter(endpoint, installation)
     exporter.post("/hello", b"")
     # All three sizes are given, because the user's OTEL_BSP_* variables might not fit together with ours.
     installation.add_processor_to_all(lambda: BatchSpanProcessor(exporter, _QUEUE_SIZE, _DELAY_MILLIS, _BATCH_SIZE))
@@ -50,7 +51,8 @@ def attach(installation: Installation, endpoint: str, log: str) -> None:
 class _RunExporter(SpanExporter):
     """Sends spans to the receiver of a run as OTLP over HTTP, without retries."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, installation: Installation) -> None:
+        self._installation = installation
         url = urlsplit(endpoint)
         self._host, self._port, self._path = url.hostname or "", url.port, url.path
 
@@ -66,7 +68,10 @@ class _RunExporter(SpanExporter):
         # `http.client` reads no proxy settings, and no instrumentation makes spans for it.
         connection = HTTPConnection(self._host, self._port, timeout=_TIMEOUT_SECONDS)
         try:
-            connection.request("POST", self._path + path, body, {"Content-Type": "application/x-protobuf"})
+            headers = {"Content-Type": "application/x-protobuf"}
+            if self._installation.exporter is not None:
+                headers[LOGS] = "true"
+            connection.request("POST", self._path + path, body, headers)
             return is_success(connection.getresponse().status)
         except (OSError, HTTPException):
             return False

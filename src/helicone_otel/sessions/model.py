@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
@@ -145,6 +146,12 @@ class Session(Value):
     def __reduce__(self) -> tuple[type[Session], tuple[object, ...]]:
         # A `MappingProxyType`, which makes `properties` read-only, can be neither pickled nor copied.
         return Session, (self.id, self.name, self.path, self.user_id, dict(self.properties), self.provisional)
+
+    def _repr_html_(self) -> str | None:
+        """Return the drawing that a notebook shows: id, path and a link to the view, and more if spans are kept."""
+        # By its name, as the package loads its public names: it is built on what is built on this module.
+        drawn: str | None = import_module("helicone_otel.notebooks").session_as_html(self)
+        return drawn
 
     def _headers(self) -> Iterable[tuple[str, str]]:
         # Helicone treats an empty header as absent, so an empty one is never written.

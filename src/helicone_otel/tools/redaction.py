@@ -43,7 +43,8 @@ _PAIRS: Final = re.compile(
 )
 # Stricter forms for short texts of our own: `user:password@host` without a scheme, `token@host` in a URL, short keys.
 _USER_INFO: Final = re.compile(r"(?<=//)[^\s/'\"]*@|[^\s/@'\"=,(:]+:(?!//)[^\s@'\"]*@(?=[\w.\[-])")
-_SHORT_KEYS: Final = re.compile(r"\b[sp]k-[\w-]{4,}|(?i:\bbearer\s+)\S+")
+# A variable of the shell stands for a key, and is none: commands that we suggest have it.
+_SHORT_KEYS: Final = re.compile(r"\b[sp]k-[\w-]{4,}|(?i:\bbearer\s+)(?!\$[A-Z_]+\b)\S+")
 # Shorter values (`true`, `none`) are parts of too many texts.
 _MIN_SECRET: Final = 8
 # Of a file only its name is shown: its folders identify a machine and its user.

@@ -19,6 +19,7 @@ from .tree import SessionTree
 
 _ALWAYS: Final = frozenset({"", "always_on", "parentbased_always_on"})
 _DISABLED: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
+_MANY: Final = 2
 _SAMPLER: Final = "OTEL_TRACES_SAMPLER"
 
 
@@ -45,7 +46,10 @@ def advise(facts: RunFacts) -> list[str]:
     reasons = list(_switched_off(facts))
     if facts.spans or not reasons:
         reasons += _nothing_seen(facts)
-    return [*reasons, *_without_headers(facts), *_incomplete(facts)]
+    reasons += _scattered(facts)
+    # Calls that should have gone to a gateway need not be logged.
+    reasons += list(_without_headers(facts)) or _not_logged(facts)
+    return [*reasons, *_incomplete(facts)]
 
 
 def _switched_off(facts: RunFacts) -> Iterator[str]:
@@ -84,14 +88,40 @@ def _nothing_seen(facts: RunFacts) -> Iterator[str]:
         )
 
 
+def _scattered(facts: RunFacts) -> Iterator[str]:
+    """Explain sessions of one request each that nobody chose."""
+    # The id of a provisional session is the trace's, as a UUID.
+    traces = {span.trace_id for span in facts.spans}
+    single = [
+        session for session in facts.sessions if session.id.replace("-", "") in traces and len(session.requests) == 1
+    ]
+    if len(single) >= _MANY:
+        of = "" if len(single) == len(facts.sessions) else f" of {len(facts.sessions)}"
+        yield (
+            f"{len(single)}{of} sessions have one request each: nothing says which requests belong together, so each "
+            'trace is a session. Make the process one session with helicone-otel run --session "My Task" …, or open '
+            'with session("My Task"): around the work. In a server, HELICONE_SESSION_ID_ATTRIBUTES names the attribute '
+            "that holds a conversation's id."
+        )
+
+
+def _not_logged(facts: RunFacts) -> Iterator[str]:
+    rows = sum(not row.logged for session in facts.sessions for request in session.requests for row in request.rows)
+    if rows:
+        yield (
+            f"{counted(rows, 'request')} passed no gateway and {'is' if rows == 1 else 'are'} not logged to Helicone. "
+            "HELICONE_LOG=true, with HELICONE_API_KEY, logs them as they are drawn."
+        )
+
+
 def _without_headers(facts: RunFacts) -> Iterator[str]:
     """Explain LLM calls without headers. Most went to a host that is not a gateway."""
     parents = SpanParents(facts.spans)
     with_headers = [span for span in facts.spans if _has_headers(span)]
     above = {above.span_id for span in with_headers for above in parents.line(span)}
-    bare = Counter(
-        host_of(span.attributes) for span in facts.spans if span.span_id not in above and _is_bare_call(span, parents)
-    )
+    http_calls = [span for span in facts.spans if span.span_id not in above and _is_bare_call(span, parents)]
+    # The span of an SDK and that of the HTTP client below it may both have the URL: one request.
+    bare = Counter(host_of(span.attributes) for span in parents.innermost(http_calls))
     for host, number in bare.most_common(5):
         calls = f"{counted(number, 'HTTP request')} of LLM calls"
         if facts.destinations.of_authority(host) is Destination.GATEWAY:

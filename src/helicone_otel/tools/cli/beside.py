@@ -15,6 +15,7 @@ from typing import Final
 from ...settings import Settings
 
 _WRITE_SECONDS: Final = 10.0
+_PAUSE: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,13 @@ class StopSignal:
             signal.signal(number, handler)
         self._event.set()
 
-    def wait(self) -> None:
-        """Return after the first signal."""
+    def wait(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Return after the first signal.
+
+        Args:
+            meanwhile: Is called again and again until then, and once at the end.
+        """
         # The wait has a timeout, because on Windows no signal interrupts a wait without one.
-        while not self._event.wait(0.5):
-            pass
+        while not self._event.wait(_PAUSE):
+            meanwhile()
+        meanwhile()

@@ -16,7 +16,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.description = (
         "Start a process as opentelemetry-instrument would start your app here, have the LLM SDKs that are "
         "installed call a stand-in for a gateway on loopback, and say what left, what did not, and what to do next. "
-        "Nothing is sent elsewhere, unless --send says so."
+        "Nothing is sent elsewhere, unless --send says so; to the OTLP endpoint, a connection is opened and closed."
     )
     parser.epilog = (
         "Exit code: 0 if all is well or there are only warnings, 1 if there are problems, 2 if a check could "

@@ -148,7 +148,8 @@ class _Drawing:
             yield self._header(Text("  ", style="dim", overflow="fold"), header)
 
     def _logged(self, row: LoggedRow) -> Iterator[Text]:
-        line = Text(f"{self._glyphs.arrow} {row.status} logged as ", style="dim", overflow="fold")
+        did = f"{row.status} logged as" if row.logged else "would be logged as"
+        line = Text(f"{self._glyphs.arrow} {did} ", style="dim", overflow="fold")
         yield line.append(self._visible(f"{row.badge} {row.model}".rstrip()), style="not dim")
         for flaw in row.flaws:
             yield Text(self._visible(f"  {flaw}"), style="yellow", overflow="fold")

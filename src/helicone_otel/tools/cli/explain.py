@@ -93,7 +93,7 @@ def explain(arguments: Namespace) -> int:
     file: Path = arguments.file
     remove_sdk_variables()
     try:
-        registry = Registry(Settings.from_environment())
+        registry = Registry(Settings.from_environment(log=False))
         recording = read(file)
     except SettingsError as error:
         print(f"helicone-otel explain: {error}", file=sys.stderr)

@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from ... import wire
+from ...install.entry_points import LOGS
 from ..compression import GzipError, TooLongError, gunzipped
 from ..fakes.loopback import LoopbackServer, QuietHandler, serving
 from ..replay.calls import MODEL_ATTRIBUTES
@@ -87,6 +88,7 @@ class Inbox:
 
     Attributes:
         greetings: The number of processes that reported that they are instrumented.
+        logs: Whether one of them logs to the Helicone of its settings.
         dropped: The number of spans that arrived when `max_spans` were kept already.
 
     Args:
@@ -96,6 +98,7 @@ class Inbox:
 
     def __init__(self, max_spans: int = MAX_SPANS, forward: Callable[[bytes], None] | None = None) -> None:
         self.greetings = 0
+        self.logs = False
         self.dropped = 0
         self._max_spans = max_spans
         self._forward = forward
@@ -182,6 +185,7 @@ class _ReceiverHandler(QuietHandler):
             self.rfile.read(min(self._length(), _MAX_DISCARDED))
             raise _HttpError(HTTPStatus.NOT_FOUND)
         body = self._body()
+        inbox.logs |= self.headers.get(LOGS) is not None
         if self.path == f"/{token}/hello":
             inbox.greet()
         elif self.headers.get_content_type() != _PROTOBUF:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -10,15 +11,18 @@ import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import IO, Final
+from uuid import uuid4
 
 from ...destinations import Destinations
 from ...install.entry_points import ENDPOINT, LOG
 from ...settings import Settings, SettingsError
+from ...wire import is_blank
 from ..fakes.headers import new_key
 from ..fakes.loopback import serving
 from ..fakes.server import FakeHelicone
@@ -47,13 +51,27 @@ def add_arguments(parser: ArgumentParser) -> None:
         "OTEL_* and HELICONE_* variables of the environment. Its input, output and exit code pass through, and its "
         "spans go where they went anyway. At the end its sessions are drawn on standard error."
     )
-    parser.usage = "helicone-otel run [--json] [--view] -- command ..."
+    parser.usage = "helicone-otel run [options] [--] command ..."
     parser.add_argument(
         "--json", action="store_true", help="print the sessions as JSON; the application's output goes to stderr"
     )
+    parser.add_argument(
+        "--session", metavar="NAME", help="make the process one session of this name, unless it opens sessions itself"
+    )
     parser.add_argument("--view", action="store_true", help="show the sessions in a local view, until Ctrl-C")
-    parser.add_argument("program", nargs="*", metavar="command", help="for instance: python app.py")
-    parser.set_defaults(main=run)
+    # All that follows the first word belongs to the application, whatever it looks like.
+    parser.add_argument("program", nargs=argparse.REMAINDER, metavar="command", help="for instance: python app.py")
+    parser.set_defaults(main=run, check=_check)
+
+
+def _check(parser: ArgumentParser, given: Namespace) -> None:
+    """Take the `--` before the command away, and end with an error if there is no command."""
+    if given.program[:1] == ["--"]:
+        del given.program[0]
+    if given.session is not None and is_blank(given.session):
+        parser.error("--session needs a name that is not blank")
+    if not given.program:
+        parser.error("what should be run? For instance: helicone-otel run python app.py")
 
 
 def run(given: Namespace) -> int:
@@ -67,23 +85,42 @@ def run(given: Namespace) -> int:
     """
     from .draw import draw, terminal  # noqa: PLC0415  # it needs the extra
 
-    command, environ = given.program, dict(os.environ)
+    command, environ = given.program, {**os.environ, **_session_variables(given.session)}
     if shutil.which(command[0], path=child_environment(environ, "")["PATH"]) is None:
-        print(f"helicone-otel run: command not found: {command[0]}", file=sys.stderr)
+        print(f"helicone-otel run: {_not_found(command[0])}", file=sys.stderr)
         return 127
     try:
-        with view_beside(given.view, Settings.from_environment) as view:
+        with view_beside(given.view, partial(Settings.from_environment, log=False)) as view:
+            if not given.json and not sys.stderr.isatty():
+                # Whoever reads this later sees why the sessions are there.
+                with suppress(BrokenPipeError):
+                    print(f"helicone-otel run: running {command[0]}; its sessions follow when it ends", file=sys.stderr)
             done = observe(command, environ, sys.stderr if given.json else None, forward=view.forward)
             if given.json:
                 data = {"exit_code": done.exit_code, "sessions": as_data(done.sessions), "notes": done.notes}
                 print(json.dumps(data), flush=True)
             else:
-                draw(terminal(sys.stderr), done.sessions, done.notes)
+                # Nobody may read the drawing. The exit code is still that of the application.
+                with suppress(BrokenPipeError, SystemExit):
+                    draw(terminal(sys.stderr), done.sessions, done.notes)
             view.wait()
     except SettingsError as error:
         print(f"helicone-otel run: {error}", file=sys.stderr)
         return 2
     return done.exit_code
+
+
+def _session_variables(name: str | None) -> dict[str, str]:
+    """Return the variables that make a process one session of a name; none without a name."""
+    if name is None:
+        return {}
+    return {"HELICONE_SESSION_NAME": name, "HELICONE_SESSION_ID": os.environ.get("HELICONE_SESSION_ID") or str(uuid4())}
+
+
+def _not_found(program: str) -> str:
+    if Path(program).suffix == ".py":
+        return f"{program} is no command. Try: helicone-otel run python {program}"
+    return f"command not found: {program}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +159,7 @@ def observe(
     Raises:
         SettingsError: A `HELICONE_*` variable has a value that cannot be used.
     """
-    settings = Settings.from_environment(environ)
+    settings = Settings.from_environment(environ, log=False)
     destinations = Destinations(settings.gateway_hosts, settings.propagate_hosts)
     inbox = Inbox(forward=forward)
     with ExitStack() as servers:
@@ -133,7 +170,8 @@ def observe(
             log = ""
         exit_code = launch(command, child_environment(environ, endpoint, log), stdout)
     spans = inbox.spans
-    sessions = build_sessions(spans, destinations, logged_rows_by_id(helicone.rows))
+    logs = inbox.logs or "helicone" in environ.get("OTEL_TRACES_EXPORTER", "").split(",")
+    sessions = build_sessions(spans, destinations, logged_rows_by_id(helicone.rows, logged=logs))
     facts = RunFacts(environ, destinations, inbox.greetings, inbox.dropped, spans, sessions)
     return Run(exit_code, spans, sessions, advise(facts))
 

@@ -36,12 +36,14 @@ class LoggedRow:
     Attributes:
         badge: The badge with which Helicone shows it.
         flaws: What Helicone would show otherwise than the sender meant, as sentences.
+        logged: Whether the application logs it to the Helicone of its settings; else only the run has seen it.
     """
 
     badge: str
     model: str
     status: int
     flaws: tuple[str, ...]
+    logged: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +155,17 @@ def build_sessions(
     return sorted(sessions, key=lambda session: session.root.start)
 
 
-def logged_rows_by_id(rows: Iterable[Row]) -> _RowsById:
-    """Return the rows that were logged by their ids. Rows that a gateway made are drawn as its calls instead."""
+def logged_rows_by_id(rows: Iterable[Row], *, logged: bool = True) -> _RowsById:
+    """Return the rows that were logged by their ids. Rows that a gateway made are drawn as its calls instead.
+
+    Args:
+        rows: The rows of a fake Helicone.
+        logged: Whether the application also logs them to the Helicone of its settings.
+    """
     by_id: defaultdict[str, tuple[LoggedRow, ...]] = defaultdict(tuple)
     for row in rows:
         if row.door == "log":
-            by_id[row.id] += (LoggedRow(row.badge, row.model, row.status, tuple(row.flaws)),)
+            by_id[row.id] += (LoggedRow(row.badge, row.model, row.status, tuple(row.flaws), logged),)
     return by_id
 
 
@@ -331,7 +338,13 @@ def _call_data(call: GatewayCall, zero: int) -> Json:
 
 
 def _row_data(row: LoggedRow) -> Json:
-    return {"badge": row.badge, "model": row.model, "status": row.status, "flaws": list(row.flaws)}
+    return {
+        "badge": row.badge,
+        "model": row.model,
+        "status": row.status,
+        "flaws": list(row.flaws),
+        "logged": row.logged,
+    }
 
 
 def _times(timed: Step | RequestNode | GatewayCall, zero: int) -> dict[str, Json]:

@@ -14,7 +14,7 @@ from ..replay.player import remove_sdk_variables
 from ..replay.spans import NotReadable
 from ..view.database import Database, DatabaseError
 from ..view.files import load_files
-from ..view.sockets import GRPC_PORT, HTTP_PORT, PAGES_PORT, ListenOptions, UsageError
+from ..view.sockets import GRPC_PORT, HTTP_PORT, PAGES_PORT, ListenOptions, UsageError, port_of
 from .beside import StopSignal
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ _PORTS: Final = (
     ("--grpc-port", "OTLP/gRPC", GRPC_PORT),
     ("--http-port", "OTLP/HTTP", HTTP_PORT),
 )
-_MAX_PORT: Final = 65_535
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for option, purpose, port in _PORTS:
         parser.add_argument(
             option,
-            type=_port,
+            type=port_of,
             default=port,
             metavar="PORT",
             help=f"the port for {purpose}; 0 for a free one (default: {port})",
@@ -68,13 +67,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--session", metavar="ID", help="the session that --html writes, if there are several")
     parser.add_argument("--name", help="the session's name, if several sessions have that id")
-    parser.set_defaults(main=view)
+    parser.set_defaults(main=view, check=_check)
 
 
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= _MAX_PORT):
-        raise argparse.ArgumentTypeError(f"a port is a number from 0 to {_MAX_PORT}, not {text!r:.40}")
-    return int(text)
+def _check(parser: argparse.ArgumentParser, given: Namespace) -> None:
+    if given.html is None and (given.session or given.name):
+        parser.error("--session and --name choose the session that --html writes; --html OUT is missing")
 
 
 def view(arguments: Namespace) -> int:
@@ -88,7 +86,7 @@ def view(arguments: Namespace) -> int:
     """
     remove_sdk_variables()
     try:
-        settings = Settings.from_environment()
+        settings = Settings.from_environment(log=False)
         return _write(arguments, settings) if arguments.html is not None else _serve(arguments, settings)
     except (SettingsError, DatabaseError, UsageError, NotReadable) as error:
         print(f"helicone-otel view: {error}", file=sys.stderr)
@@ -129,8 +127,8 @@ def _serve(arguments: Namespace, settings: Settings) -> int:
         if arguments.files:
             _warn_of_skipped(load_files(running.database, settings, arguments.files))
         print("\n".join(_lines(running, arguments.db)), flush=True)
-        if arguments.open:
-            webbrowser.open(running.url)
+        if arguments.open and not webbrowser.open(running.url):
+            print(f"helicone-otel view: no browser could be opened; open {running.url} in one", file=sys.stderr)
         stop.wait()
     return 0
 

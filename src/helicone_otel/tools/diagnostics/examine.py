@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from ...settings import SettingsError
 from ..redaction import Redaction
 from ..terminal import visible
 from .checks import CHECKS
+from .endpoint import find_endpoint
 from .facts import Facts
 from .gather import gather_installed, inspect_process
+from .in_force import options_of_file
 from .launch import run_probe
 from .report import Check, Finding, Line, Report, unknown
 
@@ -23,7 +26,13 @@ def examine_environment(environ: Mapping[str, str]) -> Report:
         with ThreadPoolExecutor(1) as pool:
             probing = pool.submit(run_probe, environ)
             installed = gather_installed()
-            return Facts(environ, installed, probe=probing.result())
+            try:
+                options, error = options_of_file(environ), ""
+            except SettingsError as wrong:
+                options, error = {}, str(wrong)
+            probe = probing.result()
+        endpoint = find_endpoint(environ, probe)
+        return Facts(environ, installed, probe=probe, endpoint=endpoint, options=options, options_error=error)
 
     return _examine_gathered(gather, environ)
 

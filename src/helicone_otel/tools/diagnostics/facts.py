@@ -92,6 +92,8 @@ class Process:
         swallowed: How often each kind of failure of helicone-otel happened.
         session: The id of the current session; empty if there is none.
         path: The current path in that session.
+        settings: The settings that are not the defaults, as their variables.
+        native: The web frameworks that are loaded and make spans themselves.
     """
 
     provider: str
@@ -108,6 +110,8 @@ class Process:
     session: str = ""
     path: str = ""
     providers: tuple[tuple[str, bool, str], ...] = ()
+    settings: str = ""
+    native: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +123,21 @@ class ProbeCall:
         via: The HTTP client that sent the request.
         bare: Whether the client sent a plain request, because the probe cannot call the SDK itself.
         headers: The `Helicone-*` headers that arrived, without `Helicone-Auth`; `None` if no request arrived.
-        own_id_kept: Whether a `Helicone-Session-Id` that the caller sets arrives unchanged.
+        own_id_kept: Whether a `Helicone-Session-Id` that the caller sets arrives unchanged; `None` if it is not known.
+        key: How a client that the environment alone configures sends Helicone's key: `Helicone-Auth`, `API key`, or
+            empty if it sends none; `None` if it is not known.
         error: Why the call failed; empty if it did not.
+        slow: Whether it failed only because it took too long.
     """
 
     sdk: str
     via: str
     bare: bool = False
     headers: Mapping[str, str] | None = None
-    own_id_kept: bool = True
+    own_id_kept: bool | None = True
+    key: str | None = None
     error: str = ""
+    slow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +150,7 @@ class Probe:
         recorded: The span attributes that contained a `Helicone-Auth` of the caller's, each with its scope.
         log: The lines that it wrote to standard error.
         failure: Why `process` is `None`; empty if it is not.
+        slow: Whether the reason is only that it took too long.
     """
 
     process: Process | None = None
@@ -148,6 +158,26 @@ class Probe:
     recorded: tuple[str, ...] = ()
     log: tuple[str, ...] = ()
     failure: str = ""
+    slow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an app would send its spans by OTLP.
+
+    Attributes:
+        address: `host:port`.
+        protocol: `grpc` or `http/protobuf`.
+        is_default: Whether no variable names it.
+        listens: Whether something accepts connections there; `None` if it is not known.
+        error: Why it is not reached; empty if it is.
+    """
+
+    address: str
+    protocol: str
+    is_default: bool
+    listens: bool | None
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +189,18 @@ class Facts:
         installed: The installed distributions.
         probe: The result of the probe; `None` inside an app.
         process: The app's own process; `None` outside an app.
+        endpoint: Where spans would go by OTLP; `None` inside an app, or if they go elsewhere.
+        options: What the configuration file of OpenTelemetry says of us.
+        options_error: Why that file cannot be read; empty if it can, or if there is none.
     """
 
     environ: Mapping[str, str] = field(default_factory=dict)
     installed: Installed = field(default_factory=Installed)
     probe: Probe | None = None
     process: Process | None = None
+    endpoint: Endpoint | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+    options_error: str = ""
 
     @property
     def inside(self) -> Process | None:

@@ -19,7 +19,7 @@ from ...install.configure import INSTALLATION, sdk_provider
 from ...otel.processor import HeliconeSpanProcessor
 from ...tracking.registry import REGISTRY
 from .facts import Installed, Instrumentation, Package, Process, normalised
-from .libraries import SERVING_MODULES
+from .libraries import NATIVE_WEB, SERVING_MODULES
 
 INSTRUMENTORS: Final = "opentelemetry_instrumentor"
 PROPAGATORS: Final = "opentelemetry_propagator"
@@ -74,7 +74,15 @@ def inspect_process() -> Process:
         session=location.session.wire_id if location else "",
         path=str(location.path) if location else "",
         providers=tuple(dict.fromkeys(_providers())),
+        settings=_settings(),
+        native=tuple(name for name in NATIVE_WEB if f"{name}.telemetry" in sys.modules),
     )
+
+
+def _settings() -> str:
+    exporter = INSTALLATION.exporter
+    settings = exporter.settings if exporter is not None else REGISTRY.settings
+    return settings.changed()
 
 
 def _providers() -> Iterator[tuple[str, bool, str]]:

@@ -12,11 +12,12 @@ from typing import Any, Final
 
 from ... import wire
 from ...install.entry_points import ENDPOINT, LOG
+from ..fakes.headers import is_well_formed
 from ..fakes.loopback import serving
 from ..fakes.requests import Request
 from ..fakes.server import FakeHelicone
 from .facts import RATIOS, SAMPLER, Probe, ProbeCall, Process
-from .probe import CALL_HEADER, OWN_ID
+from .probe import AS_CONFIGURED, CALL_HEADER, OWN_ID
 
 _SECONDS: Final = 20.0
 _GATEWAYS: Final = "HELICONE_GATEWAY_HOSTS"
@@ -45,7 +46,7 @@ def run_probe(environ: Mapping[str, str]) -> Probe:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return Probe(failure=f"it did not end within {_SECONDS:.0f} s")
+            return Probe(failure=f"it did not end within {_SECONDS:.0f} s", slow=True)
         log = tuple(done.stderr.decode(errors="replace").splitlines())
         if not result.exists():
             return Probe(log=log, failure=f"it ended with exit code {done.returncode}")
@@ -70,9 +71,18 @@ def _probe_environment(environ: Mapping[str, str], fake_gateway: str) -> dict[st
 
 
 def _call(call: Mapping[str, Any], arrived: Mapping[str | None, Request]) -> ProbeCall:
-    plain, own = arrived.get(f"{call['sdk']}/plain"), arrived.get(f"{call['sdk']}/own")
+    plain, own, configured = (arrived.get(f"{call['sdk']}/{name}") for name in ("plain", "own", AS_CONFIGURED))
     return ProbeCall(
         **call,
         headers=plain.helicone_headers if plain else None,
-        own_id_kept=own is None or own.header(wire.SESSION_ID_HEADER) == OWN_ID,
+        own_id_kept=own.header(wire.SESSION_ID_HEADER) == OWN_ID if own else None,
+        key=_key_in(configured) if configured else None,
     )
+
+
+def _key_in(request: Request) -> str:
+    """Return how a request carries a key of Helicone's; empty if it carries none. The key itself is not kept."""
+    if request.header("Helicone-Auth"):
+        return "Helicone-Auth"
+    api_key = request.header("X-Api-Key") or (request.header("Authorization") or "").removeprefix("Bearer ")
+    return "API key" if is_well_formed(api_key) else ""

@@ -16,7 +16,7 @@ class Library:
 
     Attributes:
         distribution: Its name on the package index.
-        kind: What it is: `SDK`, `vector store`, `MCP` or `agents`.
+        kind: What it is: `SDK`, `vector store`, `MCP`, `agents` or `web`.
         instrumentations: The distributions that instrument it.
         native: Whether versions that depend on `opentelemetry-api` make spans themselves.
     """
@@ -37,6 +37,7 @@ class Sdk:
         base_url: The environment variable with the address for its calls, if it reads one.
         provider: The host of the provider.
         gateway: The value of `base_url` for Helicone's gateway, if there is one for the provider.
+        headers: The environment variable with more headers for its calls, if it reads one, a line for each.
     """
 
     library: Library
@@ -44,6 +45,7 @@ class Sdk:
     base_url: str | None
     provider: str
     gateway: str | None = None
+    headers: str | None = None
 
 
 _OTEL: Final = "opentelemetry-instrumentation-"
@@ -58,6 +60,7 @@ SDKS: Final = (
         "OPENAI_BASE_URL",
         "api.openai.com",
         "https://oai.helicone.ai/v1",
+        "OPENAI_CUSTOM_HEADERS",
     ),
     Sdk(
         Library(
@@ -70,6 +73,7 @@ SDKS: Final = (
         "ANTHROPIC_BASE_URL",
         "api.anthropic.com",
         "https://anthropic.helicone.ai",
+        "ANTHROPIC_CUSTOM_HEADERS",
     ),
     Sdk(
         Library("google-genai", "SDK", (f"{_OTEL}google-genai", f"{_OPENINFERENCE}google-genai")),
@@ -151,7 +155,80 @@ LIBRARIES: Final = (
     Library("google-adk", "agents", (f"{_OPENINFERENCE}google-adk",), native=True),
     Library("strands-agents", "agents", (f"{_OPENINFERENCE}strands-agents",), native=True),
     Library("pydantic-ai-slim", "agents", (f"{_OPENINFERENCE}pydantic-ai",), native=True),
+    Library("fastapi", "web", (f"{_OTEL}fastapi",), native=True),
 )
+# The modules of web frameworks that mark where a request begins by spans of their own, if they have `telemetry`.
+NATIVE_WEB: Final = ("fastapi",)
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """How a family of instrumentations is told to put the content of calls on spans.
+
+    Attributes:
+        requires: What the distributions of the family require, which tells them from others.
+        variable: The variable that decides.
+        on: The values with which content is captured.
+        is_default: Whether content is captured if the variable is not set. Then any value but `off` captures it, too.
+        off: The values that switch it off.
+        remedy: The value that switches it on.
+    """
+
+    requires: str
+    variable: str
+    on: tuple[str, ...]
+    is_default: bool
+    off: tuple[str, ...]
+    remedy: str
+
+
+# The values are those that the instrumentations' code reads, in lower case.
+CAPTURES: Final = (
+    Capture(
+        "opentelemetry-util-genai",
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+        # `true` and `event_only` put nothing on spans.
+        ("span_only", "span_and_event"),
+        is_default=False,
+        off=("no_content",),
+        remedy="span_only",
+    ),
+    Capture(
+        "opentelemetry-semantic-conventions-ai",
+        "TRACELOOP_TRACE_CONTENT",
+        ("true",),
+        is_default=True,
+        off=("false",),
+        remedy="true",
+    ),
+    Capture(
+        "openinference-instrumentation",
+        "OPENINFERENCE_HIDE_INPUTS",
+        ("false",),
+        is_default=True,
+        off=("true",),
+        remedy="false",
+    ),
+    Capture(
+        "openinference-instrumentation",
+        "OPENINFERENCE_HIDE_OUTPUTS",
+        ("false",),
+        is_default=True,
+        off=("true",),
+        remedy="false",
+    ),
+)
+# The same for libraries that make spans themselves, by distribution.
+NATIVE_CAPTURES: Final = {
+    "anthropic": Capture(
+        "",
+        "ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE",
+        ("content",),
+        is_default=False,
+        off=("no_content",),
+        remedy="content",
+    ),
+}
 
 # If one of these is installed, the environment probably runs a server, with many sessions in one process.
 SERVERS: Final = ("uvicorn", "gunicorn", "hypercorn", "granian", "waitress", "uwsgi", "celery")

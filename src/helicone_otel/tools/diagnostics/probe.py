@@ -38,42 +38,43 @@ _PATH: Final = "/v1/chat/completions"
 _BODY: Final[Any] = {"model": _MODEL, "messages": _MESSAGES}
 _TIMEOUT: Final = 5.0
 
-Caller = Callable[[str, Mapping[str, str]], None]
+# Called with the address of the gateway, more headers, and an API key; with `None`, the SDK finds a key itself.
+Caller = Callable[[str, Mapping[str, str], str | None], None]
 
 
-def _openai(url: str, headers: Mapping[str, str]) -> None:
+def _openai(url: str, headers: Mapping[str, str], key: str | None) -> None:
     from openai import OpenAI  # noqa: PLC0415
 
-    with OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0, timeout=_TIMEOUT) as client:
+    with OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=_TIMEOUT) as client:
         client.chat.completions.create(model=_MODEL, messages=_MESSAGES, extra_headers=headers)
 
 
-def _anthropic(url: str, headers: Mapping[str, str]) -> None:
+def _anthropic(url: str, headers: Mapping[str, str], key: str | None) -> None:
     from anthropic import Anthropic  # noqa: PLC0415
 
-    with Anthropic(base_url=url, api_key=KEY, max_retries=0, timeout=_TIMEOUT) as client:
+    with Anthropic(base_url=url, api_key=key, max_retries=0, timeout=_TIMEOUT) as client:
         client.messages.create(model=_MODEL, max_tokens=16, messages=_MESSAGES, extra_headers=headers)
 
 
-def _httpx(url: str, headers: Mapping[str, str]) -> None:
+def _httpx(url: str, headers: Mapping[str, str], _: str | None) -> None:
     import httpx  # noqa: PLC0415
 
     httpx.post(url + _PATH, json=_BODY, headers=headers, timeout=_TIMEOUT)
 
 
-def _httpx2(url: str, headers: Mapping[str, str]) -> None:
+def _httpx2(url: str, headers: Mapping[str, str], _: str | None) -> None:
     import httpx2  # noqa: PLC0415
 
     httpx2.post(url + _PATH, json=_BODY, headers=headers, timeout=_TIMEOUT)
 
 
-def _requests(url: str, headers: Mapping[str, str]) -> None:
+def _requests(url: str, headers: Mapping[str, str], _: str | None) -> None:
     import requests  # noqa: PLC0415
 
     requests.post(url + _PATH, json=_BODY, headers=headers, timeout=_TIMEOUT)
 
 
-def _aiohttp(url: str, headers: Mapping[str, str]) -> None:
+def _aiohttp(url: str, headers: Mapping[str, str], _: str | None) -> None:
     import aiohttp  # noqa: PLC0415
 
     async def post() -> None:
@@ -97,8 +98,9 @@ CLIENT_CALLERS: Final[Mapping[str, Caller]] = {
 }
 
 
-# Names the call that a request belongs to: `<sdk>/plain` or `<sdk>/own`.
+# Names the call that a request belongs to: `<sdk>/plain`, `<sdk>/own` or `<sdk>/as configured`.
 CALL_HEADER: Final = "X-Helicone-Otel-Doctor"
+AS_CONFIGURED: Final = "as configured"
 OWN_ID: Final = "an-id-of-the-callers-own"
 # Sent as a key, and then searched for on the spans.
 _SECRET: Final = "helicone-otel-doctor-looks-for-this"  # noqa: S105  # not a real secret
@@ -135,10 +137,10 @@ def _package(sdk: Sdk) -> Package | None:
 
 
 def _call(sdk: Sdk, package: Package, url: str) -> dict[str, str | bool]:
-    """Make two calls with an SDK, one of them with a session id of the caller's own.
+    """Make three calls with an SDK: one with a session id of the caller's own, one as the environment configures it.
 
     Returns:
-        The fields of `ProbeCall` that the probe knows: `sdk`, `via`, `bare` and `error`.
+        The fields of `ProbeCall` that the probe knows: `sdk`, `via`, `bare`, `error` and `slow`.
     """
     name = sdk.library.distribution
     via = next((client for client in sdk.transports if client in package.requires), sdk.transports[-1])
@@ -148,16 +150,29 @@ def _call(sdk: Sdk, package: Package, url: str) -> dict[str, str | bool]:
     with contextlib.nullcontext() if by_sdk else _span_as_instrumented(sdk):
         call = by_sdk or CLIENT_CALLERS[via]
         error = _error_of(call, url, plain) or _error_of(call, url, own)
-    return {"sdk": name, "via": via, "bare": by_sdk is None, "error": error}
+    if by_sdk and error is None:
+        # Without a key in the environment it fails, and nothing arrives.
+        _error_of(call, url, {CALL_HEADER: f"{name}/{AS_CONFIGURED}"}, key=None)
+    text = f"{type(error).__name__}: {error}" if error else ""
+    return {"sdk": name, "via": via, "bare": by_sdk is None, "error": text, "slow": _is_timeout(error)}
 
 
-def _error_of(call: Caller, url: str, headers: dict[str, str]) -> str:
-    """Make a call, and return why it failed; empty if it did not."""
+def _error_of(call: Caller, url: str, headers: dict[str, str], key: str | None = KEY) -> Exception | None:
+    """Make a call, and return why it failed; `None` if it did not."""
     try:
-        call(url, headers)
+        call(url, headers, key)
     except Exception as error:  # noqa: BLE001  # the report shows it
-        return f"{type(error).__name__}: {error}"
-    return ""
+        return error
+    return None
+
+
+def _is_timeout(error: BaseException | None) -> bool:
+    """Tell whether an error, or one that caused it, says that something took too long."""
+    while error is not None:
+        if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _span_as_instrumented(sdk: Sdk) -> AbstractContextManager[object]:

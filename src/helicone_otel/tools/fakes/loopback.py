@@ -1,4 +1,4 @@
-"""HTTP servers on a free port of 127.0.0.1, which close all they opened."""
+"""HTTP servers on a port of 127.0.0.1, which close all they opened."""
 
 from __future__ import annotations
 
@@ -28,10 +28,14 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class LoopbackServer(ThreadingHTTPServer):
-    """Listens on a free port of 127.0.0.1, with one thread for each connection.
+    """Listens on a port of 127.0.0.1, with one thread for each connection.
 
     Args:
         handler: Handles the requests of one connection.
+        port: The port; 0 for a free one.
+
+    Raises:
+        OSError: The port is in use, or this user may not listen there.
     """
 
     # Threads end with the process, and `server_close` does not wait for them: a client may keep its connection open.
@@ -39,9 +43,11 @@ class LoopbackServer(ThreadingHTTPServer):
     block_on_close = False
     # Clients may all connect at once. At the default of 5 the kernel lets some wait for a second, or resets them.
     request_queue_size = 128
+    # Some versions of Python let two servers share a port.
+    allow_reuse_port = False
 
-    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
-        super().__init__(("127.0.0.1", 0), handler)
+    def __init__(self, handler: type[BaseHTTPRequestHandler], port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), handler)
 
     def server_bind(self) -> None:
         """Bind the socket without a look-up of the name of 127.0.0.1, which can take seconds."""
@@ -90,11 +96,14 @@ class AnsweringServer(LoopbackServer):
 
     Attributes:
         closing: Set when the server closes, so that slow replies end.
+
+    Args:
+        port: The port; 0 for a free one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.closing = threading.Event()
-        super().__init__(_AnsweringHandler)
+        super().__init__(_AnsweringHandler, port)
 
     def answer(self, request: Request) -> tuple[ApiResult, Trouble]:
         """Return the outcome of a request, and what goes wrong while its reply is sent. Called from many threads."""

@@ -11,7 +11,7 @@ import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from .requests import STREAM_TYPE, Reply, Request, in_json
 
@@ -141,6 +141,62 @@ def _message_head(body: Body, answer: ModelAnswer, output_tokens: int) -> dict[s
     return {**head, "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
 
 
+# https://platform.openai.com/docs/api-reference/responses
+def response(body: Body, answer: ModelAnswer) -> Body:
+    """Return the body of a response."""
+    return {**_response_head(body, answer), "status": "completed", "output": [_output(answer)], "usage": _usage(answer)}
+
+
+def response_events(body: Body, answer: ModelAnswer) -> Iterator[Event]:
+    """Yield the events of a response."""
+    whole = response(body, answer)
+    started = {**whole, "status": "in_progress", "output": [], "usage": None}
+    item, place = _output(answer), {"output_index": 0, "item_id": f"msg_{answer.id}", "content_index": 0}
+    [part] = item["content"]
+    events: tuple[tuple[str, Body], ...] = (
+        ("response.created", {"response": started}),
+        ("response.output_item.added", {"output_index": 0, "item": {**item, "status": "in_progress", "content": []}}),
+        ("response.content_part.added", {**place, "part": {**part, "text": ""}}),
+        *(
+            ("response.output_text.delta", {**place, "delta": piece, "logprobs": []})
+            for piece in answer.pieces or (answer.text,)
+        ),
+        ("response.output_text.done", {**place, "text": answer.text, "logprobs": []}),
+        ("response.content_part.done", {**place, "part": part}),
+        ("response.output_item.done", {"output_index": 0, "item": item}),
+        ("response.completed", {"response": whole}),
+    )
+    for number, (name, data) in enumerate(events):
+        yield name, {"type": name, "sequence_number": number, **data}
+
+
+def _response_head(body: Body, answer: ModelAnswer) -> dict[str, object]:
+    asked = {"tools": body.get("tools") or [], "tool_choice": body.get("tool_choice") or "auto"}
+    head = {"id": f"resp_{answer.id}", "object": "response", "created_at": answer.created, "error": None}
+    return {**head, **asked, "model": answer.model or body["model"], "parallel_tool_calls": True, "metadata": {}}
+
+
+def _output(answer: ModelAnswer) -> dict[str, Any]:
+    part = {"type": "output_text", "text": answer.text, "annotations": [], "logprobs": []}
+    return {
+        "type": "message",
+        "id": f"msg_{answer.id}",
+        "role": "assistant",
+        "status": "completed",
+        "content": [part],
+    }
+
+
+def _usage(answer: ModelAnswer) -> Body:
+    prompt, completion = _prompt_tokens(answer, 1), answer.completion_tokens
+    counts = {"input_tokens": prompt, "output_tokens": completion, "total_tokens": prompt + completion}
+    return {
+        **counts,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": 0},
+    }
+
+
 def _prompt_tokens(answer: ModelAnswer, default: int) -> int:
     return default if answer.prompt_tokens is None else answer.prompt_tokens
 
@@ -194,6 +250,9 @@ _ENDPOINTS: Final = {
     "/chat/completions": ProviderEndpoint("llm", {"model": str, "messages": list}, (), chat, chat_events, openai_error),
     "/embeddings": ProviderEndpoint(
         "embedding", {"model": str, "input": (str, list)}, (), embeddings, None, openai_error
+    ),
+    "/responses": ProviderEndpoint(
+        "llm", {"model": str, "input": (str, list)}, (), response, response_events, openai_error
     ),
     "/messages": ProviderEndpoint(
         "llm",
@@ -249,14 +308,18 @@ def error_reply(
 
 
 class ScriptedProvider:
-    """Gives the scripted answers, and `OK` when there are none left.
+    """Gives the scripted answers, and always the same text when there are none left.
 
     Attributes:
         script: The next answers: a text, a whole body, or the status of an error.
+
+    Args:
+        text: The answer when the script has ended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, text: str = TEXT) -> None:
         self.script: deque[str | int | Body] = deque()
+        self._text = text
 
     def answer(self, request: Request) -> Reply:
         """Answer a request."""
@@ -270,7 +333,7 @@ class ScriptedProvider:
         if not isinstance(answer, str):
             return in_json(200, answer, *_HEADERS)
         if endpoint is None:
-            message = f"The fake gateway has no endpoint {request.path}: give answer_with() a whole body."
+            message = f"The fake gateway has no endpoint {request.path}: in a test, give answer_with() a whole body."
             return self.refusal(request.path, 404, message)
         return model_reply(endpoint, request.json, ModelAnswer(answer), _HEADERS)
 
@@ -282,4 +345,4 @@ class ScriptedProvider:
         try:
             return self.script.popleft()
         except IndexError:
-            return TEXT
+            return self._text

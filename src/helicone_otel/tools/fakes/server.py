@@ -71,7 +71,13 @@ class FakeHelicone(AnsweringServer):
     write_only_key: str = WRITE_ONLY_KEY
 
     def __init__(
-        self, provider: Provider | None = None, *, key: str = KEY, max_rows: int = MAX_ROWS, worker: bool = True
+        self,
+        provider: Provider | None = None,
+        *,
+        key: str = KEY,
+        max_rows: int = MAX_ROWS,
+        worker: bool = True,
+        port: int = 0,
     ) -> None:
         self.key = key
         self.keys = Keys(key)
@@ -84,7 +90,7 @@ class FakeHelicone(AnsweringServer):
         self._arrived = 0
         self._bytes = 0
         self._lock = threading.Lock()
-        super().__init__()
+        super().__init__(port)
 
     @property
     def rows(self) -> list[Row]:

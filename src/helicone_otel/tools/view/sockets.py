@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import socket
+from argparse import ArgumentTypeError
 from dataclasses import dataclass
 from typing import Final
 
 PAGES_PORT: Final = 4316
 GRPC_PORT: Final = 4317
 HTTP_PORT: Final = 4318
+_MAX_PORT: Final = 65_535
 _BACKLOG: Final = 128
 _ALL_ADDRESSES: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  # compared with, not bound to
 
@@ -35,6 +37,17 @@ class ListenOptions:
     grpc: int | None = GRPC_PORT
     http: int | None = HTTP_PORT
     names: tuple[str, ...] = ()
+
+
+def port_of(text: str) -> int:
+    """Return the port that an argument of a command names; 0 stands for a free one.
+
+    Raises:
+        ArgumentTypeError: It is no port.
+    """
+    if not (text.isascii() and text.isdigit() and int(text) <= _MAX_PORT):
+        raise ArgumentTypeError(f"a port is a number from 0 to {_MAX_PORT}, not {text!r:.40}")
+    return int(text)
 
 
 def listening_socket(host: str, port: int, purpose: str) -> socket.socket:

@@ -8,7 +8,7 @@ import sys
 import threading
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -32,6 +32,7 @@ _HERE: Final = Path(__file__).parent
 # it to a proxy, are removed.
 _REMOVED: Final = ("OTEL_", "HELICONE_", "OPENAI_", "ANTHROPIC_", "TRACELOOP_")
 _PROXIES: Final = frozenset({"http_proxy", "https_proxy", "all_proxy"})
+_STARTING: Final = "Starting the agent; its libraries take a few seconds"
 _INSTRUMENTED: Final = frozenset({"helicone", "httpx", "httpx2", "openai", "qdrant_client"})
 
 
@@ -78,7 +79,9 @@ def _observed(screen: Console, view: ViewBeside) -> tuple[Run, World]:
 
     helicone, town = demo_helicone(), Town()
     command = [sys.executable, str(_HERE / "witness.py"), str(_HERE / "agent.py")]
-    status = screen.status("Starting the agent; its libraries take a few seconds")
+    status = screen.status(_STARTING)
+    if not screen.is_terminal:  # where no status is shown
+        screen.print(_STARTING)
 
     def show(line: str) -> None:
         screen.print(Text(visible(line), style="dim"))
@@ -127,7 +130,8 @@ def _environment(environ: Mapping[str, str], helicone: FakeHelicone, town: Town)
         "HELICONE_API_KEY": helicone.key,
         "HELICONE_LOG_ENDPOINT": helicone.url,
         # The messages stay on this machine, and a view shows them.
-        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "SPAN_ONLY",
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "span_only",
+        "ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE": "content",
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(sorted(others)),
         "TOWN_URL": town.url,
         "WITNESS_URL": f"{town.url}{WITNESS_PATH}",
@@ -146,8 +150,10 @@ def _reading(pass_on: Callable[[str], None]) -> Iterator[int]:
     def read() -> None:
         with os.fdopen(reading, encoding="utf-8", errors="backslashreplace") as lines:
             for line in lines:
-                if text := line.strip():
-                    pass_on(text)
+                # Nobody may read our output any more (rich then ends the process). The agent goes on writing.
+                with suppress(BrokenPipeError, SystemExit):
+                    if text := line.strip():
+                        pass_on(text)
 
     thread = threading.Thread(target=read)
     thread.start()

@@ -107,9 +107,17 @@ def as_param(call: ChatCompletionMessageFunctionToolCall) -> ChatCompletionMessa
 
 
 async def use_tool(tools: Client, function: Function) -> str:
-    """Run a tool of the tool server."""
-    result = await tools.call_tool(function.name, json.loads(function.arguments))
-    return "".join(part.text for part in result.content if isinstance(part, TextContent))
+    """Run a tool of the tool server; the SDK's own span of it has neither arguments nor result."""
+    call = {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": function.name,
+        "gen_ai.tool.call.arguments": function.arguments,
+    }
+    with tracer.start_as_current_span(f"execute_tool {function.name}", attributes=call) as span:
+        result = await tools.call_tool(function.name, json.loads(function.arguments))
+        text = "".join(part.text for part in result.content if isinstance(part, TextContent))
+        span.set_attribute("gen_ai.tool.call.result", text)
+        return text
 
 
 async def check_weather(city: str) -> str:

@@ -123,6 +123,9 @@ def _log(sessions: Sequence[SessionTree], rows: Sequence[Row]) -> Iterator[str]:
     seen: Counter[tuple[str, ...]] = Counter((_kind(row), *_place(row)) for row in rows)
     yield from _difference("row of the log", seen, drawn)
     yield from (f"the row of {row.model} at {row.session_path}: {flaw}" for row in rows for flaw in row.flaws)
+    for row in rows:
+        if row.badge == "Tool" and not (row.shown.details.get("input") and row.shown.result.get("message")):
+            yield f"the row of {row.model} at {row.session_path} has no arguments or no result"
 
 
 def _listed(sessions: Sequence[SessionTree], listed: Mapping[tuple[str, str], int]) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """The servers of the demo on loopback: a fake Helicone with models behind its gateway, and a town.
 
-The models give fixed answers, after the checks that the real providers make. The town has a weather report and a
-timetable, and counts the operations of the vector store. It is not a Helicone gateway, so no `Helicone-*` header may
-arrive there.
+The models make their answers of what they are sent, after the checks that the real providers make. The town has a
+weather report and a timetable, and counts the operations of the vector store. It is not a Helicone gateway, so no
+`Helicone-*` header may arrive there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qs
 
 from ...fakes.headers import new_key
 from ...fakes.loopback import AnsweringServer
@@ -27,18 +29,15 @@ from ...fakes.requests import JSON_TYPE, ApiResult, Reply, Request, Trouble, in_
 from ...fakes.server import FakeHelicone
 
 WITNESS_PATH: Final = "/witness"
-_REPORTS: Final = {
-    "/weather": "Sun on both days, 19 degrees; wind from the sea.",
-    "/departures": "17:39 from platform 2",
+_WEATHER: Final = {"Porto": "Sun on both days, 19 degrees; wind from the sea."}
+_DEPARTURES: Final = {("Lisbon", "Porto"): "17:39 from platform 2", ("Porto", "Lisbon"): "18:52 from platform 4"}
+# What a plan makes of the pages of a guide, by words of the page.
+_SIGHTS: Final = {
+    "Livraria Lello": "Livraria Lello at half past nine",
+    "port lodges": "the port lodges of Gaia",
+    "Tram 1": "tram 1 along the river to Foz",
 }
-# The first whose words occur in the prompt.
-_REPLIES: Final = (
-    ("name the city", "Porto"),
-    ("review this plan", "Saturday: Livraria Lello, then the port lodges. Sunday: tram 1 to Foz. Train home at 18:52."),
-    ("bicycle", "Yes: on Intercidades trains, with a reserved bicycle place."),
-    ("plan two days", "Saturday: Livraria Lello and the port lodges. Sunday: tram 1 to the sea at Foz."),
-    ("find trains", "Out on Friday at 17:39, back on Sunday at 18:52."),
-)
+_TRAIN: Final = re.compile(r"\d\d:\d\d from platform \d+")
 _JOURNEYS: Final = ({"origin": "Lisbon", "destination": "Porto"}, {"origin": "Porto", "destination": "Lisbon"})
 # The first request with these words is answered 429.
 _OVERLOADED: Final = "name the city"
@@ -78,12 +77,21 @@ class Town(AnsweringServer):
 
     def answer(self, request: Request) -> tuple[ApiResult, Trouble]:
         """Count a request, and answer it."""
-        path = request.path.partition("?")[0]
+        path, _, query = request.path.partition("?")
         with self._lock:
             self._asked[path] += 1
             self._leaked |= {name for name, _ in request.headers if name.lower().startswith("helicone-")}
-        reports = {**_REPORTS, path: ""} if path.startswith(f"{WITNESS_PATH}/") else _REPORTS
-        return ApiResult(in_text(200, reports[path]) if path in reports else in_text(404, "")), Trouble()
+        report = "" if path.startswith(f"{WITNESS_PATH}/") else _report(path, parse_qs(query))
+        return ApiResult(in_text(404, "") if report is None else in_text(200, report)), Trouble()
+
+
+def _report(path: str, query: Mapping[str, Sequence[str]]) -> str | None:
+    """Return the weather or the next train; `None` if the town knows nothing of that."""
+    if path == "/weather":
+        return _WEATHER.get("".join(query.get("city", ())))
+    if path == "/departures":
+        return _DEPARTURES.get(("".join(query.get("origin", ())), "".join(query.get("destination", ()))))
+    return None
 
 
 class _ModelRefusedError(Exception):
@@ -262,8 +270,46 @@ _APIS: Final = {
 }
 
 
+def _trains(prompt: str) -> str:
+    """Return the answer about trains: what the tool said of the way out and of the way back."""
+    out, back, *_ = [*_TRAIN.findall(prompt), "an unknown time", "an unknown time"]
+    return f"Out on Friday at {out}, back on Sunday at {back}."
+
+
+def _plan(prompt: str) -> str:
+    """Return a plan of the sights, the trains and the weather that the prompt tells of."""
+    out, back, *_ = [*_TRAIN.findall(prompt), "an unknown time", "an unknown time"]
+    first, second, *_ = [*(sight for words, sight in _SIGHTS.items() if words in prompt), "the town", "the town"]
+    weather = next((report for report in _WEATHER.values() if report in prompt), "No report of the weather.")
+    return (
+        f"Friday: train at {out}. Saturday: {first}. Sunday: {second}, and home by the train at {back}. "
+        f"Weather: {weather}"
+    )
+
+
+def _review(prompt: str) -> str:
+    """Return the plan with what the review adds."""
+    plan = prompt.partition("\n")[2]
+    return plan.replace("home by the train", "home by the train (book a seat)")
+
+
+def _fixed(text: str, _prompt: str) -> str:
+    return text
+
+
+# Answers by words of the prompt. The first whose words occur counts.
+_REPLIES: Final[Sequence[tuple[str, Callable[[str], str]]]] = (
+    ("name the city", partial(_fixed, "Porto")),
+    ("review this plan", _review),
+    ("bicycle", partial(_fixed, "Yes: on Intercidades trains, with a reserved bicycle place.")),
+    ("plan two days", _plan),
+    ("find trains", _trains),
+)
+
+
 def _text_answer(prompt: str) -> ModelAnswer:
-    text = next((reply for words, reply in _REPLIES if words in prompt.lower()), "I would rather not say.")
+    reply = next((reply for words, reply in _REPLIES if words in prompt.lower()), None)
+    text = reply(prompt) if reply else "I would rather not say."
     pieces = tuple(f"{word} " for word in text.split())
     return ModelAnswer(text, pieces, prompt_tokens=_tokens(prompt), completion_tokens=_tokens(text))
 

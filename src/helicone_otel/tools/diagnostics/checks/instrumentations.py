@@ -6,18 +6,23 @@ from collections.abc import Iterator
 from typing import Final
 
 from ..facts import DISABLED, Facts
-from ..libraries import LIBRARIES, SDKS, Library
-from ..report import Finding, ok, warning
+from ..libraries import CAPTURES, LIBRARIES, NATIVE_CAPTURES, SDKS, Capture, Library
+from ..report import Finding, Level, ok, warning
 from .startup import START_COMMAND, cause, without_entries
 
 # Versions of a library that require this distribution make spans themselves.
 _OTEL_API: Final = "opentelemetry-api"
+# Of vector stores, an instrumentation records at most parts of the content.
+_WITH_CONTENT: Final = frozenset({"SDK", "MCP", "agents"})
+# What a variable is about, by the end of its name.
+_PARTS: Final = {"_INPUTS": "input", "_OUTPUTS": "output"}
 # What a library of each kind lacks without an instrumentation.
 _CONSEQUENCES: Final = {
     "SDK": "its calls have no spans of their own",
     "vector store": "its queries are in no session",
     "MCP": "its tool calls are in no session",
     "agents": "its agents and tools add nothing to the path",
+    "web": "nothing marks where a request begins, and its routes are in no path",
 }
 
 
@@ -31,6 +36,43 @@ def libraries(facts: Facts) -> Iterator[Finding]:
     """Check the instrumentations of vector stores, MCP and agent frameworks."""
     for library in LIBRARIES:
         yield from _instrumented(library, facts)
+
+
+def content(facts: Facts) -> Iterator[Finding]:
+    """Show which instrumentations put the content of calls on spans, and how to switch it on where it is off."""
+    for capture in CAPTURES:
+        if names := sorted(_capturing(capture, facts)):
+            yield _content(capture, ", ".join(names), facts)
+    for distribution, capture in NATIVE_CAPTURES.items():
+        package = facts.installed.get(distribution)
+        if package is not None and _OTEL_API in package.requires:
+            yield _content(capture, distribution, facts)
+
+
+def _capturing(capture: Capture, facts: Facts) -> set[str]:
+    """Return the distributions of a family that instrument installed libraries."""
+    made = {
+        each.distribution
+        for library in (*(sdk.library for sdk in SDKS), *LIBRARIES)
+        if library.kind in _WITH_CONTENT and facts.installed.get(library.distribution) is not None
+        for distribution in library.instrumentations
+        for each in facts.installed.made_by(distribution)
+    }
+    packages = ((name, facts.installed.get(name)) for name in made)
+    return {name for name, package in packages if package is not None and capture.requires in package.requires}
+
+
+def _content(capture: Capture, who: str, facts: Facts) -> Finding:
+    variable, value = capture.variable, facts.variable(capture.variable)
+    is_on = value.lower() in capture.on or (capture.is_default and value.lower() not in capture.off)
+    setting = f" ({variable}={value})" if value else ""
+    command = f"export {variable}={capture.remedy}"
+    part = next((part for end, part in _PARTS.items() if variable.endswith(end)), "content")
+    if is_on:
+        return ok(f"The {part} of calls is on the spans of {who}{setting}.")
+    if value and value.lower() not in capture.off:
+        return warning(f"{variable}={value} puts no content on the spans of {who}.", command)
+    return Finding(Level.OK, f"The {part} of calls is not on the spans of {who}{setting}.", f"{command} puts it there")
 
 
 def _instrumented(library: Library, facts: Facts) -> Iterator[Finding]:
@@ -59,7 +101,7 @@ def _instrumented(library: Library, facts: Facts) -> Iterator[Finding]:
                 f"{each.distribution} does not fit {name}: {each.conflict}.",
                 f"pip install --upgrade {each.distribution}",
             )
-        elif not active and not native and not cause(facts):
+        elif not active and not native and facts.inside is not None and not cause(facts):
             yield _inactive(name, each.name, each.distribution, facts)
 
 

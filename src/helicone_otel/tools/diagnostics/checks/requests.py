@@ -15,6 +15,9 @@ from ..report import Finding, Level, ok, problem, unknown, warning
 from .startup import START_COMMAND, cause, pieces, without_entries
 
 _FALLBACK: Final = "HELICONE_SESSION_FALLBACK"
+# It takes Helicone's key where an SDK has the key of its provider.
+# https://docs.helicone.ai/gateway/overview
+_AI_GATEWAY: Final = "ai-gateway."
 _OPEN_SESSION: Final = "open a session() around the calls"
 
 
@@ -26,7 +29,9 @@ def calls(facts: Facts) -> Iterator[Finding]:
         name = f"{_with_version(call.sdk, facts)} over {call.via}"
         if call.bare:
             name += " (tried with a plain request)"
-        if call.headers is None:
+        if call.slow:
+            yield unknown(f"{name}: the trial call took too long.", "try again when the machine is less busy")
+        elif call.headers is None:
             yield unknown(
                 f"{name}: the trial call failed: {call.error or 'nothing arrived'}", f"pip install --upgrade {call.sdk}"
             )
@@ -68,6 +73,8 @@ def _why_no_header(call: ProbeCall, facts: Facts) -> tuple[str, str]:
 def own_id(facts: Facts) -> Iterator[Finding]:
     """Check whether a session id that the caller sets stays. The Anthropic SDK may overwrite it when it injects."""
     for call in facts.probe.calls if facts.probe else ():
+        if call.own_id_kept is None:
+            continue
         if not call.own_id_kept:
             yield warning(
                 f"{_with_version(call.sdk, facts)} overwrites a {wire.SESSION_ID_HEADER} that you set on a request.",
@@ -118,6 +125,34 @@ def _base_url(sdk: Sdk, variable: str, url: str, destinations: Destinations) -> 
             )
 
 
+def keys(facts: Facts) -> Iterator[Finding]:
+    """Check whether Helicone's key reaches the gateways that base URLs name, for SDKs that the probe can call."""
+    destinations = _destinations(facts)
+    calls = {call.sdk: call for call in facts.probe.calls} if facts.probe else {}
+    for sdk in SDKS:
+        call = calls.get(sdk.library.distribution)
+        url = facts.variable(sdk.base_url) if sdk.base_url else ""
+        if call is None or call.key is None or destinations.of_url(url) is not Destination.GATEWAY:
+            continue
+        yield _key(sdk, call.key, host_of(url))
+
+
+def _key(sdk: Sdk, key: str, host: str) -> Finding:
+    name, takes_api_key = sdk.library.distribution, host.startswith(_AI_GATEWAY)
+    if key == "Helicone-Auth":
+        return ok(f"{name} sends a key to {host}, as Helicone-Auth.")
+    if key and takes_api_key:
+        return ok(f"{name} sends a key of Helicone's to {host}, as its API key.")
+    what = "Helicone's key as its API key" if takes_api_key else "Helicone-Auth"
+    return warning(
+        f"The environment sends no key of Helicone's to {host}: unless your code passes {what} to {name}, Helicone "
+        "refuses the calls.",
+        f"export {name.upper()}_API_KEY=… (your Helicone key)"
+        if takes_api_key
+        else f'export {sdk.headers}="Helicone-Auth: Bearer $HELICONE_API_KEY", or default_headers= of the client',
+    )
+
+
 def hosts(facts: Facts) -> Iterator[Finding]:
     """List the hosts that the settings add to the gateways and to the app's own services."""
     if cause(facts):
@@ -142,7 +177,7 @@ def host_of(url: str) -> str:
 
 def _destinations(facts: Facts) -> Destinations:
     try:
-        settings = Settings.from_environment(facts.environ)
+        settings = Settings.from_environment(facts.environ, facts.options, log=False)
     except SettingsError:  # the check of the settings reports it
         settings = Settings()
     return Destinations(settings.gateway_hosts, settings.propagate_hosts)

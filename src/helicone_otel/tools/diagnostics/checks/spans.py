@@ -10,9 +10,12 @@ from ....install.provider_owners import UNKNOWN
 from ..facts import BY_SESSION, OFF, RATIOS, SAMPLER, Facts
 from ..gather import SAMPLERS
 from ..libraries import SERVERS
-from ..report import Finding, ok, problem, warning
+from ..report import Finding, ok, problem, unknown, warning
 
 _KEEP_ALL: Final = f"export {SAMPLER}=parentbased_always_on (sample in the collector instead)"
+_START_COLLECTOR: Final = (
+    "start a collector, or helicone-otel view; else export OTEL_EXPORTER_OTLP_ENDPOINT=…, or OTEL_TRACES_EXPORTER=none"
+)
 # What headers carry in traces that are not sampled.
 _CODE_ONLY: Final = "headers carry only what code opened with session() and step(), or HELICONE_SESSION_ID"
 # Remedies by the beginning of the attribute that contained the key.
@@ -104,6 +107,21 @@ def destination(facts: Facts) -> Iterator[Finding]:
         yield warning("Spans are not exported; headers work without that.", "export OTEL_TRACES_EXPORTER=otlp")
 
 
+def endpoint(facts: Facts) -> Iterator[Finding]:
+    """Check whether anything listens where spans go by OTLP."""
+    found = facts.endpoint
+    if found is None:
+        return
+    name = f"{found.address}, where spans go by OTLP ({found.protocol})"
+    if found.listens:
+        yield ok(f"Something listens at {name}.")
+    elif found.listens is None:
+        yield unknown(f"It is not known whether anything listens at {name}: {found.error}.", "try again")
+    else:
+        why = " because nothing names another endpoint" if found.is_default else ""
+        yield warning(f"Nothing listens at {name}{why}: {found.error}.", _START_COLLECTOR)
+
+
 def providers(facts: Facts) -> Iterator[Finding]:
     """List the providers, and what is done with the spans of each."""
     for name, is_labelled, reason in facts.inside.providers if facts.inside else ():
@@ -122,6 +140,10 @@ def stale_contexts(facts: Facts) -> Iterator[Finding]:
     """Check whether anything marks where a request begins: uvicorn hands on the Context of the request before it."""
     process = facts.inside
     if process is None or not _MARKING.isdisjoint(process.active):
+        return
+    # FastAPI makes spans itself since it requires OpenTelemetry's API. The probe does not load it.
+    fastapi = facts.installed.get("fastapi")
+    if process.native if facts.process else fastapi is not None and "opentelemetry-api" in fastapi.requires:
         return
     if process.serves == _UVICORN if facts.process else all(map(facts.installed.get, (_UVICORN, "fastapi"))):
         yield warning(

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-from ....settings import SETTINGS, Settings, SettingsError
+from ....settings import Settings, SettingsError, misspelt_text, misspelt_variables
 from ..facts import DISABLED, Facts, Process
 from ..gather import EXPORTERS, PROPAGATORS
 from ..report import Finding, Level, ok, problem, unknown, warning
@@ -16,6 +16,11 @@ _PROPAGATORS: Final = "OTEL_PROPAGATORS"
 _SDK_DISABLED: Final = "OTEL_SDK_DISABLED"
 _NO_EXPORTER: Final = "none"
 _MAX_LINES: Final = 4
+_LIST: Final = "helicone-otel env lists the settings, and shows those in force"
+# Lines of the set-up that other checks have findings about.
+_SAID_ALREADY: Final = re.compile(
+    r"StopIteration|helicone-otel is off|helicone-otel logs nothing to Helicone|\w+ is not a setting: "
+)
 # What the launcher logs:
 # https://github.com/open-telemetry/opentelemetry-python-contrib/blob/main/opentelemetry-instrumentation/src/opentelemetry/instrumentation/auto_instrumentation/_load.py
 _FAILED: Final = re.compile(r"Instrumenting of (\S+) failed")
@@ -45,22 +50,48 @@ def sdk_disabled(facts: Facts) -> Iterator[Finding]:
 
 
 def settings(facts: Facts) -> Iterator[Finding]:
-    """Check the settings: a bad value switches helicone-otel off, and a misspelt variable has no effect."""
-    try:
-        Settings.from_environment(facts.environ)
-    except SettingsError as error:
-        variable = re.search(r"HELICONE_[A-Z_]+", str(error))
-        yield problem(
-            f"A setting cannot be used, so helicone-otel would stay off: {error}",
-            f"correct it or unset {variable[0]}" if variable else "helicone-otel env lists the settings",
-        )
+    """Show the settings: a bad value switches helicone-otel off, and a misspelt variable has no effect."""
+    if facts.options_error:
+        yield problem(f"OpenTelemetry would not be set up: {facts.options_error}", "correct the file")
         return
-    changed = [row.variable for row in SETTINGS if facts.variable(row.variable)]
-    yield ok(f"Settings: {', '.join(changed)}." if changed else "Settings: the defaults.")
-    known = {row.variable for row in SETTINGS}
-    for name in sorted(facts.environ):
-        if name.startswith("HELICONE_SESSION_") and name not in known:
-            yield warning(f"{name} is not a setting: nothing reads it.", "helicone-otel env lists the settings")
+    try:
+        in_force = _settings(facts)
+    except SettingsError as error:
+        yield problem(f"A setting cannot be used, so helicone-otel would stay off: {error}", _correct(error))
+        return
+    shown = facts.process.settings if facts.process is not None else in_force.changed()
+    yield ok(f"Settings: {shown}." if shown else "Settings: the defaults.")
+    for name, meant in misspelt_variables(facts.environ):
+        yield warning(misspelt_text(name, meant), _LIST)
+
+
+def log_settings(facts: Facts) -> Iterator[Finding]:
+    """Check the settings of the log: a bad value switches the log off, and nothing else."""
+    try:
+        _settings(facts)
+    except SettingsError:  # the check before has a finding about it
+        return
+    try:
+        Settings.from_environment(facts.environ, facts.options)
+    except SettingsError as error:
+        yield problem(f"A setting cannot be used, so nothing would be logged to Helicone: {error}", _correct(error))
+
+
+def _settings(facts: Facts) -> Settings:
+    """Return the settings of an environment; if one of the log is bad, without those of the log.
+
+    Raises:
+        SettingsError: Another one is bad.
+    """
+    try:
+        return Settings.from_environment(facts.environ, facts.options)
+    except SettingsError:
+        return Settings.from_environment(facts.environ, facts.options, log=False)
+
+
+def _correct(error: SettingsError) -> str:
+    variable = re.search(r"HELICONE_[A-Z_]+", str(error))
+    return f"correct it or unset {variable[0]}" if variable else _LIST
 
 
 def switched_off(facts: Facts) -> Iterator[Finding]:
@@ -116,6 +147,12 @@ def probe_ran(facts: Facts) -> Iterator[Finding]:
     """Check that the probe ran."""
     probe = facts.probe
     if probe is None or not probe.failure:
+        return
+    if probe.slow:
+        yield unknown(
+            f"A process started like your app could not be inspected: {probe.failure}.",
+            "try again when the machine is less busy",
+        )
         return
     last = next((line for line in reversed(probe.log) if line.strip()), "")
     if last and cause(facts) is None:
@@ -197,7 +234,7 @@ def log(facts: Facts) -> Iterator[Finding]:
         if line.strip() and not line.startswith((" ", "Traceback", "During handling", "The above"))
     ]
     for line in list(dict.fromkeys(logged))[:_MAX_LINES]:
-        if not line.startswith(("StopIteration", "helicone-otel is off")):
+        if not _SAID_ALREADY.match(line):
             yield warning(f"The set-up logged: {line}", f"OTEL_LOG_LEVEL=debug {START_COMMAND}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -92,7 +92,8 @@ def _content(row: sqlite3.Row, span: _RequestSpan | None, posted: Mapping[str, A
 def _without_secrets(span: FinishedSpan) -> FinishedSpan:
     """Return a span without secrets in its JSON: the row joins parts of messages to one text."""
     events = [event._replace(attributes=redact_json(event.attributes)) for event in span.events]
-    return span._replace(attributes=redact_json(span.attributes), events=events)
+    wrappers = tuple(map(_without_secrets, span.wrappers))
+    return span._replace(attributes=redact_json(span.attributes), events=events, wrappers=wrappers)
 
 
 def _is_empty(part: Any) -> bool:
@@ -195,7 +196,19 @@ class _RequestSpan:
         self._resource = attributes_of(Resource.FromString(resource).attributes)
 
     def finished(self, row: sqlite3.Row) -> FinishedSpan:
-        """Return the span with the label of its request, as log rows are made from it."""
+        """Return the span with the label of its request and with its wrappers, as log rows are made from it."""
+        wrappers = [_RequestSpan(self._traces, self._trace, above["id"]) for above in self._wrappers(row)]
+        return self.labelled(row)._replace(wrappers=tuple(wrapper.labelled(row) for wrapper in wrappers))
+
+    def _wrappers(self, row: sqlite3.Row) -> Iterator[sqlite3.Row]:
+        """Yield the spans of the same call around the span, the innermost first."""
+        for above in self._traces.line(self._trace, self._id)[1:]:
+            if (above["kind"], above["path"]) != (row["kind"], row["path"]) or above["request"]:
+                return
+            yield above
+
+    def labelled(self, row: sqlite3.Row) -> FinishedSpan:
+        """Return the span alone, with the label of its request."""
         label = {
             wire.REQUEST_ID: row["id"],
             wire.SPAN_KIND: row["kind"],

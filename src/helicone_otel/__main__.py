@@ -46,6 +46,8 @@ _EXTRAS: Final = {
         "opentelemetry.instrumentation.qdrant",
     ),
 }
+# These read settings, and would leave a misspelt one out in silence. Under `run`, the app says so itself.
+_READING_SETTINGS: Final = frozenset({"view", "explain", "collector-config"})
 # As a shell reports a process that Ctrl-C ended.
 _INTERRUPTED: Final = 130
 
@@ -80,6 +82,8 @@ def _run(arguments: Sequence[str]) -> int:
     given = parsed(arguments)
     if not _has_extras(given):
         return 2
+    if given.command in _READING_SETTINGS:
+        _warn_of_misspelt_variables(given.command)
     code: int = given.main(given)
     return code
 
@@ -153,6 +157,13 @@ def _has_extras(given: Namespace) -> bool:
         remedy = f'pip install "helicone-otel[{",".join(extras)}]"'
         print(f"{_PROGRAM} {given.command}: not installed: {', '.join(missing)}. {remedy}", file=sys.stderr)
     return not missing
+
+
+def _warn_of_misspelt_variables(command: str) -> None:
+    from .settings import misspelt_text, misspelt_variables  # noqa: PLC0415  # not all commands need them
+
+    for name, meant in misspelt_variables(os.environ):
+        print(f"{_PROGRAM} {command}: {misspelt_text(name, meant)}", file=sys.stderr)
 
 
 def _is_installed(module: str) -> bool:

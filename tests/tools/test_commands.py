@@ -131,6 +131,22 @@ def test_a_run_of_nothing_is_an_error(arguments: list[str], capsys: pytest.Captu
     )
 
 
+@pytest.mark.parametrize("arguments", [["collector-config"], ["explain", "none.json"], ["view", "none.json"]])
+def test_a_command_that_reads_settings_names_those_that_are_none(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HELICONE_SESION_ID_ATTRIBUTES", "chat.id")
+    if arguments[0] == "view":
+        arguments = [*arguments, "--html", "none.html"]
+
+    main(arguments)
+
+    assert capsys.readouterr().err.splitlines()[0] == (
+        f"helicone-otel {arguments[0]}: HELICONE_SESION_ID_ATTRIBUTES is not a setting: nothing reads it. "
+        "Did you mean HELICONE_SESSION_ID_ATTRIBUTES?"
+    )
+
+
 # --- streams that fail ------------------------------------------------------------------------------
 
 

@@ -14,12 +14,13 @@ import yaml
 
 import helicone_otel
 from helicone_otel.tools.fakes.server import API_HOSTS, GATEWAY_HOSTS, LOG_HOSTS
+from tests.support.documents import PAGES
 from tests.support.paths import REPOSITORY
 
 GATE = (REPOSITORY / ".ci" / "run").read_text()
 WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
 PACKAGE = Path(helicone_otel.__file__).parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md")
+DOCUMENTS = ("CONTRIBUTING.md", "SECURITY.md", "examples/README.md", *PAGES)
 # A file, or a folder with a `/` at its end.
 A_PATH = re.compile(r"\.?\w[\w./-]*(?:/|\.(?:py|md|toml|ya?ml|json))|\.ci/run")
 # What the guide to a new family has for an example.

@@ -1,4 +1,4 @@
-"""The settings: one table, from which the parser, `helicone-otel env` and the README's table are made.
+"""The settings: one table, from which the parser, `helicone-otel env` and the documentation's table are made.
 
 What an `OTEL_*` variable sets already has no setting here. A value comes from the environment, else from a
 configuration file of OpenTelemetry, else it is the default.
@@ -30,7 +30,15 @@ _SIDES: Final[tuple[str, ...]] = ("inputs", "outputs")
 
 
 class SettingsError(ValueError):
-    """A setting has a value that cannot be used. The message names the setting and says which values can be."""
+    """A setting has a value that cannot be used.
+
+        try:
+            settings = Settings.from_environment()
+        except SettingsError as error:
+            print(error)
+
+    The message names the setting and says which values can be used.
+    """
 
 
 class Setting:
@@ -41,8 +49,8 @@ class Setting:
         variable: The name of the environment variable.
         parse: Makes a value from the text of the variable.
         check: Raises an error if a value cannot be used.
-        default: The default as the README shows it.
-        meaning: What the setting does, as the README shows it.
+        default: The default as the documentation shows it.
+        meaning: What the setting does, as the documentation shows it.
     """
 
     __slots__ = ("check", "default", "field", "meaning", "parse", "variable")
@@ -650,7 +658,7 @@ class Settings(Value):
 
 
 def render_table() -> str:
-    """Return the settings as a Markdown table, for the README and `helicone-otel env --markdown`."""
+    """Return the settings as a Markdown table, for the documentation and `helicone-otel env --markdown`."""
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     lines += [f"| `{row.variable}` | {row.default} | {row.meaning} |" for row in SETTINGS]
     return "\n".join(lines)

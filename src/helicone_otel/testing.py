@@ -62,6 +62,11 @@ def __getattr__(name: str) -> object:
 class Helicone:
     """The sessions of a test: their spans, requests and rows.
 
+        def test_research(helicone: Helicone) -> None:
+            with session("Trip Planning"), step("research"):
+                OpenAI().embeddings.create(model="text-embedding-3-small", input="Porto")
+            assert helicone.tree() == {"/research": ["embedding"]}
+
     Attributes:
         gateway_url: The address of the fake gateway, without a path.
         openai_url: The `base_url` for `OpenAI(…)`. The fixture sets `OPENAI_BASE_URL` to it.
@@ -163,7 +168,15 @@ class Helicone:
 
 @pytest.fixture
 def helicone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Helicone]:
-    """Install helicone-otel for one test, with a fake Helicone that records requests."""
+    """Install helicone-otel for one test, with a fake Helicone that records requests.
+
+        def test_nothing_is_sent_without_a_call(helicone):
+            with session("Trip Planning"):
+                pass
+            assert helicone.requests == []
+
+    The parameter `helicone` of a test is a `Helicone`.
+    """
     from .tools.fakes.fixture import installed  # noqa: PLC0415  # only if a test uses it
 
     with installed(monkeypatch) as parts:
@@ -172,7 +185,16 @@ def helicone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Helicone]:
 
 @pytest.fixture
 def fake_helicone() -> Iterator[FakeHelicone]:
-    """Start a fake Helicone on loopback, for any client or exporter. The library is not installed."""
+    """Start a fake Helicone on loopback, for any client or exporter. The library is not installed.
+
+        def test_the_exporter_has_nothing_to_send(fake_helicone):
+            exporter = HeliconeSpanExporter(fake_helicone.key, endpoint=fake_helicone.url)
+            assert exporter.force_flush()
+            exporter.shutdown()
+            assert fake_helicone.rows == []
+
+    The parameter `fake_helicone` of a test is a `FakeHelicone`.
+    """
     from .tools.fakes.loopback import serving  # noqa: PLC0415  # only if a test uses it
     from .tools.fakes.server import FakeHelicone  # noqa: PLC0415
 

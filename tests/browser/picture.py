@@ -1,17 +1,14 @@
-"""Draws the pictures of the README from the real demo: `python -m tests.browser.picture`.
-
-They are kept beside this file, so that they are neither in the package nor at the top of the repository.
-"""
+"""Draws the pictures of the documentation from the real demo: `python -m tests.browser.picture`."""
 
 from __future__ import annotations
 
 import urllib.parse
-from pathlib import Path
 
 from tests.browser.chromium import browsing
 from tests.browser.demo_view import NAME, ask, demonstrated
+from tests.support.paths import REPOSITORY
 
-HERE = Path(__file__).parent
+IMAGES = REPOSITORY / "docs" / "images"
 
 # The head of a session, its tree and its timeline.
 SIZE = {"width": 1200, "height": 940}
@@ -28,7 +25,7 @@ def main() -> None:
             page.goto(f"{url}/session?{query}")
             page.locator("#durations canvas").wait_for()
             page.wait_for_timeout(800)
-            page.screenshot(path=HERE / f"session-{scheme}.png")
+            page.screenshot(path=IMAGES / f"session-{scheme}.png")
             page.close()
 
 

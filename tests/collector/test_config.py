@@ -1,4 +1,4 @@
-"""collector-config.yaml is the output of the command, and the README describes it correctly."""
+"""collector-config.yaml is the output of the command, and the documentation describes it correctly."""
 
 from __future__ import annotations
 
@@ -17,25 +17,19 @@ from helicone_otel.spans.kinds import KINDS
 from helicone_otel.spans.reader import SpanReader
 from helicone_otel.wire import first_text
 from tests.support import otelcol as bench
+from tests.support.documents import PAGES, block, part
 from tests.support.otelcol import CONFIG, request, running, span
 from tests.support.paths import REPOSITORY
 from tests.support.sink import http_sink
 
 TEXT = CONFIG.read_text()
-README = (REPOSITORY / "README.md").read_text()
 MANIFEST = yaml.safe_load((REPOSITORY / "tests" / "collector" / "builder.yaml").read_text())
+COMMANDS = [
+    command
+    for page in PAGES.values()
+    for command in re.findall(r"^(?:[A-Z_]+=\S+ )*otelcol-contrib --config .*$", page, re.MULTILINE)
+]
 USED = r"\$\{env:(\w+)(?::-([^}]*))?\}"
-
-
-def _block(name: str) -> str:
-    return README.partition(f"<!-- {name} -->\n")[2].partition(f"<!-- /{name} -->")[0].strip()
-
-
-def _pasted(name: str) -> str:
-    """Return the block of YAML below a mark in the README."""
-    found = re.search(rf"^```yaml {name}\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
-    assert found is not None
-    return found[1]
 
 
 def test_the_file_is_the_output_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,15 +93,15 @@ def test_the_table_lists_every_variable_with_its_default() -> None:
     used = dict(re.findall(USED, TEXT))
 
     assert used == {variable.name: variable.default for variable in VARIABLES}
-    assert _block("collector variables") == render_variables()
+    assert part("collector variables") == render_variables()
 
 
 def test_no_variable_has_two_defaults() -> None:
     assert len(set(re.findall(USED, TEXT))) == len(VARIABLES)
 
 
-def test_the_readme_names_the_version_that_the_tests_build() -> None:
-    (version,) = set(re.findall(r"opentelemetry-collector-contrib:(\d+\.\d+\.\d+)", README))
+def test_the_documentation_names_the_version_that_the_tests_build() -> None:
+    (version,) = set(re.findall(r"opentelemetry-collector-contrib:(\d+\.\d+\.\d+)", "".join(PAGES.values())))
 
     assert version == MANIFEST["dist"]["version"]
     assert f"tested with {version}" in TEXT
@@ -115,13 +109,13 @@ def test_the_readme_names_the_version_that_the_tests_build() -> None:
 
 
 def test_the_block_to_paste_is_the_output_of_the_command() -> None:
-    assert _pasted("processors") == session_processors(Settings())
+    assert block("yaml", "processors") == session_processors(Settings())
 
 
 def _kubernetes(folder: Path) -> Path:
-    """Return the configuration of the README's resource with the block pasted where it says."""
-    config = yaml.safe_load(_pasted("kubernetes"))["spec"]["config"]
-    config["processors"] |= yaml.safe_load(_pasted("processors"))["processors"]
+    """Return the configuration of the shown resource with the block pasted where it says."""
+    config = yaml.safe_load(block("yaml", "kubernetes"))["spec"]["config"]
+    config["processors"] |= yaml.safe_load(block("yaml", "processors"))["processors"]
     path = folder / "kubernetes.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False))
     return path
@@ -170,8 +164,8 @@ def test_without_a_collector_tests_are_skipped_and_in_ci_they_fail(
     assert bench.found_or_skipped() == "/opt/otelcol"
 
 
-@pytest.mark.parametrize("command", re.findall(r"^(?:[A-Z_]+=\S+ )*otelcol-contrib --config .*$", README, re.MULTILINE))
-def test_each_command_of_the_readme_without_a_container_is_valid(command: str, otelcol: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_that_is_shown_without_a_container_is_valid(command: str, otelcol: str, tmp_path: Path) -> None:
     (tmp_path / "otelcol-contrib").symlink_to(otelcol)
     command = command.replace("otelcol-contrib", "otelcol-contrib validate")
     path = f"{tmp_path}:/usr/bin:/bin"
@@ -202,7 +196,7 @@ def test_a_users_attribute_that_is_a_list_of_one_value_names_the_session_as_in_t
 
 
 def _with_own(header: str) -> dict[str, object]:
-    config = yaml.safe_load(_pasted("kubernetes"))["spec"]["config"]
+    config = yaml.safe_load(block("yaml", "kubernetes"))["spec"]["config"]
     own = Settings(session_id_attributes=(header,), session_name_attributes=(header,), user_id_attributes=(header,))
     config["processors"] |= yaml.safe_load(session_processors(own))["processors"]
     return dict(config)

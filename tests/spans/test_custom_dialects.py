@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,16 +14,15 @@ import pytest
 from helicone_otel import Dialect, Row, Settings, SettingsError
 from helicone_otel.__main__ import main
 from helicone_otel.spans.custom import read_dialects
-from tests.support.paths import REPOSITORY
+from tests.support.documents import block
 from tests.support.spans import CHAT, GENAI, App
 
-README = (REPOSITORY / "README.md").read_text()
-TABLE = re.findall(r"^```toml\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)[0]
+TABLE = block("toml", "")
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """The table that the README shows."""
+    """The table that the documentation shows."""
     (tmp_path / "dialects.toml").write_text(TABLE)
     return tmp_path / "dialects.toml"
 

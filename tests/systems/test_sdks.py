@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.support.documents import part
 from tests.support.paths import REPOSITORY, TESTS
 from tests.support.raw_http import Wire, expected, in_any_case, listening
 
@@ -33,7 +34,7 @@ class Sdk(NamedTuple):
         package: What pip installs.
         calls: The functions of `sdk_calls.py`, and the HTTP client that each uses.
         own_spans: The scopes of spans that the SDK makes itself.
-        note: A remark for the table in the README.
+        note: A remark for the table in the documentation.
     """
 
     package: str
@@ -71,11 +72,8 @@ ANSWERS = {
 }
 
 
-def test_the_table_in_the_readme_is_the_one_tested_here() -> None:
-    readme = (REPOSITORY / "README.md").read_text()
-    shown = readme.partition("<!-- sdks -->\n")[2].partition("<!-- /sdks -->")[0]
-
-    assert shown.splitlines() == [
+def test_the_table_in_the_documentation_is_the_one_tested_here() -> None:
+    assert part("sdks").splitlines() == [
         "| SDK | sends by | headers, without and with HTTP instrumentation |",
         "|---|---|---|",
         *(f"| {_cell(sdk)} | {', '.join(dict.fromkeys(sdk.calls.values()))} | each once{sdk.note} |" for sdk in SDKS),
@@ -160,8 +158,8 @@ def _has_valid_signature(wire: Wire) -> bool:
     request = "\n".join([method, path, "", *lines, "", signed, body])
     digest = hashlib.sha256(request.encode()).hexdigest()
     key = b"AWS4wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
-    for part in (*scope.split("/"), "\n".join(["AWS4-HMAC-SHA256", headers["x-amz-date"], scope, digest])):
-        key = hmac.digest(key, part.encode(), "sha256")
+    for text in (*scope.split("/"), "\n".join(["AWS4-HMAC-SHA256", headers["x-amz-date"], scope, digest])):
+        key = hmac.digest(key, text.encode(), "sha256")
     return key.hex() == signature
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import re
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,11 +15,11 @@ from typing import NamedTuple
 import pytest
 
 from tests.support.backend import Span, receiving
+from tests.support.documents import block
 from tests.support.environments import Environments
 from tests.support.launching import LLM_SCOPE, SETUPS, AppRun, app_run, base_environ, labels, run_app, without_ours
 from tests.support.raw_http import expected, listening
 from tests.systems.test_setups import LABELS, PROPAGATORS
-from tests.test_readme import README
 
 pytestmark = pytest.mark.slow
 
@@ -191,7 +190,7 @@ def test_logfire_keeps_the_session_with_the_callback_of_the_readme(environments:
     vendor = VENDORS["logfire"]
     python = environments.python("logfire", vendor.requirements, vendor.alone)
 
-    (recipe,) = re.findall(r"^```python logfire\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+    recipe = block("python", "logfire")
 
     kept = run("logfire", "configure first", python, RECIPE=recipe)
 

@@ -16,7 +16,9 @@ from helicone_otel.__main__ import _COMMANDS, main, parsed
 WITHOUT_EXTRAS = """
 import sys
 
-EXTRAS = {"rich", "starlette", "uvicorn", "jinja2", "nicegui", "js_lib_tabulator", "openai", "mcp", "qdrant_client"}
+EXTRAS = {
+    "rich", "starlette", "uvicorn", "jinja2", "xlsx2echarts", "js_lib_tabulator", "openai", "mcp", "qdrant_client"
+}
 
 class Missing:
     def find_spec(self, name, path=None, target=None):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from helicone_otel.tools.fakes.loopback import LoopbackServer, QuietHandler, serving
-from tests.support.paths import REPOSITORY
+from tests.support.documents import PAGES, part
 
 pytest.importorskip("opentelemetry.distro", reason="the probe needs the launcher's configurator")
 pytest.importorskip("opentelemetry.instrumentation.genai.openai", reason="the probe needs an instrumentation")
@@ -116,17 +116,16 @@ def test_an_unknown_propagator_is_the_first_finding_and_secrets_are_masked() -> 
     assert "\x1b" not in done.stdout
 
 
-def test_the_readme_shows_the_output_of_the_command() -> None:
-    readme = (REPOSITORY / "README.md").read_text()
-    section = readme.partition("## Nothing arrives?")[2].partition("\n## ")[0]
-    (variable,) = re.findall(r"`(OTEL_[A-Z_]+=\S+)`", section)
-    shown = section.partition("```text\n")[2].partition("```")[0]
+def test_the_documentation_shows_the_output_of_the_command() -> None:
+    page = PAGES["docs/troubleshooting.md"]
+    (variable,) = re.findall(r"`(OTEL_[A-Z_]+=\S+)`:\n", page.partition("<!-- doctor -->")[0])
+    shown = part("doctor").removeprefix("```text\n").removesuffix("```")
 
     done = doctor(**dict([variable.split("=", 1)]))
 
     printed = [without_versions(line) for line in done.stdout.splitlines()]
     wanted = [without_versions(line) for line in shown.splitlines() if line != "┆"]
-    # The README shows some of the lines, in the same order.
+    # The page shows some of the lines, in the same order.
     rest = iter(printed)
     assert [line for line in wanted if line in rest] == wanted
     assert printed[:3] == wanted[:3]

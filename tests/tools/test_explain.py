@@ -19,10 +19,9 @@ from helicone_otel import Settings, data, session, step, tool, vector_query
 from helicone_otel.__main__ import main
 from helicone_otel.testing import Helicone
 from tests.support import replay
+from tests.support.documents import lines, part
 from tests.support.paths import REPOSITORY, TESTS
 from tests.support.spans import GENAI, App, with_hex_ids
-
-README = (REPOSITORY / "README.md").read_text()
 
 
 class Explained:
@@ -211,9 +210,9 @@ def test_settings_from_the_environment_are_used(
     assert told["step b"] == ("t-1", "/chat")
 
 
-def test_the_drawing_is_a_tree_and_says_what_the_readme_shows(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = README.partition("<!-- explain -->\n```text\n")[2].partition("```\n")[0]
-    command = next(line for line in README.splitlines() if line.startswith("helicone-otel explain "))
+def test_the_drawing_is_a_tree_and_says_what_the_documentation_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = part("explain").removeprefix("```text\n").removesuffix("```")
+    command = next(line for line in lines("helicone-otel explain ") if "recordings" in line)
     root = REPOSITORY
 
     assert main(["explain", str(root / command.split()[-1])]) == 0

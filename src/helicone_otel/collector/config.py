@@ -138,7 +138,7 @@ def session_processors(settings: Settings) -> str:
 
 
 def render_variables() -> str:
-    """Return the collector's variables as a Markdown table, for the README."""
+    """Return the collector's variables as a Markdown table, for the documentation."""
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     for variable in VARIABLES:
         default = f"`{variable.default}`".replace("|", "\\|") if variable.default else ""

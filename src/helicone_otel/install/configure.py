@@ -320,7 +320,8 @@ def configure(
     twice.
 
         configure()  # settings from the environment
-        configure(Settings(session_name="Trip Planning"), log=True)
+        configure(Settings(session_name="Trip Planning"))
+        configure(log=True)  # also logs what no gateway saw, with HELICONE_API_KEY
 
     Args:
         settings: The settings; read from the environment if not given.

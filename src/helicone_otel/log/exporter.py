@@ -62,6 +62,8 @@ _MAX_WRAPPERS: Final = 8
 class HeliconeSpanExporter(SpanExporter):
     """Logs to Helicone the calls that no gateway saw: vector queries, tool calls, reranks, direct LLM calls.
 
+        configure(log=HeliconeSpanExporter(kinds=("tool", "vector_db")))
+
     It ignores all other spans, so it can be given every span of an app. Rows are sent in threads of the exporter,
     and sent again where that can help. At most `OTEL_BSP_MAX_QUEUE_SIZE` rows, and 64 MiB of them, wait. An
     argument that is not given is read from the environment.

@@ -40,7 +40,15 @@ _LATER: Final = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 class HeliconeError(Exception):
-    """A call of Helicone's API failed. The message says why; no message shows a key."""
+    """A call of Helicone's API failed.
+
+        try:
+            feedback("trip-42", good=True)
+        except HeliconeError as error:
+            print(f"no feedback: {error}")
+
+    The message says why. No message shows a key.
+    """
 
 
 class KeyRefusedError(HeliconeError):
@@ -53,6 +61,8 @@ class LaterError(HeliconeError):
 
 def feedback(session_id: str | Session, *, good: bool, seconds: float = 10.0, settings: Settings | None = None) -> None:
     """Record in Helicone whether a session went well.
+
+        feedback("trip-42", good=True)
 
     The session's oldest row gets the property `Helicone-Session-Feedback`, with `1` or `0`. This is tried at once, and
     again while Helicone does not know the session yet, because rows take a few seconds to get there. So this blocks; in

@@ -36,6 +36,13 @@ def tool(
 ) -> _F | CallRecorder[ToolCall]:
     """Record a tool call: a `with` block, or each call of a decorated function.
 
+        @tool(content=True)  # the path ends with /get_weather
+        def get_weather(city: str) -> str:
+            return f"Sunny in {city}"
+
+        with tool("get_time", input={"city": "Porto"}) as call:
+            call.output("14:05")
+
     Args:
         name: The tool's name, which becomes a segment of the path unchanged; that of the decorated function if not
             given.
@@ -76,6 +83,9 @@ def vector_query(
     content: bool | None = None,
 ) -> _F | CallRecorder[VectorQuery]:
     """Record an operation of a vector database or index: a `with` block, or each call of a decorated function.
+
+        with vector_query("guides", system="faiss", query="visa rules", top_k=2) as call:
+            call.matches([{"id": "a", "score": 0.91, "text": "No visa for weekends."}])
 
     Args:
         collection: The collection, index or table.
@@ -121,6 +131,9 @@ def data(
     content: bool | None = None,
 ) -> _F | CallRecorder[DataCall]:
     """Record any other work that becomes a row in Helicone: a `with` block, or each call of a decorated function.
+
+        with data("rank", kind="rerank", input=["b", "a"]) as call:
+            call.output(["a", "b"])
 
     Args:
         name: Its name, which becomes a segment of the path unchanged; that of the decorated function if not given.

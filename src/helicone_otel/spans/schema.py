@@ -19,6 +19,9 @@ URL_ATTRIBUTES: Final = ("url.full", "http.url")
 class Row(NamedTuple):
     """One rule of a dialect: spans that fit it are of its kind.
 
+        calls = Row("tool", attribute="acme.type", values=frozenset({"tool_call"}), named_by=("acme.tool",))
+        acme = Dialect("acme", scopes=("acme.agents",), rows=(calls,))
+
     Attributes:
         kind: The kind of such spans; `None` for plumbing that must not count as a step.
         attribute: A key that the span must have; empty: any span.
@@ -60,6 +63,9 @@ class Row(NamedTuple):
 
 class Dialect(NamedTuple):
     """One family's convention.
+
+        acme = Dialect("acme", scopes=("acme.agents",), session_ids=("acme.conversation",))
+        configure(Settings(dialects=(acme,)))
 
     Attributes:
         name: The name that `explain` prints.

@@ -201,10 +201,13 @@ find_imported_sdks()
 
 
 def current_session() -> Session | None:
-    """Return the session that holds here, whoever opened it, or `None`.
+    """Return the session that holds here, whoever opened it.
 
-    with session("Trip Planning"):
-        current_session().name  # "Trip Planning"
+        with session("Trip Planning"):
+            current_session().name  # "Trip Planning"
+
+    Returns:
+        The session, or `None` if there is none.
     """
     try:
         location = REGISTRY.locate()

@@ -31,6 +31,9 @@ class Where(NamedTuple):
 class Content(NamedTuple):
     """Which content rows contain.
 
+        only_tools = Content(inputs=frozenset({"tool"}), outputs=frozenset())
+        configure(log=HeliconeSpanExporter(content=only_tools))
+
     Attributes:
         inputs: The kinds of calls whose inputs are logged: messages, arguments, queries.
         outputs: The kinds of calls whose outputs are logged: answers, results, matches, messages of errors.

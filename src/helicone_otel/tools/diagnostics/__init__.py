@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def doctor() -> Report:
     """Return why headers and spans leave this process, or why they do not, and what to do next.
 
+        print(doctor())
+
     It inspects the provider, the propagator and the settings of the running app, and sends nothing.
     `print(helicone_otel.doctor())` prints what `helicone-otel doctor` prints for an environment. `.as_data()` is the
     data of its `--json`, `.exit_code` its exit code.

@@ -30,6 +30,11 @@ _OK: Final = 200
 class Request:
     """One request as it arrived.
 
+        def test_the_request_names_the_step(helicone):
+            with session("Trip Planning"), step("research"):
+                OpenAI().embeddings.create(model="text-embedding-3-small", input="Porto")
+            assert helicone.requests[0].helicone_headers["Helicone-Session-Path"] == "/research"
+
     Attributes:
         head: The request line and the headers with the empty line after them, byte for byte.
         body: The body, byte for byte.
@@ -122,6 +127,11 @@ class Trouble:
     """One thing that goes wrong with a request. Unless `stored` is set, no row is made of the request.
 
     A trouble with `seconds` or `trickle` alone only delays the reply, and the row is made.
+
+        def test_a_rate_limit_is_passed_on(helicone):
+            helicone.fake.troubles.next(Trouble(status=429), door="gateway")
+            with pytest.raises(RateLimitError):
+                OpenAI(max_retries=0).embeddings.create(model="text-embedding-3-small", input="Porto")
 
     Attributes:
         status: The status of another reply; 200 if only `text` is given.

@@ -25,6 +25,11 @@ _RowKey: TypeAlias = tuple[str, str, str, str, str, int]
 class Row:
     """One request as Helicone stores it.
 
+        def test_the_row_has_the_model(helicone):
+            with session("Trip Planning", id="trip-42"):
+                OpenAI().embeddings.create(model="text-embedding-3-small", input="Porto")
+            assert [row.model for row in helicone.rows("trip-42")] == ["text-embedding-3-small"]
+
     Attributes:
         id: The `Helicone-Request-Id` that was sent if it is a UUID of version 1 to 5, else a random one.
         door: The API by which it came: `gateway`, `log` or `otlp`.

@@ -48,6 +48,9 @@ _MAX_BYTES: Final = 256 * 1024 * 1024
 class FakeHelicone(AnsweringServer):
     """A Helicone on loopback.
 
+        def test_the_log_is_empty(fake_helicone: FakeHelicone) -> None:
+            assert fake_helicone.requests("log") == []
+
     Attributes:
         key: A key that may write and read.
         write_only_key: A key that may only write.

@@ -19,7 +19,7 @@ class PackagedFiles(NamedTuple):
 
 # By the name under `/parts/` in an address. The packages are found without importing them.
 PARTS: Final[Mapping[str, PackagedFiles]] = {
-    "echarts": PackagedFiles("nicegui", ("elements/echart/dist",)),
+    "echarts": PackagedFiles("xlsx2echarts", ("static",)),
     "tabulator": PackagedFiles("js_lib_tabulator", ("static/tabulator/js", "static/tabulator/css")),
 }
 TYPES: Final = {

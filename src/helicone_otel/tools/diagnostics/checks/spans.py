@@ -80,7 +80,7 @@ def scrubbing(facts: Facts) -> Iterator[Finding]:
         yield warning(
             'Logfire scrubs attributes with "session" in their name or value, also those of helicone-otel; '
             "gen_ai.conversation.id stays.",
-            "logfire.configure(scrubbing=ScrubbingOptions(callback=…)), as the README shows",
+            "logfire.configure(scrubbing=ScrubbingOptions(callback=…)), as docs/other-sdks.md shows",
         )
 
 

@@ -1,9 +1,12 @@
 // ECharts as the pages use it: in the colours of the style sheet, without markup, and without motion if the user prefers that.
 
-import { echarts } from "/parts/echarts/index.js";
+import "/parts/echarts/echarts.min.js";
 
 import { isDark, token, whenSchemeChanges } from "./colour.js";
 import { perFrame } from "./dom.js";
+
+// Not a module: as a script it sets a global.
+const { echarts } = globalThis;
 
 const PAUSE = 80;
 const still = matchMedia("(prefers-reduced-motion: reduce)");

@@ -57,7 +57,7 @@ export class Trend {
     const { sessions } = this.found;
     const { format } = this.chosen;
     return {
-      grid: { left: 14, right: 24, top: 18, bottom: 12, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
+      grid: { left: 14, right: 24, top: 18, bottom: 12, containLabel: true },
       tooltip: tooltip({
         trigger: "item",
         formatter: ({ seriesId, value: [session, value] }) => `${line(seriesId, 80).replaceAll("{", "(")}\n${format(value)}\n${moment(sessions[session].start_ms)}`,

@@ -142,6 +142,8 @@ def _shared_rows() -> list[tuple[Dialect, str, object]]:
     rows = []
     for dialect in DIALECTS:
         for row in () if dialect.scopes else (*dialect.rows, *dialect.guesses):
+            if row.application:
+                continue  # the Collector does not know which spans are the application's
             texts = row.values or {"Anything"}
             if row.matching:
                 texts = {f"Open{row.matching.removesuffix(chr(92) + 'Z')}"}

@@ -14,7 +14,7 @@ import pytest
 from anthropic import Anthropic
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from helicone_otel import HeliconeSpanExporter, Settings, session
@@ -472,8 +472,9 @@ def test_no_row_leaves_before_the_apps_processors_have_redacted_its_span(
 
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")
     helicone.configure(log=True)
-    helicone.provider.add_span_processor(Redactor())
-    with helicone.tracer.start_as_current_span(
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(Redactor())
+    with provider.get_tracer("my.app").start_as_current_span(
         "execute_tool search", attributes=TOOL | {"gen_ai.tool.call.arguments": '{"q": "secret"}'}
     ):
         pass

@@ -25,7 +25,7 @@ def kind_statements(dialects: Iterable[Dialect]) -> list[str]:
     """Return statements that put a span's kind into `span.cache["kind"]`. The first row that fits decides.
 
     Only rows that apply to every instrumentation scope and name an attribute become statements, because no table lists
-    the scopes of other languages.
+    the scopes of other languages, or tells which of them are the application's.
     """
     shared = [dialect for dialect in dialects if not dialect.scopes]
     ranked = sorted(shared, key=lambda dialect: not dialect.foremost)
@@ -33,7 +33,7 @@ def kind_statements(dialects: Iterable[Dialect]) -> list[str]:
     return [
         _set("kind", quoted(row.kind or _PLUMBING), _fits(row))
         for row in rows
-        if row.attribute and not row.names and not row.span_kinds
+        if row.attribute and not row.names and not row.span_kinds and not row.application
     ]
 
 

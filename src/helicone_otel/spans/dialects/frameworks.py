@@ -1,6 +1,5 @@
 """Agent frameworks that make spans themselves. Where no recording exists, the rows come from documentation."""
 
-from ..providers import LITELLM as LITELLM_PROVIDERS
 from ..schema import Dialect, Row
 from .semconv import AGENT_NAME, NAMED, OPERATION
 
@@ -78,8 +77,9 @@ LITELLM = Dialect(
     ),
     # Internals of LiteLLM's proxy: caches, keys, queues.
     guesses=(Row(kind=None),),
-    response_ids=tuple(f"llm.{name}.id" for name in LITELLM_PROVIDERS),
-    models=tuple(f"llm.{name}.model" for name in LITELLM_PROVIDERS),
+    # Of the providers whose own SDKs are instrumented beside LiteLLM.
+    response_ids=("llm.openai.id", "llm.anthropic.id"),
+    models=("llm.openai.model", "llm.azure.model", "llm.anthropic.model"),
     api_bases=("hidden_params",),
 )
 

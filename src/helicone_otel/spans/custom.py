@@ -87,7 +87,8 @@ def _dialects(tables: dict[str, Any]) -> tuple[Dialect, ...]:
         raise ValueError(f"unknown key {min(unknown)!r:.60}; the file may only hold [[{_TOP}]] tables")
     if not isinstance(tables.get(_TOP), list):
         raise ValueError(f"expected [[{_TOP}]] tables")  # noqa: TRY004
-    return tuple(_from_table(Dialect, table, f"{_TOP} {number}") for number, table in enumerate(tables[_TOP], start=1))
+    read = (_from_table(Dialect, table, f"{_TOP} {number}") for number, table in enumerate(tables[_TOP], start=1))
+    return tuple(_checked_dialect(dialect) for dialect in read)
 
 
 def _from_table(schema: type[_T], table: object, where: str) -> _T:
@@ -157,11 +158,21 @@ def _checked(row: Row) -> Row:
     for template in (*row.names, *row.templates):
         if template.count("*") > 1:
             raise ValueError(f"a name may contain one *, not several: {template!r:.60}")
-    try:
-        re.compile(row.matching)
-    except re.error as error:
-        raise ValueError(f"matching: {row.matching!r:.60} is no regular expression: {error}") from error
+    _check_expression("matching", row.matching)
     return row
+
+
+def _checked_dialect(dialect: Dialect) -> Dialect:
+    _check_expression(f"{dialect.name}: plumbing", dialect.plumbing)
+    _check_expression(f"{dialect.name}: class_names", dialect.class_names)
+    return dialect
+
+
+def _check_expression(field: str, expression: str) -> None:
+    try:
+        re.compile(expression)
+    except re.error as error:
+        raise ValueError(f"{field}: {expression!r:.60} is no regular expression: {error}") from error
 
 
 class _FieldType(NamedTuple):

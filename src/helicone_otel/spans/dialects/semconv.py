@@ -18,9 +18,14 @@ GEN_AI = Dialect(
         Row(
             kind="llm",
             attribute=OPERATION,
-            values=frozenset({"chat", "generate_content", "text_completion", "realtime_inference"}),
+            values=frozenset(
+                {
+                    *("chat", "generate_content", "text_completion", "realtime_inference"),
+                    *("chat.completions", "text.completions"),  # Semantic Kernel in .NET
+                }
+            ),
         ),
-        Row(kind="embedding", attribute=OPERATION, values=frozenset({"embeddings"})),
+        Row(kind="embedding", attribute=OPERATION, values=frozenset({"embeddings", "embedding"})),
         Row(
             kind="tool",
             attribute=OPERATION,
@@ -35,6 +40,14 @@ GEN_AI = Dialect(
             named_by=(AGENT_NAME,),
             templates=("invoke_agent *", "create_agent *"),
         ),
+        # A run of a hosted agent of Azure: https://learn.microsoft.com/azure/ai-foundry
+        Row(
+            kind="agent",
+            attribute=OPERATION,
+            values=frozenset({"start_thread_run", "process_thread_run"}),
+            named_by=(AGENT_NAME,),
+            segment="thread_run",
+        ),
         Row(
             kind="workflow",
             attribute=OPERATION,
@@ -42,11 +55,13 @@ GEN_AI = Dialect(
             named_by=("gen_ai.workflow.name",),
             templates=("invoke_workflow *",),
         ),
+        # No operation of the convention: OpenLLMetry and OpenLIT write it.
+        Row(kind="rerank", attribute=OPERATION, values=frozenset({"rerank"}), segment="rerank"),
         # The convention's span name ends in the data source. The step is the retrieval, whatever the source.
         Row(kind="vector_db", attribute=OPERATION, values=frozenset({"retrieval"}), segment="retrieve"),
         Row(kind="task", attribute=OPERATION, values=frozenset({"plan"}), templates=("plan *",)),
     ),
-    session_ids=("gen_ai.conversation.id",),
+    session_ids=("gen_ai.conversation.id", "gen_ai.thread.id"),
     user_ids=("user.id", "enduser.id"),
     response_ids=("gen_ai.response.id",),
     providers=("gen_ai.provider.name", "gen_ai.system"),
@@ -66,6 +81,7 @@ NAMED = (
     ),
     Row(kind="workflow", names=("invoke_workflow", "invoke_workflow *"), templates=("invoke_workflow *",)),
     Row(kind="vector_db", names=("retrieval", "retrieval *"), segment="retrieve"),
+    Row(kind="rerank", names=("rerank", "rerank *"), segment="rerank"),
 )
 
 
@@ -102,6 +118,9 @@ VECTOR_STORES = Dialect(
 # pgvector, MariaDB and Oracle.
 _SQL = (
     r"(?is)\border\s+by\b[^']*?(?:<->|<=>|<#>|<\+>|<~>|<%>)"
+    # The order may be that of an alias: `SELECT (embedding <#> %s) * -1 AS score … ORDER BY score`. Atomic groups keep
+    # the search linear.
+    r"|(?:<->|<=>|<#>|<\+>|<~>|<%>)(?>[^',;]{0,200}?\bas\s+)\"?(\w+)\b(?>.*\border\s+by\b)[^']{0,200}?\b\1\b"
     r"|\b(?:cosine_distance|l1_distance|l2_distance|inner_product|vec_distance\w*|vector_distance)\s*\("
 )
 _CYPHER = r"(?i)\bdb\.index\.vector\.query"
@@ -195,25 +214,27 @@ MCP = Dialect(
     name="mcp",
     scopes=("mcp-python-sdk", "fastmcp"),
     rows=(
-        # The client's span is the request. The server's span is the same call, so it is no second request.
+        # The client's span is the request. The server's span is the same call, unless the client makes no span.
         Row(
             kind="tool",
             attribute="mcp.method.name",
             values=frozenset({"tools/call"}),
             span_kinds=("SERVER",),
-            named_by=("gen_ai.tool.name",),
+            named_by=(TOOL_NAME,),
             templates=("tools/call *",),
-            request=False,
+            served=True,
         ),
         Row(
             kind="tool",
             attribute="mcp.method.name",
             values=frozenset({"tools/call"}),
-            named_by=("gen_ai.tool.name",),
+            named_by=(TOOL_NAME,),
             templates=("MCP send tools/call *", "tools/call *"),
         ),
+        # Only agents are clients of MCP. A server may be asked for its list of tools by anybody.
+        Row(kind=None, attribute="mcp.method.name", span_kinds=("CLIENT",), app=True),
         Row(kind=None, attribute="mcp.method.name"),
-        Row(kind="tool", span_kinds=("SERVER",), names=("tools/call *",), templates=("tools/call *",), request=False),
+        Row(kind="tool", span_kinds=("SERVER",), names=("tools/call *",), templates=("tools/call *",), served=True),
         Row(kind="tool", names=("tools/call *",), templates=("tools/call *",)),
     ),
     # Carriers are `_meta`, which goes to third-party servers. They must not learn about the session.

@@ -17,17 +17,43 @@ from tests.support import replay
 NAMES = sorted(path.stem for path in replay.RECORDINGS.glob("*.json"))
 # The least share of right fields over all recordings, without the ambiguous fields.
 TARGETS = {
-    "kind at start": 0.95,
+    "kind at start": 0.99,
     "kind at end": 1.0,
-    "path when headers leave": 0.97,
+    "path when headers leave": 0.99,
     "path at end": 0.99,
     "requests": 1.0,
 }
-# Recordings in which not every field is right, each with the reason. Another thread writes the LLM spans at the end, so
-# the application's own span around them is exported before anything is known of the trace.
-IMPERFECT: Mapping[str, str] = {
-    "langsmith_otel": "the application's span is exported before LangSmith's thread writes the spans inside",
-    "native_litellm": "the same, and `raw_gen_ai_request` has no sign of an embedding",
+
+
+class Exceptions(NamedTuple):
+    """Spans whose labels are right and cannot be known, with the reason."""
+
+    reason: str
+    spans: frozenset[str]
+
+
+_LATE = "the application's span is exported before another thread writes the LLM spans inside"
+_UNTOUCHED = "nothing in the trace is part of an LLM app, so the library does not change it"
+# Recordings in which not every field is right.
+IMPERFECT: Mapping[str, Exceptions] = {
+    "langsmith_otel": Exceptions(_LATE, frozenset({"plan trip"})),
+    "native_litellm": Exceptions(
+        f"{_LATE}; `raw_gen_ai_request` has no sign of an embedding",
+        frozenset({"plan trip", "raw_gen_ai_request", "POST"}),
+    ),
+    "genai_langgraph_more": Exceptions(_UNTOUCHED, frozenset({"direct search", "POST"})),
+    "mixed_fastapi_genai": Exceptions(_UNTOUCHED, frozenset({"load user", "connect", "SELECT postgres", "SELECT"})),
+    "oi_bedrock": Exceptions(_UNTOUCHED, frozenset({"load claim"})),
+    "oi_portkey": Exceptions(_UNTOUCHED, frozenset({"embed doc", "POST"})),
+    "otel_vector_stores_new": Exceptions(
+        f"{_UNTOUCHED}; the spans that open a connection are exported before the vector query after them is known",
+        frozenset(
+            {
+                *("load items", "orm load", "cache", "connect", "select", "show"),
+                *("SELECT", "SELECT postgres", "UPDATE", "SET", "GET", "HSET"),
+            }
+        ),
+    ),
 }
 
 
@@ -77,14 +103,17 @@ def test_every_span_of_a_recording_gets_the_label_that_a_person_gave_it(
 
 @pytest.mark.parametrize("name", IMPERFECT)
 def test_only_fields_that_cannot_be_known_are_wrong(name: str, replayed: dict[str, ReplayedRecording]) -> None:
-    one = replayed[name]
-    wrong = {miss.span.name for miss in one.score.misses}
+    misses = replayed[name].score.misses
 
-    assert wrong == {"plan trip"} | ({"raw_gen_ai_request", "POST"} if name == "native_litellm" else set())
-    assert one.score.missed("requests") == 0
+    assert {miss.span.name for miss in misses} == IMPERFECT[name].spans
+    assert {miss.field for miss in misses} <= {"kind at end", "path at end", "path when headers leave"}
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in IMPERFECT])
+# The web service's spans have ended when the worker's spans show that the trace is part of an LLM app.
+TWO_SERVICES = {"mixed_flask_celery_tl"}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in {*IMPERFECT, *TWO_SERVICES}])
 def test_every_trace_of_a_recording_is_one_session_or_none(name: str, replayed: dict[str, ReplayedRecording]) -> None:
     assert {trace: ids for trace, ids in replayed[name].sessions("trace_id").items() if len(ids) != 1} == {}
 
@@ -99,6 +128,8 @@ CHOSEN = {
     "oi_decorators": {"using_session": "sess-1"},
     "oi_langchain": {"langgraph_graph": "thread-8"},  # at the end of each run
     "tl_langchain": {"rag_chain": "sess-1", "langgraph_graph": "thread-8"},  # once a run has begun
+    "oi_adk_multi": {"tool_agent": "sess-adk-1"},
+    "vendor_lmnr": {"observe": "lm-1"},
     "tl_sdk_decorators": {"workflow": "sess-1", "conversation_id": "conv-1"},
 }
 
@@ -117,6 +148,6 @@ def test_enough_fields_of_all_recordings_are_right(replayed: dict[str, ReplayedR
     scored = {field: sum(one.scored[field] for one in scores) for field in FIELDS}
     wrong = {field: sum(one.missed(field) for one in scores) for field in FIELDS}
 
-    assert len(replayed) == 52
+    assert len(replayed) == 70
     assert min(scored.values()) > 200
     assert {field for field in TARGETS if 1 - wrong[field] / scored[field] < TARGETS[field]} == set()

@@ -253,6 +253,8 @@ def _agree(wrapper: _EndedCall, call: _EndedCall) -> bool:
     theirs, ours = providers_in(wrapper.providers), providers_in(call.providers)
     if theirs and ours and theirs.isdisjoint(ours):
         return False
+    if not wrapper.texts and wrapper.record.classification.kind not in CALL_KINDS:
+        return True  # a retriever's span may have no query
     return any(_texts_agree(_bare(one), _bare(other)) for one in wrapper.texts for other in call.texts)
 
 

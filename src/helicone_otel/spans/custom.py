@@ -33,6 +33,8 @@ _MAX_BYTES: Final = 1024 * 1024
 _TOP: Final = "dialect"
 _NO_KIND: Final = "none"  # TOML has no null
 _SPAN_KINDS: Final = get_args(SpanKind)
+# Columns of a dialect that hold for spans of its own scopes only.
+_OF_SCOPES: Final = ("plumbing", "class_names", "given_names", "made_up_ids")
 # Files from before 0.2 use other names for these columns of a row.
 _FORMER_NAMES: Final[Mapping[str, str]] = {"echo": "duplicate", "detached": "not_current"}
 
@@ -63,6 +65,7 @@ def check_dialects(dialects: Iterable[Dialect]) -> None:
         if not dialect.name.strip() or dialect.name in taken:
             raise ValueError(f"a dialect needs a name of its own, but {dialect.name!r:.60} is blank or already taken")
         taken.add(dialect.name)
+        _check_plumbing(dialect)
         for number, row in enumerate((*dialect.rows, *dialect.guesses), start=1):
             # A row without scopes and attribute would have to be compared with the name of every span of the app.
             if not dialect.scopes and not row.attribute:
@@ -87,8 +90,7 @@ def _dialects(tables: dict[str, Any]) -> tuple[Dialect, ...]:
         raise ValueError(f"unknown key {min(unknown)!r:.60}; the file may only hold [[{_TOP}]] tables")
     if not isinstance(tables.get(_TOP), list):
         raise ValueError(f"expected [[{_TOP}]] tables")  # noqa: TRY004
-    read = (_from_table(Dialect, table, f"{_TOP} {number}") for number, table in enumerate(tables[_TOP], start=1))
-    return tuple(_checked_dialect(dialect) for dialect in read)
+    return tuple(_from_table(Dialect, table, f"{_TOP} {number}") for number, table in enumerate(tables[_TOP], start=1))
 
 
 def _from_table(schema: type[_T], table: object, where: str) -> _T:
@@ -162,10 +164,15 @@ def _checked(row: Row) -> Row:
     return row
 
 
-def _checked_dialect(dialect: Dialect) -> Dialect:
-    _check_expression(f"{dialect.name}: plumbing", dialect.plumbing)
-    _check_expression(f"{dialect.name}: class_names", dialect.class_names)
-    return dialect
+def _check_plumbing(dialect: Dialect) -> None:
+    for field in _OF_SCOPES:
+        value = getattr(dialect, field)
+        if value and not dialect.scopes:
+            raise ValueError(
+                f"{dialect.name}: {field}: the dialect needs scopes, because these hold for its scopes only"
+            )
+    for field in ("plumbing", "class_names"):
+        _check_expression(f"{dialect.name}: {field}", getattr(dialect, field))
 
 
 def _check_expression(field: str, expression: str) -> None:

@@ -233,11 +233,13 @@ OPENINFERENCE_LANGCHAIN = Dialect(
             names=("*Retriever",),
             segment="retrieve",
         ),
+        # Nodes of graphs, functions and runs have the names that people gave them.
+        Row(kind="task", attribute=_KIND, values=frozenset({"chain"}), templates=("*",)),
     ),
     guesses=(
         Row(kind="llm", names=_LANGCHAIN_CHAT_MODELS, not_current=True),
         Row(kind="vector_db", names=("*Retriever",), segment="retrieve"),
-        Row(kind="task"),
+        Row(kind="task", templates=("*",)),
     ),
     plumbing=LANGCHAIN_PLUMBING,
     class_names=LANGCHAIN_CLASSES,

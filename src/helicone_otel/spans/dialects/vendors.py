@@ -8,6 +8,9 @@ from ..schema import Dialect, Row
 from .frameworks import LANGCHAIN_CLASSES, LANGCHAIN_PLUMBING
 from .semconv import AGENT_NAME, NAMED, OPERATION, TOOL_NAME
 
+# The span's name is the name that people gave to a tool or agent.
+_NAME = ("*",)
+
 # https://langfuse.com/docs/observability/features/observation-types
 _TYPE = "langfuse.observation.type"
 
@@ -18,9 +21,9 @@ LANGFUSE = Dialect(
         # Langfuse's wrapper of the OpenAI client never makes its spans current.
         Row(kind="llm", attribute=_TYPE, values=frozenset({"generation"}), not_current=True),
         Row(kind="embedding", attribute=_TYPE, values=frozenset({"embedding"}), not_current=True),
-        Row(kind="tool", attribute=_TYPE, values=frozenset({"tool"})),
+        Row(kind="tool", attribute=_TYPE, values=frozenset({"tool"}), templates=_NAME),
         Row(kind="vector_db", attribute=_TYPE, values=frozenset({"retriever"})),
-        Row(kind="agent", attribute=_TYPE, values=frozenset({"agent"})),
+        Row(kind="agent", attribute=_TYPE, values=frozenset({"agent"}), templates=_NAME),
         Row(kind="guardrail", attribute=_TYPE, values=frozenset({"guardrail", "evaluator"})),
         Row(kind="task", attribute=_TYPE, values=frozenset({"span", "chain", "event"})),
     ),
@@ -48,7 +51,7 @@ LANGSMITH = Dialect(
     rows=(
         Row(kind="llm", attribute=_KIND, values=frozenset({"llm"}), not_current=True),
         Row(kind="embedding", attribute=_KIND, values=frozenset({"embedding"}), not_current=True),
-        Row(kind="tool", attribute=_KIND, values=frozenset({"tool"})),
+        Row(kind="tool", attribute=_KIND, values=frozenset({"tool"}), templates=_NAME),
         Row(kind="vector_db", attribute=_KIND, values=frozenset({"retriever"})),
         Row(kind="task", attribute=_KIND, values=frozenset({"chain", "prompt", "parser"})),
     ),
@@ -223,7 +226,7 @@ LAMINAR = Dialect(
     rows=(
         Row(kind="embedding", names=("*.embeddings", "*.embed")),
         Row(kind="llm", attribute="lmnr.span.type", values=frozenset({"llm", "cached"})),
-        Row(kind="tool", attribute="lmnr.span.type", values=frozenset({"tool"})),
+        Row(kind="tool", attribute="lmnr.span.type", values=frozenset({"tool"}), templates=_NAME),
         Row(kind="guardrail", attribute="lmnr.span.type", values=frozenset({"evaluator", "human_evaluator"})),
         Row(kind="task", attribute="lmnr.span.type"),
     ),
@@ -241,8 +244,8 @@ LANGWATCH = Dialect(
     scopes=("langwatch*",),
     rows=(
         Row(kind="llm", attribute=_LANGWATCH, values=frozenset({"llm"})),
-        Row(kind="tool", attribute=_LANGWATCH, values=frozenset({"tool"})),
-        Row(kind="agent", attribute=_LANGWATCH, values=frozenset({"agent"})),
+        Row(kind="tool", attribute=_LANGWATCH, values=frozenset({"tool"}), templates=_NAME),
+        Row(kind="agent", attribute=_LANGWATCH, values=frozenset({"agent"}), templates=_NAME),
         Row(kind="vector_db", attribute=_LANGWATCH, values=frozenset({"rag"})),
         Row(kind="workflow", attribute=_LANGWATCH, values=frozenset({"workflow"})),
         Row(kind="guardrail", attribute=_LANGWATCH, values=frozenset({"guardrail", "evaluation"})),
@@ -268,8 +271,8 @@ MLFLOW = Dialect(
     rows=(
         Row(kind="llm", attribute=_MLFLOW, values=_mlflow("llm", "chat_model"), not_current=True),
         Row(kind="embedding", attribute=_MLFLOW, values=_mlflow("embedding"), not_current=True),
-        Row(kind="tool", attribute=_MLFLOW, values=_mlflow("tool")),
-        Row(kind="agent", attribute=_MLFLOW, values=_mlflow("agent")),
+        Row(kind="tool", attribute=_MLFLOW, values=_mlflow("tool"), templates=_NAME),
+        Row(kind="agent", attribute=_MLFLOW, values=_mlflow("agent"), templates=_NAME),
         Row(kind="vector_db", attribute=_MLFLOW, values=_mlflow("retriever")),
         Row(kind="rerank", attribute=_MLFLOW, values=_mlflow("reranker")),
         Row(kind="workflow", attribute=_MLFLOW, values=_mlflow("workflow")),

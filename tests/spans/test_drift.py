@@ -133,6 +133,14 @@ def test_every_dialect_has_a_name_of_its_own() -> None:
     assert len(names) == len(set(names))
 
 
+def test_every_dialect_and_no_other_is_in_the_list_of_families() -> None:
+    listed = re.findall(
+        r"`([a-z0-9_.-]+)`", (REPOSITORY / "docs" / "families.md").read_text().partition("## Tested")[2]
+    )
+
+    assert set(listed) - {"gen_ai.conversation.id", "wandb.thread_id"} == {dialect.name for dialect in DIALECTS}
+
+
 def _published() -> Iterator[str]:
     for package in map(importlib.import_module, OTEL):
         for module in pkgutil.iter_modules(package.__path__):

@@ -404,6 +404,19 @@ def test_a_database_query_is_a_vector_query_only_if_it_searches_vectors(
     assert _read(reader, case, {name: query})[0] == ("vector_db" if searches else None)
 
 
+@pytest.mark.parametrize(("scope", "query", "searches"), QUERIES.values(), ids=QUERIES)
+def test_looking_for_parts_of_a_query_first_changes_no_answer(scope: str, query: str, searches: bool) -> None:
+    without = [
+        dialect._replace(rows=tuple(row._replace(containing=()) for row in dialect.rows)) for dialect in DIALECTS
+    ]
+    slow = SpanReader(without, LIBRARIES)
+    for text in (query, query.upper(), query.lower()):
+        found = slow.read(slow.scope(scope), "x", "CLIENT", {"db.statement": text}).kind == "vector_db"
+        reader = SpanReader(DIALECTS, LIBRARIES)
+        assert found == (reader.read(reader.scope(scope), "x", "CLIENT", {"db.statement": text}).kind == "vector_db")
+    assert searches == (slow.read(slow.scope(scope), "x", "CLIENT", {"db.statement": query}).kind == "vector_db")
+
+
 def test_a_late_span_is_labelled_even_if_its_parent_changed_session_meanwhile() -> None:
     app = App()
     with app.span("invoke_agent a", {OPERATION: "invoke_agent"}) as agent:

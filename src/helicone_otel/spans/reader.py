@@ -331,5 +331,13 @@ def _fits(row: Row, name: str, span_kind: str, value: object = None) -> bool:
         return False
     if row.names and not fits_any(row.names, name):
         return False
-    # `re` compiles a pattern at its first use and keeps it.
-    return not row.matching or (isinstance(value, str) and bool(re.search(row.matching, value[:_MAX_TEXT])))
+    if not row.matching:
+        return True
+    if not isinstance(value, str):
+        return False
+    text = value[:_MAX_TEXT]
+    if row.containing:
+        lowered = text.lower()
+        if not any(part in lowered for part in row.containing):
+            return False
+    return re.search(row.matching, text) is not None  # `re` compiles a pattern at its first use and keeps it

@@ -24,6 +24,8 @@ class Row(NamedTuple):
         attribute: A key that the span must have; empty: any span.
         values: Accepted values of `attribute`, lower-case; empty: any value.
         matching: A regular expression that must match some part of the text in `attribute`; empty: any text.
+        containing: Parts of texts, in lower case, of which each text that matches contains one. Looking for them is ten
+            times as fast as `matching`. Empty: `matching` alone decides.
         names: Span names, exact or with one `*`; empty: any name.
         span_kinds: OpenTelemetry's span kinds; empty: any.
         segment: The step's segment if the span has no name of its own for it.
@@ -47,6 +49,7 @@ class Row(NamedTuple):
     attribute: str = ""
     values: frozenset[str] = frozenset()
     matching: str = ""
+    containing: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     span_kinds: tuple[SpanKind, ...] = ()
     segment: str = ""

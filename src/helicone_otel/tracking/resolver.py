@@ -2,7 +2,7 @@
 
 Whose session? The first that exists: a context frame that code opened and that is newer than the parent's
 label; the parent's label, unless it is provisional; an id on the span itself; the parent's provisional label;
-`HELICONE_SESSION_ID`; the provisional session of the trace.
+`HELICONE_SESSION_ID`; an id that a framework made up; the provisional session of the trace.
 """
 
 from __future__ import annotations

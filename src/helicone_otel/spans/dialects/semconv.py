@@ -123,15 +123,19 @@ _SQL = (
     r"|(?:<->|<=>|<#>|<\+>|<~>|<%>)(?>[^',;]{0,200}?\bas\s+)\"?(\w+)\b(?>.*\border\s+by\b)[^']{0,200}?\b\1\b"
     r"|\b(?:cosine_distance|l1_distance|l2_distance|inner_product|vec_distance\w*|vector_distance)\s*\("
 )
+_SQL_PARTS = ("<->", "<=>", "<#>", "<+>", "<~>", "<%>", "_distance", "inner_product")
 _CYPHER = r"(?i)\bdb\.index\.vector\.query"
 
 
-def _searches(matching: str, segment: str = "", not_current: bool = False) -> tuple[Row, ...]:
+def _searches(
+    matching: str, containing: tuple[str, ...], segment: str = "", not_current: bool = False
+) -> tuple[Row, ...]:
     return tuple(
         Row(
             kind="vector_db",
             attribute=statement,
             matching=matching,
+            containing=containing,
             segment=segment,
             operations=_OPERATIONS,
             verb=True,
@@ -152,7 +156,7 @@ SQL = Dialect(
         "opentelemetry.instrumentation.pymysql",
         "opentelemetry.instrumentation.sqlite3",
     ),
-    rows=_searches(_SQL),
+    rows=_searches(_SQL, _SQL_PARTS),
     everyday=True,
 )
 
@@ -160,7 +164,7 @@ SQL = Dialect(
 SQLALCHEMY = Dialect(
     name="db.sqlalchemy",
     scopes=("opentelemetry.instrumentation.sqlalchemy",),
-    rows=_searches(_SQL, not_current=True),
+    rows=_searches(_SQL, _SQL_PARTS, not_current=True),
     everyday=True,
 )
 
@@ -180,17 +184,21 @@ REDIS = Dialect(
             ),
             verb=True,
         ),
-        *_searches(r"(?is)\bft\.(?:search|aggregate|hybrid)\b.*(?:\bknn\b|\bvector_range\b|\bvsim\b)", "search"),
+        *_searches(
+            r"(?is)\bft\.(?:search|aggregate|hybrid)\b.*(?:\bknn\b|\bvector_range\b|\bvsim\b)", ("ft.",), "search"
+        ),
     ),
     everyday=True,
 )
+
+_KNN = ("knn", "text_expansion", "sparse_vector", "neural")
 
 ELASTICSEARCH = Dialect(
     name="db.elasticsearch",
     scopes=("elasticsearch-api", "opentelemetry.instrumentation.elasticsearch", "opensearch*"),
     rows=(
         Row(kind="vector_db", names=("knn_search",), segment="search"),
-        *_searches(r"(?i)[\"'](?:knn|text_expansion|sparse_vector|neural)[\"']\s*:", "search"),
+        *_searches(r"(?i)[\"'](?:knn|text_expansion|sparse_vector|neural)[\"']\s*:", _KNN, "search"),
     ),
     everyday=True,
 )
@@ -198,14 +206,14 @@ ELASTICSEARCH = Dialect(
 MONGODB = Dialect(
     name="db.mongodb",
     scopes=("opentelemetry.instrumentation.pymongo",),
-    rows=_searches(r"\$(?:vectorSearch|rankFusion)\b", "aggregate"),
+    rows=_searches(r"\$(?:vectorSearch|rankFusion)\b", ("$vectorsearch", "$rankfusion"), "aggregate"),
     everyday=True,
 )
 
 NEO4J = Dialect(
     name="db.neo4j",
     scopes=("opentelemetry.instrumentation.neo4j", "neo4j*"),
-    rows=_searches(_CYPHER, "search"),
+    rows=_searches(_CYPHER, ("db.index.vector.query",), "search"),
     everyday=True,
 )
 

@@ -378,7 +378,6 @@ def langtrace(url: str) -> Scenarios:
     return {
         "root_span": answer,
         "chat": lambda: client.chat.completions.create(model=_GPT, messages=_ASKED),
-        "stream": lambda: list(client.chat.completions.create(model=_GPT, messages=_ASKED, stream=True)),
         "embeddings": lambda: client.embeddings.create(model=_EMBEDDING, input=["a trip"]),
     }
 

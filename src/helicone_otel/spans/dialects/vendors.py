@@ -285,6 +285,7 @@ MLFLOW = Dialect(
 )
 
 _LANGTRACE = "langtrace.service.type"
+_LANGTRACE_STORES = ("chromadb.*", "pinecone.*", "qdrantdb.*", "weaviate.*", "MilvusClient.*")
 _EMBEDS = frozenset({"embed", "embeddings", "embeddings.create"})
 
 # https://docs.langtrace.ai: the scopes are modules. Spans get their attributes a moment after their start.
@@ -296,13 +297,18 @@ LANGTRACE = Dialect(
         Row(kind="rerank", names=("*.rerank",), segment="rerank"),
         Row(kind="embedding", names=("*.embed", "*.embeddings", "*.embeddings.create")),
         Row(kind="embedding", attribute=OPERATION, values=_EMBEDS),
-        Row(kind="llm", attribute=_LANGTRACE, values=frozenset({"llm"})),
+        Row(kind="llm", attribute=_LANGTRACE, values=frozenset({"llm"}), not_current=True),
         Row(kind="task", attribute=_LANGTRACE),
     ),
     guesses=(
-        Row(kind="llm", names=("*.completions.create", "*.responses.create", "*.chat", "*.chat_stream", "*.generate")),
-        Row(kind="llm", names=("*.messages.create", "*.messages.stream", "*.invoke_model*", "*.generate_content*")),
-        Row(kind="vector_db", names=("chromadb.*", "pinecone.*", "qdrantdb.*", "weaviate.*", "MilvusClient.*")),
+        *(
+            Row(kind="llm", names=names, not_current=True)
+            for names in (
+                ("*.completions.create", "*.responses.create", "*.chat", "*.chat_stream", "*.generate"),
+                ("*.messages.create", "*.messages.stream", "*.invoke_model*", "*.generate_content*"),
+            )
+        ),
+        Row(kind="vector_db", names=_LANGTRACE_STORES, templates=_LANGTRACE_STORES),
         Row(kind="task"),
     ),
 )

@@ -335,6 +335,10 @@ CASES = {
         _case(OTEL + "replicate", "replicate.predictions.create", "llm"),
         _case(OTEL + "watsonx", "watsonx.get_details", None),
         _case(OTEL + "haystack", "rag_2.workflow", "workflow", "rag_2"),
+        _case(OTEL + "agno", "office.team", "workflow", "office", late={"traceloop.span.kind": "workflow"}),
+        _case(
+            "openlit.instrumentation.ag2", "execute_task doctor_2", "task", "doctor_2", late={OPERATION: "execute_task"}
+        ),
         _case("traceloop.tracer", "no_secrets.guard", "guardrail", "no_secrets"),
     ],
     "names that people gave": [

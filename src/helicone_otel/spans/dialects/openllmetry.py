@@ -86,9 +86,10 @@ TRACELOOP_FRAMEWORKS = Dialect(
     scopes=(
         "opentelemetry.instrumentation.agno",
         "opentelemetry.instrumentation.haystack",
+        "opentelemetry.instrumentation.mcp",
         "opentelemetry.instrumentation.openai_agents",
     ),
-    guesses=TRACELOOP_SDK.rows,
+    guesses=(*TRACELOOP_SDK.rows, Row(kind="workflow", names=("*.team",), templates=("*.team",))),
 )
 
 TRACELOOP_CREWAI = Dialect(
@@ -188,7 +189,7 @@ TRACELOOP = Dialect(
             attribute=_KIND,
             values=frozenset({"workflow"}),
             named_by=(_NAME,),
-            templates=("*.workflow",),
+            templates=("*.workflow", "*.team"),
         ),
         Row(kind="agent", attribute=_KIND, values=frozenset({"agent"}), named_by=(_NAME,), templates=("*.agent",)),
         Row(kind="tool", attribute=_KIND, values=frozenset({"tool"}), named_by=(_NAME,), templates=("*.tool",)),

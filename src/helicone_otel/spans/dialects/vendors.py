@@ -111,9 +111,14 @@ OPENLIT = Dialect(
             templates=("invoke_agent *",),
         ),
         Row(kind="task", attribute="gen_ai.agent.source", named_by=(AGENT_NAME,), templates=("invoke_agent *",)),
+        Row(kind="task", attribute=OPERATION, values=frozenset({"execute_task"}), templates=("execute_task *",)),
         Row(kind="task", names=("invoke_agent",)),
     ),
-    guesses=(Row(kind="guardrail", names=("moderation *",), segment="moderation"), *NAMED),
+    guesses=(
+        Row(kind="guardrail", names=("moderation *",), segment="moderation"),
+        Row(kind="task", names=("execute_task *",), templates=("execute_task *",)),
+        *NAMED,
+    ),
     user_ids=("gen_ai.request.user",),
 )
 

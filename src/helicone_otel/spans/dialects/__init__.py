@@ -30,7 +30,6 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     frameworks.MISTRAL,
     frameworks.LITELLM,
     frameworks.HAYSTACK_CONNECTOR,
-    frameworks.FASTAPI,
     frameworks.LANGCHAIN4J,
     vendors.AGENTOPS,
     vendors.AGENTOPS_CLIENTS,
@@ -100,6 +99,8 @@ LIBRARIES: Final = (
     "io.opentelemetry.*",
     "google.cloud.*",
     "azure.*",
+    # FastAPI's own spans: the SERVER span has the route, and its parts (`fastapi.endpoint`) are no steps.
+    "fastapi",
     "autogen*",
     "agent_runtime *",
     "org.springframework.*",

@@ -104,10 +104,6 @@ LITELLM = Dialect(
     guesses=(Row(kind=None),),
 )
 
-# FastAPI's own spans, https://fastapi.tiangolo.com: the SERVER span has the route, and the parts of a request
-# (`fastapi.endpoint`, `.dependencies`, `.serialization`) are no steps.
-FASTAPI = Dialect(name="fastapi", scopes=("fastapi",), rows=(Row(kind=None, names=("fastapi.*",)),), everyday=True)
-
 _TYPE = "haystack.component.type"
 _COMPONENT = ("haystack.component.name",)
 

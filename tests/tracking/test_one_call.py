@@ -276,15 +276,22 @@ def test_a_tool_around_an_agent_is_not_the_client_of_that_agents_tool_calls(app:
     assert _requests(app) == [("mcp-python-sdk", "tools/call add"), (GENAI, "delegate")]
 
 
-def test_clients_of_mcp_show_that_a_trace_is_part_of_an_llm_app(app: App) -> None:
+def test_clients_of_mcp_show_that_what_encloses_them_is_part_of_an_llm_app(app: App) -> None:
     listing = {"mcp.method.name": "tools/list"}
     with app.span("assistant"), app.span("MCP send tools/list", listing, scope="mcp-python-sdk", kind=CLIENT):
+        pass
+    with app.span("MCP send initialize", {"mcp.method.name": "initialize"}, scope="mcp-python-sdk", kind=CLIENT):
         pass
     with app.span("tools/list", listing, scope="fastmcp", kind=trace.SpanKind.SERVER):
         pass
 
     paths = {name: path for name, (_, path) in app.where().items()}
-    assert paths == {"assistant": "/assistant", "MCP send tools/list": "/assistant", "tools/list": None}
+    assert paths == {
+        "assistant": "/assistant",
+        "MCP send tools/list": "/assistant",
+        "MCP send initialize": None,
+        "tools/list": None,
+    }
 
 
 # --- a retriever beside its store -----------------------------------------------------------------

@@ -36,7 +36,7 @@ class Row(NamedTuple):
             stands for `*` in the first form that fits is the step's own name, else the whole span name, cleaned.
         verb: Use only the first word of such a span name, in lower case (`GET docs` becomes `get`).
         request: Whether a span of this row can stand for a real call, and so be a row in Helicone.
-        app: Such spans show that their trace is part of an LLM app, although they have no kind.
+        app: Such spans show that what encloses them is part of an LLM app, although they have no kind.
         served: The span is the server's side of a call. It stands for the call only if nothing around it is the
             client's side, in this process or in another.
         duplicate: The span repeats the call of the span directly above it, if that has the same scope. Without such a

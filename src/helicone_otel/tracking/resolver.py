@@ -187,6 +187,9 @@ class Resolver:
         entry_kind = "SERVER" if scope.inbound and record.parent is None and record.trace_id < 0 else span_kind
         if entry_kind in _ENTRY_KINDS:
             record.entry_route = entry_route_of(entry_kind, name, attributes or _NO_FACTS)
+        row = classification.row
+        if row is not None and row.app and record.parent is None:
+            classification = classification._replace(recognised=False)
         if not self._is_poorer(classification, record.classification, span):
             record.classification = classification
         record.name = name

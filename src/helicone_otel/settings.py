@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
 _FALLBACKS: Final = ("trace", "none")
+_PLUMBING: Final = ("skip", "keep")
 # The families of attributes that are added for other backends.
 _FAMILIES: Final = ("session", "gen_ai", "user", "sdk")
 _SIDES: Final[tuple[str, ...]] = ("inputs", "outputs")
@@ -172,6 +173,11 @@ def _check_ratio(value: object) -> None:
 def _check_fallback(value: object) -> None:
     if value not in _FALLBACKS:
         raise ValueError(f"expected one of {', '.join(_FALLBACKS)}, got {value!r:.60}")
+
+
+def _check_plumbing(value: object) -> None:
+    if value not in _PLUMBING:
+        raise ValueError(f"expected one of {', '.join(_PLUMBING)}, got {value!r:.60}")
 
 
 def _check_path(value: str) -> None:
@@ -370,6 +376,15 @@ SETTINGS: Final = (
         "Whether the spans that the application makes itself (kind INTERNAL) are steps of the path.",
     ),
     Setting(
+        "plumbing",
+        "HELICONE_PLUMBING",
+        str.lower,
+        _check_plumbing,
+        "`skip`",
+        "`skip`: classes that a framework puts between your steps (`RunnableSequence`) add no segment to the path, "
+        "unless you gave them a name. `keep`: they do.",
+    ),
+    Setting(
         "attributes",
         "HELICONE_ATTRIBUTES",
         _list,
@@ -561,6 +576,7 @@ class Settings(Value):
     propagate_messaging: bool
     accept_inbound: bool
     application_spans: bool
+    plumbing: str
     attributes: tuple[str, ...]
     capture_headers: bool
     dialects: tuple[Dialect, ...]
@@ -594,6 +610,7 @@ class Settings(Value):
         propagate_messaging: bool = False,
         accept_inbound: bool = False,
         application_spans: bool = True,
+        plumbing: str = "skip",
         attributes: tuple[str, ...] = _FAMILIES,
         capture_headers: bool = False,
         dialects: tuple[Dialect, ...] = (),

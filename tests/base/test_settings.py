@@ -114,6 +114,12 @@ CASES = {
     "propagate_messaging": Case(False, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
     "accept_inbound": Case(False, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
     "application_spans": Case(True, FLAG_GOOD, FLAG_BAD, FLAG_WRONG),
+    "plumbing": Case(
+        "skip",
+        {"skip": "skip", " KEEP ": "keep"},
+        {"none": "expected one of skip, keep, got 'none'"},
+        {"expected one of skip, keep, got None": None, "got True": True},
+    ),
     "attributes": Case(
         ("session", "gen_ai", "user", "sdk"),
         {"session": ("session",), "user, session": ("user", "session"), "none": ("none",)},

@@ -6,7 +6,8 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import anthropic
@@ -73,16 +74,27 @@ class Logging(App):
         return self.fake.rows
 
 
-@pytest.fixture
-def app(fake: FakeHelicone) -> Logging:
-    return Logging(fake)
+@contextmanager
+def _logging(fake: FakeHelicone) -> Iterator[Logging]:
+    """Yield an app. Its rows are sent at the end, because later tests must not see them fail."""
+    app = Logging(fake)
+    yield app
+    app.log.switch(None)
+    assert app.log.flush(10_000)
 
 
 @pytest.fixture
-def hurried(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> Logging:
-    """Return an app that makes rows ten times a second."""
+def app(fake: FakeHelicone) -> Iterator[Logging]:
+    with _logging(fake) as app:
+        yield app
+
+
+@pytest.fixture
+def hurried(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> Iterator[Logging]:
+    """Yield an app whose calls wait for a tenth of a second at most."""
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
-    return Logging(fake)
+    with _logging(fake) as app:
+        yield app
 
 
 def _sdk(app: App, **more: Any) -> Any:
@@ -342,10 +354,11 @@ def test_a_row_has_the_content_that_only_litellms_second_span_has(app: Logging) 
 
 
 @pytest.fixture
-def patient(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> Logging:
-    """Return an app in which calls wait for a minute, if there is anything to wait for."""
+def patient(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> Iterator[Logging]:
+    """Yield an app in which calls wait for a minute, if there is anything to wait for."""
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")
-    return Logging(fake)
+    with _logging(fake) as app:
+        yield app
 
 
 def _is_held(app: Logging) -> bool:

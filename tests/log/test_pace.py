@@ -117,8 +117,8 @@ class Limited:
 @pytest.fixture(autouse=True)
 def fixed_jitter(monkeypatch: pytest.MonkeyPatch) -> Iterator[random.Random]:
     chance = random.Random(7)
-    monkeypatch.setattr(pace, "random", chance)
-    monkeypatch.setattr(lane, "random", chance)
+    monkeypatch.setattr(pace, "CHANCE", chance)
+    monkeypatch.setattr(lane, "CHANCE", chance)
     return chance
 
 

@@ -92,4 +92,20 @@ FAMILIES = {
         scenarios="google_adk",
         environment=(("LITELLM_LOCAL_MODEL_COST_MAP", "true"),),
     ),
+    "vendor_langwatch": Family(requires=("langwatch", "openai"), instrumentors=(), scenarios="langwatch"),
+    "vendor_langtrace": Family(
+        # It does not declare `importlib-metadata`.
+        requires=("langtrace-python-sdk", "importlib-metadata", "openai", "qdrant-client<1.13"),
+        instrumentors=(
+            "langtrace_python_sdk.instrumentation:OpenAIInstrumentation",
+            "langtrace_python_sdk.instrumentation:QdrantInstrumentation",
+        ),
+        scenarios="langtrace",
+    ),
+    # FastAPI makes spans itself. Nothing instruments the servers, and the client makes its calls in this process.
+    "native_fastapi": Family(
+        requires=("fastapi", "httpx", "openai", "opentelemetry-instrumentation-genai-openai"),
+        instrumentors=("opentelemetry.instrumentation.genai.openai:OpenAIInstrumentor",),
+        scenarios="fastapi",
+    ),
 }

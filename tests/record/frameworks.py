@@ -328,6 +328,110 @@ def google_adk(url: str) -> Scenarios:
     return {"agent": weather, "sequence": pipeline}
 
 
+def langwatch(url: str) -> Scenarios:
+    """Return a trace of LangWatch's decorators, with a call of its wrapper of OpenAI."""
+    import langwatch
+    from openai import OpenAI
+
+    langwatch.setup(api_key="none", endpoint_url=url, tracer_provider=trace.get_tracer_provider())
+    client = OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+
+    @langwatch.span(type="tool")
+    def look_up(question: str) -> str:
+        return question
+
+    @langwatch.span(type="rag", name="docs")
+    def find(question: str) -> str:
+        client.embeddings.create(model=_EMBEDDING, input=[question])
+        return question
+
+    @langwatch.span(type="llm", name="write")
+    def write(question: str) -> str:
+        answer = client.chat.completions.create(model=_GPT, messages=[{"role": "user", "content": question}])
+        return str(answer.choices[0].message.content)
+
+    @langwatch.trace(name="answer", metadata={"thread_id": "thread-1", "user_id": "user-1"})
+    def answer() -> None:
+        look_up(_QUESTION)
+        find(_QUESTION)
+        write(_QUESTION)
+
+    return {"decorators": answer, "span_alone": lambda: write(_QUESTION)}
+
+
+def langtrace(url: str) -> Scenarios:
+    """Return calls of OpenAI and Qdrant under Langtrace's instrumentations."""
+    from langtrace_python_sdk import with_langtrace_root_span
+    from openai import OpenAI
+    from qdrant_client import QdrantClient, models
+
+    client = OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+    index = QdrantClient(":memory:")
+    index.create_collection("docs", models.VectorParams(size=2, distance=models.Distance.COSINE))
+
+    @with_langtrace_root_span("answer")
+    def answer() -> None:
+        index.upsert("docs", [models.PointStruct(id=1, vector=[0.1, 0.2], payload={"text": "Sunny."})])
+        index.query_points("docs", query=[0.1, 0.2], limit=1)
+        client.chat.completions.create(model=_GPT, messages=_ASKED)
+
+    return {
+        "root_span": answer,
+        "chat": lambda: client.chat.completions.create(model=_GPT, messages=_ASKED),
+        "embeddings": lambda: client.embeddings.create(model=_EMBEDDING, input=["a trip"]),
+    }
+
+
+def fastapi(url: str) -> Scenarios:
+    """Return requests to an app of FastAPI that calls a model, at once, in a dependency and in the background."""
+    import httpx
+    from fastapi import BackgroundTasks, Depends, FastAPI
+    from fastapi.responses import JSONResponse
+    from openai import AsyncOpenAI
+
+    app = FastAPI()
+
+    def client() -> AsyncOpenAI:
+        return AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+
+    async def chat() -> None:
+        await client().chat.completions.create(model=_GPT, messages=_ASKED)  # type: ignore[arg-type]
+
+    async def embedded() -> str:
+        await client().embeddings.create(model=_EMBEDDING, input=["a trip"])
+        return "ok"
+
+    @app.get("/trips/{trip_id}/ask")
+    async def ask(trip_id: int, question: str = Depends(embedded)) -> dict[str, str]:  # noqa: FAST002  # a local name
+        with trace.get_tracer("vector.index").start_as_current_span(
+            "query", attributes={"db.system.name": "qdrant", "db.operation.name": "query"}
+        ):
+            pass
+        await chat()
+        return {"answer": f"{question} {trip_id}"}
+
+    @app.post("/trips")
+    async def create() -> Any:
+        tasks = BackgroundTasks()
+        tasks.add_task(chat)
+        return JSONResponse({"answer": "later"}, background=tasks)
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    async def request(method: str, path: str) -> None:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://app.test") as browser:
+            await browser.request(method, path)
+
+    return {
+        "ask": lambda: asyncio.run(request("GET", "/trips/7/ask")),
+        "background": lambda: asyncio.run(request("POST", "/trips")),
+        "health": lambda: asyncio.run(request("GET", "/health")),
+    }
+
+
 FRAMEWORKS = {
     program.__name__: program
     for program in (
@@ -341,5 +445,8 @@ FRAMEWORKS = {
         mistral,
         google_genai,
         google_adk,
+        langwatch,
+        langtrace,
+        fastapi,
     )
 }

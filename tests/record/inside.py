@@ -57,6 +57,8 @@ class Recorder(SpanProcessor, TextMapPropagator):
             "start_time_unix_nano": span.start_time,
             "attributes_at_start": dict(span.attributes or {}),
         }
+        if open_spans := [span for span in self._line(span.parent.span_id if span.parent else 0) if not span["ended"]]:
+            self.spans[ids.span_id]["ancestors_at_start"] = open_spans
 
     def on_end(self, span: ReadableSpan) -> None:
         assert span.context is not None
@@ -71,15 +73,23 @@ class Recorder(SpanProcessor, TextMapPropagator):
         self, carrier: CarrierT, context: Context | None = None, setter: Setter[CarrierT] = default_setter
     ) -> None:
         current = trace.get_current_span(context).get_span_context().span_id
-        ancestors, span_id = [], current
-        while span_id in self._live:
-            span = self._live[span_id]
-            keys = list(span.attributes or {})
-            ended = span.end_time is not None
-            ancestors.append({"span_id": f"{span_id:016x}", "ended": ended, "attribute_keys_now": keys})
+        line, seq = self._line(current), next(self._numbers)
+        self.injections.append({"seq": seq, "current_span_id": f"{current:016x}", "ancestors_at_injection": line})
+
+    def _line(self, span_id: int) -> list[dict[str, Any]]:
+        """Return what a span and those above it have now, from the inside out."""
+        line = []
+        while (span := self._live.get(span_id)) is not None:
+            line.append(
+                {
+                    "span_id": f"{span_id:016x}",
+                    "name": span.name,
+                    "ended": span.end_time is not None,
+                    "attribute_keys_now": list(span.attributes or {}),
+                }
+            )
             span_id = span.parent.span_id if span.parent else 0
-        seq = next(self._numbers)
-        self.injections.append({"seq": seq, "current_span_id": f"{current:016x}", "ancestors_at_injection": ancestors})
+        return line
 
     def extract(self, carrier: CarrierT, context: Context | None = None, getter: Any = None) -> Context:
         return context if context is not None else Context()

@@ -144,6 +144,10 @@ ROW = '[[dialect]]\nname = "a"\nscopes = ["s"]\n[[dialect.rows]]\n'
             ROW.replace('scopes = ["s"]', "") + 'kind = "tool"',
             "a, row 1: the row needs an attribute, or the dialect scopes",
         ),
+        ('[[dialect]]\nname = "a"\nscopes = ["s"]\nplumbing = "("', "a: plumbing: '(' is no regular expression"),
+        ('[[dialect]]\nname = "a"\nscopes = ["s"]\nclass_names = "["', "a: class_names: '[' is no regular expression"),
+        ('[[dialect]]\nname = "a"\nplumbing = "x"', "a: plumbing: the dialect needs scopes"),
+        ('[[dialect]]\nname = "a"\nmade_up_ids = ["x"]', "a: made_up_ids: the dialect needs scopes"),
         ('[[dialect]]\nname = "gen_ai"', "'gen_ai' is blank or already taken"),
         ('[[dialect]]\nname = "a"\n[[dialect]]\nname = "a"', "'a' is blank or already taken"),
     ],
@@ -193,3 +197,20 @@ def test_an_error_in_a_file_that_the_environment_names_is_logged_as_one_line(tmp
         f"helicone-otel is off: HELICONE_DIALECTS: {tmp_path / 'dialects.toml'}: dialect 1 (a): rows: "
     )
     assert logging.getLogger("helicone_otel").handlers == []
+
+
+def test_a_dialect_of_a_user_names_its_plumbing_and_its_made_up_ids(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(
+        '[[dialect]]\nname = "a"\nscopes = ["acme"]\nplumbing = "Base\\\\w+"\nclass_names = "Chain"\n'
+        'given_names = ["acme.name"]\nmade_up_ids = ["session.id"]\n[[dialect.rows]]\nkind = "task"\n'
+    )
+    app = App(Settings(dialects=read_dialects(tmp_path / "a.toml"), session_id="nightly"))
+    made_up = {"session.id": "01a203b9-0094-77c0-aeb2-55a55d033584"}
+    with app.span("Chain", {"acme.name": "Chain", **made_up}, scope="acme"), app.span("BaseRun", scope="acme"):
+        with app.chat():
+            pass
+    with app.span("Chain", scope="acme"), app.span("work", scope="acme"):
+        pass
+
+    assert app.where()["chat gpt-4o"] == ("nightly", "/Chain")
+    assert app.where()["work"] == ("nightly", "/work")

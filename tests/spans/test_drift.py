@@ -43,6 +43,8 @@ PACKAGE = Path(helicone_otel.__file__).parent
 OTEL = ("opentelemetry.semconv.attributes", "opentelemetry.semconv._incubating.attributes")
 # Names, exact or with a final `*`, that no convention package publishes, and who writes them.
 UNPUBLISHED = {
+    "agentops.span.kind": "AgentOps: https://docs.agentops.ai",
+    "agno.*": "OpenInference's instrumentation of agno",
     "anthropic.*": "the Anthropic SDK's own spans",
     "helicone.*": "ours",
     "ai.*": "Vercel's AI SDK, a convention in JavaScript: https://ai-sdk.dev/docs/ai-sdk-core/telemetry",
@@ -59,10 +61,16 @@ UNPUBLISHED = {
     "gen_ai.moderation.flagged": "OpenLIT, under OpenTelemetry's prefix",
     "gen_ai.request.reasoning.level": "the Anthropic SDK's own spans",
     "gen_ai.request.user": "OpenLIT, under OpenTelemetry's prefix",
+    "gen_ai.request.type": "AgentOps, under OpenTelemetry's prefix",
+    "gen_ai.thread.id": "Azure's clients, under OpenTelemetry's prefix",
     "gen_ai.server.time_to_first_token": "OpenLIT; the convention has it as a metric",
     "gen_ai.usage.cache_write.input_tokens": "the Anthropic SDK's own spans",
     "gen_ai.usage.details.*": "pydantic-ai",
     "haystack.*": "Haystack",
+    "langtrace.service.type": "Langtrace: https://docs.langtrace.ai",
+    "langwatch.*": "LangWatch: https://docs.langwatch.ai",
+    "lmnr.*": "Laminar: https://docs.laminar.sh",
+    "mlflow.spanType": "MLflow: https://mlflow.org/docs/latest/genai/tracing",
     "langfuse.*": "Langfuse: https://langfuse.com/integrations/native/opentelemetry",
     "langsmith.*": "LangSmith",
     "llm.request.model": "older releases of OpenLLMetry, still in the field",
@@ -78,6 +86,9 @@ UNPUBLISHED = {
     "response_data": "Logfire",
     "tool_arguments": "pydantic-ai before version 3 of its conventions",
     "tool_response": "pydantic-ai before version 3 of its conventions",
+    "operation.name": "AgentOps: https://docs.agentops.ai",
+    "spring.ai.*": "Spring AI: https://docs.spring.io/spring-ai/reference/observability",
+    "wandb.thread_id": "Weave: https://docs.wandb.ai/weave/guides/tracking/otel",
     "traceloop.association.properties.*": "OpenLLMetry publishes the prefix; what follows it is the user's choice",
     # Published in https://github.com/open-telemetry/semantic-conventions-genai, which has no package yet.
     "gen_ai.retrieval.top_k": "OpenTelemetry's GenAI conventions 0.1, not yet in a package",
@@ -123,6 +134,14 @@ def test_every_dialect_has_a_name_of_its_own() -> None:
     names = [dialect.name for dialect in DIALECTS]
 
     assert len(names) == len(set(names))
+
+
+def test_every_dialect_and_no_other_is_in_the_list_of_families() -> None:
+    listed = re.findall(
+        r"`([a-z0-9_.-]+)`", (REPOSITORY / "docs" / "families.md").read_text().partition("## Tested")[2]
+    )
+
+    assert set(listed) - {"gen_ai.conversation.id", "wandb.thread_id"} == {dialect.name for dialect in DIALECTS}
 
 
 def _published() -> Iterator[str]:

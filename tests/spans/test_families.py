@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pytest
+from opentelemetry import trace
 
+from helicone_otel import Settings
 from helicone_otel.spans.dialects import DIALECTS, LIBRARIES
 from helicone_otel.spans.reader import SpanReader
 from tests.support.spans import App
@@ -64,6 +66,11 @@ def _late(scope: str, name: str, late: Mapping[str, Any], kind: str, segment: st
 STRANDS = "strands.telemetry.tracer"
 FRAMEWORK = "agent_framework"
 ADK = "gcp.vertex.agent"
+LANGTRACE = "langtrace_python_sdk.instrumentation."
+SPRING = "org.springframework.boot"
+AGENT = "gen_ai.agent.name"
+WORKFLOW = {OPERATION: "invoke_workflow", "gen_ai.workflow.name": "trips"}
+CALL_TOOL = {"mcp.method.name": "tools/call"}
 CASES = {
     "Strands": [
         _case(STRANDS, "invoke_agent Trip Agent", "agent", "Trip_Agent"),
@@ -181,6 +188,168 @@ CASES = {
         _case(OTEL + "pinecone", "pinecone.query", "vector_db", "query"),
         _case(OTEL + "weaviate", "db.weaviate.collections.query.near_text", "vector_db", "collections.query.near_text"),
     ],
+    "AgentOps": [
+        _case("agentops", "ticket.session", "workflow", "ticket", start={"agentops.span.kind": "session"}),
+        _case("agentops", "step_2.task", "task", "step_2", start={"agentops.span.kind": "task"}),
+        _case("openai", "openai.chat.completion", "llm", start={"gen_ai.request.type": "chat"}),
+        _case("anthropic", "anthropic.messages.create", "llm"),
+        _case("google-genai", "gemini.generate_content", "llm"),
+        _case("openai", "openai.embeddings", "embedding"),
+        _case("openai", "openai.assistants.create", None),
+    ],
+    "Laminar": [
+        _case("lmnr.tracer", "openai.chat", "llm", start={"lmnr.span.type": "LLM"}),
+        _case("lmnr.tracer", "openai.embeddings", "embedding", start={"lmnr.span.type": "LLM"}),
+        _case("lmnr.tracer", "look up", "tool", "look_up", start={"lmnr.span.type": "TOOL"}),
+        _case("lmnr.tracer", "draft", "task", "draft", start={"lmnr.span.type": "DEFAULT"}),
+    ],
+    "LangWatch": [
+        _late("langwatch", "look up", {"langwatch.span.type": "tool"}, "tool", "look_up", "task"),
+        _late("langwatch", "answer", {"langwatch.span.type": "llm"}, "llm", None, "task")._replace(
+            at_start=("task", "answer")
+        ),
+        _late("langwatch", "docs", {"langwatch.span.type": "rag"}, "vector_db", "docs", "task"),
+    ],
+    "MLflow": [
+        _late("mlflow.tracing.provider", "kb", {"mlflow.spanType": '"RETRIEVER"'}, "vector_db", "kb", "task"),
+        _late("mlflow.tracing.provider", "look_2", {"mlflow.spanType": '"TOOL"'}, "tool", "look_2", "task")._replace(
+            at_start=("task", "look")
+        ),
+        _late("mlflow.tracing.provider", "RunnableSequence", {"mlflow.spanType": '"CHAIN"'}, "task", None, "task"),
+    ],
+    "Langtrace": [
+        _case(LANGTRACE + "openai.instrumentation", "openai.chat.completions.create", "llm"),
+        _case(LANGTRACE + "openai.instrumentation", "openai.embeddings.create", "embedding"),
+        _case(LANGTRACE + "cohere.instrumentation", "cohere.client.rerank", "rerank", "rerank"),
+        _case(
+            LANGTRACE + "chroma.instrumentation",
+            "chromadb.Collection.query",
+            "vector_db",
+            "query",
+            start={"langtrace.service.type": "vectordb", "db.operation": "query"},
+        ),
+        _case("langtrace_python_sdk.utils.with_root_span", "answer", "task", "answer"),
+    ],
+    "FastAPI's own spans": [
+        _case("fastapi", "fastapi.endpoint", None),
+        _case("fastapi", "fastapi.dependencies", None),
+        _case("fastapi", "fastapi.background_task", None),
+    ],
+    "AG2": [
+        _case(OTEL + "ag2", "invoke_agent doctor_2", "agent", "doctor_2"),
+        _case(OTEL + "ag2", "chat", "llm"),
+        _case(OTEL + "ag2", "record_usage model_call", None),
+    ],
+    "Semantic Kernel": [
+        _case("semantic_kernel.functions.kernel_function", "execute_tool Weather-room_12", "tool", "Weather-room_12"),
+        _case("Microsoft.SemanticKernel.Diagnostics", "chat.completions gpt-4o", "llm"),
+        _case("semantic_kernel.connectors.ai", "AutoFunctionInvocationLoop", "task", "AutoFunctionInvocationLoop"),
+    ],
+    "Spring AI": [
+        _case(SPRING, "spring_ai chat_client", "workflow", "chat_client", start={"spring.ai.kind": "chat_client"}),
+        _case(SPRING, "call", None, start={"spring.ai.kind": "advisor"}),
+        _case(
+            SPRING,
+            "tool_call weather",
+            "tool",
+            "weather",
+            start={"spring.ai.kind": "tool_call", "spring.ai.tool.definition.name": "weather"},
+        ),
+        _case(
+            SPRING,
+            "redis query",
+            "vector_db",
+            "query",
+            start={"spring.ai.kind": "vector_store", "db.operation.name": "query"},
+        ),
+        _case(SPRING, "chat gpt-4o", "llm", start={OPERATION: "chat"}),
+        _case(SPRING, "embedding text-embedding-3", "embedding", start={OPERATION: "embedding"}),
+    ],
+    "LangChain4j": [
+        _case("io.quarkus.opentelemetry", "langchain4j.aiservices.Bot.chat", "workflow", "Bot.chat"),
+        _case("io.quarkus.opentelemetry", "langchain4j.tools.add", "tool", "add"),
+        _case("io.quarkus.opentelemetry", "completion gpt-4o", "llm"),
+        _case("io.quarkus.opentelemetry", "POST /chat", None),
+    ],
+    "vendors that follow OpenTelemetry's convention": [
+        _case(OTEL + "openai", "chat gpt-4o", "llm", start={OPERATION: "chat"}),  # Elastic
+        _case("opentelemetry.util.genai", "invoke_workflow trips", "workflow", "trips", start=WORKFLOW),  # Splunk
+        _case("azure.ai.inference", "chat gpt-4o", "llm", start={OPERATION: "chat"}),
+        _case(
+            "azure.ai.agents", "process_thread_run", "agent", "a", start={OPERATION: "process_thread_run", AGENT: "a"}
+        ),
+        _case("newrelic", "chat gpt-4o", "llm", start={OPERATION: "chat"}),
+        _case("ddtrace.llmobs", "invoke_agent a", "agent", "a", start={OPERATION: "invoke_agent"}),
+        _case("opik", "chat gpt-4o", "llm", start={OPERATION: "chat"}),
+        _case("arize", "answer", "llm", start={KIND: "LLM"}),
+        _case("weave", "rerank", "rerank", "rerank", start={OPERATION: "rerank"}),
+    ],
+    "clients under OpenInference, known from their names": [
+        *(
+            _case(f"{OI}{client}", name, "llm", late={KIND: "LLM"})
+            for client, name in (
+                ("groq", "AsyncCompletions"),
+                ("together", "Completions"),
+                ("portkey", "Completions"),
+                ("ollama", "AsyncChat"),
+                ("mistralai", "MistralAsyncClient.chat"),
+                ("cohere", "AsyncClientV2.chat_stream"),
+                ("bedrock", "bedrock.invoke_model_with_response_stream"),
+                ("google_genai", "GenerateContentStream"),
+                ("vertexai", "generate_content_async"),
+                ("pipecat", "pipecat.llm"),
+            )
+        ),
+        _case(OI + "cohere", "ClientV2.rerank", "rerank", "rerank", late={KIND: "RERANKER"}),
+        _case(OI + "bedrock", "bedrock.retrieve", "vector_db", "retrieve", late={KIND: "RETRIEVER"}),
+        _case(OI + "bedrock", "bedrock.apply_guardrail", "guardrail", "apply_guardrail"),
+        _case(OI + "bedrock", "bedrock_agent.invoke_agent", "agent", "invoke_agent", late={KIND: "AGENT"}),
+    ],
+    "agno": [
+        _case(
+            OI + "agno",
+            "Report_Flow.run",
+            "workflow",
+            "Report_Flow_2",
+            start={KIND: "CHAIN", "graph.node.name": "Report Flow 2"},
+        ),
+        _case(OI + "agno", "refine_2.execute", "task", "refine_2", start={KIND: "CHAIN"}),
+        _case(OI + "agno", "Team.run", "agent", "Office", start={KIND: "AGENT", "agno.team.name": "Office"}),
+    ],
+    "Haystack under OpenInference": [
+        _case(OI + "haystack", "AsyncPipeline.run_async", "workflow", "AsyncPipeline", late={KIND: "CHAIN"}),
+        _case(OI + "haystack", "OpenAIChatGenerator.run", "llm", late={KIND: "LLM"}),
+        _case(OI + "haystack", "CreateEmbeddings", "embedding", late={KIND: "EMBEDDING"}),
+        _case(
+            OI + "haystack", "InMemoryBM25Retriever.run", "vector_db", "InMemoryBM25Retriever", late={KIND: "RETRIEVER"}
+        ),
+        _case(OI + "haystack", "PromptBuilder.run", "task", "PromptBuilder", late={KIND: "CHAIN"}),
+    ],
+    "Instructor": [
+        _case(OI + "instructor", "instructor.patch", "llm", start={KIND: "TOOL"}),
+        _case(OI + "instructor", "handle_response_model", "task", "handle_response_model", start={KIND: "TOOL"}),
+    ],
+    "more clients under OpenLLMetry": [
+        _case(OTEL + "voyageai", "voyageai.rerank", "rerank", "rerank", start={OPERATION: "rerank"}),
+        _case(OTEL + "vertexai", "vertexai.send_message_streaming", "llm"),
+        _case(OTEL + "replicate", "replicate.predictions.create", "llm"),
+        _case(OTEL + "watsonx", "watsonx.get_details", None),
+        _case(OTEL + "haystack", "rag_2.workflow", "workflow", "rag_2"),
+        _case(OTEL + "agno", "office.team", "workflow", "office", late={"traceloop.span.kind": "workflow"}),
+        _case(
+            "openlit.instrumentation.ag2", "execute_task doctor_2", "task", "doctor_2", late={OPERATION: "execute_task"}
+        ),
+        _case("traceloop.tracer", "no_secrets.guard", "guardrail", "no_secrets"),
+    ],
+    "names that people gave": [
+        _case(OI + "langchain", "research_2", "task", "research_2", late={KIND: "CHAIN"}),
+        _case("mcp-python-sdk", "MCP send tools/call summarize_2", "tool", "summarize_2", start=CALL_TOOL)._replace(
+            span_kind="CLIENT"
+        ),
+        _case("traceloop.tracer", "step_2_check.tool", "tool", "step_2_check"),
+        _case(STRANDS, "execute_tool gpt-4o-mini", "tool", "gpt-4o-mini"),
+        _case(STRANDS, "invoke_agent 935153da-1111-4222-8333-444455556666", "agent", "invoke_agent"),
+    ],
 }
 
 
@@ -211,6 +380,12 @@ QUERIES = {
         "SELECT * FROM docs ORDER BY ts_rank(v, to_tsquery('a <-> b'))",
         False,
     ),
+    "pgvector's inner product by an alias": (
+        OTEL + "psycopg",
+        "SELECT name, (embedding <#> %s::vector) * -1 AS score FROM items ORDER BY score DESC LIMIT 2",
+        True,
+    ),
+    "a distance that orders nothing": (OTEL + "psycopg", "SELECT a <-> b AS d FROM t ORDER BY name", False),
     "plain SQL": (OTEL + "psycopg", "SELECT * FROM docs ORDER BY id", False),
     "Redis, KNN": (OTEL + "redis", "FT.SEARCH docs *=>[KNN 3 @v $q]", True),
     "Redis, masked": (OTEL + "redis", "FT.SEARCH ? ? ?", False),
@@ -231,6 +406,19 @@ def test_a_database_query_is_a_vector_query_only_if_it_searches_vectors(
     case = Case(scope, "x", {}, {}, (None, None), (None, None), "CLIENT")
 
     assert _read(reader, case, {name: query})[0] == ("vector_db" if searches else None)
+
+
+@pytest.mark.parametrize(("scope", "query", "searches"), QUERIES.values(), ids=QUERIES)
+def test_looking_for_parts_of_a_query_first_changes_no_answer(scope: str, query: str, searches: bool) -> None:
+    without = [
+        dialect._replace(rows=tuple(row._replace(containing=()) for row in dialect.rows)) for dialect in DIALECTS
+    ]
+    slow = SpanReader(without, LIBRARIES)
+    for text in (query, query.upper(), query.lower()):
+        found = slow.read(slow.scope(scope), "x", "CLIENT", {"db.statement": text}).kind == "vector_db"
+        reader = SpanReader(DIALECTS, LIBRARIES)
+        assert found == (reader.read(reader.scope(scope), "x", "CLIENT", {"db.statement": text}).kind == "vector_db")
+    assert searches == (slow.read(slow.scope(scope), "x", "CLIENT", {"db.statement": query}).kind == "vector_db")
 
 
 def test_a_late_span_is_labelled_even_if_its_parent_changed_session_meanwhile() -> None:
@@ -275,3 +463,90 @@ def test_a_name_that_a_framework_made_up_is_cleaned_of_its_uuid() -> None:
         pass
 
     assert app.labels()["workflow.run"]["helicone.session.path"] == "/WorkflowBuilder"
+
+
+# --- between the steps ---------------------------------------------------------------------------------
+
+LANGCHAIN_SCOPES = (
+    OI + "langchain",
+    OTEL + "langchain",
+    OTEL + "genai.langchain",
+    "openlit.instrumentation.langchain",
+    "langfuse-sdk",
+    "langsmith",
+    "mlflow.tracing.provider",
+)
+PLUMBING = (
+    *("RunnableSequence", "RunnableParallel<context,question>", "RunnableLambda", "RunnableAssign<x>"),
+    *("ChatPromptTemplate", "PromptTemplate", "StrOutputParser", "PydanticToolsParser"),
+    *("__start__", "ChannelWrite<a,b>", "ChannelRead<a>", "Branch<a,b>"),
+)
+STEPS = ("rag", "format_docs", "RunnableRabbits2", "prompt", "parser", "LangGraph", "start")
+
+
+@pytest.mark.parametrize("scope", LANGCHAIN_SCOPES)
+def test_langchains_classes_are_no_steps_and_names_that_people_gave_are(reader: SpanReader, scope: str) -> None:
+    attributes = {KIND: "CHAIN"}
+    segments = {
+        name: reader.read(reader.scope(scope), name, "INTERNAL", attributes).segment for name in (*PLUMBING, *STEPS)
+    }
+
+    assert {name for name, segment in segments.items() if segment is None} == {*PLUMBING, "RunnableRabbits2"}
+
+
+def test_a_class_between_the_steps_keeps_its_kind(reader: SpanReader) -> None:
+    scope = reader.scope(OI + "langchain")
+
+    assert reader.read(scope, "RunnableSequence", "INTERNAL", {KIND: "CHAIN"})[:2] == ("task", None)
+
+
+@pytest.mark.parametrize(
+    ("scope", "attributes"),
+    [
+        (OI + "langchain", {KIND: "CHAIN", "metadata": '{"langgraph_step": 1, "langgraph_node": "%s"}'}),
+        (OTEL + "langchain", {"traceloop.association.properties.langgraph_node": "%s"}),
+        ("langsmith", {"langsmith.span.kind": "chain", "langsmith.metadata.langgraph_node": "%s"}),
+    ],
+)
+def test_a_node_of_a_graph_is_a_step_whatever_its_name_is(
+    reader: SpanReader, scope: str, attributes: dict[str, str]
+) -> None:
+    def segment(name: str, node: str) -> str | None:
+        told = {key: value.replace("%s", node) for key, value in attributes.items()}
+        name = f"execute_task {name}" if scope == OTEL + "langchain" else name
+        return reader.read(reader.scope(scope), name, "INTERNAL", told).segment
+
+    assert segment("RunnableSequence", "RunnableSequence") == "RunnableSequence"
+    assert segment("RunnableSequence", "research") is None
+    assert segment("__start__", "__start__") is None
+
+
+def test_private_methods_of_llama_index_are_no_steps(reader: SpanReader) -> None:
+    names = ("RetrieverQueryEngine._query", "RetrieverQueryEngine.query", "SentenceSplitter.__call__")
+    scope = reader.scope(OI + "llama_index")
+
+    assert {name: reader.read(scope, name, "INTERNAL", {KIND: "CHAIN"}).segment for name in names} == {
+        "RetrieverQueryEngine._query": None,
+        "RetrieverQueryEngine.query": "RetrieverQueryEngine.query",
+        "SentenceSplitter.__call__": "SentenceSplitter.__call__",
+    }
+
+
+def test_a_tool_with_the_name_of_a_class_is_a_step(reader: SpanReader) -> None:
+    read = reader.read(reader.scope(OI + "langchain"), "RunnableLambda", "INTERNAL", {KIND: "TOOL"})
+
+    assert read[:2] == ("tool", "RunnableLambda")
+
+
+@pytest.mark.parametrize(("plumbing", "path"), [("skip", "/rag/retrieve"), ("keep", "/rag/RunnableSequence/retrieve")])
+def test_the_setting_keeps_classes_in_the_path(plumbing: str, path: str) -> None:
+    app = App(Settings(plumbing=plumbing))
+    tracer = app.provider.get_tracer(OI + "langchain")
+    rag = tracer.start_span("rag")
+    chain = tracer.start_span("RunnableSequence", trace.set_span_in_context(rag))
+    retriever = tracer.start_span("VectorStoreRetriever", trace.set_span_in_context(chain))
+    retriever.set_attribute(KIND, "RETRIEVER")
+    for span in (retriever, chain, rag):
+        span.end()
+
+    assert app.labels()["VectorStoreRetriever"]["helicone.session.path"] == path

@@ -6,71 +6,53 @@ and are not scored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pytest
 
+from helicone_otel.tools.replay.score import FIELDS, Outcome, Score, score
 from tests.support import replay
 
 NAMES = sorted(path.stem for path in replay.RECORDINGS.glob("*.json"))
 # The least share of right fields over all recordings, without the ambiguous fields.
 TARGETS = {
-    "kind at start": 0.95,
+    "kind at start": 0.99,
     "kind at end": 1.0,
-    "path when headers leave": 0.97,
+    "path when headers leave": 0.99,
     "path at end": 0.99,
     "requests": 1.0,
 }
-# Recordings in which not every field is right, each with the reason. Another thread writes the LLM spans at the end, so
-# the application's own span around them is exported before anything is known of the trace.
-IMPERFECT: Mapping[str, str] = {
-    "langsmith_otel": "the application's span is exported before LangSmith's thread writes the spans inside",
-    "native_litellm": "the same, and `raw_gen_ai_request` has no sign of an embedding",
-}
 
 
-class Field(NamedTuple):
-    """One field of a label: the expected value, the actual value, and whether it is scored."""
+class Exceptions(NamedTuple):
+    """Spans whose labels are right and cannot be known, with the reason."""
 
-    expected: Callable[[dict[str, Any]], object]
-    actual: Callable[[replay.Outcome], object]
-    scored: Callable[[dict[str, Any], replay.Outcome], bool]
-
-
-def _is_clear(label: dict[str, Any], field: str) -> bool:
-    return field not in label.get("ambiguous_on", ())
+    reason: str
+    spans: frozenset[str]
 
 
-def _has_clear_path(label: dict[str, Any]) -> bool:
-    return not label.get("path_ambiguous")
-
-
-FIELDS = {
-    "kind at start": Field(
-        lambda label: label["kind"],
-        lambda outcome: outcome.kind_at_start,
-        lambda label, _: _is_clear(label, "kind") and label["kind_knowable_at_start"],
+_LATE = "the application's span is exported before another thread writes the LLM spans inside"
+_UNTOUCHED = "nothing in the trace is part of an LLM app, so the library does not change it"
+# Recordings in which not every field is right.
+IMPERFECT: Mapping[str, Exceptions] = {
+    "langsmith_otel": Exceptions(_LATE, frozenset({"plan trip"})),
+    "native_litellm": Exceptions(
+        f"{_LATE}; `raw_gen_ai_request` has no sign of an embedding",
+        frozenset({"plan trip", "raw_gen_ai_request", "POST"}),
     ),
-    "kind at end": Field(
-        lambda label: label["kind"],
-        lambda outcome: outcome.kind,
-        lambda label, _: _is_clear(label, "kind"),
-    ),
-    "path when headers leave": Field(
-        lambda label: label["path"],
-        lambda outcome: outcome.path_at_injection or "/",
-        lambda label, outcome: _has_clear_path(label) and outcome.injects,
-    ),
-    "path at end": Field(
-        lambda label: label["path"],
-        lambda outcome: outcome.path,
-        lambda label, _: _has_clear_path(label),
-    ),
-    "requests": Field(
-        lambda label: label["request"],
-        lambda outcome: outcome.request,
-        lambda label, _: _is_clear(label, "request"),
+    "genai_langgraph_more": Exceptions(_UNTOUCHED, frozenset({"direct search", "POST"})),
+    "mixed_fastapi_genai": Exceptions(_UNTOUCHED, frozenset({"load user", "connect", "SELECT postgres", "SELECT"})),
+    "oi_bedrock": Exceptions(_UNTOUCHED, frozenset({"load claim"})),
+    "oi_portkey": Exceptions(_UNTOUCHED, frozenset({"embed doc", "POST"})),
+    "otel_vector_stores_new": Exceptions(
+        f"{_UNTOUCHED}; the spans that open a connection are exported before the vector query after them is known",
+        frozenset(
+            {
+                *("load items", "orm load", "cache", "connect", "select", "show"),
+                *("SELECT", "SELECT postgres", "UPDATE", "SET", "GET", "HSET"),
+            }
+        ),
     ),
 }
 
@@ -80,7 +62,7 @@ class ReplayedRecording(NamedTuple):
 
     spans: dict[str, dict[str, Any]]
     labels: dict[str, dict[str, Any]]
-    outcomes: dict[str, replay.Outcome]
+    outcomes: dict[str, Outcome]
 
     def sessions(self, by: str) -> dict[str | None, set[str | None]]:
         """Return the sessions of the spans by their traces or scenarios."""
@@ -89,16 +71,15 @@ class ReplayedRecording(NamedTuple):
             found.setdefault(self.spans[key][by], set()).add(outcome.session_id)
         return found
 
-    def wrong(self, field: Field) -> dict[str, tuple[object, object]]:
-        """Return the expected and the actual value of each span for which they differ."""
-        pairs = {
-            key: (field.expected(self.labels[key]), field.actual(self.outcomes[key])) for key in self.scored(field)
-        }
-        return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+    @property
+    def score(self) -> Score:
+        """How many fields are right."""
+        return score(self.outcomes.values(), self.labels)
 
-    def scored(self, field: Field) -> list[str]:
-        """Return the spans that are scored on a field."""
-        return [key for key, outcome in self.outcomes.items() if field.scored(self.labels[key], outcome)]
+    @property
+    def wrong(self) -> list[str]:
+        """The fields that are not right."""
+        return [str(miss) for miss in self.score.misses]
 
 
 @pytest.fixture(scope="module")
@@ -116,21 +97,23 @@ def replayed() -> dict[str, ReplayedRecording]:
 def test_every_span_of_a_recording_gets_the_label_that_a_person_gave_it(
     name: str, replayed: dict[str, ReplayedRecording]
 ) -> None:
-    wrong = {title: replayed[name].wrong(field) for title, field in FIELDS.items()}
-
-    assert wrong == {title: {} for title in FIELDS}
+    assert replayed[name].wrong == []
+    assert replayed[name].score.unlabelled == 0
 
 
 @pytest.mark.parametrize("name", IMPERFECT)
 def test_only_fields_that_cannot_be_known_are_wrong(name: str, replayed: dict[str, ReplayedRecording]) -> None:
-    one = replayed[name]
-    wrong = {one.spans[key]["name"] for field in FIELDS.values() for key in one.wrong(field)}
+    misses = replayed[name].score.misses
 
-    assert wrong == {"plan trip"} | ({"raw_gen_ai_request", "POST"} if name == "native_litellm" else set())
-    assert one.wrong(FIELDS["requests"]) == {}
+    assert {miss.span.name for miss in misses} == IMPERFECT[name].spans
+    assert {miss.field for miss in misses} <= {"kind at end", "path at end", "path when headers leave"}
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in IMPERFECT])
+# The web service has answered, and its spans have ended, when a worker or a background task calls a model.
+ANSWERED_BEFORE = {"mixed_flask_celery_tl", "native_fastapi"}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in {*IMPERFECT, *ANSWERED_BEFORE}])
 def test_every_trace_of_a_recording_is_one_session_or_none(name: str, replayed: dict[str, ReplayedRecording]) -> None:
     assert {trace: ids for trace, ids in replayed[name].sessions("trace_id").items() if len(ids) != 1} == {}
 
@@ -145,6 +128,8 @@ CHOSEN = {
     "oi_decorators": {"using_session": "sess-1"},
     "oi_langchain": {"langgraph_graph": "thread-8"},  # at the end of each run
     "tl_langchain": {"rag_chain": "sess-1", "langgraph_graph": "thread-8"},  # once a run has begun
+    "oi_adk_multi": {"tool_agent": "sess-adk-1"},
+    "vendor_lmnr": {"observe": "lm-1"},
     "tl_sdk_decorators": {"workflow": "sess-1", "conversation_id": "conv-1"},
 }
 
@@ -159,19 +144,10 @@ def test_spans_are_in_the_session_that_the_program_named(name: str, replayed: di
 
 
 def test_enough_fields_of_all_recordings_are_right(replayed: dict[str, ReplayedRecording]) -> None:
-    counted = [one for name, one in replayed.items() if name not in IMPERFECT]
-    scored = {title: sum(len(one.scored(field)) for one in counted) for title, field in FIELDS.items()}
-    wrong = {title: sum(len(one.wrong(field)) for one in counted) for title, field in FIELDS.items()}
-    print(_table(replayed))  # noqa: T201  # `pytest -s` shows it
+    scores = [one.score for name, one in replayed.items() if name not in IMPERFECT]
+    scored = {field: sum(one.scored[field] for one in scores) for field in FIELDS}
+    wrong = {field: sum(one.missed(field) for one in scores) for field in FIELDS}
 
-    assert len(replayed) == 52
+    assert len(replayed) == 73
     assert min(scored.values()) > 200
-    assert {title for title in TARGETS if 1 - wrong[title] / scored[title] < TARGETS[title]} == set()
-
-
-def _table(replayed: dict[str, ReplayedRecording]) -> str:
-    lines = [f"{'recording':38}" + "".join(f"{title:>25}" for title in FIELDS)]
-    for name, one in replayed.items():
-        counts = [(len(one.scored(field)), len(one.wrong(field))) for field in FIELDS.values()]
-        lines.append(f"{name:38}" + "".join(f"{f'{scored - wrong}/{scored}':>25}" for scored, wrong in counts))
-    return "\n".join(lines)
+    assert {field for field in TARGETS if 1 - wrong[field] / scored[field] < TARGETS[field]} == set()

@@ -228,6 +228,114 @@ def test_control_characters_do_not_reach_the_terminal(tmp_path: Path, capsys: py
     assert "\x1b" not in capsys.readouterr().out
 
 
+# --- --score ----------------------------------------------------------------------------
+
+
+def _label(kind: str | None, path: str, request: bool, **more: Any) -> dict[str, Any]:
+    return {"kind": kind, "path": path, "request": request, **more}
+
+
+def _scored(folder: Path, labels: Mapping[str, Any], capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
+    """Return exit code and lines for two spans, an LLM call in a task of the application."""
+    spans = span(1), span(2, 1, name="chat gpt-4o", attributes=CHAT)
+    (folder / "spans.json").write_text(json.dumps(request(*spans)))
+    (folder / "labels.json").write_text(json.dumps({"spans": labels}))
+    code = main(["explain", str(folder / "spans.json"), "--score", str(folder / "labels.json")])
+    return code, capsys.readouterr().out.splitlines()
+
+
+def test_a_score_counts_right_fields_and_names_each_wrong_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = {f"{1:016x}": _label("task", "/step_a", False), f"{2:016x}": _label("llm", "/other", True)}
+    fields = "       kind at start  kind at end  path when headers leave  path at end  requests"
+    assert _scored(tmp_path, labels, capsys) == (
+        1,
+        [
+            fields,
+            "spans            2/2          2/2                      0/0          1/2       2/2",
+            f"spans: chat gpt-4o (scope my.app, span {2:016x}): path at end is /step_a, and the label says /other",
+        ],
+    )
+
+
+def test_what_people_may_disagree_about_and_spans_without_a_label_are_not_scored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_fields = {"ambiguous_on": ["kind", "request"], "path_ambiguous": True}
+    assert _scored(tmp_path, {f"{2:016x}": _label("tool", "/other", False, **open_fields)}, capsys) == (
+        0,
+        [
+            "       kind at start  kind at end  path when headers leave  path at end  requests",
+            "spans            0/0          0/0                      0/0          0/0       0/0",
+            "spans: 1 span without a label",
+        ],
+    )
+
+
+def test_a_folder_of_recordings_with_labels_in_them_is_scored(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(replay.RECORDINGS)
+
+    main(["explain", folder, "--score", folder, "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told.keys() == {path.stem for path in replay.RECORDINGS.glob("*.json")}
+    assert told["tl_chroma"] == {
+        "fields": {
+            "kind at start": {"scored": 8, "right": 8},
+            "kind at end": {"scored": 8, "right": 8},
+            "path when headers leave": {"scored": 0, "right": 0},
+            "path at end": {"scored": 8, "right": 8},
+            "requests": {"scored": 8, "right": 8},
+        },
+        "misses": [],
+        "unlabelled": 0,
+    }
+
+
+def test_open_spans_above_a_span_have_what_they_had_when_it_started() -> None:
+    recording = replay.load("genai_smolagents")
+    above = next(one for one in recording["spans"] if one["parent_span_id"] is None)
+    inner = next(one for one in recording["spans"] if one["parent_span_id"] == above["span_id"])
+    above |= {"scope": {"name": "strands.telemetry.tracer"}, "attributes_at_start": {}, "name_at_start": "?"}
+    above["name"] = "invoke_agent Guide"
+    above["attributes_at_end"] = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "Guide"}
+    state = {"span_id": above["span_id"], "name": above["name"], "attribute_keys_now": ["gen_ai.operation.name"]}
+    inner |= {"scope": {"name": "my.app"}, "name": "think", "name_at_start": "think", "attributes_at_start": {}}
+    inner |= {"ancestors_at_start": [state], "attributes_at_end": {}, "kind": "INTERNAL"}
+    recording |= {"spans": [above, inner], "injections": []}
+
+    paths = {outcome.recorded.name: outcome.path for outcome in replay.replay(recording).values()}
+    assert paths == {"invoke_agent Guide": "/Guide", "think": "/Guide/think"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ("{", "it is not JSON"),
+        ("[]", "there are no labels in it"),
+        ({"spans": [1]}, "there are no labels in it"),
+        ({"spans": {"a": 1}}, "the label of span 'a': it is not an object"),
+        ({"labels": {"a": {"kind": "llm", "path": "/"}}}, "the label of span 'a': request is missing"),
+        ({"spans": {"a": _label("model", "/", True)}}, "the label of span 'a': there is no kind 'model'"),
+        ({"spans": {"a": _label("llm", "/", True, ambiguous_on=None)}}, "the label of span 'a': ambiguous_on is None"),
+        ({"spans": {"a": {"kind": "llm", "path": None, "request": True}}}, "the label of span 'a': path is None"),
+    ],
+)
+def test_the_error_says_why_labels_cannot_be_used(
+    labels: Any, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "labels.json"
+    file.write_text(labels if isinstance(labels, str) else json.dumps(labels))
+
+    assert main(["explain", str(replay.RECORDINGS / "tl_chroma.json"), "--score", str(file)]) == 2
+    assert capsys.readouterr().err.startswith(f"helicone-otel explain: {file}: {said}")
+
+
+def test_a_folder_without_labelled_files_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", str(tmp_path), "--score", str(tmp_path)]) == 2
+    assert f"{tmp_path}: there is no file in it that has labels in {tmp_path}" in capsys.readouterr().err
+
+
 # --- large files ---------------------------------------------------------------------------------------
 
 

@@ -297,3 +297,65 @@ def test_the_memory_of_work_that_began_anew_is_bounded() -> None:
             pass
 
     assert len(app.registry.resolver.traces) <= MAX_TRACES
+
+
+# --- below the route ----------------------------------------------------------------------------------
+
+VECTOR = {"db.system": "qdrant", "db.operation": "query"}
+
+
+def test_a_vector_query_and_a_rerank_without_a_step_are_below_the_route_where_the_call_is() -> None:
+    app = App()
+    with entering(app, None, **{"http.route": "/rag/{id}/ask"}):
+        with app.span("query", VECTOR, scope="my.index"):
+            pass
+        with app.span("rerank docs", {"gen_ai.operation.name": "rerank"}, scope="my.index"):
+            pass
+        with app.chat(), app.span("tool x", {"gen_ai.operation.name": "execute_tool"}, scope=GENAI):
+            pass
+
+    assert {name: path for name, (_, path) in app.where().items()} == {
+        "query": "/rag/ask/query",
+        "rerank docs": "/rag/ask/rerank",
+        "tool x": "/tool_x",
+        "chat gpt-4o": "/rag/ask",
+        "POST /ask": "/",
+    }
+
+
+def test_a_vector_query_inside_a_step_is_below_the_step_alone() -> None:
+    app = App()
+    with entering(app, None, **{"http.route": "/ask"}), app.span("find docs"):
+        with app.span("query", VECTOR, scope="my.index"):
+            pass
+
+    assert app.where()["query"][1] == "/find_docs/query"
+
+
+def test_calls_of_an_app_under_fastapis_own_spans_are_at_the_route() -> None:
+    app = App()
+    with entering(app, None, name="POST", scope="fastapi") as server:
+        server.set_attribute("http.route", "/ask")
+        server.update_name("POST /ask")
+        with app.span("fastapi.dependencies", scope="fastapi"), app.span("query", VECTOR, scope="my.index"):
+            pass
+        with app.span("fastapi.endpoint", scope="fastapi"), app.chat():
+            pass
+
+    assert {name: path for name, (_, path) in app.where().items()} == {
+        "query": "/ask/query",
+        "fastapi.dependencies": "/",
+        "chat gpt-4o": "/ask",
+        "fastapi.endpoint": "/",
+        "POST /ask": "/",
+    }
+
+
+def test_work_after_the_answer_is_at_the_route_of_its_request() -> None:
+    app = App()
+    with entering(app, None, **{"http.route": "/ask"}) as server:
+        pass
+    with app.span("BackgroundTask title", scope=SERVER, context=set_span_in_context(server)), app.chat():
+        pass
+
+    assert app.where()["chat gpt-4o"] == (made_up(server), "/ask")

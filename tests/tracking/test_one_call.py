@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.context import Context
+from opentelemetry.sdk.trace import Span
 
 from helicone_otel import session
 from helicone_otel.destinations import Destination
@@ -346,3 +348,97 @@ def test_an_http_span_to_a_gateway_is_a_request_after_one_to_another_host(app: A
 
     kinds = [(span.attributes or {}).get("helicone.span.kind") for span in app.exporter.get_finished_spans()]
     assert kinds == [None, "llm"]
+
+
+# --- the server's side of a call ------------------------------------------------------------------
+
+MCP = {"mcp.method.name": "tools/call", "gen_ai.tool.name": "add"}
+
+
+def _mcp(app: App, kind: trace.SpanKind, context: Context | None = None) -> AbstractContextManager[Span]:
+    name = "tools/call add" if kind is trace.SpanKind.SERVER else "MCP send tools/call add"
+    return app.span(name, MCP, scope="mcp-python-sdk", kind=kind, context=context)
+
+
+def test_the_clients_span_of_a_tool_call_is_the_request_and_the_servers_is_not(app: App) -> None:
+    with app.span("ask"), _mcp(app, CLIENT), _mcp(app, trace.SpanKind.SERVER):
+        pass
+
+    assert _requests(app) == [("mcp-python-sdk", "MCP send tools/call add")]
+
+
+def test_the_servers_span_is_the_request_where_the_client_makes_none(app: App) -> None:
+    with app.span("ask"), _mcp(app, trace.SpanKind.SERVER):
+        pass
+    with _mcp(app, trace.SpanKind.SERVER):
+        pass
+
+    assert _requests(app) == 2 * [("mcp-python-sdk", "tools/call add")]
+
+
+def test_the_servers_span_is_no_request_if_another_process_has_called(app: App) -> None:
+    ids = trace.SpanContext(0xA, 0xB, is_remote=True, trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED))
+    with _mcp(app, trace.SpanKind.SERVER, trace.set_span_in_context(trace.NonRecordingSpan(ids))):
+        pass
+
+    assert _requests(app) == []
+
+
+def test_a_tool_around_an_agent_is_not_the_client_of_that_agents_tool_calls(app: App) -> None:
+    tool, agent = {"gen_ai.operation.name": "execute_tool"}, {"gen_ai.operation.name": "invoke_agent"}
+    with app.span("delegate", tool, scope=GENAI), app.span("helper", agent, scope=GENAI):
+        with _mcp(app, trace.SpanKind.SERVER):
+            pass
+
+    assert _requests(app) == [("mcp-python-sdk", "tools/call add"), (GENAI, "delegate")]
+
+
+def test_clients_of_mcp_show_that_what_encloses_them_is_part_of_an_llm_app(app: App) -> None:
+    listing = {"mcp.method.name": "tools/list"}
+    with app.span("assistant"), app.span("MCP send tools/list", listing, scope="mcp-python-sdk", kind=CLIENT):
+        pass
+    with app.span("MCP send initialize", {"mcp.method.name": "initialize"}, scope="mcp-python-sdk", kind=CLIENT):
+        pass
+    with app.span("tools/list", listing, scope="fastmcp", kind=trace.SpanKind.SERVER):
+        pass
+
+    paths = {name: path for name, (_, path) in app.where().items()}
+    assert paths == {
+        "assistant": "/assistant",
+        "MCP send tools/list": "/assistant",
+        "MCP send initialize": None,
+        "tools/list": None,
+    }
+
+
+# --- a retriever beside its store -----------------------------------------------------------------
+
+
+def test_a_retriever_without_a_query_wraps_the_store_beside_it(app: App) -> None:
+    with app.span("find"):
+        retriever = NeverCurrent.begin(app, "retrieval VectorStoreRetriever", "openlit.instrumentation.langchain")
+        with app.span("GET docs", {"db.operation.name": "GET"}, scope="openlit.instrumentation.chroma", kind=CLIENT):
+            pass
+        retriever.end({"gen_ai.operation.name": "retrieval"})
+
+    assert _requests(app) == [("openlit.instrumentation.chroma", "GET docs")]
+
+
+def test_a_retriever_without_a_store_beside_it_is_the_request(app: App) -> None:
+    with app.span("GET docs", {"db.operation.name": "GET"}, scope="openlit.instrumentation.chroma", kind=CLIENT):
+        pass
+    with app.span("find"):
+        retriever = NeverCurrent.begin(app, "retrieval VectorStoreRetriever", "openlit.instrumentation.langchain")
+        retriever.end({"gen_ai.operation.name": "retrieval"})
+
+    assert _requests(app)[-1] == ("openlit.instrumentation.langchain", "retrieval VectorStoreRetriever")
+
+
+# --- a span of a call that names a session ------------------------------------------------------------
+
+
+def test_a_span_inside_a_call_that_names_a_session_keeps_the_path_of_the_call(app: App) -> None:
+    with app.chat(), app.span("POST", {"session.id": "s-1"}, scope=HTTP, kind=CLIENT):
+        pass
+
+    assert app.where()["POST"] == ("s-1", "/chat")

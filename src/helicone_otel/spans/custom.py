@@ -33,6 +33,8 @@ _MAX_BYTES: Final = 1024 * 1024
 _TOP: Final = "dialect"
 _NO_KIND: Final = "none"  # TOML has no null
 _SPAN_KINDS: Final = get_args(SpanKind)
+# Columns of a dialect that hold for spans of its own scopes only.
+_OF_SCOPES: Final = ("plumbing", "class_names", "given_names", "made_up_ids")
 # Files from before 0.2 use other names for these columns of a row.
 _FORMER_NAMES: Final[Mapping[str, str]] = {"echo": "duplicate", "detached": "not_current"}
 
@@ -63,6 +65,7 @@ def check_dialects(dialects: Iterable[Dialect]) -> None:
         if not dialect.name.strip() or dialect.name in taken:
             raise ValueError(f"a dialect needs a name of its own, but {dialect.name!r:.60} is blank or already taken")
         taken.add(dialect.name)
+        _check_plumbing(dialect)
         for number, row in enumerate((*dialect.rows, *dialect.guesses), start=1):
             # A row without scopes and attribute would have to be compared with the name of every span of the app.
             if not dialect.scopes and not row.attribute:
@@ -157,11 +160,26 @@ def _checked(row: Row) -> Row:
     for template in (*row.names, *row.templates):
         if template.count("*") > 1:
             raise ValueError(f"a name may contain one *, not several: {template!r:.60}")
-    try:
-        re.compile(row.matching)
-    except re.error as error:
-        raise ValueError(f"matching: {row.matching!r:.60} is no regular expression: {error}") from error
+    _check_expression("matching", row.matching)
     return row
+
+
+def _check_plumbing(dialect: Dialect) -> None:
+    for field in _OF_SCOPES:
+        value = getattr(dialect, field)
+        if value and not dialect.scopes:
+            raise ValueError(
+                f"{dialect.name}: {field}: the dialect needs scopes, because these hold for its scopes only"
+            )
+    for field in ("plumbing", "class_names"):
+        _check_expression(f"{dialect.name}: {field}", getattr(dialect, field))
+
+
+def _check_expression(field: str, expression: str) -> None:
+    try:
+        re.compile(expression)
+    except re.error as error:
+        raise ValueError(f"{field}: {expression!r:.60} is no regular expression: {error}") from error
 
 
 class _FieldType(NamedTuple):

@@ -7,6 +7,7 @@ agents and steps are not cleaned.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from .. import wire
@@ -62,6 +63,11 @@ def is_made_up(name: str) -> bool:
     return len(name) >= _UUID_LENGTH and re.search(_UUID, name[:512]) is not None
 
 
+def is_uuid(text: str) -> bool:
+    """Return whether a text is a UUID and nothing else."""
+    return re.fullmatch(_UUID, text[: 2 * _UUID_LENGTH]) is not None
+
+
 def _without_occurrences(name: str) -> str:
     shorter = name
     for occurrence in _OCCURRENCES:
@@ -92,3 +98,8 @@ def fit_template(template: str, name: str) -> str | None:
     if len(name) >= len(before) + len(after) and name.startswith(before) and name.endswith(after):
         return name[len(before) : len(name) - len(after)]
     return None
+
+
+def fits_any(templates: Iterable[str], name: str) -> bool:
+    """Return whether a name fits one of some templates."""
+    return any(fit_template(template, name) is not None for template in templates)

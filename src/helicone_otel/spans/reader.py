@@ -14,7 +14,7 @@ from typing import Final, cast
 
 from .. import wire
 from .kinds import CALL_KINDS, KINDS, Kind
-from .names import clean_name, fit_template, is_made_up
+from .names import clean_name, fit_template, fits_any, is_made_up, is_uuid
 from .routes import INBOUND_SCOPES
 from .schema import APPLICATION, BY_HAND, NOTHING, URL_ATTRIBUTES, Classification, Dialect, Row
 
@@ -22,6 +22,8 @@ _MAX_TEXT: Final = 4096
 _MAX_SCOPES: Final = 1024
 _MAX_NAMES: Final = 512
 _MAX_NAME: Final = 512
+# Kinds of spans that may be between the steps. All others do something of their own.
+_BETWEEN: Final = frozenset({"workflow", "task"})
 # The values that rows compare are short. A longer text equals none of them, so it is not copied to lower case.
 _MAX_VALUE: Final = 64
 
@@ -41,11 +43,13 @@ class SpanReader:
         user_ids: Attributes that the user configured to hold the end user's id. They come before the dialects'.
         properties: Attributes that the user configured to become properties of the session.
         application_spans: Whether the application's own spans count as tasks.
+        plumbing: Whether what is between the steps (`Dialect.plumbing`, `.class_names`) adds segments, too.
 
     Attributes:
         dialects: The dialects, in order of precedence.
         session_ids: Attributes that hold a conversation's id, the best first.
         user_ids: Attributes that hold the end user's id, the best first.
+        made_up_ids: Those of them in which some family writes ids of its own, without those that the user configured.
         details: Attributes that hold the user or become properties.
         claims: Attributes that name a session or a user, without those that the user configured.
         response_ids: Attributes that hold the id of the provider's answer.
@@ -68,12 +72,15 @@ class SpanReader:
         user_ids: Sequence[str] = (),
         properties: Sequence[str] = (),
         application_spans: bool = True,
+        plumbing: bool = False,
     ) -> None:
         self.dialects = tuple(dialects)
         self._libraries = libraries
         self._application_spans = application_spans
+        self._plumbing = plumbing
         self.session_ids = _unique(session_ids, *(dialect.session_ids for dialect in dialects))
         self.user_ids = _unique(user_ids, *(dialect.user_ids for dialect in dialects))
+        self.made_up_ids = frozenset(key for dialect in dialects for key in dialect.made_up_ids) - {*session_ids}
         self.details = frozenset((*self.user_ids, *properties))
         configured = frozenset((*session_ids, *user_ids, *properties))
         self.claims = frozenset((*self.session_ids, *self.user_ids, *wire.LABEL)) - configured
@@ -105,6 +112,8 @@ class SpanReader:
                 self.late = ()
             application = self._application_spans and not is_listed(name, self._libraries)
             scope = self.scopes[name] = ScopeRules(name, self.dialects, application, self._distinguishing)
+            scope.has_plumbing = scope.has_plumbing and not self._plumbing
+            scope.made_up_ids &= self.made_up_ids
             self.has_not_current = self.has_not_current or bool(scope.not_current)
             if scope.late:
                 self.late = (*self.late, scope)
@@ -134,7 +143,8 @@ class SpanReader:
             return _classification(cast("Kind", by_hand), BY_HAND, best[2] if best else _NO_ROW, name, attributes)
         if best is not None:
             _, dialect, row = best
-            return _classification(row.kind, dialect, row, name, attributes)
+            read = _classification(row.kind, dialect, row, name, attributes)
+            return read._replace(segment=None) if scope.has_plumbing and scope.is_plumbing(read, attributes) else read
         if scope.application and span_kind == "INTERNAL":
             return _application_task(name)
         return NOTHING
@@ -159,6 +169,8 @@ class ScopeRules:
         not_current: The kinds of its rows that have `not_current`.
         late: Whether it makes its spans when a call is over.
         framework_spans: `Dialect.current` of its dialects.
+        has_plumbing: Whether its dialects name plumbing, which adds no segments.
+        made_up_ids: Attributes in which its dialects write ids of their own.
         inbound: Whether work comes in by its INTERNAL spans, too; see `INBOUND_SCOPES`.
         attributes: All attributes that can matter for its spans.
     """
@@ -166,15 +178,20 @@ class ScopeRules:
     __slots__ = (
         "_by_name",
         "_by_value",
+        "_class_names",
+        "_given_names",
         "_guesses",
+        "_plumbing",
         "_without_attribute",
         "application",
         "attributes",
         "bare_carriers",
         "framework_spans",
+        "has_plumbing",
         "inbound",
         "known",
         "late",
+        "made_up_ids",
         "name",
         "named",
         "not_current",
@@ -202,8 +219,14 @@ class ScopeRules:
             row.kind for dialect in own for row in chain(dialect.rows, dialect.guesses) if row.not_current
         )
         self._guesses = frozenset(id(row) for dialect in own for row in dialect.guesses)
+        self._plumbing = "|".join(dialect.plumbing for dialect in own if dialect.plumbing)
+        self._class_names = "|".join(dialect.class_names for dialect in own if dialect.class_names)
+        self._given_names = tuple(name.partition(":")[::2] for dialect in own for name in dialect.given_names)
+        self.has_plumbing = bool(self._plumbing or self._class_names)
+        self.made_up_ids = frozenset(key for dialect in own for key in dialect.made_up_ids)
         self.attributes = distinguishing.union(
-            key for _, row in rows for key in (row.attribute, *row.named_by, *row.operations) if key
+            (key for key, _ in self._given_names),
+            (key for _, row in rows for key in (row.attribute, *row.named_by, *row.operations) if key),
         )
         self._by_value: dict[str, dict[str, list[_RankedRow]]] = {}
         self._without_attribute: list[_RankedRow] = []
@@ -226,6 +249,20 @@ class ScopeRules:
         """Return those attributes of a span that can matter, however many others it has."""
         return {key: attributes[key] for key in self.attributes.intersection(attributes)}
 
+    def is_plumbing(self, read: Classification, attributes: Mapping[str, object]) -> bool:
+        """Return whether a span is between the steps of the app, and the app gave it no name."""
+        name = read.segment
+        if name is None or read.kind not in _BETWEEN:
+            return False
+        if not re.fullmatch(self._class_names, name):
+            return re.fullmatch(self._plumbing, name) is not None
+        return not any(_gives(attributes.get(key), member, name) for key, member in self._given_names)
+
+    def made_up(self, facts: Mapping[str, object]) -> dict[str, object]:
+        """Return those attributes of a span that hold an id which the family has made up: a UUID."""
+        found = {key: facts[key] for key in self.made_up_ids.intersection(facts)}
+        return {key: value for key, value in found.items() if isinstance(value, str) and is_uuid(value)}
+
     def candidates(self, key: str, value: object) -> Iterable[_RankedRow]:
         """Return the rows that name an attribute and accept this value of it."""
         rows = self._by_value.get(key)
@@ -246,6 +283,13 @@ class ScopeRules:
         return found
 
 
+def _gives(value: object, member: str, name: str) -> bool:
+    """Return whether an attribute, or a member of the JSON in it, says that the app gave this name."""
+    if not isinstance(value, str):
+        return False
+    return f'"{member}": "{name}"' in value[:_MAX_TEXT] if member else value == name
+
+
 @lru_cache(maxsize=_MAX_NAMES)
 def _application_task(name: str) -> Classification:
     return Classification("task", clean_name(name) or "task", APPLICATION)
@@ -257,17 +301,13 @@ def _classification(
     segment = None
     if kind is not None and kind not in CALL_KINDS:
         segment = _segment_from_attributes(row, attributes) or row.segment or _segment_from_name(row, name) or kind
-    return Classification(kind, segment, dialect, row, recognised=kind is not None)
+    return Classification(kind, segment, dialect, row, recognised=kind is not None or row.app)
 
 
 def _segment_from_attributes(row: Row, attributes: Mapping[str, object]) -> str:
     for key in row.named_by:
         value = attributes.get(key)
-        if not isinstance(value, str):
-            continue
-        # Names that people gave stay as they are (`search_v2`, `question_1`). Names with a UUID are cleaned, because
-        # frameworks make them up (`WorkflowBuilder-<uuid>`).
-        if segment := clean_name(value) if is_made_up(value) else wire.wire_segment(value):
+        if isinstance(value, str) and (segment := _own_name(value)):
             return segment
     for key in row.operations:
         value = attributes.get(key)
@@ -277,11 +317,16 @@ def _segment_from_attributes(row: Row, attributes: Mapping[str, object]) -> str:
 
 
 def _segment_from_name(row: Row, name: str) -> str:
-    matches = (fit_template(template, name) for template in row.templates)
-    name = next((match for match in matches if match), name)
+    own = next((match for template in row.templates if (match := fit_template(template, name))), "")
     if row.verb:
-        return clean_name(name.strip().partition(" ")[0]).lower()
-    return clean_name(name)
+        return clean_name((own or name).strip().partition(" ")[0]).lower()
+    return _own_name(own) or clean_name(name)
+
+
+def _own_name(name: str) -> str:
+    # Names that people gave stay as they are (`search_v2`, `question_1`). Names with a UUID are cleaned, because
+    # frameworks make them up (`WorkflowBuilder-<uuid>`).
+    return clean_name(name) if is_made_up(name) else wire.wire_segment(name)
 
 
 def is_listed(name: str, patterns: Iterable[str]) -> bool:
@@ -304,7 +349,15 @@ def _fits(row: Row, name: str, span_kind: str, value: object = None) -> bool:
     """
     if row.span_kinds and span_kind not in row.span_kinds:
         return False
-    if row.names and all(fit_template(template, name) is None for template in row.names):
+    if row.names and not fits_any(row.names, name):
         return False
-    # `re` compiles a pattern at its first use and keeps it.
-    return not row.matching or (isinstance(value, str) and bool(re.search(row.matching, value[:_MAX_TEXT])))
+    if not row.matching:
+        return True
+    if not isinstance(value, str):
+        return False
+    text = value[:_MAX_TEXT]
+    if row.containing:
+        lowered = text.lower()
+        if not any(part in lowered for part in row.containing):
+            return False
+    return re.search(row.matching, text) is not None  # `re` compiles a pattern at its first use and keeps it

@@ -52,6 +52,9 @@ INBOUND_SCOPES: Final = (
     "opentelemetry.instrumentation.wsgi*",
 )
 
+# Names of their INTERNAL spans by which no work comes in: it goes on after the answer.
+INNER_NAMES: Final = ("BackgroundTask *",)
+
 _BY_KIND: Final[Mapping[str, EntryRoute]] = {entry_route.span_kind: entry_route for entry_route in ENTRY_ROUTES}
 # The kinds of spans through which work comes in.
 ENTRY_KINDS: Final = frozenset(_BY_KIND)

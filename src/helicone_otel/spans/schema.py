@@ -27,6 +27,8 @@ class Row(NamedTuple):
         attribute: A key that the span must have; empty: any span.
         values: Accepted values of `attribute`, lower-case; empty: any value.
         matching: A regular expression that must match some part of the text in `attribute`; empty: any text.
+        containing: Parts of texts, in lower case, of which each text that matches contains one. Looking for them is ten
+            times as fast as `matching`. Empty: `matching` alone decides.
         names: Span names, exact or with one `*`; empty: any name.
         span_kinds: OpenTelemetry's span kinds; empty: any.
         application: Only spans of the application's own code fit.
@@ -35,9 +37,12 @@ class Row(NamedTuple):
         operations: Attributes that hold the name of the operation. In lower case, it is the segment if `named_by`
             gives none.
         templates: Forms of span names (`execute_tool *`). Without a segment from the columns above, the text that
-            stands for `*` in the first form that fits becomes the segment, else the whole span name, cleaned.
+            stands for `*` in the first form that fits is the step's own name, else the whole span name, cleaned.
         verb: Use only the first word of such a span name, in lower case (`GET docs` becomes `get`).
         request: Whether a span of this row can stand for a real call, and so be a row in Helicone.
+        app: Such spans show that what encloses them is part of an LLM app, although they have no kind.
+        served: The span is the server's side of a call. It stands for the call only if nothing around it is the
+            client's side, in this process or in another.
         duplicate: The span repeats the call of the span directly above it, if that has the same scope. Without such a
             span it stands for the call itself.
         not_current: The instrumentation never makes this span the current one. So the spans of the call that it wraps
@@ -48,6 +53,7 @@ class Row(NamedTuple):
     attribute: str = ""
     values: frozenset[str] = frozenset()
     matching: str = ""
+    containing: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     span_kinds: tuple[SpanKind, ...] = ()
     application: bool = False
@@ -57,6 +63,8 @@ class Row(NamedTuple):
     templates: tuple[str, ...] = ()
     verb: bool = False
     request: bool = True
+    app: bool = False
+    served: bool = False
     duplicate: bool = False
     not_current: bool = False
 
@@ -73,7 +81,14 @@ class Dialect(NamedTuple):
         rows: The first row that fits decides, so put special rows first. Rows of a dialect with scopes come before
             rows that apply to every scope.
         guesses: Rows for spans that do not have their telling attributes yet. The rows of all dialects come first.
+        plumbing: A regular expression for names of what the framework puts between the steps of the app (`__start__`).
+            A workflow or task of such a name keeps its kind, and adds no segment.
+        class_names: A regular expression for names that the framework's classes have by default
+            (`RunnableSequence`). They are plumbing, too, unless the app gave the name.
+        given_names: Attributes that hold the name that the app gave to a step; `attribute:key` for a value in JSON.
         session_ids: Attributes in which the family keeps the id of a conversation, the best first.
+        made_up_ids: Attributes in which the family writes a UUID of its own if the app gives no id. Such an id names a
+            session only where nothing else does, and only one of them in a trace.
         user_ids: Attributes in which the family keeps the id of the end user, the best first.
         grouped_by: The attribute by which the family's own backend groups spans, unless that is `session.id` or
             `gen_ai.conversation.id`.
@@ -96,7 +111,11 @@ class Dialect(NamedTuple):
     scopes: tuple[str, ...] = ()
     rows: tuple[Row, ...] = ()
     guesses: tuple[Row, ...] = ()
+    plumbing: str = ""
+    class_names: str = ""
+    given_names: tuple[str, ...] = ()
     session_ids: tuple[str, ...] = ()
+    made_up_ids: tuple[str, ...] = ()
     user_ids: tuple[str, ...] = ()
     grouped_by: str = ""
     response_ids: tuple[str, ...] = ()
@@ -117,7 +136,7 @@ class Classification(NamedTuple):
 
     Attributes:
         kind: The span's kind; `None` if it has none.
-        segment: The segment that it adds to the path; `None` if it adds none.
+        segment: The segment that it adds to the path; `None` if it adds none, as calls and plumbing do.
         dialect: The name of the dialect that decided; or `APPLICATION`, `BY_HAND`, or empty.
         row: The row that decided.
         recognised: Whether a dialect knows the span as part of an LLM app. False for the application's own steps.

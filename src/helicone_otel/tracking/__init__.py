@@ -25,7 +25,8 @@ spans share that have the same ones: the second `web_search` below the same step
 starts, or headers leave. It is decided for good when it ends. An inner request always ends before its wrapper, so by
 then it is known which span of a call stands for it (`requests`). A span that shows itself late moves to another path
 node; what is below it follows when it is asked. A provisional session id, the trace's, becomes final when it leaves the
-process; until then the first real id in the trace replaces it.
+process; until then the first real id in the trace replaces it. An id that a framework made up is as weak: it takes the
+place of the trace's, and of nothing else.
 
 **Where work begins anew.** A span by which work comes in may have a parent that a caller has named, or that has ended
 (`entries`). Such work is in no session of its trace or of its Context: its records have a trace id of their own.

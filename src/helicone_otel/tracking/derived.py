@@ -80,6 +80,12 @@ class SessionFactory:
         trace_uuid = str(uuid.UUID(int=trace_id))
         return Session(trace_uuid, self.name_for(span), self.path, provisional=True)
 
+    def made_up(self, session_id: str, span: ReadableSpan | None) -> Session | None:
+        """Return the session with an id that a framework made up, or `None` where traces have no sessions."""
+        if self._settings.session_fallback == "none":
+            return None
+        return Session(wire.valid_text(session_id), self.name_for(span), self.path, provisional=True)
+
     def _remembered(self, session_id: str, span: ReadableSpan | None, name: str | None = None) -> Session:
         key = (session_id, name)
         session = self._known.get(key)

@@ -46,7 +46,7 @@ class EntrySpans:
             scope: The rules of its instrumentation scope.
             parent_context: As the SDK hands it over: `None` stands for the current Context.
         """
-        if not is_entry_span(span.kind, scope):
+        if not is_entry_span(span.kind, scope, span.name):
             return False
         trace_id, goes_on = span.get_span_context().trace_id, True
         if span.parent is not None:

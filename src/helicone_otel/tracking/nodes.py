@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 
 from .. import wire
 from ..caches import Recent
-from ..sessions.model import Session
-from ..spans.kinds import CALL_KINDS
+from ..sessions.model import Session, path_segments
+from ..spans.kinds import CALL_KINDS, LOOKUP_KINDS
 from ..spans.reader import ScopeRules
 from ..spans.schema import Classification
 from ..wire import SURELY_SHORT, bounded
@@ -187,7 +187,8 @@ class PathNode:
             key: What distinguishes the span.
         """
         path = self.path if path is None else path
-        return PathNode(self._families, session, chosen, path, NodeKey(entry_route=self.entry_route)).below(key)
+        call = self.call if path == self.path else None  # what is below a call has the path of the call
+        return PathNode(self._families, session, chosen, path, NodeKey(call, entry_route=self.entry_route)).below(key)
 
     def text_of_call(self, kind: str) -> str:
         """Return the path of a call that is made here and has no span of its own.
@@ -202,6 +203,8 @@ class PathNode:
 
     def _descend(self, key: NodeKey, tree: _Tree) -> PathNode:
         path = self.path
+        if not path and self.entry_route and key.kind in LOOKUP_KINDS:
+            path = path_segments(self.entry_route)
         for segment in key.segments:
             # Adjacent equal segments are one step seen twice (`invoke_agent X` around `X.agent`).
             if not path or path[-1] != segment:

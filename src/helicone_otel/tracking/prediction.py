@@ -11,6 +11,7 @@ from opentelemetry.trace import SpanKind
 from .. import wire
 from ..sessions.context import ContextFrame, current_frame
 from ..sessions.foreign import IMPORTED, claim_in, claim_of_run, find_imported_sdks
+from ..spans.names import is_uuid
 from .derived import SET_BY_HAND, by_hand
 from .records import ENTRY_SPAN_KINDS
 from .resolver import Resolver, is_newer
@@ -47,9 +48,11 @@ def predicted_session_id(
         return enclosing
     if IMPORTED and (run := claim_of_run()) is not None and run.session_id:
         return wire.wire_text(run.session_id)
-    if named := resolver.sessions.id_on(facts):
-        return wire.wire_text(wire.valid_text(named))
     process = resolver.sessions.of_process(None)
+    # The scope is not known yet, so an id that a framework may have made up counts as one.
+    weak = {key for key in resolver.reader.made_up_ids if is_uuid(str(facts.get(key, "")))} if process else set()
+    if named := resolver.sessions.id_on({key: value for key, value in facts.items() if key not in weak}):
+        return wire.wire_text(wire.valid_text(named))
     return process.wire_id if process is not None else str(uuid.UUID(int=trace_id))
 
 

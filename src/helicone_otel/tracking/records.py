@@ -15,7 +15,9 @@ from ..destinations import Destination
 from ..sessions.context import ContextFrame
 from ..sessions.foreign import SessionClaim
 from ..sessions.model import Session, SessionDetails
+from ..spans.names import fits_any
 from ..spans.reader import ScopeRules, SpanReader
+from ..spans.routes import INNER_NAMES
 from ..spans.schema import NOTHING, Classification
 from .left_alone import SpansLeftAlone
 from .nodes import PathNode, SpanTemplate
@@ -104,6 +106,8 @@ class Record:
     # --- what it says of a session ---
     own_session: Session | None = None
     """The session that it names itself: by an attribute, or because code opened it here."""
+    made_up: Session | None = None
+    """A session whose id a framework has made up for it: as weak as the trace's own."""
     is_explicit: bool = False
     """That session was named on purpose, so it holds whatever encloses this, or its trace."""
     own_name: str = ""
@@ -341,9 +345,11 @@ def is_of(entry: Entry | Leaf, span: ReadableSpan) -> bool:
     return span.dropped_attributes > 0 or not entry[0].node.label.keys().isdisjoint(attributes)
 
 
-def is_entry_span(kind: trace.SpanKind, scope: ScopeRules) -> bool:
-    """Tell whether work may come in by a span of this kind."""
-    return kind in ENTRY_SPAN_KINDS or (scope.inbound and kind is trace.SpanKind.INTERNAL)
+def is_entry_span(kind: trace.SpanKind, scope: ScopeRules, name: str) -> bool:
+    """Tell whether work may come in by a span of this kind and name."""
+    if kind in ENTRY_SPAN_KINDS:
+        return True
+    return scope.inbound and kind is trace.SpanKind.INTERNAL and not fits_any(INNER_NAMES, name)
 
 
 class SpanStore:
@@ -458,7 +464,7 @@ class SpanStore:
 
     def _work_at(self, span: ReadableSpan, scope: ScopeRules, span_context: trace.SpanContext) -> int:
         """Return `Record.trace_id` of a span with nothing above it: work may have begun anew there."""
-        is_entry = is_entry_span(span.kind, scope)
+        is_entry = is_entry_span(span.kind, scope, span.name)
         if is_entry and span.parent is not None and self._parents.get(span_context.span_id) is None:
             return new_work(span_context)
         return span_context.trace_id

@@ -44,7 +44,9 @@ def request_id(span: ReadableSpan) -> str:
 def may_be_request(classification: Classification) -> bool:
     """Tell whether a span of this classification can stand for a call."""
     row = classification.row
-    return classification.kind in REQUEST_KINDS and (row is None or (row.request and not row.duplicate))
+    return classification.kind in REQUEST_KINDS and (
+        row is None or (row.request and not row.served and not row.duplicate)
+    )
 
 
 def call_of(classification: Classification) -> str | None:
@@ -85,10 +87,25 @@ def _calls_made(record: Record, span_id: int) -> Mapping[str, int]:
     return inside if kind is None or kind in inside else {**inside, kind: record.matched or span_id}
 
 
-def _stands_alone(record: Record) -> bool:
-    """Tell whether a span that only duplicates another one stands for the call: the other one is not there."""
+def _stands_alone(record: Record, span: ReadableSpan) -> bool:
+    """Tell whether a span that only repeats another one stands for the call: the other one is not there."""
     row, above = record.classification.row, record.parent
-    return row is not None and row.duplicate and (above is None or above.scope is not record.scope)
+    if row is None:
+        return False
+    if row.served:
+        return not _is_called_by(record, span)
+    return row.duplicate and (above is None or above.scope is not record.scope)
+
+
+def _is_called_by(record: Record, span: ReadableSpan) -> bool:
+    """Tell whether the client's side of a call is known, of which a span is the server's side."""
+    for above in record.line():
+        if above is not record:
+            if above.classification.kind == record.classification.kind:
+                return True
+            if is_boundary(above):
+                return False
+    return record.parent is None and span.parent is not None and span.parent.is_remote
 
 
 # --- calls beside each other ------------------------------------------------------------------
@@ -266,8 +283,11 @@ def _may_have_told(told: EndedCall, call: EndedCall) -> bool:
 
 
 def _says_same(told: EndedCall, call: EndedCall) -> bool:
-    # The span of a request to a gateway knows nothing but where it goes.
-    return call.record.classification.row is None or told.details.name_same(call.details)
+    if call.record.classification.row is None:
+        return True  # the span of a request to a gateway knows nothing but where it goes
+    if not told.details.texts and told.record.classification.kind not in CALL_KINDS:
+        return told.details.may_come_to(call.details)  # a retriever's span may have no query
+    return told.details.name_same(call.details)
 
 
 def _is_around(told: EndedCall, call: EndedCall) -> bool:
@@ -303,7 +323,7 @@ class Calls:
         """Decide, when a span ends, whether it is the one that stands for its call."""
         ids = span.get_span_context()
         span_id = ids.span_id if ids is not None else 0
-        if may_be_request(record.classification) or _stands_alone(record):
+        if may_be_request(record.classification) or _stands_alone(record, span):
             if not record.wraps:
                 self._match(record, span_id, span)
             elif self._reader.has_not_current and (call := self.recent.known_of(record.tells_of)) is not None:

@@ -2,7 +2,7 @@
 
 Whose session? The first that exists: a context frame that code opened and that is newer than the parent's
 label; the parent's label, unless it is provisional; an id on the span itself; the parent's provisional label;
-`HELICONE_SESSION_ID`; the provisional session of the trace.
+`HELICONE_SESSION_ID`; an id that a framework made up; the provisional session of the trace.
 """
 
 from __future__ import annotations
@@ -64,13 +64,15 @@ class Trace:
         node: The path node of those of its spans that no chosen session encloses. `None` where provisional
             sessions are switched off and no span has named a session yet.
         final: The id of that session has left the process, so the trace keeps it.
+        named: A span has named the session; otherwise its id is the trace's own.
     """
 
-    __slots__ = ("final", "node")
+    __slots__ = ("final", "named", "node")
 
-    def __init__(self, node: PathNode | None, final: bool) -> None:
+    def __init__(self, node: PathNode | None, final: bool, named: bool) -> None:
         self.node = node
         self.final = final
+        self.named = named
 
 
 class Resolver:
@@ -100,6 +102,7 @@ class Resolver:
             user_ids=settings.user_id_attributes,
             properties=[attribute for _, attribute in named_attributes(settings.property_attributes)],
             application_spans=settings.application_spans,
+            plumbing=settings.plumbing == "keep",
         )
         self.span_store = SpanStore(self.reader, state.live, state.left_alone)
         self._left_alone = state.left_alone
@@ -184,6 +187,9 @@ class Resolver:
         entry_kind = "SERVER" if scope.inbound and record.parent is None and record.trace_id < 0 else span_kind
         if entry_kind in _ENTRY_KINDS:
             record.entry_route = entry_route_of(entry_kind, name, attributes or _NO_FACTS)
+        row = classification.row
+        if row is not None and row.app and record.parent is None:
+            classification = classification._replace(recognised=False)
         if not self._is_poorer(classification, record.classification, span):
             record.classification = classification
         record.name = name
@@ -253,12 +259,8 @@ class Resolver:
         name = hand.get(wire.SESSION_NAME)
         if session_id := hand.get(wire.SESSION_ID):
             record.own_session, record.is_explicit = self.sessions.chosen(session_id, span, name), True
-        elif (
-            record.own_session is None
-            and not self._session_ids.isdisjoint(facts)
-            and (session_id := self.sessions.id_on(facts))
-        ):
-            record.own_session = self.sessions.chosen(session_id, span)
+        elif record.own_session is None and not self._session_ids.isdisjoint(facts):
+            self._read_named_session(record, facts)
         if (
             not self._details.isdisjoint(facts)
             and (details := self.sessions.details_on(facts))
@@ -270,6 +272,15 @@ class Resolver:
             record.own_name = name
         if path := hand.get(wire.SESSION_PATH):
             record.begins_at = path_segments(path)
+
+    def _read_named_session(self, record: SpanRecord, facts: dict[str, object]) -> None:
+        """Note the session that a convention's attributes name: one that somebody chose, or one that was made up."""
+        made_up = record.scope.made_up(facts) if record.scope is not None and record.scope.made_up_ids else _NO_FACTS
+        chosen = {key: value for key, value in facts.items() if key not in made_up} if made_up else facts
+        if session_id := self.sessions.id_on(chosen):
+            record.own_session = self.sessions.chosen(session_id, record.span)
+        elif session_id := self.sessions.id_on(made_up):
+            record.made_up = self.sessions.made_up(session_id, record.span)
 
     # --- whose session, and which path node? --------------------------------------------------
 
@@ -303,6 +314,8 @@ class Resolver:
             record.node = above.begin(own, True, record.begins_at, key)
         elif base is None:
             record.node = None
+        elif record.made_up is not None and self._adopts(record, record.made_up, base):
+            record.node = base.begin(record.made_up, False, record.begins_at, key)
         elif record.begins_at is not None:
             record.node = base.begin(base.session, base.chosen, record.begins_at, key)
         else:
@@ -360,8 +373,17 @@ class Resolver:
         if trace is None or trace.final:
             return False
         if trace.node is None or trace.node.session.provisional:
-            trace.node = top(self.families, own, chosen=False)
+            trace.node, trace.named = top(self.families, own, chosen=False), True
         return True
+
+    def _adopts(self, record: Record, made_up: Session, base: PathNode) -> bool:
+        """Let an id that a framework made up replace the trace's own: the first one, before any id has left."""
+        trace = self.traces.get(record.trace_id)
+        if trace is None or base.chosen or base.session.id == made_up.id:
+            return False
+        if trace.node is not None and not trace.final and not trace.named:
+            trace.node, trace.named = top(self.families, made_up, chosen=False), True
+        return trace.node is not None and trace.node.session.id == made_up.id
 
     def begin_trace(self, record: Record) -> None:
         """Give a trace a session, because it has turned out to be part of an LLM app."""
@@ -369,9 +391,11 @@ class Resolver:
         named = next((above.own_session for above in reversed(list(record.line())) if above.own_session), None)
         process = self.sessions.of_process(span)
         trace_id = trace_of(record.trace_id)
-        session = named or process or self.sessions.provisional(trace_id, span)
+        made_up = next((above.made_up for above in reversed(list(record.line())) if above.made_up), None)
+        session = named or process or made_up or self.sessions.provisional(trace_id, span)
         node = top(self.families, session, chosen=False) if session is not None else None
-        self.traces.put(record.trace_id, Trace(node, final=named is None and process is not None))
+        is_named = named is not None or made_up is not None
+        self.traces.put(record.trace_id, Trace(node, named is None and process is not None, is_named))
         if trace_id not in self.traces:
             self.traces.put(trace_id, None)
 

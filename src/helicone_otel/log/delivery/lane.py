@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import heapq
-import random
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
-from .pace import Pace, pause_after
+from .pace import CHANCE, Pace, pause_after
 from .verdict import DeliveryResult
 
 # The memory that a row takes beside its body: the object itself, its id, its entry in the lane.
@@ -193,7 +192,7 @@ class Lane:
 
 
 def _popped_anywhere(rows: deque[PendingRow]) -> PendingRow:
-    index = random.randrange(len(rows))  # noqa: S311  # not used for security
+    index = CHANCE.randrange(len(rows))
     row = rows[index]
     del rows[index]
     return row

@@ -1,7 +1,13 @@
 """Agent frameworks that make spans themselves. Where no recording exists, the rows come from documentation."""
 
 from ..schema import Dialect, Row
-from .semconv import AGENT_NAME, NAMED, OPERATION
+from .semconv import AGENT_NAME, NAMED, OPERATION, TOOL_NAME
+
+# LangChain and LangGraph, whoever makes their spans. A runnable, prompt or parser without a name of its own is named
+# after its class: https://reference.langchain.com/python/langchain_core/runnables
+LANGCHAIN_CLASSES = r"Runnable[A-Z]\w*(?:<.*>)?|\w*PromptTemplate|\w*(?:Output|Tools|Tool)Parser"
+# What LangGraph adds to a graph's own nodes.
+LANGCHAIN_PLUMBING = r"__start__|__end__|Channel(?:Write|Read)(?:<.*>)?|Branch<.*>|_write"
 
 # https://strandsagents.com: spans have their names from the start, and their attributes a moment later.
 STRANDS = Dialect(
@@ -30,9 +36,10 @@ AGENT_FRAMEWORK = Dialect(
 # https://google.github.io/adk-docs: `call_llm` wraps the span of an instrumentation of Google's client.
 GOOGLE_ADK = Dialect(
     name="google_adk",
-    scopes=("gcp.vertex.agent",),
+    # OpenInference hands ADK a tracer of its own.
+    scopes=("gcp.vertex.agent", "openinference.instrumentation.google_adk"),
     rows=(
-        Row(kind="workflow", names=("invocation",)),
+        Row(kind="workflow", names=("invocation", "invocation [*]"), templates=("invocation [*]",)),
         Row(kind="agent", names=("agent_run [*]",), named_by=(AGENT_NAME,), templates=("agent_run [*]",)),
         Row(kind="llm", names=("call_llm",)),
         # The span sums up several runs of tools, which have spans of their own.
@@ -40,6 +47,25 @@ GOOGLE_ADK = Dialect(
     ),
     guesses=NAMED,
     session_ids=("gcp.vertex.agent.session_id",),
+)
+
+# https://docs.ag2.ai: the scope is under OpenTelemetry's prefix. Spans have their attributes a moment later.
+AG2 = Dialect(
+    name="ag2",
+    scopes=("opentelemetry.instrumentation.ag2",),
+    rows=(Row(kind=None, names=("record_usage *",)),),
+    guesses=NAMED,
+)
+
+# https://learn.microsoft.com/semantic-kernel: scopes are modules in Python, and `Microsoft.SemanticKernel*` in .NET.
+SEMANTIC_KERNEL = Dialect(
+    name="semantic_kernel",
+    scopes=("semantic_kernel.*", "Microsoft.SemanticKernel*"),
+    guesses=(
+        *NAMED,
+        Row(kind="llm", names=("chat.completions *", "chat.streaming_completions *", "text.completions *")),
+        Row(kind="task"),
+    ),
 )
 
 # https://docs.mistral.ai: the SDK names its spans after operations of its API until the answer has arrived.
@@ -164,3 +190,44 @@ VERCEL = Dialect(
     providers=("ai.model.provider",),
     models=("ai.model.id", "ai.response.model"),
 )
+
+_SPRING = "spring.ai.kind"
+
+# https://docs.spring.io/spring-ai/reference/observability: calls of models follow OpenTelemetry's convention.
+SPRING_AI = Dialect(
+    name="spring_ai",
+    rows=(
+        Row(kind="workflow", attribute=_SPRING, values=frozenset({"chat_client"}), segment="chat_client"),
+        # An advisor is around every call, and the client's own advisors are, too.
+        Row(kind=None, attribute=_SPRING, values=frozenset({"advisor"})),
+        Row(
+            kind="tool",
+            attribute=_SPRING,
+            values=frozenset({"tool_call"}),
+            named_by=("spring.ai.tool.definition.name",),
+        ),
+        Row(
+            kind="vector_db",
+            attribute=_SPRING,
+            values=frozenset({"vector_store"}),
+            operations=("db.operation.name",),
+            verb=True,
+        ),
+    ),
+    session_ids=("spring.ai.chat.client.conversation.id",),
+)
+
+# https://docs.quarkiverse.io/quarkus-langchain4j: methods of AI services and tools.
+LANGCHAIN4J = Dialect(
+    name="langchain4j",
+    scopes=("io.quarkus.opentelemetry*", "quarkus-langchain4j*"),
+    rows=(
+        Row(kind="workflow", names=("langchain4j.aiservices.*",), templates=("langchain4j.aiservices.*",)),
+        Row(kind="tool", names=("langchain4j.tools.*",), named_by=(TOOL_NAME,), templates=("langchain4j.tools.*",)),
+    ),
+    guesses=(Row(kind="llm", names=("completion *",)),),
+    everyday=True,
+)
+
+# Weave groups by an attribute that apps write themselves: https://docs.wandb.ai/weave/guides/tracking/otel
+WEAVE = Dialect(name="weave", session_ids=("wandb.thread_id",))

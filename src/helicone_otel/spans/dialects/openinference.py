@@ -1,8 +1,11 @@
 """OpenInference's instrumentations: https://github.com/Arize-ai/openinference/tree/main/spec."""
 
+from ..kinds import Kind
 from ..schema import Dialect, Row
+from .frameworks import LANGCHAIN_CLASSES, LANGCHAIN_PLUMBING
 
 _KIND = "openinference.span.kind"
+_NODE = "graph.node.name"
 
 OPENINFERENCE_OPENAI = Dialect(
     name="openinference.openai",
@@ -39,6 +42,108 @@ OPENINFERENCE_LITELLM = Dialect(
     ),
 )
 
+# Clients whose spans get their type only when the answer has come. https://github.com/Arize-ai/openinference
+OPENINFERENCE_CLIENTS = Dialect(
+    name="openinference.clients",
+    scopes=tuple(
+        f"openinference.instrumentation.{client}"
+        for client in (
+            *("bedrock", "cohere", "google_genai", "groq", "mistralai"),
+            *("ollama", "pipecat", "portkey", "together", "vertexai"),
+        )
+    ),
+    rows=(
+        Row(kind="vector_db", names=("bedrock.retrieve",), segment="retrieve"),
+        Row(kind="guardrail", names=("bedrock.apply_guardrail",), segment="apply_guardrail"),
+        Row(kind="agent", names=("bedrock_agent.*",), named_by=("agent.name",), templates=("bedrock_agent.*",)),
+        # A reranker's span is named after the class of the client: `ClientV2.rerank`.
+        Row(kind="rerank", attribute=_KIND, values=frozenset({"reranker"}), segment="rerank"),
+    ),
+    guesses=(
+        Row(kind="rerank", names=("*.rerank",), segment="rerank"),
+        Row(kind="embedding", names=("CreateEmbeddings", "EmbedContent", "AsyncEmbedContent", "*.embed")),
+        Row(kind="llm", names=("Completions", "AsyncCompletions", "Chat", "AsyncChat", "Generate", "AsyncGenerate")),
+        Row(kind="llm", names=("*.chat", "*.chat_stream", "*.agents", "*.complete", "*.stream", "*.generate")),
+        Row(kind="llm", names=("bedrock.converse*", "bedrock.invoke_model*", "bedrock.retrieve_and_generate*")),
+        Row(kind="llm", names=("*generate_content", "*generate_content_async", "GenerateContent*", "pipecat.llm")),
+        Row(kind="tool", names=("pipecat.tool.*",), named_by=("tool.name",), templates=("pipecat.tool.*",)),
+    ),
+)
+
+_RUNS = tuple(f"*.{method}" for method in ("run", "arun", "execute", "aexecute", "execute_stream", "aexecute_stream"))
+
+# Agents, teams, workflows and their steps are named after what people called them, with the method behind it.
+OPENINFERENCE_AGNO = Dialect(
+    name="openinference.agno",
+    scopes=("openinference.instrumentation.agno",),
+    rows=(
+        Row(
+            kind="agent",
+            attribute=_KIND,
+            values=frozenset({"agent"}),
+            named_by=("agent.name", _NODE, "agno.team.name", "agno.team", "agno.agent"),
+            templates=_RUNS,
+        ),
+        Row(
+            kind="workflow",
+            attribute=_KIND,
+            values=frozenset({"chain"}),
+            names=("*.run", "*.arun"),
+            named_by=(_NODE,),
+            templates=_RUNS,
+        ),
+        Row(kind="task", attribute=_KIND, values=frozenset({"chain"}), named_by=(_NODE,), templates=_RUNS),
+    ),
+    # An agent without a session makes one for each of its objects.
+    made_up_ids=("session.id",),
+)
+
+_COMPONENT = ("*.run", "*.run_async", "*.run_async_generator")
+_COMPONENT_TYPES: tuple[tuple[Kind, str], ...] = (
+    ("vector_db", "retriever"),
+    ("rerank", "reranker"),
+    ("agent", "agent"),
+)
+_COMPONENT_CLASSES: tuple[tuple[Kind, str], ...] = (
+    ("llm", "Generator"),
+    ("embedding", "Embedder"),
+    ("vector_db", "Retriever"),
+    ("rerank", "Ranker"),
+    ("agent", "Agent"),
+)
+
+# Spans of components get their types a moment after their start, and are named after classes.
+OPENINFERENCE_HAYSTACK = Dialect(
+    name="openinference.haystack",
+    scopes=("openinference.instrumentation.haystack",),
+    rows=(
+        Row(kind="workflow", names=tuple(f"*Pipeline{method[1:]}" for method in _COMPONENT), templates=_COMPONENT),
+        *(
+            Row(kind=kind, attribute=_KIND, values=frozenset({type_}), templates=_COMPONENT)
+            for kind, type_ in _COMPONENT_TYPES
+        ),
+        Row(kind="task", attribute=_KIND, values=frozenset({"chain", "unknown"}), templates=_COMPONENT),
+    ),
+    guesses=(
+        *(
+            Row(kind=kind, names=tuple(f"*{suffix}{method[1:]}" for method in _COMPONENT), templates=_COMPONENT)
+            for kind, suffix in _COMPONENT_CLASSES
+        ),
+        Row(kind="embedding", names=("CreateEmbeddings",)),
+        Row(kind="task", templates=_COMPONENT),
+    ),
+)
+
+# The span's type is TOOL, but `patch` is around a model's call, and the other methods only read its answer.
+OPENINFERENCE_INSTRUCTOR = Dialect(
+    name="openinference.instructor",
+    scopes=("openinference.instrumentation.instructor",),
+    rows=(
+        Row(kind="llm", names=("instructor.patch", "instructor.async_patch")),
+        Row(kind="task", attribute=_KIND, values=frozenset({"tool"})),
+    ),
+)
+
 # From documentation only: the type of crews and flows is CHAIN, that of agents AGENT, and names contain ids.
 OPENINFERENCE_CREWAI = Dialect(
     name="openinference.crewai",
@@ -46,6 +151,8 @@ OPENINFERENCE_CREWAI = Dialect(
     rows=(
         Row(
             kind="workflow",
+            attribute=_KIND,
+            values=frozenset({"chain"}),
             names=("*.kickoff", "*.kickoff_async", "*.kickoff_for_each"),
             templates=("*.kickoff", "*.kickoff_async", "*.kickoff_for_each"),
         ),
@@ -54,8 +161,9 @@ OPENINFERENCE_CREWAI = Dialect(
             attribute=_KIND,
             values=frozenset({"agent"}),
             named_by=("agent.name",),
-            templates=("*._execute_core",),
+            templates=("*._execute_core", "*.execute", "*.kickoff"),
         ),
+        Row(kind="tool", attribute=_KIND, values=frozenset({"tool"}), named_by=("tool.name",), templates=("*.run",)),
     ),
 )
 
@@ -108,6 +216,7 @@ _LANGCHAIN_CHAT_MODELS = (
     "ChatVertexAI",
     "ChatWatsonx",
     "ChatXAI",
+    "*ChatModel",
 )
 
 # LangChain and LangGraph. Runs have arbitrary names and get their attributes only at the end. Spans are never current.
@@ -115,12 +224,26 @@ OPENINFERENCE_LANGCHAIN = Dialect(
     name="openinference.langchain",
     scopes=("openinference.instrumentation.langchain",),
     current="openinference.instrumentation.langchain:get_current_span",
-    rows=(Row(kind="llm", attribute=_KIND, values=frozenset({"llm"}), not_current=True),),
+    rows=(
+        Row(kind="llm", attribute=_KIND, values=frozenset({"llm"}), not_current=True),
+        Row(
+            kind="vector_db",
+            attribute=_KIND,
+            values=frozenset({"retriever"}),
+            names=("*Retriever",),
+            segment="retrieve",
+        ),
+        # Nodes of graphs, functions and runs have the names that people gave them.
+        Row(kind="task", attribute=_KIND, values=frozenset({"chain"}), templates=("*",)),
+    ),
     guesses=(
         Row(kind="llm", names=_LANGCHAIN_CHAT_MODELS, not_current=True),
-        Row(kind="vector_db", names=("VectorStoreRetriever",)),
-        Row(kind="task"),
+        Row(kind="vector_db", names=("*Retriever",), segment="retrieve"),
+        Row(kind="task", templates=("*",)),
     ),
+    plumbing=LANGCHAIN_PLUMBING,
+    class_names=LANGCHAIN_CLASSES,
+    given_names=("metadata:langgraph_node",),
 )
 
 _LLAMA_INDEX_CHAT = ("chat", "stream_chat", "complete", "stream_complete", "predict", "stream")
@@ -135,6 +258,8 @@ def _methods(*names: str) -> tuple[str, ...]:
 OPENINFERENCE_LLAMA_INDEX = Dialect(
     name="openinference.llama_index",
     scopes=("openinference.instrumentation.llama_index",),
+    # Private methods, which repeat the public one around them: `RetrieverQueryEngine._query`.
+    plumbing=r"\w+\._[a-z]\w*",
     rows=(
         # The span's type is LLM, but the method only prepares arguments and calls no model.
         Row(kind="task", names=("*._prepare_chat_with_tools",)),
@@ -155,11 +280,16 @@ OPENINFERENCE = Dialect(
         Row(kind="llm", attribute=_KIND, values=frozenset({"llm"})),
         Row(kind="embedding", attribute=_KIND, values=frozenset({"embedding"})),
         Row(kind="tool", attribute=_KIND, values=frozenset({"tool"}), named_by=("tool.name",)),
-        Row(kind="agent", attribute=_KIND, values=frozenset({"agent"}), named_by=("agent.name",)),
+        Row(kind="agent", attribute=_KIND, values=frozenset({"agent"}), named_by=("agent.name", _NODE)),
         Row(kind="vector_db", attribute=_KIND, values=frozenset({"retriever"})),
         Row(kind="rerank", attribute=_KIND, values=frozenset({"reranker"})),
         Row(kind="guardrail", attribute=_KIND, values=frozenset({"guardrail", "evaluator"})),
-        Row(kind="task", attribute=_KIND, values=frozenset({"chain", "prompt", "decision", "unknown"})),
+        Row(
+            kind="task",
+            attribute=_KIND,
+            values=frozenset({"chain", "prompt", "decision", "unknown"}),
+            named_by=(_NODE,),
+        ),
     ),
     session_ids=("session.id",),
     user_ids=("user.id",),

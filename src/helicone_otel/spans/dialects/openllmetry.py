@@ -1,6 +1,8 @@
 """OpenLLMetry's (Traceloop's) instrumentations and SDK, now and before: https://github.com/traceloop/openllmetry."""
 
+from ..kinds import Kind
 from ..schema import Dialect, Row
+from .frameworks import LANGCHAIN_CLASSES, LANGCHAIN_PLUMBING
 from .semconv import AGENT_NAME, OPERATION, TOOL_NAME
 
 _KIND = "traceloop.span.kind"
@@ -24,33 +26,45 @@ TRACELOOP_ANTHROPIC = Dialect(
     rows=(Row(kind="llm", names=("anthropic.chat", "anthropic.completion"), not_current=True),),
 )
 
-# Other clients, from documentation only: `cohere.chat`, `bedrock.converse`, `gemini.generate_content`.
-TRACELOOP_CLIENTS = Dialect(
-    name="traceloop.clients",
-    scopes=(
-        "opentelemetry.instrumentation.alephalpha",
-        "opentelemetry.instrumentation.bedrock",
-        "opentelemetry.instrumentation.cohere",
-        "opentelemetry.instrumentation.google_generativeai",
-        "opentelemetry.instrumentation.groq",
-        "opentelemetry.instrumentation.mistralai",
-        "opentelemetry.instrumentation.ollama",
-        "opentelemetry.instrumentation.replicate",
-        "opentelemetry.instrumentation.sagemaker",
-        "opentelemetry.instrumentation.together",
-        "opentelemetry.instrumentation.vertexai",
-        "opentelemetry.instrumentation.watsonx",
-        "opentelemetry.instrumentation.writer",
+_CLIENT_NAMES: tuple[tuple[Kind, tuple[str, ...], str], ...] = (
+    ("rerank", ("*.rerank",), "rerank"),
+    ("embedding", ("*.embeddings", "*.embed"), ""),
+    ("llm", ("*.chat", "*.chat_stream", "*.completion", "*.completions", "*.converse", "*.converse_stream"), ""),
+    ("llm", ("*.generate", "*.generate_text_stream", "*.generate_content", "*.generate_content_async", "*.call"), ""),
+    (
+        "llm",
+        ("vertexai.predict*", "vertexai.send_message*", "replicate.run", "replicate.stream", "replicate.*.create"),
+        "",
     ),
-    guesses=(
-        Row(
-            kind="llm",
-            names=("*.chat", "*.chat_stream", "*.completion", "*.completions", "*.converse", "*.converse_stream"),
+    ("llm", ("chat *", "generate_content *", "text_completion *"), ""),
+)
+
+
+def _clients(name: str, *clients: str, not_current: bool) -> Dialect:
+    """Return the dialect of clients whose spans are named after the client and its method: `cohere.chat`."""
+    return Dialect(
+        name=name,
+        scopes=tuple(f"opentelemetry.instrumentation.{client}" for client in clients),
+        rows=(
+            *(
+                Row(kind=kind, names=names, segment=segment, not_current=not_current)
+                for kind, names, segment in _CLIENT_NAMES
+            ),
+            Row(kind=None, names=("watsonx.model_init", "watsonx.get_details")),
         ),
-        Row(kind="llm", names=("*.generate", "*.generate_content", "*.generate_content_async", "*.predict")),
-        Row(kind="embedding", names=("*.embeddings", "*.embed")),
-        Row(kind="rerank", names=("*.rerank",), segment="rerank"),
-    ),
+    )
+
+
+TRACELOOP_CLIENTS = _clients(
+    "traceloop.clients", *("bedrock", "cohere", "sagemaker", "transformers"), not_current=False
+)
+
+# The SDK's own spans are siblings of these: Mistral's SDK traces itself.
+TRACELOOP_BARE_CLIENTS = _clients(
+    "traceloop.bare_clients",
+    *("alephalpha", "google_generativeai", "groq", "litellm", "mistralai", "ollama", "replicate"),
+    *("together", "vertexai", "voyageai", "watsonx", "writer"),
+    not_current=True,
 )
 
 TRACELOOP_SDK = Dialect(
@@ -62,7 +76,20 @@ TRACELOOP_SDK = Dialect(
         Row(kind="agent", names=("*.agent",), named_by=(_NAME,), templates=("*.agent",)),
         Row(kind="tool", names=("*.tool",), named_by=(_NAME,), templates=("*.tool",)),
         Row(kind="task", names=("*.task",), named_by=(_NAME,), templates=("*.task",)),
+        Row(kind="guardrail", names=("*.guardrail", "*.guard"), templates=("*.guardrail", "*.guard")),
     ),
+)
+
+# Frameworks whose spans are named as the decorators name theirs.
+TRACELOOP_FRAMEWORKS = Dialect(
+    name="traceloop.frameworks",
+    scopes=(
+        "opentelemetry.instrumentation.agno",
+        "opentelemetry.instrumentation.haystack",
+        "opentelemetry.instrumentation.mcp",
+        "opentelemetry.instrumentation.openai_agents",
+    ),
+    guesses=(*TRACELOOP_SDK.rows, Row(kind="workflow", names=("*.team",), templates=("*.team",))),
 )
 
 TRACELOOP_CREWAI = Dialect(
@@ -122,6 +149,9 @@ TRACELOOP_LANGCHAIN = Dialect(
         Row(kind="workflow", names=("*.workflow",), templates=("*.workflow",)),
         Row(kind="task", names=("execute_task *", "*.task"), templates=("execute_task *", "*.task")),
     ),
+    plumbing=LANGCHAIN_PLUMBING,
+    class_names=LANGCHAIN_CLASSES,
+    given_names=("traceloop.association.properties.langgraph_node",),
 )
 
 _METHOD_TEMPLATES = ("*.workflow", "*.task")
@@ -159,7 +189,7 @@ TRACELOOP = Dialect(
             attribute=_KIND,
             values=frozenset({"workflow"}),
             named_by=(_NAME,),
-            templates=("*.workflow",),
+            templates=("*.workflow", "*.team"),
         ),
         Row(kind="agent", attribute=_KIND, values=frozenset({"agent"}), named_by=(_NAME,), templates=("*.agent",)),
         Row(kind="tool", attribute=_KIND, values=frozenset({"tool"}), named_by=(_NAME,), templates=("*.tool",)),

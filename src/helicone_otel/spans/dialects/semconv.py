@@ -18,9 +18,14 @@ GEN_AI = Dialect(
         Row(
             kind="llm",
             attribute=OPERATION,
-            values=frozenset({"chat", "generate_content", "text_completion", "realtime_inference"}),
+            values=frozenset(
+                {
+                    *("chat", "generate_content", "text_completion", "realtime_inference"),
+                    *("chat.completions", "text.completions"),  # Semantic Kernel in .NET
+                }
+            ),
         ),
-        Row(kind="embedding", attribute=OPERATION, values=frozenset({"embeddings"})),
+        Row(kind="embedding", attribute=OPERATION, values=frozenset({"embeddings", "embedding"})),
         Row(
             kind="tool",
             attribute=OPERATION,
@@ -35,6 +40,14 @@ GEN_AI = Dialect(
             named_by=(AGENT_NAME,),
             templates=("invoke_agent *", "create_agent *"),
         ),
+        # A run of a hosted agent of Azure: https://learn.microsoft.com/azure/ai-foundry
+        Row(
+            kind="agent",
+            attribute=OPERATION,
+            values=frozenset({"start_thread_run", "process_thread_run"}),
+            named_by=(AGENT_NAME,),
+            segment="thread_run",
+        ),
         Row(
             kind="workflow",
             attribute=OPERATION,
@@ -42,11 +55,13 @@ GEN_AI = Dialect(
             named_by=("gen_ai.workflow.name",),
             templates=("invoke_workflow *",),
         ),
+        # No operation of the convention: OpenLLMetry and OpenLIT write it.
+        Row(kind="rerank", attribute=OPERATION, values=frozenset({"rerank"}), segment="rerank"),
         # The convention's span name ends in the data source. The step is the retrieval, whatever the source.
         Row(kind="vector_db", attribute=OPERATION, values=frozenset({"retrieval"}), segment="retrieve"),
         Row(kind="task", attribute=OPERATION, values=frozenset({"plan"}), templates=("plan *",)),
     ),
-    session_ids=("gen_ai.conversation.id",),
+    session_ids=("gen_ai.conversation.id", "gen_ai.thread.id"),
     user_ids=("user.id", "enduser.id"),
     response_ids=("gen_ai.response.id",),
     providers=("gen_ai.provider.name", "gen_ai.system"),
@@ -66,6 +81,7 @@ NAMED = (
     ),
     Row(kind="workflow", names=("invoke_workflow", "invoke_workflow *"), templates=("invoke_workflow *",)),
     Row(kind="vector_db", names=("retrieval", "retrieval *"), segment="retrieve"),
+    Row(kind="rerank", names=("rerank", "rerank *"), segment="rerank"),
 )
 
 
@@ -102,17 +118,24 @@ VECTOR_STORES = Dialect(
 # pgvector, MariaDB and Oracle.
 _SQL = (
     r"(?is)\border\s+by\b[^']*?(?:<->|<=>|<#>|<\+>|<~>|<%>)"
+    # The order may be that of an alias: `SELECT (embedding <#> %s) * -1 AS score … ORDER BY score`. Atomic groups keep
+    # the search linear.
+    r"|(?:<->|<=>|<#>|<\+>|<~>|<%>)(?>[^',;]{0,200}?\bas\s+)\"?(\w+)\b(?>.*\border\s+by\b)[^']{0,200}?\b\1\b"
     r"|\b(?:cosine_distance|l1_distance|l2_distance|inner_product|vec_distance\w*|vector_distance)\s*\("
 )
+_SQL_PARTS = ("<->", "<=>", "<#>", "<+>", "<~>", "<%>", "_distance", "inner_product")
 _CYPHER = r"(?i)\bdb\.index\.vector\.query"
 
 
-def _searches(matching: str, segment: str = "", not_current: bool = False) -> tuple[Row, ...]:
+def _searches(
+    matching: str, containing: tuple[str, ...], segment: str = "", not_current: bool = False
+) -> tuple[Row, ...]:
     return tuple(
         Row(
             kind="vector_db",
             attribute=statement,
             matching=matching,
+            containing=containing,
             segment=segment,
             operations=_OPERATIONS,
             verb=True,
@@ -133,7 +156,7 @@ SQL = Dialect(
         "opentelemetry.instrumentation.pymysql",
         "opentelemetry.instrumentation.sqlite3",
     ),
-    rows=_searches(_SQL),
+    rows=_searches(_SQL, _SQL_PARTS),
     everyday=True,
 )
 
@@ -141,7 +164,7 @@ SQL = Dialect(
 SQLALCHEMY = Dialect(
     name="db.sqlalchemy",
     scopes=("opentelemetry.instrumentation.sqlalchemy",),
-    rows=_searches(_SQL, not_current=True),
+    rows=_searches(_SQL, _SQL_PARTS, not_current=True),
     everyday=True,
 )
 
@@ -161,17 +184,21 @@ REDIS = Dialect(
             ),
             verb=True,
         ),
-        *_searches(r"(?is)\bft\.(?:search|aggregate|hybrid)\b.*(?:\bknn\b|\bvector_range\b|\bvsim\b)", "search"),
+        *_searches(
+            r"(?is)\bft\.(?:search|aggregate|hybrid)\b.*(?:\bknn\b|\bvector_range\b|\bvsim\b)", ("ft.",), "search"
+        ),
     ),
     everyday=True,
 )
+
+_KNN = ("knn", "text_expansion", "sparse_vector", "neural")
 
 ELASTICSEARCH = Dialect(
     name="db.elasticsearch",
     scopes=("elasticsearch-api", "opentelemetry.instrumentation.elasticsearch", "opensearch*"),
     rows=(
         Row(kind="vector_db", names=("knn_search",), segment="search"),
-        *_searches(r"(?i)[\"'](?:knn|text_expansion|sparse_vector|neural)[\"']\s*:", "search"),
+        *_searches(r"(?i)[\"'](?:knn|text_expansion|sparse_vector|neural)[\"']\s*:", _KNN, "search"),
     ),
     everyday=True,
 )
@@ -179,14 +206,14 @@ ELASTICSEARCH = Dialect(
 MONGODB = Dialect(
     name="db.mongodb",
     scopes=("opentelemetry.instrumentation.pymongo",),
-    rows=_searches(r"\$(?:vectorSearch|rankFusion)\b", "aggregate"),
+    rows=_searches(r"\$(?:vectorSearch|rankFusion)\b", ("$vectorsearch", "$rankfusion"), "aggregate"),
     everyday=True,
 )
 
 NEO4J = Dialect(
     name="db.neo4j",
     scopes=("opentelemetry.instrumentation.neo4j", "neo4j*"),
-    rows=_searches(_CYPHER, "search"),
+    rows=_searches(_CYPHER, ("db.index.vector.query",), "search"),
     everyday=True,
 )
 
@@ -195,25 +222,27 @@ MCP = Dialect(
     name="mcp",
     scopes=("mcp-python-sdk", "fastmcp"),
     rows=(
-        # The client's span is the request. The server's span is the same call, so it is no second request.
+        # The client's span is the request. The server's span is the same call, unless the client makes no span.
         Row(
             kind="tool",
             attribute="mcp.method.name",
             values=frozenset({"tools/call"}),
             span_kinds=("SERVER",),
-            named_by=("gen_ai.tool.name",),
+            named_by=(TOOL_NAME,),
             templates=("tools/call *",),
-            request=False,
+            served=True,
         ),
         Row(
             kind="tool",
             attribute="mcp.method.name",
             values=frozenset({"tools/call"}),
-            named_by=("gen_ai.tool.name",),
+            named_by=(TOOL_NAME,),
             templates=("MCP send tools/call *", "tools/call *"),
         ),
+        # Only agents are clients of MCP. A server may be asked for its list of tools by anybody.
+        Row(kind=None, attribute="mcp.method.name", span_kinds=("CLIENT",), app=True),
         Row(kind=None, attribute="mcp.method.name"),
-        Row(kind="tool", span_kinds=("SERVER",), names=("tools/call *",), templates=("tools/call *",), request=False),
+        Row(kind="tool", span_kinds=("SERVER",), names=("tools/call *",), templates=("tools/call *",), served=True),
         Row(kind="tool", names=("tools/call *",), templates=("tools/call *",)),
     ),
     # Carriers are `_meta`, which goes to third-party servers. They must not learn about the session.

@@ -1,10 +1,15 @@
-"""Products and SDKs that make spans themselves: Langfuse, LangSmith, OpenLIT, Pydantic AI, Logfire, Anthropic, ours."""
+"""Products and SDKs that make spans themselves: Langfuse, LangSmith, OpenLIT, Pydantic AI, MLflow, …, and ours."""
 
 from __future__ import annotations
 
 from ... import wire
+from ..kinds import Kind
 from ..schema import Dialect, Row
+from .frameworks import LANGCHAIN_CLASSES, LANGCHAIN_PLUMBING
 from .semconv import AGENT_NAME, NAMED, OPERATION, TOOL_NAME
+
+# The span's name is the name that people gave to a tool or agent.
+_NAME = ("*",)
 
 # https://langfuse.com/docs/observability/features/observation-types
 _TYPE = "langfuse.observation.type"
@@ -16,13 +21,21 @@ LANGFUSE = Dialect(
         # Langfuse's wrapper of the OpenAI client never makes its spans current.
         Row(kind="llm", attribute=_TYPE, values=frozenset({"generation"}), not_current=True),
         Row(kind="embedding", attribute=_TYPE, values=frozenset({"embedding"}), not_current=True),
-        Row(kind="tool", attribute=_TYPE, values=frozenset({"tool"})),
+        Row(kind="tool", attribute=_TYPE, values=frozenset({"tool"}), templates=_NAME),
         Row(kind="vector_db", attribute=_TYPE, values=frozenset({"retriever"})),
-        Row(kind="agent", attribute=_TYPE, values=frozenset({"agent"})),
+        Row(kind="agent", attribute=_TYPE, values=frozenset({"agent"}), templates=_NAME),
         Row(kind="guardrail", attribute=_TYPE, values=frozenset({"guardrail", "evaluator"})),
         Row(kind="task", attribute=_TYPE, values=frozenset({"span", "chain", "event"})),
     ),
-    guesses=(Row(kind="llm", names=("OpenAI-generation",), not_current=True), Row(kind="task")),
+    guesses=(
+        Row(kind="embedding", names=("OpenAI-embedding",), not_current=True),
+        Row(kind="llm", names=("OpenAI-generation",), not_current=True),
+        Row(kind="task"),
+    ),
+    # Its callback handler makes the spans of LangChain's runs.
+    plumbing=LANGCHAIN_PLUMBING,
+    class_names=LANGCHAIN_CLASSES,
+    given_names=("langfuse.observation.metadata.langgraph_node",),
     session_ids=("langfuse.session.id",),
     user_ids=("langfuse.user.id",),
     models=("langfuse.observation.model.name",),
@@ -39,11 +52,14 @@ LANGSMITH = Dialect(
     rows=(
         Row(kind="llm", attribute=_KIND, values=frozenset({"llm"}), not_current=True),
         Row(kind="embedding", attribute=_KIND, values=frozenset({"embedding"}), not_current=True),
-        Row(kind="tool", attribute=_KIND, values=frozenset({"tool"})),
+        Row(kind="tool", attribute=_KIND, values=frozenset({"tool"}), templates=_NAME),
         Row(kind="vector_db", attribute=_KIND, values=frozenset({"retriever"})),
         Row(kind="task", attribute=_KIND, values=frozenset({"chain", "prompt", "parser"})),
     ),
     guesses=(Row(kind="task"),),
+    plumbing=LANGCHAIN_PLUMBING,
+    class_names=LANGCHAIN_CLASSES,
+    given_names=("langsmith.metadata.langgraph_node",),
     session_ids=(
         "langsmith.metadata.session_id",
         "langsmith.metadata.thread_id",
@@ -68,6 +84,20 @@ OPENLIT_VECTORS = Dialect(
     rows=(Row(kind="vector_db", operations=("db.operation.name",), verb=True),),
 )
 
+OPENLIT_LANGCHAIN = Dialect(
+    name="openlit.langchain",
+    scopes=("openlit.instrumentation.langchain", "openlit.instrumentation.langgraph"),
+    rows=(
+        # The retriever's span is not current, so the store's own span is beside it.
+        Row(
+            kind="vector_db", attribute=OPERATION, values=frozenset({"retrieval"}), segment="retrieve", not_current=True
+        ),
+    ),
+    guesses=(Row(kind="vector_db", names=("retrieval *",), segment="retrieve", not_current=True),),
+    plumbing=LANGCHAIN_PLUMBING,
+    class_names=LANGCHAIN_CLASSES,
+)
+
 OPENLIT = Dialect(
     name="openlit",
     scopes=("openlit.instrumentation.*",),
@@ -82,9 +112,14 @@ OPENLIT = Dialect(
             templates=("invoke_agent *",),
         ),
         Row(kind="task", attribute="gen_ai.agent.source", named_by=(AGENT_NAME,), templates=("invoke_agent *",)),
+        Row(kind="task", attribute=OPERATION, values=frozenset({"execute_task"}), templates=("execute_task *",)),
         Row(kind="task", names=("invoke_agent",)),
     ),
-    guesses=(Row(kind="guardrail", names=("moderation *",), segment="moderation"), *NAMED),
+    guesses=(
+        Row(kind="guardrail", names=("moderation *",), segment="moderation"),
+        Row(kind="task", names=("execute_task *",), templates=("execute_task *",)),
+        *NAMED,
+    ),
     user_ids=("gen_ai.request.user",),
 )
 
@@ -116,6 +151,8 @@ PYDANTIC_AI = Dialect(
         Row(kind="task", names=("running tools", "running * tools"), segment="tools"),
     ),
     guesses=NAMED,
+    # A run that is given no conversation begins one of its own.
+    made_up_ids=("gen_ai.conversation.id", "session.id"),
 )
 
 # https://logfire.pydantic.dev: Logfire writes a log as a span without duration, and announces a span by another one.
@@ -124,6 +161,163 @@ LOGFIRE = Dialect(
     rows=(Row(kind=None, attribute="logfire.span_type", values=frozenset({"log", "pending_span"})),),
 )
 
+
+# OpenTelemetry's own instrumentation of LangChain.
+GENAI_LANGCHAIN = Dialect(
+    name="genai.langchain",
+    scopes=("opentelemetry.instrumentation.genai.langchain",),
+    plumbing=LANGCHAIN_PLUMBING,
+    class_names=LANGCHAIN_CLASSES,
+)
+
+_SUFFIXED: tuple[tuple[Kind, tuple[str, ...]], ...] = (
+    ("workflow", ("session", "trace", "workflow")),
+    ("agent", ("agent",)),
+    ("task", ("task", "operation", "chain")),
+    ("tool", ("tool",)),
+    ("guardrail", ("guardrail",)),
+)
+_AGENTOPS = "agentops.span.kind"
+
+# https://docs.agentops.ai: what its decorators make is named after the function and its kind: `lookup.tool`.
+AGENTOPS = Dialect(
+    name="agentops",
+    scopes=("agentops",),
+    rows=tuple(
+        Row(
+            kind=kind,
+            attribute=_AGENTOPS,
+            values=frozenset(types),
+            named_by=("operation.name",),
+            templates=tuple(f"*.{type_}" for type_ in types),
+        )
+        for kind, types in _SUFFIXED
+    ),
+    guesses=(
+        *(
+            Row(kind=kind, names=names, templates=names)
+            for kind, names in ((kind, tuple(f"*.{type_}" for type_ in types)) for kind, types in _SUFFIXED)
+        ),
+        Row(kind="task"),
+    ),
+)
+
+# Its instrumentations of clients use the clients' names as scopes.
+AGENTOPS_CLIENTS = Dialect(
+    name="agentops.clients",
+    scopes=("openai", "anthropic", "google-genai", "ibm-watson-machine-learning", "agentops.instrumentation.*"),
+    rows=(
+        Row(kind="llm", attribute="gen_ai.request.type", values=frozenset({"chat", "completion"})),
+        Row(kind="embedding", attribute="gen_ai.request.type", values=frozenset({"embedding"})),
+        *(
+            Row(kind=kind, attribute=_AGENTOPS, values=frozenset(types), templates=tuple(f"*.{one}" for one in types))
+            for kind, types in _SUFFIXED
+        ),
+        Row(kind="llm", attribute=_AGENTOPS, values=frozenset({"llm"})),
+    ),
+    guesses=(
+        Row(kind="embedding", names=("*.embeddings", "*.embed_content")),
+        Row(kind="llm", names=("openai.chat*", "openai.completion*", "openai.responses*", "anthropic.messages.*")),
+        Row(
+            kind="llm",
+            names=("anthropic.completions.*", "gemini.generate_content*", "watsonx.generate*", "watsonx.chat*"),
+        ),
+    ),
+)
+
+# https://docs.laminar.sh: one tracer for its decorators and its instrumentations of clients.
+LAMINAR = Dialect(
+    name="laminar",
+    scopes=("lmnr.tracer", "lmnr*"),
+    rows=(
+        Row(kind="embedding", names=("*.embeddings", "*.embed")),
+        Row(kind="llm", attribute="lmnr.span.type", values=frozenset({"llm", "cached"})),
+        Row(kind="tool", attribute="lmnr.span.type", values=frozenset({"tool"}), templates=_NAME),
+        Row(kind="guardrail", attribute="lmnr.span.type", values=frozenset({"evaluator", "human_evaluator"})),
+        Row(kind="task", attribute="lmnr.span.type"),
+    ),
+    guesses=(Row(kind="task"),),
+    session_ids=("lmnr.association.properties.session_id",),
+    user_ids=("lmnr.association.properties.user_id",),
+    grouped_by="lmnr.association.properties.session_id",
+)
+
+_LANGWATCH = "langwatch.span.type"
+
+# https://docs.langwatch.ai: spans get their types a moment after their start.
+LANGWATCH = Dialect(
+    name="langwatch",
+    scopes=("langwatch*",),
+    rows=(
+        Row(kind="llm", attribute=_LANGWATCH, values=frozenset({"llm"})),
+        Row(kind="tool", attribute=_LANGWATCH, values=frozenset({"tool"}), templates=_NAME),
+        Row(kind="agent", attribute=_LANGWATCH, values=frozenset({"agent"}), templates=_NAME),
+        Row(kind="vector_db", attribute=_LANGWATCH, values=frozenset({"rag"})),
+        Row(kind="workflow", attribute=_LANGWATCH, values=frozenset({"workflow"})),
+        Row(kind="guardrail", attribute=_LANGWATCH, values=frozenset({"guardrail", "evaluation"})),
+        Row(kind="task", attribute=_LANGWATCH),
+    ),
+    guesses=(Row(kind="task"),),
+    session_ids=("langwatch.thread.id",),
+    user_ids=("langwatch.user.id",),
+)
+
+_MLFLOW = "mlflow.spanType"
+
+
+def _mlflow(*types: str) -> frozenset[str]:
+    """Return the values of MLflow's type of a span, which it writes as JSON."""
+    return frozenset({*types, *(f'"{type_}"' for type_ in types)})
+
+
+# https://mlflow.org/docs/latest/genai/tracing: spans get their types a moment after their start, and are never current.
+MLFLOW = Dialect(
+    name="mlflow",
+    scopes=("mlflow*",),
+    rows=(
+        Row(kind="llm", attribute=_MLFLOW, values=_mlflow("llm", "chat_model"), not_current=True),
+        Row(kind="embedding", attribute=_MLFLOW, values=_mlflow("embedding"), not_current=True),
+        Row(kind="tool", attribute=_MLFLOW, values=_mlflow("tool"), templates=_NAME),
+        Row(kind="agent", attribute=_MLFLOW, values=_mlflow("agent"), templates=_NAME),
+        Row(kind="vector_db", attribute=_MLFLOW, values=_mlflow("retriever")),
+        Row(kind="rerank", attribute=_MLFLOW, values=_mlflow("reranker")),
+        Row(kind="workflow", attribute=_MLFLOW, values=_mlflow("workflow")),
+        Row(kind="guardrail", attribute=_MLFLOW, values=_mlflow("guardrail", "evaluator")),
+        Row(kind="task", attribute=_MLFLOW),
+    ),
+    guesses=(Row(kind="task"),),
+    plumbing=LANGCHAIN_PLUMBING,
+    class_names=LANGCHAIN_CLASSES,
+)
+
+_LANGTRACE = "langtrace.service.type"
+_LANGTRACE_STORES = ("chromadb.*", "pinecone.*", "qdrantdb.*", "weaviate.*", "MilvusClient.*")
+_EMBEDS = frozenset({"embed", "embeddings", "embeddings.create"})
+
+# https://docs.langtrace.ai: the scopes are modules. Spans get their attributes a moment after their start.
+LANGTRACE = Dialect(
+    name="langtrace",
+    scopes=("langtrace_python_sdk.*", "@langtrase/*"),
+    rows=(
+        Row(kind="vector_db", attribute=_LANGTRACE, values=frozenset({"vectordb"}), operations=("db.operation",)),
+        Row(kind="rerank", names=("*.rerank",), segment="rerank"),
+        Row(kind="embedding", names=("*.embed", "*.embeddings", "*.embeddings.create")),
+        Row(kind="embedding", attribute=OPERATION, values=_EMBEDS),
+        Row(kind="llm", attribute=_LANGTRACE, values=frozenset({"llm"}), not_current=True),
+        Row(kind="task", attribute=_LANGTRACE),
+    ),
+    guesses=(
+        *(
+            Row(kind="llm", names=names, not_current=True)
+            for names in (
+                ("*.completions.create", "*.responses.create", "*.chat", "*.chat_stream", "*.generate"),
+                ("*.messages.create", "*.messages.stream", "*.invoke_model*", "*.generate_content*"),
+            )
+        ),
+        Row(kind="vector_db", names=_LANGTRACE_STORES, templates=_LANGTRACE_STORES),
+        Row(kind="task"),
+    ),
+)
 
 # https://github.com/anthropics/anthropic-sdk-python
 ANTHROPIC = Dialect(

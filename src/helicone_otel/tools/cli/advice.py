@@ -11,7 +11,7 @@ from typing import Final
 from ... import wire
 from ...destinations import Destination, Destinations
 from ...spans.kinds import CALL_KINDS
-from ..replay.parents import SpanParents
+from ..replay.spans import SpanParents
 from ..terminal import counted
 from .gateway_calls import host_of
 from .receiver import ReceivedSpan

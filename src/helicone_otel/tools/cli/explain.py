@@ -1,4 +1,4 @@
-"""`helicone-otel explain FILE`: the label of each span in a file, and the row that decided it."""
+"""`helicone-otel explain FILE`: the label of each span in a file, the row that decided it, and how many are right."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ...tracking.registry import Registry
 from ..replay.files import read
 from ..replay.player import Replay, remove_sdk_variables
 from ..replay.reasons import Explained, Reasons
+from ..replay.score import outcomes, read_labels, score, table
 from ..replay.spans import NotReadable
 from ..terminal import counted, visible
 
@@ -30,9 +31,18 @@ def add_arguments(parser: ArgumentParser) -> None:
         "Replay the spans of a file through the library, and print the kind of each span, its path in the session, "
         "whether it is a request, and which dialect and row decided, or why none did."
     )
-    parser.epilog = "Exit code: 0, or 2 if the file or a setting cannot be used."
+    parser.epilog = (
+        "Exit code: 0, 1 if a field is not as the labels of --score say, or 2 if a file or a setting cannot be used."
+    )
     parser.add_argument("file", type=Path, help="OTLP JSON, as the Collector's file exporter writes it, or a recording")
     parser.add_argument("--json", action="store_true", help="print the answers as JSON")
+    parser.add_argument(
+        "--score",
+        type=Path,
+        metavar="LABELS",
+        help="print how many fields are as a person says, and which are not; LABELS is a file of labels, or a "
+        "recording with labels in it. Both paths may be folders of files with the same names",
+    )
     parser.set_defaults(main=explain)
 
 
@@ -88,25 +98,69 @@ def explain(arguments: Namespace) -> int:
         arguments: The parsed arguments.
 
     Returns:
-        The exit code: 0, or 2 if the file or a setting cannot be used.
+        The exit code: 0, 1 if a field is not as the labels say, or 2 if a file or a setting cannot be used.
     """
-    file: Path = arguments.file
     remove_sdk_variables()
     try:
-        registry = Registry(Settings.from_environment(log=False))
-        recording = read(file)
+        settings = Settings.from_environment(log=False)
     except SettingsError as error:
-        print(f"helicone-otel explain: {error}", file=sys.stderr)
-        return 2
+        return _failed(str(error))
+    if arguments.score is not None:
+        return _print_scores(arguments.file, arguments.score, settings, as_json=arguments.json)
+    try:
+        recording = read(arguments.file)
     except NotReadable as error:
-        print(f"helicone-otel explain: {file}: {error}", file=sys.stderr)
-        return 2
+        return _failed(f"{arguments.file}: {error}")
+    registry = Registry(settings)
     reasons = Reasons(registry.reader)
     spans = [reasons.explain(replayed) for replayed in Replay(recording, registry).run()]
     if arguments.json:
         print(json.dumps([span.as_data() for span in spans], indent=1, default=str))
     else:
-        ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-        for line in draw(spans, ascii_only=ascii_only):
+        for line in draw(spans, ascii_only=_is_ascii_only()):
             print(line)
     return 0
+
+
+def _failed(message: str) -> int:
+    print(f"helicone-otel explain: {message}", file=sys.stderr)
+    return 2
+
+
+def _is_ascii_only() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+
+
+# --- --score ------------------------------------------------------------------------------------
+
+
+def _print_scores(file: Path, labels: Path, settings: Settings, *, as_json: bool) -> int:
+    scores = {}
+    for one, its_labels in _pairs(file, labels):
+        path = its_labels
+        try:
+            said = read_labels(path)
+            path = one
+            recording = read(path)
+        except NotReadable as error:
+            return _failed(f"{path}: {error}")
+        scores[one.stem] = score(outcomes(recording, Registry(settings)), said)
+    if not scores:
+        return _failed(f"{file}: there is no file in it that has labels in {labels}")
+    if as_json:
+        print(json.dumps({name: one.as_data() for name, one in scores.items()}, indent=1, default=str))
+    else:
+        for line in table(scores):
+            print(visible(line, ascii_only=_is_ascii_only()))
+    return 1 if any(one.misses for one in scores.values()) else 0
+
+
+def _pairs(file: Path, labels: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield each file with spans and the file with its labels."""
+    if not file.is_dir():
+        yield file, labels / file.name if labels.is_dir() else labels
+        return
+    for one in sorted(file.glob("*.json")):
+        its_labels = labels / one.name if labels.is_dir() else labels
+        if its_labels.exists():
+            yield one, its_labels

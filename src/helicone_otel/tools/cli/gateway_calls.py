@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 
 from ...destinations import Destination, Destinations
 from ..replay.calls import failed_status, status_of
-from ..replay.parents import SpanParents
-from ..replay.spans import sent_headers, url_of
+from ..replay.spans import SpanParents, sent_headers, url_of
 from .receiver import ReceivedSpan
 
 

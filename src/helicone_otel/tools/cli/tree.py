@@ -15,7 +15,7 @@ from ...spans.kinds import CALL_KINDS
 from ..fakes.rows import Row
 from ..folders import Folder
 from ..replay.calls import failed_status, model_of
-from ..replay.parents import SpanParents
+from ..replay.spans import SpanParents
 from .gateway_calls import GatewayCall, gateway_call_of, spans_with_headers
 from .receiver import ReceivedSpan
 

@@ -7,7 +7,7 @@ says which attributes a span had when it started, and when headers were sent.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from .otlp import (
     scoped_spans,
     sdk_attributes,
 )
-from .spans import KINDS, Injection, NotReadable, RecordedSpan, Recording, in_order
+from .spans import KINDS, Injection, NotReadable, RecordedSpan, Recording, SpanState, in_order
 
 _MAX_BYTES: Final = 512 * 1024 * 1024
 # The Collector writes metrics and logs into the same kind of file.
@@ -216,13 +216,13 @@ def recording_of(data: Mapping[str, Any]) -> Recording:
     Raises:
         NotReadable: A field is missing or has another type.
     """
+    ends = {str(span.get("span_id")): _last_attributes(span) for span in data["spans"] if isinstance(span, dict)}
     spans = []
     for number, span in enumerate(data["spans"], start=1):
         try:
-            spans.append(_recorded_span(span))
+            spans.append(_recorded_span(span, ends))
         except _INCOMPLETE as error:
             raise NotReadable(f"span {number} is incomplete: {type(error).__name__}: {error}") from error
-    ends = {span.span_id: span.attributes for span in spans}
     try:
         injections = [_injection(injection, ends) for injection in data.get("injections", ())]
     except _INCOMPLETE as error:
@@ -230,7 +230,11 @@ def recording_of(data: Mapping[str, Any]) -> Recording:
     return Recording(in_order(spans), injections)
 
 
-def _recorded_span(span: Mapping[str, Any]) -> RecordedSpan:
+def _last_attributes(span: Mapping[str, Any]) -> Mapping[str, Any]:
+    return span.get("attributes_at_end") or span.get("attributes_at_start") or _NOTHING
+
+
+def _recorded_span(span: Mapping[str, Any], ends: Mapping[str, Mapping[str, Any]]) -> RecordedSpan:
     if span["kind"] not in KINDS:
         raise TypeError(f"there is no span kind {span['kind']!r:.60}")
     return RecordedSpan(
@@ -241,7 +245,7 @@ def _recorded_span(span: Mapping[str, Any]) -> RecordedSpan:
         name_at_start=str(span["name_at_start"]),
         kind=span["kind"],
         scope=str(span["scope"]["name"]),
-        attributes=dict(span.get("attributes_at_end") or span["attributes_at_start"]),
+        attributes=dict(_last_attributes(span)),
         attributes_at_start=dict(span["attributes_at_start"]),
         begins=int(span["start_seq"]),
         ends=int(span["end_seq"]) if span.get("end_seq") else None,
@@ -250,6 +254,7 @@ def _recorded_span(span: Mapping[str, Any]) -> RecordedSpan:
         label=_NOTHING,
         resource=_NOTHING,
         thread=str(span.get("thread", "")),
+        above_at_start=_states(span.get("ancestors_at_start", ()), ends),
     )
 
 
@@ -260,10 +265,16 @@ def _nonzero(value: str) -> str:
 
 
 def _injection(injection: Mapping[str, Any], ends: Mapping[str, Mapping[str, Any]]) -> Injection:
-    known = {}
-    for ancestor in injection["ancestors_at_injection"]:
-        attributes = ends.get(ancestor["span_id"], {})
-        if not ancestor["ended"]:
-            names = [name for name in ancestor["attribute_keys_now"] if name in attributes]
-            known[ancestor["span_id"]] = {name: attributes[name] for name in names}
-    return Injection(injection["seq"], injection["current_span_id"], known)
+    return Injection(injection["seq"], injection["current_span_id"], _states(injection["ancestors_at_injection"], ends))
+
+
+def _states(line: Iterable[Mapping[str, Any]], ends: Mapping[str, Mapping[str, Any]]) -> dict[str, SpanState]:
+    """Return what open spans had at a time: the file tells names and keys, and the values are those at their end."""
+    states = {}
+    for one in line:
+        if one.get("ended"):
+            continue
+        attributes = ends.get(one["span_id"], _NOTHING)
+        known = {key: attributes[key] for key in one["attribute_keys_now"] if key in attributes}
+        states[one["span_id"]] = SpanState(str(one.get("name", "")), known)
+    return states

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any, Final, NamedTuple, cast
@@ -20,7 +20,7 @@ from ...otel.processor import HeliconeSpanProcessor
 from ...spans.schema import Classification
 from ...tracking.records import SpanRecord
 from ...tracking.registry import Registry
-from .spans import Injection, RecordedSpan, Recording
+from .spans import Injection, RecordedSpan, Recording, SpanState
 
 _NO_SCOPE_NAME: Final = " "
 # These variables of an application would switch the replay off, or remove attributes.
@@ -99,6 +99,7 @@ class Replay:
             yield (injection.at, 1, index), "", lambda injection=injection: self._inject(injection)  # type: ignore[misc]
 
     def _start(self, span: RecordedSpan) -> None:
+        self._bring_to(span.above_at_start)
         self._ids.trace_id, self._ids.span_id = int(span.trace_id, 16), int(span.span_id, 16)
         live = self._tracer(span).start_span(
             span.name_at_start,
@@ -120,14 +121,22 @@ class Replay:
         return trace.set_span_in_context(parent, Context()) if parent is not None else Context()
 
     def _inject(self, injection: Injection) -> None:
-        for span_id, known in injection.known.items():
-            if span_id in self._live:
-                self._live[span_id].set_attributes(dict(known))
+        self._bring_to(injection.known)
         current = self._live.get(injection.span_id)
         if current is not None:
             location = self._registry.locate(trace.set_span_in_context(current, Context()))
             if location is not None:
                 self._injected.setdefault(injection.span_id, location.path)
+
+    def _bring_to(self, states: Mapping[str, SpanState]) -> None:
+        """Give open spans the names and attributes that they had at this time."""
+        for span_id, state in states.items():
+            live = self._live.get(span_id)
+            if live is None or not live.is_recording():
+                continue
+            if state.name:
+                live.update_name(state.name)
+            live.set_attributes(dict(state.attributes))
 
     def _end(self, span: RecordedSpan) -> None:
         live = self._live[span.span_id]

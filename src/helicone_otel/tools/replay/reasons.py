@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ... import wire
-from ...spans.kinds import REQUEST_KINDS
+from ...spans.kinds import CALL_KINDS, REQUEST_KINDS
 from ...spans.names import fit_template
 from ...spans.reader import ScopeRules, SpanReader
 from ...spans.schema import APPLICATION, BY_HAND, URL_ATTRIBUTES, Classification, Dialect, Row
@@ -136,7 +136,8 @@ class Reasons:
                 else ""
             )
             no_kind = "; such spans have no kind" if classification.kind is None else ""
-            return f"{_matched(classification.row, span)}{guess}{no_kind}"
+            no_step = "; between the steps, so it adds no segment" if _is_between(classification) else ""
+            return f"{_matched(classification.row, span)}{guess}{no_kind}{no_step}"
         if scope.named:
             return f"no row fits, though a dialect knows the scope {span.scope}"
         unknown = f"no row fits, and no dialect knows the scope {span.scope!r}"
@@ -149,9 +150,15 @@ def _url(facts: Mapping[str, Any]) -> str:
 
 
 def _why_no_request(classification: Classification) -> str:
-    if classification.row is not None and (classification.row.duplicate or not classification.row.request):
+    row = classification.row
+    if row is not None and (row.duplicate or row.served or not row.request):
         return "no request: another span of the same call is the request"
     return "no request: it wraps the span that is the request"
+
+
+def _is_between(classification: Classification) -> bool:
+    kind = classification.kind
+    return kind is not None and kind not in CALL_KINDS and classification.segment is None
 
 
 def _is_guess(dialects: Mapping[str, Dialect], classification: Classification) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from opentelemetry.trace import SpanKind
 
@@ -31,6 +31,13 @@ class NotReadable(ValueError):  # noqa: N818  # about the file, not an error of 
     """A file cannot be read as spans; the message says what is wrong and where."""
 
 
+class SpanState(NamedTuple):
+    """What a span had while it was open; an empty name: the file does not tell."""
+
+    name: str
+    attributes: Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedSpan:
     """One recorded span.
@@ -52,6 +59,7 @@ class RecordedSpan:
         label: The library's attributes on the span in the file. They are left out when the span is replayed.
         resource: The attributes of the resource. Spans of one resource share one object.
         thread: The thread in which the span started and ended, if the file tells.
+        above_at_start: What the open spans above it had when it started, by span id, if the file tells.
     """
 
     trace_id: str
@@ -70,6 +78,7 @@ class RecordedSpan:
     label: Mapping[str, Any]
     resource: Mapping[str, Any]
     thread: str = ""
+    above_at_start: Mapping[str, SpanState] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -88,12 +97,12 @@ class Injection(NamedTuple):
     Attributes:
         at: The time, in the unit of `RecordedSpan.begins`.
         span_id: The current span.
-        known: The attributes of that span and its ancestors at this time, by span id.
+        known: What that span and the open spans above it had at this time, by span id.
     """
 
     at: int
     span_id: str
-    known: Mapping[str, Mapping[str, Any]]
+    known: Mapping[str, SpanState]
 
 
 class Recording(NamedTuple):
@@ -143,3 +152,47 @@ def sent_headers(attributes: Mapping[str, str]) -> list[tuple[str, str]]:
     named = [(name, captured[key]) for key, name in _HEADER_NAMES.items() if key in captured]
     properties = sorted(key for key in captured if key.startswith(_PROPERTY_PREFIX))
     return named + [(wire.PROPERTY_HEADER_PREFIX + key[len(_PROPERTY_PREFIX) :], captured[key]) for key in properties]
+
+
+# --- which spans are above which ---------------------------------------------------------------------
+
+
+class Linked(Protocol):
+    """A span that names its parent."""
+
+    @property
+    def trace_id(self) -> str:
+        """32 hex digits."""
+
+    @property
+    def span_id(self) -> str:
+        """16 hex digits."""
+
+    @property
+    def parent_id(self) -> str:
+        """The parent's span id; empty for the root of a trace."""
+
+
+S = TypeVar("S", bound=Linked)
+
+
+class SpanParents(Generic[S]):
+    """Finds the ancestors of a span among the spans that arrived."""
+
+    def __init__(self, spans: Iterable[S]) -> None:
+        self._by_id = {(span.trace_id, span.span_id): span for span in spans}
+
+    def line(self, span: S) -> Iterator[S]:
+        """Yield the span, its parent, the parent's parent, and so on."""
+        seen: set[str] = set()
+        current: S | None = span
+        while current is not None and current.span_id not in seen:
+            seen.add(current.span_id)
+            yield current
+            current = self._by_id.get((current.trace_id, current.parent_id))
+
+    def innermost(self, spans: Iterable[S]) -> list[S]:
+        """Return those of some spans that have none of the others below them."""
+        chosen = list(spans)
+        outer = {(above.trace_id, above.span_id) for span in chosen for above in list(self.line(span))[1:]}
+        return [span for span in chosen if (span.trace_id, span.span_id) not in outer]

@@ -25,9 +25,8 @@ from ...tracking.registry import Registry
 from ...tracking.requests import request_id
 from ..replay.calls import CallSummary, failed_status, finished_span, status_of, summary_of
 from ..replay.otlp import EncodedSpan, attributes_of, recorded_span
-from ..replay.parents import SpanParents
 from ..replay.player import Replay, Replayed
-from ..replay.spans import NotReadable, RecordedSpan, Recording, in_order, sent_headers, url_of
+from ..replay.spans import NotReadable, RecordedSpan, Recording, SpanParents, in_order, sent_headers, url_of
 
 _MAX_NAME: Final = 256
 _MAX_DETAIL: Final = 256

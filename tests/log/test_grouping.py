@@ -79,8 +79,8 @@ def _logging(fake: FakeHelicone) -> Iterator[Logging]:
     """Yield an app. Its rows are sent at the end, because later tests must not see them fail."""
     app = Logging(fake)
     yield app
-    app.log.switch(None)
     assert app.log.flush(10_000)
+    app.log.switch(None)
 
 
 @pytest.fixture

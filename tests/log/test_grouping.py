@@ -15,13 +15,14 @@ import pytest
 from anthropic import Anthropic
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, SynchronousMultiSpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from helicone_otel import HeliconeSpanExporter, Settings, session
 from helicone_otel.destinations import Destination
 from helicone_otel.failures import swallowed
-from helicone_otel.log.grouping import _FIRST_LOOK, CallGrouper
+from helicone_otel.log import grouping, worker
+from helicone_otel.log.grouping import _ALONE, CallGrouper, EndedSpan
 from helicone_otel.log.grouping import _LATE as LATE
 from helicone_otel.log.worker import LogWorker
 from helicone_otel.testing import Helicone
@@ -30,8 +31,8 @@ from helicone_otel.tools.fakes.rows import Row
 from helicone_otel.tools.fakes.server import FakeHelicone
 from helicone_otel.tools.replay.files import recording_of
 from helicone_otel.tools.replay.player import Replay
-from helicone_otel.tracking.records import Entry
-from helicone_otel.tracking.registry import Registry
+from helicone_otel.tracking.records import Leaf, SpanRecord
+from helicone_otel.tracking.registry import REGISTRY, Registry
 from tests.support import replay
 from tests.support.environments import Environments
 from tests.support.logs import wait_for
@@ -362,10 +363,11 @@ def patient(fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch) -> Iterator[Log
 
 
 def _is_held(app: Logging) -> bool:
-    """Tell whether the thread that makes rows has looked at all spans, and made no row."""
+    """Tell whether a call still waits after one more look at all spans."""
     wait_for(lambda: not app.log._waiting and app.log._grouper._calls)
-    time.sleep(3 * _FIRST_LOOK)  # it has looked once more
-    return not app.fake.rows
+    assert app.log.exporter is not None
+    app.log._log_due(app.log.exporter, 60)
+    return len(app.log._grouper) == 1 and not app.fake.rows
 
 
 def test_a_row_leaves_as_soon_as_its_call_has_ended(patient: Logging) -> None:
@@ -447,6 +449,84 @@ def test_a_row_waits_for_an_open_span_inside_that_may_still_turn_out_to_be_the_c
     assert (_messages(row), patient.rows()) == (HI, [row])
 
 
+def test_a_stream_has_the_content_of_what_wraps_it_and_ended_before_it_also_after_a_flush(patient: Logging) -> None:
+    outer = patient.provider.get_tracer("my.framework").start_span("chat", attributes=CHAT | SAID)
+    inside = trace.set_span_in_context(outer)
+    inner = patient.provider.get_tracer(GENAI).start_span("chat claude-x", inside, attributes=CHAT, kind=CLIENT)
+    outer.end()
+    assert patient.log.flush(10_000)  # for another request, say
+    inner.end()
+
+    (row,) = patient.wait_for_rows(30)
+    assert _messages(row) == HI
+
+
+def test_a_wrapper_is_dropped_and_not_waited_for_if_its_call_does_not_end(
+    patient: Logging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = swallowed().get(_ALONE, 0)
+    monkeypatch.setattr(grouping, "_LONGEST_ALONE", 0)
+    outer = patient.provider.get_tracer("my.framework").start_span("chat", attributes=CHAT | SAID)
+    inside = trace.set_span_in_context(outer)
+    inner = patient.provider.get_tracer(GENAI).start_span("chat claude-x", inside, attributes=CHAT, kind=CLIENT)
+    outer.end()
+    wait_for(lambda: swallowed().get(_ALONE, 0) == before + 1)
+    inner.end()
+
+    (row,) = patient.wait_for_rows(30)
+    assert (_messages(row), patient.log._grouper.bytes) == ([], 0)
+
+
+def test_a_signal_that_raises_while_a_span_ends_costs_neither_its_row_nor_its_export(
+    helicone: Helicone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helicone.configure(log=True)
+    put = REGISTRY.log
+    assert put is not None
+
+    def interrupted(entry: SpanRecord | Leaf, span: ReadableSpan) -> None:
+        put(entry, span)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(REGISTRY, "log", interrupted)
+    span = helicone.tracer.start_span("execute_tool search", attributes=TOOL)
+    with pytest.raises(KeyboardInterrupt):
+        span.end()
+    monkeypatch.undo()
+
+    assert ([row.model for row in helicone.rows()], len(helicone.spans), REGISTRY.ending) == (["tool:search"], 1, {})
+
+
+def test_an_exporter_that_has_no_room_does_not_stop_the_one_that_replaces_it(
+    fake: FakeHelicone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_LONGEST_AT_EXIT", 0.1)
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "2")
+    app, answered = Logging(fake), threading.Event()
+
+    def key_for(_: object) -> str:
+        answered.wait(60)
+        return KEY
+
+    def call_tools(name: str) -> None:
+        with session(name):
+            for _ in range(4):
+                with app.span("execute_tool search", TOOL):
+                    pass
+                wait_for(lambda: not app.log._waiting)
+
+    app.log.switch(HeliconeSpanExporter(endpoint=fake.url, registry=app.registry, key_for=key_for))
+    call_tools("before")
+    app.log.switch(HeliconeSpanExporter(KEY, endpoint=fake.url, registry=app.registry))
+    call_tools("after")
+    wait_for(lambda: len(fake.rows) == 4)
+
+    assert {row.session_name for row in fake.rows} == {"after"}
+    answered.set()
+    assert not app.log.flush(10_000)  # some of the calls before were dropped
+    app.log.switch(None)
+
+
 def test_a_row_waits_for_a_library_that_tells_of_calls_when_they_are_over(patient: Logging) -> None:
     with patient.span("plan"):
         NeverCurrent.begin(patient, "litellm_request", LITELLM).end(CHAT | {"gen_ai.request.model": "another"})
@@ -474,8 +554,16 @@ def test_a_span_that_tells_of_a_call_whose_row_has_left_makes_no_second_row(pati
     assert (len(patient.rows()), swallowed()[LATE]) == (1, before + 1)
 
 
+class OwnPipeline(SynchronousMultiSpanProcessor):
+    """A pipeline whose methods are not those that are wrapped."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        super().on_end(span)
+
+
+@pytest.mark.parametrize("where", ["in the provider's", "behind one inside of it", "in one of the app's own"])
 def test_no_row_leaves_before_the_apps_processors_have_redacted_its_span(
-    helicone: Helicone, monkeypatch: pytest.MonkeyPatch
+    helicone: Helicone, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     class Redactor(SpanProcessor):
         def on_end(self, span: ReadableSpan) -> None:
@@ -485,14 +573,15 @@ def test_no_row_leaves_before_the_apps_processors_have_redacted_its_span(
 
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")
     helicone.configure(log=True)
-    provider = TracerProvider(shutdown_on_exit=False)
+    own = OwnPipeline() if where == "in one of the app's own" else None
+    provider = TracerProvider(active_span_processor=own, shutdown_on_exit=False)
+    if where == "behind one inside of it":
+        provider.add_span_processor(SynchronousMultiSpanProcessor())
     provider.add_span_processor(Redactor())
     with provider.get_tracer("my.app").start_as_current_span(
         "execute_tool search", attributes=TOOL | {"gen_ai.tool.call.arguments": '{"q": "secret"}'}
     ):
         pass
-    wait_for(lambda: bool(helicone.rows()))
-
     assert [row.request["input"] for row in helicone.rows()] == [{"q": "hidden"}]
 
 
@@ -531,8 +620,8 @@ def test_a_flush_waits_for_no_wrapper(app: Logging) -> None:
 
 def test_calls_that_wait_are_bounded_and_wrappers_without_a_call_are_dropped(app: Logging) -> None:
     grouper = CallGrouper(app.registry, 10)
-    ended: list[tuple[ReadableSpan, Entry]] = []
-    app.registry.log = lambda entry, span: ended.append((span, entry))
+    ended: list[EndedSpan] = []
+    app.registry.log = lambda entry, span: ended.append((span, entry, 0))
     with app.span("plan"):
         for _ in range(30):
             outer = app.provider.get_tracer(GENAI).start_span("chat", attributes=CHAT)
@@ -549,8 +638,8 @@ def test_calls_that_wait_are_bounded_and_wrappers_without_a_call_are_dropped(app
 
 def test_wrappers_whose_calls_do_not_come_are_bounded(app: Logging) -> None:
     grouper = CallGrouper(app.registry, 10)
-    ended: list[tuple[ReadableSpan, Entry]] = []
-    app.registry.log = lambda entry, span: ended.append((span, entry))
+    ended: list[EndedSpan] = []
+    app.registry.log = lambda entry, span: ended.append((span, entry, 0))
     for _ in range(30):
         with app.span("chat", CHAT, scope=GENAI, kind=CLIENT), _sdk(app):
             pass

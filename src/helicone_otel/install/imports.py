@@ -18,7 +18,7 @@ _Function = Callable[[ModuleType], None]
 
 
 class ImportWatch(MetaPathFinder):
-    """Stands before the finders of modules while there is a module to wait for."""
+    """Stands before the finders of modules, once there has been a module to wait for. It finds nothing itself."""
 
     def __init__(self) -> None:
         self._functions: dict[str, list[_Function]] = {}
@@ -42,20 +42,20 @@ class ImportWatch(MetaPathFinder):
             return None
         self._searched.add(fullname)
         try:
-            specs = (finder.find_spec(fullname, path, target) for finder in sys.meta_path if finder is not self)
+            # Like `importlib`, which leaves out what has no such method.
+            finders = [getattr(finder, "find_spec", None) for finder in sys.meta_path if finder is not self]
+            specs = (find(fullname, path, target) for find in finders if find is not None)
             spec = next((spec for spec in specs if spec is not None), None)
         finally:
             self._searched.discard(fullname)
         if spec is not None and hasattr(spec.loader, "exec_module"):
-            spec.loader = _WatchedLoader(spec.loader, self)  # type: ignore[assignment]  # it has all that the loader has
+            spec.loader = _WatchedLoader(spec.loader, self)
         return spec
 
     def note(self, module: ModuleType) -> None:
         """Call the functions that wait for a module, once."""
         for function in self._functions.pop(module.__name__, ()):
             _call(function, module)
-        if not self._functions and self in sys.meta_path:
-            sys.meta_path.remove(self)
 
 
 class _WatchedLoader:

@@ -101,7 +101,10 @@ class Gate(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Decide for good what a span that has ended bears, if it is the app's."""
+        # Nothing tells when the processors behind this one have had the span.
+        self._prefix.registry.are_ends_unseen = True
         self._prefix.end(self, span)
+        self._prefix.processor.hand_on(span)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Send what is to be logged to Helicone."""
@@ -135,7 +138,7 @@ class PipelinePrefix:
         current: Callable[[], object],
     ) -> None:
         self.processor = processor
-        self._registry = registry
+        self.registry = registry
         self._decide = decide
         self._current = current
         # By the ids of pipelines: a look-up in a dict of weak references would cost more than everything else here.
@@ -191,15 +194,15 @@ class PipelinePrefix:
         """Hand a span that has started to our processor, or remember that it is not the app's."""
         if self.is_open(gate, span.resource):
             self.processor.on_start(span, parent_context)
-        elif self._registry.active:
-            self._registry.left_alone.note(span, parent_context)
+        elif self.registry.active:
+            self.registry.left_alone.note(span, parent_context)
 
     def end(self, gate: Gate, span: ReadableSpan) -> None:
         """Hand a span that has ended to our processor, or remember that it is not the app's."""
         if self.is_open(gate, span.resource):
-            self.processor.on_end(span)
-        elif self._registry.active:
-            self._registry.left_alone.note_ended(span)
+            self.processor.decide(span)
+        elif self.registry.active:
+            self.registry.left_alone.note_ended(span)
 
     def wrapped_add_span_processor(self, original: Callable[..., None]) -> Callable[..., None]:
         """Return an `add_span_processor` that remembers the pipeline, instead of adding a gate to it."""
@@ -255,24 +258,25 @@ class PipelinePrefix:
 
     def wrapped_on_end(self, original: Callable[..., None]) -> Callable[..., None]:
         """Return an `on_end` that calls ours first, and lets rows be made when all others have had the span."""
-        opened, decide, hand_on, ending = (
-            self._open,
-            self.processor.decide,
-            self.processor.hand_on,
-            self._registry.ending,
-        )
+        gates, opened, ending = self._gates, self._open, self.registry.ending
+        decide, hand_on = self.processor.decide, self.processor.hand_on
 
         @functools.wraps(original)
         def on_end(pipeline: Any, span: ReadableSpan) -> None:
-            if id(pipeline) in opened:
-                decide(span)
-            elif (gate := self._gates.get(id(pipeline))) is not None:
-                self.end(gate, span)
-            try:
+            if id(pipeline) not in gates:  # a processor that is a pipeline itself: its provider's hands on
                 original(pipeline, span)
-            finally:
-                if ending:  # rows are logged
-                    hand_on(span)
+                return
+            try:
+                if id(pipeline) in opened:
+                    decide(span)
+                else:
+                    self.end(gates[id(pipeline)], span)
+            finally:  # a signal handler may raise anything meanwhile
+                try:
+                    original(pipeline, span)
+                finally:
+                    if ending:  # rows are logged
+                        hand_on(span)
 
         return on_end
 
@@ -313,8 +317,8 @@ class PipelinePrefix:
         self._check_processors(*getattr(pipeline, "_span_processors", ()))
 
     def _check_processors(self, *processors: SpanProcessor) -> None:
-        if self._registry.active and any(type(processor) not in _STOCK for processor in processors):
-            self._registry.decides_at_end = True
+        if self.registry.active and any(type(processor) not in _STOCK for processor in processors):
+            self.registry.decides_at_end = True
 
 
 def _has_wrapped_methods(pipeline: object) -> bool:

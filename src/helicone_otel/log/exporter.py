@@ -137,7 +137,7 @@ class HeliconeSpanExporter(SpanExporter):
         if self._stopped:
             return SpanExportResult.FAILURE
         # All are decided first, because a wrapper is known as one only when its call has been decided.
-        ended = [(finalized(span, self._registry), None) for span in spans]
+        ended = [(finalized(span, self._registry), None, 0) for span in spans]
         for group in CallGrouper(self._registry, limit=len(ended)).take(ended, max_wait=0):
             self.log(group, self._registry)
         return SpanExportResult.SUCCESS
@@ -212,9 +212,9 @@ class HeliconeSpanExporter(SpanExporter):
         url = self.endpoint + route
         # Two exporters in one process make one row of a call. A hash is remembered, because the text contains the key.
         claim, logged = hash(f"{url} {key} {row.id}"), self._registry.logged_rows
-        if claim in logged.young or claim in logged.old:
+        mine = object()
+        if claim in logged.old or logged.young.setdefault(claim, mine) is not mine:
             return None
-        logged.young[claim] = True
         if len(logged.young) >= logged.limit:
             logged.turn()
         return PendingRow(row.id, key, url, encoded(row, provider))

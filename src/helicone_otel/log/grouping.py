@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
@@ -30,12 +30,15 @@ _FIRST_LOOK: Final = 0.02
 # How many calls are remembered as having left.
 _MAX_LEFT: Final = 4096
 _LATE: Final = "A span that tells of a call was dropped: it ended after the call's row had left."
+_ALONE: Final = "A span that tells of a call was dropped: the call has not ended in five minutes, or too many wait."
+# Seconds for which a wrapper waits whose call has not ended.
+_LONGEST_ALONE: Final = 300.0
 # A wrapper of such a call may have a name of its own. A tool of another name is another tool.
 _KINDS_WITH_OTHER_NAMES: Final = frozenset({"llm", "embedding", "vector_db", "rerank"})
 
 
-# A span that has ended, with its entry in the registry.
-EndedSpan: TypeAlias = "tuple[ReadableSpan, SpanRecord | Leaf | None]"
+# A span that has ended, with its entry in the registry, and how many bytes it takes.
+EndedSpan: TypeAlias = "tuple[ReadableSpan, SpanRecord | Leaf | None, int]"
 _Source: TypeAlias = Callable[[], Iterable[EndedSpan]]
 
 
@@ -46,11 +49,13 @@ class CallGroup(NamedTuple):
         span: The span.
         entry: What the registry remembers of it, if anything.
         wrappers: The other spans of the same call, the innermost first.
+        size: How many bytes all of them take.
     """
 
     span: ReadableSpan
     entry: Entry | None
     wrappers: Sequence[ReadableSpan]
+    size: int
 
     def outcome(self, registry: Registry) -> Outcome | None:
         """Return the span's attributes and whether it is logged. This is the one decision of what becomes a row.
@@ -70,6 +75,7 @@ class _WaitingSpan(NamedTuple):
     span: ReadableSpan
     entry: Entry | None
     since: float
+    size: int
 
 
 class CallGrouper:
@@ -78,6 +84,9 @@ class CallGrouper:
     Args:
         registry: Knows which spans are wrappers, and of which calls.
         limit: How many calls wait at most, and wrappers whose calls have not come. Beyond that the oldest leave.
+
+    Attributes:
+        bytes: How many bytes the spans take that wait.
     """
 
     def __init__(self, registry: Registry, limit: int) -> None:
@@ -86,22 +95,18 @@ class CallGrouper:
         self._calls: dict[int, _WaitingSpan] = {}
         # By the id of the call's span.
         self._wrappers: dict[int, list[_WaitingSpan]] = {}
-        # The ids of the spans of calls that have left.
+        # The ids of the spans of calls that have left, and of those for which no wrapper is kept any more.
         self._left: deque[int] = deque(maxlen=_MAX_LEFT)
+        self._given_up: deque[int] = deque(maxlen=_MAX_LEFT)
+        self.bytes = 0
 
     def __len__(self) -> int:
         return len(self._calls)
 
-    def spans(self) -> Iterator[ReadableSpan]:
-        """Yield all spans that are kept."""
-        yield from (call.span for call in self._calls.values())
-        for wrappers in self._wrappers.values():
-            yield from (wrapper.span for wrapper in wrappers)
-
     def seconds_to_next(self, max_wait: float) -> float | None:
         """Return in how many seconds to look again at what waits, for `max_wait` seconds at most; `None`: nothing."""
         if not self._calls:
-            return max_wait if self._wrappers else None
+            return max_wait or None if self._wrappers else None
         now = time.monotonic()
         oldest, youngest = next(iter(self._calls.values())), next(reversed(self._calls.values()))
         look = max(now - youngest.since, _FIRST_LOOK)
@@ -129,7 +134,7 @@ class CallGrouper:
         if more is not None:
             due = {span_id for span_id in due if self._is_handed_on(span_id)}
         groups = [self._pop_group(span_id) for span_id in list(self._calls) if span_id in due]
-        self._drop_lone_wrappers(now, max_wait)
+        self._drop_lone_wrappers(now)
         return groups
 
     def _is_handed_on(self, span_id: int) -> bool:
@@ -157,34 +162,41 @@ class CallGrouper:
         heard = {scope for one in (entry, *wrappers) if one is not None and (scope := scope_of(one)) is not None}
         return (
             self._waits_for_wrapper(span_id, entry, wrappers)
-            or (open_spans is not None and open_spans.may_tell_of(span_id, span, entry, heard))
             or self._registry.ends.may_be_told_late(entry, heard)
+            or (open_spans is not None and open_spans.may_tell_of(span_id, span, entry, heard))
         )
 
     def _add_all(self, ended: Iterable[EndedSpan], now: float) -> None:
-        for span, entry in ended:
+        for span, entry, size in ended:
             try:
-                self._add(span, entry, now)
+                self._add(span, entry, now, size)
             except Exception as error:  # noqa: BLE001  # the next spans must be logged all the same
                 swallow("log", error)
 
-    def _add(self, span: ReadableSpan, remembered: SpanRecord | Leaf | None, now: float) -> None:
+    def _add(self, span: ReadableSpan, remembered: SpanRecord | Leaf | None, now: float, size: int) -> None:
         ids = span.get_span_context()
         if ids is None:
             return
         # Since the entry was made, the span may have turned out to be a wrapper.
         known = LeafRecord._make(remembered) if isinstance(remembered, tuple) else remembered
         entry = self._registry.ends.ended(ids.span_id, span) or known
-        if not isinstance(entry, SpanRecord) or not entry.wraps:
-            self._calls[ids.span_id] = _WaitingSpan(span, entry, now)
-        else:
-            self._add_wrapper(entry.tells_of, _WaitingSpan(span, entry, now))
+        waiting = _WaitingSpan(span, entry, now, size)
+        self.bytes += size
+        if isinstance(entry, SpanRecord) and entry.wraps:
+            self._add_wrapper(entry.tells_of, waiting)
+            return
+        if (before := self._calls.pop(ids.span_id, None)) is not None:  # ids repeat
+            self.bytes -= before.size
+        self._calls[ids.span_id] = waiting
 
     def _add_wrapper(self, call_id: int, wrapper: _WaitingSpan) -> None:
-        if call_id not in self._calls and call_id in self._left:
-            warn_once(_LATE)
-        elif call_id:
+        is_late = call_id not in self._calls and call_id in self._left
+        if call_id and not is_late:
             self._wrappers.setdefault(call_id, []).append(wrapper)
+            return
+        self.bytes -= wrapper.size
+        if is_late:
+            warn_once(_LATE)
 
     def _move_wrappers(self) -> None:
         """Move those among the calls that have turned out to wrap another one: a stream may end after what wraps it."""
@@ -198,7 +210,10 @@ class CallGrouper:
         call = self._calls.pop(span_id)
         self._left.append(span_id)
         wrappers = self._wrappers.pop(span_id, ())
-        return CallGroup(call.span, call.entry, [one.span for one in wrappers if _is_same_step(one.entry, call.entry)])
+        size = call.size + sum(one.size for one in wrappers)
+        self.bytes -= size
+        told = [one.span for one in wrappers if _is_same_step(one.entry, call.entry)]
+        return CallGroup(call.span, call.entry, told, size)
 
     def _waits_for_wrapper(self, span_id: int, entry: Entry, added: Collection[Entry | None]) -> bool:
         """Tell whether a wrapper around a call has not ended, or has not been added yet."""
@@ -210,17 +225,27 @@ class CallGrouper:
                 return False
             if not record.ended and _may_wrap(record, kind):
                 return True
-            if record.tells_of == span_id and record not in added:
+            if record.tells_of == span_id and record not in added and span_id not in self._given_up:
                 return True
         return False
 
-    def _drop_lone_wrappers(self, now: float, max_wait: float) -> None:
-        """Drop wrappers whose calls do not come."""
+    def _drop_lone_wrappers(self, now: float) -> None:
+        """Drop wrappers whose calls do not come. A call that is a stream may end long after what wraps it."""
         lone = [call_id for call_id in self._wrappers if call_id not in self._calls]
         excess = len(lone) - self.limit
         for position, call_id in enumerate(lone):
-            if position < excess or now - self._wrappers[call_id][-1].since >= max_wait:
-                del self._wrappers[call_id]
+            if position < excess or now - self._wrappers[call_id][-1].since >= _LONGEST_ALONE:
+                self._give_up(call_id)
+
+    def drop_lone_wrappers(self) -> None:
+        """Drop all wrappers whose calls have not come: there is no room for them."""
+        for call_id in [call_id for call_id in self._wrappers if call_id not in self._calls]:
+            self._give_up(call_id)
+
+    def _give_up(self, call_id: int) -> None:
+        self.bytes -= sum(one.size for one in self._wrappers.pop(call_id))
+        self._given_up.append(call_id)
+        warn_once(_ALONE)
 
 
 def _may_wrap(record: Record, kind: str | None) -> bool:

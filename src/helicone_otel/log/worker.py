@@ -13,7 +13,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from opentelemetry.sdk.trace import ReadableSpan
 
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from .exporter import HeliconeSpanExporter
 
 _T = TypeVar("_T")
-# A span that has ended, what is remembered of it, and how many bytes it takes.
-_Ended: TypeAlias = "tuple[ReadableSpan, SpanRecord | Leaf, int]"
 _getpid = os.getpid
 
 # Seconds for which the thread gathers spans once it was woken, so that it is not woken for each one of many.
 _GATHER: Final = 0.005
+_GATHER_LOOKS: Final = 10
+# Seconds that the thread waits at a time until the exporter has room.
+_LONGEST_HANDING: Final = 0.1
 # Seconds that spans may take to become rows when the app ends.
 _LONGEST_AT_EXIT: Final = 10.0
 # When spans of so many bytes wait, rows are made of them at once.
@@ -44,6 +45,7 @@ _WITH_FINALIZERS: Final = ("multiprocessing.util", "billiard.util")
 # A child of Celery's pool calls none of these, but sends a signal, to which we connect under this name.
 # https://docs.celeryq.dev/en/stable/userguide/signals.html#worker-process-shutdown
 _UID: Final = "helicone-otel"
+_REPLACED: Final = "A call was not logged to Helicone: its exporter was replaced, and had no room for it."
 _FULL: Final = "A span was not logged to Helicone: too many wait (OTEL_BSP_MAX_QUEUE_SIZE, or 64 MiB)."
 
 
@@ -67,11 +69,11 @@ class LogWorker:
         self._limit = self._batch = 0
         self._delay = 0.0
         # Each with how many bytes it takes.
-        self._waiting: deque[_Ended] = deque()
+        self._waiting: deque[EndedSpan] = deque()
         # How much memory is taken by the spans in `_waiting`, by those that have left it and have not been handed over,
         # and by those of which the exporter has not made rows yet, when that was read last. The app's threads change
         # the first without a lock, so our thread reckons it anew each time.
-        self._bytes = self._held = self._unmade = 0
+        self._bytes = self._held = self._unmade = self._ready_bytes = 0
         # How many spans were dropped, and how many of these a flush has reported.
         self._lost = self._reported = 0
         self._ready: deque[CallGroup] = deque()
@@ -88,8 +90,12 @@ class LogWorker:
 
     def _reset(self) -> None:
         """Start with empty queues: at first, and in a forked child, because the parent logs what it had."""
-        self._pid = _getpid()
-        self._bytes = self._held = self._unmade = self._lost = self._reported = 0
+        before, self._pid = getattr(self, "_pid", _getpid()), _getpid()
+        if before != self._pid:  # what was open at the fork ends in the parent
+            self._registry.forked_at = time.time_ns()
+            self._registry.ending.clear()
+        self._bytes = self._held = self._unmade = self._ready_bytes = self._lost = self._reported = 0
+        self._gather = _GATHER
         self._waiting.clear()
         self._ready.clear()
         self._grouper = CallGrouper(self._registry, self._batch)
@@ -108,6 +114,7 @@ class LogWorker:
             return
         if before is not None:
             self._log_all(before, time.monotonic() + _LONGEST_AT_EXIT)
+            self._drop_ready()
             self._replaced = [*self._replaced_with_rows(), before]
         if exporter is not None:
             limits = exporter.limits
@@ -118,6 +125,14 @@ class LogWorker:
         self._registry.flush_log = self.flush if exporter is not None else None
         if self._runs:
             self._wake.set()  # the delay may have changed
+
+    def _drop_ready(self) -> None:
+        """Drop what the exporter did not take in time: the next one may have another key."""
+        with self._lock:
+            for group in _popped(self._ready):
+                self._ready_bytes -= group.size
+                self._lost += 1
+                warn_once(_REPLACED)
 
     def flush(self, milliseconds: float | None) -> bool:
         """Make and send all rows.
@@ -147,7 +162,7 @@ class LogWorker:
         waiting = self._waiting
         size = memory_of(span)
         taken = self._bytes + self._held + self._unmade + size
-        if len(waiting) >= self._limit or (taken > MAX_BYTES and self._is_full(size)):
+        if len(waiting) + len(self._ready) >= self._limit or (taken > MAX_BYTES and self._is_full(size)):
             self._lost += 1
             warn_once(_FULL)
             return
@@ -218,13 +233,15 @@ class LogWorker:
         """Wait until spans have ended, or it is time to look again at those that wait."""
         with self._lock:
             seconds = self._grouper.seconds_to_next(self._delay)
+        if self._ready:  # the exporter had no room for all
+            seconds = _GATHER
         self._is_asleep = True
         if not self._waiting:  # none has come that found the thread awake
             wake.wait(seconds)
         self._is_asleep = False
         wake.clear()
         if self._waiting and len(self._waiting) < self._batch:
-            wake.wait(min(_GATHER, self._delay))
+            wake.wait(min(self._gather, self._delay))
             wake.clear()
 
     def _log_all(self, exporter: HeliconeSpanExporter, end: float) -> bool:
@@ -248,47 +265,47 @@ class LogWorker:
         Returns:
             Whether all calls were handed over that had ended before.
         """
+        began = time.monotonic()
         try:
             with self._lock:
                 ended = self._ended()
                 self._bytes = sum(size for _, _, size in list(self._waiting))
                 is_crowded = self._held + self._unmade + sum(size for _, _, size in ended) > MAX_BYTES // 2
-                pairs = [(span, entry) for span, entry, _ in ended]
-                self._ready.extend(self._grouper.take(pairs, 0 if is_crowded else max_wait, self._more))
-                self._held = sum(map(memory_of, self._held_spans()))
+                groups = self._grouper.take(ended, 0 if is_crowded else max_wait, self._ended)
+                if is_crowded:
+                    self._grouper.drop_lone_wrappers()
+                self._ready.extend(groups)
+                self._ready_bytes += sum(group.size for group in groups)
+                self._held = self._grouper.bytes + self._ready_bytes
         except Exception as error:  # noqa: BLE001  # the thread must live on
             swallow("log", error)
+        # Where much waits, a look takes long, so there are fewer of them.
+        self._gather = max(_GATHER, _GATHER_LOOKS * (time.monotonic() - began))
         # No more than there are now, because a thread may make spans all the time.
         return all(self._log_next(exporter, end) for _ in range(len(self._ready)))
 
-    def _ended(self) -> list[_Ended]:
+    def _ended(self) -> list[EndedSpan]:
         return [each for each in _popped(self._waiting) if _is_sampled(each[0])]
-
-    def _more(self) -> Iterator[EndedSpan]:
-        return ((span, entry) for span, entry, _ in self._ended())
 
     def _log_next(self, exporter: HeliconeSpanExporter, end: float | None) -> bool:
         """Hand over the next call; return false if the time is over."""
-        if not exporter.wait_for_room(end):
-            return False
-        left = None if end is None else end - time.monotonic()
-        if (left is not None and left <= 0) or not self._handing.acquire(left):
+        end = time.monotonic() + _LONGEST_HANDING if end is None else end
+        left = end - time.monotonic()
+        if left <= 0 or not self._handing.acquire(left):
             return False
         try:
+            # Under the lock, so that no other thread takes the room.
+            if not exporter.wait_for_room(end):
+                return False
             for group in _popped(self._ready, 1):
                 exporter.log(group, self._registry)
-                made = sum(map(memory_of, (group.span, *group.wrappers)))
                 with self._lock:
-                    self._held -= made
+                    self._ready_bytes -= group.size
+                    self._held = self._grouper.bytes + self._ready_bytes
                     self._unmade = exporter.unmade_bytes
         finally:
             self._handing.release()
         return True
-
-    def _held_spans(self) -> Iterator[ReadableSpan]:
-        yield from self._grouper.spans()
-        for group in list(self._ready):  # another thread may take from it at any time
-            yield from (group.span, *group.wrappers)
 
     def _log_at_exit(self) -> None:
         """Log what waits when the interpreter or a worker ends, also where no provider is shut down."""

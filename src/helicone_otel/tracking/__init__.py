@@ -22,11 +22,11 @@ sessions that other SDKs claim (`ClaimRecord`). Session, path, label and headers
 spans share that have the same ones: the second `web_search` below the same step costs one look-up.
 
 **When it is decided.** A span is read when it starts. It is read again when somebody asks and it has changed: a child
-starts, or headers leave. It is decided for good when it ends. An inner request always ends before its wrapper, so by
-then it is known which span of a call stands for it (`requests`). A span that shows itself late moves to another path
-node; what is below it follows when it is asked. A provisional session id, the trace's, becomes final when it leaves the
-process; until then the first real id in the trace replaces it. An id that a framework made up is as weak: it takes the
-place of the trace's, and of nothing else.
+starts, or headers leave. It is decided for good when it ends. An inner request nearly always ends before its wrapper,
+so by then it is known which span of a call stands for it (`requests`). A stream may end later, and its row waits for
+that. A span that shows itself late moves to another path node; what is below it follows when it is asked. A provisional
+session id, the trace's, becomes final when it leaves the process; until then the first real id in the trace replaces
+it. An id that a framework made up is as weak: it takes the place of the trace's, and of nothing else.
 
 **Where work begins anew.** A span by which work comes in may have a parent that a caller has named, or that has ended
 (`entries`). Such work is in no session of its trace or of its Context: its records have a trace id of their own.
@@ -45,7 +45,7 @@ exporters are handed (`otel/exporter.py`), made only of spans whose label change
 4. One call has one request. Whatever encloses it may wrap it; an agent or workflow inside a tool does not.
 5. Path nodes, templates and sessions are immutable and shared. Records belong to one span and may change.
 6. Every memory is bounded. A full one forgets its oldest entry, and explicit sessions stay right without it.
-7. `on_start`, `on_end`, `inject` and the hooks never raise, never block and hold no lock. The only lock is taken to
-   build the engine, once, and a forked child has its own.
+7. `on_start`, `on_end`, `inject` and the hooks never raise, and wait for nobody. A lock is taken to build the engine,
+   once, and for a moment to wake the log's thread when it sleeps. A forked child has its own.
 8. A span like one before it costs one look-up: 4 calls in 3 files when it starts, 2 in 2 when it ends.
 """

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..spans.providers import providers_in
@@ -15,9 +13,10 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
 _NO_ATTRIBUTES: Final[Mapping[str, object]] = {}
-# How much content is compared of a span, in characters and in pieces.
-_MAX_CONTENT: Final = 65_536
-_MAX_PIECES: Final = 256
+# How much content is compared of a span and of one text, in characters.
+_MAX_CONTENT: Final = 8192
+_MAX_TAIL: Final = 1024
+_WORD: Final = re.compile(r"\w+")
 # What may follow a model's name in the name of one of its versions: `-2024-07-18`, `-001`, `@latest`, `:v2`.
 _VERSION: Final = r"(?:[-@:]v?[0-9][0-9a-z.:-]*|[-@:]latest)\Z"
 # What may follow a query in the text that reaches the driver: a comment, the final semicolon.
@@ -79,27 +78,15 @@ def _bare(text: str) -> str:
     return text.lower() if " " in text else text.lower().rpartition("/")[2]
 
 
-def content_of(span: ReadableSpan) -> frozenset[str]:
-    """Return the texts in a span's attributes, in whatever convention they are written."""
-    left, pieces = _MAX_CONTENT, set[str]()
+def content_of(span: ReadableSpan) -> frozenset[int]:
+    """Return the words in a span's attributes, in hashes: those at the end of each text, in whatever form it is.
+
+    Conventions write the same messages in different forms. The words in them are the same.
+    """
+    left, words = _MAX_CONTENT, set[int]()
     for value in (attributes_of(span) or _NO_ATTRIBUTES).values():
-        if isinstance(value, str) and len(value) <= left:
-            left -= len(value)
-            pieces.update(islice(_texts_in(value), _MAX_PIECES))
-    return frozenset(pieces)
-
-
-def _texts_in(value: str) -> Iterator[str]:
-    if not value.startswith(("[", "{")):
-        yield value
-        return
-    try:
-        waiting = [json.loads(value)]
-    except (ValueError, RecursionError):
-        return
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, str):
-            yield item
-        elif isinstance(item, dict | list):
-            waiting.extend(item.values() if isinstance(item, dict) else item)
+        if isinstance(value, str) and left > 0:
+            tail = value[-min(left, _MAX_TAIL) :]
+            left -= len(tail)
+            words.update(map(hash, _WORD.findall(tail)))
+    return frozenset(words)

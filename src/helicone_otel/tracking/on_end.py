@@ -17,7 +17,7 @@ from .open_spans import OpenSpans
 from .records import Entry, Leaf, LeafRecord, Record, SpanRecord, attributes_of, is_of, size_of
 from .requests import Calls, request_id
 from .resolver import Resolver
-from .state import ProcessState
+from .state import MAX_LIVE, ProcessState
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -185,10 +185,12 @@ class SpanEnds:
         if self._resolver.has_moved(record):
             self._label_writer.follow(record)
             record.span = live  # `follow` lets go of a span that has ended
-        record.ended = record.finalized = True
-        if self._resolver.has_changed(record):
+        if has_changed := self._resolver.has_changed(record):
             record.overwritten = _overwritten_values(record)
             self._resolver.read(record)
+        # Not before, because a span that has ended and has no kind wraps nothing.
+        record.ended = record.finalized = True
+        if has_changed:
             self._resolver.find_node(record)
             is_new = record.node is None and not self._resolver.is_begun(record)
             if is_new and record.classification.recognised:
@@ -216,21 +218,33 @@ class SpanEnds:
     def open_spans(self) -> OpenSpans | None:
         """Return the spans that may still turn out to tell of calls that have ended, if there are any."""
         # A span is added to `ending` before it leaves `live`, so in this order none is missed.
-        live = _values_of(self._live)
-        ending = [record for record in _values_of(self._state.ending) if record is not None]
-        return OpenSpans((*live, *ending), self._calls.recent) if live or ending else None
+        live, ending = _values_of(self._live), _values_of(self._state.ending)
+        if len(ending) > MAX_LIVE:  # the threads of these were killed
+            self._state.ending.clear()
+        forked_at = self._state.forked_at
+        records = (record for record in (*live, *ending) if record is not None)
+        found = [
+            record
+            for record in records
+            if (record.start_time or forked_at) >= forked_at and (record.span is not None or record.tells_of)
+        ]
+        return OpenSpans(found, self._calls.recent) if found else None
 
     def is_handed_on(self, span_id: int) -> bool:
         """Tell whether all processors have had a span that has ended."""
         return span_id not in self._state.ending
 
     def may_be_told_late(self, entry: Entry, heard: Collection[ScopeRules]) -> bool:
-        """Tell whether a library that makes its spans when a call is over may still make one of a call.
+        """Tell whether a call may still be told of when it is over, because a library is around that does so.
+
+        So it is where nothing tells when the app's processors have had a span.
 
         Args:
             entry: What is remembered of the call's span.
             heard: The scopes that have told of it already.
         """
+        if self._state.are_ends_unseen:
+            return True
         kind = entry.classification.kind
         return any(kind in scope.not_current and scope not in heard for scope in self._resolver.reader.late)
 

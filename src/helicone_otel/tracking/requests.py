@@ -7,7 +7,8 @@ import uuid
 import weakref
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import count, islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from ..spans.kinds import CALL_KINDS, REQUEST_KINDS
@@ -129,7 +130,7 @@ class EndedCall:
         ambiguous: A span was matched with it that may be of another call, alike and at the same time.
     """
 
-    __slots__ = ("_spans", "ambiguous", "begin", "details", "end", "record", "scopes", "span_id")
+    __slots__ = ("_content", "_spans", "ambiguous", "begin", "details", "end", "record", "scopes", "span_id")
 
     def __init__(self, record: Record, span_id: int, begin: int, end: int, details: CallDetails) -> None:
         self.record = record
@@ -140,6 +141,7 @@ class EndedCall:
         self.scopes: set[ScopeRules] = {record.scope} if record.scope is not None else set()
         self.ambiguous = False
         self._spans: list[weakref.ref[ReadableSpan]] = []
+        self._content: frozenset[int] | None = None
 
     def add(self, scope: ScopeRules | None, details: CallDetails, span: ReadableSpan) -> None:
         """Note that one more span has told of it."""
@@ -151,11 +153,14 @@ class EndedCall:
     def remember(self, span: ReadableSpan) -> None:
         """Remember a span for its content, as long as somebody else keeps it."""
         self._spans.append(weakref.ref(span))
+        self._content = None
 
-    def content(self) -> frozenset[str]:
-        """Return the pieces of text that its spans contain."""
-        spans = (span for ref in self._spans if (span := ref()) is not None)
-        return frozenset().union(*map(content_of, spans))
+    def content(self) -> frozenset[int]:
+        """Return the words at the ends of the texts that its spans contain, in hashes."""
+        if self._content is None:
+            spans = (span for ref in self._spans if (span := ref()) is not None)
+            self._content = frozenset().union(*map(content_of, spans))
+        return self._content
 
     def parent(self) -> Record | None:
         """Return what encloses the call and all spans around it that tell of it alone."""
@@ -185,7 +190,7 @@ class RecentCalls:
         self._keys = frozenset(self._roles)
         # Each with when it began, and a number, so that two are never compared.
         self._calls: list[tuple[int, int, EndedCall]] = []
-        self._count = 0
+        self._numbers = count()
         self._by_span: dict[int, EndedCall] = {}
         self._by_answer: dict[str, EndedCall] = {}
 
@@ -207,8 +212,7 @@ class RecentCalls:
 
     def add(self, call: EndedCall) -> None:
         """Remember a call that has ended."""
-        self._count += 1
-        insort(self._calls, (call.begin, self._count, call))
+        insort(self._calls, (call.begin, next(self._numbers), call))
         if call.span_id:
             self._by_span[call.span_id] = call
         self._note_answer(call)
@@ -266,15 +270,16 @@ class RecentCalls:
         end each call has its wrapper.
         """
         start = bisect_left(self._calls, (told.begin, 0))
+        verdicts: dict[tuple[bool, CallDetails], bool] = {}  # many calls say the same
         for _, _, call in self._calls[start:]:
             if call.begin > told.end:
                 return
-            if (
-                call.end <= told.end
-                and _may_have_told(told, call)
-                and _says_same(told, call)
-                and _is_around(told, call)
-            ):
+            if call.end > told.end or not _may_have_told(told, call):
+                continue
+            key = (call.record.classification.row is None, call.details)
+            if (says_same := verdicts.get(key)) is None:
+                says_same = verdicts[key] = _says_same(told, call)
+            if says_same and _is_around(told, call):
                 yield call
 
 
@@ -299,13 +304,11 @@ def _is_around(told: EndedCall, call: EndedCall) -> bool:
 
 
 def _by_content(span: ReadableSpan, calls: Iterable[EndedCall]) -> EndedCall | None:
-    """Return the call that has more content in common with a span than any other; `None`: that is not certain."""
-    pieces = content_of(span)
-    if not pieces:
-        return None
-    ranked = sorted(((len(pieces & call.content()), call) for call in calls), key=lambda pair: -pair[0])
-    (most, best), (second, _) = ranked[:2]
-    return best if most > second else None
+    """Return the call whose content differs less from that of a span than any other; `None`: that is not certain."""
+    content = content_of(span)
+    ranked = sorted(((len(content ^ call.content()), call) for call in calls), key=itemgetter(0))
+    (least, best), (second, _) = ranked[:2]
+    return best if least < second else None
 
 
 class Calls:

@@ -38,6 +38,9 @@ class ProcessState:
         active: False once everything was uninstalled: propagators and hooks then do nothing.
         decides_at_end: Processors are installed that may hand on spans with other attributes than they have.
             What a span is must then be decided when it ends; otherwise that can wait until an exporter asks.
+        are_ends_unseen: Nothing tells when all processors of some provider have had a span that has ended. So rows wait
+            for a schedule delay.
+        forked_at: When this process was forked, in nanoseconds since the epoch: what was open then ends elsewhere.
         hooked: Where the transport hook writes headers instead of the propagator: names of instrumentation
             scopes, and packages of carriers.
         is_hooking: Hooks are installed, or will be when the app imports a client.
@@ -52,11 +55,13 @@ class ProcessState:
     def __init__(self, settings: Settings) -> None:
         self.active = True
         self.decides_at_end = False
+        self.are_ends_unseen = False
+        self.forked_at = 0
         self.hooked: set[str] = set()
         self.is_hooking = False
         self.vendors_services: set[str] = set()
         self.injected = InjectedHeaders()
-        self.logged_rows: Generations[int, bool] = Generations(_MAX_LOGGED)
+        self.logged_rows: Generations[int, object] = Generations(_MAX_LOGGED)
         self.log: Callable[[SpanRecord | Leaf, ReadableSpan], None] | None = None
         self.flush_log: Callable[[int | None], bool] | None = None
         self.ending: dict[int, SpanRecord | None] = {}

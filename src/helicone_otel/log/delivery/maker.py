@@ -83,8 +83,8 @@ class RowMaker:
             self._start()
             if not self._runs:
                 with self._inside():
-                    self._make_next()
-                continue
+                    if self._make_next():
+                        continue
             self._less.wait_beside(is_done, min(left, _STEP))
         return True
 
@@ -99,13 +99,16 @@ class RowMaker:
             self._runs = False
 
     def _work(self) -> None:
+        has_begun = False
         try:
             with self._inside():
+                has_begun = True
                 while self._wait():
                     self._make_next()
         finally:  # the user's function may end the thread
             self._runs = False
-            self._start()  # some work may have come just now
+            if has_begun:
+                self._start()  # some work may have come just now
 
     def _wait(self) -> bool:
         """Wait for work, and return whether there is some."""
@@ -114,11 +117,12 @@ class RowMaker:
                 self._more.wait(_LINGER)
             return bool(self._waiting)
 
-    def _make_next(self) -> None:
+    def _make_next(self) -> bool:
+        """Make what waits longest, and return whether there was anything."""
         try:
             make, size = self._waiting.popleft()
         except IndexError:  # another thread took it
-            return
+            return False
         try:
             make()
         except Exception as error:  # noqa: BLE001  # the next rows must be made all the same
@@ -128,3 +132,4 @@ class RowMaker:
                 self._done += 1
                 self.bytes -= size
                 self._less.notify_all()
+        return True

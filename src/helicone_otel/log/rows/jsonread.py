@@ -16,8 +16,8 @@ NUMBERS: Final = frozenset({int, float, bool})
 _MAX_INT: Final = 2**63
 # Python refuses to write very long numbers.
 _MAX_BITS: Final = 1024
-# Longer texts are not read as Python's notation: that takes a hundred times their size.
-_MAX_PYTHON: Final = 1024 * 1024
+# Longer texts are not read as Python's notation: that takes five hundred times their size, and stops all threads.
+_MAX_PYTHON: Final = 64 * 1024
 # Longer texts are not read as JSON, which takes many times their size in memory.
 _MAX_READ: Final = 16 * 1024 * 1024
 _CUT: Final = "…"

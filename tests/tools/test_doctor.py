@@ -74,7 +74,7 @@ def outside(
 ) -> Facts:
     """Facts about an environment in which all is well, but for what is given."""
     environ = {"OPENAI_BASE_URL": "https://oai.helicone.ai/v1", **(environ or {})}
-    probe = probe or Probe(WELL, (ProbeCall("openai", "httpx2", headers=HEADERS),))
+    probe = probe or Probe(WELL, (ProbeCall("openai", "httpx2", headers=HEADERS, key="Helicone-Auth"),))
     return Facts(environ, packages or installed(OPENAI), probe=probe)
 
 
@@ -104,6 +104,7 @@ def test_a_report_without_problems_has_no_worst_finding() -> None:
             ),
         ),
         ("base_urls", ok("OPENAI_BASE_URL points at a gateway, oai.helicone.ai.")),
+        ("keys", ok("openai sends a key to oai.helicone.ai, as Helicone-Auth.")),
         ("sdk_instrumentations", ok("openai 3.54.0 is instrumented by opentelemetry-instrumentation-genai-openai.")),
         ("sampling", ok("Every trace is sampled.")),
         ("destination", ok("Spans go to OTLPSpanExporter.")),
@@ -340,6 +341,61 @@ def test_it_is_checked_that_a_key_is_sent_to_the_gateway(key: str, url: str, exp
 
     assert findings(outside({"OPENAI_BASE_URL": url}, probe), "keys") == [expected]
     assert findings(outside({"OPENAI_BASE_URL": "https://api.openai.com/v1"}, probe), "keys") == []
+
+
+AUTH = "Helicone-Auth: Bearer sk-helicone-1234567-1234567-1234567-1234567"
+NO_AUTH = (
+    "The environment sends no key of Helicone's to {}: unless your code passes Helicone-Auth to {}, Helicone refuses "
+    "the calls."
+)
+
+
+@pytest.mark.parametrize(
+    ("sdk", "environ", "texts"),
+    [
+        (
+            "openai",
+            {"OPENAI_BASE_URL": "https://oai.helicone.ai/v1"},
+            [
+                "OPENAI_API_KEY is not set: unless your code passes one, openai raises.",
+                NO_AUTH.format("oai.helicone.ai", "openai"),
+            ],
+        ),
+        (
+            "openai",
+            {"OPENAI_BASE_URL": "https://oai.helicone.ai/v1", "OPENAI_CUSTOM_HEADERS": f"X-Team: a\n{AUTH}"},
+            [
+                "OPENAI_API_KEY is not set: unless your code passes one, openai raises.",
+                "openai sends a key to oai.helicone.ai, as Helicone-Auth.",
+            ],
+        ),
+        (
+            "openai",
+            {"OPENAI_BASE_URL": "https://ai-gateway.helicone.ai/v1"},
+            ["OPENAI_API_KEY is not set: unless your code passes one, openai raises."],
+        ),
+        (
+            "anthropic",
+            {"ANTHROPIC_BASE_URL": "https://anthropic.helicone.ai", "ANTHROPIC_CUSTOM_HEADERS": "Helicone-Auth:"},
+            [
+                "ANTHROPIC_API_KEY is not set: unless your code passes one, anthropic raises.",
+                NO_AUTH.format("anthropic.helicone.ai", "anthropic"),
+            ],
+        ),
+        (
+            "anthropic",
+            {"ANTHROPIC_BASE_URL": "https://anthropic.helicone.ai", "ANTHROPIC_AUTH_TOKEN": "t"},
+            [NO_AUTH.format("anthropic.helicone.ai", "anthropic")],
+        ),
+        ("groq", {"GROQ_BASE_URL": "https://groq.helicone.ai"}, []),
+    ],
+)
+def test_where_no_configured_call_arrived_the_keys_are_those_of_the_environment(
+    sdk: str, environ: Mapping[str, str], texts: list[str]
+) -> None:
+    probe = Probe(WELL, (ProbeCall(sdk, "httpx2", headers=HEADERS),))
+
+    assert [each.text for each in findings(outside(environ, probe), "keys")] == texts
 
 
 @pytest.mark.parametrize(

@@ -834,6 +834,12 @@ def test_a_provider_without_an_exporter_is_a_warning() -> None:
     ]
 
 
+def test_an_export_that_is_switched_off_on_purpose_needs_no_remedy() -> None:
+    assert findings(inside(replace(WELL, exporters=()), {"OTEL_TRACES_EXPORTER": "none"}), "destination") == [
+        ok("Spans are not exported (OTEL_TRACES_EXPORTER=none); headers need no export.")
+    ]
+
+
 PER_CHAT = "unset HELICONE_SESSION_ID, and open a session() for each conversation"
 
 

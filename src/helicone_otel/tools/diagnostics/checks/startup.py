@@ -14,7 +14,7 @@ from ..report import Finding, Level, ok, problem, unknown, warning
 
 _PROPAGATORS: Final = "OTEL_PROPAGATORS"
 _SDK_DISABLED: Final = "OTEL_SDK_DISABLED"
-_NO_EXPORTER: Final = "none"
+NO_EXPORTER: Final = "none"
 _MAX_LINES: Final = 4
 _LIST: Final = "helicone-otel env lists the settings, and shows those in force"
 # Lines of the set-up that other checks have findings about.
@@ -111,7 +111,7 @@ def exporters(facts: Facts) -> Iterator[Finding]:
     for signal, group in EXPORTERS.items():
         variable = f"OTEL_{signal}_EXPORTER"
         known = facts.installed.names.get(group, frozenset())
-        missing = [name for name in facts.listed(variable) if name not in known and name != _NO_EXPORTER]
+        missing = [name for name in facts.listed(variable) if name not in known and name != NO_EXPORTER]
         if missing:
             yield problem(
                 f"{variable} names {_quoted(missing)}, which is not installed: OpenTelemetry would not be set up.",

@@ -497,14 +497,25 @@ def test_the_content_that_is_captured_is_shown_with_the_command_that_switches_it
     )
 
 
-def test_a_missing_distro_is_a_problem() -> None:
+def test_without_the_launcher_an_installation_for_code_is_no_problem() -> None:
     proxy = replace(WELL, provider="opentelemetry.trace.ProxyTracerProvider", records=False, labels=False)
     packages = Installed({"openai": OPENAI}, (GENAI,), NAMES)
+    facts = outside(probe=Probe(proxy, BARE.calls), packages=packages)
 
-    assert findings(outside(probe=Probe(proxy), packages=packages), "pieces")[0] == problem(
-        "opentelemetry-distro is not installed, so opentelemetry-instrument sets up no provider that makes spans.",
-        'pip install "helicone-otel[run]"',
+    remedy = 'for zero code: pip install "helicone-otel[run]"'
+    assert findings(facts, "pieces")[0] == warning(
+        "There is no launcher here (opentelemetry-distro is not installed): only code that calls configure() or "
+        "session() gets headers.",
+        remedy,
     )
+    assert findings(facts, "requests") == [
+        warning(
+            "openai 3.54.0 over httpx2: a request to a gateway would carry no header, unless code calls configure() or "
+            "session().",
+            remedy,
+        )
+    ]
+    assert examine(facts).exit_code == 0
 
 
 def test_an_app_without_configure_is_a_problem() -> None:

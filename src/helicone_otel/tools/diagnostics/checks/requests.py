@@ -13,7 +13,7 @@ from ...fakes.headers import is_well_formed
 from ..facts import DISABLED, OFF, SAMPLER, Facts, ProbeCall
 from ..libraries import SDKS, Sdk
 from ..report import Finding, Level, ok, problem, unknown, warning
-from .startup import START_COMMAND, cause, pieces, without_entries
+from .startup import ADD_LAUNCHER, START_COMMAND, cause, has_no_launcher, pieces, without_entries
 
 _FALLBACK: Final = "HELICONE_SESSION_FALLBACK"
 # It takes Helicone's key where an SDK has the key of its provider.
@@ -38,6 +38,9 @@ def calls(facts: Facts) -> Iterator[Finding]:
             )
         elif wire.SESSION_ID_HEADER in call.headers:
             yield ok(f"{name}: a request to a gateway would carry {_header_list(call.headers)}.")
+        elif cause(facts) is None and has_no_launcher(facts):
+            text = f"{name}: a request to a gateway would carry no header, unless code calls configure() or session()."
+            yield warning(text, ADD_LAUNCHER)
         else:
             why, remedy = _why_no_header(call, facts)
             yield problem(f"{name}: a request to a gateway would carry no header: {why}.", remedy)

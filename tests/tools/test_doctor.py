@@ -447,6 +447,25 @@ def test_an_endpoint_is_found_by_the_variables_of_the_exporter() -> None:
     assert find_endpoint({}, Probe(failure="it did not end")) is None
 
 
+@pytest.mark.parametrize(
+    ("named", "protocol", "shown"),
+    [
+        ("garbage", "grpc", "garbage"),
+        ("collector:4318", "http/protobuf", "collector:4318"),
+        ("me:hunter2@collector:4318", "http/protobuf", "collector:4318"),
+    ],
+)
+def test_an_endpoint_that_is_no_url_is_named(named: str, protocol: str, shown: str) -> None:
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": named, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
+    facts = replace(outside(environ), endpoint=find_endpoint(environ, Probe(WELL)))
+
+    assert findings(facts, "endpoint") == [
+        warning(
+            f'OTEL_EXPORTER_OTLP_ENDPOINT is no URL: "{shown}".', "export OTEL_EXPORTER_OTLP_ENDPOINT=http://host:port"
+        )
+    ]
+
+
 def capturing(environ: Mapping[str, str]) -> list[Finding]:
     packages = [
         Package("openai", "3.54.0"),

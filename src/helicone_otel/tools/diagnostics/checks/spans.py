@@ -116,6 +116,10 @@ def endpoint(facts: Facts) -> Iterator[Finding]:
     found = facts.endpoint
     if found is None:
         return
+    if found.no_url:
+        shown = found.address.rpartition("@")[2]  # the text before an "@" may be a password
+        yield warning(f'{found.no_url} is no URL: "{shown}".', f"export {found.no_url}=http://host:port")
+        return
     name = f"{found.address}, where spans go by OTLP ({found.protocol})"
     if found.listens:
         yield ok(f"Something listens at {name}.")

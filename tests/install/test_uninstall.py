@@ -80,7 +80,7 @@ def python(script: str, **environ: str) -> tuple[int, str, str]:
     """Run a script in a new interpreter; return its exit code, its output and its errors."""
     done = subprocess.run(
         [sys.executable, "-c", script],
-        env={"PATH": os.environ["PATH"], **environ},
+        env={**{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}, **environ},
         capture_output=True,
         text=True,
         timeout=60,
@@ -287,3 +287,31 @@ def test_a_bad_setting_of_the_log_switches_only_the_log_off_and_misspelt_variabl
         ),
         "HELICONE_SESION_ID is not a setting: nothing reads it. Did you mean HELICONE_SESSION_ID?",
     ]
+
+
+NOTHING = (
+    "helicone-otel logs nothing to Helicone: nothing makes spans. Start the app with opentelemetry-instrument, or set "
+    "a TracerProvider.\n"
+)
+KEY = "sk-helicone-1234567-1234567-1234567-1234567"
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("configure(log=True)", NOTHING),
+        ("configure(log=True); trace.set_tracer_provider(TracerProvider())", ""),
+        # The provider is gone at exit.
+        ("configure(log=True, provider=TracerProvider(shutdown_on_exit=False)); gc.collect()", ""),
+        ("configure(log=False)", ""),
+        ("configure(log=True).uninstall()", ""),
+        ("configure(log=True); configure(log=True)", NOTHING),
+    ],
+)
+def test_at_exit_one_line_says_that_nothing_made_spans_for_the_log(statement: str, said: str) -> None:
+    script = (
+        "import gc\nfrom opentelemetry import trace\nfrom opentelemetry.sdk.trace import TracerProvider\n"
+        f"from helicone_otel import configure\n{statement}\n"
+    )
+
+    assert python(script, HELICONE_API_KEY=KEY) == (0, "", said)

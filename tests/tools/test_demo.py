@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -17,10 +18,12 @@ from typing import Any
 
 import pytest
 
+from helicone_otel.__main__ import main
 from helicone_otel.tools.cli import demo
 from helicone_otel.tools.cli.demo.check import Expected, World, disagreements
 from helicone_otel.tools.cli.demo.world import demo_helicone
 from helicone_otel.tools.cli.gateway_calls import GatewayCall
+from helicone_otel.tools.cli.run import Run
 from helicone_otel.tools.cli.tree import LoggedRow, RequestNode, SessionTree, Step
 from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.rows import Row
@@ -65,6 +68,16 @@ def test_the_demo_finds_no_disagreement_whatever_the_environment_says() -> None:
     assert drawn == [
         (path.rpartition("/")[2], step["kind"]) for session in EXPECTED for path, step in session["steps"].items()
     ]
+
+
+def test_a_demo_that_is_interrupted_checks_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    interrupted = Run(130, [], [], ["a note"], signal.SIGINT)
+    monkeypatch.setattr(demo, "_observed", lambda *_: (interrupted, World([], {}, set(), {})))
+
+    assert main(["demo"]) == 130
+    assert capsys.readouterr() == ("", "helicone-otel demo: interrupted\n")
 
 
 def test_the_agent_knows_nothing_of_helicone() -> None:

@@ -74,7 +74,7 @@ def outside(
 ) -> Facts:
     """Facts about an environment in which all is well, but for what is given."""
     environ = {"OPENAI_BASE_URL": "https://oai.helicone.ai/v1", **(environ or {})}
-    probe = probe or Probe(WELL, (ProbeCall("openai", "httpx2", headers=HEADERS),))
+    probe = probe or Probe(WELL, (ProbeCall("openai", "httpx2", headers=HEADERS, key="Helicone-Auth"),))
     return Facts(environ, packages or installed(OPENAI), probe=probe)
 
 
@@ -104,6 +104,7 @@ def test_a_report_without_problems_has_no_worst_finding() -> None:
             ),
         ),
         ("base_urls", ok("OPENAI_BASE_URL points at a gateway, oai.helicone.ai.")),
+        ("keys", ok("openai sends a key to oai.helicone.ai, as Helicone-Auth.")),
         ("sdk_instrumentations", ok("openai 3.54.0 is instrumented by opentelemetry-instrumentation-genai-openai.")),
         ("sampling", ok("Every trace is sampled.")),
         ("destination", ok("Spans go to OTLPSpanExporter.")),
@@ -342,6 +343,61 @@ def test_it_is_checked_that_a_key_is_sent_to_the_gateway(key: str, url: str, exp
     assert findings(outside({"OPENAI_BASE_URL": "https://api.openai.com/v1"}, probe), "keys") == []
 
 
+AUTH = "Helicone-Auth: Bearer sk-helicone-1234567-1234567-1234567-1234567"
+NO_AUTH = (
+    "The environment sends no key of Helicone's to {}: unless your code passes Helicone-Auth to {}, Helicone refuses "
+    "the calls."
+)
+
+
+@pytest.mark.parametrize(
+    ("sdk", "environ", "texts"),
+    [
+        (
+            "openai",
+            {"OPENAI_BASE_URL": "https://oai.helicone.ai/v1"},
+            [
+                "OPENAI_API_KEY is not set: unless your code passes one, openai raises.",
+                NO_AUTH.format("oai.helicone.ai", "openai"),
+            ],
+        ),
+        (
+            "openai",
+            {"OPENAI_BASE_URL": "https://oai.helicone.ai/v1", "OPENAI_CUSTOM_HEADERS": f"X-Team: a\n{AUTH}"},
+            [
+                "OPENAI_API_KEY is not set: unless your code passes one, openai raises.",
+                "openai sends a key to oai.helicone.ai, as Helicone-Auth.",
+            ],
+        ),
+        (
+            "openai",
+            {"OPENAI_BASE_URL": "https://ai-gateway.helicone.ai/v1"},
+            ["OPENAI_API_KEY is not set: unless your code passes one, openai raises."],
+        ),
+        (
+            "anthropic",
+            {"ANTHROPIC_BASE_URL": "https://anthropic.helicone.ai", "ANTHROPIC_CUSTOM_HEADERS": "Helicone-Auth:"},
+            [
+                "ANTHROPIC_API_KEY is not set: unless your code passes one, anthropic raises.",
+                NO_AUTH.format("anthropic.helicone.ai", "anthropic"),
+            ],
+        ),
+        (
+            "anthropic",
+            {"ANTHROPIC_BASE_URL": "https://anthropic.helicone.ai", "ANTHROPIC_AUTH_TOKEN": "t"},
+            [NO_AUTH.format("anthropic.helicone.ai", "anthropic")],
+        ),
+        ("groq", {"GROQ_BASE_URL": "https://groq.helicone.ai"}, []),
+    ],
+)
+def test_where_no_configured_call_arrived_the_keys_are_those_of_the_environment(
+    sdk: str, environ: Mapping[str, str], texts: list[str]
+) -> None:
+    probe = Probe(WELL, (ProbeCall(sdk, "httpx2", headers=HEADERS),))
+
+    assert [each.text for each in findings(outside(environ, probe), "keys")] == texts
+
+
 @pytest.mark.parametrize(
     ("endpoint", "expected"),
     [
@@ -389,6 +445,25 @@ def test_an_endpoint_is_found_by_the_variables_of_the_exporter() -> None:
     assert find_endpoint({"OTEL_CONFIG_FILE": "otel.yaml"}, probe) is None
     assert find_endpoint({}, Probe(replace(WELL, exporters=("exporters.ConsoleSpanExporter",)))) is None
     assert find_endpoint({}, Probe(failure="it did not end")) is None
+
+
+@pytest.mark.parametrize(
+    ("named", "protocol", "shown"),
+    [
+        ("garbage", "grpc", "garbage"),
+        ("collector:4318", "http/protobuf", "collector:4318"),
+        ("me:hunter2@collector:4318", "http/protobuf", "collector:4318"),
+    ],
+)
+def test_an_endpoint_that_is_no_url_is_named(named: str, protocol: str, shown: str) -> None:
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": named, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
+    facts = replace(outside(environ), endpoint=find_endpoint(environ, Probe(WELL)))
+
+    assert findings(facts, "endpoint") == [
+        warning(
+            f'OTEL_EXPORTER_OTLP_ENDPOINT is no URL: "{shown}".', "export OTEL_EXPORTER_OTLP_ENDPOINT=http://host:port"
+        )
+    ]
 
 
 def capturing(environ: Mapping[str, str]) -> list[Finding]:
@@ -441,14 +516,25 @@ def test_the_content_that_is_captured_is_shown_with_the_command_that_switches_it
     )
 
 
-def test_a_missing_distro_is_a_problem() -> None:
+def test_without_the_launcher_an_installation_for_code_is_no_problem() -> None:
     proxy = replace(WELL, provider="opentelemetry.trace.ProxyTracerProvider", records=False, labels=False)
     packages = Installed({"openai": OPENAI}, (GENAI,), NAMES)
+    facts = outside(probe=Probe(proxy, BARE.calls), packages=packages)
 
-    assert findings(outside(probe=Probe(proxy), packages=packages), "pieces")[0] == problem(
-        "opentelemetry-distro is not installed, so opentelemetry-instrument sets up no provider that makes spans.",
-        'pip install "helicone-otel[run]"',
+    remedy = 'for zero code: pip install "helicone-otel[run]"'
+    assert findings(facts, "pieces")[0] == warning(
+        "There is no launcher here (opentelemetry-distro is not installed): only code that calls configure() or "
+        "session() gets headers.",
+        remedy,
     )
+    assert findings(facts, "requests") == [
+        warning(
+            "openai 3.54.0 over httpx2: a request to a gateway would carry no header, unless code calls configure() or "
+            "session().",
+            remedy,
+        )
+    ]
+    assert examine(facts).exit_code == 0
 
 
 def test_an_app_without_configure_is_a_problem() -> None:
@@ -775,6 +861,12 @@ def test_a_key_that_is_recorded_on_spans_is_a_problem(where: str, remedy: str) -
 def test_a_provider_without_an_exporter_is_a_warning() -> None:
     assert findings(inside(replace(WELL, exporters=())), "destination") == [
         warning("Spans are not exported; headers work without that.", "export OTEL_TRACES_EXPORTER=otlp")
+    ]
+
+
+def test_an_export_that_is_switched_off_on_purpose_needs_no_remedy() -> None:
+    assert findings(inside(replace(WELL, exporters=()), {"OTEL_TRACES_EXPORTER": "none"}), "destination") == [
+        ok("Spans are not exported (OTEL_TRACES_EXPORTER=none); headers need no export.")
     ]
 
 

@@ -63,13 +63,13 @@ def chat(environ: Mapping[str, str], headers: Mapping[str, str]) -> str | None:
 def test_it_prints_the_variables_for_an_app_and_each_row_until_ctrl_c() -> None:
     with fake("--answer", "Porto") as process:
         environ = exports(lines_to(process, "Ctrl-C"))
-        headers = {**SESSION, "Helicone-Session-Name": "Trip"}
+        headers = {**SESSION, "Helicone-Session-Name": "Z%C3%BCrich", "Helicone-Session-Id": "trip-42-of-ann"}
         assert chat(environ, headers) == "Porto"
         [row] = lines_to(process, "gpt-5.4-mini")
-        assert row.split()[1:] == ["200", "LLM", "gpt-5.4-mini", "Trip", "/plan"]
+        assert row.split()[1:] == ["200", "LLM", "gpt-5.4-mini", "trip-42-", "Zürich", "/plan"]
         # The read API knows the key, and the row is that key's.
         settings = Settings(api_key=environ["HELICONE_API_KEY"], log_endpoint=environ["HELICONE_LOG_ENDPOINT"])
-        assert [entry["session_name"] for entry in Api(settings).sessions("trip-42")] == ["Trip"]
+        assert [entry["session_name"] for entry in Api(settings).sessions("trip-42-of-ann")] == ["Z%C3%BCrich"]
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=20)
         assert (output, process.returncode) == ("1 row in 1 session.\n", 0)

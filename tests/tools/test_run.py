@@ -428,6 +428,16 @@ def test_a_program_that_is_not_python_runs_and_a_note_says_so(environ: dict[str,
     assert [note.partition(".")[0] for note in run.notes] == ["No process of the application loaded helicone-otel"]
 
 
+def test_a_run_that_is_interrupted_while_it_starts_blames_nothing(environ: dict[str, str]) -> None:
+    run = observe(["sh", "-c", "kill -INT $$"], environ)
+
+    assert (run.exit_code, run.signal, run.notes) == (
+        130,
+        signal.SIGINT,
+        ["A signal reached the application before it made a span."],
+    )
+
+
 def test_a_command_that_does_not_exist_is_reported_as_by_a_shell(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--", "no-such-program"]) == 127
     assert capsys.readouterr().err == "helicone-otel run: command not found: no-such-program\n"

@@ -487,6 +487,21 @@ def http(parent: Span, host: str) -> Span:
     return span("/a", None, parent=parent, attributes={"http.url": f"http://{host}/v1?key=secret"})
 
 
+@pytest.mark.parametrize(
+    ("greetings", "signalled", "start"),
+    [
+        (0, False, "No process of the application loaded helicone-otel."),
+        (1, False, "The application was instrumented but made no span: it used no instrumented library, or ended"),
+        (0, True, "A signal reached the application before it made a span."),
+        (1, True, "A signal reached the application before it made a span."),
+    ],
+)
+def test_the_reason_for_no_span_is_not_guessed_after_a_signal(greetings: int, signalled: bool, start: str) -> None:
+    (note,) = advise(RunFacts({}, GATEWAYS, greetings, 0, [], [], signalled))
+
+    assert note[: len(start)] == start
+
+
 def test_a_run_in_which_all_went_to_the_gateway_needs_no_advice() -> None:
     assert notes(*a_trip()) == []
 

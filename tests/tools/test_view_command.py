@@ -18,6 +18,7 @@ from google.protobuf.json_format import MessageToDict
 
 from helicone_otel.__main__ import main
 from helicone_otel.tools.cli.demo import __file__ as demo_file
+from helicone_otel.tools.fakes.loopback import LoopbackServer, QuietHandler, serving
 from tests.support.spans import with_hex_ids
 from tests.support.view_seed import request_of, review
 from tests.support.viewing import PROTOBUF, ask
@@ -163,6 +164,13 @@ def test_arguments_that_cannot_be_used_are_reported(
 
     assert main(["view", *(argument.format(file=otlp_file) for argument in arguments)]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == f"helicone-otel view: {error}"
+
+
+def test_a_missing_file_is_named_before_a_port_that_is_in_use(capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(LoopbackServer(QuietHandler)) as other:
+        assert main(["view", "none.json", "--port", str(other.server_port)]) == 2
+
+    assert capsys.readouterr().err == "helicone-otel view: none.json: No such file or directory\n"
 
 
 @pytest.mark.parametrize("option", ["--session", "--name"])

@@ -13,6 +13,7 @@ Only this installer wraps functions of other libraries:
 
 from __future__ import annotations
 
+import atexit
 import functools
 import logging
 import os
@@ -63,6 +64,8 @@ class Installation:
         self._prefix = PipelinePrefix(self._processor, REGISTRY, self._decide, _global_sdk_provider)
         self._log: LogWorker | None = None
         self._wraps_flush = False
+        # Whether there was a provider of the app's: it may be gone at exit.
+        self._met_provider = False
         self._factories: list[_ProcessorFactory] = []
 
     def install(self, settings: Settings, provider: trace.TracerProvider | None = None, build: bool = False) -> None:
@@ -129,6 +132,9 @@ class Installation:
             load_after_patch()
             self._log = LogWorker(REGISTRY)
         self._log.switch(exporter)
+        atexit.unregister(self._warn_if_nothing_made_spans)
+        if exporter is not None:
+            atexit.register(self._warn_if_nothing_made_spans)
         if exporter is not None and not self._wraps_flush:
             self._wraps_flush = True
             for pipeline in PIPELINES:
@@ -139,6 +145,14 @@ class Installation:
     def exporter(self) -> HeliconeSpanExporter | None:
         """The exporter that logs the requests that no gateway saw; `None` if none does."""
         return self._log.exporter if self._log is not None else None
+
+    def _warn_if_nothing_made_spans(self) -> None:
+        """Say at exit that no row could be made, which nothing else would say. Never raises."""
+        if not self._met_provider and isinstance(_global_provider(), trace.ProxyTracerProvider):
+            notice(
+                "helicone-otel logs nothing to Helicone: nothing makes spans. Start the app with "
+                "opentelemetry-instrument, or set a TracerProvider."
+            )
 
     def add_processor_to_all(self, factory: _ProcessorFactory) -> None:
         """Add another processor to each provider of the app, now and when there is another one.
@@ -164,7 +178,7 @@ class Installation:
     def _remove_everything(self) -> None:
         self._installed = False
         self._patches.undo()
-        self._wraps_flush = False
+        self._wraps_flush = self._met_provider = False
         self._restore_global_textmap()
         self._propagator.enabled = REGISTRY.active = REGISTRY.decides_at_end = REGISTRY.is_hooking = False
         self._processor.disarm()
@@ -188,6 +202,7 @@ class Installation:
         if provider is None:
             return
         if given is not None:
+            self._met_provider = True
             self._owners.given.add(given)
         try:
             gate = self._prefix.gate_of(provider)
@@ -211,6 +226,7 @@ class Installation:
         if verdict.vendors_service:
             REGISTRY.vendors_services.add(verdict.vendors_service)
         if verdict.is_apps:
+            self._met_provider = True
             for factory in self._factories:
                 gate.add(factory)
         return verdict.is_apps

@@ -31,6 +31,7 @@ class RunFacts:
         environ: The environment of the application.
         greetings: How many processes reported that they were instrumented.
         dropped: How many spans came after the receiver was full.
+        signalled: Whether a signal reached the application, or ended it.
     """
 
     environ: Mapping[str, str]
@@ -39,6 +40,7 @@ class RunFacts:
     dropped: int
     spans: Sequence[ReceivedSpan]
     sessions: Sequence[SessionTree]
+    signalled: bool = False
 
 
 def advise(facts: RunFacts) -> list[str]:
@@ -79,8 +81,13 @@ def _nothing_seen(facts: RunFacts) -> Iterator[str]:
         )
         if facts.environ.get("HELICONE_SESSION_FALLBACK", "").strip().lower() == "none":
             yield "HELICONE_SESSION_FALLBACK=none: a trace without a session id makes no session."
+    elif facts.signalled:  # it may have had no time even to load us
+        yield "A signal reached the application before it made a span."
     elif facts.greetings:
-        yield "The application was instrumented but made no span: it ended before it used an instrumented library."
+        yield (
+            "The application was instrumented but made no span: it used no instrumented library, or ended before it "
+            "did. helicone-otel doctor says what is missing."
+        )
     else:
         yield (
             "No process of the application loaded helicone-otel. It works for Python programs of this environment "

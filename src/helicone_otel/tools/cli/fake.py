@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
+from ...wire import percent_decoded
 from ..fakes.headers import new_key
 from ..fakes.loopback import serving
 from ..fakes.provider import TEXT, ScriptedProvider
@@ -21,6 +22,8 @@ from ..view.sockets import port_of
 from .beside import StopSignal
 
 _SECOND: Final = 1000
+# So much of an id tells sessions of one name apart.
+_ID_LENGTH: Final = 8
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -158,6 +161,13 @@ def _data(row: Row) -> dict[str, object]:
 
 def _line(row: Row) -> str:
     time = datetime.fromtimestamp(row.started / _SECOND).astimezone().strftime("%H:%M:%S")
-    place = f"{row.session_name or '(no session name)'}  {row.session_path}" if row.session_id else "no session"
-    parts = (time, str(row.status), f"{row.badge:8}", f"{row.model or '(no model)':24}", place)
+    parts = (time, str(row.status), f"{row.badge:8}", f"{row.model or '(no model)':24}", *_place(row))
     return "  ".join(map(visible, parts))
+
+
+def _place(row: Row) -> tuple[str, ...]:
+    """Return the beginning of the session's id, its name and the path, as a person reads them."""
+    if not row.session_id:
+        return ("no session",)
+    name, path = percent_decoded(row.session_name), percent_decoded(row.session_path)
+    return f"{row.session_id[:_ID_LENGTH]:{_ID_LENGTH}}", name or "(no session name)", path

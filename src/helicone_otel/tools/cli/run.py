@@ -40,6 +40,8 @@ _INSTRUMENT: Final = (
     "from opentelemetry.instrumentation.auto_instrumentation import run; run()",
 )
 _FORWARDED: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+# What a shell adds to the number of a signal that ended a program.
+_SIGNAL_CODES: Final = 128
 _CAPTURE: Final = "HELICONE_CAPTURE_HEADERS"
 _SIGNALS: Final = ("TRACES", "METRICS", "LOGS")
 
@@ -131,12 +133,14 @@ class Run:
         exit_code: That of the application, as a shell reports it.
         spans: All spans that the receiver kept.
         notes: Sentences that explain what is missing.
+        signal: The first signal that was passed on to the application, or the one that ended it; 0 if there was none.
     """
 
     exit_code: int
     spans: list[ReceivedSpan]
     sessions: list[SessionTree]
     notes: list[str]
+    signal: int = 0
 
 
 def observe(
@@ -168,12 +172,12 @@ def observe(
             helicone, log = _own_helicone(servers)
         else:
             log = ""
-        exit_code = launch(command, child_environment(environ, endpoint, log), stdout)
+        exit_code, number = launch(command, child_environment(environ, endpoint, log), stdout)
     spans = inbox.spans
     logs = inbox.logs or "helicone" in environ.get("OTEL_TRACES_EXPORTER", "").split(",")
     sessions = build_sessions(spans, destinations, logged_rows_by_id(helicone.rows, logged=logs))
-    facts = RunFacts(environ, destinations, inbox.greetings, inbox.dropped, spans, sessions)
-    return Run(exit_code, spans, sessions, advise(facts))
+    facts = RunFacts(environ, destinations, inbox.greetings, inbox.dropped, spans, sessions, bool(number))
+    return Run(exit_code, spans, sessions, advise(facts), number)
 
 
 def _own_helicone(servers: ExitStack) -> tuple[FakeHelicone, str]:
@@ -215,8 +219,8 @@ def _has_destination(environ: Mapping[str, str], signal: str) -> bool:
     return any(environ.get(name) for name in names)
 
 
-def launch(command: Sequence[str], environ: Mapping[str, str], stdout: IO[str] | int | None = None) -> int:
-    """Run a command to its end and return its exit code, as a shell reports it.
+def launch(command: Sequence[str], environ: Mapping[str, str], stdout: IO[str] | int | None = None) -> tuple[int, int]:
+    """Run a command to its end and return its exit code, as a shell reports it, and the signal that reached it or 0.
 
     Args:
         command: The program and its arguments.
@@ -226,14 +230,20 @@ def launch(command: Sequence[str], environ: Mapping[str, str], stdout: IO[str] |
     instrumented = [*_INSTRUMENT, *command]
     # The command is the one that the user typed.
     process = subprocess.Popen(instrumented, env=environ, stdout=stdout)  # noqa: S603
-    with process, _signals_forwarded(process):
+    with process, _signals_forwarded(process) as heard:
         code = process.wait()
-    return code if code >= 0 else 128 - code
+    code = code if code >= 0 else _SIGNAL_CODES - code
+    ended_by = code - _SIGNAL_CODES
+    return code, heard[0] if heard else ended_by if ended_by in signal.valid_signals() else 0
 
 
 @contextmanager
-def _signals_forwarded(process: subprocess.Popen[bytes]) -> Iterator[None]:
+def _signals_forwarded(process: subprocess.Popen[bytes]) -> Iterator[list[int]]:
+    """Pass signals on to a process; the list that is yielded gets their numbers."""
+    heard: list[int] = []
+
     def forward(number: int, _frame: FrameType | None) -> None:
+        heard.append(number)
         # Ctrl-C in a terminal reaches the whole foreground group. A second SIGINT would interrupt the shutdown.
         if number != signal.SIGINT or not _in_foreground():
             process.send_signal(number)
@@ -246,7 +256,7 @@ def _signals_forwarded(process: subprocess.Popen[bytes]) -> Iterator[None]:
     for number in before:
         signal.signal(number, forward)
     try:
-        yield
+        yield heard
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -13,7 +13,7 @@ from ...settings import Settings, SettingsError
 from ..replay.player import remove_sdk_variables
 from ..replay.spans import NotReadable
 from ..view.database import Database, DatabaseError
-from ..view.files import load_files
+from ..view.files import check_readable, load_files
 from ..view.sockets import GRPC_PORT, HTTP_PORT, PAGES_PORT, ListenOptions, UsageError, port_of
 from .beside import StopSignal
 
@@ -112,6 +112,7 @@ def _write(arguments: Namespace, settings: Settings) -> int:
 def _serve(arguments: Namespace, settings: Settings) -> int:
     from ..view.server import running_view  # noqa: PLC0415  # needs the extra `view`
 
+    check_readable(arguments.files)  # before a port that is in use can end it
     free = arguments.free_ports
     receives = not arguments.files
     options = ListenOptions(

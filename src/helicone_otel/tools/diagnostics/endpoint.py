@@ -26,8 +26,11 @@ def find_endpoint(environ: Mapping[str, str], probe: Probe) -> Endpoint | None:
     # A configuration file has endpoints of its own.
     if environ.get("OTEL_CONFIG_FILE") or not any(name.endswith(".OTLPSpanExporter") for name in exporters):
         return None
-    protocol = _variable(environ, "PROTOCOL") or "grpc"
-    named = _variable(environ, "ENDPOINT")
+    _, protocol = _variable(environ, "PROTOCOL")
+    protocol = protocol or "grpc"
+    variable, named = _variable(environ, "ENDPOINT")
+    if named and not _is_address(named, protocol):
+        return Endpoint(named, protocol, is_default=False, listens=None, no_url=variable)
     url = urlsplit(named if "://" in named else f"http://{named}") if named else urlsplit(_DEFAULTS.get(protocol, ""))
     try:
         host, port = url.hostname or "", url.port or _PORTS.get(url.scheme, 0)
@@ -39,9 +42,15 @@ def find_endpoint(environ: Mapping[str, str], probe: Probe) -> Endpoint | None:
     return Endpoint(f"{host}:{port}", protocol, is_default=not named, listens=listens, error=error)
 
 
-def _variable(environ: Mapping[str, str], end: str) -> str:
+def _variable(environ: Mapping[str, str], end: str) -> tuple[str, str]:
+    """Return the name and the value of the variable that counts; empty texts if there is none."""
     names = (f"OTEL_EXPORTER_OTLP_TRACES_{end}", f"OTEL_EXPORTER_OTLP_{end}")
-    return next((value for name in names if (value := environ.get(name, "").strip())), "")
+    return next(((name, value) for name in names if (value := environ.get(name, "").strip())), ("", ""))
+
+
+def _is_address(named: str, protocol: str) -> bool:
+    # gRPC takes `host:port` as well.
+    return "://" in named or (protocol == "grpc" and ":" in named)
 
 
 def _has_proxy(host: str, scheme: str) -> bool:

@@ -171,6 +171,7 @@ class Endpoint:
         is_default: Whether no variable names it.
         listens: Whether something accepts connections there; `None` if it is not known.
         error: Why it is not reached; empty if it is.
+        no_url: The variable whose value should be a URL and is not; it is the `address`. Empty if all is well.
     """
 
     address: str
@@ -178,6 +179,7 @@ class Endpoint:
     is_default: bool
     listens: bool | None
     error: str = ""
+    no_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

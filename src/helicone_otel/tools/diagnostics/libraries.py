@@ -38,6 +38,7 @@ class Sdk:
         provider: The host of the provider.
         gateway: The value of `base_url` for Helicone's gateway, if there is one for the provider.
         headers: The environment variable with more headers for its calls, if it reads one, a line for each.
+        keys: The environment variables with a key for its provider: it reads the first that is set.
     """
 
     library: Library
@@ -46,6 +47,7 @@ class Sdk:
     provider: str
     gateway: str | None = None
     headers: str | None = None
+    keys: tuple[str, ...] = ()
 
 
 _OTEL: Final = "opentelemetry-instrumentation-"
@@ -61,6 +63,7 @@ SDKS: Final = (
         "api.openai.com",
         "https://oai.helicone.ai/v1",
         "OPENAI_CUSTOM_HEADERS",
+        ("OPENAI_API_KEY",),
     ),
     Sdk(
         Library(
@@ -74,6 +77,7 @@ SDKS: Final = (
         "api.anthropic.com",
         "https://anthropic.helicone.ai",
         "ANTHROPIC_CUSTOM_HEADERS",
+        ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
     ),
     Sdk(
         Library("google-genai", "SDK", (f"{_OTEL}google-genai", f"{_OPENINFERENCE}google-genai")),

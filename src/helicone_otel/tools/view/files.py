@@ -40,6 +40,23 @@ def load_files(database: Database, settings: Settings, files: Sequence[Path]) ->
     return skipped
 
 
+def check_readable(files: Sequence[Path]) -> None:
+    """Raise if a file cannot be opened.
+
+    Raises:
+        NotReadable: There is no such file, or it may not be read.
+    """
+    for file in files:
+        try:
+            file.open("rb").close()
+        except OSError as error:
+            raise _not_readable(file, error) from error
+
+
+def _not_readable(file: Path, error: OSError) -> NotReadable:
+    return NotReadable(f"{file}: {error.strerror or type(error).__name__}")
+
+
 def _load(database: Database, file: Path) -> int:
     skipped = count = 0
     try:
@@ -53,7 +70,7 @@ def _load(database: Database, file: Path) -> int:
             count += len(batch.spans)
             database.write(lambda connection, spans=batch.spans: keep_spans(connection, spans)).result()  # type: ignore[misc]
     except OSError as error:
-        raise NotReadable(f"{file}: {error.strerror or type(error).__name__}") from error
+        raise _not_readable(file, error) from error
     if not count:
         raise NotReadable(f"{file}: there is no span of OTLP JSON in it")
     return skipped

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from argparse import ArgumentParser, Namespace
@@ -33,6 +34,8 @@ _HERE: Final = Path(__file__).parent
 _REMOVED: Final = ("OTEL_", "HELICONE_", "OPENAI_", "ANTHROPIC_", "TRACELOOP_")
 _PROXIES: Final = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 _STARTING: Final = "Starting the agent; its libraries take a few seconds"
+_INTERRUPTS: Final = (signal.SIGINT, signal.SIGTERM)
+_INTERRUPTED: Final = 130
 _INSTRUMENTED: Final = frozenset({"helicone", "httpx", "httpx2", "openai", "qdrant_client"})
 
 
@@ -48,11 +51,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def demo(given: Namespace) -> int:
-    """Run the agent, show its sessions, and return 1 if they are not what happened."""
+    """Run the agent, show its sessions, and return 1 if they are not what happened; 130 after Ctrl-C."""
     with view_beside(given.view, Settings) as view:
-        failed = _demo(view, as_json=given.json)
-        view.wait()
-    return failed
+        code = _demo(view, as_json=given.json)
+        if code != _INTERRUPTED:
+            view.wait()
+    return code
 
 
 def _demo(view: ViewBeside, *, as_json: bool) -> int:
@@ -60,6 +64,9 @@ def _demo(view: ViewBeside, *, as_json: bool) -> int:
 
     screen = terminal(sys.stderr if as_json else sys.stdout)
     run, world = _observed(screen, view)
+    if run.signal in _INTERRUPTS:  # what an unfinished run lacks says nothing
+        print("helicone-otel demo: interrupted", file=sys.stderr)
+        return _INTERRUPTED
     expected = json.loads((_HERE / "expected.json").read_text(encoding="utf-8"))
     # The notes of a run explain what is missing. Here nothing may be missing.
     problems = [*disagreements(expected, run.sessions, world), *run.notes]

@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 from .... import wire
 from ....destinations import HELICONE_DOMAINS, Destination, Destinations
 from ....settings import Settings, SettingsError
+from ...fakes.headers import is_well_formed
 from ..facts import DISABLED, OFF, SAMPLER, Facts, ProbeCall
 from ..libraries import SDKS, Sdk
 from ..report import Finding, Level, ok, problem, unknown, warning
-from .startup import START_COMMAND, cause, pieces, without_entries
+from .startup import ADD_LAUNCHER, START_COMMAND, cause, has_no_launcher, pieces, without_entries
 
 _FALLBACK: Final = "HELICONE_SESSION_FALLBACK"
 # It takes Helicone's key where an SDK has the key of its provider.
@@ -37,6 +38,9 @@ def calls(facts: Facts) -> Iterator[Finding]:
             )
         elif wire.SESSION_ID_HEADER in call.headers:
             yield ok(f"{name}: a request to a gateway would carry {_header_list(call.headers)}.")
+        elif cause(facts) is None and has_no_launcher(facts):
+            text = f"{name}: a request to a gateway would carry no header, unless code calls configure() or session()."
+            yield warning(text, ADD_LAUNCHER)
         else:
             why, remedy = _why_no_header(call, facts)
             yield problem(f"{name}: a request to a gateway would carry no header: {why}.", remedy)
@@ -132,9 +136,31 @@ def keys(facts: Facts) -> Iterator[Finding]:
     for sdk in SDKS:
         call = calls.get(sdk.library.distribution)
         url = facts.variable(sdk.base_url) if sdk.base_url else ""
-        if call is None or call.key is None or destinations.of_url(url) is not Destination.GATEWAY:
+        if call is None or destinations.of_url(url) is not Destination.GATEWAY:
             continue
-        yield _key(sdk, call.key, host_of(url))
+        if call.key is not None:
+            yield _key(sdk, call.key, host_of(url))
+        elif sdk.keys and not call.error:
+            yield from _keys_of_environment(sdk, host_of(url), facts)
+
+
+def _keys_of_environment(sdk: Sdk, host: str, facts: Facts) -> Iterator[Finding]:
+    """Judge the keys of an SDK whose call with what the environment configures did not arrive."""
+    api_key = next(filter(None, map(facts.variable, sdk.keys)), "")
+    key = "Helicone-Auth" if sdk.headers and _names_auth(facts.variable(sdk.headers)) else ""
+    takes_api_key = host.startswith(_AI_GATEWAY)
+    if not api_key:
+        name = sdk.keys[0]
+        remedy = f"export {name}=… (your {'Helicone' if takes_api_key else 'provider'} key)"
+        yield warning(f"{name} is not set: unless your code passes one, {sdk.library.distribution} raises.", remedy)
+    # Without an API key, the finding about it says what the AI gateway needs.
+    if api_key or key or not takes_api_key:
+        yield _key(sdk, key or ("API key" if is_well_formed(api_key) else ""), host)
+
+
+def _names_auth(headers: str) -> bool:
+    pairs = (line.partition(":") for line in headers.splitlines())
+    return any(name.strip().lower() == "helicone-auth" and value.strip() for name, _, value in pairs)
 
 
 def _key(sdk: Sdk, key: str, host: str) -> Finding:

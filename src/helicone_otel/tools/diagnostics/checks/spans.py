@@ -11,6 +11,7 @@ from ..facts import BY_SESSION, OFF, RATIOS, SAMPLER, Facts
 from ..gather import SAMPLERS
 from ..libraries import SERVERS
 from ..report import Finding, ok, problem, unknown, warning
+from .startup import NO_EXPORTER
 
 _KEEP_ALL: Final = f"export {SAMPLER}=parentbased_always_on (sample in the collector instead)"
 _START_COLLECTOR: Final = (
@@ -29,6 +30,7 @@ _KEEP_KEYS_OUT: Final = (
 # Instrumentations that make a span for each request to an ASGI app.
 _MARKING: Final = frozenset({"asgi", "fastapi", "starlette"})
 _UVICORN: Final = "uvicorn"
+_EXPORTER: Final = "OTEL_TRACES_EXPORTER"
 _ID: Final = "HELICONE_SESSION_ID"
 _NAME: Final = "HELICONE_SESSION_NAME"
 _PER_CHAT: Final = f"unset {_ID}, and open a session() for each conversation"
@@ -103,14 +105,20 @@ def destination(facts: Facts) -> Iterator[Finding]:
         return
     if process.exporters:
         yield ok(f"Spans go to {', '.join(name.rpartition('.')[2] for name in process.exporters)}.")
+    elif facts.variable(_EXPORTER).lower() == NO_EXPORTER:
+        yield ok(f"Spans are not exported ({_EXPORTER}={NO_EXPORTER}); headers need no export.")
     else:
-        yield warning("Spans are not exported; headers work without that.", "export OTEL_TRACES_EXPORTER=otlp")
+        yield warning("Spans are not exported; headers work without that.", f"export {_EXPORTER}=otlp")
 
 
 def endpoint(facts: Facts) -> Iterator[Finding]:
     """Check whether anything listens where spans go by OTLP."""
     found = facts.endpoint
     if found is None:
+        return
+    if found.no_url:
+        shown = found.address.rpartition("@")[2]  # the text before an "@" may be a password
+        yield warning(f'{found.no_url} is no URL: "{shown}".', f"export {found.no_url}=http://host:port")
         return
     name = f"{found.address}, where spans go by OTLP ({found.protocol})"
     if found.listens:

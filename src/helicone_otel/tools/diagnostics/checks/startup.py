@@ -14,7 +14,7 @@ from ..report import Finding, Level, ok, problem, unknown, warning
 
 _PROPAGATORS: Final = "OTEL_PROPAGATORS"
 _SDK_DISABLED: Final = "OTEL_SDK_DISABLED"
-_NO_EXPORTER: Final = "none"
+NO_EXPORTER: Final = "none"
 _MAX_LINES: Final = 4
 _LIST: Final = "helicone-otel env lists the settings, and shows those in force"
 # Lines of the set-up that other checks have findings about.
@@ -26,6 +26,7 @@ _SAID_ALREADY: Final = re.compile(
 _FAILED: Final = re.compile(r"Instrumenting of (\S+) failed")
 # Starts a process like the app, so that a person sees its errors.
 START_COMMAND: Final = "opentelemetry-instrument python -c pass"
+ADD_LAUNCHER: Final = 'for zero code: pip install "helicone-otel[run]"'
 _CALL_DOCTOR: Final = "print(helicone_otel.doctor()) in your app shows the provider that it really has"
 
 
@@ -111,7 +112,7 @@ def exporters(facts: Facts) -> Iterator[Finding]:
     for signal, group in EXPORTERS.items():
         variable = f"OTEL_{signal}_EXPORTER"
         known = facts.installed.names.get(group, frozenset())
-        missing = [name for name in facts.listed(variable) if name not in known and name != _NO_EXPORTER]
+        missing = [name for name in facts.listed(variable) if name not in known and name != NO_EXPORTER]
         if missing:
             yield problem(
                 f"{variable} names {_quoted(missing)}, which is not installed: OpenTelemetry would not be set up.",
@@ -201,11 +202,11 @@ def _provider(facts: Facts, process: Process) -> Iterator[Finding]:
                 f"The tracer provider ({process.provider}) makes no spans.",
                 "trace.set_tracer_provider(TracerProvider()), or start the app with opentelemetry-instrument",
             )
-        elif facts.installed.get("opentelemetry-distro") is None:
-            yield problem(
-                "opentelemetry-distro is not installed, so opentelemetry-instrument sets up no provider that makes "
-                "spans.",
-                'pip install "helicone-otel[run]"',
+        elif has_no_launcher(facts):
+            yield warning(
+                "There is no launcher here (opentelemetry-distro is not installed): only code that calls configure() "
+                "or session() gets headers.",
+                ADD_LAUNCHER,
             )
         elif cause(facts) is None:
             yield problem(f"The tracer provider ({process.provider}) makes no spans.", _CALL_DOCTOR)
@@ -216,6 +217,12 @@ def _provider(facts: Facts, process: Process) -> Iterator[Finding]:
             f"The processor is not on the tracer provider ({process.provider}).",
             "helicone_otel.configure(provider=your_provider)",
         )
+
+
+def has_no_launcher(facts: Facts) -> bool:
+    """Tell whether `opentelemetry-instrument` sets up no provider here, so that the probe says nothing of an app."""
+    made = facts.probe is not None and facts.probe.process is not None and facts.probe.process.records
+    return facts.process is None and not made and facts.installed.get("opentelemetry-distro") is None
 
 
 def log(facts: Facts) -> Iterator[Finding]:

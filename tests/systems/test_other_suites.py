@@ -154,7 +154,7 @@ SUITES: Final = (
     Suite(
         "openai==3.57.0",
         "openai",
-        # As of Anthropic's: what sends requests.
+        # What sends requests, as of Anthropic's.
         tests=(
             *(
                 "tests/test_client.py",
@@ -188,7 +188,14 @@ SUITES: Final = (
             _TIMES_OUT,
         ),
     ),
-    Suite("urllib3==2.8.0", "urllib3", tests=("test",), left_out={"test/contrib/emscripten": "It needs a browser."}),
+    Suite(
+        "urllib3==2.8.0",
+        "urllib3",
+        tests=("test",),
+        # If this test fails, as it may without us, its thread waits for ever, and so does the exit of pytest.
+        arguments=("-k", "not test_http2_probe_blocked_per_thread"),
+        left_out={"test/contrib/emscripten": "It needs a browser."},
+    ),
 )
 
 

@@ -30,7 +30,7 @@ class Environments:
         self._folder = Path(_KEPT) if _KEPT else folder
         self._failures: dict[str, str] = {}
 
-    def python(self, name: str, requirements: Sequence[str], alone: Sequence[str] = ()) -> Path:
+    def python(self, name: str, requirements: Sequence[str], alone: Sequence[str] = (), *, ours: bool = True) -> Path:
         """Return the interpreter of an environment with these packages and ours.
 
         If they cannot be installed, the test is skipped; with `CI` set, it fails.
@@ -40,11 +40,13 @@ class Environments:
             requirements: Packages whose versions pip chooses.
             alone: Packages that are installed without dependencies, because vendors pin releases of
                 OpenTelemetry that conflict.
+            ours: Whether our package is installed, too.
         """
         python = self._folder / name / "bin" / "python"
         done = self._folder / name / "installed"
         if not done.exists() and name not in self._failures:
-            if failure := _make(python, requirements, alone):
+            wanted = [*requirements, *(("-e", str(REPOSITORY)) if ours else ())]
+            if failure := _make(python, wanted, alone):
                 self._failures[name] = failure
             else:
                 done.touch()
@@ -73,7 +75,7 @@ def _make(python: Path, requirements: Sequence[str], alone: Sequence[str]) -> st
     return _run_all(
         [
             [sys.executable, "-m", "venv", "--clear", python.parent.parent],
-            [*install, *requirements, "-e", REPOSITORY],
+            [*install, *requirements],
             *([[*install, "--no-deps", *alone]] if alone else []),
         ]
     )

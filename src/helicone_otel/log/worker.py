@@ -20,9 +20,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from ..failures import swallow, warn_once
 from ..tracking.records import Leaf, SpanRecord
 from ..tracking.registry import Registry
-from .delivery.client import MAX_BYTES, seconds_of
+from .delivery.client import MAX_BYTES, load_sender, seconds_of
 from .delivery.memory import memory_of
-from .delivery.threads import Event, Lock, start
+from .delivery.threads import Event, Lock, may_be_patched, start
 from .grouping import CallGroup, CallGrouper, EndedSpan
 
 if TYPE_CHECKING:
@@ -193,6 +193,9 @@ class LogWorker:
                 return
             self._runs = True
         try:
+            # If the app were patched while another thread imports this, both would wait for ever.
+            if may_be_patched():
+                load_sender()
             start(self._work, "helicone-otel-rows")
         except RuntimeError:  # the interpreter ends, or there are too many threads: the next span tries again
             self._runs = False

@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from types import BuiltinFunctionType
 from typing import Any, Final
 
@@ -28,6 +29,11 @@ _LOOK: Final = 0.005
 def is_patched(function: object) -> bool:
     """Tell whether a function of the standard library's own, which is written in C, was replaced by another."""
     return not isinstance(function, BuiltinFunctionType)
+
+
+def may_be_patched() -> bool:
+    """Tell whether the app may let gevent patch it at any moment, its locks of imports included."""
+    return "gevent" in sys.modules or find_spec("gevent") is not None
 
 
 def _system(name: str) -> Any:

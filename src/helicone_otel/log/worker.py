@@ -192,10 +192,13 @@ class LogWorker:
             if self._runs:
                 return
             self._runs = True
-        try:
+        if may_be_patched():
             # If the app were patched while another thread imports this, both would wait for ever.
-            if may_be_patched():
+            try:
                 load_sender()
+            except Exception as error:  # noqa: BLE001  # the thread may still be able to
+                swallow("log", error)
+        try:
             start(self._work, "helicone-otel-rows")
         except RuntimeError:  # the interpreter ends, or there are too many threads: the next span tries again
             self._runs = False

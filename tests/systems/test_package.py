@@ -30,7 +30,8 @@ MEGABYTE = 1_000_000
 
 
 def _called(*command: str | Path, cwd: Path) -> str:
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    # The gate tells pip to be quiet.
+    environ = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PIP_QUIET")}
     done = subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -31,8 +31,8 @@ from helicone_otel.tools.fakes.server import FakeHelicone
 PACKAGE: Final = str(Path(helicone_otel.__file__).parent) + os.sep
 # The walk of a row ends when its encoder returns.
 ENCODER: Final = "log/rows/encode.py"
-# The sender of rows, and the servers that stand in for Helicone, are not part of any walk.
-LEFT_OUT: Final = ("log/delivery/", "tools/")
+# The sender of rows, what Python asks at an import, and the servers that stand in for Helicone, are not part of any walk.
+LEFT_OUT: Final = ("log/delivery/", "install/imports.py", "tools/")
 KEY: Final = "sk-helicone-testing-fixture-nothing-private"
 SCOPE: Final = "opentelemetry.instrumentation.genai.openai"
 LLM: Final = {

@@ -31,7 +31,7 @@ from helicone_otel.tools.fakes.server import FakeHelicone
 PACKAGE: Final = str(Path(helicone_otel.__file__).parent) + os.sep
 # The walk of a row ends when its encoder returns.
 ENCODER: Final = "log/rows/encode.py"
-# The sender of rows, what Python asks at an import, and the servers that stand in for Helicone, are not part of any walk.
+# No part of any walk: the sender of rows, what Python asks at an import, and the servers that stand in for Helicone.
 LEFT_OUT: Final = ("log/delivery/", "install/imports.py", "tools/")
 KEY: Final = "sk-helicone-testing-fixture-nothing-private"
 SCOPE: Final = "opentelemetry.instrumentation.genai.openai"

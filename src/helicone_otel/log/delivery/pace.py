@@ -25,6 +25,8 @@ _TOO_MANY: Final = 0.6
 # The same if the server says that it limits the rate. A server with many nodes does so now and then at any rate.
 _TOO_MANY_LIMITED: Final = 0.1
 _LIMITED_WEIGHT: Final = 1 / 128
+# Before a server has taken so many rows, a refusal is not the odd one.
+_ENOUGH: Final = 32
 # The share after a probe was delivered.
 _AFTER_PROBE: Final = 0.25
 # The rate is measured over at least this many seconds: at first a server takes a burst of rows.
@@ -67,6 +69,7 @@ class Pace:
         # The rate grows from `_slowed` on; `_grown` is until when that has been reckoned.
         self._slowed = self._grown = now
         self._measured_since, self._delivered = now, 0
+        self._taken = 0  # since the last pause
 
     @property
     def open_from(self) -> float:
@@ -90,6 +93,7 @@ class Pace:
             paused_before: What `paused` was when the row left.
         """
         self._delivered += 1
+        self._taken += 1
         self.put_off_share -= self.put_off_share * _WEIGHT
         self._limited_share -= self._limited_share * _LIMITED_WEIGHT
         if self.failures and paused_before == self.paused:
@@ -114,7 +118,7 @@ class Pace:
             if wait is not None:
                 self._server_pause_until = max(self._server_pause_until, now + wait)
             return True
-        is_limited = limited and self._limited_share >= _TOO_MANY_LIMITED
+        is_limited = limited and (self._limited_share >= _TOO_MANY_LIMITED or self._taken < _ENOUGH)
         if not (is_limited or self.failures or self.put_off_share >= _TOO_MANY):
             if limited and wait is not None:  # it is obeyed, and nothing more is made of it
                 self.paused += 1
@@ -124,6 +128,7 @@ class Pace:
             self._measure(now, limited=limited)
         self.failures += 1
         self.paused += 1
+        self._taken = 0
         # A server that asks for a pause each time is obeyed first, and then left alone for longer.
         own = pause_after(self.failures - (wait is not None))
         self._own_pause_until = now + own

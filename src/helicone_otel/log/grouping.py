@@ -231,7 +231,7 @@ class CallGrouper:
 
     def _drop_lone_wrappers(self, now: float) -> None:
         """Drop wrappers whose calls do not come. A call that is a stream may end long after what wraps it."""
-        lone = [call_id for call_id in self._wrappers if call_id not in self._calls]
+        lone = self._lone_wrappers()
         excess = len(lone) - self.limit
         for position, call_id in enumerate(lone):
             if position < excess or now - self._wrappers[call_id][-1].since >= _LONGEST_ALONE:
@@ -239,8 +239,11 @@ class CallGrouper:
 
     def drop_lone_wrappers(self) -> None:
         """Drop all wrappers whose calls have not come: there is no room for them."""
-        for call_id in [call_id for call_id in self._wrappers if call_id not in self._calls]:
+        for call_id in self._lone_wrappers():
             self._give_up(call_id)
+
+    def _lone_wrappers(self) -> list[int]:
+        return [call_id for call_id in self._wrappers if call_id not in self._calls]
 
     def _give_up(self, call_id: int) -> None:
         self.bytes -= sum(one.size for one in self._wrappers.pop(call_id))

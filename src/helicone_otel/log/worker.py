@@ -79,6 +79,7 @@ class LogWorker:
         self._ready: deque[CallGroup] = deque()
         # Exporters that were replaced and still have rows, which are sent when the app ends, too.
         self._replaced: list[HeliconeSpanExporter] = []
+        self._pid = _getpid()
         # The process at whose end those libraries call us that end a process without `atexit` functions.
         self._pid_with_hooks: int | None = None
         self._reset()
@@ -90,8 +91,8 @@ class LogWorker:
 
     def _reset(self) -> None:
         """Start with empty queues: at first, and in a forked child, because the parent logs what it had."""
-        before, self._pid = getattr(self, "_pid", _getpid()), _getpid()
-        if before != self._pid:  # what was open at the fork ends in the parent
+        if self._pid != _getpid():  # what was open at the fork ends in the parent
+            self._pid = _getpid()
             self._registry.forked_at = time.time_ns()
             self._registry.ending.clear()
         self._bytes = self._held = self._unmade = self._ready_bytes = self._lost = self._reported = 0

@@ -78,12 +78,7 @@ def threads() -> list[Measurement]:
             "BatchSpanProcessor adds",
             budget,
         )
-        # Of a span that may become a row the memory is reckoned, because the queue is bounded in bytes.
-        for what, words, budget in (
-            ("idle", "span of no session", 1.0),
-            ("plain", "plain span", 1.0),
-            ("llm", "LLM span", 2.5),
-        )
+        for what, words, budget in _SPANS
     ]
 
 

@@ -111,7 +111,7 @@ memory = []
 while any(each.is_alive() for each in threads):
     memory.append(megabytes())
     time.sleep(0.5)
-flushed = provider.force_flush(60_000)
+flushed = provider.force_flush(300_000)
 print(
     json.dumps(
         {

@@ -209,6 +209,28 @@ def test_some_failures_do_not_slow_the_others_down(
     assert seconds(0) / seconds(share) > speed
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_a_server_that_fails_in_many_ways_is_not_taken_for_one_that_limits_the_rate(
+    seed: int, fixed_jitter: random.Random
+) -> None:
+    fixed_jitter.seed(seed)
+    odd = (*[answered(503)] * 2, answered(429, "0.1"), *[BROKEN_OFF] * 3)
+
+    def server(_row: PendingRow, now: float) -> tuple[DeliveryResult, float]:
+        is_down = 1015 <= now < 1018
+        return answered(503) if is_down else fixed_jitter.choice(odd) if fixed_jitter.random() < 0.06 else TAKEN, 0.05
+
+    simulation = Simulation(server, max_rows=100_000)
+    for _ in range(300):
+        simulation.put(fixed_jitter.randrange(50))
+        end = simulation.now + 0.1
+        simulation.run(0.1)
+        simulation.now = end
+
+    assert simulation.run() < 15
+    assert simulation.queue.lost == 0
+
+
 @pytest.mark.parametrize("failure", [answered(503), answered(502), BROKEN_OFF, TOO_LATE], ids=lambda one: one.reason)
 def test_a_server_that_is_down_gets_few_requests_and_then_all_rows(failure: DeliveryResult) -> None:
     simulation = Simulation(lambda _row, now: (failure if now < 1300 else TAKEN, 0.01))

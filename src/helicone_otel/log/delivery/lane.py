@@ -114,12 +114,12 @@ class Lane:
             self._probe = row
         return row
 
-    def delivered(self, row: PendingRow) -> None:
-        """Remove a row that was delivered."""
+    def delivered(self, row: PendingRow, now: float) -> None:
+        """Remove a row that was delivered at a time."""
         self._came_back(row)
         if not row.failures:
             self._new_failing -= self._new_failing * _WEIGHT
-        self.pace.delivered(row.paused_before)
+        self.pace.delivered(now, row.paused_before)
         self._remove(row)
 
     def refused(self, row: PendingRow) -> None:

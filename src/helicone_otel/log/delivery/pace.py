@@ -22,11 +22,12 @@ _ALONE: Final = 0.1
 _WEIGHT: Final = 1 / 16
 # From this share on the server is in trouble. By chance, a server that fails with one row in five never comes so far.
 _TOO_MANY: Final = 0.6
-# The same if the server says that it limits the rate. A server with many nodes does so now and then at any rate.
+# The same if the server says that it limits the rate. A server with many nodes does so now and then at any rate. After
+# a pause for that the average begins anew, as that of all answers.
 _TOO_MANY_LIMITED: Final = 0.1
 _LIMITED_WEIGHT: Final = 1 / 128
-# Before a server has taken so many rows, a refusal is not the odd one.
-_ENOUGH: Final = 32
+# After more pauses than these in a row a server was down, which says nothing about the rate.
+_SHORT_OUTAGE: Final = 2
 # The share after a probe was delivered.
 _AFTER_PROBE: Final = 0.25
 # The rate is measured over at least this many seconds: at first a server takes a burst of rows.
@@ -69,7 +70,8 @@ class Pace:
         # The rate grows from `_slowed` on; `_grown` is until when that has been reckoned.
         self._slowed = self._grown = now
         self._measured_since, self._delivered = now, 0
-        self._taken = 0  # since the last pause
+        self._answered = 0  # how many rows were, since the server last limited the rate
+        self._is_limited = False  # whether the last pause was for that
 
     @property
     def open_from(self) -> float:
@@ -86,17 +88,19 @@ class Pace:
             self._grow(now)
             self._next = max(self._next, now - _MAX_LATE) + 1 / self.rate
 
-    def delivered(self, paused_before: int) -> None:
+    def delivered(self, now: float, paused_before: int) -> None:
         """Take note that a row was delivered.
 
         Args:
+            now: The time.
             paused_before: What `paused` was when the row left.
         """
         self._delivered += 1
-        self._taken += 1
         self.put_off_share -= self.put_off_share * _WEIGHT
-        self._limited_share -= self._limited_share * _LIMITED_WEIGHT
+        self._count_limited(0)
         if self.failures and paused_before == self.paused:
+            if self.failures > _SHORT_OUTAGE and not self._is_limited:
+                self.measure_from(now)
             self.failures, self.put_off_share = 0, _AFTER_PROBE
 
     def put_off(self, now: float, wait: float | None, *, limited: bool, paused_before: int) -> bool:
@@ -113,12 +117,12 @@ class Pace:
         """
         self.put_off_share += (1 - self.put_off_share) * _WEIGHT
         if limited:
-            self._limited_share += (1 - self._limited_share) * _LIMITED_WEIGHT
+            self._count_limited(1)
         if paused_before != self.paused:
             if wait is not None:
                 self._server_pause_until = max(self._server_pause_until, now + wait)
             return True
-        is_limited = limited and (self._limited_share >= _TOO_MANY_LIMITED or self._taken < _ENOUGH)
+        is_limited = limited and self._limited_share >= _TOO_MANY_LIMITED
         if not (is_limited or self.failures or self.put_off_share >= _TOO_MANY):
             if limited and wait is not None:  # it is obeyed, and nothing more is made of it
                 self.paused += 1
@@ -128,7 +132,9 @@ class Pace:
             self._measure(now, limited=limited)
         self.failures += 1
         self.paused += 1
-        self._taken = 0
+        self._is_limited = is_limited
+        if is_limited:
+            self._answered = 0
         # A server that asks for a pause each time is obeyed first, and then left alone for longer.
         own = pause_after(self.failures - (wait is not None))
         self._own_pause_until = now + own
@@ -139,6 +145,10 @@ class Pace:
     def end_own_pause(self) -> None:
         """End a pause that no server asked for."""
         self._own_pause_until = 0.0
+
+    def _count_limited(self, limited: int) -> None:
+        self._answered += 1
+        self._limited_share += (limited - self._limited_share) * max(_LIMITED_WEIGHT, 1 / self._answered)
 
     def _measure(self, now: float, *, limited: bool) -> None:
         seconds = now - self._measured_since

@@ -179,7 +179,7 @@ class RowQueue:
     def delivered(self, row: PendingRow) -> None:
         """Remove a row that was delivered."""
         with self._changed:
-            self._lanes[row.key].delivered(row)
+            self._lanes[row.key].delivered(row, self._clock())
             self._under_way -= 1
             self._removed(row)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import re
 import sys
 from argparse import SUPPRESS, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
-from typing import Final
+from typing import Any, Final
 
 _PROGRAM: Final = "helicone-otel"
 # What each command does. Its arguments are added by the module of that name in `tools.cli`, which is imported only for
@@ -101,11 +102,11 @@ def parsed(arguments: Sequence[str]) -> Namespace:
     first = arguments[0] if arguments else "--help"
     if first not in _COMMANDS:
         parser.parse_args([first])
-        parser.error(f"there is no command {first!r:.40}{_suggestion(first)}. {_PROGRAM} --help lists them")
-    command = ArgumentParser(prog=f"{_PROGRAM} {first}", allow_abbrev=False)
+        parser.error(f"there is no command {first!r:.40}{_suggestion(first, _COMMANDS)}. {_PROGRAM} --help lists them")
+    command: ArgumentParser = _CommandParser(prog=f"{_PROGRAM} {first}", allow_abbrev=False)
     module = first.replace("-", "_")
     importlib.import_module(f".tools.cli.{module}", __package__).add_arguments(command)
-    given = command.parse_args(arguments[1:], Namespace(command=first))
+    given: Namespace = command.parse_args(arguments[1:], Namespace(command=first))
     if "check" in given:
         given.check(command, given)
     return given
@@ -142,10 +143,22 @@ def _version() -> str:
     return __version__
 
 
-def _suggestion(word: str) -> str:
+class _CommandParser(ArgumentParser):
+    """The parser of one command. It meets an unknown option with a similar one."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:  # argparse's own has overloads
+        given, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            word = unknown[0].partition("=")[0]
+            options = re.findall(r"--[\w-]+", self.format_help())
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{_suggestion(word, options)}")
+        return given
+
+
+def _suggestion(word: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415  # only for an error
 
-    similar = get_close_matches(word, _COMMANDS, 1)
+    similar = get_close_matches(word, [*known], 1)
     return f" (did you mean {similar[0]}?)" if similar else ""
 
 

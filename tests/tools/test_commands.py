@@ -94,6 +94,23 @@ def test_the_error_for_a_wrong_option_shows_the_usage_of_its_command(
     assert errors.splitlines()[-1].startswith(f"helicone-otel {command}: error: ")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["view", "--prot", "4318"], "--prot (did you mean --port?)"),
+        (["run", "--sesion=Trip", "python", "app.py"], "--sesion=Trip (did you mean --session?)"),
+        (["env", "--colour"], "--colour"),
+    ],
+)
+def test_an_option_that_does_not_exist_is_met_with_a_similar_one(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"helicone-otel {arguments[0]}: error: unrecognized arguments: {complaint}"
+    )
+
+
 def test_a_command_that_does_not_exist_is_met_with_a_similar_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["docter"]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == (

@@ -78,7 +78,10 @@ class Locator:
             return self._locate_process(call)
         span = trace.get_current_span(context)
         ids = span.get_span_context()
-        record: Record | None = self._span_store.known(ids, span)
+        record: Record | None = self._live.get(ids.span_id)
+        current: object = span
+        if record is None or record.span is not current:  # its id may be that of another span
+            record = self._span_store.known(ids, span)
         sender = record
         if self._reader.framework_spans:
             record = self._resolver.framework_spans.innermost(record)

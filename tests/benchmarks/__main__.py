@@ -1,6 +1,6 @@
 """Print what helicone-otel costs, as ratios within one run, with its budgets and its peers.
 
-    python -m tests.benchmarks [--no-peers] [--part NAME …] [--markdown | --json] [--check]
+    python -m tests.benchmarks [--no-peers] [--part NAME …] [--markdown | --json] [--check] [--compare OLD.json]
 
 Each part runs in its own interpreter. Each peer runs in its own temporary virtual environment, which has the SDK in the
 version that is installed here, and gets its packages from the package index.
@@ -18,7 +18,9 @@ import subprocess
 import sys
 import tempfile
 import venv
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks.peers import PEERS, Peer
 from tests.benchmarks.timing import Measurement, Sample
@@ -31,6 +33,7 @@ PARTS = {
     "rows": ("rows",),
     "footprint": ("imports", "memory"),
     "startup": ("startup",),
+    "instructions": ("instructions",),
     "log": ("threads", "building", "sending", "steady", "outage"),
     "collector": ("collector",),
 }
@@ -48,6 +51,10 @@ def main() -> int:
         help="measure only this part or peer; repeatable",
     )
     parser.add_argument("--check", action="store_true", help="exit with 1 if a budget is missed")
+    parser.add_argument("--compare", type=Path, metavar="OLD.json", help="print what changed since this was printed")
+    parser.add_argument(
+        "--tolerance", type=float, metavar="PERCENT", help="with --compare: exit with 1 if a figure grew by more"
+    )
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--markdown", action="store_true", help="print a Markdown table")
     shape.add_argument("--json", action="store_true", help="print the rows as data")
@@ -63,6 +70,9 @@ def main() -> int:
     for part in chosen:
         rows += _rows_of_peer(part, PEERS[part]) if part in PEERS else _rows(sys.executable, part)
     rows.sort(key=lambda row: row.budget is None)
+    if options.compare:
+        grown = _compare(rows, json.loads(options.compare.read_text()))
+        return int(options.tolerance is not None and grown > options.tolerance)
     if options.json:
         print(json.dumps([{**row._asdict(), "figure": row.figure, "verdict": row.result} for row in rows], indent=1))
     else:
@@ -105,6 +115,23 @@ def _rows_of_peer(name: str, peer: Peer) -> list[Measurement]:
         except subprocess.CalledProcessError as error:
             print(f"{name} could not be measured: {error}", file=sys.stderr)
             return []
+
+
+def _compare(rows: Iterable[Measurement], old: Iterable[Mapping[str, Any]]) -> float:
+    """Print how each figure changed; return by how many percent the one did that grew most.
+
+    A figure that is compared with something else than before, or with another version of it, is not comparable.
+    """
+    before = {(row["name"], row["beside"]): row["figure"] for row in old}
+    most = 0.0
+    for row in rows:
+        if (then := before.get((row.name, row.beside))) is None:
+            print(f"{row.name}: {row.figure:.3f}, nothing to compare with")
+            continue
+        change = (row.figure / then - 1) * 100
+        print(f"{row.name}: {then:.3f} -> {row.figure:.3f} ({change:+.1f} %)")
+        most = max(most, change)
+    return most
 
 
 def _cells(row: Measurement) -> tuple[str, ...]:

@@ -68,16 +68,16 @@ _QUERY: Final = {
         [{"id": f"d{number}", "score": 0.9 - number / 10, "content": _QUESTION} for number in range(3)]
     ),
 }
+_SPANS: Final[Mapping[str, Mapping[str, object]]] = {"llm": _CHAT, "tool": _TOOL, "vector_db": _QUERY}
 _BUDGET: Final = 60.0
 
 
 def rows() -> list[Measurement]:
     """Measure the rows of an LLM call, a tool call and a vector query."""
-    spans = {"llm": _CHAT, "tool": _TOOL, "vector_db": _QUERY}
-    measured = take_turns({kind: _building(_span(kind, attributes)) for kind, attributes in spans.items()})
+    measured = take_turns({kind: building(kind) for kind in _SPANS})
     return [
         Measurement(f"a row of kind {kind}, built and encoded", "µs", Sample.of(measured[kind]), None, "", _BUDGET)
-        for kind in spans
+        for kind in _SPANS
     ]
 
 
@@ -88,8 +88,9 @@ def _span(kind: str, attributes: Mapping[str, object]) -> FinishedSpan:
     )
 
 
-def _building(span: FinishedSpan) -> Variant:
-    content = Content()
+def building(kind: str = "llm") -> Variant:
+    """Return a variant that builds and encodes the row of a span of a kind."""
+    span, content = _span(kind, _SPANS[kind]), Content()
 
     def prepare(repetitions: int) -> Callable[[], object]:
         def work() -> None:

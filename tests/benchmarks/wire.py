@@ -39,6 +39,15 @@ HEADERS: Final = dict.fromkeys(_NAMES, "value") | {
 # As many as in an answer of OpenAI's that Helicone and Cloudflare passed on.
 ANSWERED: Final = [(f"X-Header-{number}".encode(), b"value") for number in range(24)]
 ANSWERED.insert(12, (b"helicone-id", b"0d9a4c1e-33f0-4c0b-8a57-5a2f1f0e9c44"))
+W3C: Final = CompositePropagator([TraceContextTextMapPropagator(), W3CBaggagePropagator()])
+
+
+def baggage_of_three() -> Context:
+    """Return a Context with three entries in its baggage."""
+    inside = Context()
+    for name in ("id", "path", "name"):
+        inside = baggage.set_baggage(f"session_{name}", "7f9c1f5e-8d35-4b8c", inside)
+    return inside
 
 
 class App:
@@ -93,15 +102,11 @@ def headers() -> list[Measurement]:
     """Compare the propagator with W3C's, and the hook with a request through a transport that does nothing."""
     elsewhere = App(UNLISTED, Context(), llm=False)  # measured first, before any session is opened
     measured = take_turns({"none": elsewhere.injects(), "no baggage": elsewhere.injects(W3CBaggagePropagator())})
-    three = Context()
-    for name in ("id", "path", "name"):
-        three = baggage.set_baggage(f"session_{name}", "7f9c1f5e-8d35-4b8c", three)
-    both = CompositePropagator([TraceContextTextMapPropagator(), W3CBaggagePropagator()])
     listed, unlisted = App(GATEWAY, context_of_session()), App(UNLISTED, context_of_session())
     client = httpx2.Client(transport=httpx2.MockTransport(lambda _: httpx2.Response(200)))
     variants: dict[str, Variant] = {
         "ours": listed.injects(),
-        "baggage": App(GATEWAY, three, llm=False).injects(both),
+        "baggage": App(GATEWAY, baggage_of_three(), llm=False).injects(W3C),
         "not listed": unlisted.injects(),
         "hook": listed.hooks(),
         "hook not listed": unlisted.hooks(),

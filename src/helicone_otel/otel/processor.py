@@ -50,14 +50,16 @@ class HeliconeSpanProcessor(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Decide for good what a span that has ended bears."""
-        self.decide(span)
-        self.hand_on(span)
+        registry = self._registry
+        # Most spans are decided when they start: nobody needs to be asked when they end.
+        if registry is not None and (registry.live or registry.log is not None or registry.decides_at_end):
+            self.decide(span)
+            self.hand_on(span)
 
     def decide(self, span: ReadableSpan) -> None:
         """Do what `on_end` does, for a caller that calls `hand_on` when all other processors have had the span."""
         try:
             registry = self._registry
-            # Most spans are decided when they start: nobody needs to be asked when they end.
             if registry is not None and (registry.live or registry.log is not None or registry.decides_at_end):
                 registry.ends.on_end(span)
         except Exception as error:  # noqa: BLE001  # an exception here would come out of the user's span.end

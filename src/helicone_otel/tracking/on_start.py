@@ -62,8 +62,7 @@ class SpanStarts:
             span: The live span.
             parent_context: As the SDK hands it over: `None` stands for the current Context.
         """
-        given, parent_ids, kind, name, span_context, instrumentation_scope = fields_of(span)
-        scope_name = instrumentation_scope.name
+        given, parent_ids, kind, name, span_context, scope_name = fields_of(span)
         scope = self._scopes.get(scope_name) or self._new_scope(scope_name)
         if (kind is _SERVER or kind is _CONSUMER or scope.inbound) and self._entry_spans.begins_anew(
             span, scope, parent_context

@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Final, cast
 
 from .. import wire
+from ..caches import Generations
 from .kinds import CALL_KINDS, KINDS, Kind
 from .names import clean_name, fit_template, fits_any, is_made_up, is_uuid
 from .routes import INBOUND_SCOPES
@@ -21,6 +22,11 @@ from .schema import APPLICATION, BY_HAND, NOTHING, URL_ATTRIBUTES, Classificatio
 _MAX_TEXT: Final = 4096
 _MAX_SCOPES: Final = 1024
 _MAX_NAMES: Final = 512
+# Of how many spans without a session it is remembered whether they are recognised: about 1 MB.
+_MAX_ANSWERS: Final = 512
+# What is remembered has short values, and no whole prompts and documents.
+_MAX_SHORT: Final = 256
+_MAX_MEMBERS: Final = 8
 _MAX_NAME: Final = 512
 # Kinds of spans that may be between the steps. All others do something of their own.
 _BETWEEN: Final = frozenset({"workflow", "task"})
@@ -94,6 +100,7 @@ class SpanReader:
         self._distinguishing = frozenset(
             (*self.session_ids, *self.details, *wire.LABEL, *URL_ATTRIBUTES, *wire.OTEL_IDS)
         )
+        self._recognised: Generations[tuple[object, ...], bool] = Generations(_MAX_ANSWERS)
         self.has_not_current = False
         self.late: tuple[ScopeRules, ...] = ()
         self.framework_spans: tuple[str, ...] = ()
@@ -102,6 +109,25 @@ class SpanReader:
     def are_common(self, facts: Mapping[str, object]) -> bool:
         """Return whether many spans can have just these attributes: none of them is an id, a label or a URL."""
         return self._distinguishing.isdisjoint(facts)
+
+    def recognises(self, scope: ScopeRules, name: str, span_kind: str, facts: Mapping[str, object]) -> bool:
+        """Tell whether `read` recognises a span. The answers are cached, because the queries of an app repeat.
+
+        Args:
+            scope: The rules of the span's instrumentation scope.
+            name: The span's name.
+            span_kind: The span's OpenTelemetry kind.
+            facts: What `ScopeRules.facts` returns for it, `are_common`.
+        """
+        values = (name, *facts.values())
+        if not are_short(values):
+            return self.read(scope, name, span_kind, facts).recognised
+        key = (scope, span_kind, *facts, *values)
+        known = self._recognised.get(key)
+        if known is None:
+            known = self.read(scope, name, span_kind, facts).recognised
+            self._recognised.put(key, known)
+        return known
 
     def scope(self, name: str) -> ScopeRules:
         """Return the rules of an instrumentation scope."""
@@ -281,6 +307,20 @@ class ScopeRules:
         found = next((entry for entry in self._without_attribute if _fits(entry[2], name, span_kind)), None)
         self._by_name[key] = found
         return found
+
+
+def are_short(values: Iterable[object]) -> bool:
+    """Tell whether values are short enough, and plain enough, to be remembered as what spans have in common."""
+    for value in values:
+        if isinstance(value, str):
+            if len(value) > _MAX_SHORT:
+                return False
+        elif isinstance(value, tuple):
+            if len(value) > _MAX_MEMBERS or not are_short(value):
+                return False
+        elif not isinstance(value, int | float):
+            return False
+    return True
 
 
 def _gives(value: object, member: str, name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
@@ -11,11 +11,21 @@ from opentelemetry.context import Context, get_current
 
 from ..sessions.context import FRAME_KEY, OPEN_FRAMES, ContextFrame
 from ..sessions.foreign import IMPORTED, SessionClaim, claim_in, find_imported_sdks
-from ..spans.reader import ScopeRules
+from ..spans.reader import ScopeRules, are_short
 from .entries import EntrySpans
 from .labels import LabelWriter
 from .nodes import SpanTemplate
-from .records import ENTRY_SPAN_KINDS, MAX_DEPTH, Record, SpanRecord, attributes_of, fields_of, make_room, work_of
+from .records import (
+    ENTRY_SPAN_KINDS,
+    MAX_DEPTH,
+    Record,
+    SpanRecord,
+    attributes_of,
+    copied,
+    fields_of,
+    make_room,
+    work_of,
+)
 from .requests import call_of, may_be_request, report_calls
 from .resolver import Resolver, is_newer
 
@@ -26,8 +36,6 @@ Attributes = Mapping[str, object] | None
 
 _NO_FACTS: Final[dict[str, object]] = {}
 _MAX_KEY: Final = 32
-# A template remembers short values that its spans show; it does not remember whole prompts and documents.
-_MAX_VALUE: Final = 256
 _SERVER: Final = trace.SpanKind.SERVER
 _CONSUMER: Final = trace.SpanKind.CONSUMER
 
@@ -82,7 +90,7 @@ class SpanStarts:
             if parent_ids is not None:
                 self._span_store.note_parent(span_context.span_id, trace.get_current_span(parent_context))
             return
-        attributes = _copy(given) if given else _NO_FACTS
+        attributes = copied(given) if given else _NO_FACTS
         asks_frameworks = self._reader.framework_spans and not scope.framework_spans
         parent: Record | None = None
         if parent_ids is not None or asks_frameworks:
@@ -188,7 +196,7 @@ class SpanStarts:
             and span.kind not in ENTRY_SPAN_KINDS
             and record.parent is not None
             and self._reader.are_common(facts := scope.facts(attributes))
-            and _are_short((span.name, *facts.values()))
+            and are_short((span.name, *facts.values()))
         ):
             self._make_template(key, record, span, facts)
 
@@ -234,15 +242,6 @@ def _is_current(parent_context: Context | None) -> bool:
     return parent_context is None or trace.get_current_span(parent_context) is trace.get_current_span()
 
 
-def _are_short(values: Iterable[object]) -> bool:
-    return not any(isinstance(value, str | tuple) and len(value) > _MAX_VALUE for value in values)
-
-
 def _bears(span: ReadableSpan, label: Mapping[str, object] | None) -> bool:
     attributes = attributes_of(span) or _NO_FACTS
     return label is not None and all(attributes.get(key) == value for key, value in label.items())
-
-
-def _copy(attributes: Mapping[str, object]) -> dict[str, object]:
-    # Everything but copying is slow on the SDK's mapping, which copies itself into a dict.
-    return dict(attributes) if (copy := getattr(attributes, "copy", None)) is None else copy()

@@ -59,6 +59,11 @@ fields_of: Final[Callable[[ReadableSpan], tuple[Any, ...]]] = attrgetter(
 )
 
 
+def copied(attributes: Mapping[str, object]) -> dict[str, object]:
+    """Return attributes as a dict. All but copying is slow on the SDK's mapping, which copies itself into one."""
+    return dict(attributes) if (copy := getattr(attributes, "copy", None)) is None else copy()
+
+
 def make_room(span: ReadableSpan, count: int) -> None:
     """Let attributes that we are about to write not count against the app's own limit (`SpanLimits`).
 

@@ -40,6 +40,7 @@ from .records import (
     SpanRecord,
     SpanStore,
     attributes_of,
+    copied,
     trace_of,
     work_of,
 )
@@ -153,10 +154,10 @@ class Resolver:
         if span.instrumentation_scope is None:
             return False
         scope = self.reader.scope(span.instrumentation_scope.name)
-        attributes = span.attributes
+        attributes = attributes_of(span)
         if not scope.named and (not attributes or scope.attributes.isdisjoint(attributes)):
             return False
-        facts = scope.facts(attributes) if attributes else {}
+        facts = scope.facts(copied(attributes)) if attributes else {}
         for key in URL_ATTRIBUTES:
             url = facts.get(key)
             # Most requests go to hosts that are on no list.
@@ -164,7 +165,7 @@ class Resolver:
                 del facts[key]
         if not self.reader.are_common(facts):
             return True
-        return self.reader.read(scope, span.name, _KIND_NAMES[span.kind], facts).recognised
+        return self.reader.recognises(scope, span.name, _KIND_NAMES[span.kind], facts)
 
     def read(self, record: Record) -> None:
         """Read a span into its record: what it is, what encloses it, which session it names."""

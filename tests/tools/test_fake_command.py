@@ -75,6 +75,18 @@ def test_it_prints_the_variables_for_an_app_and_each_row_until_ctrl_c() -> None:
         assert (output, process.returncode) == ("1 row in 1 session.\n", 0)
 
 
+def test_a_request_without_a_key_is_answered_and_not_logged() -> None:
+    with fake() as process:
+        environ = exports(lines_to(process, "Ctrl-C"))
+        unknown = {**environ, "OPENAI_CUSTOM_HEADERS": "Helicone-Auth: Bearer sk-unknown"}
+        assert chat(unknown, {**SESSION, "Helicone-Session-Name": "Trip"})
+        [line] = lines_to(process, "not logged")
+        assert line == "1 request answered, but not logged: a row needs Helicone-Auth: Bearer <HELICONE_API_KEY>\n"
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=20)
+        assert (output, process.returncode) == ("0 rows in 0 sessions.\n", 0)
+
+
 def test_json_is_a_line_with_the_variables_and_a_line_for_each_row() -> None:
     with fake("--json") as process:
         first = json.loads(lines_to(process, "url")[0])

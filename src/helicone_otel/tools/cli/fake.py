@@ -22,6 +22,8 @@ from ..view.sockets import port_of
 from .beside import StopSignal
 
 _SECOND: Final = 1000
+# As at Helicone, which answers such requests all the same.
+_WITHOUT_ROW: Final = "{requests} answered, but not logged: a row needs Helicone-Auth: Bearer <HELICONE_API_KEY>"
 # So much of an id tells sessions of one name apart.
 _ID_LENGTH: Final = 8
 
@@ -56,7 +58,7 @@ def fake(given: Namespace) -> int:
         The exit code: 0, or 2 if the port cannot be used.
     """
     try:
-        helicone = FakeHelicone(ScriptedProvider(given.answer), key=new_key(), port=given.port)
+        helicone = FakeHelicone(ScriptedProvider(given.answer), key=new_key(), needs_key=True, port=given.port)
     except OSError as error:
         print(f"helicone-otel fake: {_why(given.port, error)}", file=sys.stderr)
         return 2
@@ -124,6 +126,7 @@ class _RowPrinter:
         self._as_json = as_json
         self._printed: set[str] = set()
         self._sessions: set[tuple[str, str]] = set()
+        self._without_row = 0
 
     def print_new(self) -> None:
         """Print the rows that have arrived since the last call."""
@@ -134,6 +137,9 @@ class _RowPrinter:
             if row.session_id is not None:
                 self._sessions.add((row.session_id, row.session_name))
             print(json.dumps({"row": _data(row)}) if self._as_json else _line(row), flush=True)
+        if (without := self._helicone.without_row) > self._without_row:
+            self._without_row = without
+            print(_WITHOUT_ROW.format(requests=counted(without, "request")), file=sys.stderr, flush=True)
 
     def summary(self) -> str:
         """Return how many rows were printed."""

@@ -48,11 +48,17 @@ class Gateway:
     Args:
         provider: Answers the requests.
         keys: Say to whom the rows belong.
+        needs_key: Whether a request without a key that exists makes no row. It is answered all the same.
+
+    Attributes:
+        without_row: How many requests were answered and made no row, because they had no such key.
     """
 
-    def __init__(self, provider: Provider, keys: Keys) -> None:
+    def __init__(self, provider: Provider, keys: Keys, *, needs_key: bool = False) -> None:
         self._provider = provider
         self._keys = keys
+        self._needs_key = needs_key
+        self.without_row = 0
         self._cache: OrderedDict[object, Reply] = OrderedDict()
 
     def forget(self) -> None:
@@ -64,6 +70,13 @@ class Gateway:
         if fault := _fault(request.head.splitlines(keepends=True)[1:-1]):
             refusal = self._provider.refusal(request.path, 400, fault)
             return ApiResult(refusal._replace(headers=(("Connection", "close"),)))
+        result = self._answered(request)
+        if not self._needs_key or self._keys.owner(key_of(from_http(request.headers))):
+            return result
+        self.without_row += 1
+        return ApiResult(result.reply)
+
+    def _answered(self, request: Request) -> ApiResult:
         headers = from_http(request.headers)
         if "ai-gateway" in headers.get("host", "").partition(".")[0]:
             return self._failed_over(request)

@@ -65,6 +65,8 @@ class FakeHelicone(AnsweringServer):
         max_rows: How many rows are kept; beyond that the oldest are dropped.
         worker: Whether it has the worker's log and gateway. Without them it is jawn alone, Helicone's API server, as
             most people host it.
+        needs_key: Whether requests to the gateway make rows only with a key that exists, as at Helicone. The library
+            does not send it, so tests of what it does send need none.
     """
 
     key: str = KEY
@@ -77,13 +79,14 @@ class FakeHelicone(AnsweringServer):
         key: str = KEY,
         max_rows: int = MAX_ROWS,
         worker: bool = True,
+        needs_key: bool = False,
         port: int = 0,
     ) -> None:
         self.key = key
         self.keys = Keys(key)
         self.store = RowStore(max_rows)
         self.troubles = Troubles()
-        self._gateway = Gateway(provider or ScriptedProvider(), self.keys)
+        self._gateway = Gateway(provider or ScriptedProvider(), self.keys, needs_key=needs_key)
         self._has_worker = worker
         # By the number of their arrival.
         self._seen: OrderedDict[int, tuple[Door, Request]] = OrderedDict()
@@ -96,6 +99,11 @@ class FakeHelicone(AnsweringServer):
     def rows(self) -> list[Row]:
         """All rows, the oldest first."""
         return self.store.rows()
+
+    @property
+    def without_row(self) -> int:
+        """How many requests the gateway answered that made no row, because they had no key."""
+        return self._gateway.without_row
 
     def requests(self, door: Door) -> list[Request]:
         """Return the requests to one of the APIs, the oldest first."""

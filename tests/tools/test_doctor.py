@@ -667,6 +667,15 @@ def test_an_sdk_that_overwrites_the_callers_session_id_is_a_warning() -> None:
             ),
         ),
         (
+            "https://oai.helicone.ai",
+            problem(
+                "OPENAI_BASE_URL points at a gateway, oai.helicone.ai, where openai's calls need the path /v1.",
+                "export OPENAI_BASE_URL=https://oai.helicone.ai/v1",
+            ),
+        ),
+        ("https://oai.helicone.ai/v1/", ok("OPENAI_BASE_URL points at a gateway, oai.helicone.ai.")),
+        ("https://ai-gateway.helicone.ai", ok("OPENAI_BASE_URL points at a gateway, ai-gateway.helicone.ai.")),
+        (
             "https://api.helicone.ai/v1",
             problem(
                 "OPENAI_BASE_URL points at api.helicone.ai, which belongs to Helicone but is not a gateway.",

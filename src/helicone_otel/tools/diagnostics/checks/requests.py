@@ -113,6 +113,9 @@ def _base_url(sdk: Sdk, variable: str, url: str, destinations: Destinations) -> 
         yield problem(f"{variable} is not a URL with a host.", remedy)
         return
     match destinations.of_url(url):
+        case Destination.GATEWAY if (wanted := _other_path(sdk.gateway, url)) is not None:
+            path = f"the path {wanted}" if wanted else "no path"
+            yield problem(f"{variable} points at a gateway, {host}, where {name}'s calls need {path}.", remedy)
         case Destination.GATEWAY:
             yield ok(f"{variable} points at a gateway, {host}.")
         case Destination.SERVICE:
@@ -127,6 +130,13 @@ def _base_url(sdk: Sdk, variable: str, url: str, destinations: Destinations) -> 
                 "HELICONE_PROPAGATE_HOSTS.",
                 f"export HELICONE_GATEWAY_HOSTS={host}, if it is a gateway of yours to Helicone",
             )
+
+
+def _other_path(gateway: str | None, url: str) -> str | None:
+    """Return the path with which an SDK calls a gateway, if a URL of the same host has another one."""
+    known, given = urlsplit(gateway or ""), urlsplit(url)
+    wanted = known.path.rstrip("/")
+    return wanted if known.hostname == given.hostname and given.path.rstrip("/") != wanted else None
 
 
 def keys(facts: Facts) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
 
 import hypothesis
@@ -18,6 +19,11 @@ from tests.support.raw_http import Wire, listening
 # Tests must not depend on the speed of the machine.
 hypothesis.settings.register_profile("helicone-otel", deadline=None, max_examples=examples(100))
 hypothesis.settings.load_profile("helicone-otel")
+
+# A run starts hundreds of interpreters. With PYTHONDONTWRITEBYTECODE, which many images of containers set, each of them
+# compiles the whole library again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 pytest_plugins = [
     "pytester",

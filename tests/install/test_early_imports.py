@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
 
 import pytest
+
+from helicone_otel.tools.fakes.server import FakeHelicone
 
 # The modules that these libraries patch, and those that keep what they import from them.
 PATCHED = {
@@ -28,13 +31,20 @@ with helicone_otel.session("Shop"), helicone_otel.tool("look"):
     pass
 provider.force_flush(5000)
 """
+KEY = "sk-helicone-aaaaaaa-aaaaaaa-aaaaaaa-aaaaaaa"
+
+
+@functools.cache
+def before_ours(code: str) -> set[str]:
+    """Return which of the modules are loaded after code without the library; its tests share them."""
+    return loaded(code)
 
 
 def loaded(code: str, **environ: str) -> set[str]:
     """Return which of the modules are loaded after some code, in a new interpreter."""
     show = "import sys; print('loaded', *sys.modules)"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "HELICONE_"))}
-    variables = {"HELICONE_API_KEY": "sk-helicone-aaaaaaa-aaaaaaa-aaaaaaa-aaaaaaa", **environ}
+    variables = {"HELICONE_API_KEY": KEY, **environ}
     command = [sys.executable, "-c", f"{code}\n{show}"]
     done = subprocess.run(command, env={**kept, **variables}, capture_output=True, text=True, check=True)
     return PATCHED & {*done.stdout.rpartition("loaded")[2].split()}
@@ -56,16 +66,18 @@ def loaded(code: str, **environ: str) -> set[str]:
 def test_nothing_that_an_app_may_want_to_patch_is_imported_before_the_first_row(
     code: str, environ: dict[str, str]
 ) -> None:
-    assert loaded(code, **environ) == loaded(SDK)
+    assert loaded(code, **environ) == before_ours(SDK)
 
 
 def test_the_instrumentor_imports_nothing_to_patch_that_opentelemetrys_own_does_not() -> None:
     base = f"{SDK}; from opentelemetry.instrumentation.instrumentor import BaseInstrumentor"
 
-    assert loaded(INSTRUMENTED, HELICONE_LOG="true") == loaded(base)
+    assert loaded(INSTRUMENTED, HELICONE_LOG="true") == before_ours(base)
 
 
-def test_what_sends_rows_is_imported_for_the_first_one() -> None:
+def test_what_sends_rows_is_imported_for_the_first_one(fake: FakeHelicone) -> None:
     code = CONFIGURED.format("log=True") + ROW
+    log = {"HELICONE_API_KEY": fake.key, "HELICONE_LOG_ENDPOINT": fake.url}
 
-    assert {"ssl", "urllib3", "urllib3.connection"} <= loaded(code, HELICONE_LOG_ENDPOINT="http://127.0.0.1:9")
+    assert {"ssl", "urllib3", "urllib3.connection"} <= loaded(code, **log)
+    assert [row.session_name for row in fake.rows] == ["Shop"]

@@ -27,6 +27,7 @@ sys.dont_write_bytecode = False
 
 pytest_plugins = [
     "pytester",
+    "tests.support.ahead",
     "tests.support.environments",
     "tests.support.otelcol",
     "tests.support.load",

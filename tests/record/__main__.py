@@ -15,7 +15,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import venv
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from helicone_otel.tools.fakes.loopback import serving
 from tests.record.changes import changes
 from tests.record.families import EVERY, FAMILIES
 from tests.record.provider import Provider
+from tests.support.environments import empty_environment, installing
 from tests.support.paths import REPOSITORY
 from tests.support.replay import RECORDINGS
 
@@ -59,10 +59,8 @@ def record(name: str) -> dict[str, Any]:
     """
     family = FAMILIES[name]
     with tempfile.TemporaryDirectory(prefix=f"record-{name}-") as folder, serving(Provider()) as provider:
-        venv.create(folder, with_pip=True)
-        python = Path(folder) / ("Scripts" if os.name == "nt" else "bin") / "python"
-        quiet = "--quiet", "--disable-pip-version-check"
-        subprocess.run([python, "-m", "pip", "install", *quiet, *EVERY, *family.requires], check=True)
+        python = empty_environment(Path(folder))
+        subprocess.run([*installing(python), *EVERY, *family.requires], check=True)
         # Settings of this machine must not change the recording.
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "HELICONE_"))}
         ran = subprocess.run(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +22,7 @@ from helicone_otel.tools.cli.receiver import ReceivedSpan as Span
 from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.requests import Request
 from helicone_otel.tools.fakes.server import FakeHelicone
+from tests.support.environments import empty_environment, installing
 from tests.support.paths import REPOSITORY, TESTS
 
 APPS = TESTS / "apps"
@@ -35,15 +35,14 @@ _FAILURES = ("Traceback", "helicone-otel failed", "Failed to detach")
 
 def binaries() -> Path:
     """Return the folder with the commands of the apps' virtual environment, which is made if it is missing."""
-    pip = [_VENV / "bin" / "pip", "--quiet", "--disable-pip-version-check", "install"]
+    install = installing(_VENV / "bin" / "python")
     requirements = APPS / "requirements.txt"
     if _is_new("environment", requirements.read_bytes() + sys.version.encode()):
-        shutil.rmtree(_VENV, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", _VENV], check=True)
-        subprocess.run([*pip, "-r", requirements], check=True, timeout=500)
+        empty_environment(_VENV)
+        subprocess.run([*install, "-r", requirements], check=True, timeout=500)
         _remember("environment", requirements.read_bytes() + sys.version.encode())
     if _is_new("library", (REPOSITORY / "pyproject.toml").read_bytes()):
-        subprocess.run([*pip, "--no-deps", "-e", REPOSITORY], check=True, timeout=200)
+        subprocess.run([*install, "--no-deps", "-e", REPOSITORY], check=True, timeout=200)
         _remember("library", (REPOSITORY / "pyproject.toml").read_bytes())
     return _VENV / "bin"
 

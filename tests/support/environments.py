@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
+import threading
 import time
+import venv
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,8 +24,21 @@ _TIMEOUT = 300
 _KEPT = os.environ.get("HELICONE_OTEL_TEST_ENVIRONMENTS")
 
 
+def empty_environment(folder: Path) -> Path:
+    """Make a virtual environment, and return its interpreter. It has no pip, whose installation takes seconds."""
+    venv.create(folder, clear=True, symlinks=os.name != "nt")
+    return folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+
+
+def installing(python: Path) -> list[str | Path]:
+    """Return the command that installs packages into an environment, without the packages."""
+    # Most modules are never imported, so none is compiled before it is.
+    options = ("--quiet", "--disable-pip-version-check", "--no-compile")
+    return [sys.executable, "-m", "pip", "--python", python, "install", *options]
+
+
 class Environments:
-    """Makes each environment on first use.
+    """Makes each environment on first use. Threads may share it.
 
     Args:
         folder: Where the environments are made.
@@ -28,7 +46,9 @@ class Environments:
 
     def __init__(self, folder: Path) -> None:
         self._folder = Path(_KEPT) if _KEPT else folder
+        self._wanted: dict[str, tuple[str, ...]] = {}
         self._failures: dict[str, str] = {}
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def python(self, name: str, requirements: Sequence[str], alone: Sequence[str] = (), *, ours: bool = True) -> Path:
         """Return the interpreter of an environment with these packages and ours.
@@ -42,26 +62,39 @@ class Environments:
                 OpenTelemetry that conflict.
             ours: Whether our package is installed, too.
         """
-        python = self._folder / name / "bin" / "python"
-        done = self._folder / name / "installed"
-        if not done.exists() and name not in self._failures:
-            wanted = [*requirements, *(("-e", str(REPOSITORY)) if ours else ())]
-            if failure := _make(python, wanted, alone):
-                self._failures[name] = failure
-            else:
-                done.touch()
+        folder = self._folder / name
+        done = folder / "installed"
+        wanted = (*requirements, *alone)
+        assert self._wanted.setdefault(name, wanted) == wanted  # what has one name is one environment
+        with self._locks[name]:
+            if not done.exists() and name not in self._failures:
+                if failure := self._made(folder, requirements, alone, ours=ours):
+                    self._failures[name] = failure
+                else:
+                    done.touch()
         self._require(name)
-        return python
+        return folder / "bin" / "python"
 
     def copy(self, name: str, requirements: Sequence[str]) -> Path:
         """Return a folder with these packages and their dependencies, for the front of the path."""
         folder = self._folder / name
-        if not folder.exists() and name not in self._failures:
-            install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            if failure := _run_all([[*install, "--target", folder, *requirements]]):
-                self._failures[name] = failure
+        with self._locks[name]:
+            if not folder.exists() and name not in self._failures:
+                install = [*installing(Path(sys.executable)), "--target", folder, *requirements]
+                if failure := _run_all([install]):
+                    self._failures[name] = failure
         self._require(name)
         return folder
+
+    def _made(self, folder: Path, requirements: Sequence[str], alone: Sequence[str], *, ours: bool) -> str | None:
+        """Make an environment; return why that failed, or `None`."""
+        install = installing(empty_environment(folder))
+        if ours:
+            # As pip installs a clone for development, but built once. So pip has only its dependencies to install.
+            built = self.copy("library", ["--no-deps", "-e", str(REPOSITORY)])
+            shutil.copytree(built, _packages(folder), dirs_exist_ok=True)
+            requirements = ("helicone-otel", *requirements)
+        return _run_all([[*install, *requirements], *([[*install, "--no-deps", *alone]] if alone else [])])
 
     def _require(self, name: str) -> None:
         if name in self._failures:
@@ -69,16 +102,9 @@ class Environments:
             pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
 
 
-def _make(python: Path, requirements: Sequence[str], alone: Sequence[str]) -> str | None:
-    """Make an environment; return why that failed, or `None`."""
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    return _run_all(
-        [
-            [sys.executable, "-m", "venv", "--clear", python.parent.parent],
-            [*install, *requirements],
-            *([[*install, "--no-deps", *alone]] if alone else []),
-        ]
-    )
+def _packages(folder: Path) -> Path:
+    """Return the folder of an environment in which its packages are."""
+    return Path(sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)}))
 
 
 def _run_all(commands: Sequence[Sequence[str | Path]]) -> str | None:

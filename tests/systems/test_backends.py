@@ -90,7 +90,7 @@ def poll(query: Callable[[], Any], is_complete: Callable[[Any], bool]) -> Any:
 def test_phoenix_shows_each_session_with_all_its_traces(
     otelcol: str, environments: Environments, tmp_path: Path
 ) -> None:
-    python = environments.python("phoenix", ["arize-phoenix"])
+    python = environments.python("the server of phoenix", ["arize-phoenix"])
     with phoenix(python, tmp_path) as url:
         send_sessions(otelcol, tmp_path, {"OTEL_BACKEND_ENDPOINT": url})
         project = f"{url}/v1/projects/default"

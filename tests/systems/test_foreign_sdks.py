@@ -39,20 +39,20 @@ class Sdk(NamedTuple):
 
 
 SDKS = {
-    "openinference": Sdk(("openinference-instrumentation",), groups_by=frozenset({"session.id"})),
+    "openinference": Sdk(("openinference-instrumentation", "httpx"), groups_by=frozenset({"session.id"})),
     "langfuse": Sdk(VENDORS["langfuse"].requirements, groups_by=frozenset({"session.id"})),
     "traceloop": Sdk(TRACELOOP.requirements, TRACELOOP.alone, groups_by=frozenset({"gen_ai.conversation.id"})),
     "langsmith": Sdk(
         VENDORS["langsmith"].requirements, scoped=False, groups_by=frozenset({"langsmith.metadata.session_id"})
     ),
-    "agents": Sdk(("openai-agents",), scoped=False, user=None),
+    "agents": Sdk(("openai-agents", "httpx"), scoped=False, user=None),
 }
 
 
 @pytest.mark.parametrize("name", SDKS)
 def test_the_sessions_of_an_sdk_are_ours_and_ours_are_the_sdks(name: str, environments: Environments) -> None:
     sdk = SDKS[name]
-    printed = _run(environments.python(f"scopes of {name}", (*sdk.requirements, "httpx"), sdk.alone), name)
+    printed = _run(environments.python(name, sdk.requirements, sdk.alone), name)
 
     theirs = sdk.user
     assert printed["requests"] == [

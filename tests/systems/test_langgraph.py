@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import venv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +15,9 @@ from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.rows import Row
 from helicone_otel.tools.fakes.server import FakeHelicone
 from tests.support.backend import receiving
+from tests.support.environments import Environments
 from tests.support.launching import LAUNCHER
-from tests.support.paths import REPOSITORY, TESTS
+from tests.support.paths import TESTS
 
 HERE = TESTS / "apps"
 PACKAGES = (
@@ -83,15 +83,12 @@ class AgentRun(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    folder = tmp_path_factory.mktemp("langgraph")
-    venv.create(folder / "venv", with_pip=True)
-    python = folder / "venv" / "bin" / "python"
-    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*install, "-e", str(REPOSITORY), *PACKAGES], check=True, timeout=400)
-    for name, alone in INSTRUMENTATIONS.items():
-        subprocess.run([*install, "--no-deps", "--target", str(folder / name), *alone], check=True, timeout=200)
-    return Environment(python, {name: folder / name for name in INSTRUMENTATIONS})
+def environment(environments: Environments) -> Environment:
+    python = environments.python("langgraph", PACKAGES)
+    folders = {
+        name: environments.copy(f"langgraph {name}", ["--no-deps", *alone]) for name, alone in INSTRUMENTATIONS.items()
+    }
+    return Environment(python, folders)
 
 
 def _run(environment: Environment, names: str, how: str) -> AgentRun:

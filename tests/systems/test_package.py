@@ -40,7 +40,7 @@ def _called(*command: str | Path, cwd: Path) -> str:
 @pytest.fixture(scope="module")
 def python(environments: Environments) -> Path:
     """Return an interpreter with the tools that publish, and with this clone installed for development."""
-    return environments.python("package", ["build", "twine"])
+    return environments.python("package", ["build", "pip", "twine"])
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,14 @@ import json
 import os
 import re
 import subprocess
-import venv
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.support.documents import part
-from tests.support.paths import REPOSITORY, TESTS
+from tests.support.environments import Environments, installing
+from tests.support.paths import TESTS
 from tests.support.raw_http import Wire, expected, in_any_case, listening
 
 HERE = TESTS / "apps"
@@ -86,8 +86,8 @@ def _cell(sdk: Sdk) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sdk", SDKS, ids=lambda sdk: sdk.package)
-def test_each_sdks_calls_carry_each_header_once(sdk: Sdk, tmp_path: Path) -> None:
-    python = _environment(tmp_path, sdk.package)
+def test_each_sdks_calls_carry_each_header_once(sdk: Sdk, environments: Environments) -> None:
+    python = _environment(environments, sdk.package)
     for call, client in sdk.calls.items():
         core = {"httpx": "httpcore", "httpx2": "httpcore2"}.get(client, client)
         for instrumented in (False, True):
@@ -110,11 +110,8 @@ def test_each_sdks_calls_carry_each_header_once(sdk: Sdk, tmp_path: Path) -> Non
                 assert [_has_valid_signature(wire) for wire in (gateway, provider)] == [True, True]
 
 
-def _environment(folder: Path, package: str) -> str:
-    venv.create(folder, with_pip=True)
-    python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, package, "-e", REPOSITORY], check=True)
+def _environment(environments: Environments, package: str) -> Path:
+    python = environments.python(f"sdk {package}", [package])
     newest = subprocess.run(
         [python, "-c", "from importlib.metadata import version as v; print(v('opentelemetry-instrumentation'))"],
         check=True,
@@ -123,11 +120,12 @@ def _environment(folder: Path, package: str) -> str:
     ).stdout.strip()
     # Without dependencies, because each pins all others at its own version.
     wanted = [f"opentelemetry-instrumentation-{name}<={newest}" for name in INSTRUMENTATIONS]
-    subprocess.run([*pip, "--no-deps", *wanted, "opentelemetry-propagator-aws-xray"], check=True)
+    alone = [*wanted, "opentelemetry-propagator-aws-xray"]
+    subprocess.run([*installing(python), "--no-deps", *alone], check=True)
     return python
 
 
-def _call(python: str, call: str, wire: Wire, hosts: str, instrumented: bool) -> dict[str, Any]:
+def _call(python: Path, call: str, wire: Wire, hosts: str, instrumented: bool) -> dict[str, Any]:
     run = subprocess.run(
         [python, HERE / "sdk_calls.py", call, wire.url, hosts, "yes" if instrumented else "no"],
         # Without the second variable litellm downloads a list of prices.

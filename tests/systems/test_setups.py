@@ -6,14 +6,14 @@ with the same app without us.
 
 from __future__ import annotations
 
-import functools
 import itertools
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
-from tests.support.launching import AppRun, Case, labels, run, side_by_side, without_ours
+from tests.support.ahead import once
+from tests.support.launching import AppRun, Case, labels, run, without_ours
 from tests.support.raw_http import expected
 
 PROPAGATORS = "tracecontext,baggage,helicone"
@@ -36,7 +36,7 @@ CASES = {
 }
 
 
-@functools.cache
+@once
 def bare(case: Case, launched: bool) -> AppRun:
     """Return what the app does without us."""
     return run(case, "launched without" if launched else "none")
@@ -84,17 +84,24 @@ EVERY = [
 ]
 
 
-@pytest.mark.parametrize(("name", "method", "propagators"), EVERY)
-def test_labels_and_headers_are_the_same_whatever_makes_the_provider(name: str, method: str, propagators: str) -> None:
+def without_and_with_us(name: str, method: str, propagators: str) -> tuple[AppRun, AppRun]:
+    """Return what an app does without and with us."""
     case = CASES[name]
     if case.launched and find_spec("opentelemetry.distro") is None:
         pytest.skip("the launcher's configurator is not installed")
     if case.file and find_spec("opentelemetry.configuration") is None:
         pytest.skip("configuration files need opentelemetry-configuration")
-    before, after = side_by_side(
-        lambda: bare(case, launched=case.launched or method == "instrument"),
-        lambda: run(case, method, **({"OTEL_PROPAGATORS": propagators} if propagators else {})),
-    )
+    before = bare(case, launched=case.launched or method == "instrument")
+    return before, run(case, method, **({"OTEL_PROPAGATORS": propagators} if propagators else {}))
+
+
+@pytest.mark.ahead(work=without_and_with_us)
+@pytest.mark.parametrize(("name", "method", "propagators"), EVERY)
+def test_labels_and_headers_are_the_same_whatever_makes_the_provider(
+    name: str, method: str, propagators: str, outcome: tuple[AppRun, AppRun]
+) -> None:
+    case = CASES[name]
+    before, after = outcome
 
     assert without_ours(after.spans) == before.spans
     exported = {span.name for span in before.spans}

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.clients import CLIENTS
+from tests.support.environments import installing
 from tests.support.paths import REPOSITORY, TESTS
 
 HERE = TESTS / "http"
@@ -25,8 +26,7 @@ def test_every_transport_with_every_published_instrumentation(tmp_path: Path) ->
     newest = importlib.metadata.version("opentelemetry-instrumentation")
     names = {client.instrumentation[0].removeprefix("opentelemetry.").replace("_", "-") for client in CLIENTS}
     wanted = [f"opentelemetry-{name.replace('.', '-')}<={newest}" for name in sorted(names)]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    subprocess.run([*pip, "--target", tmp_path, *wanted], check=True)
+    subprocess.run([*installing(Path(sys.executable)), "--no-deps", "--target", tmp_path, *wanted], check=True)
     tests = [HERE / "test_transports.py", HERE / "test_names.py", "-q", "-p", "no:cacheprovider"]
     run = subprocess.run(
         [sys.executable, "-m", "pytest", *tests],

@@ -61,4 +61,6 @@ def _work(item: pytest.Item, function: Callable[..., Any], request: pytest.Fixtu
     """Return a function with its arguments, which are parameters of the test, or fixtures of the module or session."""
     given = item.callspec.params if hasattr(item, "callspec") else {}
     names = inspect.signature(function).parameters
-    return functools.partial(function, **{name: given[name] if name in given else request.getfixturevalue(name) for name in names})
+    return functools.partial(
+        function, **{name: given[name] if name in given else request.getfixturevalue(name) for name in names}
+    )

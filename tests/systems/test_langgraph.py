@@ -91,6 +91,11 @@ def environment(environments: Environments) -> Environment:
     return Environment(python, folders)
 
 
+def agent_run(environment: Environment, framework: str, client: str, how: str, runner: Any) -> AgentRun:
+    result: AgentRun = runner(environment, framework + client, how)
+    return result
+
+
 def _run(environment: Environment, names: str, how: str) -> AgentRun:
     command: list[str | Path] = [environment.python, "-W", "ignore", HERE / "langgraph_app.py", names, how]
     return AgentRun(**_printed(environment, command, names.split("+"), {}))
@@ -130,14 +135,15 @@ def _printed(
     return printed
 
 
+@pytest.mark.ahead(work=agent_run)
 @pytest.mark.parametrize("runner", [_run, _launch], ids=["code", "zero code"])
 @pytest.mark.parametrize("how", ["sync", "async", "stream"])
 @pytest.mark.parametrize("client", ["", "+genai"])
 @pytest.mark.parametrize("framework", PATHS)
 def test_an_agent_is_one_session_with_one_row_for_each_call(
-    environment: Environment, framework: str, client: str, how: str, runner: Any
+    framework: str, client: str, how: str, runner: Any, outcome: AgentRun
 ) -> None:
-    run: AgentRun = runner(environment, framework + client, how)
+    run = outcome
     step, tool = PATHS[framework]
 
     # Two instrumentations write the conversation id only at the end; LangChain has it in its config before.

@@ -9,16 +9,17 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.requests import Trouble
 from helicone_otel.tools.fakes.rows import Row
 from helicone_otel.tools.fakes.server import FakeHelicone
 from tests.support import launching
 from tests.support.environments import Environments
-from tests.support.launching import base_environ
+from tests.support.launching import AppRun, base_environ
 from tests.support.launching import run as run_setup
 from tests.systems.test_setups import CASES, NAMED
 from tests.systems.test_vendors import VENDORS
@@ -38,6 +39,19 @@ SEARCHES = [
 ]
 
 
+class Logged(NamedTuple):
+    """What an app did, and what it logged."""
+
+    app: AppRun
+    rows: Sequence[Row]
+
+
+def logged(name: str, method: str, **more: str) -> Logged:
+    """Run an app that logs to a fake Helicone of its own."""
+    with serving(FakeHelicone()) as fake:
+        return Logged(run_setup(CASES[name], method, **environ(fake, **more)), fake.rows)
+
+
 def environ(fake: FakeHelicone, **more: str) -> dict[str, str]:
     return {"HELICONE_API_KEY": fake.key, "HELICONE_LOG_ENDPOINT": fake.url, **more}
 
@@ -46,14 +60,15 @@ def summary(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
     return [(row.model, row.session_name, row.session_path) for row in sorted(rows, key=lambda row: row.started)]
 
 
-def check(fake: FakeHelicone) -> None:
+def check(rows: Sequence[Row]) -> None:
     """Check that each operation that bypassed the gateway is one row, sent once."""
-    assert summary(fake.rows) == SEARCHES
-    assert [row.sends for row in fake.rows] == [1, 1]
-    assert [row.session_id for row in fake.rows if row.session_name == "Trip Planning"] == ["trip-42"]
-    assert [flaw for row in fake.rows for flaw in row.flaws] == []
+    assert summary(rows) == SEARCHES
+    assert [row.sends for row in rows] == [1, 1]
+    assert [row.session_id for row in rows if row.session_name == "Trip Planning"] == ["trip-42"]
+    assert [flaw for row in rows for flaw in row.flaws] == []
 
 
+@pytest.mark.ahead(work=lambda name, method: logged(name, method, HELICONE_LOG="true"))
 @pytest.mark.parametrize(
     ("name", "method"),
     [
@@ -69,14 +84,11 @@ def check(fake: FakeHelicone) -> None:
         pytest.param("processors in a pool", "configure first", marks=pytest.mark.slow),
     ],
 )
-def test_calls_past_the_gateway_are_logged_whatever_makes_the_provider(
-    name: str, method: str, fake: FakeHelicone
-) -> None:
-    run_setup(CASES[name], method, **environ(fake, HELICONE_LOG="true"))
-
-    check(fake)
+def test_calls_past_the_gateway_are_logged_whatever_makes_the_provider(name: str, method: str, outcome: Logged) -> None:
+    check(outcome.rows)
 
 
+@pytest.mark.ahead(work=lambda name, method: logged(name, method, LOG_IN_CODE="yes"))
 @pytest.mark.parametrize(
     ("name", "method"),
     [
@@ -91,13 +103,12 @@ def test_calls_past_the_gateway_are_logged_whatever_makes_the_provider(
         ],
     ],
 )
-def test_the_log_is_switched_on_in_code(name: str, method: str, fake: FakeHelicone) -> None:
-    run_setup(CASES[name], method, **environ(fake, LOG_IN_CODE="yes"))
-
-    check(fake)
+def test_the_log_is_switched_on_in_code(name: str, method: str, outcome: Logged) -> None:
+    check(outcome.rows)
 
 
 @LAUNCHED
+@pytest.mark.ahead(work=lambda more: logged("configurator", "instrument", OTEL_TRACES_EXPORTER="otlp,helicone", **more))
 @pytest.mark.parametrize(
     "more",
     [
@@ -105,11 +116,9 @@ def test_the_log_is_switched_on_in_code(name: str, method: str, fake: FakeHelico
         pytest.param({"HELICONE_LOG": "true"}, id="by name and by HELICONE_LOG", marks=pytest.mark.slow),
     ],
 )
-def test_the_configurator_finds_the_exporter_by_name(more: dict[str, str], fake: FakeHelicone) -> None:
-    outcome = run_setup(CONFIGURATOR, "instrument", **environ(fake, OTEL_TRACES_EXPORTER="otlp,helicone", **more))
-
-    check(fake)
-    assert {span.name for span in outcome.spans} == {"plan trip", "chat gpt-5.4-mini", "POST", "look up"}
+def test_the_configurator_finds_the_exporter_by_name(more: dict[str, str], outcome: Logged) -> None:
+    check(outcome.rows)
+    assert {span.name for span in outcome.app.spans} == {"plan trip", "chat gpt-5.4-mini", "POST", "look up"}
 
 
 @LAUNCHED
@@ -121,7 +130,7 @@ def test_a_configuration_file_names_the_exporter(fake: FakeHelicone, monkeypatch
 
     run_setup(CASES["configuration file"]._replace(file=NAMED), "instrument", **environ(fake))
 
-    check(fake)
+    check(fake.rows)
 
 
 @LAUNCHED
@@ -134,22 +143,25 @@ def test_nothing_is_logged_when_the_instrumentor_is_disabled(fake: FakeHelicone)
     assert fake.rows == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ["configure first", "instrument"])
-@pytest.mark.parametrize("name", VENDORS)
-def test_calls_past_the_gateway_are_logged_beside_a_vendor(
-    name: str, method: str, fake: FakeHelicone, environments: Environments
-) -> None:
+def logged_beside(name: str, method: str, environments: Environments) -> Sequence[Row]:
+    """Run an app under a vendor's SDK, and return the rows that it logged."""
     vendor = VENDORS[name]
     python = environments.python(name.removesuffix("_client"), vendor.requirements, vendor.alone)
+    with serving(FakeHelicone()) as fake:
+        run_vendor(name, method, python, **environ(fake, HELICONE_LOG="true"))
+        return fake.rows
 
-    run_vendor(name, method, python, **environ(fake, HELICONE_LOG="true"))
 
-    ours = [row for row in fake.rows if row.model == "tool:web_search"]
+@pytest.mark.slow
+@pytest.mark.ahead(work=logged_beside)
+@pytest.mark.parametrize("method", ["configure first", "instrument"])
+@pytest.mark.parametrize("name", VENDORS)
+def test_calls_past_the_gateway_are_logged_beside_a_vendor(name: str, method: str, outcome: Sequence[Row]) -> None:
+    ours = [row for row in outcome if row.model == "tool:web_search"]
     assert summary(ours) == SEARCHES
     # Langfuse's generation is an LLM call that bypasses the gateway.
-    assert len(fake.rows) == len(SEARCHES) + len(vendor.calls)
-    assert {row.sends for row in fake.rows} == {1}
+    assert len(outcome) == len(SEARCHES) + len(VENDORS[name].calls)
+    assert {row.sends for row in outcome} == {1}
 
 
 ENDING_APP = """
@@ -193,6 +205,22 @@ if sys.argv[1] == "multiprocessing":
 """
 
 
+def ended(how: str) -> tuple[int, str, Sequence[Row]]:
+    """Run the app that ends in a certain way; return its exit code, its output, and what arrived."""
+    with serving(FakeHelicone()) as fake:
+        fake.troubles.from_now_on(Trouble(seconds=0.1))
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore::DeprecationWarning", "-c", ENDING_APP, how],
+            env={**base_environ("none"), **environ(fake)},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr, fake.rows
+
+
+@pytest.mark.ahead(work=ended)
 @pytest.mark.parametrize(
     ("how", "sessions"),
     [
@@ -205,21 +233,10 @@ if sys.argv[1] == "multiprocessing":
     ],
 )
 def test_rows_are_sent_when_the_interpreter_ends_and_a_fork_sends_none_twice(
-    how: str, sessions: list[str], fake: FakeHelicone, tmp_path: Path
+    how: str, sessions: list[str], outcome: tuple[int, str, Sequence[Row]]
 ) -> None:
-    script = tmp_path / "app.py"
-    script.write_text(ENDING_APP)
-    fake.troubles.from_now_on(Trouble(seconds=0.1))
+    code, output, rows = outcome
 
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", script, how],
-        env={**base_environ("none"), **environ(fake)},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
-    assert sorted(row.session_id for row in fake.rows) == sessions
-    assert {row.sends for row in fake.rows} == {1}
+    assert (code, output) == (0, "")
+    assert sorted(row.session_id for row in rows) == sessions
+    assert {row.sends for row in rows} == {1}

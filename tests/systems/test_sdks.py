@@ -84,30 +84,50 @@ def _cell(sdk: Sdk) -> str:
     return f"`{sdk.package}`" + (" (Bedrock)" if sdk.package == "boto3" else "")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("sdk", SDKS, ids=lambda sdk: sdk.package)
-def test_each_sdks_calls_carry_each_header_once(sdk: Sdk, environments: Environments) -> None:
-    python = _environment(environments, sdk.package)
-    for call, client in sdk.calls.items():
-        core = {"httpx": "httpcore", "httpx2": "httpcore2"}.get(client, client)
-        for instrumented in (False, True):
-            with listening(answers=ANSWERS) as gateway, listening(answers=ANSWERS) as provider:
-                at_gateway = _call(python, call, gateway, gateway.netloc, instrumented)
-                at_provider = _call(python, call, provider, gateway.netloc, instrumented)
+class Called(NamedTuple):
+    """What two calls by the same function of `sdk_calls.py` sent and printed: one to a gateway, one to a provider."""
 
-            asked = (call, instrumented)
-            assert (asked, [in_any_case(gateway.helicone(n)) for n in range(len(gateway.heads))]) == (
-                asked,
-                [in_any_case(OURS)],
-            )
-            assert (asked, [provider.helicone(n) for n in range(len(provider.heads))]) == (asked, [[]])
-            assert (asked, at_gateway["sent_by"], at_provider["sent_by"]) == (asked, [core], [core])
-            assert (asked, at_gateway["ids"]) == (asked, gateway.row_ids)
-            scopes = [scope for scope, _ in at_gateway["spans"]]
-            assert {path for _, path in at_gateway["spans"]} <= {"/ours"}
-            assert instrumented or scopes == list(sdk.own_spans)
-            if call == "boto3":
-                assert [_has_valid_signature(wire) for wire in (gateway, provider)] == [True, True]
+    asked: tuple[str, bool]
+    gateway: Wire
+    provider: Wire
+    at_gateway: dict[str, Any]
+    at_provider: dict[str, Any]
+
+
+def called(sdk: Sdk, environments: Environments) -> list[Called]:
+    """Make each call of an SDK, without and with HTTP instrumentation."""
+    python = _environment(environments, sdk.package)
+    return [_called(python, call, instrumented) for call in sdk.calls for instrumented in (False, True)]
+
+
+def _called(python: Path, call: str, instrumented: bool) -> Called:
+    with listening(answers=ANSWERS) as gateway, listening(answers=ANSWERS) as provider:
+        at_gateway = _call(python, call, gateway, gateway.netloc, instrumented)
+        at_provider = _call(python, call, provider, gateway.netloc, instrumented)
+    return Called((call, instrumented), gateway, provider, at_gateway, at_provider)
+
+
+@pytest.mark.slow
+@pytest.mark.ahead(work=called)
+@pytest.mark.parametrize("sdk", SDKS, ids=lambda sdk: sdk.package)
+def test_each_sdks_calls_carry_each_header_once(sdk: Sdk, outcome: list[Called]) -> None:
+    assert [each.asked for each in outcome] == [(call, with_http) for call in sdk.calls for with_http in (False, True)]
+    for asked, gateway, provider, at_gateway, at_provider in outcome:
+        call, instrumented = asked
+        client = sdk.calls[call]
+        core = {"httpx": "httpcore", "httpx2": "httpcore2"}.get(client, client)
+        assert (asked, [in_any_case(gateway.helicone(n)) for n in range(len(gateway.heads))]) == (
+            asked,
+            [in_any_case(OURS)],
+        )
+        assert (asked, [provider.helicone(n) for n in range(len(provider.heads))]) == (asked, [[]])
+        assert (asked, at_gateway["sent_by"], at_provider["sent_by"]) == (asked, [core], [core])
+        assert (asked, at_gateway["ids"]) == (asked, gateway.row_ids)
+        scopes = [scope for scope, _ in at_gateway["spans"]]
+        assert {path for _, path in at_gateway["spans"]} <= {"/ours"}
+        assert instrumented or scopes == list(sdk.own_spans)
+        if call == "boto3":
+            assert [_has_valid_signature(wire) for wire in (gateway, provider)] == [True, True]
 
 
 def _environment(environments: Environments, package: str) -> Path:

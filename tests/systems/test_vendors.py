@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.ahead import once
 from tests.support.backend import Span, receiving
 from tests.support.documents import block
 from tests.support.environments import Environments
@@ -157,17 +158,29 @@ def is_of_log(row_id: object) -> bool:
     return row_id is not None and uuid.UUID(str(row_id)).version == 5
 
 
+@once
+def bare(name: str, launched: bool, python: Path) -> AppRun:
+    """Return what the app does without us."""
+    return run(name, "launched without" if launched else "none", python)
+
+
+def without_and_with_us(name: str, method: str, propagators: str, environments: Environments) -> tuple[AppRun, AppRun]:
+    """Return what an app does without and with us."""
+    vendor = VENDORS[name]
+    python = environments.python(name.removesuffix("_client"), vendor.requirements, vendor.alone)
+    before = bare(name, method == "instrument", python)
+    return before, run(name, method, python, **({"OTEL_PROPAGATORS": propagators} if propagators else {}))
+
+
+@pytest.mark.ahead(work=without_and_with_us)
 @pytest.mark.parametrize("propagators", ["", PROPAGATORS])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", VENDORS)
 def test_a_vendor_gets_the_same_spans_with_our_labels_on_them(
-    name: str, method: str, propagators: str, environments: Environments
+    name: str, method: str, propagators: str, outcome: tuple[AppRun, AppRun]
 ) -> None:
     vendor = VENDORS[name]
-    python = environments.python(name.removesuffix("_client"), vendor.requirements, vendor.alone)
-    before = run(name, "launched without" if method == "instrument" else "none", python)
-
-    after = run(name, method, python, **({"OTEL_PROPAGATORS": propagators} if propagators else {}))
+    before, after = outcome
 
     spans = finished(after.spans)
     assert without_ours(spans) == finished(before.spans)

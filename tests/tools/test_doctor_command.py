@@ -20,33 +20,38 @@ from tests.support.documents import PAGES, part
 pytest.importorskip("opentelemetry.distro", reason="the probe needs the launcher's configurator")
 pytest.importorskip("opentelemetry.instrumentation.genai.openai", reason="the probe needs an instrumentation")
 
+Done = subprocess.CompletedProcess[str]
 SCRIPTS = Path(sys.executable).parent
 GATEWAYS = {"OPENAI_BASE_URL": "https://oai.helicone.ai/v1", "ANTHROPIC_BASE_URL": "https://anthropic.helicone.ai"}
 
 
-def run(command: list[str], environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    variables = ("OTEL_", "HELICONE_", "OPENAI_", "ANTHROPIC_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(variables)}
+def run(command: list[str], environ: Mapping[str, str]) -> Done:
+    variables = ("OTEL_", "HELICONE_", "OPENAI_", "ANTHROPIC_", "PYTEST_")
+    kept = {name: os.environ[name] for name in list(os.environ) if not name.startswith(variables)}
     return subprocess.run(
         command, env={**kept, **environ}, capture_output=True, text=True, timeout=60, check=False, cwd="/"
     )
 
 
-def doctor(*options: str, launcher: tuple[str, ...] = (), **environ: str) -> subprocess.CompletedProcess[str]:
+def doctor(*options: str, launcher: tuple[str, ...] = (), **environ: str) -> Done:
     # The console script, because `opentelemetry-instrument` starts a command, not a module.
     return run([*launcher, str(SCRIPTS / "helicone-otel"), "doctor", *options], environ)
 
 
-def checks(done: subprocess.CompletedProcess[str]) -> dict[str, list[tuple[str, str]]]:
+def checks(done: Done) -> dict[str, list[tuple[str, str]]]:
     found: dict[str, list[tuple[str, str]]] = {}
     for each in json.loads(done.stdout)["checks"]:
         found.setdefault(each["check"], []).append((each["level"], each["text"]))
     return found
 
 
-def test_in_a_complete_environment_the_calls_of_every_sdk_carry_headers() -> None:
-    done = doctor("--json", **GATEWAYS, HELICONE_SESSION_NAME="Shop")
+def in_a_complete_environment() -> Done:
+    return doctor("--json", **GATEWAYS, HELICONE_SESSION_NAME="Shop")
 
+
+@pytest.mark.ahead(work=in_a_complete_environment)
+def test_in_a_complete_environment_the_calls_of_every_sdk_carry_headers(outcome: Done) -> None:
+    done = outcome
     found = checks(done)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["exit_code"] == 0
@@ -60,14 +65,16 @@ def test_in_a_complete_environment_the_calls_of_every_sdk_carry_headers() -> Non
     assert "session_name" not in found
 
 
-def test_the_key_the_content_and_the_endpoint_are_checked_in_a_real_process() -> None:
-    key = "sk-helicone-1234567-1234567-1234567-1234567"
+KEY = "sk-helicone-1234567-1234567-1234567-1234567"
+
+
+def with_keys_content_and_an_endpoint() -> tuple[str, Done]:
     with serving(LoopbackServer(QuietHandler)) as collector:
-        done = doctor(
+        return collector.url.removeprefix("http://"), doctor(
             "--json",
             OPENAI_BASE_URL="https://oai.helicone.ai/v1",
             OPENAI_API_KEY="sk-of-the-provider",
-            OPENAI_CUSTOM_HEADERS=f"Helicone-Auth: Bearer {key}",
+            OPENAI_CUSTOM_HEADERS=f"Helicone-Auth: Bearer {KEY}",
             ANTHROPIC_BASE_URL="https://anthropic.helicone.ai",
             ANTHROPIC_API_KEY="sk-ant-of-the-provider",
             OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
@@ -76,6 +83,10 @@ def test_the_key_the_content_and_the_endpoint_are_checked_in_a_real_process() ->
             HELICONE_LOG_KINDS="lmm",
         )
 
+
+@pytest.mark.ahead(work=with_keys_content_and_an_endpoint)
+def test_the_key_the_content_and_the_endpoint_are_checked_in_a_real_process(outcome: tuple[str, Done]) -> None:
+    address, done = outcome
     found = checks(done)
     assert found["keys"] == [
         ("ok", "openai sends a key to oai.helicone.ai, as Helicone-Auth."),
@@ -89,22 +100,25 @@ def test_the_key_the_content_and_the_endpoint_are_checked_in_a_real_process() ->
     ]
     assert [level for level, _ in found["log_settings"]] == ["problem"]
     assert [level for level, _ in found["settings"]] == ["ok", "warning"]
-    address = collector.url.removeprefix("http://")
     assert found["endpoint"] == [("ok", f"Something listens at {address}, where spans go by OTLP (grpc).")]
     assert found["content"][0][0] == "warning"
     assert {level for level, _ in found["requests"]} == {"ok"}
     # The set-up's own lines about our settings are not shown again.
     assert [text for _, text in found.get("log", ()) if "HELICONE" in text] == []
-    assert key not in done.stdout
+    assert KEY not in done.stdout
 
 
-def test_an_unknown_propagator_is_the_first_finding_and_secrets_are_masked() -> None:
-    done = doctor(
+def with_an_unknown_propagator_and_secrets() -> Done:
+    return doctor(
         OTEL_PROPAGATORS="tracecontext,nope",
         OPENAI_BASE_URL="https://me:hunter2hunter2@proxy.corp/v1",
         HELICONE_API_KEY="sk-helicone-abcdefg",
     )
 
+
+@pytest.mark.ahead(work=with_an_unknown_propagator_and_secrets)
+def test_an_unknown_propagator_is_the_first_finding_and_secrets_are_masked(outcome: Done) -> None:
+    done = outcome
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.splitlines()[:2] == [
         '✗ OTEL_PROPAGATORS names "nope", which is not installed: the app would not start.',
@@ -116,14 +130,17 @@ def test_an_unknown_propagator_is_the_first_finding_and_secrets_are_masked() -> 
     assert "\x1b" not in done.stdout
 
 
-def test_the_documentation_shows_the_output_of_the_command() -> None:
+def with_the_variable_on_the_page() -> Done:
     page = PAGES["docs/troubleshooting.md"]
     (variable,) = re.findall(r"`(OTEL_[A-Z_]+=\S+)`:\n", page.partition("<!-- doctor -->")[0])
+    return doctor(**dict([variable.split("=", 1)]))
+
+
+@pytest.mark.ahead(work=with_the_variable_on_the_page)
+def test_the_documentation_shows_the_output_of_the_command(outcome: Done) -> None:
     shown = part("doctor").removeprefix("```text\n").removesuffix("```")
 
-    done = doctor(**dict([variable.split("=", 1)]))
-
-    printed = [without_versions(line) for line in done.stdout.splitlines()]
+    printed = [without_versions(line) for line in outcome.stdout.splitlines()]
     wanted = [without_versions(line) for line in shown.splitlines() if line != "┆"]
     # The page shows some of the lines, in the same order.
     rest = iter(printed)
@@ -167,6 +184,7 @@ def test_the_doctor_sees_the_options_of_the_launcher() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.ahead(work=lambda environ: doctor("--json", **GATEWAYS, **environ))
 @pytest.mark.parametrize(
     ("environ", "check"),
     [
@@ -178,9 +196,12 @@ def test_the_doctor_sees_the_options_of_the_launcher() -> None:
         ({"OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST": "helicone-auth"}, "recorded_key"),
     ],
 )
-def test_the_cause_is_the_first_problem_in_each_broken_environment(environ: Mapping[str, str], check: str) -> None:
-    done = doctor("--json", **GATEWAYS, **environ)
-
+def test_the_cause_is_the_first_problem_in_each_broken_environment(
+    environ: Mapping[str, str],  # noqa: ARG001  # it is that of the outcome
+    check: str,
+    outcome: Done,
+) -> None:
+    done = outcome
     assert done.returncode == 1
     first = next(each for each in json.loads(done.stdout)["checks"] if each["level"] == "problem")
     assert (first["check"], first["text"]) == (check, json.loads(done.stdout)["summary"])

@@ -32,7 +32,7 @@ from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.server import FakeHelicone
 from tests.generated import PARTS, filled
 from tests.support.documents import BLOCKS, DOCS, PAGES, README, Block, block, blocks, lines
-from tests.support.launching import needs_a_configurator
+from tests.support.launching import instrumented_only, needs_a_configurator
 from tests.support.programs import environment, launched, output_of
 
 # The files that have the doctor's texts.
@@ -134,7 +134,8 @@ def test_zero_code_sends_the_key_and_a_session_with_the_variables_that_are_shown
     (tmp_path / "app.py").write_text(CALLS["openai"])
     with serving(FakeHelicone()) as gateway:
         kept = {name: text for name, text in environment(gateway.url).items() if not name.startswith("OTEL_")}
-        output_of(launched(["python", "app.py"]), {**kept, **variables}, tmp_path)
+        environ = {**kept, **variables, **instrumented_only("helicone", "openai", "httpx", "httpx2")}
+        output_of(launched(["python", "app.py"]), environ, tmp_path)
 
     (request,) = gateway.requests("gateway")
     assert request.header("Helicone-Auth") == f"Bearer {KEY}"

@@ -6,14 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 import helicone_otel
 from tests.support.environments import Environments
-from tests.support.launching import labels, needs_a_configurator, run, side_by_side, without_ours
+from tests.support.launching import instrumented_only, labels, needs_a_configurator, run, side_by_side, without_ours
 from tests.support.raw_http import expected
 from tests.systems.test_setups import CASES, LABELS, METHODS, PROPAGATORS, bare, planned
 
@@ -24,15 +23,14 @@ IN_SESSION = expected(id="trip-42", path="/plan_trip", name="Trip Planning")
 # --- switches -------------------------------------------------------------------------------------
 
 
-# The launcher loads each instrumentation that is not named, which takes seconds.
-UNUSED = sorted({point.name for point in entry_points(group="opentelemetry_instrumentor")} - {"helicone", "httpx"})
+OTHERS = ", ".join(instrumented_only("httpx")["OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"].split(","))
 
 
 @needs_a_configurator
 @pytest.mark.parametrize(
     "named",
     [
-        pytest.param(", ".join([*UNUSED, "helicone"]), id="helicone and others"),
+        pytest.param(OTHERS, id="helicone and others"),
         *(pytest.param(named, marks=pytest.mark.slow) for named in ("helicone", "requests, helicone", "*")),
     ],
 )

@@ -25,7 +25,7 @@ from helicone_otel.tools.fakes.provider import ModelAnswer, ScriptedProvider, ch
 from helicone_otel.tools.fakes.server import FakeHelicone
 from tests.support.documents import PAGES
 from tests.support.environments import Environments
-from tests.support.launching import needs_a_configurator
+from tests.support.launching import instrumented_only, needs_a_configurator
 from tests.support.otelcol import free_ports, running
 from tests.support.paths import REPOSITORY
 from tests.support.programs import environment, launched, output_of
@@ -105,7 +105,8 @@ def started(command: list[str], environ: Mapping[str, str], folder: Path) -> Ite
 def test_the_script_is_one_session_with_two_steps(tmp_path: Path) -> None:
     folder = copied("script", tmp_path)
     with stand_in("The tower.", "Climb the tower.") as helicone:
-        environ = environment(helicone.url, HELICONE_LOG="true")
+        used = instrumented_only("helicone", "openai", "httpx", "httpx2")
+        environ = environment(helicone.url, HELICONE_LOG="true", **used)
         printed = output_of(launched(["python", "app.py"]), environ, folder).splitlines()
 
     calls, logged = seen(helicone, "gateway"), seen(helicone, "log")

@@ -11,7 +11,6 @@ import textwrap
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import grpc  # type: ignore[import-untyped]  # ships no types
@@ -27,6 +26,7 @@ from helicone_otel.tools.cli.receiver import decode
 from helicone_otel.tools.cli.run import Run, child_environment, observe
 from helicone_otel.tools.fakes.loopback import LoopbackServer, QuietHandler, serving
 from helicone_otel.tools.fakes.server import FakeHelicone
+from tests.support.launching import instrumented_only
 
 pytest.importorskip("opentelemetry.distro", reason="`helicone-otel run` needs the launcher's configurator")
 
@@ -60,10 +60,9 @@ def gateway() -> Iterator[FakeHelicone]:
 def environ(gateway: FakeHelicone) -> dict[str, str]:
     """Return a user's environment that is quick to instrument and leads to the gateway."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "HELICONE_"))}
-    slow = {point.name for point in entry_points(group="opentelemetry_instrumentor")} - {"helicone", "httpx"}
     return {
         **kept,
-        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(sorted(slow)),
+        **instrumented_only("helicone", "httpx"),
         "HELICONE_GATEWAY_HOSTS": gateway.url.removeprefix("http://"),
         "HELICONE_SESSION_NAME": "Shop",
         "URL": f"{gateway.url}/v1/embeddings",

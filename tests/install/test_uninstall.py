@@ -11,8 +11,17 @@ from pathlib import Path
 import pytest
 
 import helicone_otel
+from tests.support.ahead import once
 from tests.support.environments import Environments
-from tests.support.launching import instrumented_only, labels, needs_a_configurator, run, side_by_side, without_ours
+from tests.support.launching import (
+    AppRun,
+    instrumented_only,
+    labels,
+    needs_a_configurator,
+    run,
+    side_by_side,
+    without_ours,
+)
 from tests.support.raw_http import expected
 from tests.systems.test_setups import CASES, LABELS, METHODS, PROPAGATORS, bare, planned
 
@@ -43,23 +52,30 @@ def test_the_variable_that_disables_instrumentations_switches_every_entry_point_
     assert (after.spans, after.headers, after.output) == (before.spans, [[], []], before.output)
 
 
+def with_a_disabled_sdk(method: str, propagators: str) -> AppRun:
+    variables = {"OTEL_PROPAGATORS": propagators} if propagators else {}
+    return run(CASES["own provider"], method, OTEL_SDK_DISABLED="true", **variables)
+
+
+@pytest.mark.ahead(work=with_a_disabled_sdk)
 @pytest.mark.parametrize("method", ["configure first", "instrument"])
 @pytest.mark.parametrize("propagators", ["", pytest.param(PROPAGATORS, marks=pytest.mark.slow)])
-def test_with_a_disabled_sdk_sessions_opened_in_code_are_still_sent(method: str, propagators: str) -> None:
-    variables = {"OTEL_PROPAGATORS": propagators} if propagators else {}
-
+def test_with_a_disabled_sdk_sessions_opened_in_code_are_still_sent(
+    method: str, propagators: str, outcome: AppRun
+) -> None:
     # By the specification, this variable does not switch propagators off.
-    after = run(CASES["own provider"], method, OTEL_SDK_DISABLED="true", **variables)
-
+    after = outcome
     assert after.spans == []
     assert after.headers == [[], expected(id="trip-42", path="/chat", name="Trip Planning")]
 
 
+@pytest.mark.ahead(work=lambda name, method: run(CASES[name], method, script="undo.py"))
 @pytest.mark.parametrize("method", ["configure last", "instrument"])
 @pytest.mark.parametrize("name", ["own provider", pytest.param("processors in a pool", marks=pytest.mark.slow)])
-def test_after_uninstall_nothing_is_labelled_or_sent_and_install_works_again(name: str, method: str) -> None:
-    after = run(CASES[name], method, script="undo.py")
-
+def test_after_uninstall_nothing_is_labelled_or_sent_and_install_works_again(
+    name: str, method: str, outcome: AppRun
+) -> None:
+    after = outcome
     inside, outside, again = after.spans[:4], after.spans[4:8], after.spans[8:]
     wanted = planned("Trip Planning", "trip-42")
     assert [labels(spans) for spans in (inside, outside, again)] == [
@@ -155,16 +171,27 @@ OLDER_COPY = (
 )
 
 
+@once
+def bare_with(copy: str, name: str, launched: bool) -> AppRun:
+    """Return what an app does without us, with another copy of OpenTelemetry."""
+    return run(CASES[name], "launched without" if launched else "none", PYTHONPATH=copy)
+
+
+def with_an_older_copy(name: str, method: str, environments: Environments) -> tuple[AppRun, AppRun]:
+    """Return what an app does without and with us."""
+    copy = str(environments.copy("older-copy", OLDER_COPY))
+    before = bare_with(copy, name, CASES[name].launched or method == "instrument")
+    return before, run(CASES[name], method, PYTHONPATH=copy)
+
+
 @pytest.mark.slow
+@pytest.mark.ahead(work=with_an_older_copy)
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", ["configurator", "own provider"])
-def test_an_older_copy_of_opentelemetry_on_the_path_works(name: str, method: str, environments: Environments) -> None:
-    copy = str(environments.copy("older-copy", OLDER_COPY))
-    launched = CASES[name].launched or method == "instrument"
-    before = run(CASES[name], "launched without" if launched else "none", PYTHONPATH=copy)
-
-    after = run(CASES[name], method, PYTHONPATH=copy)
-
+def test_an_older_copy_of_opentelemetry_on_the_path_works(
+    name: str, method: str, outcome: tuple[AppRun, AppRun]
+) -> None:
+    before, after = outcome
     assert without_ours(after.spans) == before.spans
     assert labels(after.spans) == LABELS
     assert after.headers == [expected(id=after.spans[0].trace, path="/plan_trip", name="shop"), IN_SESSION]

@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import grpc  # type: ignore[import-untyped]  # ships no types
 import pytest
@@ -58,8 +60,13 @@ def gateway() -> Iterator[FakeHelicone]:
 
 @pytest.fixture
 def environ(gateway: FakeHelicone) -> dict[str, str]:
-    """Return a user's environment that is quick to instrument and leads to the gateway."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "HELICONE_"))}
+    return environ_for(gateway)
+
+
+def environ_for(gateway: FakeHelicone) -> dict[str, str]:
+    """Return a user's environment that is quick to instrument and leads to a gateway."""
+    unwanted = ("OTEL_", "HELICONE_", "PYTEST_")
+    kept = {name: os.environ[name] for name in list(os.environ) if not name.startswith(unwanted)}
     return {
         **kept,
         **instrumented_only("helicone", "httpx"),
@@ -74,91 +81,103 @@ def python(code: str) -> list[str]:
     return ["python", "-c", textwrap.dedent(code)]
 
 
-def cli(*arguments: str, environ: Mapping[str, str], given: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "helicone_otel", *arguments]
-    return subprocess.run(command, env=environ, input=given, capture_output=True, text=True, timeout=30, check=False)
+class Ran(NamedTuple):
+    """What a process printed, and the gateway that it had for itself."""
+
+    done: subprocess.CompletedProcess[str]
+    gateway: FakeHelicone
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.done.stdout)
+
+
+def ran(*arguments: str, given: str = "", cwd: str | None = None, logs: bool = False, **more: str) -> Ran:
+    """Run `helicone-otel run` as users do; with `logs`, its environment logs to the gateway."""
+    with serving(demo_helicone()) as gateway:
+        log = {"HELICONE_LOG": "true", "HELICONE_API_KEY": gateway.key, "HELICONE_LOG_ENDPOINT": gateway.url}
+        environ = {**environ_for(gateway), **(log if logs else {}), **more}
+        command = [sys.executable, "-m", "helicone_otel", "run", *arguments]
+        done = subprocess.run(
+            command, env=environ, input=given, cwd=cwd, capture_output=True, text=True, timeout=30, check=False
+        )
+        return Ran(done, gateway)
 
 
 def trees(run: Run) -> list[object]:
     return [steps_of(session) for session in run.sessions]
 
 
-def test_input_output_arguments_and_exit_code_pass_through(environ: dict[str, str]) -> None:
-    code = "import sys; print(input(), sys.argv[1:]); print('oh', file=sys.stderr); sys.exit(7)"
+ECHO = "import sys; print(input(), sys.argv[1:]); print('oh', file=sys.stderr); sys.exit(7)"
 
-    done = cli("run", "--", *python(code), "--json", "--", "x y", environ=environ, given="hello\n")
 
+@pytest.mark.ahead(work=lambda: ran("--", *python(ECHO), "--json", "--", "x y", given="hello\n"))
+def test_input_output_arguments_and_exit_code_pass_through(outcome: Ran) -> None:
+    done = outcome.done
     assert (done.returncode, done.stdout) == (7, "hello ['--json', '--', 'x y']\n")
     assert done.stderr.startswith("helicone-otel run: running python; its sessions follow when it ends\noh\n")
 
 
-def test_the_session_is_drawn_on_standard_error_and_leaves_nothing_on_disk(
-    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def ran_in_an_empty_folder() -> tuple[Ran, list[Path]]:
+    with tempfile.TemporaryDirectory() as folder:
+        return ran("--", *python(CALL_ONCE), cwd=folder, TMPDIR=folder, HOME=folder), list(Path(folder).iterdir())
 
-    done = cli("run", "--", *python(CALL_ONCE), environ={**environ, "TMPDIR": str(tmp_path), "HOME": str(tmp_path)})
 
+@pytest.mark.ahead(work=ran_in_an_empty_folder)
+def test_the_session_is_drawn_on_standard_error_and_leaves_nothing_on_disk(outcome: tuple[Ran, list[Path]]) -> None:
+    (done, _), left = outcome
     assert (done.returncode, done.stdout) == (0, "")
     assert "└── checkout  task" in done.stderr
     assert "→ 200 Helicone-Session-Path: /checkout" in done.stderr
     assert "Helicone-Session-Name: Shop" in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert left == []
 
 
-def test_json_is_all_of_standard_output_and_says_what_the_drawing_says(
-    environ: dict[str, str], gateway: FakeHelicone
-) -> None:
-    done = cli("run", "--json", "--", *python(CALL_ONCE + "    print('bought')\n"), environ=environ)
-
-    data = json.loads(done.stdout)
+@pytest.mark.ahead(work=lambda: ran("--json", "--", *python(CALL_ONCE + "    print('bought')\n")))
+def test_json_is_all_of_standard_output_and_says_what_the_drawing_says(outcome: Ran) -> None:
+    done, gateway = outcome
+    data = outcome.data
     [session] = data["sessions"]
     [step] = session["tree"]["steps"]
     [request] = step["requests"]
     call = request["gateway_call"]
     assert (data["exit_code"], data["notes"], done.stderr) == (0, [], "bought\n")
     assert (session["name"], step["path"], request["kind"], request["name"]) == ("Shop", "/checkout", "embedding", "m")
-    [row] = gateway.rows[-1:]
+    [row] = gateway.rows
     assert (call["headers"], request["row_id"]) == (row.properties, row.id)
     assert call["headers"]["Helicone-Session-Id"] == session["id"]
 
 
-def test_a_call_that_bypasses_the_gateway_is_shown_with_its_row(environ: dict[str, str], gateway: FakeHelicone) -> None:
-    code = """
-        import os
-        from helicone_otel import tool
-        with tool("get_weather"):
-            pass
-        print(*sorted(name for name in os.environ if name.startswith("HELICONE_LOG") or name == "HELICONE_API_KEY"))
-    """
-    before = len(gateway.rows)
+TOOL = """
+    from helicone_otel import tool
+    with tool("get_weather"):
+        pass
+"""
+SETTINGS = """
+    import os
+    print(*sorted(name for name in os.environ if name.startswith("HELICONE_LOG") or name == "HELICONE_API_KEY"))
+"""
 
-    done = cli("run", "--json", "--", *python(code), environ=environ)
 
-    [session] = json.loads(done.stdout)["sessions"]
+@pytest.mark.ahead(work=lambda: ran("--json", "--", *python(TOOL + SETTINGS)))
+def test_a_call_that_bypasses_the_gateway_is_shown_with_its_row(outcome: Ran) -> None:
+    done, gateway = outcome
+    [session] = outcome.data["sessions"]
     [request] = session["tree"]["steps"][0]["requests"]
     assert request["rows"] == [
         {"badge": "Tool", "model": "tool:get_weather", "status": 200, "flaws": [], "logged": False}
     ]
     # The log settings of the user stay unchanged.
     assert done.stderr.split() == []
-    assert len(gateway.rows) == before
+    assert gateway.rows == []
 
 
-def test_rows_also_go_to_the_log_of_the_user(environ: dict[str, str], gateway: FakeHelicone) -> None:
-    log = {"HELICONE_LOG": "true", "HELICONE_API_KEY": gateway.key, "HELICONE_LOG_ENDPOINT": gateway.url}
-    code = """
-        from helicone_otel import tool
-        with tool("get_weather"):
-            pass
-    """
-    before = len(gateway.rows)
-
-    done = cli("run", "--", *python(code), environ={**environ, **log})
-
+@pytest.mark.ahead(work=lambda: ran("--", *python(TOOL), logs=True))
+def test_rows_also_go_to_the_log_of_the_user(outcome: Ran) -> None:
+    done, gateway = outcome
     assert "→ 200 logged as Tool tool:get_weather" in done.stderr
     assert "not logged" not in done.stderr
-    assert [(row.model, row.sends) for row in gateway.rows[before:]] == [("tool:get_weather", 1)]
+    assert [(row.model, row.sends) for row in gateway.rows] == [("tool:get_weather", 1)]
 
 
 @pytest.mark.parametrize(
@@ -180,15 +199,18 @@ def test_a_row_that_the_application_does_not_log_itself_would_be_logged(
     assert [note.startswith(said) for note in run.notes] == ([] if logged else [True])
 
 
-def test_a_session_that_the_command_names_holds_everything_that_the_process_does(environ: dict[str, str]) -> None:
-    twice = CALL_ONCE + '    call(trace.get_tracer("shop"))\n'
+CALL_TWICE = CALL_ONCE + '    call(trace.get_tracer("shop"))\n'
 
-    done = cli("run", "--json", "--session", "Trip Planning", *python(twice), environ=environ)
 
-    data = json.loads(done.stdout)
+def ran_with_and_without_a_name() -> tuple[Ran, Ran]:
+    return ran("--json", "--session", "Trip Planning", *python(CALL_TWICE)), ran("--json", *python(CALL_TWICE))
+
+
+@pytest.mark.ahead(work=ran_with_and_without_a_name)
+def test_a_session_that_the_command_names_holds_everything_that_the_process_does(outcome: tuple[Ran, Ran]) -> None:
+    data, apart = (each.data for each in outcome)
     assert [(session["name"], session["request_count"]) for session in data["sessions"]] == [("Trip Planning", 2)]
     assert data["notes"] == []
-    apart = json.loads(cli("run", "--json", *python(twice), environ=environ).stdout)
     assert [session["request_count"] for session in apart["sessions"]] == [1, 1]
     assert [note.partition(":")[0] for note in apart["notes"]] == ["2 sessions have one request each"]
 
@@ -228,12 +250,12 @@ def labels(spans: list[Span]) -> list[list[str]]:
 
 def test_the_users_own_http_endpoint_still_gets_everything(environ: dict[str, str]) -> None:
     with serving(Collector()) as collector:
-        environ |= {
+        exporting = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
             "OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=me",
         }
-        run = observe(python(CALL_ONCE), environ)
+        run = observe(python(CALL_ONCE), {**environ, **exporting})
 
     assert trees(run) == [TREE]
     assert {(path, tenant) for path, tenant, _ in collector.requests} >= {("/v1/traces", "me"), ("/v1/metrics", "me")}
@@ -265,9 +287,9 @@ def test_the_users_own_grpc_endpoint_still_gets_everything(environ: dict[str, st
     assert labels(service.spans) == labels(run.spans)
 
 
-def test_an_exporter_that_the_user_chose_keeps_working(environ: dict[str, str]) -> None:
-    done = cli("run", "--", *python(CALL_ONCE), environ={**environ, "OTEL_TRACES_EXPORTER": "console"})
-
+@pytest.mark.ahead(work=lambda: ran("--", *python(CALL_ONCE), OTEL_TRACES_EXPORTER="console"))
+def test_an_exporter_that_the_user_chose_keeps_working(outcome: Ran) -> None:
+    done = outcome.done
     assert '"helicone.session.path": "/checkout"' in done.stdout
     assert "└── checkout  task" in done.stderr
 

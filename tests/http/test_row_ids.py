@@ -34,6 +34,7 @@ from helicone_otel.testing import Helicone
 from helicone_otel.tracking.records import Record
 from helicone_otel.wire import is_row_id
 from tests.support.clients import CLIENTS, Client, app, by_manager, every_client
+from tests.support.examples import examples
 from tests.support.http2_server import listening_http2
 from tests.support.raw_http import MODEL, QUESTION, TLS, Wire, expected, in_any_case, listening
 
@@ -437,7 +438,7 @@ def test_an_id_that_is_longer_than_the_client_takes_fails_as_it_does_without_the
 
 @every_client
 @given(value=st.one_of(st.from_regex(ID.replace("0", "[0-9a-f]"), fullmatch=True), st.text(), st.binary()))
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_header_in_an_answer_gives_a_valid_id_or_none(gateway: Wire, client: Client, value: str | bytes) -> None:
     sent = (value.encode("utf-8", "replace") if isinstance(value, str) else value).translate(None, b"\r\n\0")
     gateway.naming = lambda _: [b"helicone-id: " + sent]

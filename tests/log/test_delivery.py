@@ -36,6 +36,7 @@ from helicone_otel.tools.fakes.headers import KEY
 from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.requests import Trouble
 from helicone_otel.tools.fakes.server import FakeHelicone
+from tests.support.examples import examples
 from tests.support.logs import wait_for
 from tests.support.raw_http import Wire, listening
 
@@ -216,13 +217,13 @@ def test_retry_after_is_read_and_bounded(text: str | None, seconds: float | None
     assert retry_after(text, datetime(2026, 11, 27, 10, tzinfo=UTC)) == seconds
 
 
-@hypothesis_settings(max_examples=30)
+@hypothesis_settings(max_examples=examples(30))
 @given(st.text())
 def test_the_wait_is_bounded_whatever_retry_after_contains(text: str) -> None:
     assert retry_after(text) is None or 0 <= (retry_after(text) or 0) <= MAX_WAIT
 
 
-@hypothesis_settings(max_examples=50)
+@hypothesis_settings(max_examples=examples(50))
 @given(
     st.integers(100, 599),
     st.dictionaries(st.just("retry-after"), st.text()),
@@ -236,7 +237,7 @@ def test_only_an_answer_of_ok_means_delivered(status: int, headers: dict[str, st
     assert error_text(body).isprintable()
 
 
-@hypothesis_settings(max_examples=50)
+@hypothesis_settings(max_examples=examples(50))
 @given(st.integers(100, 599), st.binary() | st.sampled_from([b"", b"ok"]))
 def test_only_an_answer_without_a_body_means_delivered_to_an_api_server(status: int, body: bytes) -> None:
     result = result_of_answer(Answer(status, {}, body), KEY, is_api_server=True)

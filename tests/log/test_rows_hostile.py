@@ -155,7 +155,7 @@ def test_any_span_makes_a_row_that_helicone_accepts(
     logged.check(row)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(kind=JSON, row_id=JSON | TEXTS, session=JSON)
 def test_a_span_with_a_bad_label_becomes_a_row_or_is_dropped_and_counted(kind: Any, row_id: Any, session: Any) -> None:
     before = sum(failures.swallowed().values())

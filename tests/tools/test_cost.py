@@ -99,7 +99,7 @@ def parts(message: Any) -> int:
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=200)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.tuples(TEXTS, st.dictionaries(TEXTS, st.integers(0, 2**62) | TEXTS | st.lists(TEXTS)))))
 def test_every_field_of_a_request_is_counted(named: list[tuple[str, dict[str, Any]]]) -> None:
     request = request_of("shop", [span(1, 1, name=name, attributes=values) for name, values in named])

@@ -17,6 +17,7 @@ from helicone_otel.testing import FakeHelicone, Row, Trouble
 from helicone_otel.tools.fakes import log_api, rows
 from helicone_otel.tools.fakes.headers import HeadersError, from_meta
 from helicone_otel.tools.fakes.loopback import serving
+from tests.support.examples import examples
 from tests.support.logs import ANSWERED, ASKED, CUSTOM, ID, SESSION, START, TIMING, Client, a_log, changed
 
 OTHER_KEY = "sk-helicone-unknown-unknown-unknown-unknown"
@@ -204,7 +205,7 @@ def test_headers_whose_names_differ_only_in_case_are_joined(client: Client) -> N
 
 
 @pytest.mark.parametrize(("node", "charset"), [(False, "utf-8"), (True, "latin-1")], ids=["worker", "API server"])
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(meta=st.dictionaries(st.text(), st.text() | st.none() | st.integers() | st.booleans(), max_size=4))
 def test_any_meta_gives_headers_or_an_error(node: bool, charset: str, meta: dict[str, Any]) -> None:
     try:
@@ -659,7 +660,7 @@ def test_requests_are_kept_byte_for_byte_for_each_api(client: Client) -> None:
 ANY_JSON = st.recursive(st.none() | st.text(max_size=5) | st.floats(), st.lists).map(json.dumps)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=60) | ANY_JSON)
 def test_any_request_is_answered(client: Client, body: bytes | str) -> None:
     for path in (CUSTOM, *JAWN[:1], TYPED):

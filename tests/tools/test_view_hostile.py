@@ -131,7 +131,7 @@ def test_no_path_makes_an_address_fail(site: Site, start: str, text: str, end: s
     assert site.status(path) in (200, 404)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     TEXTS,
     TEXTS,

@@ -39,6 +39,7 @@ from helicone_otel.tools.view.assets import find_packaged
 from helicone_otel.tools.view.content import content_of
 from helicone_otel.tools.view.database import BusyError, Database, DatabaseError
 from helicone_otel.tools.view.log_rows import InvalidRowError, read_row
+from tests.support.examples import examples
 from tests.support.spans import with_hex_ids
 from tests.support.view_seed import request_of, span, wait_until_labelled
 from tests.support.viewing import JSON, PROTOBUF, Answer, ViewClient, ask, posted_row, view_client
@@ -367,7 +368,7 @@ def test_the_api_says_why_it_cannot_answer(view: ViewClient, address: str, statu
     assert (answer.status, answer.data) == (status, {"error": error})
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_spans_or_malformed(body: bytes) -> None:
     for decode in (decode_protobuf, decode_json):
@@ -382,7 +383,7 @@ JSONS = st.recursive(
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     JSONS,
     JSONS,
@@ -417,7 +418,7 @@ KEYS = st.sampled_from(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     st.sampled_from(["llm", "tool", "vector_db", "rerank"]), st.dictionaries(KEYS, JSONS | JSONS.map(json.dumps)), JSONS
 )

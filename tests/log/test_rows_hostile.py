@@ -100,7 +100,7 @@ def _raising(text: str, where: Where) -> str:
     raise RuntimeError(text, where)
 
 
-def _silent(text: str, where: Where) -> str:  # noqa: ARG001
+def _silent(text: str, where: Where) -> str:
     return None  # type: ignore[return-value]
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -37,6 +38,15 @@ def once(function: Callable[P, R]) -> Callable[P, R]:
             return kept(*args, **kwargs)
 
     return asked
+
+
+def inherited(*unwanted: str) -> dict[str, str]:
+    """Return the variables of this process, without pytest's own and those that begin so.
+
+    Other threads may run tests meanwhile, and pytest changes its variables with each.
+    """
+    given = {name: os.environ.get(name) for name in list(os.environ) if not name.startswith(("PYTEST_", *unwanted))}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 @pytest.fixture

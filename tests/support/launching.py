@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.support.ahead import inherited
 from tests.support.backend import Backend, Span, receiving
 from tests.support.paths import TESTS
 from tests.support.raw_http import Wire, listening
@@ -119,10 +119,11 @@ def app_run(backend: Backend, gateway: Wire, output: str) -> AppRun:
 def base_environ(method: str) -> dict[str, str]:
     """Return the environment of every app: that of pytest without variables that configure something."""
     # Some SDKs send nothing when they see that pytest runs them.
-    unwanted = ("OTEL_", "HELICONE_", "PYTEST_")
-    # Other threads may run tests, for which pytest changes its variables.
-    kept = {name: os.environ[name] for name in list(os.environ) if not name.startswith(unwanted)}
-    return {**kept, "OTEL_SERVICE_NAME": "shop", "INSTALL": "none" if method == "launched without" else method}
+    return {
+        **inherited("OTEL_", "HELICONE_"),
+        "OTEL_SERVICE_NAME": "shop",
+        "INSTALL": "none" if method == "launched without" else method,
+    }
 
 
 def instrumented_only(*names: str) -> dict[str, str]:

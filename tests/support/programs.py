@@ -5,26 +5,25 @@ The gateway is the fake. The program's own variables are those that the quicksta
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from helicone_otel.tools.fakes.headers import KEY
+from tests.support.ahead import inherited
 from tests.support.launching import LAUNCHER
 
 _TIMEOUT = 120
-_UNWANTED = ("OTEL_", "HELICONE_", "OPENAI_", "ANTHROPIC_", "PYTEST_", "PYTHONPATH")
+_UNWANTED = ("OTEL_", "HELICONE_", "OPENAI_", "ANTHROPIC_", "PYTHONPATH")
 # As Python prints them for an exception that nobody caught, and as the library and OpenTelemetry log a failure.
 _FAILURES = ("Traceback", "helicone-otel failed", "helicone-otel is off", "Failed to")
 
 
 def environment(gateway: str, **more: str) -> dict[str, str]:
     """Return the variables of a program that calls a gateway at this address."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_UNWANTED)}
     return {
-        **kept,
+        **inherited(*_UNWANTED),
         "HELICONE_API_KEY": KEY,
         "HELICONE_GATEWAY_HOSTS": gateway.removeprefix("http://"),
         "HELICONE_LOG_ENDPOINT": gateway,

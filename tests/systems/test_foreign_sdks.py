@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from tests.support.ahead import inherited
 from tests.support.environments import Environments
 from tests.support.paths import TESTS
 from tests.systems.test_vendors import VENDORS
@@ -49,11 +49,15 @@ SDKS = {
 }
 
 
-@pytest.mark.parametrize("name", SDKS)
-def test_the_sessions_of_an_sdk_are_ours_and_ours_are_the_sdks(name: str, environments: Environments) -> None:
+def printed_by(name: str, environments: Environments) -> dict[str, Any]:
     sdk = SDKS[name]
-    printed = _run(environments.python(name, sdk.requirements, sdk.alone), name)
+    return _run(environments.python(name, sdk.requirements, sdk.alone), name)
 
+
+@pytest.mark.ahead(work=printed_by)
+@pytest.mark.parametrize("name", SDKS)
+def test_the_sessions_of_an_sdk_are_ours_and_ours_are_the_sdks(name: str, outcome: dict[str, Any]) -> None:
+    sdk, printed = SDKS[name], outcome
     theirs = sdk.user
     assert printed["requests"] == [
         ["without a span", theirs],
@@ -73,14 +77,13 @@ def test_the_sessions_of_an_sdk_are_ours_and_ours_are_the_sdks(name: str, enviro
 
 
 def _run(python: Path, name: str) -> dict[str, Any]:
-    environ = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "HELICONE_", "PYTEST_"))}
     done = subprocess.run(
         [python, "-W", "ignore", HERE / "foreign_sessions.py", name],
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
-        env=environ,
+        env=inherited("OTEL_", "HELICONE_"),
     )
     assert done.returncode == 0, done.stderr
     printed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

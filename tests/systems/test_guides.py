@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -90,23 +91,27 @@ def exports(page: str, base_url: str) -> dict[str, str]:
     return dict(word.replace("$OPENAI_BASE_URL", base_url).split("=", 1) for word in words)
 
 
+def followed(name: str, environments: Environments) -> tuple[str, FakeHelicone]:
+    """Run the program of a guide; return what it printed, and what it called."""
+    python = environments.python(f"guide-{name}", requirements(f"docs/guides/{name}.md"))
+    provider = ScriptedProvider()
+    provider.script.extend(GUIDES[name].answers)
+    with tempfile.TemporaryDirectory() as folder, serving(FakeHelicone(provider)) as helicone:
+        Path(folder, "app.py").write_text(block("python", f"guide: {name}"))
+        for each in BLOCKS:
+            if each.mark.startswith(f"guide: {name}, "):
+                Path(folder, each.mark.rpartition(" ")[2]).write_text(each.code)
+        environ = environment(helicone.url, **exports(f"docs/guides/{name}.md", f"{helicone.url}/v1"))
+        return output_of(launched(["python", "app.py"], python), environ, Path(folder)), helicone
+
+
+@pytest.mark.ahead(work=followed)
 @pytest.mark.parametrize("name", GUIDES)
 def test_the_program_of_a_guide_makes_the_session_that_it_promises(
-    name: str, environments: Environments, tmp_path: Path
+    name: str, outcome: tuple[str, FakeHelicone]
 ) -> None:
     guide = GUIDES[name]
-    python = environments.python(f"guide-{name}", requirements(f"docs/guides/{name}.md"))
-    (tmp_path / "app.py").write_text(block("python", f"guide: {name}"))
-    for each in BLOCKS:
-        if each.mark.startswith(f"guide: {name}, "):
-            (tmp_path / each.mark.rpartition(" ")[2]).write_text(each.code)
-    provider = ScriptedProvider()
-    provider.script.extend(guide.answers)
-
-    with serving(FakeHelicone(provider)) as helicone:
-        environ = environment(helicone.url, **exports(f"docs/guides/{name}.md", f"{helicone.url}/v1"))
-        printed = output_of(launched(["python", "app.py"], python), environ, tmp_path)
-
+    printed, helicone = outcome
     requests = helicone.requests("gateway")
     rows = [row for row in helicone.rows if row.door == "log"]
     sent = [request.helicone_headers for request in requests]

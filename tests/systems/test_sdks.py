@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.support.ahead import inherited
 from tests.support.documents import part
 from tests.support.environments import Environments, installing
 from tests.support.paths import TESTS
@@ -149,7 +149,7 @@ def _call(python: Path, call: str, wire: Wire, hosts: str, instrumented: bool) -
     run = subprocess.run(
         [python, HERE / "sdk_calls.py", call, wire.url, hosts, "yes" if instrumented else "no"],
         # Without the second variable litellm downloads a list of prices.
-        env={**os.environ, "NO_PROXY": "*", "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+        env={**inherited(), "NO_PROXY": "*", "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
         capture_output=True,
         text=True,
         check=False,

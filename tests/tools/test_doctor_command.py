@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from helicone_otel.tools.fakes.loopback import LoopbackServer, QuietHandler, serving
+from tests.support.ahead import inherited
 from tests.support.documents import PAGES, part
 
 pytest.importorskip("opentelemetry.distro", reason="the probe needs the launcher's configurator")
@@ -26,8 +27,7 @@ GATEWAYS = {"OPENAI_BASE_URL": "https://oai.helicone.ai/v1", "ANTHROPIC_BASE_URL
 
 
 def run(command: list[str], environ: Mapping[str, str]) -> Done:
-    variables = ("OTEL_", "HELICONE_", "OPENAI_", "ANTHROPIC_", "PYTEST_")
-    kept = {name: os.environ[name] for name in list(os.environ) if not name.startswith(variables)}
+    kept = inherited("OTEL_", "HELICONE_", "OPENAI_", "ANTHROPIC_")
     return subprocess.run(
         command, env={**kept, **environ}, capture_output=True, text=True, timeout=60, check=False, cwd="/"
     )
@@ -197,7 +197,7 @@ def test_the_doctor_sees_the_options_of_the_launcher() -> None:
     ],
 )
 def test_the_cause_is_the_first_problem_in_each_broken_environment(
-    environ: Mapping[str, str],  # noqa: ARG001  # it is that of the outcome
+    environ: Mapping[str, str],
     check: str,
     outcome: Done,
 ) -> None:

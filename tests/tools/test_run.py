@@ -28,6 +28,7 @@ from helicone_otel.tools.cli.receiver import decode
 from helicone_otel.tools.cli.run import Run, child_environment, observe
 from helicone_otel.tools.fakes.loopback import LoopbackServer, QuietHandler, serving
 from helicone_otel.tools.fakes.server import FakeHelicone
+from tests.support.ahead import inherited
 from tests.support.launching import instrumented_only
 
 pytest.importorskip("opentelemetry.distro", reason="`helicone-otel run` needs the launcher's configurator")
@@ -65,10 +66,8 @@ def environ(gateway: FakeHelicone) -> dict[str, str]:
 
 def environ_for(gateway: FakeHelicone) -> dict[str, str]:
     """Return a user's environment that is quick to instrument and leads to a gateway."""
-    unwanted = ("OTEL_", "HELICONE_", "PYTEST_")
-    kept = {name: os.environ[name] for name in list(os.environ) if not name.startswith(unwanted)}
     return {
-        **kept,
+        **inherited("OTEL_", "HELICONE_"),
         **instrumented_only("helicone", "httpx"),
         "HELICONE_GATEWAY_HOSTS": gateway.url.removeprefix("http://"),
         "HELICONE_SESSION_NAME": "Shop",

@@ -82,9 +82,17 @@ class Process:
 
     def stop(self) -> None:
         """Terminate it, and wait until it has ended without failures."""
-        if self.popen.poll() is None:
-            # A process that the signal kills flushes nothing, so its ended spans get time to leave.
-            time.sleep(5 * _SCHEDULE_DELAY)
+        if self.is_running:
+            _let_spans_leave()
+        self.terminate()
+
+    @property
+    def is_running(self) -> bool:
+        return self.popen.poll() is None
+
+    def terminate(self) -> None:
+        """Terminate it at once, and wait until it has ended without failures."""
+        if self.is_running:
             self.popen.send_signal(signal.SIGTERM)
         # uvicorn shuts down in order and then raises the signal again.
         assert self.wait() in (0, -signal.SIGTERM), self.output
@@ -107,6 +115,11 @@ class Process:
         with suppress(ProcessLookupError):
             os.killpg(self.popen.pid, signal.SIGKILL)
         self.popen.wait()
+
+
+def _let_spans_leave() -> None:
+    """Give ended spans time to leave: a process that a signal kills flushes nothing."""
+    time.sleep(5 * _SCHEDULE_DELAY)
 
 
 class Deployment:
@@ -167,8 +180,10 @@ class Deployment:
 
     def stop(self) -> None:
         """Terminate all processes, and wait until they have ended."""
+        if any(process.is_running for process in self.processes):
+            _let_spans_leave()
         for process in self.processes:
-            process.stop()
+            process.terminate()
 
     def requests(self, count: int) -> list[Request]:
         """Wait until this many requests have arrived at the gateway, and return all."""

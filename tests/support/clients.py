@@ -16,6 +16,7 @@ import pytest
 import requests
 import urllib3
 from opentelemetry import propagate
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -174,7 +175,7 @@ def app(
     **settings: Any,
 ) -> Iterator[Spans]:
     """Install the library, and a client's instrumentation if one is given; these servers are gateways."""
-    provider = provider or TracerProvider(sampler=sampler, shutdown_on_exit=False)
+    provider = provider or TracerProvider(sampler=sampler, resource=Resource({}), shutdown_on_exit=False)
     exporter = InMemorySpanExporter()
     instrumentor = client.instrumentor() if client else None
     hosts = (*(wire.netloc for wire in gateways), *settings.pop("gateway_hosts", ()))

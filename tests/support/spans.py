@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -32,6 +33,7 @@ class App:
         self.provider = TracerProvider(resource=Resource(dict(resource or {})), shutdown_on_exit=False)
         self.provider.add_span_processor(HeliconeSpanProcessor(self.registry))
         self.provider.add_span_processor(SimpleSpanProcessor(SessionSpanExporter(self.exporter, self.registry)))
+        self.tracer = functools.cache(self.provider.get_tracer)
 
     @contextmanager
     def span(
@@ -44,7 +46,7 @@ class App:
         context: Context | None = None,
     ) -> Iterator[Span]:
         """Run a block in a span."""
-        tracer = self.provider.get_tracer(scope)
+        tracer = self.tracer(scope)
         with tracer.start_as_current_span(name, kind=kind, attributes=dict(attributes or {}), context=context) as span:
             assert isinstance(span, Span)
             yield span

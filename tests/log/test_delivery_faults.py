@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import trustme
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import StatusCode
 
 from helicone_otel import HeliconeSpanExporter, Session, configure, failures, session
 from helicone_otel.install.configure import INSTALLATION
@@ -430,14 +431,25 @@ def test_spans_that_are_no_rows_yet_are_bounded_in_bytes(
     assert provider.force_flush()
 
 
-@pytest.mark.parametrize("kind", ["text", "wide text", "texts", "event"])
-def test_the_memory_of_a_span_counts_its_content_wherever_it_is(provider: TracerProvider, kind: str) -> None:
+PLACES: dict[str, Callable[[Any, str], object]] = {
+    "text": lambda span, text: span.set_attribute("y", text),
+    "wide text": lambda span, text: span.set_attribute("y", "旅" * (len(text) // 2)),
+    "texts": lambda span, text: span.set_attribute("y", [text[:50_000], text[50_000:]]),
+    "attribute's name": lambda span, text: span.set_attribute(text, 1),
+    "event": lambda span, text: span.add_event("x", {"y": text}),
+    "event's name": lambda span, text: span.add_event(text),
+    "link": lambda span, text: span.add_link(span.get_span_context(), {"y": text}),
+    "status": lambda span, text: span.set_status(StatusCode.ERROR, text),
+    "name": lambda span, text: span.update_name(text),
+}
+
+
+@pytest.mark.parametrize("put", PLACES.values(), ids=PLACES.keys())
+def test_the_memory_of_a_span_counts_its_content_wherever_it_is(
+    provider: TracerProvider, put: Callable[[Any, str], object]
+) -> None:
     span: Any = provider.get_tracer("x").start_span("x")
-    text = {"wide text": "旅" * 50_000}.get(kind, "x" * 100_000)
-    if kind == "event":
-        span.add_event("x", {"y": text})
-    else:
-        span.set_attribute("y", [text[:50_000], text[50_000:]] if kind == "texts" else text)
+    put(span, "x" * 100_000)
     span.end()
 
     assert 100_000 <= memory_of(span) < 110_000

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 
+import pytest
 from opentelemetry import trace
 
 from helicone_otel import session
 from helicone_otel.tracking.nodes import _MAX_NODES
+from helicone_otel.tracking.registry import REGISTRY
 from tests.support.small_app import App
 
 TOOL = {"gen_ai.operation.name": "execute_tool"}
@@ -39,3 +41,15 @@ def test_a_span_that_outlives_its_session_still_has_spans_below_it() -> None:
     outer.end()
 
     assert paths(app) == ["/plan/search/again", "/plan/search", "/plan/search/again", "/plan/search", "/plan"]
+
+
+@pytest.mark.parametrize(("name", "is_kept"), [("city", True), ("x" * 100_000, False)], ids=["short", "long"])
+def test_only_short_names_of_attributes_are_remembered(name: str, is_kept: bool) -> None:
+    app = App()
+    with session("Trips", id="s1"), app.work("plan"):
+        app.tracer.start_span("execute_tool", attributes={**TOOL, name: 1}).end()
+        record = REGISTRY.record_of(trace.get_current_span())
+
+    assert record is not None
+    assert record.node is not None
+    assert (len(record.node.templates) == 1) is is_kept

@@ -196,7 +196,7 @@ class SpanStarts:
             and span.kind not in ENTRY_SPAN_KINDS
             and record.parent is not None
             and self._reader.are_common(facts := scope.facts(attributes))
-            and are_short((span.name, *facts.values()))
+            and are_short((span.name, *attributes, *facts.values()))
         ):
             self._make_template(key, record, span, facts)
 

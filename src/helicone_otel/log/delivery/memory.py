@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from sys import getsizeof
 from typing import Any, Final
@@ -16,27 +16,39 @@ from ...tracking.records import attributes_of
 _OVERHEAD: Final = 2048
 # Types of values without items.
 _FLAT: Final = frozenset({str, int, float, bool, bytes, type(None)})
-_PRIVATE: Final = "_events"
-# `span.events` builds a tuple at each call, which takes longer than all else here; see `attributes_of`.
-_events_of: Final[Callable[[ReadableSpan], Collection[Any] | None]] = attrgetter(
-    _PRIVATE if hasattr(ReadableSpan("probe", resource=Resource.get_empty()), _PRIVATE) else "events"
+# `span.events` and `span.links` build a tuple at each call, which takes longer than all else here; see `attributes_of`.
+_FIELDS: Final = ("name", "status", "events", "links")
+_PROBE: Final = ReadableSpan("probe", resource=Resource.get_empty())
+_fields_of: Final[Callable[[ReadableSpan], tuple[Any, ...]]] = attrgetter(
+    *((f"_{name}" if hasattr(_PROBE, f"_{name}") else name) for name in _FIELDS)
 )
 
 
 def memory_of(span: ReadableSpan) -> int:
     """Return about how many bytes a span takes."""
-    attributes, events = attributes_of(span), _events_of(span)
-    size = _OVERHEAD + (_memory_of_values(attributes) if attributes else 0)
+    attributes = attributes_of(span)
+    name, status, events, links = _fields_of(span)
+    size = _OVERHEAD + len(name) + (_memory_of(attributes) if attributes else 0)
+    if status.description:  # often the text of an exception
+        size += getsizeof(status.description)
     if events:
-        size += sum(_OVERHEAD + _memory_of_values(event.attributes or {}) for event in events)
+        size += sum(len(event.name) + _memory_beside(event.attributes) for event in events)
+    if links:
+        size += sum(_memory_beside(link.attributes) for link in links)
     return size
 
 
-def _memory_of_values(attributes: Mapping[str, object]) -> int:
+def _memory_beside(attributes: Mapping[str, object] | None) -> int:
+    """Return how many bytes an event or a link with these attributes takes."""
+    return _OVERHEAD + (_memory_of(attributes) if attributes else 0)
+
+
+def _memory_of(attributes: Mapping[str, object]) -> int:
     # The SDK's own mapping looks each value up by a method of its own, and has this faster way.
     copy: Callable[[], Mapping[str, object]] | None = getattr(attributes, "copy", None)
-    values = (copy() if copy is not None else attributes).values()
-    size = sum(map(getsizeof, values))
+    attributes = copy() if copy is not None else attributes
+    values = attributes.values()
+    size = sum(map(getsizeof, values)) + sum(map(len, attributes))
     if _FLAT.issuperset(map(type, values)):
         return size
     return size + sum(_memory_inside(value) for value in values if type(value) not in _FLAT)

@@ -18,13 +18,12 @@ PREFIX: Final = "helicone-"
 _MAX_LINES: Final = 65_536
 # Requests on their way: a redirect comes at once.
 _MAX_REQUESTS: Final = 1024
-_ID: Final = wire.SESSION_ID_HEADER.encode()
-# Every set has a session id. To look for its name costs less than to look at all names: each request to a host that
-# is on no list is looked at, in an app that injects by hand.
-ID_SPELLINGS: Final = frozenset({_ID, _ID.lower(), _ID.upper(), _ID.capitalize()})
 _ID_NAME: Final = wire.SESSION_ID_HEADER.lower()
 _SESSION_NAMES: Final = frozenset(name.lower() for name in wire.SESSION_HEADERS)
 _NEEDED: Final = frozenset({_ID_NAME, wire.SESSION_PATH_HEADER.lower()})
+
+# In the place of a session id, which is never empty.
+_ANY: Final = ""
 
 _Line = tuple[str, str]
 
@@ -35,7 +34,7 @@ class InjectedHeaders:
     Only hashes are remembered. An app may well send the id of its session, or a path of its own below it, to a proxy
     of its own. So a header is taken for injected only in one of two cases: the id and the path beside it are injected,
     and nothing of the session is the app's; or the same request has just gone to a listed host, whatever the app had
-    changed in it, and now follows a redirect.
+    changed in it or taken out of it, and now follows a redirect.
 
     Attributes:
         noted: Whether anything was injected. An attribute, because each request asks.
@@ -58,30 +57,33 @@ class InjectedHeaders:
         lines = [(name.lower(), value if value.isascii() else percent_encoded(value)) for name, value in headers]
         session_id = _id_in(lines)
         self.noted, young = True, self._lines.young
-        for line in lines:
-            if (key := hash((session_id, line))) not in young:
-                self._lines.put(key, True)
+        for beside in (session_id, _ANY):
+            for line in lines:
+                if (key := hash((beside, line))) not in young:
+                    self._lines.put(key, True)
 
     def note_carried(self, headers: Iterable[tuple[object, object]]) -> None:
         """Remember that a request with these headers goes to a listed host: a redirect may follow."""
         found = _helicones(headers)
-        if self._injected(found):
+        if self._injected(found, _ANY):
             self._carried.put(hash(frozenset(found)), True)
 
     def among(self, headers: Iterable[tuple[object, object]]) -> set[object]:
         """Return the names of those headers that we injected, as they are spelled there."""
         found = _helicones(headers)
-        ours = self._injected(found)
-        if not ours:
+        if not found:
             return set()
-        names = {name for name, _ in ours}
-        is_whole = names >= _NEEDED and all(line in ours for line in found if line[0] in _SESSION_NAMES)
-        return {found[line] for line in ours} if is_whole or hash(frozenset(found)) in self._carried else set()
+        if hash(frozenset(found)) in self._carried:
+            return {found[line] for line in self._injected(found, _ANY)}
+        ours = self._injected(found, _id_in(found))
+        is_whole = {name for name, _ in ours} >= _NEEDED
+        is_whole = is_whole and all(line in ours for line in found if line[0] in _SESSION_NAMES)
+        return {found[line] for line in ours} if is_whole else set()
 
-    def _injected(self, found: Iterable[_Line]) -> set[_Line]:
-        session_id = _id_in(found)
+    def _injected(self, found: Iterable[_Line], beside: str | None) -> set[_Line]:
+        """Return those headers that were injected beside a session id, or beside any."""
         lines = self._lines
-        return {line for line in found if (key := hash((session_id, line))) in lines.young or key in lines.old}
+        return {line for line in found if (key := hash((beside, line))) in lines.young or key in lines.old}
 
 
 def _id_in(lines: Iterable[_Line]) -> str | None:

@@ -415,7 +415,12 @@ def test_headers_injected_long_ago_are_removed_on_a_redirect(other: Wire, client
 
 
 @by_manager
-@pytest.mark.parametrize("change", [{"Helicone-Session-Path": "/mine"}, {"Helicone-Session-Name": None}], ids=repr)
+@pytest.mark.parametrize(
+    "change",
+    [{name: value} for name in ("Helicone-Session-Id", "Helicone-Session-Path") for value in ("/mine", None)]
+    + [{"Helicone-Session-Name": None}],
+    ids=repr,
+)
 def test_headers_of_which_the_app_changes_one_are_removed_on_a_redirect(
     other: Wire, client: Client, change: dict[str, str | None]
 ) -> None:

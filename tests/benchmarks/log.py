@@ -98,7 +98,7 @@ def _built(words: str, attributes: dict[str, object], scope: str) -> Measurement
     exporter = HeliconeSpanExporter(KEY, registry=registry)
     taken: list[object] = []
     # In this thread, and not in that of the exporter.
-    exporter._client.put_later = lambda make, _: taken.append(make())  # type: ignore[assignment, func-returns-value]
+    exporter._client.put_later = lambda make, *_: taken.append(make())  # type: ignore[assignment, func-returns-value]
     series: list[float] = []
     for _ in range(ROUNDS):
         taken.clear()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -13,15 +16,17 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
-from helicone_otel import HeliconeSpanExporter, Settings, configure, session
+from helicone_otel import HeliconeSpanExporter, Session, Settings, configure, session
 from helicone_otel.install.configure import INSTALLATION
 from helicone_otel.log import exporter as _exporter
 from helicone_otel.log import worker
 from helicone_otel.log.delivery.client import Client
 from helicone_otel.log.delivery.lane import PendingRow
+from helicone_otel.log.delivery.maker import RowMaker
 from helicone_otel.log.rows.content import Content
 from helicone_otel.tools.fakes.server import FakeHelicone
 from tests.support.launching import base_environ
+from tests.support.logs import wait_for
 
 TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "look", "gen_ai.tool.call.arguments": '{"a": "b"}'}
 MILLISECONDS = 100
@@ -134,6 +139,74 @@ def test_a_row_arrives_when_the_function_of_the_user_has_returned(
     hook.may_return.set()
     assert provider.force_flush()
     assert [row.model for row in fake.rows] == ["tool:look"]
+
+
+@pytest.fixture
+def tenants(monkeypatch: pytest.MonkeyPatch, hook: Hook) -> Callable[[Session], str | None]:
+    """Return a `key_for` that does not return for one user, in an app whose queues have 20 places."""
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "20")
+    return lambda opened: hook(opened) if opened.user_id == "stuck" else hook.key
+
+
+def log_calls(provider: TracerProvider, user_id: str, count: int) -> None:
+    with session("Shop", user_id=user_id):
+        for _ in range(count):
+            provider.get_tracer("x").start_span("execute_tool look", attributes=TOOL).end()
+
+
+def users(fake: FakeHelicone) -> dict[str | None, int]:
+    return Counter(row.user_id for row in fake.rows)
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_a_tenant_for_whom_a_function_of_the_user_hangs_holds_up_no_other(
+    count: int,
+    tenants: Callable[[Session], str | None],
+    fake: FakeHelicone,
+    exporting: Callable[..., HeliconeSpanExporter],
+) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    configure(provider=provider, log=exporting(key_for=tenants))
+    log_calls(provider, "stuck", count)
+    assert not provider.force_flush(MILLISECONDS)
+    for total in (5, 10, 15):
+        log_calls(provider, "well", 5)
+        wait_for(lambda total=total: users(fake) == {"well": total})
+
+    assert not provider.force_flush(MILLISECONDS)
+
+
+def test_a_tenant_with_many_spans_leaves_room_for_others(
+    tenants: Callable[[Session], str | None],
+    fake: FakeHelicone,
+    exporting: Callable[..., HeliconeSpanExporter],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    configure(provider=provider, log=exporting(key_for=tenants))
+    with monkeypatch.context() as without_thread:
+        without_thread.setattr(worker.LogWorker, "_start", lambda _: None)
+        log_calls(provider, "many", 100)
+        log_calls(provider, "few", 3)
+        log_calls(provider, "many", 100)
+
+    assert not provider.force_flush(5000)
+    assert users(fake)["few"] == 3
+    assert 15 <= users(fake)["many"] <= 22
+
+
+def test_the_tenant_with_the_most_work_gives_up_its_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RowMaker, "_start", lambda _: None)
+    maker = RowMaker(max_rows=4, max_bytes=100, inside=nullcontext)
+    made: list[str] = []
+
+    def put(name: str, size: int = 1) -> int:
+        return maker.put(partial(made.append, name), size, tenant=name[0])
+
+    assert [put(name) for name in ("a1", "a2", "a3", "a4", "b1", "b2", "b3")] == [0, 0, 0, 0, 1, 1, 1]
+    assert put("c1", size=99) == 2  # for its place, and itself for its size
+    assert maker.finish(time.monotonic() + 5)
+    assert made == ["a1", "b1", "b2"]
 
 
 def test_another_exporter_takes_over_while_a_function_of_the_user_runs(

@@ -6,7 +6,7 @@ import atexit
 import os
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar, Final, NamedTuple
 
@@ -21,6 +21,7 @@ from ..otel.exporter import finalized
 from ..sessions.model import Session
 from ..settings import Settings, SettingsError, content_of
 from ..spans.kinds import REQUEST_KINDS
+from ..tracking.records import Entry, Leaf, LeafRecord, SpanRecord
 from ..tracking.registry import REGISTRY, Registry
 from .delivery.client import Client, seconds_of
 from .delivery.lane import PendingRow
@@ -158,12 +159,40 @@ class HeliconeSpanExporter(SpanExporter):
             attributes = outcome.exported_attributes(group.span)
             if attributes.get(wire.SPAN_KIND) in self._kinds:
                 span = _finished_span(group.span, attributes, group.wrappers)
-                self._client.put_later(partial(self._row, span), sum(map(memory_of, (group.span, *group.wrappers))))
+                size = sum(map(memory_of, (group.span, *group.wrappers)))
+                self._client.put_later(partial(self._row, span), size, self.tenant_of(group.entry))
         except Exception as error:  # noqa: BLE001  # the next spans must be logged all the same
             swallow("log exporter", error)
 
+    def tenant_of(self, entry: Entry | SpanRecord | Leaf | None) -> Hashable:
+        """Return what stands for the tenant of a call, so that tenants share the room.
+
+        Its key is not known yet, because `key_for` may take any time. So whoever has the same user, properties and
+        session name counts as one; where sessions name neither a user nor properties, each session does.
+
+        Args:
+            entry: What the registry remembers of the call.
+        """
+        if self._key_for is None or entry is None:
+            return None
+        node = entry.node if isinstance(entry, SpanRecord) else LeafRecord._make(entry).template.node
+        if node is None:
+            return None
+        session = node.session
+        named = (session.user_id, *session.properties.items())
+        return session.name, named if any(named) else session.id
+
+    @property
+    def has_tenants(self) -> bool:
+        """Whether there is more than one key."""
+        return self._key_for is not None
+
+    def with_room(self, tenants: Iterable[Hashable]) -> list[Hashable]:
+        """Return the first of some tenants of which a call can be logged without being dropped; none if none can."""
+        return self._client.maker.with_room(tenants)
+
     def wait_for_room(self, until: float | None) -> bool:
-        """Wait until a call can be logged without being dropped, and return whether that is so.
+        """Wait until a call can be logged without another being dropped, and return whether that is so.
 
         Args:
             until: How long to wait, by the monotonic clock; without end if `None`.

@@ -11,8 +11,8 @@ import os
 import sys
 import time
 import weakref
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -40,6 +40,8 @@ _LONGEST_HANDING: Final = 0.1
 _LONGEST_AT_EXIT: Final = 10.0
 # When spans of so many bytes wait, rows are made of them at once.
 _MANY_BYTES: Final = MAX_BYTES // 4
+# How much more there may be where several tenants share the room: see `_has_share`.
+_CROWDED: Final = 1.25
 # A `Process` of these calls finalizers when it ends. https://github.com/celery/billiard is Celery's `multiprocessing`.
 _WITH_FINALIZERS: Final = ("multiprocessing.util", "billiard.util")
 # A child of Celery's pool calls none of these, but sends a signal, to which we connect under this name.
@@ -76,7 +78,9 @@ class LogWorker:
         self._bytes = self._held = self._unmade = self._ready_bytes = 0
         # How many spans were dropped, and how many of these a flush has reported.
         self._lost = self._reported = 0
-        self._ready: deque[CallGroup] = deque()
+        self._ready = _ReadyCalls()
+        # How much each tenant has waiting, if that was counted since the thread took spans last.
+        self._crowd: Counter[Hashable] | None = None
         # Exporters that were replaced and still have rows, which are sent when the app ends, too.
         self._replaced: list[HeliconeSpanExporter] = []
         self._pid = _getpid()
@@ -98,7 +102,8 @@ class LogWorker:
         self._bytes = self._held = self._unmade = self._ready_bytes = self._lost = self._reported = 0
         self._gather = _GATHER
         self._waiting.clear()
-        self._ready.clear()
+        self._ready = _ReadyCalls()
+        self._crowd = None
         self._grouper = CallGrouper(self._registry, self._batch)
         self._wake = Event()
         # Whether the thread sleeps until it is woken. A span that finds it awake need not wake it.
@@ -130,7 +135,7 @@ class LogWorker:
     def _drop_ready(self) -> None:
         """Drop what the exporter did not take in time: the next one may have another key."""
         with self._lock:
-            for group in _popped(self._ready):
+            for group in self._ready.pop_all():
                 self._ready_bytes -= group.size
                 self._lost += 1
                 warn_once(_REPLACED)
@@ -163,7 +168,8 @@ class LogWorker:
         waiting = self._waiting
         size = memory_of(span)
         taken = self._bytes + self._held + self._unmade + size
-        if len(waiting) + len(self._ready) >= self._limit or (taken > MAX_BYTES and self._is_full(size)):
+        is_full = len(waiting) + len(self._ready) >= self._limit or (taken > MAX_BYTES and self._is_full(size))
+        if is_full and not self._has_share(entry, size):
             self._lost += 1
             warn_once(_FULL)
             return
@@ -182,6 +188,25 @@ class LogWorker:
         exporter = self.exporter
         self._unmade = exporter.unmade_bytes if exporter is not None else 0
         return self._bytes + self._held + self._unmade + size > MAX_BYTES
+
+    def _has_share(self, entry: SpanRecord | Leaf, size: int) -> bool:
+        """Tell whether a span is taken although there is no room, because its tenant has little waiting.
+
+        All tenants together may have a quarter more for that. Otherwise one tenant could take all the room.
+        """
+        exporter = self.exporter
+        if exporter is None or not exporter.has_tenants:
+            return False
+        places, taken = len(self._waiting) + len(self._ready), self._bytes + self._held + self._unmade + size
+        if places >= self._limit * _CROWDED or taken > MAX_BYTES * _CROWDED:
+            return False
+        crowd = self._crowd
+        if crowd is None:
+            crowd = self._crowd = Counter(exporter.tenant_of(each) for _, each, _ in list(self._waiting))
+            crowd.update(self._ready.lengths())
+        tenant = exporter.tenant_of(entry)
+        crowd[tenant] += 1
+        return crowd[tenant] * len(crowd) <= self._limit
 
     def _replaced_with_rows(self) -> list[HeliconeSpanExporter]:
         return [exporter for exporter in self._replaced if exporter.waiting]
@@ -281,7 +306,8 @@ class LogWorker:
                 groups = self._grouper.take(ended, 0 if is_crowded else max_wait, self._ended)
                 if is_crowded:
                     self._grouper.drop_lone_wrappers()
-                self._ready.extend(groups)
+                for group in groups:
+                    self._ready.add(exporter.tenant_of(group.entry), group)
                 self._ready_bytes += sum(group.size for group in groups)
                 self._held = self._grouper.bytes + self._ready_bytes
         except Exception as error:  # noqa: BLE001  # the thread must live on
@@ -292,6 +318,7 @@ class LogWorker:
         return all(self._log_next(exporter, end) for _ in range(len(self._ready)))
 
     def _ended(self) -> list[EndedSpan]:
+        self._crowd = None
         return [each for each in _popped(self._waiting) if _is_sampled(each[0])]
 
     def _log_next(self, exporter: HeliconeSpanExporter, end: float | None) -> bool:
@@ -302,9 +329,14 @@ class LogWorker:
             return False
         try:
             # Under the lock, so that no other thread takes the room.
-            if not exporter.wait_for_room(end):
-                return False
-            for group in _popped(self._ready, 1):
+            with self._lock:
+                group = self._ready.pop(exporter)
+            if group is None and self._ready:
+                if not exporter.wait_for_room(end):
+                    return False
+                with self._lock:
+                    group = self._ready.pop(exporter)
+            if group is not None:
                 exporter.log(group, self._registry)
                 with self._lock:
                     self._ready_bytes -= group.size
@@ -322,15 +354,52 @@ class LogWorker:
                 exporter.finish()
 
 
+class _ReadyCalls:
+    """The calls that can be handed over, by tenant: one whose rows are not made holds up no other."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[Hashable, deque[CallGroup]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, tenant: Hashable, group: CallGroup) -> None:
+        """Add a call."""
+        self._lanes.setdefault(tenant, deque()).append(group)
+        self._count += 1
+
+    def pop(self, exporter: HeliconeSpanExporter) -> CallGroup | None:
+        """Remove and return the oldest call of the next tenant for whom the exporter has room; `None`: of none."""
+        for tenant in exporter.with_room(self._lanes):
+            lane = self._lanes.pop(tenant)
+            group = lane.popleft()
+            self._count -= 1
+            if lane:  # at the end, so that the other tenants come next
+                self._lanes[tenant] = lane
+            return group
+        return None
+
+    def pop_all(self) -> Iterator[CallGroup]:
+        """Remove and yield all calls."""
+        lanes, self._lanes, self._count = self._lanes, {}, 0
+        for lane in lanes.values():
+            yield from lane
+
+    def lengths(self) -> dict[Hashable, int]:
+        """Return how many calls of each tenant there are."""
+        return {tenant: len(lane) for tenant, lane in list(self._lanes.items())}
+
+
 def _is_sampled(span: ReadableSpan) -> bool:
     """Tell whether exporters may have a span. OpenTelemetry's own processors ask this, too."""
     ids = span.get_span_context()
     return ids is not None and ids.trace_flags.sampled
 
 
-def _popped(waiting: deque[_T], most: int | None = None) -> Iterator[_T]:
-    """Yield and remove the items that are in a queue now, or the first of them. Other threads may do the same."""
-    for _ in range(len(waiting) if most is None else most):
+def _popped(waiting: deque[_T]) -> Iterator[_T]:
+    """Yield and remove the items that are in a queue now. Other threads may do the same."""
+    for _ in range(len(waiting)):
         try:
             yield waiting.popleft()
         except IndexError:

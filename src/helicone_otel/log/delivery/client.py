@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.context import Context, attach, detach
@@ -129,20 +129,26 @@ class Client:
             self._start_thread()
         return row not in dropped
 
-    def put_later(self, make: Callable[[], PendingRow | None], size: int) -> None:
-        """Make a row in a thread, and queue it. If there is no room for this, it is counted. Never blocks.
+    def put_later(self, make: Callable[[], PendingRow | None], size: int, tenant: Hashable = None) -> None:
+        """Make a row in a thread, and queue it. What there is no room for is dropped and counted. Never blocks.
 
         Args:
             make: Makes the row; `None` if there is none.
             size: How much memory it takes until then.
+            tenant: Whose row it is. If there is no room, the tenant with the most loses its newest.
         """
         self._notice_fork()
 
         def make_and_put() -> None:
-            if (row := make()) is not None:
+            try:
+                row = make()
+            except BaseException as error:  # a function of the user may raise what ends a thread
+                self.count_loss(f"A row was not logged to Helicone: it could not be made ({type(error).__name__})")
+                raise
+            if row is not None:
                 self.put(row)
 
-        if not self.maker.put(make_and_put, size):
+        for _ in range(self.maker.put(make_and_put, size, tenant)):
             self.count_loss(_FULL)
 
     def flush(self, seconds: float) -> bool:

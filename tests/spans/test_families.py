@@ -13,7 +13,7 @@ from opentelemetry import trace
 
 from helicone_otel import Settings
 from helicone_otel.spans.dialects import DIALECTS, LIBRARIES
-from helicone_otel.spans.reader import SpanReader
+from helicone_otel.spans.reader import ScopeRules, SpanReader
 from tests.support.spans import App
 
 OPERATION = "gen_ai.operation.name"
@@ -550,3 +550,21 @@ def test_the_setting_keeps_classes_in_the_path(plumbing: str, path: str) -> None
         span.end()
 
     assert app.labels()["VectorStoreRetriever"]["helicone.session.path"] == path
+
+
+def test_a_scope_is_read_alike_whatever_other_scopes_came_before() -> None:
+    names = ["app", "app.other", "opentelemetry.instrumentation.flask", "opentelemetry.instrumentation.starlette"]
+    names += ["opentelemetry.instrumentation.redis", "openinference.instrumentation.openai", "langchain"]
+    reader = SpanReader(DIALECTS, LIBRARIES)
+    for name in names:
+        scope, alone = reader.scope(name), SpanReader(DIALECTS, LIBRARIES).scope(name)
+        scope.by_name("chat", "CLIENT")
+
+        kept = set(ScopeRules.__slots__) - {"_by_name"}
+        assert {key: getattr(scope, key) for key in kept} == {key: getattr(alone, key) for key in kept}
+
+
+def test_scopes_that_no_dialect_lists_share_their_index() -> None:
+    reader = SpanReader(DIALECTS, LIBRARIES)
+
+    assert reader.scope("request-1").attributes is reader.scope("request-2").attributes

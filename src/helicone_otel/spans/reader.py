@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from functools import lru_cache
 from itertools import chain
 from typing import Final, cast
@@ -105,6 +106,8 @@ class SpanReader:
         self.late: tuple[ScopeRules, ...] = ()
         self.framework_spans: tuple[str, ...] = ()
         self.scopes: dict[str, ScopeRules] = {}
+        # The rules of a scope that no dialect lists, by whether it is the application's.
+        self._unlisted: dict[bool, ScopeRules] = {}
 
     def are_common(self, facts: Mapping[str, object]) -> bool:
         """Return whether many spans can have just these attributes: none of them is an id, a label or a URL."""
@@ -136,14 +139,28 @@ class SpanReader:
             if len(self.scopes) >= _MAX_SCOPES:
                 self.scopes.clear()
                 self.late = ()
-            application = self._application_spans and not is_listed(name, self._libraries)
-            scope = self.scopes[name] = ScopeRules(name, self.dialects, application, self._distinguishing)
-            scope.has_plumbing = scope.has_plumbing and not self._plumbing
-            scope.made_up_ids &= self.made_up_ids
+            scope = self.scopes[name] = self._new_scope(name)
             self.has_not_current = self.has_not_current or bool(scope.not_current)
             if scope.late:
                 self.late = (*self.late, scope)
             self.framework_spans = _unique(self.framework_spans, scope.framework_spans)
+        return scope
+
+    def _new_scope(self, name: str) -> ScopeRules:
+        """Make the rules of a scope; those of all scopes that no dialect lists have one index.
+
+        An app may name a scope after anything, and the index is what takes time and memory.
+        """
+        application = self._application_spans and not is_listed(name, self._libraries)
+        is_listed_by_dialect = any(dialect.scopes and is_listed(name, dialect.scopes) for dialect in self.dialects)
+        unlisted = None if is_listed_by_dialect else self._unlisted.get(application)
+        if unlisted is not None:
+            return unlisted.named_like(name)
+        scope = ScopeRules(name, self.dialects, application, self._distinguishing)
+        scope.has_plumbing = scope.has_plumbing and not self._plumbing
+        scope.made_up_ids &= self.made_up_ids
+        if not is_listed_by_dialect:
+            self._unlisted[application] = scope
         return scope
 
     def read(self, scope: ScopeRules, name: str, span_kind: str, attributes: Mapping[str, object]) -> Classification:
@@ -266,6 +283,13 @@ class ScopeRules:
                 continue
             for value in row.values or {_ANY_VALUE}:
                 self._by_value.setdefault(row.attribute, {}).setdefault(value, []).append(entry)
+
+    def named_like(self, name: str) -> ScopeRules:
+        """Return the rules of a scope with another name, for which the same dialects are made."""
+        other = copy(self)
+        other.name, other.inbound = name, is_listed(name, INBOUND_SCOPES)
+        other._by_name = {}  # noqa: SLF001  # another object of this class
+        return other
 
     def may_change(self, classification: Classification) -> bool:
         """Tell whether a span that has not ended may turn out to be of another kind: it has none, or it is guessed."""

@@ -62,6 +62,20 @@ def test_a_tool_call_by_hand_is_a_span_of_the_convention_for_tools(helicone: Hel
     assert span.instrumentation_scope.version
 
 
+def test_the_provider_is_asked_for_a_tracer_once(helicone: Helicone, monkeypatch: pytest.MonkeyPatch) -> None:
+    # It has a lock meanwhile, for which a signal handler that makes a call by hand would wait for ever.
+    provider, asked = trace.get_tracer_provider(), list[str]()
+    get_tracer = provider.get_tracer
+    monkeypatch.setattr(provider, "get_tracer", lambda name, *more: asked.append(name) or get_tracer(name, *more))
+    with session("Trip"):
+        for _ in range(3):
+            with tool("get_weather"):
+                pass
+
+    assert len(asked) <= 1
+    assert len(helicone.spans) == 3
+
+
 def test_a_vector_query_by_hand_is_a_span_of_the_conventions_for_databases_and_retrievals(helicone: Helicone) -> None:
     with session("Trip", id="s-1"), vector_query("docs", system="faiss", query="visa rules", top_k=3) as query:
         query.matches([{"id": 7, "score": 0.91, "text": "No visa."}, ("b", 0.5)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from traceback import TracebackException
 from typing import Any, Final, TypeVar
@@ -231,7 +231,13 @@ class VectorQuery(ManualCall):
 
 
 def _tracer() -> trace.Tracer:
-    return trace.get_tracer(wire.SCOPE, _version())
+    return _tracer_of(trace.get_tracer_provider())
+
+
+@lru_cache(maxsize=1)
+def _tracer_of(provider: trace.TracerProvider) -> trace.Tracer:
+    # Asked once: the SDK's provider locks what a signal handler, or a `__del__`, that makes a call here would wait for.
+    return provider.get_tracer(wire.SCOPE, _version())
 
 
 @cache

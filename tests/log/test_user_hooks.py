@@ -171,6 +171,7 @@ def test_a_tenant_for_whom_a_function_of_the_user_hangs_holds_up_no_other(
     assert not provider.force_flush(MILLISECONDS)
     for total in (5, 10, 15):
         log_calls(provider, "well", 5)
+        provider.force_flush(MILLISECONDS)
         wait_for(lambda total=total: users(fake) == {"well": total})
 
     assert not provider.force_flush(MILLISECONDS)

@@ -12,6 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from helicone_otel import failures
+from helicone_otel.log.rows import facts
+from helicone_otel.log.rows import row as row_module
 from helicone_otel.log.rows.content import Content, Where
 from helicone_otel.log.rows.encode import encoded
 from helicone_otel.log.rows.row import row_of
@@ -282,3 +284,15 @@ def test_numbers_of_an_embedding_that_are_texts_are_numbers_in_its_row() -> None
     _, answered = logged.bodies(logged.row("embedding", attributes))
 
     assert answered["data"][0]["embedding"] == [0.1, 0.2]
+
+
+@pytest.mark.parametrize("prefix", ["", "helicone.property."])
+def test_nothing_of_a_row_with_a_very_long_name_of_an_attribute_is_kept(prefix: str) -> None:
+    caches = {"layouts": facts._cached_layout, "properties": row_module._properties, "sessions": row_module._session}
+    rows = [logged.finished_span("tool", {prefix + f"{number}" * 100_000: "1"}) for number in range(3)]
+    assert row_of(rows[0], Content()) is not None
+    kept = {name: cache.cache_info().misses for name, cache in caches.items()}
+    for span in rows:
+        assert row_of(span, Content()) is not None
+
+    assert {name: cache.cache_info().misses for name, cache in caches.items()} == kept

@@ -34,8 +34,9 @@ _NOT_FROM_WRAPPERS: Final = frozenset({"status"})
 _PARAMETER: Final = "parameter."
 _TOKENS: Final = "tokens."
 _MAX_LAYOUTS: Final = 512
-# Spans with more attributes seldom have the same ones, so their layouts are not kept.
+# Spans with more attributes, or longer names of them, seldom have the same ones, so their layouts are not kept.
 _MAX_KEYS: Final = 96
+_MAX_LENGTH: Final = 64 * _MAX_KEYS
 
 _MAX_LEVELS: Final = 12
 _MAX_DIGITS: Final = 9
@@ -329,7 +330,8 @@ class Layout(NamedTuple):
 
 def layout_of(keys: tuple[str, ...]) -> Layout:
     """Return the layout of spans that have these attributes."""
-    return _cached_layout(keys) if len(keys) <= _MAX_KEYS else _cached_layout.__wrapped__(keys)
+    is_kept = len(keys) <= _MAX_KEYS and sum(map(len, keys)) <= _MAX_LENGTH
+    return _cached_layout(keys) if is_kept else _cached_layout.__wrapped__(keys)
 
 
 @lru_cache(_MAX_LAYOUTS)

@@ -132,16 +132,21 @@ def _session_of(attributes: Mapping[str, object]) -> tuple[Session, Mapping[str,
     Args:
         attributes: The attributes of a span, the label among them.
     """
-    properties = tuple((name, _text(attributes[key])) for name, key in _properties(tuple(attributes)))
+    properties = tuple((name, _text(attributes[key])) for name, key in _properties(_property_keys(attributes)))
     session_id, name, path, user_id = [_text(attributes.get(key)) for key in _LABEL]
     return _session(session_id, name, path, user_id, properties)
+
+
+def _property_keys(attributes: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the attributes that hold properties, without very long names: what follows is cached."""
+    return tuple([key for key in attributes if key.startswith(wire.PROPERTY_PREFIX) and len(key) <= _MAX_TEXT])
 
 
 @lru_cache(_MAX_SESSIONS)
 def _properties(keys: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """Return the names of properties, and the attributes that hold their values."""
     prefix = wire.PROPERTY_PREFIX
-    found = sorted(key for key in keys if key.startswith(prefix))[:_MAX_PROPERTIES]
+    found = sorted(keys)[:_MAX_PROPERTIES]
     # Helicone joins the values of names that differ in case only.
     return tuple({key.lower(): (key.removeprefix(prefix), key) for key in found}.values())
 

@@ -330,8 +330,12 @@ class Layout(NamedTuple):
 
 def layout_of(keys: tuple[str, ...]) -> Layout:
     """Return the layout of spans that have these attributes."""
-    is_kept = len(keys) <= _MAX_KEYS and sum(map(len, keys)) <= _MAX_LENGTH
-    return _cached_layout(keys) if is_kept else _cached_layout.__wrapped__(keys)
+    return (_cached_layout if may_be_kept(keys) else _cached_layout.__wrapped__)(keys)
+
+
+def may_be_kept(keys: tuple[str, ...]) -> bool:
+    """Tell whether the attributes of a span are few and short enough to remember what follows from their names."""
+    return len(keys) <= _MAX_KEYS and sum(map(len, keys)) <= _MAX_LENGTH
 
 
 @lru_cache(_MAX_LAYOUTS)

@@ -17,7 +17,7 @@ from ...spans.providers import Api, Form
 from .anthropic import messages
 from .call import Call, Failure, call_of, failure_of
 from .content import Content
-from .facts import MergedFacts, SpanFacts
+from .facts import MergedFacts, SpanFacts, may_be_kept
 from .google import embed, generate_content
 from .helicone import data, tool, vector_query
 from .openai import chat, completions, embeddings, embeddings_as_chat, responses
@@ -132,21 +132,19 @@ def _session_of(attributes: Mapping[str, object]) -> tuple[Session, Mapping[str,
     Args:
         attributes: The attributes of a span, the label among them.
     """
-    properties = tuple((name, _text(attributes[key])) for name, key in _properties(_property_keys(attributes)))
+    keys = tuple(attributes)
+    named = (_properties if may_be_kept(keys) else _properties.__wrapped__)(keys)
+    properties = tuple((name, _text(attributes[key])) for name, key in named)
     session_id, name, path, user_id = [_text(attributes.get(key)) for key in _LABEL]
     return _session(session_id, name, path, user_id, properties)
-
-
-def _property_keys(attributes: Mapping[str, object]) -> tuple[str, ...]:
-    """Return the attributes that hold properties, without very long names: what follows is cached."""
-    return tuple([key for key in attributes if key.startswith(wire.PROPERTY_PREFIX) and len(key) <= _MAX_TEXT])
 
 
 @lru_cache(_MAX_SESSIONS)
 def _properties(keys: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """Return the names of properties, and the attributes that hold their values."""
     prefix = wire.PROPERTY_PREFIX
-    found = sorted(keys)[:_MAX_PROPERTIES]
+    # Without very long names: the session that they are part of is remembered.
+    found = sorted(key for key in keys if key.startswith(prefix) and len(key) <= _MAX_TEXT)[:_MAX_PROPERTIES]
     # Helicone joins the values of names that differ in case only.
     return tuple({key.lower(): (key.removeprefix(prefix), key) for key in found}.values())
 

@@ -10,7 +10,7 @@ from .. import wire
 from ..destinations import Destination
 from ..sessions.model import Session
 from .nodes import top
-from .records import MAX_DEPTH, Record, SpanRecord, attributes_of, make_room
+from .records import MAX_DEPTH, Record, SpanRecord, attributes_of, make_room, shown_by
 from .resolver import Resolver
 
 if TYPE_CHECKING:
@@ -73,8 +73,9 @@ class LabelWriter:
                 break
             span, parent = above.span, above.parent
             if span is not None:
-                size = len(attributes_of(span) or ())
-                if above.size != size or cast("SpanRecord", above).name != span.name:
+                attributes, name = shown_by(span)
+                # Only the record of a span has a span, and it has a name, too.
+                if above.name != name or above.size != (0 if attributes is None else len(attributes)):  # type: ignore[attr-defined]
                     return self._update_all(record)
             if above.base_node is not (parent.node if parent is not None else resolver.base_of(above)):
                 return self._update_all(record)

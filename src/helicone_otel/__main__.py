@@ -34,7 +34,7 @@ _TASKS: Final = (
 )
 # The packages of each extra, as modules.
 _EXTRAS: Final = {
-    "view": ("starlette", "uvicorn", "jinja2", "xlsx2echarts", "js_lib_tabulator"),
+    "view": ("starlette", "uvicorn", "jinja2", "markdown_it", "pygments", "xlsx2echarts", "js_lib_tabulator"),
     "run": ("rich", "opentelemetry.distro"),
     "demo": (
         "rich",

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from helicone_otel.tools.view import markdown
 from helicone_otel.tools.view.content import content_of
+from helicone_otel.tools.view.markdown import markdown_of
 from tests.support import logged
+from tests.support.viewing import posted_row
+
+if TYPE_CHECKING:
+    from tests.support.viewing import ViewClient
 
 TALK = {
     "gen_ai.input.messages": json.dumps(
@@ -77,3 +86,112 @@ def test_an_embedding_that_helicone_reads_as_a_chat_is_shown_once() -> None:
         ("input", "visa rules"),
         ("output", "Embedding 0: [0.250000, 0.500000...]"),
     ]
+
+
+# --- Markdown ---------------------------------------------------------------------------------------
+
+
+def test_a_text_that_is_markdown_becomes_a_tree_of_elements() -> None:
+    text = "# Plan\n\nGo to **Oslo**,\n[see](https://visitoslo.com).\n\n- one\n- `two`\n\n```python\nreturn 1\n```\n"
+
+    assert markdown_of(text) == [
+        ["h1", {}, "Plan"],
+        ["p", {}, "Go to ", ["strong", {}, "Oslo"], ",\n", ["a", {"href": "https://visitoslo.com"}, "see"], "."],
+        ["ul", {}, ["li", {}, ["p", {}, "one"]], ["li", {}, ["p", {}, ["code", {}, "two"]]]],
+        ["pre", {}, ["span.hl-k", {}, "return"], " ", ["span.hl-n", {}, "1"], "\n"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no markup",
+        "two\nlines",
+        "a < b & c > d",
+        "[home]: https://here.example",
+        "    def indented(prompt):",
+        "<script>alert(1)</script>",
+        "[run](javascript:alert(1))",
+        "x" * 40_001 + " **y**",
+    ],
+)
+def test_a_text_in_which_nothing_would_look_different_is_shown_as_it_is(text: str) -> None:
+    assert markdown_of(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "node"),
+    [
+        ("![a](data:image/png;base64,AAAA)", ["img", {"src": "data:image/png;base64,AAAA", "alt": "a"}]),
+        ("![a](https://x.example/a.png)", ["a", {"href": "https://x.example/a.png"}, "a"]),
+        ("**![a](data:image/svg+xml;base64,AAAA)**", ["strong", {}, "![a](data:image/svg+xml;base64,AAAA)"]),
+        ("**[a](/api/session)**", ["strong", {}, ["a", {}, "a"]]),
+        ("**[a](ftp://x.example)**", ["strong", {}, ["a", {}, "a"]]),
+        ("**[a](mailto:x@y.example)**", ["strong", {}, ["a", {}, "a"]]),
+        ("**<b onclick=x>**", ["strong", {}, "<b onclick=x>"]),
+        ("**&lt;script&gt;**", ["strong", {}, "<script>"]),
+    ],
+)
+def test_only_web_addresses_are_links_and_only_pictures_in_the_text_are_pictures(text: str, node: Any) -> None:
+    assert markdown_of(text) == [["p", {}, node]]
+
+
+def test_code_that_takes_long_to_colour_keeps_all_of_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(markdown, "_CODE_SECONDS", 0.0)
+    code = "def f(): return 1\n"
+
+    assert markdown_of(f"```py\n{code}```") == [["pre", {}, code]]
+
+
+def nodes(tree: list[Any]) -> Iterator[Any]:
+    for node in tree:
+        yield node
+        if isinstance(node, list):
+            yield from nodes(node[2:])
+
+
+@given(st.text(st.sampled_from("ab*_`#[]()<>!|~-+1.\\&\"' \n\t:/\u202e\ud800") | st.characters(), max_size=200))
+@example("![](data:image/png;base64,AA)[x](http://y)")
+@example("```js\n`${'`'\n```")
+def test_no_text_makes_any_other_element_or_address(text: str) -> None:
+    for node in nodes(markdown_of(text) or []):
+        if isinstance(node, str):
+            continue
+        tag, attributes, *_ = node
+        assert tag in markdown.TAGS
+        assert attributes.keys() <= {"img": {"src", "alt"}, "a": {"href"}}.get(tag, set())
+        assert attributes.get("href", "https://").lower().startswith(("http://", "https://"))
+        assert attributes.get("src", "data:image/png").startswith("data:image/")
+
+
+def test_markdown_and_raw_bodies_of_a_request_are_in_its_answer_without_secrets(view: ViewClient) -> None:
+    asked = {"model": "m", "api_key": "hidden-1234567890", "messages": [{"role": "user", "content": "say **hi**"}]}
+    view.log(posted_row("s", "/a", "n", asked_for=asked))
+
+    (one,) = view.session("s")["requests"]
+    request = view.request(one["id"])
+
+    assert request["markdown"] == [[0, 0, [["p", {}, "say ", ["strong", {}, "hi"]]]]]
+    assert request["raw"]["url"] == "custom-model-nopath"
+    assert request["raw"]["request"] == {**asked, "api_key": "***"}
+    assert request["raw"]["status"] == 200
+    assert request["raw"]["response"]["choices"][0]["message"]["content"] == "hello"
+
+
+def test_of_many_long_texts_only_the_first_are_read_as_markdown(view: ViewClient) -> None:
+    texts = [f"**{number}** {'x' * 39_000}" for number in range(5)]
+    asked = {"model": "m", "messages": [{"role": "user", "content": text} for text in texts]}
+    view.log(posted_row("s", "/a", "n", asked_for=asked))
+
+    (one,) = view.session("s")["requests"]
+
+    assert [place for place, _, _ in view.request(one["id"])["markdown"]] == [0, 1, 2]
+
+
+def test_text_that_is_no_utf_8_and_turns_around_is_kept(view: ViewClient) -> None:
+    asked = {"model": "m", "messages": [{"role": "user", "content": "**a\udcff\u202eb**"}]}
+    view.log(posted_row("s", "/a", "n", asked_for=asked))
+
+    (one,) = view.session("s")["requests"]
+
+    assert view.request(one["id"])["markdown"] == [[0, 0, [["p", {}, ["strong", {}, "a\udcff\u202eb"]]]]]

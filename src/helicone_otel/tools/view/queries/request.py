@@ -14,6 +14,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from .... import wire
 from ....log.rows.content import Content
+from ....log.rows.jsonread import read
 from ....log.rows.row import row_of
 from ....log.rows.types import FinishedSpan
 from ....spans.kinds import CALL_KINDS
@@ -22,6 +23,7 @@ from ...replay.calls import finished_span
 from ...replay.otlp import attributes_of
 from ...replay.spans import sent_headers
 from ..content import RequestContent, content_of
+from ..markdown import MAX_TEXTS, markdown_of
 from .numbers import colour_of, milliseconds
 
 _MAX_SPANS: Final = 200
@@ -54,9 +56,12 @@ def request(traces: TraceReader, id_: str) -> dict[str, Any] | None:
         return None
     span = _RequestSpan(traces, row["trace"], row["span"]) if row["span"] is not None else None
     posted = connection.execute("SELECT data FROM logs WHERE id = ?", (id_,)).fetchone() if row["logged"] else None
-    content = _with_name(_content(row, span, json.loads(posted[0]) if posted else None), row["name"])
+    made = _made(row, span) if span is not None else None
+    stored = json.loads(posted[0]) if posted else None
+    content = _with_name(_content(made, stored), row["name"])
     if span is not None and not content.messages and (call := span.call_above(row)) is not None:
         content = content._replace(messages=[one for one in call.messages or () if one["from"] == "input"])
+    shown = redact(content._asdict())
     return {
         "id": row["id"],
         "session": {"id": row["session_id"], "name": row["session_name"]},
@@ -71,17 +76,24 @@ def request(traces: TraceReader, id_: str) -> dict[str, Any] | None:
         "error": redact(row["error"]),
         "badge": row["badge"],
         **_previous_and_next(connection, row),
-        **redact(content._asdict()),
+        **shown,
+        "markdown": list(_markdown(shown["messages"] or ())),
+        "raw": _raw(stored or made),
         **(span.data() if span is not None else _NO_SPAN),
         "logged": bool(row["logged"]),
         "helicone_url": _HELICONE_PAGE + quote(row["id"], safe=""),
     }
 
 
-def _content(row: sqlite3.Row, span: _RequestSpan | None, posted: Mapping[str, Any] | None) -> RequestContent:
-    """Return the content of the span, and what it lacks from the row that was posted."""
-    made = row_of(_without_secrets(span.finished(row)), Content()) if span is not None else None
-    content = content_of(made.body) if made is not None else RequestContent()
+def _made(row: sqlite3.Row, span: _RequestSpan) -> Mapping[str, Any] | None:
+    """Return the body of the row that the library makes of a span."""
+    made = row_of(_without_secrets(span.finished(row)), Content())
+    return made.body if made is not None else None
+
+
+def _content(made: Mapping[str, Any] | None, posted: Mapping[str, Any] | None) -> RequestContent:
+    """Return the content of the row made of the span, and what it lacks from the row that was posted."""
+    content = content_of(made) if made is not None else RequestContent()
     if posted is None:
         return content
     other = content_of(posted)
@@ -94,6 +106,27 @@ def _without_secrets(span: FinishedSpan) -> FinishedSpan:
     events = [event._replace(attributes=redact_json(event.attributes)) for event in span.events]
     wrappers = tuple(map(_without_secrets, span.wrappers))
     return span._replace(attributes=redact_json(span.attributes), events=events, wrappers=wrappers)
+
+
+def _markdown(messages: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
+    """Yield message, part and tree of each text that is Markdown."""
+    left = MAX_TEXTS
+    for place, message in enumerate(messages):
+        for number, part in enumerate(message["parts"]):
+            text = part.get("text", "")
+            left -= len(text)
+            if left >= 0 and (tree := markdown_of(text)) is not None:
+                yield [place, number, tree]
+
+
+def _raw(body: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return address, request and response of a row as they are, but without secrets."""
+    if body is None:
+        return None
+    asked, answered = redact_json(body["providerRequest"]), redact_json(body["providerResponse"])
+    answer = read(answered["textBody"]) if answered.get("textBody") else answered.get("json")
+    raw = {"url": asked["url"], "request": asked["json"], "response": answer, "status": answered["status"]}
+    return dict(redact(raw))
 
 
 def _is_empty(part: Any) -> bool:
@@ -224,7 +257,7 @@ class _RequestSpan:
         # A call right above another one would be its wrapper, and no request.
         if above is None or row["kind"] not in CALL_KINDS or above["kind"] not in CALL_KINDS or not above["request"]:
             return None
-        return _content(row, _RequestSpan(self._traces, self._trace, above["id"]), None)
+        return _content(_made(row, _RequestSpan(self._traces, self._trace, above["id"])), None)
 
     def data(self) -> dict[str, Any]:
         """Return headers, attributes, events, resource, scope and the spans around it."""

@@ -1,49 +1,95 @@
 // Shows the content of a request: a conversation, the call of a tool, or a vector query. None of these texts can be trusted.
 
+import { asJson, copy } from "./copying.js";
 import { el } from "./dom.js";
+import { folded, json } from "./folding.js";
 import { count } from "./format.js";
+import { markdown } from "./markdown.js";
+import { pictureOf } from "./pictures.js";
 import { line } from "./text.js";
 
 const ROLES = { system: "System", developer: "Developer", user: "User", assistant: "Assistant", tool: "Tool" };
 const MANY = 12;
 
-export function conversation(messages) {
+/** @param {Array} trees - message, part and tree of each text that is Markdown */
+export function conversation(messages, trees = []) {
   if (!messages.length) {
     return el("p.hint", {}, "The app did not capture the content of messages. Most instrumentations have a setting for it, such as OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT.");
   }
-  const articles = messages.map(message);
+  const treeOf = new Map(trees.map(([place, number, tree]) => [messages[place]?.parts[number], tree]));
+  const results = resultsOf(messages);
+  const beside = new Set(results.values());
+  const shown = messages.map((one) => ({ ...one, parts: one.parts.filter((part) => !beside.has(part)) })).filter((one) => one.parts.length);
+  const articles = shown.map((one) => message(one, treeOf, results));
   if (articles.length <= MANY) return articles;
   // Only the end of a long conversation is shown at first, because the request is about it.
   const earlier = articles.splice(0, articles.length - MANY + 2);
   return [el("details", {}, el("summary", {}, `${count(earlier.length)} earlier messages`), earlier), ...articles];
 }
 
-function message({ role, from, parts, finish_reason: finish }) {
+/** Returns the result of each call that has one later in the conversation. */
+function resultsOf(messages) {
+  const calls = new Map();
+  const results = new Map();
+  for (const part of messages.flatMap((one) => one.parts)) {
+    if (part.type === "tool_call" && part.id) calls.set(part.id, part);
+    if (part.type !== "tool_result" || !calls.has(part.id)) continue;
+    results.set(calls.get(part.id), part);
+    calls.delete(part.id);
+  }
+  return results;
+}
+
+function message({ role, from, parts, finish_reason: finish }, treeOf, results) {
+  const body = el("div.parts", {}, parts.map((one) => part(one, treeOf.get(one), results.get(one))));
+  const plain = parts.some((one) => treeOf.has(one)) ? asWritten(body, parts, treeOf, results) : null;
   return el(
     `article.message${from === "output" ? ".output" : ""}`,
     {},
-    el("header", {}, ROLES[role] ?? line(role || "message"), finish ? el("span.badge", {}, `ended: ${line(finish, 40)}`) : null),
-    el("div.parts", {}, parts.map(part)),
+    el("header", {}, ROLES[role] ?? line(role || "message"), el("span.end", {}, finish ? el("span.badge", {}, `ended: ${line(finish, 40)}`) : null, plain, copy(() => textOf(parts), "the message"))),
+    body,
   );
 }
 
-function part(one) {
-  if (one.type === "text") return el("div.prose", { dir: "auto" }, one.text);
-  if (one.type === "tool_call") return call(["calls ", el("strong", {}, line(one.name))], one.id, one.arguments);
+/** A button that shows a message as it was written, without Markdown. */
+function asWritten(body, parts, treeOf, results) {
+  const button = el("button.quiet.copy", { type: "button", "aria-pressed": "false", "aria-label": "Show the text as it was written", title: "Show the text as it was written", "data-label": "Text", onclick: () => {
+    const isPlain = button.getAttribute("aria-pressed") === "false";
+    button.setAttribute("aria-pressed", String(isPlain));
+    body.replaceChildren(...parts.flatMap((one) => [part(one, isPlain ? null : treeOf.get(one), results.get(one))].flat(Infinity)));
+  } });
+  return button;
+}
+
+const textOf = (parts) => parts.map((one) => one.text ?? asJson(one.arguments ?? one.result ?? one.value)).join("\n\n");
+
+function part(one, tree, result) {
+  if (one.type === "text") return folded(tree ? markdown(tree) : el("div.prose", { dir: "auto" }, one.text), one.text.length);
+  if (one.type === "tool_call") return withResult(call(["calls ", el("strong", {}, line(one.name))], one.id, one.arguments), result);
   if (one.type === "tool_result") return call(["result"], one.id, one.result);
-  return json(one.value);
+  if (one.value?.type === "reasoning" && typeof one.value.text === "string") return reasoning(one.value.text);
+  return pictureOf(one.value) ?? json(one.value);
+}
+
+function withResult(shown, result) {
+  return result ? el("div.call-pair", {}, shown, call(["result"], null, result.result)) : shown;
+}
+
+function reasoning(text) {
+  return el("details.reasoning", {}, el("summary", {}, "Reasoning"), el("div.prose", { dir: "auto" }, text));
 }
 
 function call(title, id, value) {
-  return el("div.call", {}, el("header", {}, title, id ? ` ${line(id, 60)}` : null), json(value));
+  const isShown = value !== null && value !== undefined;
+  return el("div.call", {}, el("header", {}, el("span", {}, title, id ? ` ${line(id, 60)}` : null), isShown ? copy(() => asJson(value), "as JSON") : null), json(value));
 }
 
 export function tool({ name, input, result }) {
-  return [el("p", {}, el("strong", {}, line(name))), titled("Input", json(input)), titled("Result", json(result))];
+  return [el("p", {}, el("strong", {}, line(name))), withCopy("Input", input), withCopy("Result", result)];
 }
 
 export function data({ input, output }) {
-  return [titled("Input", json(input)), titled("Output", json(output))];
+  return [withCopy("Input", input), withCopy("Output", output)];
 }
 
 export function vector({ operation, database, collection, query, top_k: top, filter, matches }) {
@@ -67,6 +113,11 @@ function match({ id, score, text, metadata }) {
   );
 }
 
+function withCopy(title, value) {
+  const isShown = value !== null && value !== undefined;
+  return el("section", {}, el("div.titled", {}, el("h3", {}, title), isShown ? copy(() => asJson(value), title.toLowerCase()) : null), pictureOf(value) ?? json(value));
+}
+
 export function titled(title, ...children) {
   return el("section", {}, el("h3", {}, title), children);
 }
@@ -76,26 +127,3 @@ export function pairs(list) {
 }
 
 const asText = (value) => (typeof value === "string" ? value : JSON.stringify(value));
-
-/** Shows a text as it is, and any other value as indented JSON with its keys highlighted. */
-export function json(value) {
-  if (value === null || value === undefined) return el("div.hint", {}, "not captured");
-  if (typeof value === "string") return el("div.box.prose", { dir: "auto" }, value);
-  return el("pre.box.json", {}, lines(value, 0));
-}
-
-function lines(value, depth) {
-  if (value === null || typeof value !== "object") return [JSON.stringify(value) ?? "null"];
-  const isList = Array.isArray(value);
-  const [opening, closing] = isList ? "[]" : "{}";
-  const entries = Object.entries(value);
-  if (!entries.length) return [opening + closing];
-  const indent = "  ".repeat(depth + 1);
-  const inner = entries.flatMap(([key, one], place) => [
-    `\n${indent}`,
-    isList ? null : el("span.key", {}, `${JSON.stringify(key)}: `),
-    ...lines(one, depth + 1),
-    place < entries.length - 1 ? "," : null,
-  ]);
-  return [opening, ...inner, `\n${"  ".repeat(depth)}${closing}`];
-}

@@ -2,9 +2,12 @@
 
 import { request as find } from "./api.js";
 import { colour } from "./colour.js";
+import { copy } from "./copying.js";
 import { conversation, data, pairs, titled, tool, vector } from "./content.js";
+import { differences } from "./differences.js";
 import { announce, el, fill, outside } from "./dom.js";
 import { count, duration, exact, kind } from "./format.js";
+import { raw } from "./raw.js";
 import { spans } from "./spans.js";
 import { line } from "./text.js";
 
@@ -15,7 +18,10 @@ export class Drawer {
   #shown = null;
   #opener = null;
 
-  /** @param {{close: Function, go: Function}} actions - `go` is called with the id of another request of the session */
+  /**
+   * @param {{close: Function, go: Function, others: Function}} actions - `go` is called with the id of another request
+   *   of the session; `others` returns the requests at a path
+   */
   constructor(element, actions) {
     this.element = element;
     this.actions = actions;
@@ -59,7 +65,7 @@ export class Drawer {
 
   #show(found) {
     const title = [el("span.badge", {}, kind(found.kind)), " ", el("bdi", {}, line(found.name))];
-    this.#fillWith(title, [this.#about(found), sections(found), traceOf(found, this.actions.go), known(found)], found);
+    this.#fillWith(title, [this.#about(found), sections(found), raw(found), differences(found, this.actions.others(found.path)), traceOf(found, this.actions.go), known(found)], found);
   }
 
   #fillWith(title, body, found = {}) {
@@ -105,7 +111,7 @@ export class Drawer {
 
 function sections(found) {
   return [
-    found.messages ? titled("Conversation", conversation(found.messages)) : null,
+    found.messages ? titled("Conversation", conversation(found.messages, found.markdown)) : null,
     found.tool ? titled("Tool", tool(found.tool)) : null,
     found.vector ? titled("Vector query", vector(found.vector)) : null,
     found.data ? titled("Content", data(found.data)) : null,
@@ -128,7 +134,7 @@ function known(found) {
     folded("Attributes", found.attributes),
     found.events.length ? el("section", {}, el("details", {}, el("summary", {}, `Events (${found.events.length})`), found.events.map((event) => event_(event, found.start_ms)))) : null,
     folded("Resource", found.resource.concat(found.scope ? [["scope", found.scope]] : [])),
-    titled("Ids", el("dl.pairs", {}, ids.filter(([, id]) => id).map(([name, id]) => [el("dt", {}, name), el("dd.id", {}, line(id, 400), copy(id, name))]))),
+    titled("Ids", el("dl.pairs", {}, ids.filter(([, id]) => id).map(([name, id]) => [el("dt", {}, name), el("dd.id", {}, line(id, 400), copy(id, `the id: ${name}`))]))),
     found.helicone_url ? el("p", {}, outside(found.helicone_url, "This request on Helicone ↗")) : null,
   ];
 }
@@ -139,14 +145,4 @@ function event_({ name, at_ms: at, attributes }, start) {
 
 function folded(title, list) {
   return list.length ? el("section", {}, el("details", {}, el("summary", {}, `${title} (${list.length})`), pairs(list))) : null;
-}
-
-function copy(text, name) {
-  if (!navigator.clipboard) return null;
-  const button = el("button.quiet", { type: "button", "aria-label": `Copy the id: ${name}`, onclick: async () => {
-    await navigator.clipboard.writeText(text);
-    button.textContent = "Copied";
-    announce("Copied");
-  } }, "Copy");
-  return button;
 }

@@ -33,6 +33,7 @@ export function add(view) {
 const drawer = new Drawer(byId("drawer"), {
   close: () => selection.choose({ path: selection.path }),
   go: (id) => (find(id) ? choose(find(id)) : drawer.open(id)),
+  others: (path) => model.nodes.get(path)?.own ?? [],
 });
 
 async function load(asked) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from ..jsontext import SECRET_KEYS
@@ -12,6 +13,7 @@ from ..jsontext import SECRET_KEYS
 _HIDDEN: Final = "***"
 _MAX_TEXT: Final = 200_000
 _MAX_DEPTH: Final = 64
+_MAX_SHORT: Final = 128
 
 # The last words of the names of secrets, with `_` for `-` as well: in headers, attributes, and keys of JSON.
 _SECRET_NAMES: Final = (*sorted(SECRET_KEYS), "cookie", "set_cookie")
@@ -64,7 +66,9 @@ _RESOURCES: Final = (
 
 def hide_secrets(text: str) -> str:
     """Return a text with `***` for each key, password and token in it."""
-    return _PAIRS.sub(rf"\1{_HIDDEN}", _SECRETS.sub(_HIDDEN, text))
+    hidden = _SECRETS.sub(_HIDDEN, text)
+    # Most texts have no quotes, and so none of these pairs.
+    return _PAIRS.sub(rf"\1{_HIDDEN}", hidden) if '"' in hidden or "'" in hidden else hidden
 
 
 def redact(value: Any, depth: int = 0) -> Any:
@@ -76,11 +80,13 @@ def redact(value: Any, depth: int = 0) -> Any:
     """
     if isinstance(value, str):
         return hide_secrets(_cut(value))
+    if value is None or isinstance(value, int):
+        return value
     if isinstance(value, float):
         return value if value - value == 0 else str(value)  # JSON has neither infinities nor NaN
     if depth > _MAX_DEPTH:
         return "…"
-    if isinstance(value, Mapping):
+    if isinstance(value, dict | Mapping):
         return {
             str(key)[:1024]: _HIDDEN if _is_secret(str(key), item) else redact(item, depth + 1)
             for key, item in value.items()
@@ -99,11 +105,11 @@ def redact_json(value: Any, depth: int = 0) -> Any:
         value: Any value of JSON. Texts are not cut.
         depth: How deep the value is inside another one; below 64 levels it is returned as it is.
     """
-    if depth > _MAX_DEPTH:
+    if value is None or isinstance(value, int | float) or depth > _MAX_DEPTH:
         return value
     if isinstance(value, str):
         return _redact_json_text(value, depth)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict | Mapping):
         return {
             key: _HIDDEN if _is_secret(str(key), item) else redact_json(item, depth + 1) for key, item in value.items()
         }
@@ -153,16 +159,28 @@ class Redaction:
 
 
 def _attribute(key: str, value: Any) -> Any:
-    if _NAMED.search(key) or _HEADERS.match(key):
+    if _names_secret(key) or _HEADERS.match(key):
         return _HIDDEN
     safe = redact(value)
     return _FOLDERS.sub("…/", safe) if key in _FILES and isinstance(safe, str) else safe
 
 
 def _is_secret(key: str, value: Any) -> bool:
+    if not _names_secret(key):
+        return False
     # Numbers are shown: `token` may be a count.
     texts = value if isinstance(value, list) else [value]
-    return bool(_NAMED.search(key)) and all(isinstance(text, str) for text in texts)
+    return all(isinstance(text, str) for text in texts)
+
+
+def _names_secret(key: str) -> bool:
+    return _short_names_secret(key) if len(key) <= _MAX_SHORT else bool(_NAMED.search(key))
+
+
+# The same keys occur in every span and every body.
+@lru_cache(maxsize=4096)
+def _short_names_secret(key: str) -> bool:
+    return bool(_NAMED.search(key))
 
 
 def _cut(text: str) -> str:

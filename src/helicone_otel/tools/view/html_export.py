@@ -12,13 +12,14 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from jinja2 import Environment
 
 from ..terminal import visible
 from .assets import IMPORT, SCRIPT, absolute, file_at
 from .database import Database
+from .markdown import MarkdownReader
 from .queries.request import TraceReader
 from .queries.request import request as find_request
 from .queries.session import session as find_session
@@ -30,6 +31,8 @@ from .sockets import UsageError
 MAX_CONTENT: Final = 48 * 1024 * 1024
 # The number of spans around each request. Few, because requests of one trace repeat the same spans.
 _MAX_SPANS: Final = 20
+# Reading Markdown takes some µs for each character. Texts beyond these are shown as they are.
+_MAX_MARKDOWN: Final = 250_000
 _MAX_LISTED: Final = 10
 # Modules get names with this prefix, because an address cannot be resolved in a `data:` URL.
 _MODULE_PREFIX: Final = "inside"
@@ -98,15 +101,39 @@ def _session_data(database: Database, id_: str, name: str | None) -> Iterator[st
         yield f'{{"session":{safe_json({**session, "same_name": [], "revision": database.revision})},"requests":{{'
         del session
         size, comma = 0, ""
-        traces = TraceReader(connection, _MAX_SPANS)
+        traces, texts, spans = TraceReader(connection, _MAX_SPANS), MarkdownReader(_MAX_MARKDOWN), _Spans()
         for request_id in ids:
-            request = safe_json(find_request(traces, request_id))
+            request = safe_json(spans.numbered(find_request(traces, request_id, texts)))
             size += len(request)
             if size > MAX_CONTENT:
                 break
             yield f"{comma}{safe_json(request_id)}:{request}"
             comma = ","
-        yield "}}"
+        yield f'}},"spans":{safe_json(spans.all)}}}'
+
+
+class _Spans:
+    """The spans around requests, each of them once: neighbours have mostly the same ones."""
+
+    def __init__(self) -> None:
+        self.all: list[dict[str, Any]] = []
+        self._numbers: dict[tuple[str, str], int] = {}
+
+    def numbered(self, request: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Return a request with numbers in the place of the spans around it."""
+        trace = request and request["trace"]
+        if not request or not trace:
+            return request
+        return {
+            **request,
+            "trace": {**trace, "spans": [self._number(trace["trace_id"], one) for one in trace["spans"]]},
+        }
+
+    def _number(self, trace: str, span: dict[str, Any]) -> int:
+        number = self._numbers.setdefault((trace, span["span_id"]), len(self.all))
+        if number == len(self.all):
+            self.all.append({key: value for key, value in span.items() if key != "this"})
+        return number
 
 
 def _self_contained(html: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
 from typing import Any, Final
@@ -67,6 +67,26 @@ def _parser() -> MarkdownIt:
 
 
 _PARSER: Final = _parser()
+
+
+class MarkdownReader:
+    """Reads the texts of messages as Markdown, up to a number of characters.
+
+    Args:
+        characters: Texts beyond these are shown as they are.
+    """
+
+    def __init__(self, characters: int = MAX_TEXTS) -> None:
+        self._left = characters
+
+    def trees(self, messages: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
+        """Yield message, part and tree of each text that is Markdown."""
+        for place, message in enumerate(messages):
+            for number, part in enumerate(message["parts"]):
+                text = part.get("text", "")
+                self._left -= len(text)
+                if self._left >= 0 and (tree := markdown_of(text)) is not None:
+                    yield [place, number, tree]
 
 
 @lru_cache(maxsize=256)

@@ -15,12 +15,16 @@ from .spool import Spool, Spooled
 _MAX_IN_MEMORY: Final = 256 * 1024
 _NOT_STORED: Final = {"Cache-Control": "no-store"}
 # In JSON these characters occur only in strings, where an escape means the same. In HTML they could end a script.
-_UNSAFE: Final = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
+_UNSAFE: Final = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
 def safe_json(data: Any) -> str:
     """Return JSON that can be put into HTML as it is."""
-    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_UNSAFE)
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # `str.translate` takes thirty times as long.
+    for character, escape in _UNSAFE.items():
+        text = text.replace(character, escape)
+    return text
 
 
 class JsonResponse(Response):

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -23,7 +24,7 @@ from ...replay.calls import finished_span
 from ...replay.otlp import attributes_of
 from ...replay.spans import sent_headers
 from ..content import RequestContent, content_of
-from ..markdown import MAX_TEXTS, markdown_of
+from ..markdown import MarkdownReader
 from .numbers import colour_of, milliseconds
 
 _MAX_SPANS: Final = 200
@@ -48,8 +49,14 @@ _NO_SPAN: Final[Mapping[str, Any]] = {
 }
 
 
-def request(traces: TraceReader, id_: str) -> dict[str, Any] | None:
-    """Return a request; `None` if there is no request with that id."""
+def request(traces: TraceReader, id_: str, texts: MarkdownReader | None = None) -> dict[str, Any] | None:
+    """Return a request; `None` if there is no request with that id.
+
+    Args:
+        traces: Reads its span and the spans around it.
+        id_: Its id.
+        texts: Reads its texts as Markdown; by default as many as one answer may have.
+    """
     connection = traces.connection
     row = connection.execute(_REQUEST, (id_,)).fetchone()
     if row is None:
@@ -77,8 +84,8 @@ def request(traces: TraceReader, id_: str) -> dict[str, Any] | None:
         "badge": row["badge"],
         **_previous_and_next(connection, row),
         **shown,
-        "markdown": list(_markdown(shown["messages"] or ())),
-        "raw": _raw(stored or made),
+        "markdown": list((texts or MarkdownReader()).trees(shown["messages"] or ())),
+        "raw": _raw(redact_json(stored) if stored is not None else made),
         **(span.data() if span is not None else _NO_SPAN),
         "logged": bool(row["logged"]),
         "helicone_url": _HELICONE_PAGE + quote(row["id"], safe=""),
@@ -86,7 +93,7 @@ def request(traces: TraceReader, id_: str) -> dict[str, Any] | None:
 
 
 def _made(row: sqlite3.Row, span: _RequestSpan) -> Mapping[str, Any] | None:
-    """Return the body of the row that the library makes of a span."""
+    """Return the body of the row that the library makes of a span, without the secrets that have a name."""
     made = row_of(_without_secrets(span.finished(row)), Content())
     return made.body if made is not None else None
 
@@ -108,22 +115,15 @@ def _without_secrets(span: FinishedSpan) -> FinishedSpan:
     return span._replace(attributes=redact_json(span.attributes), events=events, wrappers=wrappers)
 
 
-def _markdown(messages: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
-    """Yield message, part and tree of each text that is Markdown."""
-    left = MAX_TEXTS
-    for place, message in enumerate(messages):
-        for number, part in enumerate(message["parts"]):
-            text = part.get("text", "")
-            left -= len(text)
-            if left >= 0 and (tree := markdown_of(text)) is not None:
-                yield [place, number, tree]
-
-
 def _raw(body: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return address, request and response of a row as they are, but without secrets."""
+    """Return address, request and response of a row as they are, but without secrets.
+
+    Args:
+        body: The row, after `redact_json`.
+    """
     if body is None:
         return None
-    asked, answered = redact_json(body["providerRequest"]), redact_json(body["providerResponse"])
+    asked, answered = body["providerRequest"], body["providerResponse"]
     answer = read(answered["textBody"]) if answered.get("textBody") else answered.get("json")
     raw = {"url": asked["url"], "request": asked["json"], "response": answer, "status": answered["status"]}
     return dict(redact(raw))
@@ -167,6 +167,7 @@ class TraceReader:
         self._max_spans = max_spans
         self._trace = ""
         self._by_id: dict[str, sqlite3.Row] = {}
+        self._shown: dict[str, dict[str, Any]] = {}
         self._children: defaultdict[str, list[str]] = defaultdict(list)
 
     def around(self, trace: str, span: str) -> list[sqlite3.Row]:
@@ -191,6 +192,13 @@ class TraceReader:
         self._read(trace)
         return [self._by_id[one] for one in _ancestors(self._by_id, span)]
 
+    def shown(self, row: sqlite3.Row) -> dict[str, Any]:
+        """Return what pages show of a span of the last trace; the same object each time."""
+        found = self._shown.get(row["span"])
+        if found is None:
+            found = self._shown[row["span"]] = _span_data(row)
+        return found
+
     def attributes(self, number: int) -> dict[str, Any]:
         """Return the attributes of a span by its number in the database."""
         (data,) = self.connection.execute("SELECT data FROM spans WHERE id = ?", (number,)).fetchone()
@@ -200,6 +208,7 @@ class TraceReader:
         if trace == self._trace:
             return
         self._trace = trace
+        self._shown = {}
         rows = self.connection.execute(_SPANS, (trace,)).fetchall()
         self._by_id = {row["span"]: row for row in rows}
         self._children = defaultdict(list)
@@ -226,7 +235,7 @@ class _RequestSpan:
         self._trace = trace
         self._span = Span.FromString(data)
         self._attributes = attributes_of(self._span.attributes)
-        self._resource = attributes_of(Resource.FromString(resource).attributes)
+        self._resource = resource
 
     def finished(self, row: sqlite3.Row) -> FinishedSpan:
         """Return the span with the label of its request and with its wrappers, as log rows are made from it."""
@@ -273,12 +282,12 @@ class _RequestSpan:
                 }
                 for event in self._span.events
             ],
-            "resource": redact_resource(self._resource),
+            "resource": _shown_resource(self._resource),
             "scope": self._scope,
             "trace": {
                 "trace_id": self._trace,
                 "span_id": self._id,
-                "spans": [_span_data(row, self._id) for row in around],
+                "spans": [{**self._traces.shown(row), "this": row["span"] == self._id} for row in around],
             },
         }
 
@@ -295,7 +304,7 @@ class _RequestSpan:
         return headers
 
 
-def _span_data(row: sqlite3.Row, request_span: str) -> dict[str, Any]:
+def _span_data(row: sqlite3.Row) -> dict[str, Any]:
     return {
         "span_id": row["span"],
         "parent_id": row["parent"] or None,
@@ -306,8 +315,12 @@ def _span_data(row: sqlite3.Row, request_span: str) -> dict[str, Any]:
         "end_ms": milliseconds(row["end"]),
         "error": redact(row["error"]),
         "request": row["request"],
-        "this": row["span"] == request_span,
     }
+
+
+@lru_cache(maxsize=64)
+def _shown_resource(resource: bytes) -> list[list[Any]]:
+    return redact_resource(attributes_of(Resource.FromString(resource).attributes))
 
 
 def _captured_headers(attributes: Mapping[str, Any]) -> list[list[str]]:

@@ -31,7 +31,14 @@ export async function session(id, name) {
 export async function request(id, signal) {
   if (!exported) return ask("/api/request", { id }, signal);
   if (!exported.requests[id]) throw new Unanswered("This request's content is not in the file: it was too large.");
-  return exported.requests[id];
+  return withSpans(exported.requests[id]);
+}
+
+/** A file has the spans around requests once, and a request their numbers. */
+function withSpans(found) {
+  if (!found.trace) return found;
+  const spans = found.trace.spans.map((number) => ({ ...exported.spans[number], this: exported.spans[number].span_id === found.trace.span_id }));
+  return { ...found, trace: { ...found.trace, spans } };
 }
 
 /** Calls back with `{sessions, more}` when sessions have changed, and with `null` when a lost connection is back. */

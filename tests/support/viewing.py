@@ -57,7 +57,7 @@ class ViewClient:
         wait_until_labelled(self.view)
 
         def forget(connection: sqlite3.Connection) -> None:
-            for table in ("spans", "traces", "places", "logs", "requests", "sessions", "facts"):
+            for table in ("spans", "traces", "places", "logs", "requests", "sessions", "facts", "scores", "feedback"):
                 connection.execute(f"DELETE FROM {table}")
 
         self.view.database.write(forget).result()

@@ -91,9 +91,7 @@ def redact(value: Any, depth: int = 0) -> Any:
             str(key)[:1024]: _HIDDEN if _is_secret(str(key), item) else redact(item, depth + 1)
             for key, item in value.items()
         }
-    if isinstance(value, list | tuple):
-        return [redact(item, depth + 1) for item in value]
-    return value
+    return [redact(item, depth + 1) for item in value] if isinstance(value, list | tuple) else value
 
 
 def redact_json(value: Any, depth: int = 0) -> Any:

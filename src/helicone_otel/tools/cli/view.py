@@ -14,6 +14,7 @@ from ..replay.player import remove_sdk_variables
 from ..replay.spans import NotReadable
 from ..view.database import Database, DatabaseError
 from ..view.files import check_readable, load_files
+from ..view.retention import Retention, days_of, size_of
 from ..view.sockets import GRPC_PORT, HTTP_PORT, PAGES_PORT, ListenOptions, UsageError, port_of
 from .beside import StopSignal
 
@@ -44,6 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--db", type=Path, metavar="FILE", help="keep everything in this file; without it, nothing is kept at the end"
     )
+    parser.add_argument(
+        "--keep-days", type=days_of, metavar="DAYS", help="remove sessions that ended so many days ago from --db"
+    )
+    parser.add_argument(
+        "--keep-size", type=size_of, metavar="SIZE", help="remove the oldest sessions beyond this size, such as 2GB"
+    )
+    parser.add_argument(
+        "--compact", action="store_true", help="give the space of removed sessions in --db back to the disk, and end"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument(
         "--allow-host",
@@ -73,6 +83,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _check(parser: argparse.ArgumentParser, given: Namespace) -> None:
     if given.html is None and (given.session or given.name):
         parser.error("--session and --name choose the session that --html writes; --html OUT is missing")
+    if given.db is None and (given.keep_days or given.keep_size or given.compact):
+        parser.error("--keep-days, --keep-size and --compact are about a file of sessions; --db FILE is missing")
 
 
 def view(arguments: Namespace) -> int:
@@ -87,6 +99,8 @@ def view(arguments: Namespace) -> int:
     remove_sdk_variables()
     try:
         settings = Settings.from_environment(log=False)
+        if arguments.compact:
+            return _compact(arguments.db)
         return _write(arguments, settings) if arguments.html is not None else _serve(arguments, settings)
     except (SettingsError, DatabaseError, UsageError, NotReadable) as error:
         print(f"helicone-otel view: {error}", file=sys.stderr)
@@ -109,6 +123,22 @@ def _write(arguments: Namespace, settings: Settings) -> int:
     return 0
 
 
+def _compact(file: Path) -> int:
+    if not file.exists():
+        raise UsageError(f"--compact: there is no file {file.name}")
+    database = Database(file)
+    try:
+        before = database.size
+        print(f"{file.name}: {_megabytes(database.compact().result())} MB, {_megabytes(before)} MB before")
+    finally:
+        database.close()
+    return 0
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f}"
+
+
 def _serve(arguments: Namespace, settings: Settings) -> int:
     from ..view.server import running_view  # noqa: PLC0415  # needs the extra `view`
 
@@ -122,9 +152,10 @@ def _serve(arguments: Namespace, settings: Settings) -> int:
         http=(0 if free else arguments.http_port) if receives else None,
         names=tuple(arguments.allow_host),
     )
+    retention = Retention(arguments.keep_days, arguments.keep_size)
     # The signal can arrive at any time from now on, so it is caught before the view starts.
     stop = StopSignal()
-    with running_view(arguments.db, settings, options) as running:
+    with running_view(arguments.db, settings, options, retention) as running:
         if arguments.files:
             _warn_of_skipped(load_files(running.database, settings, arguments.files))
         print("\n".join(_lines(running, arguments.db)), flush=True)
@@ -144,6 +175,8 @@ def _lines(running: View, file: Path | None) -> list[str]:
     if running.http_url is None:
         return [f"{first} (Ctrl-C ends it)"]
     where = f"Everything that arrives is kept in {file.name}" if file is not None else "Nothing is kept at the end"
+    if file is not None:
+        where = f"{where} ({_megabytes(running.database.size)} MB)"
     return [
         first,
         f"  OTLP/gRPC           {running.grpc_address}",

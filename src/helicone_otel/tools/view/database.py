@@ -39,6 +39,7 @@ class _Job(NamedTuple):
     write: Callable[[sqlite3.Connection], Any]
     size: int
     done: Future[Any]
+    alone: bool = False
 
 
 # Errors of what one job asked for. Every other error of SQLite is one of the database itself.
@@ -97,29 +98,69 @@ class Database:
         Raises:
             BusyError: Too much data waits to be written.
         """
-        done: Future[Any] = Future()
+        return self._add(_Job(job, size, Future()))
+
+    def compact(self) -> Future[int]:
+        """Give the space of removed data back to the disk; the future has the number of bytes that the file has then.
+
+        Writing waits until it is done. While it runs, it takes as much space on the disk as the data itself.
+
+        Raises:
+            BusyError: Too much data waits to be written.
+        """
+        return self._add(_Job(self._compact, 0, Future(), alone=True))
+
+    def _compact(self, connection: sqlite3.Connection) -> int:
+        connection.execute("DELETE FROM resources WHERE id NOT IN (SELECT resource FROM spans)")
+        # From then on, pages that become free are given back one by one, also in a file of an older version.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return self.size
+
+    @property
+    def size(self) -> int:
+        """The number of bytes of the database's files."""
+        sizes = 0
+        for file in (self._file, self._file.with_name(self._file.name + "-wal")):
+            with contextlib.suppress(OSError):
+                sizes += file.stat().st_size
+        return sizes
+
+    def _add(self, job: _Job) -> Future[Any]:
         with self._lock:
-            limit = MAX_WAITING if size <= _SMALL else MAX_WAITING - _FOR_SMALL
-            if self._closed or (self._waiting and self._waiting + size > limit):
+            limit = MAX_WAITING if job.size <= _SMALL else MAX_WAITING - _FOR_SMALL
+            if self._closed or (self._waiting and self._waiting + job.size > limit):
                 raise BusyError
-            self._waiting += size
-            self._jobs.put(_Job(job, size, done))
-        return done
+            self._waiting += job.size
+            self._jobs.put(job)
+        return job.done
 
     def _write_all(self) -> None:
         while (job := self._jobs.get()) is not None:
             jobs = [job]
-            last = False
+            following: _Job | None = job
             with contextlib.suppress(queue.Empty):
-                while len(jobs) < _MAX_JOBS:
+                while len(jobs) < _MAX_JOBS and not jobs[-1].alone:
                     following = self._jobs.get_nowait()
                     if following is None:
-                        last = True
                         break
                     jobs.append(following)
-            self._write_together(jobs)
-            if last:
+            # A job that runs outside of transactions is the last one of those that were taken.
+            alone = jobs.pop() if jobs[-1].alone else None
+            if jobs:
+                self._write_together(jobs)
+            if alone is not None:
+                self._write_alone(alone)
+            if following is None:
                 return
+
+    def _write_alone(self, job: _Job) -> None:
+        try:
+            result, error = job.write(self._connection), None
+        except sqlite3.Error as failure:
+            result, error = None, DatabaseError(_problem(failure, self._file))
+        self._finish([(job, result, error)])
 
     def _write_together(self, jobs: list[_Job]) -> None:
         results: list[tuple[_Job, Any, Exception | None]] = []
@@ -132,8 +173,11 @@ class Database:
             self.problem = _problem(error, self._file)
             failure = DatabaseError(self.problem)
             results = [(job, None, failure) for job in jobs]
+        self._finish(results)
+
+    def _finish(self, results: list[tuple[_Job, Any, Exception | None]]) -> None:
         with self._lock:
-            self._waiting -= sum(job.size for job in jobs)
+            self._waiting -= sum(job.size for job, _, _ in results)
         for job, result, error_of_job in results:
             # A caller that has cancelled gets no result; the others must still get theirs.
             if not job.done.set_running_or_notify_cancel():
@@ -267,13 +311,19 @@ def _open(file: Path) -> sqlite3.Connection:
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables and application_id != APPLICATION_ID:
         raise DatabaseError(f"{file.name} is a database of another program; name another file")
-    if tables and version != VERSION:
-        raise DatabaseError(f"{file.name} was made by another version of helicone-otel; name a new file")
+    if tables and version > VERSION:
+        raise DatabaseError(f"{file.name} was made by a newer version of helicone-otel; update it, or name a new file")
+    if tables and version < min(_MIGRATIONS):
+        raise DatabaseError(f"{file.name} was made by a version of helicone-otel that is too old; name a new file")
+    if not tables:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only possible before anything is written
     # A transaction survives the death of the process as soon as it is in the write-ahead log.
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     if not tables:
         connection.executescript(SCHEMA)
+    for older in range(version if tables else VERSION, VERSION):
+        connection.executescript(f"BEGIN; {_MIGRATIONS[older]} PRAGMA user_version = {older + 1}; COMMIT;")
     return connection
 
 
@@ -300,7 +350,26 @@ def _problem(error: sqlite3.Error, file: Path) -> str:
 
 # "hlcv", so that a database of another program is recognised: https://www.sqlite.org/pragma.html#pragma_application_id
 APPLICATION_ID: Final = 0x686C6376
-VERSION: Final = 2
+VERSION: Final = 3
+
+# People's judgement of sessions.
+_FEEDBACK: Final = """
+CREATE TABLE feedback (
+    session_id TEXT NOT NULL, name TEXT NOT NULL, good INTEGER, note TEXT NOT NULL, changed INTEGER NOT NULL,
+    PRIMARY KEY (session_id, name)
+) WITHOUT ROWID;
+"""
+# Scores that spans carry. `request` is the request that is judged; NULL if it is the session or another span.
+_SCORES: Final = """
+CREATE TABLE scores (
+    trace TEXT NOT NULL, session INTEGER NOT NULL, request TEXT,
+    name TEXT NOT NULL, value REAL, label TEXT, reason TEXT, source TEXT NOT NULL, at INTEGER NOT NULL
+);
+CREATE INDEX scores_of_session ON scores (session);
+CREATE INDEX scores_of_trace ON scores (trace);
+"""
+# By a version: what makes the next one of it.
+_MIGRATIONS: Final = {2: _FEEDBACK + _SCORES}
 
 SCHEMA: Final = f"""
 PRAGMA application_id = {APPLICATION_ID};
@@ -364,5 +433,7 @@ CREATE TABLE facts (
     session INTEGER NOT NULL, what TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
     PRIMARY KEY (session, what, name, value)
 ) WITHOUT ROWID;
+{_FEEDBACK}
+{_SCORES}
 COMMIT;
 """

@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from .assets import TEMPLATES, TYPES, find_packaged, find_static, with_preloads
-from .database import Database
+from .database import BusyError, Database, DatabaseError
 from .events import ChangeFeed, EventStream
 from .exports import Exports
 from .queries.compare import compare
@@ -69,11 +69,13 @@ class Pages:
         self._spool = Spool()
         self._exports = Exports(database, self._templates, self._spool)
         self._threads = ThreadPoolExecutor(_THREADS, "view-pages")
+        self._changing = ThreadPoolExecutor(1, "view-changing")
 
     def close(self) -> None:
         """Answer nothing more."""
         self._exports.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._changing):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def app(self, hosts: frozenset[str]) -> SecurityMiddleware:
         """Return the ASGI application.
@@ -94,6 +96,7 @@ class Pages:
         routes += [
             # With a thread of its own: it must not wait for long answers.
             Route("/api/status", self._api(self._counts, None)),
+            Route("/api/compact", self._api(self._compact, self._changing), methods=["POST"]),
             Route("/api/events", self._events),
             Route("/api/export", self._export),
             Route("/static/{name:path}", _file),
@@ -168,8 +171,12 @@ class Pages:
         with self._database.reading() as connection:
             tables = ("spans", "requests", "sessions")
             counts = {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
-        database = {"revision": self._database.revision, "kept": self._database.kept, "problem": self._database.problem}
+        fields = ("revision", "kept", "size", "problem")
+        database = {field: getattr(self._database, field) for field in fields}
         return {**counts, **database, **self._status()}
+
+    def _compact(self, _request: Request) -> dict[str, Any]:
+        return {"size": self._database.compact().result()}
 
     # --- events and export ----------------------------------------------------------------------
 
@@ -204,7 +211,9 @@ class Pages:
             return JsonResponse({"error": str(error)}, 400)
         except _NotFoundError as error:
             return JsonResponse({"error": str(error)}, 404)
-        except sqlite3.Error:
+        except BusyError:
+            return JsonResponse({"error": "too much waits to be written; try again"}, 503)
+        except (sqlite3.Error, DatabaseError):
             return JsonResponse({"error": "the database fails; try again"}, 503)
 
 

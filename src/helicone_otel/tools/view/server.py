@@ -22,6 +22,7 @@ from .intake import Intake
 from .labelling import TraceLabeller
 from .pages import Pages
 from .receivers import HttpReceivers
+from .retention import KEEP_ALL, Retention, RetentionWorker
 from .sockets import ListenOptions, UsageError, listening_socket, port_in_use, url_host
 from .worker import LabelWorker
 
@@ -43,13 +44,17 @@ class View:
         database: Keeps everything that arrives.
         intake: Accepts spans and rows from this process.
         worker: Labels the spans.
+        retention: Removes what is not kept any more.
     """
 
-    def __init__(self, database: Database, settings: Settings, options: ListenOptions) -> None:
+    def __init__(
+        self, database: Database, settings: Settings, options: ListenOptions, retention: Retention = KEEP_ALL
+    ) -> None:
         self.database = database
         self._changes = ChangeFeed(database)
         self.worker = LabelWorker(database, TraceLabeller(settings), self._changes.publish)
         self.intake = Intake(database, self.worker, self._changes.publish)
+        self.retention = RetentionWorker(database, retention, self._changes.publish)
         self._decoder = Decoder()
         self._pages = Pages(database, self._changes, self._status)
         with ExitStack() as stack:
@@ -75,6 +80,8 @@ class View:
         return {
             "waiting": self.worker.waiting,
             "refused": self.intake.refused,
+            "removed": self.retention.removed,
+            "retention": self.retention.retention._asdict(),
             "version": version("helicone-otel"),
             "receivers": {"grpc": self.grpc_address, "http": self.http_url},
         }
@@ -82,6 +89,7 @@ class View:
     def start(self) -> None:
         """Start to listen, in threads of the view's own."""
         self.worker.start()
+        self.retention.start()
         self._thread.start()
         if self._grpc is not None:
             self._grpc.start()
@@ -97,6 +105,7 @@ class View:
             self._thread.join(2 * _STOP_SECONDS + 1)
         self._decoder.close()
         self._pages.close()
+        self.retention.stop()
         self.worker.stop()
         self.database.close()
 
@@ -117,13 +126,16 @@ class View:
 
 
 @contextmanager
-def running_view(file: Path | None, settings: Settings, options: ListenOptions) -> Iterator[View]:
+def running_view(
+    file: Path | None, settings: Settings, options: ListenOptions, retention: Retention = KEEP_ALL
+) -> Iterator[View]:
     """Yield a view that runs while the block does.
 
     Args:
         file: Where to keep the database; `None` for a temporary one.
         settings: The user's settings for gateways, session attributes and custom dialects.
         options: Where to listen.
+        retention: What is kept; by default everything.
 
     Raises:
         UsageError: A port is in use.
@@ -131,7 +143,7 @@ def running_view(file: Path | None, settings: Settings, options: ListenOptions) 
     """
     database = Database(file)
     try:
-        view = View(database, settings, options)
+        view = View(database, settings, options, retention)
     except BaseException:
         database.close()
         raise

@@ -11,9 +11,18 @@ export class Unanswered extends Error {}
 /** Asks the server. Throws an `AbortError` if `signal` aborts, and `Unanswered` if there is no answer. */
 export async function ask(address, parameters, signal) {
   const query = parameters instanceof URLSearchParams ? parameters : new URLSearchParams(parameters);
+  return answered(`${address}?${query}`, { signal });
+}
+
+/** Has the server change something. Throws `Unanswered` if there is no answer. */
+export async function change(address, body) {
+  return answered(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+}
+
+async function answered(address, options) {
   let answer;
   try {
-    answer = await fetch(`${address}?${query}`, { signal });
+    answer = await fetch(address, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Unanswered("The view does not answer. Is it still running?");

@@ -57,4 +57,7 @@ export function ago(ms, now = Date.now()) {
 
 export const kind = (name) => KINDS[name] ?? (name ? name[0].toUpperCase() + name.slice(1) : "Step");
 
+/** `12.3 MB`: a size in bytes, by powers of ten. */
+export const bytes = (size) => (size < 1e9 ? `${(size / 1e6).toFixed(1)} MB` : `${(size / 1e9).toFixed(2)} GB`);
+
 export const plural = (number, word) => `${count(number)} ${word}${number === 1 ? "" : "s"}`;

@@ -5,6 +5,7 @@ import { whenChanged } from "./api.js";
 import { announce, byId, el, fill } from "./dom.js";
 import { showFilters, isFiltered, listen } from "./filters.js";
 import { plural } from "./format.js";
+import { kept } from "./kept.js";
 import { names } from "./names.js";
 import { SessionsTable } from "./sessions_table.js";
 import { attempt, checkStatus, connected, problem } from "./shell.js";
@@ -67,6 +68,7 @@ address.whenMoved(() => {
 showFilters();
 list.build();
 await attempt(showNames);
+kept(byId("kept"));
 
 // While sessions run, the list is loaded again, with a pause in between.
 let waiting = null;

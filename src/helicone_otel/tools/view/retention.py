@@ -1,0 +1,245 @@
+"""Removes the oldest sessions of a named database, by their age and by the size of all data."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+from ...failures import swallow
+from .database import BusyError, Database, DatabaseError
+
+# So many sessions are removed in one transaction, because all other writers wait for it.
+_SESSIONS: Final = 20
+# So many traces and rows without a session are looked at in one transaction.
+_OTHERS: Final = 500
+# So many free pages are given back to the disk in one transaction.
+_PAGES: Final = 2000
+_EVERY_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 3.0
+_DAY: Final = 86_400
+_UNITS: Final = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_MAX_DAYS: Final = 36_500
+
+# Traces and rows that no page shows, because they belong to no session.
+_OTHER_TRACES: Final = """
+SELECT trace, (SELECT max("end") FROM spans s WHERE s.trace = t.trace) FROM traces t
+WHERE trace > ? AND placed >= seen AND NOT EXISTS (SELECT 1 FROM places p WHERE p.trace = t.trace)
+ORDER BY trace LIMIT ?
+"""
+_OTHER_ROWS: Final = """
+SELECT id, CASE WHEN json_valid(CAST(data AS TEXT))
+    THEN 1000000000 * json_extract(CAST(data AS TEXT), '$.timing.endTime.seconds') END
+FROM logs l WHERE id > ? AND NOT EXISTS (SELECT 1 FROM requests r WHERE r.id = l.id) ORDER BY id LIMIT ?
+"""
+
+
+class Retention(NamedTuple):
+    """What is kept; `None` for a limit that is not set.
+
+    Attributes:
+        days: Sessions are removed when their last request is older than so many days.
+        size: The oldest sessions are removed when all data has more bytes than this. The newest one always stays.
+    """
+
+    days: float | None = None
+    size: int | None = None
+
+
+KEEP_ALL: Final = Retention()
+
+
+def days_of(text: str) -> float:
+    """Return the number of days that an argument names.
+
+    Raises:
+        ArgumentTypeError: It is no number of days.
+    """
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0.0
+    if not 0 < days <= _MAX_DAYS:
+        raise ArgumentTypeError(f"a number of days above 0, not {text!r:.40}")
+    return days
+
+
+def size_of(text: str) -> int:
+    """Return the number of bytes that an argument names, such as `500MB` or `2GB`.
+
+    Raises:
+        ArgumentTypeError: It is no size.
+    """
+    number, unit = text[:-2].strip(), text[-2:].upper()
+    try:
+        size = float(number) * _UNITS[unit]
+    except (ValueError, KeyError):
+        size = 0.0
+    if not _UNITS["MB"] <= size <= _UNITS["TB"]:
+        raise ArgumentTypeError(f"a size from 1MB to 1TB, such as 500MB or 2GB, not {text!r:.40}")
+    return int(size)
+
+
+class RetentionWorker:
+    """Removes what is not kept any more, in a thread of its own: at the start, and then every minute.
+
+    Args:
+        database: Has the sessions.
+        retention: What is kept.
+        changed: Is called with the numbers of the sessions that have been removed.
+
+    Attributes:
+        removed: How many sessions have been removed.
+    """
+
+    def __init__(self, database: Database, retention: Retention, changed: Callable[[Iterable[int]], None]) -> None:
+        self._database = database
+        self.retention = retention
+        self._changed = changed
+        self.removed = 0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="view-retention", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread, if there is a limit."""
+        if self.retention != KEEP_ALL:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(_STOP_SECONDS)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.remove_all()
+            except (DatabaseError, BusyError, sqlite3.Error):
+                pass  # the view shows the problem, and this tries again
+            except Exception as error:  # noqa: BLE001  # what fails once may succeed later
+                swallow("the view's retention", error)
+            self._stopping.wait(_EVERY_SECONDS)
+
+    def remove_all(self) -> None:
+        """Remove everything that is not kept any more.
+
+        Raises:
+            DatabaseError: It cannot be written.
+            BusyError: Too much data waits to be written.
+        """
+        while not self._stopping.is_set():
+            removed: list[int] = self._database.write(lambda one: remove_sessions(one, self.retention)).result()
+            if not removed:
+                break
+            self.removed += len(removed)
+            self._changed(removed)
+        # Where no session is too old, what is in none goes only by its age.
+        before = _time_before(self.retention)
+        if before is not None:
+            self._remove_others(before)
+        while not self._stopping.is_set() and self._database.write(_give_back).result():
+            pass
+
+    def _remove_others(self, before: int) -> None:
+        for sql, remove in ((_OTHER_TRACES, _remove_trace), (_OTHER_ROWS, _remove_row)):
+            last: str | None = ""
+            while last is not None and not self._stopping.is_set():
+                last = self._database.write(
+                    lambda one, sql=sql, last=last, remove=remove: _remove_some(one, sql, last, before, remove)  # type: ignore[misc]
+                ).result()
+
+
+def _time_before(retention: Retention) -> int | None:
+    """Return the time in nanoseconds before which nothing is kept."""
+    return int((time.time() - retention.days * _DAY) * 1e9) if retention.days is not None else None
+
+
+def remove_sessions(connection: sqlite3.Connection, retention: Retention) -> list[int]:
+    """Remove some of the sessions that are not kept any more, the oldest first; return their numbers.
+
+    A session with spans that are not labelled yet stays until they are.
+
+    Args:
+        connection: The connection that writes.
+        retention: What is kept.
+    """
+    before = _time_before(retention)
+    oldest = connection.execute("SELECT id, last FROM sessions ORDER BY last, id LIMIT ?", (_SESSIONS,)).fetchall()
+    newest = connection.execute("SELECT id FROM sessions ORDER BY last DESC, id DESC LIMIT 1").fetchone()
+    removed = []
+    for number, last in oldest:
+        is_old = before is not None and last < before
+        is_too_much = retention.size is not None and number != newest[0] and _used(connection) > retention.size
+        if not (is_old or is_too_much):
+            break
+        if not _is_labelled(connection, number):
+            continue
+        _remove_session(connection, number)
+        removed.append(number)
+    return removed
+
+
+def _used(connection: sqlite3.Connection) -> int:
+    """Return the bytes of all pages with data."""
+    pages, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)
+
+
+def _is_labelled(connection: sqlite3.Connection, session: int) -> bool:
+    sql = "SELECT 1 FROM places p JOIN traces t ON t.trace = p.trace WHERE p.session = ? AND t.placed < t.seen LIMIT 1"
+    return connection.execute(sql, (session,)).fetchone() is None
+
+
+def _remove_session(connection: sqlite3.Connection, session: int) -> None:
+    traces = [row[0] for row in connection.execute("SELECT DISTINCT trace FROM places WHERE session = ?", (session,))]
+    connection.execute("DELETE FROM spans WHERE id IN (SELECT id FROM places WHERE session = ?)", (session,))
+    connection.execute("DELETE FROM logs WHERE id IN (SELECT id FROM requests WHERE session = ?)", (session,))
+    connection.execute(
+        "DELETE FROM feedback WHERE (session_id, name) IN (SELECT session_id, name FROM sessions WHERE id = ?)",
+        (session,),
+    )
+    for table in ("requests", "places", "facts", "scores"):
+        connection.execute(f"DELETE FROM {table} WHERE session = ?", (session,))
+    connection.execute("DELETE FROM sessions WHERE id = ?", (session,))
+    for trace in traces:
+        # Its other spans may belong to other sessions.
+        if connection.execute("SELECT 1 FROM places WHERE trace = ? LIMIT 1", (trace,)).fetchone() is None:
+            _remove_trace(connection, trace)
+
+
+def _remove_trace(connection: sqlite3.Connection, trace: str) -> None:
+    connection.execute("DELETE FROM spans WHERE trace = ?", (trace,))
+    connection.execute("DELETE FROM traces WHERE trace = ?", (trace,))
+
+
+def _remove_row(connection: sqlite3.Connection, id_: str) -> None:
+    connection.execute("DELETE FROM logs WHERE id = ?", (id_,))
+
+
+def _remove_some(
+    connection: sqlite3.Connection,
+    sql: str,
+    last: str,
+    before: int,
+    remove: Callable[[sqlite3.Connection, str], None],
+) -> str | None:
+    """Remove traces or rows that end before a time; return the last one that was looked at, `None` after all."""
+    rows = connection.execute(sql, (last, _OTHERS)).fetchall()
+    for key, end in rows:
+        if end is not None and end < before:
+            remove(connection, key)
+    return rows[-1][0] if len(rows) == _OTHERS else None
+
+
+def _give_back(connection: sqlite3.Connection) -> bool:
+    """Give some free pages back to the disk; tell whether there may be more."""
+    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
+    left = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    return bool(left and left < free)

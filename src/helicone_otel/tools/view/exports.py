@@ -1,4 +1,4 @@
-"""Sessions as HTML files, for downloads: one is made at a time, and all who ask for the same one get the same."""
+"""Sessions as files, for downloads: one is made at a time, and all who ask for the same one get the same."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import asyncio
 import threading
 import weakref
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from jinja2 import Environment
 
 from .database import Database
+from .export_formats import FORMATS, Format, Selected
 from .html_export import session_html
 from .spool import Spool, Spooled
 
-# The id and the name of a session.
-_Key: TypeAlias = tuple[str, str | None]
+# The form, and what is exported.
+_Key: TypeAlias = tuple[str, Selected]
+HTML: Final = "html"
+
+
+class TooManyRequestsError(ValueError):
+    """The filter lets more requests through than one file may have; the message says how many."""
 
 
 class Exports:
@@ -37,13 +43,18 @@ class Exports:
         self._waiting: dict[_Key, Future[Spooled | None]] = {}
         self._lock = threading.Lock()
 
-    async def get(self, id_: str, name: str | None) -> Spooled | None:
-        """Return a session as an HTML file that shows everything that is kept now; `None` if there is none.
+    async def get(self, form: str, selected: Selected) -> Spooled | None:
+        """Return a file that has everything that is kept now; `None` if there is no such session.
+
+        Args:
+            form: `HTML` for one session as a page, or a key of `FORMATS`.
+            selected: The sessions.
 
         Raises:
+            TooManyRequestsError: There are more requests than one file may have.
             sqlite3.Error: The database fails.
         """
-        key = (id_, name)
+        key = (form, selected)
         made = self._made.get((key, self._database.revision))
         if made is not None and made.close.alive:
             return made
@@ -59,11 +70,29 @@ class Exports:
         with self._lock:
             del self._waiting[key]
         revision = self._database.revision
-        parts = session_html(self._database, self._templates, *key)
-        if parts is None:
-            return None
-        made = self._made[key, revision] = self._spool.keep(parts)
+        form, selected = key
+        if form == HTML:
+            parts = session_html(self._database, self._templates, selected.id or "", selected.filter.name)
+            made = self._spool.keep(parts) if parts is not None else None
+        else:
+            made = self._make_format(FORMATS[form], selected)
+        if made is not None:
+            self._made[key, revision] = made
         return made
+
+    def _make_format(self, form: Format, selected: Selected) -> Spooled | None:
+        with self._database.reading() as connection:
+            sessions = selected.numbers(connection)
+            if selected.id is not None and not sessions:
+                return None
+            counts = (connection.execute("SELECT requests FROM sessions WHERE id = ?", (one,)) for one in sessions)
+            requests = sum(count.fetchone()[0] for count in counts)
+            if requests > form.requests:
+                raise TooManyRequestsError(
+                    f"{requests:,} requests are more than the {form.requests:,} that a {form.suffix} file may have; "
+                    "choose fewer sessions"
+                )
+            return self._spool.keep(form.write(connection, sessions))
 
     def close(self) -> None:
         """Make nothing more."""

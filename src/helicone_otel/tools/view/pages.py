@@ -19,7 +19,8 @@ from starlette.routing import Route
 from .assets import TEMPLATES, TYPES, find_packaged, find_static, with_preloads
 from .database import BusyError, Database, DatabaseError
 from .events import ChangeFeed, EventStream
-from .exports import Exports
+from .export_formats import FORMATS, Selected
+from .exports import HTML, Exports, TooManyRequestsError
 from .queries.compare import compare
 from .queries.request import TraceReader
 from .queries.request import request as find_request
@@ -185,16 +186,18 @@ class Pages:
 
     async def _export(self, request: Request) -> Response:
         try:
-            id_, name = _required(request, "id"), _text(request, "name")
-            exported = await self._exports.get(id_, name)
-        except _BadParameterError as error:
+            form, selected = _exported(request)
+            exported = await self._exports.get(form, selected)
+        except (_BadParameterError, TooManyRequestsError) as error:
             return JsonResponse({"error": str(error)}, 400)
         except sqlite3.Error:
             return JsonResponse({"error": "the database fails; try again"}, 503)
         if exported is None:
             return JsonResponse({"error": "there is no such session"}, 404)
-        disposition = f"attachment; filename*=utf-8''{quote(f'session {id_}'[:80], safe='')}.html"
-        return SpooledResponse(exported, "text/html; charset=utf-8", {"Content-Disposition": disposition})
+        media_type, suffix = FORMATS[form][1:3] if form in FORMATS else ("text/html; charset=utf-8", HTML)
+        name = f"session {selected.id}" if selected.id is not None else "sessions"
+        disposition = f"attachment; filename*=utf-8''{quote(name[:80], safe='')}.{suffix}"
+        return SpooledResponse(exported, media_type, {"Content-Disposition": disposition})
 
     def _api(
         self, query: Callable[[Request], dict[str, Any]], threads: ThreadPoolExecutor | None
@@ -237,6 +240,14 @@ def _filter(request: Request) -> SessionFilter:
         until=_time(request, "to"),
         errors=_text(request, "errors") in ("1", "true"),
     )
+
+
+def _exported(request: Request) -> tuple[str, Selected]:
+    """Return the form of an export, and what is exported."""
+    form = _text(request, "format") or HTML
+    if form != HTML and form not in FORMATS:
+        raise _BadParameterError(f"format: one of {', '.join((HTML, *FORMATS))}")
+    return form, Selected(_filter(request), _required(request, "id") if form == HTML else _text(request, "id"))
 
 
 def _text(request: Request, name: str) -> str | None:

@@ -139,6 +139,12 @@ def find_session(connection: sqlite3.Connection, id_: str, name: str | None) -> 
     return row
 
 
+def session_by_number(connection: sqlite3.Connection, number: int) -> sqlite3.Row:
+    """Return a session by its number in the database."""
+    row: sqlite3.Row = connection.execute(f"SELECT {_COLUMNS} FROM sessions WHERE id = ?", (number,)).fetchone()
+    return row
+
+
 def _sums(rows: Sequence[sqlite3.Row]) -> Mapping[str, Any]:
     durations = [milliseconds(row[1] - row[0]) for row in rows]
     requests, errors, inputs, outputs = ([row[column] for row in rows] for column in (2, 3, 4, 5))

@@ -2,6 +2,7 @@
 
 import { linkTo } from "./address.js";
 import { byId, el, fill } from "./dom.js";
+import { exportLinks } from "./exports.js";
 import { compact, count, duration, exact, kind, moment, plural } from "./format.js";
 import { crumbs, title } from "./shell.js";
 import { line, nameOf } from "./text.js";
@@ -15,6 +16,7 @@ export function head(session, siblings) {
   if (!byId("siblings")) return;
   crumbs(el("a", { href: linkTo("/", { name: session.name }) }, nameOf(session.name)), line(session.id, 40));
   byId("export").href = linkTo("/api/export", { id: session.id, name: session.name });
+  exportLinks(byId("exports"), { id: session.id, name: session.name });
   byId("compare").href = linkTo("/compare", { name: session.name });
   if (siblings) listSiblings(siblings, session);
 }

@@ -3,7 +3,8 @@
 import * as address from "./address.js";
 import { whenChanged } from "./api.js";
 import { announce, byId, el, fill } from "./dom.js";
-import { showFilters, isFiltered, listen } from "./filters.js";
+import { exportLinks } from "./exports.js";
+import { showFilters, isFiltered, listen, serverQuery } from "./filters.js";
 import { plural } from "./format.js";
 import { kept } from "./kept.js";
 import { names } from "./names.js";
@@ -21,6 +22,7 @@ let last = null;
 function loaded(found) {
   problem(null);
   totals(found);
+  exportLinks(byId("exports"), serverQuery());
   if (last !== null && last !== found.total) announce(plural(found.total, "session"));
   last = found.total;
   byId("sessions").hidden = found.total === 0;

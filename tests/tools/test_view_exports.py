@@ -1,0 +1,207 @@
+"""Sessions as CSV, JSON and OTLP."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helicone_otel import Settings
+from helicone_otel.tools.view import export_formats
+from helicone_otel.tools.view.database import Database
+from helicone_otel.tools.view.files import load_files
+from helicone_otel.tools.view.queries.session import session as find_session
+from tests.support.view_seed import any_value, request_of, review, span
+from tests.support.viewing import Answer, ViewClient, ask, posted_row
+
+EPOCH = 1_760_000_000_000_000_000
+
+
+def export(view: ViewClient, form: str, **parameters: object) -> Answer:
+    return ask(f"{view.view.url}/api/export?{urlencode({'format': form, **parameters})}")
+
+
+def rows_of(answer: Answer) -> list[dict[str, str]]:
+    assert answer.status == 200, answer.body
+    return list(csv.DictReader(io.StringIO(answer.body.decode(), newline="")))
+
+
+@pytest.fixture
+def reviews(view: ViewClient) -> ViewClient:
+    for number in (1, 2):
+        view.send(request_of("reviewer", review(number, f"review/{number}", 4, EPOCH + number * 10**12, fails=True)))
+    view.log(posted_row("s", "/a", "other"))
+    return view
+
+
+def test_a_session_as_csv_has_a_line_for_each_request(reviews: ViewClient) -> None:
+    answer = export(reviews, "csv", id="review/1", name="reviewer")
+    rows = rows_of(answer)
+    requests = reviews.session("review/1")["requests"]
+
+    assert (answer.headers["content-type"], answer.headers["content-disposition"]) == (
+        "text/csv; charset=utf-8",
+        "attachment; filename*=utf-8''session%20review%2F1.csv",
+    )
+    assert [row["request_id"] for row in rows] == [one["id"] for one in requests]
+    assert rows[0] == {
+        "session_id": "review/1",
+        "session_name": "reviewer",
+        "path": "/reviewer",
+        "kind": "llm",
+        "name": "gpt-4o-mini",
+        "model": "gpt-4o-mini",
+        "provider": "openai",
+        "start": "2025-10-09T09:10:00.005Z",
+        "duration_ms": "30.0",
+        "first_token_ms": "12.0",
+        "input_tokens": "100",
+        "output_tokens": "20",
+        "error": "",
+        "badge": "Tool",
+        "request_id": requests[0]["id"],
+    }
+    assert [row["error"] for row in rows if row["error"]] == ["TimeoutError"]
+
+
+def test_what_a_filter_lets_through_is_exported(reviews: ViewClient) -> None:
+    def sessions(**parameters: object) -> set[str]:
+        return {row["session_id"] for row in rows_of(export(reviews, "csv", **parameters))}
+
+    assert sessions() == {"review/1", "review/2", "s"}
+    assert sessions(name="reviewer") == sessions(errors=1) == {"review/1", "review/2"}
+    assert sessions(search="view/2") == {"review/2"}
+    assert sessions(name="none") == set()
+    assert sessions(id="review/1") == {"review/1"}
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "=cmd|' /C calc'!A0"])
+def test_a_text_that_a_spreadsheet_would_run_is_marked_as_text(text: str) -> None:
+    assert export_formats._cell(text) == f"'{text}"
+
+
+@given(st.lists(st.text(), min_size=1, max_size=4))
+def test_any_text_is_one_cell(texts: list[str]) -> None:
+    written = export_formats._csv_lines([texts]).decode()
+
+    assert list(csv.reader(io.StringIO(written, newline=""), strict=True)) == [
+        [text.encode("utf-8", "backslashreplace").decode() for text in texts]
+    ]
+
+
+def test_sessions_as_json_have_their_requests_with_content(reviews: ViewClient) -> None:
+    answer = export(reviews, "json", name="reviewer")
+    sessions = answer.data
+    listed = {one["id"]: one for one in reviews.get("sessions")["sessions"]}
+
+    assert answer.headers["content-type"] == "application/json"
+    assert [one["session"]["id"] for one in sessions] == ["review/2", "review/1"]
+    for session in sessions:
+        assert session["session"] == listed[session["session"]["id"]]
+        assert len(session["requests"]) == session["session"]["requests"]
+        for request in session["requests"]:
+            whole = reviews.request(request["id"])
+            trace = {key: whole["trace"][key] for key in ("trace_id", "span_id")}
+            left_out = ("session", "colour", "markdown", "previous", "next")
+            assert request == {**{key: one for key, one in whole.items() if key not in left_out}, "trace": trace}
+
+
+def test_otlp_that_is_exported_makes_the_same_session_again(reviews: ViewClient, tmp_path: Path) -> None:
+    file = tmp_path / "spans.jsonl"
+    file.write_bytes(export(reviews, "otlp", id="review/1").body)
+    before = reviews.session("review/1")
+
+    database = Database()
+    try:
+        assert load_files(database, Settings(), [file]) == 0
+        with database.reading() as connection:
+            after = find_session(connection, "review/1", None)
+    finally:
+        database.close()
+
+    assert after is not None
+    for key in ("session", "tree", "requests", "durations"):
+        assert after[key] == before[key]
+
+
+def test_values_of_every_type_stay_as_they_are_in_otlp(view: ViewClient) -> None:
+    attributes: dict[str, Any] = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.conversation.id": "c",
+        "text": "ä\u202e<b>",
+        "yes": True,
+        "large": 2**62,
+        "half": 0.5,
+        "list": ["a", "b"],
+    }
+    view.take(span(1, 1, attributes=attributes))
+
+    (line,) = export(view, "otlp", id="c").body.splitlines()
+    (resource,) = json.loads(line)["resourceSpans"]
+    (exported,) = resource["scopeSpans"][0]["spans"]
+
+    assert resource["scopeSpans"][0]["scope"] == {"name": "opentelemetry.instrumentation.openai_v2"}
+    assert (exported["traceId"], exported["spanId"]) == (f"{1:032x}", f"{1:016x}")
+    assert {one["key"]: one["value"] for one in exported["attributes"]}.items() >= {
+        "text": {"stringValue": "ä\u202e<b>"},
+        "yes": {"boolValue": True},
+        "large": {"intValue": str(2**62)},
+        "half": {"doubleValue": 0.5},
+        "list": {"arrayValue": {"values": [{"stringValue": "a"}, {"stringValue": "b"}]}},
+    }.items()
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "otlp"])
+def test_no_export_has_a_secret(view: ViewClient, form: str) -> None:
+    secret = "sk-12345678901234567890"
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.conversation.id": "c",
+        "error.type": f"no access with {secret}",
+        "http.request.header.authorization": ["very-secret-key"],
+        "gen_ai.input.messages": json.dumps([{"role": "user", "content": {"api_key": "very-secret-key"}}]),
+        "note": secret,
+    }
+    request = request_of("shop", [span(1, 1, attributes=attributes)])
+    resource = request.resource_spans[0].resource
+    resource.attributes.add(key="process.command_args", value=any_value(["--token", "very-secret-key"]))
+    view.send(request)
+
+    body = export(view, form, id="c").body.decode()
+
+    assert [one for one in (secret, "very-secret-key") if one in body] == []
+    assert "***" in body
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "error"),
+    [
+        ({"format": "xlsx"}, 400, "format: one of html, csv, json, otlp"),
+        ({"format": "csv", "id": "none"}, 404, "there is no such session"),
+        ({"format": "csv", "from": "x"}, 400, "from: not a number"),
+        ({"format": "html"}, 400, "id: missing"),
+    ],
+)
+def test_an_export_that_cannot_be_made_is_an_error(
+    view: ViewClient, query: dict[str, str], status: int, error: str
+) -> None:
+    answer = ask(f"{view.view.url}/api/export?{urlencode(query)}")
+
+    assert (answer.status, answer.data) == (status, {"error": error})
+
+
+def test_more_requests_than_a_file_may_have_are_an_error(reviews: ViewClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = export_formats.FORMATS["csv"]._replace(requests=12)
+    monkeypatch.setitem(export_formats.FORMATS, "csv", few)
+
+    assert export(reviews, "csv", id="review/1").status == 200
+    assert export(reviews, "csv").data == {
+        "error": "25 requests are more than the 12 that a csv file may have; choose fewer sessions"
+    }

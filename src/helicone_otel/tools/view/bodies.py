@@ -39,12 +39,16 @@ class BodyReader:
     When the memory for all bodies is full, the large body that has been arriving longest gives way. Ordinary bodies
     arrive at once, so that slow ones cannot keep them out.
 
+    Args:
+        most: The bytes that one body may have.
+
     Attributes:
         size: The bytes of all bodies that are in memory.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_BODY) -> None:
         self.size = 0
+        self._most = most
         # In the order in which they began.
         self._arriving: dict[_Body, None] = {}
 
@@ -55,7 +59,7 @@ class BodyReader:
         Raises:
             BodyError: The body is too large, arrives too slowly, or has to give way to others.
         """
-        _check_length(request)
+        _check_length(request, self._most)
         body = _Body()
         try:
             await self._receive(request, body)
@@ -86,8 +90,8 @@ class BodyReader:
         body.parts.append(part)
         body.size += len(part)
         self.size += len(part)
-        if body.size > MAX_BODY:
-            raise BodyError(_TOO_LARGE, f"the body has more than {MAX_BODY} bytes")
+        if body.size > self._most:
+            raise BodyError(_TOO_LARGE, f"the body has more than {self._most} bytes")
         while self.size > MAX_ALL_BODIES and self._arriving:
             self._give_way(self._slowest())
 
@@ -124,9 +128,9 @@ class _Body:
         return self.parts[0] if self.parts else b""
 
 
-def _check_length(request: Request) -> None:
+def _check_length(request: Request, most: int) -> None:
     length = request.headers.get("content-length", "")
     if length and (not length.isascii() or not length.isdigit()):
         raise BodyError(_BAD_REQUEST, "Content-Length is not a number")
-    if length and (len(length) > _MAX_DIGITS or int(length) > MAX_BODY):
-        raise BodyError(_TOO_LARGE, f"the body has more than {MAX_BODY} bytes")
+    if length and (len(length) > _MAX_DIGITS or int(length) > most):
+        raise BodyError(_TOO_LARGE, f"the body has more than {most} bytes")

@@ -16,11 +16,15 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from ...settings import Settings
 from .assets import TEMPLATES, TYPES, find_packaged, find_static, with_preloads
+from .bodies import BodyError, BodyReader
 from .database import BusyError, Database, DatabaseError
 from .events import ChangeFeed, EventStream
 from .export_formats import FORMATS, Selected
 from .exports import HTML, Exports, TooManyRequestsError
+from .judging import MAX_BODY as MAX_FEEDBACK
+from .judging import Feedback, InvalidFeedbackError, keep_feedback, read_feedback, send_feedback
 from .queries.compare import compare
 from .queries.request import TraceReader
 from .queries.request import request as find_request
@@ -59,13 +63,18 @@ class Pages:
     Args:
         database: Has the sessions.
         changes: Sends the pages the sessions that have changed.
+        settings: The key and the addresses for feedback that goes to Helicone.
         status: Returns what `/api/status` answers beside the counts.
     """
 
-    def __init__(self, database: Database, changes: ChangeFeed, status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, database: Database, changes: ChangeFeed, settings: Settings, status: Callable[[], dict[str, Any]]
+    ) -> None:
         self._database = database
         self._changes = changes
+        self._settings = settings
         self._status = status
+        self._bodies = BodyReader(MAX_FEEDBACK)
         self._templates = templates()
         self._spool = Spool()
         self._exports = Exports(database, self._templates, self._spool)
@@ -97,6 +106,7 @@ class Pages:
         routes += [
             # With a thread of its own: it must not wait for long answers.
             Route("/api/status", self._api(self._counts, None)),
+            Route("/api/feedback", self._feedback, methods=["POST"]),
             Route("/api/compact", self._api(self._compact, self._changing), methods=["POST"]),
             Route("/api/events", self._events),
             Route("/api/export", self._export),
@@ -175,6 +185,25 @@ class Pages:
         fields = ("revision", "kept", "size", "problem")
         database = {field: getattr(self._database, field) for field in fields}
         return {**counts, **database, **self._status()}
+
+    async def _feedback(self, request: Request) -> Response:
+        try:
+            async with self._bodies.read(request) as body:
+                given = read_feedback(body)
+        except BodyError as error:
+            return JsonResponse({"error": error.message}, error.status)
+        except InvalidFeedbackError as error:
+            return JsonResponse({"error": str(error)}, 400)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._changing, self._answer, lambda _: self._keep_feedback(given), request
+        )
+
+    def _keep_feedback(self, given: Feedback) -> dict[str, Any]:
+        session = self._database.write(lambda connection: keep_feedback(connection, given)).result()
+        if session is None:
+            raise _NotFoundError("there is no such session")
+        self._changes.publish([session])
+        return {"helicone": send_feedback(given, self._settings)}
 
     def _compact(self, _request: Request) -> dict[str, Any]:
         return {"size": self._database.compact().result()}

@@ -56,7 +56,7 @@ class View:
         self.intake = Intake(database, self.worker, self._changes.publish)
         self.retention = RetentionWorker(database, retention, self._changes.publish)
         self._decoder = Decoder()
-        self._pages = Pages(database, self._changes, self._status)
+        self._pages = Pages(database, self._changes, settings, self._status)
         with ExitStack() as stack:
             sockets = [stack.enter_context(closing(listening_socket(options.host, options.pages, "the pages")))]
             if options.http is not None:

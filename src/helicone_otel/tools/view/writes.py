@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ..replay.otlp import EncodedSpan
 from .labelling import SessionSpan, StoredSpan
+from .scores import keep_scores
 
 # The number of users, of properties, of models and of services that are kept with a session.
 _MAX_DETAILS: Final = 64
@@ -139,6 +140,7 @@ def keep_labels(
     _remove_requests(connection, former_requests.difference(ids))
     _insert(connection, _INSERT_REQUEST, requests)
     keep_details(connection, ((sessions[one.session], detail) for one in labelled for detail in one.details))
+    keep_scores(connection, arrived, labelled, sessions)
     counts = [(count, trace) for trace, count in arrived.items()]
     connection.executemany("UPDATE traces SET placed = ? WHERE trace = ?", counts)
     changed.update(sessions.values())

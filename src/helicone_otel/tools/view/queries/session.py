@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from ...redaction import redact
+from ..judging import feedback_on
+from ..scores import scores_in
 from .numbers import colour_of, milliseconds, percentile
 from .sessions import find_session, session_data
 from .tree import StoredRequest, steps_of, tree
@@ -34,6 +36,8 @@ def session(connection: sqlite3.Connection, id_: str, name: str | None) -> dict[
         "tree": list(tree(requests, steps_of(connection, row[0]))),
         "requests": [_data(request, lane) for request, lane in zip(requests, _lanes(requests), strict=True)],
         "durations": _durations(requests, data["duration_ms"]),
+        "scores": scores_in(connection, row[0]),
+        "feedback": feedback_on(connection, data["id"], data["name"]),
     }
 
 

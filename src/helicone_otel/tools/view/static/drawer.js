@@ -7,6 +7,7 @@ import { conversation, data, pairs, titled, tool, vector } from "./content.js";
 import { differences } from "./differences.js";
 import { announce, el, fill, outside } from "./dom.js";
 import { count, duration, exact, kind } from "./format.js";
+import { badge } from "./judge.js";
 import { raw } from "./raw.js";
 import { spans } from "./spans.js";
 import { line } from "./text.js";
@@ -19,8 +20,8 @@ export class Drawer {
   #opener = null;
 
   /**
-   * @param {{close: Function, go: Function, others: Function}} actions - `go` is called with the id of another request
-   *   of the session; `others` returns the requests at a path
+   * @param {{close: Function, go: Function, others: Function, scores: Function}} actions - `go` is called with the id of
+   *   another request of the session; `others` returns the requests at a path, `scores` the scores of a request
    */
   constructor(element, actions) {
     this.element = element;
@@ -65,7 +66,7 @@ export class Drawer {
 
   #show(found) {
     const title = [el("span.badge", {}, kind(found.kind)), " ", el("bdi", {}, line(found.name))];
-    this.#fillWith(title, [this.#about(found), sections(found), raw(found), differences(found, this.actions.others(found.path)), traceOf(found, this.actions.go), known(found)], found);
+    this.#fillWith(title, [this.#about(found), scoresOf(this.actions.scores(found.id)), sections(found), raw(found), differences(found, this.actions.others(found.path)), traceOf(found, this.actions.go), known(found)], found);
   }
 
   #fillWith(title, body, found = {}) {
@@ -117,6 +118,10 @@ function sections(found) {
     found.data ? titled("Content", data(found.data)) : null,
     found.headers.length ? titled("Headers sent", pairs(found.headers)) : null,
   ];
+}
+
+function scoresOf(scores) {
+  return scores.length ? titled("Scores", el("dl.pairs", {}, scores.map((one) => [el("dt", {}, badge(one)), el("dd", { dir: "auto" }, one.reason ?? "")]))) : null;
 }
 
 function traceOf({ trace }, go) {

@@ -8,6 +8,7 @@ import { byId } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { firstSession } from "./first_load.js";
 import { head } from "./head.js";
+import { judge } from "./judge.js";
 import { Model } from "./model.js";
 import { Selection } from "./selection.js";
 import { attempt, connected, problem } from "./shell.js";
@@ -18,6 +19,7 @@ export const selection = new Selection();
 const others = [];
 let model = null;
 let waterfall = null;
+let scores = [];
 
 const find = (id) => (id ? (model.byId.get(id) ?? null) : null);
 export const choose = (request, cause = null) => selection.choose(request ? { path: request.path, request } : { path: null }, cause);
@@ -33,6 +35,7 @@ export function add(view) {
 const drawer = new Drawer(byId("drawer"), {
   close: () => selection.choose({ path: selection.path }),
   go: (id) => (find(id) ? choose(find(id)) : drawer.open(id)),
+  scores: (id) => scores.filter((one) => one.request === id),
   others: (path) => model.nodes.get(path)?.own ?? [],
 });
 
@@ -41,7 +44,9 @@ async function load(asked) {
   problem(null);
   document.getElementById("missing")?.remove();
   byId("page").hidden = false;
+  scores = data.scores;
   show(new Model(data), data.same_name);
+  judge(data, (id) => find(id) && choose(find(id)));
 }
 
 function show(next, siblings) {

@@ -65,6 +65,22 @@ def test_the_tree_shows_paths_with_kinds_counts_durations_and_errors(
     } <= kinds
 
 
+def test_a_row_shows_the_kind_of_its_step_the_mix_below_and_busy_time_beside_the_extent(
+    seeded: View, window: BrowserWindow
+) -> None:
+    window.session(seeded.url, "review/1", "reviewer")
+    shown = ask(seeded.url, "session", id="review/1", name="reviewer")
+    root = window.row("reviewer")
+    assert root.locator(".badge").all_inner_texts() == ["Agent"]
+    assert root.locator(".mix span").all_inner_texts() == ["8 LLM", "8 Tool", "8 Vector DB"]
+    # Eight questions of 60 ms each, with pauses in between.
+    busy, extent = round(shown["tree"][0]["busy_ms"]), round(shown["tree"][0]["duration_ms"])
+    assert busy < extent
+    assert root.locator(".took").inner_text() == f"{busy} ms"
+    assert root.locator(".extent").inner_text() == f"of {extent} ms"
+    expect(window.page.locator("#stats")).to_contain_text(f"{round(shown['session']['busy_ms'])} ms busy")
+
+
 def test_one_branch_or_all_branches_can_be_collapsed(demo: str, planned: Any, window: BrowserWindow) -> None:
     page = opened(window, demo, planned)
     whole = window.rows

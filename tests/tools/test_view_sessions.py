@@ -80,7 +80,8 @@ def test_labels_that_the_library_wrote_in_the_app_are_kept(view: ViewClient, hel
     view.send(encode_spans(helicone.spans))
 
     shown = view.session("trip-42", "Trip Planning")
-    tree = {node["path"]: node["kind"] for node in shown["tree"]}
+    # Two levels are steps without a span, which have no kind of their own.
+    tree = {node["path"]: node["kind"] or next(iter(node["kinds"])) for node in shown["tree"]}
     assert tree == {path: kinds[0] for path, kinds in helicone.tree().items()}
     assert (shown["session"]["users"], shown["session"]["properties"]) == (["u-1"], {"env": ["staging"]})
     ids = {str((one.attributes or {})["helicone.request.id"]) for one in helicone.spans if _is_request(one)}
@@ -445,6 +446,44 @@ def test_the_tree_has_every_level_with_its_runs_and_requests(reviews: ViewClient
         ("/reviewer/security_check/search", "vector_db", 2, 2, 2, 0),
     ]
     assert [one["depth"] for one in shown["tree"]] == [1, 2, 3, 2, 3]
+
+
+def test_a_level_has_the_kind_of_its_step_and_the_mix_of_what_is_below(view: ViewClient) -> None:
+    at = {"helicone.session.id": "s", "helicone.session.name": "Trips", "helicone.session.path": "/plan"}
+    embed = {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": "e"}
+    by_hand = [
+        span(1, 1, attributes={**embed, **at}),
+        *(span(1, 1 + number, attributes={**CHAT, **at}, start=number * 10, length=5) for number in (1, 2, 3)),
+        span(1, 9, attributes={**TOOL, **at, "helicone.session.path": "/plan/look_up"}, start=50),
+    ]
+    agent = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner", "gen_ai.conversation.id": "c"}
+    with_step = [
+        span(2, 20, name="invoke_agent planner", attributes=agent, length=90),
+        span(2, 21, 20, attributes=embed, start=1),
+        span(2, 22, 20, attributes=CHAT, start=3),
+    ]
+    view.take(*by_hand, *with_step)
+
+    shown = [
+        [(n["path"], n["kind"], n["kinds"]) for n in view.session(session)["tree"]] for session in ("s", "c")
+    ]
+    assert shown == [
+        [
+            ("/plan", None, {"llm": 3, "embedding": 1, "tool": 1}),
+            ("/plan/look_up", "tool", {"tool": 1}),
+        ],
+        [("/planner", "agent", {"embedding": 1, "llm": 1})],
+    ]
+
+
+def test_time_is_busy_while_at_least_one_request_runs(view: ViewClient) -> None:
+    label = {**CHAT, "gen_ai.conversation.id": "c"}
+    times = ((0, 10), (5, 10), (100, 20), (105, 5), (1000, 1))
+    view.take(*(span(1, 1 + place, attributes=label, start=at, length=took) for place, (at, took) in enumerate(times)))
+    shown = view.session("c")
+
+    assert (shown["session"]["busy_ms"], shown["session"]["duration_ms"]) == (15 + 20 + 1, 1001)
+    assert [(node["busy_ms"], node["duration_ms"]) for node in shown["tree"]] == [(36, 1001)]
 
 
 def test_the_same_path_has_the_same_colour_everywhere(reviews: ViewClient) -> None:

@@ -13,7 +13,7 @@ from ..judging import feedback_on
 from ..scores import scores_in
 from .numbers import colour_of, milliseconds, percentile
 from .sessions import find_session, session_data
-from .tree import StoredRequest, steps_of, tree
+from .tree import StoredRequest, busy_time, steps_of, tree
 
 _MAX_SAME_NAME: Final = 100
 _MAX_VALUES: Final = 200
@@ -31,7 +31,7 @@ def session(connection: sqlite3.Connection, id_: str, name: str | None) -> dict[
     requests = [StoredRequest(*values) for values in connection.execute(_REQUESTS, (row[0],))]
     data = session_data(row)
     return {
-        "session": data,
+        "session": {**data, "busy_ms": milliseconds(busy_time(requests))},
         "same_name": _same_name(connection, data["name"]),
         "tree": list(tree(requests, steps_of(connection, row[0]))),
         "requests": [_data(request, lane) for request, lane in zip(requests, _lanes(requests), strict=True)],

@@ -52,11 +52,26 @@ class _LevelCounts:
     """What is counted at one level of a path."""
 
     def __init__(self) -> None:
+        # The kinds of the steps at this level, the outermost first.
+        self.steps: list[str] = []
+        # By kind, the requests at this level, and at or below it.
+        self.own_kinds: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
         self.runs = self.failed_runs = self.requests = self.errors = 0
         self.times: list[tuple[int, int]] = []
         self.busy: list[tuple[int, int]] = []
         self.requests_below = 0
+
+    @property
+    def kind(self) -> str | None:
+        """The kind of the level's own step: of the outermost, so an agent that runs tools of its own name is an agent.
+
+        A tool or another operation that has a path of its own is a step. A model that is called at a path is none.
+        """
+        if self.steps:
+            return self.steps[0]
+        (only,) = self.own_kinds if len(self.own_kinds) == 1 else (None,)
+        return only if only not in CALL_KINDS else None
 
     @property
     def first(self) -> int:
@@ -77,7 +92,7 @@ def tree(requests: Sequence[StoredRequest], steps: Sequence[sqlite3.Row]) -> Ite
     root = Folder(_LevelCounts)
     for path, kind, start, end, error, is_request, is_inner in steps:
         level = root.open(_segments(path)).content
-        level.kinds[kind] += 1
+        level.steps.append(kind)
         level.runs += not is_inner
         level.times.append((start, end))
         # A request that failed is counted with the requests.
@@ -88,8 +103,7 @@ def tree(requests: Sequence[StoredRequest], steps: Sequence[sqlite3.Row]) -> Ite
         level.errors += request.error is not None
         level.times.append((request.start, request.end))
         level.busy.append((request.start, request.end))
-        if not level.kinds or request.kind not in CALL_KINDS:
-            level.kinds[request.kind] += 0
+        level.own_kinds[request.kind] += 1
     _add_up(root)
     for folder in root.walk(key=lambda folder: (folder.content.first, folder.segment)):
         level = folder.content
@@ -105,9 +119,11 @@ def _segments(path: str) -> list[str]:
 def _add_up(folder: Folder[_LevelCounts]) -> None:
     """Add to each level what the levels below it have. The root is shown beside its folders, so it keeps its own."""
     level = folder.content
+    level.kinds = Counter(level.own_kinds)
     for below in folder.folders.values():
         _add_up(below)
         if folder.segments:
+            level.kinds += below.content.kinds
             level.requests_below += below.content.requests_below
             level.errors += below.content.errors
             level.busy += below.content.busy
@@ -115,6 +131,15 @@ def _add_up(folder: Folder[_LevelCounts]) -> None:
     level.requests_below += level.requests
     level.busy = _union(level.busy)
     level.times = [(min(s for s, _ in level.times), max(e for _, e in level.times))] if level.times else []
+
+
+def busy_time(requests: Iterable[StoredRequest]) -> int:
+    """Return the nanoseconds in which at least one of the requests ran."""
+    return _length(_union((request.start, request.end) for request in requests))
+
+
+def _length(spells: Iterable[tuple[int, int]]) -> int:
+    return sum(end - start for start, end in spells)
 
 
 def _union(spells: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -130,14 +155,13 @@ def _union(spells: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 def _data(folder: Folder[_LevelCounts]) -> dict[str, Any]:
     level, path = folder.content, folder.path
     ((start, end),) = level.times
-    # The kind of the outermost span at this path: an agent that runs tools of its own name stays an agent.
-    kind = next(iter(level.kinds), None)
     return {
         "path": path,
         "segment": folder.segment,
         "depth": len(folder.segments),
         "parent": path.rpartition("/")[0] or None,
-        "kind": kind,
+        "kind": level.kind,
+        "kinds": dict(level.kinds.most_common()),
         "runs": level.runs,
         "colour": colour_of(path),
         "requests": level.requests,
@@ -148,5 +172,5 @@ def _data(folder: Folder[_LevelCounts]) -> dict[str, Any]:
         "start_ms": milliseconds(start),
         "end_ms": milliseconds(end),
         "duration_ms": milliseconds(end - start),
-        "busy_ms": milliseconds(sum(until - since for since, until in level.busy)),
+        "busy_ms": milliseconds(_length(level.busy)),
     }

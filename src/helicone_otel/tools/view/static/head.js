@@ -25,7 +25,7 @@ function stats(session) {
   const kinds = Object.entries(session.kinds).map(([name, number]) => `${count(number)} ${kind(name)}`);
   return [
     ["Started", el("time", { datetime: new Date(session.start_ms).toISOString(), title: exact(session.start_ms) }, moment(session.start_ms))],
-    ["Duration", duration(session.duration_ms)],
+    ["Duration", duration(session.duration_ms), `${duration(session.busy_ms)} busy`],
     ["Requests", count(session.requests), kinds.join(" · ")],
     ["Tokens", compact(session.tokens), `${compact(session.input_tokens)} in · ${compact(session.output_tokens)} out`],
     ["Errors", session.errors ? el("span.bad", {}, count(session.errors)) : "0"],

@@ -1,5 +1,7 @@
 // A session as its views need it: the tree of paths with their requests, and the visible rows of the tree. Nothing is drawn here.
 
+import { busyOf, kindsOf } from "./sums.js";
+
 const FEW = 80;
 // If a path has other paths below it and more requests of its own than this, the requests get a row that can be opened.
 const OWN = 12;
@@ -107,7 +109,7 @@ const firstOf = (item) => item.first_ms ?? item.start_ms;
 
 function groupOf({ path, colour, own }) {
   const names = new Set(own.map((one) => one.name));
-  const kinds = new Set(own.map((one) => one.kind));
+  const kinds = kindsOf(own);
   const start = own[0].start_ms;
   const end = Math.max(...own.map((one) => one.end_ms));
   return {
@@ -115,7 +117,9 @@ function groupOf({ path, colour, own }) {
     path,
     colour,
     segment: names.size === 1 ? own[0].name : "requests at this path",
-    kind: kinds.size === 1 ? own[0].kind : "requests",
+    kind: Object.keys(kinds).length === 1 ? own[0].kind : null,
+    kinds,
+    busy_ms: busyOf(own),
     children: [],
     own,
     items: own,

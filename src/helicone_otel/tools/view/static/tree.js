@@ -4,6 +4,7 @@
 import { colour } from "./colour.js";
 import { el } from "./dom.js";
 import { count, duration, kind, plural } from "./format.js";
+import { mixElement, mixOf, timesOf } from "./sums.js";
 import { line } from "./text.js";
 
 export const ROW = 28;
@@ -123,6 +124,7 @@ export class Tree {
 
 function rowElement(row, place) {
   const { node, request } = row;
+  const times = node ? timesOf(node) : { busy: duration(request.duration_ms), extent: null };
   const failed = node ? node.errors || node.failed_runs : request.error !== null;
   const element = el(
     "div.row",
@@ -141,17 +143,25 @@ function rowElement(row, place) {
     swatch(node && !node.isGroup ? node.colour : null),
     el("span.label", { dir: "auto" }, line(node ? node.segment || node.path : request.name)),
     node && request && request.name !== node.segment ? el("span.what", { dir: "auto" }, line(request.name)) : null,
-    el("span.badge", {}, kind(request?.kind ?? node.kind)),
+    badge(node, request),
+    node ? mixElement(node) : null,
     request && callsTools(request) ? el("span.badge", { title: "The answer calls tools, so Helicone shows the badge Tool" }, "Tool") : null,
     failed ? el("span.badge.error", {}, node?.errors && node.requests_below > 1 ? `${count(node.errors)} failed` : "failed") : null,
     el("span.space"),
     node && node.requests_below > 1 ? el("span.count", {}, `×${count(node.requests_below)}`) : null,
-    el("span.took", {}, duration(node ? node.duration_ms : request.duration_ms)),
+    el("span.took", { title: times.extent ? "In which at least one request ran" : null }, times.busy),
+    times.extent ? el("span.extent", { title: "From the first start to the last end" }, `of ${times.extent}`) : null,
   );
   element.style.top = `${place * ROW}px`;
   element.style.paddingLeft = `${(row.level - 1) * 15 + 6}px`;
   element.classList.toggle("leaf", !node || Boolean(node.isGroup));
   return element;
+}
+
+// The kind of the step itself. A path without a step has the kinds of its requests instead.
+function badge(node, request) {
+  const own = node ? node.kind : request.kind;
+  return own || !node || !mixOf(node).length ? el("span.badge", {}, kind(own)) : null;
 }
 
 // A call of a model whose answer calls tools has the badge of a tool in Helicone.
@@ -167,7 +177,11 @@ function swatch(hue) {
 function spokenLabel({ node, request }) {
   const tools = request && callsTools(request) ? "calls tools" : "";
   if (!node) return [line(request.name), kind(request.kind), tools, duration(request.duration_ms), request.error ? "failed" : ""].filter(Boolean).join(", ");
-  const parts = [line(node.segment || node.path), kind(node.kind), plural(node.requests_below, "request"), duration(node.duration_ms)];
+  const { busy, extent } = timesOf(node);
+  const mix = mixOf(node).join(" · ");
+  const parts = [line(node.segment || node.path), node.kind || !mix ? kind(node.kind) : mix, plural(node.requests_below, "request")];
+  if (node.kind && mix) parts.push(mix);
+  parts.push(extent ? `${busy} of ${extent}` : busy);
   if (tools) parts.push(tools);
   if (node.errors || node.failed_runs) parts.push(node.errors ? `${node.errors} failed` : "failed");
   return parts.join(", ");

@@ -4,6 +4,7 @@ import * as address from "./address.js";
 import { announce, byId, el, fill, perFrame } from "./dom.js";
 import { duration, kind } from "./format.js";
 import { Ruler } from "./ruler.js";
+import { mixOf } from "./sums.js";
 import { line } from "./text.js";
 import { Timeline } from "./timeline.js";
 import { ROW, Tree } from "./tree.js";
@@ -186,7 +187,7 @@ export class Waterfall {
   }
 
   #ofPath(node) {
-    return [el("strong", {}, line(node.path)), el("p", {}, `${node.requests_below} requests in ${duration(node.duration_ms)}, of which busy ${duration(node.busy_ms)}`)];
+    return [el("strong", {}, line(node.path)), el("p", {}, `${node.requests_below} requests in ${duration(node.duration_ms)}, of which busy ${duration(node.busy_ms)}`), el("p", {}, mixOf(node).join(" · "))];
   }
 
   // --- the address --------------------------------------------------------------------------

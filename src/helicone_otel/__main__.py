@@ -32,9 +32,11 @@ _TASKS: Final = (
     ("find out why nothing arrives", "doctor"),
     ("try your app without an account", "fake"),
 )
+# Packages that bring scripts for pages.
+_SCRIPTS: Final = ("xlsx2echarts", "js_lib_tabulator")
 # The packages of each extra, as modules.
 _EXTRAS: Final = {
-    "view": ("starlette", "uvicorn", "jinja2", "markdown_it", "pygments", "xlsx2echarts", "js_lib_tabulator"),
+    "view": ("starlette", "uvicorn", "jinja2", "markdown_it", "pygments", "genai_prices", *_SCRIPTS),
     "run": ("rich", "opentelemetry.distro"),
     "demo": (
         "rich",

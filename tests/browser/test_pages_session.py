@@ -81,6 +81,18 @@ def test_a_row_shows_the_kind_of_its_step_the_mix_below_and_busy_time_beside_the
     expect(window.page.locator("#stats")).to_contain_text(f"{round(shown['session']['busy_ms'])} ms busy")
 
 
+def test_the_page_shows_what_the_session_its_paths_and_requests_cost(seeded: View, window: BrowserWindow) -> None:
+    page = window.session(seeded.url, "review/1", "reviewer", durations="table")
+    day = ask(seeded.url, "session", id="review/1", name="reviewer")["prices"]["date"]
+    expect(page.locator("#stats")).to_contain_text(f"$0.000228 prices of {day}")
+    row = page.locator("#durations-table tr", has=page.get_by_role("button", name="/reviewer", exact=True))
+    assert row.locator("td").all_inner_texts()[-2:] == ["1,001", "$0.000228"]
+    page.locator("#timeline-as").get_by_role("button", name="Table").click()
+    assert window.column("cost", "#requests-table")[:2] == ["< $0.0001", ""]
+    page.locator("#requests-table .tabulator-row").first.click()
+    expect(window.drawer).to_contain_text("$0.000027, prices of")
+
+
 def test_one_branch_or_all_branches_can_be_collapsed(demo: str, planned: Any, window: BrowserWindow) -> None:
     page = opened(window, demo, planned)
     whole = window.rows

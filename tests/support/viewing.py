@@ -6,7 +6,8 @@ import http.client
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 from urllib.parse import quote, urlencode, urlsplit
@@ -15,6 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from helicone_otel import Settings
 from helicone_otel.tools.view import worker
+from helicone_otel.tools.view.database import SCHEMA
 from helicone_otel.tools.view.server import View, running_view
 from helicone_otel.tools.view.sockets import ListenOptions
 from tests.support.view_seed import request_of, send, wait_until_labelled
@@ -139,11 +141,23 @@ def posted_row(
 
 
 @contextmanager
-def view_client(settings: Settings | None = None) -> Iterator[ViewClient]:
-    """Run a view that labels spans as soon as they arrive."""
+def view_client(settings: Settings | None = None, file: Path | None = None) -> Iterator[ViewClient]:
+    """Run a view that labels spans as soon as they arrive, and keeps them in a file if there is one."""
     with (
         mock.patch.object(worker, "_QUIET", 0.0),
         mock.patch.object(worker, "_WAIT_FACTOR", 0),
-        running_view(None, settings or Settings(), ListenOptions(pages=0, grpc=0, http=0)) as view,
+        running_view(file, settings or Settings(), ListenOptions(pages=0, grpc=0, http=0)) as view,
     ):
         yield ViewClient(view)
+
+
+def make_older(file: Path) -> None:
+    """Make a file of the view one of the oldest version that is migrated: without what has been added since."""
+    older = file.with_name(f"older-{file.name}")
+    with closing(sqlite3.connect(older, isolation_level=None)) as connection:
+        connection.executescript(SCHEMA)
+        connection.execute("ATTACH ? AS newer", (str(file),))
+        for (table,) in connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall():
+            columns = ", ".join(f'"{row[1]}"' for row in connection.execute(f"PRAGMA main.table_info({table})"))
+            connection.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table}")
+    older.replace(file)

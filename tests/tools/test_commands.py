@@ -17,7 +17,8 @@ WITHOUT_EXTRAS = """
 import sys
 
 EXTRAS = {
-    "rich", "starlette", "uvicorn", "jinja2", "xlsx2echarts", "js_lib_tabulator", "openai", "mcp", "qdrant_client"
+    "rich", "starlette", "uvicorn", "jinja2", "genai_prices", "xlsx2echarts", "js_lib_tabulator",
+    "openai", "mcp", "qdrant_client",
 }
 
 class Missing:

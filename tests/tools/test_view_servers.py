@@ -351,9 +351,9 @@ def test_no_other_file_can_be_read(view: ViewClient, path: str) -> None:
         ("sessions?page=x", 400, "page: not a number"),
         ("sessions?from=nan", 400, "from: not a number"),
         (
-            "sessions?sort=cost",
+            "sessions?sort=price",
             400,
-            "sort: one of start, last, duration, requests, tokens, errors, name, id, with '-' before it or not",
+            "sort: one of start, last, duration, requests, tokens, errors, cost, name, id, with '-' before it or not",
         ),
         ("session", 400, "id: missing"),
         ("session?id=none", 404, "there is no such session"),

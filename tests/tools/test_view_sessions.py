@@ -388,6 +388,37 @@ def test_the_list_has_the_numbers_of_each_session_and_of_all(reviews: ViewClient
         assert sum(bar["count"] for bar in bars) == 5
 
 
+def test_histograms_show_all_values_or_those_up_to_a_percentile_or_an_inner_range(view: ViewClient) -> None:
+    label = {**CHAT, "gen_ai.usage.input_tokens": 10}
+    for number in range(1, 21):  # sessions of 1 to 19 requests, and one of 100
+        calls = 100 if number == 20 else number
+        spans = (
+            span(number, one, attributes={**label, "gen_ai.conversation.id": f"s-{number}"}, start=one)
+            for one in range(1, calls + 1)
+        )
+        view.take(*spans)
+
+    def shown(**parameters: object) -> tuple[int, float, float]:
+        """Return how many sessions the bars of the requests count, and their outer borders."""
+        bars = view.get("sessions", **parameters)["histograms"]["requests"]
+        return sum(bar["count"] for bar in bars), bars[0]["from"], bars[-1]["to"]
+
+    assert shown() == (20, 0, 105)
+    assert shown(range="p95") == (19, 1, 20)
+    assert shown(range="p75") == (15, 1, 16)
+    assert shown(range="p75", inner=1) == (11, 5, 16)
+    assert shown(search="s-3") == (1, 3, 4)
+    totals = view.get("sessions")["totals"]
+    assert totals["mean"] == {"requests": 14.5, "duration_ms": 14.5, "tokens": 145, "cost": None}
+    assert totals["duration_ms"] == {"mean": 14.5, "p50": 10, "p95": 19, "max": 100}
+    assert view.get("sessions", search="nobody")["histograms"] == {
+        "requests": [],
+        "duration_ms": [],
+        "tokens": [],
+        "cost": [],
+    }
+
+
 @pytest.mark.parametrize(
     ("parameters", "ids"),
     [
@@ -464,9 +495,7 @@ def test_a_level_has_the_kind_of_its_step_and_the_mix_of_what_is_below(view: Vie
     ]
     view.take(*by_hand, *with_step)
 
-    shown = [
-        [(n["path"], n["kind"], n["kinds"]) for n in view.session(session)["tree"]] for session in ("s", "c")
-    ]
+    shown = [[(n["path"], n["kind"], n["kinds"]) for n in view.session(session)["tree"]] for session in ("s", "c")]
     assert shown == [
         [
             ("/plan", None, {"llm": 3, "embedding": 1, "tool": 1}),

@@ -212,7 +212,7 @@ class CallGrouper:
         wrappers = self._wrappers.pop(span_id, ())
         size = call.size + sum(one.size for one in wrappers)
         self.bytes -= size
-        told = [one.span for one in wrappers if _is_same_step(one.entry, call.entry)]
+        told = [one.span for one in wrappers if is_same_step(one.entry, call.entry)]
         return CallGroup(call.span, call.entry, told, size)
 
     def _waits_for_wrapper(self, span_id: int, entry: Entry, added: Collection[Entry | None]) -> bool:
@@ -257,7 +257,8 @@ def _may_wrap(record: Record, kind: str | None) -> bool:
     return own == kind or (own is None and record.scope is not None and record.scope.known)
 
 
-def _is_same_step(wrapper: Entry | None, call: Entry | None) -> bool:
+def is_same_step(wrapper: Entry | None, call: Entry | None) -> bool:
+    """Tell whether a wrapper is of the same step as its call, so that what it tells belongs to the call's row."""
     if call is None:  # the registry has forgotten it
         return False
     one, other = _classification_of(wrapper), _classification_of(call)

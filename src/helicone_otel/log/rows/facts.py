@@ -407,3 +407,8 @@ def _plain(node: Any) -> Any:
 
 def _is_number(level: str) -> bool:
     return level.isdecimal() and level.isascii() and len(level) <= _MAX_DIGITS
+
+
+def facts_of(span: FinishedSpan, kind: str, content: Content) -> SpanFacts:
+    """Return the facts of a call: those of its span, and what that lacks from its wrappers."""
+    return MergedFacts(span, kind, content) if span.wrappers else SpanFacts(span, kind, content)

@@ -17,7 +17,7 @@ from ...spans.providers import Api, Form
 from .anthropic import messages
 from .call import Call, Failure, call_of, failure_of
 from .content import Content
-from .facts import MergedFacts, SpanFacts, may_be_kept
+from .facts import SpanFacts, facts_of, may_be_kept
 from .google import embed, generate_content
 from .helicone import data, tool, vector_query
 from .openai import chat, completions, embeddings, embeddings_as_chat, responses
@@ -88,7 +88,7 @@ def _row(span: FinishedSpan, content: Content, utf8: bool) -> HeliconeRow | None
     if not row_id or not isinstance(kind, str) or kind not in REQUEST_KINDS:
         warn_once("A span was not logged to Helicone: it has no id or is of no kind that has rows.")
         return None
-    facts = MergedFacts(span, kind, content) if span.wrappers else SpanFacts(span, kind, content)
+    facts = facts_of(span, kind, content)
     failure = failure_of(facts)
     is_model_call = kind in CALL_KINDS
     bodies = _model_bodies(facts, failure) if is_model_call else _OTHER_BODIES.get(kind, data)(facts, failure)

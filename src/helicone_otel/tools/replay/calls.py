@@ -14,7 +14,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from ...log.rows.call import answers_of, failure_of, finish_reasons_of, usage_of
 from ...log.rows.content import Content
-from ...log.rows.facts import SpanFacts
+from ...log.rows.facts import SpanFacts, facts_of
 from ...log.rows.sources import SOURCES
 from ...log.rows.types import Event, FinishedSpan
 from ...spans.kinds import CALL_KINDS
@@ -49,6 +49,10 @@ class CallSummary(NamedTuple):
         error: Why the call failed; `None` if it did not.
         calls_tools: The answer of the model calls tools.
         ends_for_tools: The answer ended in order to call tools, whether or not the span has its content.
+        answered_by: The model that answered.
+        cached_tokens: Those of the request that were read from the provider's cache.
+        written_tokens: Those of the request that were written to it.
+        written_tokens_1h: Those of them that it keeps for an hour.
     """
 
     model: str | None
@@ -59,6 +63,10 @@ class CallSummary(NamedTuple):
     error: str | None = None
     calls_tools: bool = False
     ends_for_tools: bool = False
+    answered_by: str | None = None
+    cached_tokens: int | None = None
+    written_tokens: int | None = None
+    written_tokens_1h: int | None = None
 
 
 def finished_span(scope: str, span: Span, label: Mapping[str, object]) -> FinishedSpan:
@@ -88,7 +96,7 @@ def summary_of(span: FinishedSpan, kind: str) -> CallSummary:
         span: The span.
         kind: Its kind, such as `llm`.
     """
-    facts = SpanFacts(span, kind, Content())
+    facts = facts_of(span, kind, Content())
     failure = failure_of(facts)
     answers = answers_of(facts) if kind in CALL_KINDS else []
     usage = usage_of(facts)
@@ -101,6 +109,10 @@ def summary_of(span: FinishedSpan, kind: str) -> CallSummary:
         error=_clean(failure.message, _MAX_ERROR) if failure is not None else None,
         calls_tools=any(part.kind == "call" for answer in answers for part in answer.parts),
         ends_for_tools=any(reason.lower() in _FOR_TOOLS for reason in finish_reasons_of(facts, answers)),
+        answered_by=_first_text(facts, "model.answered"),
+        cached_tokens=_plausible(usage.cached),
+        written_tokens=_plausible(usage.written),
+        written_tokens_1h=_plausible(usage.written_1h),
     )
 
 

@@ -6,14 +6,20 @@ The row is either one that was posted, or the one that the library makes of a sp
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from ...log.rows.content import Content
+from ...log.rows.facts import facts_of
 from ...log.rows.jsonread import read
 from ...log.rows.messages import Message, Part, first_text_or_number, is_part, messages_of
-from ..redaction import redact_json
+from ...log.rows.types import FinishedSpan
+from ..redaction import redact, redact_json
 
 _MAX_MATCHES: Final = 500
+# Of what a user said, so many characters are read and kept for lists.
+_MAX_READ: Final = 4000
+_MAX_SAID: Final = 300
 _MATCH_TEXTS: Final = ("text", "content", "document", "page_content", "payload")
 _TOOL_RESULTS: Final = ("result", "data", "results")
 # These fields of a `data` body only say what kind of body it is.
@@ -71,6 +77,26 @@ def content_of(body: Mapping[str, Any]) -> RequestContent:
 def calls_tools(answer: Any) -> bool:
     """Tell whether the answer of a model, as the response of a posted row has it, calls tools."""
     return any(part.kind == "call" for message in _messages(_answer_in(answer), "assistant") for part in message.parts)
+
+
+def said_in(request: Mapping[str, Any]) -> str | None:
+    """Return what the user said last in the request of a posted row, short and without secrets."""
+    messages = next((request[key] for key in _INPUT if request.get(key)), None)
+    return said_by_user(_messages(messages, "user"))
+
+
+def said_on(span: FinishedSpan, kind: str) -> str | None:
+    """Return the same from the spans of a call of a kind."""
+    return said_by_user(facts_of(span, kind, Content()).messages("messages"))
+
+
+def said_by_user(messages: Iterable[Message]) -> str | None:
+    """Return what the user said last in a conversation, short and without secrets; `None` if nothing is known of it."""
+    said = [message for message in messages if message.role == "user"][-1:]
+    texts = [str(part.value) for message in said for part in message.parts if part.kind == "text"]
+    # Before it is cut: a part of a secret would not be recognised.
+    text = " ".join(str(redact(" ".join(texts)[:_MAX_READ])).split())[:_MAX_SAID]
+    return text.encode("utf-8", "replace").decode() or None
 
 
 # --- messages ----------------------------------------------------------------------------------------

@@ -313,7 +313,7 @@ def _open(file: Path) -> sqlite3.Connection:
         raise DatabaseError(f"{file.name} is a database of another program; name another file")
     if tables and version > VERSION:
         raise DatabaseError(f"{file.name} was made by a newer version of helicone-otel; update it, or name a new file")
-    if tables and version < min(_MIGRATIONS):
+    if tables and version < _OLDEST:
         raise DatabaseError(f"{file.name} was made by a version of helicone-otel that is too old; name a new file")
     if not tables:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only possible before anything is written
@@ -322,7 +322,7 @@ def _open(file: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = NORMAL")
     if not tables:
         connection.executescript(SCHEMA)
-    for older in range(version if tables else VERSION, VERSION):
+    for older in range(version if tables else _OLDEST, VERSION):
         connection.executescript(f"BEGIN; {_MIGRATIONS[older]} PRAGMA user_version = {older + 1}; COMMIT;")
     return connection
 
@@ -350,30 +350,14 @@ def _problem(error: sqlite3.Error, file: Path) -> str:
 
 # "hlcv", so that a database of another program is recognised: https://www.sqlite.org/pragma.html#pragma_application_id
 APPLICATION_ID: Final = 0x686C6376
+# The first version whose files are migrated, and the present one.
+_OLDEST: Final = 2
 VERSION: Final = 3
 
-# People's judgement of sessions.
-_FEEDBACK: Final = """
-CREATE TABLE feedback (
-    session_id TEXT NOT NULL, name TEXT NOT NULL, good INTEGER, note TEXT NOT NULL, changed INTEGER NOT NULL,
-    PRIMARY KEY (session_id, name)
-) WITHOUT ROWID;
-"""
-# Scores that spans carry. `request` is the request that is judged; NULL if it is the session or another span.
-_SCORES: Final = """
-CREATE TABLE scores (
-    trace TEXT NOT NULL, session INTEGER NOT NULL, request TEXT,
-    name TEXT NOT NULL, value REAL, label TEXT, reason TEXT, source TEXT NOT NULL, at INTEGER NOT NULL
-);
-CREATE INDEX scores_of_session ON scores (session);
-CREATE INDEX scores_of_trace ON scores (trace);
-"""
-# By a version: what makes the next one of it.
-_MIGRATIONS: Final = {2: _FEEDBACK + _SCORES}
-
+# The schema of the oldest version. A new file gets it, and then takes the same steps as an old one.
 SCHEMA: Final = f"""
 PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {VERSION};
+PRAGMA user_version = {_OLDEST};
 BEGIN;
 
 -- OTLP's Resource of the spans, each of them once.
@@ -433,7 +417,48 @@ CREATE TABLE facts (
     session INTEGER NOT NULL, what TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
     PRIMARY KEY (session, what, name, value)
 ) WITHOUT ROWID;
-{_FEEDBACK}
-{_SCORES}
 COMMIT;
 """
+
+# People's judgement of sessions.
+_FEEDBACK: Final = """
+CREATE TABLE feedback (
+    session_id TEXT NOT NULL, name TEXT NOT NULL, good INTEGER, note TEXT NOT NULL, changed INTEGER NOT NULL,
+    PRIMARY KEY (session_id, name)
+) WITHOUT ROWID;
+"""
+# Scores that spans carry. `request` is the request that is judged; NULL if it is the session or another span.
+_SCORES: Final = """
+CREATE TABLE scores (
+    trace TEXT NOT NULL, session INTEGER NOT NULL, request TEXT,
+    name TEXT NOT NULL, value REAL, label TEXT, reason TEXT, source TEXT NOT NULL, at INTEGER NOT NULL
+);
+CREATE INDEX scores_of_session ON scores (session);
+CREATE INDEX scores_of_trace ON scores (trace);
+"""
+_COSTS: Final = """
+-- Another span of the call of a request has the request's id here.
+ALTER TABLE places ADD COLUMN tells_of TEXT;
+CREATE INDEX places_of_calls ON places (tells_of) WHERE tells_of IS NOT NULL;
+-- `answered` is the model that answered; `cached` to `written_1h` are those of the input tokens that the provider's
+-- cache had or kept; `cost` is in US dollars; `said` is what the user said.
+ALTER TABLE requests ADD COLUMN answered TEXT;
+ALTER TABLE requests ADD COLUMN cached INTEGER;
+ALTER TABLE requests ADD COLUMN written INTEGER;
+ALTER TABLE requests ADD COLUMN written_1h INTEGER;
+ALTER TABLE requests ADD COLUMN cost REAL;
+ALTER TABLE requests ADD COLUMN said TEXT;
+-- `unpriced` is the number of requests with tokens and without a price; `said` is what the user said first.
+ALTER TABLE sessions ADD COLUMN cost REAL;
+ALTER TABLE sessions ADD COLUMN unpriced INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN said TEXT NOT NULL DEFAULT '';
+-- What the list of sessions adds up, so that it need not read all of each session.
+CREATE INDEX sessions_in_numbers ON sessions
+    (last, start, requests, errors, input_tokens, output_tokens, cost, unpriced, kinds);
+-- The list of prices that the costs are made with: one row.
+CREATE TABLE prices (list TEXT NOT NULL);
+"""
+# New columns and tables get what spans say when these are labelled again.
+_LABEL_AGAIN: Final = "UPDATE traces SET placed = 0;"
+# By a version: what makes the next one of it. A step never changes after its release.
+_MIGRATIONS: Final = {2: _FEEDBACK + _SCORES + _COSTS + _LABEL_AGAIN}

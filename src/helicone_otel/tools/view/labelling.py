@@ -6,8 +6,8 @@ library ran in the application already, its label on a span is kept, and it appl
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +17,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from ... import wire
 from ...destinations import Destination, Destinations
+from ...log.grouping import is_same_step
+from ...log.rows.types import FinishedSpan
 from ...sessions.model import path_segments
 from ...settings import Settings
 from ...spans.kinds import CALL_KINDS
@@ -27,9 +29,13 @@ from ..replay.calls import CallSummary, failed_status, finished_span, status_of,
 from ..replay.otlp import EncodedSpan, attributes_of, recorded_span
 from ..replay.player import Replay, Replayed
 from ..replay.spans import NotReadable, RecordedSpan, Recording, SpanParents, in_order, sent_headers, url_of
+from .content import said_on
+from .prices import Tokens, cost_of
 
 _MAX_NAME: Final = 256
 _MAX_DETAIL: Final = 256
+# If so many calls of a session have no content, nothing is known of what the user said.
+_MAX_SILENT: Final = 8
 _MAX_RESOURCES: Final = 1024
 # Of a trace whose spans have more attributes, the spans after these belong to no session.
 MAX_ATTRIBUTES = 300_000
@@ -63,6 +69,10 @@ class SessionSpan(NamedTuple):
         start: When the request started, in nanoseconds since the epoch.
         error: Why the request failed; `None` if it did not.
         badge: The badge that Helicone's row of a request has.
+        tells_of: The id of the request whose call this span wraps, and whose row it completes; `None` if it is none.
+        cost: What a request cost, in US dollars; `None` if that is unknown.
+        said: What the user said in the first call of its session within the trace; `None` for other requests.
+        told_trace: The trace of that request, if it is another one than the span's.
         details: What its session can be found by: (what, name, value), where `what` is "user", "property" or "service".
         may_wrap_other_trace: The span is a root and its dialect says that it is not current while its call runs. A span
             of the same call can then be in a trace of its own.
@@ -79,6 +89,10 @@ class SessionSpan(NamedTuple):
     start: int
     error: str | None
     badge: str
+    tells_of: str | None = None
+    told_trace: str | None = None
+    cost: float | None = None
+    said: str | None = None
     may_wrap_other_trace: bool = False
 
 
@@ -111,12 +125,14 @@ class TraceLabeller:
         by_id = {one.span.span_id: one for one in spans}
         others = [one for one in neighbours if one.span.span_id not in by_id]
         recording = Recording(_parents_first(list(self._recorded_within_limit([*others, *spans]))))
+        replays = list(Replay(recording, Registry(self._settings)).run())
+        calls = _Calls(replays, [one.span for one in (*others, *spans)])
         labelled: dict[str, SessionSpan] = {}
         finals: dict[str, ReadableSpan] = {}
-        for replayed in Replay(recording, Registry(self._settings)).run():
+        for replayed in replays:
             span_id = replayed.recorded.span_id
             stored = by_id.get(span_id)
-            session_span = _session_span(stored, replayed) if stored is not None else None
+            session_span = _session_span(stored, replayed, calls) if stored is not None else None
             if session_span is not None:
                 labelled[span_id] = session_span
                 finals[span_id] = replayed.final
@@ -126,7 +142,7 @@ class TraceLabeller:
                     labelled[attempt.span_id], attempt, labelled[owner], request_id(finals[attempt.span_id])
                 )
             labelled[owner] = _last_attempt(labelled[owner], attempts)
-        return list(labelled.values())
+        return list(_with_what_was_said(labelled.values(), calls))
 
     def _attempts(
         self, spans: Sequence[RecordedSpan], labelled: Mapping[str, SessionSpan]
@@ -178,34 +194,94 @@ class TraceLabeller:
         return resource
 
 
-def _session_span(stored: StoredSpan, replayed: Replayed) -> SessionSpan | None:
+class _Calls:
+    """The calls among some spans, each with its wrappers: the library's own decision of what a row is made from.
+
+    Args:
+        replays: The spans after the replay.
+        encoded: The same spans as they arrived.
+    """
+
+    def __init__(self, replays: Sequence[Replayed], encoded: Sequence[EncodedSpan]) -> None:
+        self._encoded = {span.span_id: span for span in encoded}
+        self._by_id = {replayed.recorded.span_id: replayed for replayed in replays}
+        self._wrappers: defaultdict[str, list[str]] = defaultdict(list)
+        self._told: dict[str, tuple[str, str | None]] = {}
+        for span_id, replayed in self._by_id.items():
+            call = self._call_of(replayed)
+            request = _request_of(call) if call is not None else None
+            if call is not None and request is not None:
+                trace = call.recorded.trace_id
+                self._told[span_id] = request, (trace if trace != replayed.recorded.trace_id else None)
+                self._wrappers[call.recorded.span_id].append(span_id)
+
+    def _call_of(self, wrapper: Replayed) -> Replayed | None:
+        """Return the call that a span wraps and tells of; `None` if there is none."""
+        record = wrapper.record
+        if record is None or not record.wraps or not record.tells_of:
+            return None
+        call = self._by_id.get(f"{record.tells_of:016x}")
+        return call if call is not None and call.record is not None and is_same_step(record, call.record) else None
+
+    def told_by(self, span_id: str) -> tuple[str | None, str | None]:
+        """Return the id of the request that a wrapper tells of, and its trace if it is another one."""
+        return self._told.get(span_id, (None, None))
+
+    def finished(self, span_id: str) -> FinishedSpan:
+        """Return the span of a call with its wrappers, as a row is made from it."""
+        inner, *wrappers = map(self._finished, (span_id, *self._innermost_first(span_id)))
+        return inner._replace(wrappers=wrappers)
+
+    def _innermost_first(self, span_id: str) -> list[str]:
+        return sorted(self._wrappers.get(span_id, ()), key=lambda one: self._encoded[one].end)
+
+    def _finished(self, span_id: str) -> FinishedSpan:
+        encoded = self._encoded[span_id]
+        return finished_span(encoded.scope, Span.FromString(encoded.data), {})
+
+
+def _label_of(replayed: Replayed) -> Mapping[str, Any]:
+    return replayed.recorded.label or replayed.final.attributes or {}
+
+
+def _request_of(replayed: Replayed) -> str | None:
+    """Return the id of a span's row in Helicone; `None` if the span is no request."""
+    record, request = replayed.record, _label_of(replayed).get(wire.REQUEST_ID)
+    # If a gateway makes the row, the library writes no id on the span.
+    if request is None and record is not None and record.request and not record.wraps:
+        request = request_id(replayed.final)
+    return str(request) if request else None
+
+
+def _session_span(stored: StoredSpan, replayed: Replayed, calls: _Calls) -> SessionSpan | None:
     """Return a span with its label; `None` if it belongs to no session."""
     recorded, record = replayed.recorded, replayed.record
-    label: Mapping[str, Any] = recorded.label or replayed.final.attributes or {}
+    label = _label_of(replayed)
     session_id, path = label.get(wire.SESSION_ID), label.get(wire.SESSION_PATH)
     if not session_id or not path:
         return None
     # A session that was set by hand comes without a kind.
     kind = label.get(wire.SPAN_KIND) or (replayed.final.attributes or {}).get(wire.SPAN_KIND)
-    request = label.get(wire.REQUEST_ID)
-    # If a gateway makes the row, the library writes no id on the span.
-    if request is None and record is not None and record.request and not record.wraps:
-        request = request_id(replayed.final)
+    request = _request_of(replayed)
     segment = record.classification.segment if record is not None else None
-    call = _call(stored.span, str(kind)) if request else None
+    call = summary_of(calls.finished(recorded.span_id), str(kind)) if request else None
+    tells_of, told_trace = calls.told_by(recorded.span_id)
     return SessionSpan(
         stored,
         (str(session_id), str(label.get(wire.SESSION_NAME) or "")),
         # A path that was set by hand can have any form and length.
         "/" + "/".join(path_segments(str(path))),
         str(kind) if kind else None,
-        str(request) if request else None,
+        request,
         _request_name(str(kind), segment or recorded.name, call) if call else recorded.name,
         call,
         tuple(_details(replayed.final.attributes or {}, recorded, label)),
         start=stored.span.start,
         error=stored.span.error or (call.error if call is not None else None),
         badge=badge_of(str(kind), calls_tools=call is not None and call.calls_tools),
+        tells_of=tells_of,
+        told_trace=told_trace,
+        cost=_cost(call, str(kind), stored.span.start) if call is not None else None,
         may_wrap_other_trace=request is not None and record is not None and _may_wrap_other_trace(record),
     )
 
@@ -221,6 +297,7 @@ def _earlier_attempt(http: SessionSpan, attempt: RecordedSpan, owner: SessionSpa
         call=CallSummary(model, provider, None, None, None),
         error=_failure_of(attempt) or http.stored.span.error,
         badge=badge_of(str(owner.kind), calls_tools=False),
+        cost=None,
     )
 
 
@@ -255,8 +332,23 @@ def badge_of(kind: str, *, calls_tools: bool) -> str:
     return "Tool" if calls_tools else _BADGES.get(kind, "Data")
 
 
-def _call(encoded: EncodedSpan, kind: str) -> CallSummary:
-    return summary_of(finished_span(encoded.scope, Span.FromString(encoded.data), {}), kind)
+def _cost(call: CallSummary, kind: str, start: int) -> float | None:
+    cache = call.cached_tokens, call.written_tokens, call.written_tokens_1h
+    tokens = Tokens(call.input_tokens, call.output_tokens, *cache)
+    return cost_of(kind, (call.answered_by, call.model), call.provider, tokens, start)
+
+
+def _with_what_was_said(labelled: Iterable[SessionSpan], calls: _Calls) -> Iterator[SessionSpan]:
+    """Yield the spans, the first call of each session with what the user said."""
+    found: Counter[tuple[str, str]] = Counter()
+    for one in sorted(labelled, key=lambda one: one.start):
+        is_call = one.request is not None and one.kind in CALL_KINDS
+        if not is_call or found[one.session] >= _MAX_SILENT:
+            yield one
+            continue
+        said = said_on(calls.finished(one.stored.span.span_id), str(one.kind))
+        found[one.session] += _MAX_SILENT if said else 1
+        yield one._replace(said=said)
 
 
 def _request_name(kind: str, segment: str, call: CallSummary) -> str:

@@ -10,15 +10,16 @@ import re
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from ... import wire
 from ...sessions.model import path_segments
 from ...spans.kinds import CALL_KINDS
 from ..replay.cost import json_exceeds
-from .content import calls_tools
+from .content import calls_tools, said_in
 from .labelling import badge_of
+from .prices import Tokens, cost_of
 from .writes import keep_details, session_number, update_sums
 
 # The provider whose bodies each route accepts. Empty for the routes of Helicone's API server: the body names it.
@@ -30,6 +31,11 @@ ROUTES: Final[Mapping[str, str]] = {
     "/v1/trace/custom/v1/log": "",
     "/v1/trace/custom/log": "",
 }
+# What a row adds to the request of its span.
+_COMPLETED: Final = (
+    *("model", "provider", "ttft", "input_tokens", "output_tokens", "error"),
+    *("answered", "cached", "written", "written_1h", "cost", "said"),
+)
 # Helicone's limit for a body, in UTF-16 units of the JSON.
 MAX_UNITS: Final = 10 * 1024 * 1024
 _REQUEST_ID: Final = "helicone-request-id"
@@ -43,6 +49,17 @@ _MAX_ERROR: Final = 1024
 _MAX_SESSION_TEXT: Final = 1024
 _MAX_MILLISECONDS: Final = 1e9
 _OK: Final = range(200, 400)
+_TOKENS: Final = {
+    "input": ("prompt_tokens", "input_tokens", "promptTokenCount", "prompt_token_count"),
+    "output": ("completion_tokens", "output_tokens", "candidatesTokenCount", "generation_token_count"),
+    "cached": (
+        *("prompt_tokens_details.cached_tokens", "input_tokens_details.cached_tokens"),
+        *("cache_read_input_tokens", "cachedContentTokenCount"),
+    ),
+    "written": ("cache_creation_input_tokens",),
+    "written_1h": ("cache_creation.ephemeral_1h_input_tokens",),
+}
+_BESIDE_INPUT: Final = ("cache_read_input_tokens", "cache_creation_input_tokens")
 _EMBEDDINGS: Final = "/embeddings"
 
 
@@ -60,14 +77,14 @@ class PostedRow(NamedTuple):
     Attributes:
         id: The id of its request.
         session: The id and name of its session; `None` if it belongs to none.
-        request: The columns `path` to `badge` of the table of requests.
+        request: The columns of the table of requests, without id and session.
         details: What its session can be found by: (what, name, value).
         data: The body, as JSON.
     """
 
     id: str
     session: tuple[str, str] | None
-    request: tuple[Any, ...]
+    request: Mapping[str, Any]
     details: tuple[tuple[str, str, str], ...]
     data: bytes
 
@@ -137,23 +154,18 @@ def keep_row(connection: sqlite3.Connection, row: PostedRow) -> list[int]:
     existing = connection.execute("SELECT session, span FROM requests WHERE id = ?", (row.id,)).fetchone()
     if existing is not None and existing[1] is not None:
         # The span knows session and times better than the row.
-        connection.execute(
-            "UPDATE requests SET logged = 1, model = coalesce(model, ?), provider = coalesce(provider, ?), "
-            "ttft = coalesce(ttft, ?), input_tokens = coalesce(input_tokens, ?), "
-            "output_tokens = coalesce(output_tokens, ?), error = coalesce(error, ?), badge = ? WHERE id = ?",
-            (*row.request[3:5], *row.request[7:], row.id),
-        )
+        completed = ", ".join(f"{column} = coalesce({column}, :{column})" for column in _COMPLETED)
+        sql = f"UPDATE requests SET logged = 1, badge = :badge, {completed} WHERE id = :id"
+        connection.execute(sql, {**row.request, "id": row.id})
         changed = {existing[0]}
     elif row.session is None:
         return []
     else:
         session = session_number(connection, row.session)
         changed = {session} | ({existing[0]} if existing is not None else set())
-        connection.execute(
-            'INSERT OR REPLACE INTO requests (path, kind, name, model, provider, start, "end", ttft, input_tokens, '
-            "output_tokens, error, badge, id, session, logged) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,1)",
-            (*row.request, row.id, session),
-        )
+        columns = {**row.request, "id": row.id, "session": session, "logged": 1}
+        names, marks = (", ".join(form.format(column) for column in columns) for form in ('"{}"', ":{}"))
+        connection.execute(f"INSERT OR REPLACE INTO requests ({names}) VALUES ({marks})", columns)
         keep_details(connection, ((session, detail) for detail in row.details))
     for session in changed:
         update_sums(connection, session)
@@ -215,7 +227,7 @@ def _request(
     timing: Mapping[str, Any] | None,
     meta: Mapping[str, str],
     provider: str,
-) -> tuple[Any, ...]:
+) -> dict[str, Any]:
     asked = request["json"] if isinstance(request["json"], dict) else {}
     answered = response["json"] if isinstance(response["json"], dict) else {}
     now = time.time_ns()
@@ -224,19 +236,28 @@ def _request(
     model = meta.get("helicone-model-override") or answered.get("model") or asked.get("model")
     name = asked.get("toolName") or asked.get("name") or asked.get("collection") or asked.get("databaseName")
     path = "/" + "/".join(path_segments(meta.get("helicone-session-path") or "/"))
-    return (
-        path,
-        kind,
-        _clean((model if kind in CALL_KINDS else name) or kind),
-        _clean(model) if model else None,
-        provider if provider != "custom" else None,
-        start,
-        end,
-        _first_token(timing or {}),
-        *_tokens(answered),
-        _error(response, answered),
-        badge_of(kind, calls_tools=kind in CALL_KINDS and calls_tools(response["json"])),
-    )
+    tokens, models = _tokens(answered), [_clean(one) if one else None for one in (model, asked.get("model"))]
+    provider = "" if provider == "custom" else provider
+    return {
+        "path": path,
+        "kind": kind,
+        "name": _clean((model if kind in CALL_KINDS else name) or kind),
+        "model": models[0],
+        "provider": provider or None,
+        "start": start,
+        "end": end,
+        "ttft": _first_token(timing or {}),
+        "input_tokens": tokens.input,
+        "output_tokens": tokens.output,
+        "error": _error(response, answered),
+        "badge": badge_of(kind, calls_tools=kind in CALL_KINDS and calls_tools(response["json"])),
+        "answered": models[0],
+        "cached": tokens.cached,
+        "written": tokens.written,
+        "written_1h": tokens.written_1h,
+        "cost": cost_of(kind, models, provider, tokens, start or 0),
+        "said": said_in(asked) if kind in CALL_KINDS else None,
+    }
 
 
 def _first_token(timing: Mapping[str, Any]) -> int | None:
@@ -252,15 +273,27 @@ def _kind(asked: Mapping[str, Any], url: str) -> str:
     return "embedding" if is_embedding else "llm"
 
 
-def _tokens(answered: Mapping[str, Any]) -> Iterator[int | None]:
+def _tokens(answered: Mapping[str, Any]) -> Tokens:
+    """Return what a call used, in the words of OpenAI's two APIs, of Anthropic, of Google and of Meta."""
     usage = answered.get("usage") if isinstance(answered.get("usage"), dict) else answered.get("usageMetadata")
     counts: Mapping[str, Any] = {**answered, **(usage if isinstance(usage, dict) else {})}
-    for keys in (
-        ("prompt_tokens", "input_tokens", "promptTokenCount", "prompt_token_count"),
-        ("completion_tokens", "output_tokens", "candidatesTokenCount", "generation_token_count"),
-    ):
-        valid = (counts[key] for key in keys if _is_number(counts.get(key)) and 0 <= counts[key] <= _MAX_TOKENS)
-        yield next((int(count) for count in valid), None)
+    found = {field: _first_count(counts, keys) for field, keys in _TOKENS.items()}
+    # Anthropic counts the tokens of its cache beside the others.
+    beside = [_first_count(counts, (key,)) for key in _BESIDE_INPUT]
+    if found["input"] is not None:
+        found["input"] += sum(filter(None, beside))
+    return Tokens(**found)
+
+
+def _first_count(counts: Mapping[str, Any], keys: Iterable[str]) -> int | None:
+    """Return the first number of tokens under one of some keys; `a.b` is `b` in the object `a`."""
+    for key in keys:
+        outer, _, inner = key.rpartition(".")
+        inside = counts.get(outer) if outer else counts
+        value: Any = inside.get(inner) if isinstance(inside, Mapping) else None
+        if value is not None and _is_number(value) and 0 <= value <= _MAX_TOKENS:
+            return int(value)
+    return None
 
 
 def _error(response: Mapping[str, Any], answered: Mapping[str, Any]) -> str | None:

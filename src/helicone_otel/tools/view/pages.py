@@ -26,6 +26,7 @@ from .exports import HTML, Exports, TooManyRequestsError
 from .judging import MAX_BODY as MAX_FEEDBACK
 from .judging import Feedback, InvalidFeedbackError, keep_feedback, read_feedback, send_feedback
 from .queries.compare import compare
+from .queries.overview import SHARES, ShownRange
 from .queries.request import TraceReader
 from .queries.request import request as find_request
 from .queries.session import session as find_session
@@ -151,7 +152,7 @@ class Pages:
             raise _BadParameterError(f"sort: one of {', '.join(SORTS)}, with '-' before it or not")
         page, size = _number(request, "page", 1, 1, _MAX_PAGE), _number(request, "size", 50, 1, _MAX_SIZE)
         with self._database.reading() as connection:
-            listed = sessions(connection, _filter(request), sort, int(page), int(size))
+            listed = sessions(connection, _filter(request), sort, int(page), int(size), _shown_range(request))
         return {**listed, "revision": self._database.revision}
 
     def _session(self, request: Request) -> dict[str, Any]:
@@ -277,6 +278,13 @@ def _exported(request: Request) -> tuple[str, Selected]:
     if form != HTML and form not in FORMATS:
         raise _BadParameterError(f"format: one of {', '.join((HTML, *FORMATS))}")
     return form, Selected(_filter(request), _required(request, "id") if form == HTML else _text(request, "id"))
+
+
+def _shown_range(request: Request) -> ShownRange:
+    name = _text(request, "range")
+    if name and name not in SHARES:
+        raise _BadParameterError(f"range: one of {', '.join(SHARES)}")
+    return ShownRange(SHARES[name] if name else 1.0, _text(request, "inner") in ("1", "true"))
 
 
 def _text(request: Request, name: str) -> str | None:

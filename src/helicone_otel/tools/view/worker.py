@@ -6,12 +6,23 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Final
 
 from ...failures import swallow
 from .database import BusyError, Database, DatabaseError
 from .labelling import SessionSpan, StoredSpan, TraceLabeller
-from .writes import keep_labels, spans_within, stored_spans, unlabelled_traces
+from .prices import price_list
+from .writes import (
+    keep_labels,
+    price_again,
+    prices_in_use,
+    spans_within,
+    stored_spans,
+    unlabelled_traces,
+    use_prices,
+    wrappers_elsewhere,
+)
 
 # Of a longer trace, the spans after these belong to no session: labelling takes 4 KB of memory for a span.
 MAX_TRACE: Final = 20_000
@@ -25,6 +36,8 @@ _TRACES_PER_ROUND: Final = 500
 _QUIET: Final = 0.25
 _WAIT_FACTOR: Final = 10
 _MAX_WAIT: Final = 30.0
+# Costs of this many requests are made again in one transaction.
+_PRICES_PER_WRITE: Final = 500
 _RETRY_SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 3.0
 
@@ -48,19 +61,22 @@ class LabelWorker:
         self._stopping = False
         self._idle = True
         self._thread = threading.Thread(target=self._run, name="view-worker", daemon=True)
+        self._pricing = threading.Thread(target=self._price, name="view-prices", daemon=True)
 
     def start(self) -> None:
         """Start the thread, with the traces that an earlier process left unlabelled."""
         self.spans_arrived(unlabelled_traces(self._database.reader))
         self._thread.start()
+        self._pricing.start()
 
     def stop(self) -> None:
         """Stop the thread. Traces that are still unlabelled are labelled when the file is opened again."""
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
-        if self._thread.is_alive():
-            self._thread.join(_STOP_SECONDS)
+        for thread in (self._thread, self._pricing):
+            if thread.is_alive():
+                thread.join(_STOP_SECONDS)
 
     def spans_arrived(self, traces: Iterable[str]) -> None:
         """Label these traces soon, because new spans of them have been kept."""
@@ -75,6 +91,12 @@ class LabelWorker:
         """The number of traces that have unlabelled spans."""
         with self._wake:
             return len(self._due) + (not self._idle)
+
+    def _price(self) -> None:
+        try:
+            update_costs(self._database, lambda: self._stopping)
+        except (DatabaseError, BusyError, sqlite3.Error) as error:  # tried again when the file is opened again
+            swallow("the view's prices", error)
 
     def _run(self) -> None:
         while (traces := self._next_traces()) is not None:
@@ -129,15 +151,43 @@ class LabelWorker:
                 self._not_before.update(dict.fromkeys(traces, now + wait))
 
 
+def update_costs(database: Database, stopping: Callable[[], bool]) -> None:
+    """Make all costs again, if they were made with another list of prices than the installed one.
+
+    Raises:
+        DatabaseError: They cannot be written.
+        BusyError: Too much data waits to be written.
+    """
+    prices = price_list()
+    if prices is None or prices.name == prices_in_use(database.reader):
+        return
+    last: int | None = 0
+    while last is not None and not stopping():
+        last = database.write(partial(price_again, after=last, count=_PRICES_PER_WRITE)).result()
+    if last is None:
+        database.write(partial(use_prices, name=prices.name)).result()
+
+
 def label_traces(
     database: Database, labeller: TraceLabeller, traces: Iterable[str]
 ) -> Iterator[tuple[list[str], list[int]]]:
     """Label traces; yield each group of traces that has been written, with the sessions that have changed.
 
+    A trace of which a span in another one tells is labelled once more, after that span.
+
     Raises:
         DatabaseError: The labels cannot be written.
         BusyError: Too much data waits to be written.
     """
+    told: dict[str, None] = {}
+    yield from _label_each(database, labeller, traces, told)
+    yield from _label_each(database, labeller, list(told), {})
+
+
+def _label_each(
+    database: Database, labeller: TraceLabeller, traces: Iterable[str], told: dict[str, None]
+) -> Iterator[tuple[list[str], list[int]]]:
+    """Label traces, each by itself, and add to `told` the traces of which their spans tell."""
     arrived: dict[str, int] = {}
     labelled: list[SessionSpan] = []
     for trace in traces:
@@ -146,7 +196,9 @@ def label_traces(
         arrived[trace] = row[0] if row is not None else 0
         spans = stored_spans(database.reader, trace, MAX_TRACE)
         try:
-            labelled += _label_trace(database, labeller, spans)
+            labels = _label_trace(database, labeller, spans)
+            labelled += labels
+            told.update((one.told_trace, None) for one in labels if one.told_trace)
         except sqlite3.Error:
             raise
         except Exception as error:  # noqa: BLE001  # one trace that fails must not stop the others
@@ -160,13 +212,15 @@ def label_traces(
 
 def _label_trace(database: Database, labeller: TraceLabeller, spans: list[StoredSpan]) -> list[SessionSpan]:
     labelled = labeller.label(spans)
-    wrappers = [one.stored for one in labelled if one.may_wrap_other_trace]
-    if not wrappers:
-        return labelled
     # Another instrumentation may have made a span of the same call in another trace: OpenLLMetry wraps the Anthropic
     # SDK's own span like this. https://github.com/traceloop/openllmetry
+    wrappers = [one.stored for one in labelled if one.may_wrap_other_trace]
     neighbours = {span.number: span for one in wrappers for span in spans_within(database.reader, one, _MAX_NEIGHBOURS)}
-    return labeller.label(spans, list(neighbours.values()))
+    if spans:
+        requests = [one.request for one in labelled if one.request]
+        elsewhere = wrappers_elsewhere(database.reader, spans[0].span.trace_id, requests)
+        neighbours.update((span.number, span) for span in elsewhere)
+    return labeller.label(spans, list(neighbours.values())) if neighbours else labelled
 
 
 def _keep(database: Database, arrived: dict[str, int], labelled: list[SessionSpan]) -> list[int]:

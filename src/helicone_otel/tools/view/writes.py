@@ -9,10 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
+from ..replay.calls import CallSummary
 from ..replay.otlp import EncodedSpan
 from .labelling import SessionSpan, StoredSpan
+from .prices import Tokens, cost_of
 from .scores import keep_scores
 
+_NO_CALL: Final = CallSummary(None, None, None, None, None)
 # The number of users, of properties, of models and of services that are kept with a session.
 _MAX_DETAILS: Final = 64
 _MAX_SEARCH: Final = 8192
@@ -39,24 +42,43 @@ SELECT s.id, s.trace, s.span, s.parent, s.name, s.scope, s.start, s."end", s.err
 FROM resources r JOIN spans s ON s.resource = r.id AND s.parent = ''
 WHERE r.data = ? AND s.start BETWEEN ? AND ? AND s."end" <= ? AND s.trace != ? ORDER BY s.start LIMIT ?
 """
+_WRAPPERS_ELSEWHERE: Final = """
+SELECT s.id, s.trace, s.span, s.parent, s.name, s.scope, s.start, s."end", s.error, r.data, s.data
+FROM places p JOIN spans s ON s.id = p.id JOIN resources r ON r.id = s.resource
+WHERE p.tells_of IN ({marks}) AND p.trace != ?
+"""
 _INSERT_LABEL: Final = """
-INSERT OR REPLACE INTO places (id, trace, session, path, kind, request, start, "end", error) VALUES {rows}
+INSERT OR REPLACE INTO places (id, trace, session, path, kind, request, tells_of, start, "end", error) VALUES {rows}
 """
 _INSERT_REQUEST: Final = """
 INSERT INTO requests (id, session, path, kind, name, model, provider, start, "end", ttft, input_tokens, output_tokens,
-    error, badge, trace, span) VALUES {rows}
+    error, badge, trace, span, answered, cached, written, written_1h, cost, said) VALUES {rows}
 ON CONFLICT (id) DO UPDATE SET session = excluded.session, path = excluded.path, kind = excluded.kind,
     name = excluded.name, start = excluded.start, "end" = excluded."end", trace = excluded.trace, span = excluded.span,
     model = coalesce(excluded.model, model), provider = coalesce(excluded.provider, provider),
     ttft = coalesce(excluded.ttft, ttft), input_tokens = coalesce(excluded.input_tokens, input_tokens),
     output_tokens = coalesce(excluded.output_tokens, output_tokens), error = coalesce(excluded.error, error),
+    answered = coalesce(excluded.answered, answered), cached = coalesce(excluded.cached, cached),
+    written = coalesce(excluded.written, written), written_1h = coalesce(excluded.written_1h, written_1h),
+    cost = coalesce(excluded.cost, cost), said = coalesce(excluded.said, said),
     badge = CASE WHEN logged THEN badge ELSE excluded.badge END
 """
-_SUMS: Final = """
+# A request whose tokens are known and whose model has no price.
+_UNPRICED: Final = "cost IS NULL AND kind IN ('llm', 'embedding') AND coalesce(input_tokens, output_tokens) IS NOT NULL"
+_SUMS: Final = f"""
 SELECT kind, count(*), coalesce(sum(error IS NOT NULL), 0), coalesce(sum(input_tokens), 0),
-    coalesce(sum(output_tokens), 0), min(start), max("end")
+    coalesce(sum(output_tokens), 0), min(start), max("end"), sum(cost), sum({_UNPRICED})
 FROM requests WHERE session = ? GROUP BY kind
 """
+_PRICED: Final = """
+SELECT rowid, session, kind, answered, model, provider, start, input_tokens, output_tokens, cached, written, written_1h
+FROM requests WHERE rowid > ? ORDER BY rowid LIMIT ?
+"""
+_SUM_COSTS: Final = f"""
+UPDATE sessions SET (cost, unpriced) =
+    (SELECT sum(cost), coalesce(sum({_UNPRICED}), 0) FROM requests WHERE session = sessions.id) WHERE id = ?
+"""
+_SAID: Final = "SELECT said FROM requests WHERE session = ? AND said IS NOT NULL ORDER BY start, id LIMIT 1"
 
 
 # --- spans --------------------------------------------------------------------------------------------
@@ -109,6 +131,14 @@ def spans_within(connection: sqlite3.Connection, around: StoredSpan, limit: int)
     span = around.span
     values = (span.resource, span.start, span.end, span.end, span.trace_id, limit)
     return [_stored_span(row) for row in connection.execute(_ROOTS_WITHIN, values)]
+
+
+def wrappers_elsewhere(connection: sqlite3.Connection, trace: str, requests: Sequence[str]) -> Iterator[StoredSpan]:
+    """Yield the spans of other traces that tell of requests of a trace."""
+    for first in range(0, len(requests), _MAX_VALUES):
+        some = requests[first : first + _MAX_VALUES]
+        sql = _WRAPPERS_ELSEWHERE.format(marks=", ".join("?" * len(some)))
+        yield from (_stored_span(row) for row in connection.execute(sql, (*some, trace)))
 
 
 def _stored_span(row: Sequence[Any]) -> StoredSpan:
@@ -173,17 +203,18 @@ def _sessions_of_requests(connection: sqlite3.Connection, requests: Sequence[str
 
 def _label_values(one: SessionSpan, session: int) -> tuple[Any, ...]:
     number, span = one.stored
-    return (number, span.trace_id, session, one.path, one.kind, one.request, span.start, span.end, span.error)
+    times = span.start, span.end
+    return (number, span.trace_id, session, one.path, one.kind, one.request, one.tells_of, *times, span.error)
 
 
 def _request_values(one: SessionSpan, session: int) -> tuple[Any, ...]:
     number, span = one.stored
-    model, provider, first_token, input_tokens, output_tokens = one.call[:5] if one.call else (None,) * 5
-    kind = one.kind or "data"
-    times = one.start, span.end, first_token
+    call, kind = one.call or _NO_CALL, one.kind or "data"
+    times = one.start, span.end, call.first_token
     return (
-        one.request, session, one.path, kind, one.name, model, provider, *times,
-        input_tokens, output_tokens, one.error, one.badge, span.trace_id, number,
+        one.request, session, one.path, kind, one.name, call.model, call.provider, *times,
+        call.input_tokens, call.output_tokens, one.error, one.badge, span.trace_id, number,
+        call.answered_by, call.cached_tokens, call.written_tokens, call.written_tokens_1h, one.cost, one.said,
     )  # fmt: skip
 
 
@@ -225,14 +256,57 @@ def update_sums(connection: sqlite3.Connection, session: int) -> None:
             connection.execute("DELETE FROM facts WHERE session = ?", (session,))
             return
     kinds = {row[0]: row[1] for row in rows}
+    costs = [row[7] for row in rows if row[7] is not None]
+    said = connection.execute(_SAID, (session,)).fetchone()
     sums = [sum(row[column] for row in rows) for column in (1, 2, 3, 4)]
     details = _details_of(connection, session)
     id_, name = connection.execute("SELECT session_id, name FROM sessions WHERE id = ?", (session,)).fetchone()
     connection.execute(
         "UPDATE sessions SET start = ?, last = ?, requests = ?, errors = ?, input_tokens = ?, output_tokens = ?, "
-        "kinds = ?, facts = ?, search = ? WHERE id = ?",
-        (start, last, *sums, json.dumps(kinds), json.dumps(details), _search_text(id_, name, details), session),
+        "kinds = ?, facts = ?, search = ?, cost = ?, unpriced = ?, said = ? WHERE id = ?",
+        (
+            *(start, last, *sums, json.dumps(kinds), json.dumps(details), _search_text(id_, name, details)),
+            *(sum(costs) if costs else None, sum(row[8] for row in rows), said[0] if said else "", session),
+        ),
     )
+
+
+# --- prices -------------------------------------------------------------------------------------------
+
+
+def prices_in_use(connection: sqlite3.Connection) -> str | None:
+    """Return the name of the list that the costs were made with; `None` if they were made without one."""
+    row = connection.execute("SELECT list FROM prices").fetchone()
+    return row[0] if row is not None else None
+
+
+def use_prices(connection: sqlite3.Connection, name: str) -> None:
+    """Write the name of the list that all costs have been made with."""
+    connection.execute("DELETE FROM prices")
+    connection.execute("INSERT INTO prices (list) VALUES (?)", (name,))
+
+
+def price_again(connection: sqlite3.Connection, after: int, count: int) -> int | None:
+    """Make the costs of some requests again, and the sums over their sessions.
+
+    Args:
+        connection: The connection that writes.
+        after: The number of the last request that has been done.
+        count: How many requests to do.
+
+    Returns:
+        The number of the last one; `None` if none is left.
+    """
+    rows = connection.execute(_PRICED, (after, count)).fetchall()
+    costs = [(_cost_of_row(row), row[0]) for row in rows]
+    connection.executemany("UPDATE requests SET cost = ? WHERE rowid = ?", costs)
+    connection.executemany(_SUM_COSTS, [(session,) for session in {row[1] for row in rows}])
+    return int(rows[-1][0]) if rows else None
+
+
+def _cost_of_row(row: Sequence[Any]) -> float | None:
+    _, _, kind, answered, model, provider, start, *tokens = row
+    return cost_of(kind, (answered, model), provider, Tokens(*tokens), start)
 
 
 def _details_of(connection: sqlite3.Connection, session: int) -> dict[str, Any]:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+from ..prices import price_list
 
 _MAX_BARS: Final = 20
+# How many digits of a border are kept after the first one of the width.
+_DIGITS: Final = 6
 _HUES: Final = 360
 # The golden angle spreads the hashes, so that paths that differ by one letter get different hues.
 _GOLDEN: Final = 0.6180339887498949
@@ -16,6 +21,17 @@ _GOLDEN: Final = 0.6180339887498949
 def milliseconds(nanoseconds: int) -> float:
     """Return milliseconds, exact to the microsecond."""
     return nanoseconds // 1000 / 1000
+
+
+def dollars(amount: float | None) -> float | None:
+    """Return an amount without the noise of adding up; `None` if it is unknown."""
+    return round(amount, 9) if amount is not None else None
+
+
+def prices() -> dict[str, str] | None:
+    """Return which list of prices the costs are made with; `None` without one."""
+    found = price_list()
+    return found._asdict() if found is not None else None
 
 
 def colour_of(path: str) -> int:
@@ -33,36 +49,40 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def summary_of(values: Iterable[float]) -> dict[str, float] | None:
-    """Return mean, median, 95th percentile and maximum; `None` of nothing."""
-    ordered = sorted(values)
-    if not ordered:
-        return None
-    return {
-        "mean": round(sum(ordered) / len(ordered), 3),
-        "p50": percentile(ordered, 0.5),
-        "p95": percentile(ordered, 0.95),
-        "max": ordered[-1],
-    }
+class Bars(NamedTuple):
+    """The bars of a histogram, all of one width.
+
+    Attributes:
+        low: The smallest value that is counted.
+        high: The largest one.
+        first: Where the first bar begins.
+        width: The width of each bar.
+        number: How many there are.
+    """
+
+    low: float
+    high: float
+    first: float
+    width: float
+    number: int
+
+    def data(self, counts: Mapping[int, int]) -> list[dict[str, Any]]:
+        """Return the bars as the API has them, by the number of values in each."""
+        digits = _DIGITS - math.floor(math.log10(self.width))
+        borders = [round(self.first + place * self.width, digits) for place in range(self.number + 1)]
+        return [
+            {"from": start, "to": end, "count": counts.get(place, 0)}
+            for place, (start, end) in enumerate(pairwise(borders))
+        ]
 
 
-def histogram(values: Sequence[float]) -> list[dict[str, Any]]:
+def bars_between(low: float, high: float) -> Bars:
     """Return at most 20 bars of equal, round width; bars of whole numbers have whole borders."""
-    if not values:
-        return []
-    low, high = min(values), max(values)
     width = _round_width((high - low) / _MAX_BARS)
-    if all(isinstance(value, int) for value in values):
+    if isinstance(low, int) and isinstance(high, int):
         width = max(1, math.ceil(width))
     first = math.floor(low / width) * width
-    counts = [0] * (int((high - first) / width) + 1)
-    for value in values:
-        counts[min(int((value - first) / width), len(counts) - 1)] += 1
-    return [_bar(first, width, index, count) for index, count in enumerate(counts)]
-
-
-def _bar(first: float, width: float, index: int, count: int) -> dict[str, Any]:
-    return {"from": round(first + index * width, 6), "to": round(first + (index + 1) * width, 6), "count": count}
+    return Bars(low, high, first, width, int((high - first) / width) + 1)
 
 
 def _round_width(least: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
@@ -25,20 +25,23 @@ from ...replay.otlp import attributes_of
 from ...replay.spans import sent_headers
 from ..content import RequestContent, content_of
 from ..markdown import MarkdownReader
-from .numbers import colour_of, milliseconds
+from .numbers import colour_of, dollars, milliseconds, prices
 
 _MAX_SPANS: Final = 200
 _MAX_DEPTH: Final = 128
 _HELICONE_PAGE: Final = "https://us.helicone.ai/requests?requestId="
 _REQUEST: Final = """
 SELECT r.id, s.session_id, s.name AS session_name, r.path, r.kind, r.name, r.model, r.provider, r.start, r."end",
-    r.ttft, r.input_tokens, r.output_tokens, r.error, r.badge, r.trace, r.span, r.logged, r.session
+    r.ttft, r.input_tokens, r.output_tokens, r.error, r.badge, r.trace, r.span, r.logged, r.session,
+    r.cost, r.cached, r.written, r.answered
 FROM requests r JOIN sessions s ON s.id = r.session WHERE r.id = ?
 """
 _SPANS: Final = """
 SELECT s.id, s.span, s.parent, s.name, p.kind, p.path, s.start, s."end", s.error, p.request
 FROM spans s LEFT JOIN places p ON p.id = s.id WHERE s.trace = ? ORDER BY s.start LIMIT 20000
 """
+# The other spans of a call, the innermost first. One of another trace is among them, if it was found there.
+_WRAPPERS: Final = """SELECT id, trace FROM places WHERE tells_of = ? ORDER BY "end", id LIMIT 16"""
 _NO_SPAN: Final[Mapping[str, Any]] = {
     "headers": [],
     "attributes": [],
@@ -80,6 +83,12 @@ def request(traces: TraceReader, id_: str, texts: MarkdownReader | None = None) 
         "duration_ms": milliseconds(row["end"] - row["start"]),
         "ttft_ms": milliseconds(row["ttft"]) if row["ttft"] is not None else None,
         **{key: row[key] for key in ("input_tokens", "output_tokens")},
+        "cached_tokens": row["cached"],
+        "written_tokens": row["written"],
+        "answered_by": row["answered"],
+        "cost": dollars(row["cost"]),
+        "unpriced": _is_unpriced(row),
+        "prices": prices(),
         "error": redact(row["error"]),
         "badge": row["badge"],
         **_previous_and_next(connection, row),
@@ -90,6 +99,11 @@ def request(traces: TraceReader, id_: str, texts: MarkdownReader | None = None) 
         "logged": bool(row["logged"]),
         "helicone_url": _HELICONE_PAGE + quote(row["id"], safe=""),
     }
+
+
+def _is_unpriced(row: sqlite3.Row) -> bool:
+    are_known = row["input_tokens"] is not None or row["output_tokens"] is not None
+    return row["cost"] is None and are_known and row["kind"] in CALL_KINDS
 
 
 def _made(row: sqlite3.Row, span: _RequestSpan) -> Mapping[str, Any] | None:
@@ -239,15 +253,9 @@ class _RequestSpan:
 
     def finished(self, row: sqlite3.Row) -> FinishedSpan:
         """Return the span with the label of its request and with its wrappers, as log rows are made from it."""
-        wrappers = [_RequestSpan(self._traces, self._trace, above["id"]) for above in self._wrappers(row)]
-        return self.labelled(row)._replace(wrappers=tuple(wrapper.labelled(row) for wrapper in wrappers))
-
-    def _wrappers(self, row: sqlite3.Row) -> Iterator[sqlite3.Row]:
-        """Yield the spans of the same call around the span, the innermost first."""
-        for above in self._traces.line(self._trace, self._id)[1:]:
-            if (above["kind"], above["path"]) != (row["kind"], row["path"]) or above["request"]:
-                return
-            yield above
+        wrappers = self._traces.connection.execute(_WRAPPERS, (row["id"],)).fetchall()
+        found = (_RequestSpan(self._traces, wrapper["trace"], wrapper["id"]) for wrapper in wrappers)
+        return self.labelled(row)._replace(wrappers=tuple(wrapper.labelled(row) for wrapper in found))
 
     def labelled(self, row: sqlite3.Row) -> FinishedSpan:
         """Return the span alone, with the label of its request."""

@@ -11,14 +11,14 @@ from typing import Any, Final
 from ...redaction import redact
 from ..judging import feedback_on
 from ..scores import scores_in
-from .numbers import colour_of, milliseconds, percentile
+from .numbers import colour_of, dollars, milliseconds, percentile, prices
 from .sessions import find_session, session_data
-from .tree import StoredRequest, busy_time, steps_of, tree
+from .tree import StoredRequest, UsedByRequests, busy_time, steps_of, tree
 
 _MAX_SAME_NAME: Final = 100
 _MAX_VALUES: Final = 200
 _REQUESTS: Final = """
-SELECT id, path, kind, name, model, start, "end", ttft, input_tokens, output_tokens, error, badge
+SELECT id, path, kind, name, model, start, "end", ttft, input_tokens, output_tokens, error, badge, cost
 FROM requests WHERE session = ? ORDER BY start, "end", id
 """
 
@@ -38,6 +38,7 @@ def session(connection: sqlite3.Connection, id_: str, name: str | None) -> dict[
         "durations": _durations(requests, data["duration_ms"]),
         "scores": scores_in(connection, row[0]),
         "feedback": feedback_on(connection, data["id"], data["name"]),
+        "prices": prices(),
     }
 
 
@@ -63,6 +64,8 @@ def _data(request: StoredRequest, lane: int) -> dict[str, Any]:
         "ttft_ms": milliseconds(request.ttft) if request.ttft is not None else None,
         "input_tokens": request.input_tokens,
         "output_tokens": request.output_tokens,
+        "cost": dollars(request.cost),
+        "unpriced": request.is_unpriced,
         "error": redact(request.error),
         "badge": request.badge,
         "lane": lane,
@@ -83,11 +86,16 @@ def _lanes(requests: Iterable[StoredRequest]) -> Iterator[int]:
 
 def _durations(requests: Iterable[StoredRequest], session_length: float) -> list[dict[str, Any]]:
     by_path: defaultdict[str, list[float]] = defaultdict(list)
+    used: defaultdict[str, UsedByRequests] = defaultdict(UsedByRequests)
     errors: Counter[str] = Counter()
     for request in requests:
         by_path[request.path].append(milliseconds(request.end - request.start))
         errors[request.path] += request.error is not None
-    rows = [_distribution(path, sorted(values), errors[path], session_length) for path, values in by_path.items()]
+        used[request.path].add(request)
+    rows = [
+        {**_distribution(path, sorted(values), errors[path], session_length), **used[path].data()}
+        for path, values in by_path.items()
+    ]
     return sorted(rows, key=lambda row: -row["total"])
 
 
@@ -100,7 +108,7 @@ def _distribution(path: str, values: list[float], errors: int, session_length: f
         "count": len(values),
         "errors": errors,
         "min": values[0],
-        **{f"p{round(share * 100)}": percentile(values, share) for share in (0.25, 0.5, 0.75, 0.95)},
+        **{f"p{round(share * 100)}": percentile(values, share) for share in (0.25, 0.5, 0.75, 0.95, 0.99)},
         "max": values[-1],
         "mean": round(total / len(values), 3),
         "total": round(total, 3),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from ...redaction import redact
-from .numbers import histogram, milliseconds, summary_of
+from .numbers import dollars, milliseconds, prices
+from .overview import ShownRange, overview
 
 MAX_NAMES: Final = 500
 _MAX_WORDS: Final = 16
@@ -21,11 +21,15 @@ SORTS: Final = {
     "requests": "requests",
     "tokens": "input_tokens + output_tokens",
     "errors": "errors",
+    "cost": "cost",
     "name": "name COLLATE NOCASE",
     "id": "session_id",
 }
 _NO_DETAILS: Final[Mapping[str, Any]] = {"users": [], "properties": {}, "models": [], "services": []}
-_COLUMNS: Final = "id, session_id, name, start, last, requests, errors, input_tokens, output_tokens, kinds, facts"
+_COLUMNS: Final = (
+    "id, session_id, name, start, last, requests, errors, input_tokens, output_tokens, kinds, facts, "
+    "cost, unpriced, said"
+)
 
 
 class SessionFilter(NamedTuple):
@@ -64,22 +68,27 @@ def names(connection: sqlite3.Connection, selected: SessionFilter, contains: str
     """Return the names of sessions that contain a text, with counts, last used first."""
     where, values = selected.clause()
     rows = connection.execute(
-        f"SELECT name, count(*), sum(errors > 0), max(last) FROM sessions WHERE {where} "
+        f"SELECT name, count(*), sum(errors > 0), max(last), sum(cost) FROM sessions WHERE {where} "
         "GROUP BY name ORDER BY max(last) DESC",
         values,
     ).fetchall()
     rows = [row for row in rows if contains.casefold() in row[0].casefold()]
     return {
         "names": [
-            {"name": name, "sessions": count, "errors": errors, "last_ms": milliseconds(last)}
-            for name, count, errors, last in rows[:MAX_NAMES]
+            {"name": name, "sessions": count, "errors": errors, "last_ms": milliseconds(last), "cost": dollars(cost)}
+            for name, count, errors, last, cost in rows[:MAX_NAMES]
         ],
         "total": len(rows),
     }
 
 
 def sessions(
-    connection: sqlite3.Connection, selected: SessionFilter, sort: str, page: int, size: int
+    connection: sqlite3.Connection,
+    selected: SessionFilter,
+    sort: str,
+    page: int,
+    size: int,
+    shown: ShownRange = ShownRange(),  # noqa: B008  # cannot be changed
 ) -> dict[str, Any]:
     """Return one page of the sessions that match a filter, and the sums over all of them.
 
@@ -89,6 +98,7 @@ def sessions(
         sort: A key of `SORTS`, after `-` for descending order.
         page: The number of the page, from 1.
         size: The number of sessions on a page.
+        shown: Which sessions the histograms show.
     """
     where, values = selected.clause()
     direction = "DESC" if sort.startswith("-") else "ASC"
@@ -97,22 +107,23 @@ def sessions(
         f"SELECT {_COLUMNS} FROM sessions WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?",
         (*values, size, (page - 1) * size),
     ).fetchall()
-    matching = connection.execute(
-        f"SELECT start, last, requests, errors, input_tokens, output_tokens, kinds FROM sessions WHERE {where}", values
-    ).fetchall()
+    sums = overview(connection, where, values, shown)
+    total = sums["totals"]["sessions"]
     return {
         "sessions": [session_data(row) for row in rows],
-        "total": len(matching),
+        "total": total,
         "page": page,
         "size": size,
-        "pages": max(1, -(-len(matching) // size)),
-        **_sums(matching),
+        "pages": max(1, -(-total // size)),
+        "prices": prices(),
+        **sums,
     }
 
 
 def session_data(row: sqlite3.Row) -> dict[str, Any]:
     """Return one session as an entry of the list."""
-    _, id_, name, start, last, requests, errors, input_tokens, output_tokens, kinds, details = row
+    _, id_, name, start, last, requests, errors, input_tokens, output_tokens, kinds, details, *more = row
+    cost, unpriced, said = more
     return {
         "id": id_,
         "name": name,
@@ -125,6 +136,9 @@ def session_data(row: sqlite3.Row) -> dict[str, Any]:
         "input_tokens": input_tokens,
         "output_tokens": output_tokens,
         "tokens": input_tokens + output_tokens,
+        "cost": dollars(cost),
+        "unpriced": unpriced,
+        "first_input": said,
         **_NO_DETAILS,
         **redact(json.loads(details)),
     }
@@ -143,32 +157,3 @@ def session_by_number(connection: sqlite3.Connection, number: int) -> sqlite3.Ro
     """Return a session by its number in the database."""
     row: sqlite3.Row = connection.execute(f"SELECT {_COLUMNS} FROM sessions WHERE id = ?", (number,)).fetchone()
     return row
-
-
-def _sums(rows: Sequence[sqlite3.Row]) -> Mapping[str, Any]:
-    durations = [milliseconds(row[1] - row[0]) for row in rows]
-    requests, errors, inputs, outputs = ([row[column] for row in rows] for column in (2, 3, 4, 5))
-    tokens = [before + after for before, after in zip(inputs, outputs, strict=True)]
-    kinds: Counter[str] = Counter()
-    # Many sessions have the same kinds, and reading JSON takes most of the time.
-    for text, count in Counter(row[6] for row in rows).items():
-        for kind, number in json.loads(text).items():
-            kinds[kind] += number * count
-    return {
-        "totals": {
-            "sessions": len(rows),
-            "requests": sum(requests),
-            "errors": sum(errors),
-            "sessions_with_errors": sum(error > 0 for error in errors),
-            "input_tokens": sum(inputs),
-            "output_tokens": sum(outputs),
-            "tokens": sum(tokens),
-            "duration_ms": summary_of(durations),
-            "kinds": dict(kinds.most_common()),
-        },
-        "histograms": {
-            "requests": histogram(requests),
-            "duration_ms": histogram(durations),
-            "tokens": histogram(tokens),
-        },
-    }

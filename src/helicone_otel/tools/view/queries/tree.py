@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from ....spans.kinds import CALL_KINDS
 from ...folders import Folder
-from .numbers import colour_of, milliseconds
+from .numbers import colour_of, dollars, milliseconds
 
 # The steps of a session. The last column tells whether the parent of a step is a step at the same path: a wrapper and
 # the span that it wraps are one run.
@@ -22,7 +22,10 @@ FROM places p WHERE p.session = ? AND p.kind IS NOT NULL AND p.kind NOT IN ('llm
 
 
 class StoredRequest(NamedTuple):
-    """A request as the database has it. Times are in nanoseconds since the epoch, `ttft` in nanoseconds."""
+    """A request as the database has it.
+
+    Times are in nanoseconds since the epoch, `ttft` in nanoseconds, `cost` in US dollars.
+    """
 
     id: str
     path: str
@@ -36,6 +39,13 @@ class StoredRequest(NamedTuple):
     output_tokens: int | None
     error: str | None
     badge: str
+    cost: float | None = None
+
+    @property
+    def is_unpriced(self) -> bool:
+        """Whether its tokens are known, and its price is not."""
+        are_known = self.input_tokens is not None or self.output_tokens is not None
+        return self.cost is None and are_known and self.kind in CALL_KINDS
 
 
 def steps_of(connection: sqlite3.Connection, session: int) -> list[sqlite3.Row]:
@@ -46,6 +56,42 @@ def steps_of(connection: sqlite3.Connection, session: int) -> list[sqlite3.Row]:
         session: The number of the session in the database.
     """
     return connection.execute(_STEPS, (session,)).fetchall()
+
+
+class UsedByRequests:
+    """The tokens and the cost of some requests.
+
+    Attributes:
+        cost: US dollars; `None` if no request has a price.
+        unpriced: The number of requests whose tokens are known and whose price is not.
+    """
+
+    def __init__(self) -> None:
+        self.input_tokens = self.output_tokens = self.unpriced = 0
+        self.cost: float | None = None
+
+    def add(self, request: StoredRequest) -> None:
+        """Add a request."""
+        self.input_tokens += request.input_tokens or 0
+        self.output_tokens += request.output_tokens or 0
+        self.unpriced += request.is_unpriced
+        self._add_cost(request.cost)
+
+    def merge(self, other: UsedByRequests) -> None:
+        """Add what other requests used."""
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+        self.unpriced += other.unpriced
+        self._add_cost(other.cost)
+
+    def _add_cost(self, cost: float | None) -> None:
+        if cost is not None:
+            self.cost = (self.cost or 0.0) + cost
+
+    def data(self) -> dict[str, Any]:
+        """Return the sums as the API has them."""
+        tokens = {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
+        return {**tokens, "cost": dollars(self.cost), "unpriced": self.unpriced}
 
 
 class _LevelCounts:
@@ -61,6 +107,8 @@ class _LevelCounts:
         self.times: list[tuple[int, int]] = []
         self.busy: list[tuple[int, int]] = []
         self.requests_below = 0
+        # Of the requests at or below this level.
+        self.used = UsedByRequests()
 
     @property
     def kind(self) -> str | None:
@@ -104,6 +152,7 @@ def tree(requests: Sequence[StoredRequest], steps: Sequence[sqlite3.Row]) -> Ite
         level.times.append((request.start, request.end))
         level.busy.append((request.start, request.end))
         level.own_kinds[request.kind] += 1
+        level.used.add(request)
     _add_up(root)
     for folder in root.walk(key=lambda folder: (folder.content.first, folder.segment)):
         level = folder.content
@@ -124,6 +173,7 @@ def _add_up(folder: Folder[_LevelCounts]) -> None:
         _add_up(below)
         if folder.segments:
             level.kinds += below.content.kinds
+            level.used.merge(below.content.used)
             level.requests_below += below.content.requests_below
             level.errors += below.content.errors
             level.busy += below.content.busy
@@ -168,6 +218,7 @@ def _data(folder: Folder[_LevelCounts]) -> dict[str, Any]:
         "requests_below": level.requests_below,
         "errors": level.errors,
         "failed_runs": level.failed_runs,
+        **level.used.data(),
         "first_ms": milliseconds(level.first),
         "start_ms": milliseconds(start),
         "end_ms": milliseconds(end),

@@ -8,6 +8,7 @@ import { differences } from "./differences.js";
 import { announce, el, fill, outside } from "./dom.js";
 import { count, duration, exact, kind } from "./format.js";
 import { badge } from "./judge.js";
+import { costText, pricesText } from "./money.js";
 import { raw } from "./raw.js";
 import { spans } from "./spans.js";
 import { line } from "./text.js";
@@ -90,12 +91,14 @@ export class Drawer {
   #about(found) {
     const swatch = el("span.swatch");
     swatch.style.backgroundColor = colour(found.colour);
-    const tokens = found.input_tokens === null && found.output_tokens === null ? null : `${count(found.input_tokens)} in, ${count(found.output_tokens)} out`;
+    const tokens = found.input_tokens === null && found.output_tokens === null ? null : [`${count(found.input_tokens)} in`, ...cached(found), `${count(found.output_tokens)} out`].join(", ");
     const facts = [
       ["Duration", duration(found.duration_ms)],
       ["First token", found.ttft_ms === null ? null : duration(found.ttft_ms)],
       ["Tokens", tokens],
+      ["Cost", costOf(found)],
       ["Model", found.model],
+      ["Answered by", found.answered_by === found.model ? null : found.answered_by],
       ["Provider", found.provider],
       ["Started", exact(found.start_ms)],
       ["Badge in Helicone", found.badge],
@@ -108,6 +111,15 @@ export class Drawer {
       el("dl.stats", {}, facts.filter(([, value]) => value !== null).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, line(value))))),
     );
   }
+}
+
+function cached({ cached_tokens: read, written_tokens: written }) {
+  return [read ? `${count(read)} of them cached` : null, written ? `${count(written)} of them written to the cache` : null].filter(Boolean);
+}
+
+function costOf(found) {
+  if (found.cost === null && !found.unpriced) return null;
+  return found.cost === null ? `${pricesText(found.prices)} have none for this model` : `${costText(found)}, ${pricesText(found.prices)}`;
 }
 
 function sections(found) {

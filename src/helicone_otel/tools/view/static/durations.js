@@ -5,6 +5,7 @@ import { colour, token } from "./colour.js";
 import { el, fill } from "./dom.js";
 import { count, duration, percent, roundDuration } from "./format.js";
 import { Model } from "./model.js";
+import { costText } from "./money.js";
 import { line } from "./text.js";
 
 const MOST = 40;
@@ -114,15 +115,15 @@ export class Durations {
     const row = this.all.find((one) => one.path === path);
     if (!row) return "";
     const first = event.seriesType === "scatter" ? `${duration(event.data.value[0])}\n` : "";
-    return `${plain(line(path))}\n${first}median ${duration(row.p50)}, p95 ${duration(row.p95)}, ${count(row.count)} requests\n${percent(row.share)} of the session`;
+    return `${plain(line(path))}\n${first}median ${duration(row.p50)}, p95 ${duration(row.p95)}, p99 ${duration(row.p99)}, ${count(row.count)} requests\n${percent(row.share)} of the session, ${count(row.input_tokens + row.output_tokens)} tokens, ${costText(row)}`;
   }
 
   #table() {
-    const head = ["Path", "Requests", "Failed", "Min", "Median", "p95", "Max", "Total", "Share"];
+    const head = ["Path", "Requests", "Failed", "Min", "Median", "p95", "p99", "Max", "Total", "Share", "Tokens", "Cost"];
     return el(
       "table.plain-table",
       {},
-      el("caption.heard", {}, "Durations of requests by path"),
+      el("caption.heard", {}, "Durations, tokens and cost of requests by path"),
       el("thead", {}, el("tr", {}, head.map((name, place) => el(place ? "th.number" : "th", { scope: "col" }, name)))),
       el("tbody", {}, this.all.map((row) => this.#tableRow(row))),
     );
@@ -132,7 +133,7 @@ export class Durations {
     const swatch = el("span.swatch");
     swatch.style.backgroundColor = colour(row.colour);
     const button = el("button.quiet", { type: "button", onclick: () => this.choose(row.path), "aria-pressed": String(row.path === this.selection.path) }, swatch, line(row.path));
-    const numbers = [count(row.count), row.errors ? count(row.errors) : "", ...["min", "p50", "p95", "max", "total"].map((key) => duration(row[key])), percent(row.share)];
+    const numbers = [count(row.count), row.errors ? count(row.errors) : "", ...["min", "p50", "p95", "p99", "max", "total"].map((key) => duration(row[key])), percent(row.share), count(row.input_tokens + row.output_tokens), costText(row)];
     return el("tr", {}, el("td", {}, button), numbers.map((text) => el("td.number", {}, text)));
   }
 }

@@ -4,14 +4,18 @@ import { linkTo } from "./address.js";
 import { byId, el, fill } from "./dom.js";
 import { exportLinks } from "./exports.js";
 import { compact, count, duration, exact, kind, moment, plural } from "./format.js";
+import { costElement, pricesElement } from "./money.js";
 import { crumbs, title } from "./shell.js";
 import { line, nameOf } from "./text.js";
 
-/** @param {Array} [siblings] - sessions of the same name; without them the list stays as it is */
-export function head(session, siblings) {
+/**
+ * @param {object} prices - which prices the costs are made with
+ * @param {Array} [siblings] - sessions of the same name; without them the list stays as it is
+ */
+export function head(session, prices, siblings) {
   title(session.name);
   fill(byId("title"), el("bdi", {}, nameOf(session.name)), el("small", {}, line(session.id)));
-  fill(byId("stats"), stats(session).map(([name, value, more]) => el("div", {}, el("dt", {}, name), el("dd", {}, value, more ? el("small", {}, ` ${more}`) : null))));
+  fill(byId("stats"), stats(session, prices).map(([name, value, more]) => el("div", {}, el("dt", {}, name), el("dd", {}, value, more ? el("small", {}, " ", more) : null))));
   fill(byId("facts"), facts(session));
   if (!byId("siblings")) return;
   crumbs(el("a", { href: linkTo("/", { name: session.name }) }, nameOf(session.name)), line(session.id, 40));
@@ -21,13 +25,14 @@ export function head(session, siblings) {
   if (siblings) listSiblings(siblings, session);
 }
 
-function stats(session) {
+function stats(session, prices) {
   const kinds = Object.entries(session.kinds).map(([name, number]) => `${count(number)} ${kind(name)}`);
   return [
     ["Started", el("time", { datetime: new Date(session.start_ms).toISOString(), title: exact(session.start_ms) }, moment(session.start_ms))],
     ["Duration", duration(session.duration_ms), `${duration(session.busy_ms)} busy`],
     ["Requests", count(session.requests), kinds.join(" · ")],
     ["Tokens", compact(session.tokens), `${compact(session.input_tokens)} in · ${compact(session.output_tokens)} out`],
+    ["Cost", costElement(session), pricesElement(prices)],
     ["Errors", session.errors ? el("span.bad", {}, count(session.errors)) : "0"],
   ];
 }

@@ -1,6 +1,6 @@
 // A session as its views need it: the tree of paths with their requests, and the visible rows of the tree. Nothing is drawn here.
 
-import { busyOf, kindsOf } from "./sums.js";
+import { busyOf, kindsOf, usedBy } from "./sums.js";
 
 const FEW = 80;
 // If a path has other paths below it and more requests of its own than this, the requests get a row that can be opened.
@@ -12,6 +12,7 @@ export class Model {
     this.session = data.session;
     this.requests = data.requests;
     this.durations = data.durations;
+    this.prices = data.prices;
     this.start = data.session.start_ms;
     this.length = Math.max(data.session.duration_ms, 0.001);
     this.lanes = 1 + data.requests.reduce((most, one) => Math.max(most, one.lane), 0);
@@ -120,6 +121,7 @@ function groupOf({ path, colour, own }) {
     kind: Object.keys(kinds).length === 1 ? own[0].kind : null,
     kinds,
     busy_ms: busyOf(own),
+    ...usedBy(own),
     children: [],
     own,
     items: own,

@@ -5,6 +5,7 @@ import { ask } from "./api.js";
 import { byId, el, fill } from "./dom.js";
 import { count, plural } from "./format.js";
 import { serverQuery } from "./filters.js";
+import { money } from "./money.js";
 import { nameOf } from "./text.js";
 
 const TYPING = 150;
@@ -38,7 +39,7 @@ async function show(choose) {
 function item(label, name, numbers, isChosen, choose) {
   const button = el(
     "button.quiet",
-    { type: "button", "aria-pressed": String(isChosen), title: label, onclick: () => choose(name) },
+    { type: "button", "aria-pressed": String(isChosen), title: numbers ? `${label}, ${money(numbers.cost)}` : label, onclick: () => choose(name) },
     el("span.label", {}, label),
     numbers?.errors ? el("span.dot", { role: "img", "aria-label": `${plural(numbers.errors, "session")} with errors` }) : null,
     numbers ? el("span.count", {}, count(numbers.sessions)) : null,

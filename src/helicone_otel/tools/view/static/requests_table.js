@@ -2,6 +2,7 @@
 
 import { el, perFrame } from "./dom.js";
 import { count, duration, kind } from "./format.js";
+import { costElement } from "./money.js";
 import { cell, number, pathCell, table } from "./table.js";
 import { line } from "./text.js";
 
@@ -42,6 +43,7 @@ export class RequestsTable {
       number("duration_ms", "Duration", duration, { width: 94 }),
       number("ttft_ms", "First token", duration, { width: 94 }),
       number("tokens", "Tokens", (value, row) => (value === null ? "" : `${count(row.input_tokens)} + ${count(row.output_tokens)}`), { width: 104, headerTooltip: "in + out" }),
+      number("cost", "Cost", (_value, row) => (row.cost === null && !row.unpriced ? "" : costElement(row)), { width: 88 }),
       { field: "error", title: "Error", minWidth: 90, widthGrow: 1, formatter: cell((value) => (value === null ? "" : el("span.bad", {}, line(value, 80)))) },
     ];
     this.#table = table(this.element, { height: HEIGHT, rowHeight: ROW, renderVerticalBuffer: BUFFER, index: "id", columns, data: this.#rows(), initialSort: [{ column: "offset", dir: "asc" }] });

@@ -51,7 +51,7 @@ async function load(asked) {
 
 function show(next, siblings) {
   model = next;
-  head(model.session, siblings);
+  head(model.session, model.prices, siblings);
   if (selection.request) selection.request = find(selection.request.id) ?? selection.request;
   if (waterfall) waterfall.update(model);
   else waterfall = new Waterfall(model, selection, { choose, choosePath });

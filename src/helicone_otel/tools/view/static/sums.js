@@ -1,4 +1,4 @@
-// Sums over requests: how many there are of each kind, and for how long at least one of them runs.
+// Sums over requests: how many there are of each kind, for how long at least one of them runs, and what they used.
 
 import { el } from "./dom.js";
 import { count, duration, kind } from "./format.js";
@@ -18,6 +18,18 @@ export function busyOf(requests) {
     end = Math.max(end, one.end_ms);
   }
   return busy;
+}
+
+/** Tokens, cost, and how many requests have tokens and no price. */
+export function usedBy(requests) {
+  const sum = (values) => values.reduce((total, value) => total + value, 0);
+  const costs = requests.map((one) => one.cost).filter((cost) => cost !== null);
+  return {
+    input_tokens: sum(requests.map((one) => one.input_tokens ?? 0)),
+    output_tokens: sum(requests.map((one) => one.output_tokens ?? 0)),
+    cost: costs.length ? sum(costs) : null,
+    unpriced: sum(requests.map((one) => Number(one.unpriced))),
+  };
 }
 
 /** The kinds of the requests at a path and below it as texts, if they say more than the kind of its step. */

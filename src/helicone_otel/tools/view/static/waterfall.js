@@ -2,10 +2,10 @@
 
 import * as address from "./address.js";
 import { announce, byId, el, fill, perFrame } from "./dom.js";
-import { duration, kind } from "./format.js";
+import { duration } from "./format.js";
 import { Ruler } from "./ruler.js";
-import { mixOf } from "./sums.js";
 import { line } from "./text.js";
+import { tipOfPath, tipOfRequest } from "./tips.js";
 import { Timeline } from "./timeline.js";
 import { ROW, Tree } from "./tree.js";
 import { Window } from "./window.js";
@@ -168,26 +168,10 @@ export class Waterfall {
     const tip = byId("tip");
     tip.hidden = !request && !row?.node;
     if (tip.hidden) return;
-    fill(tip, request ? this.#ofRequest(request) : this.#ofPath(row.node));
+    fill(tip, request ? tipOfRequest(request, this.model.start) : tipOfPath(row.node));
     const { offsetWidth: width, offsetHeight: height } = tip;
     tip.style.left = `${Math.max(8, Math.min(event.clientX + 14, innerWidth - width - 8))}px`;
     tip.style.top = `${event.clientY + 18 + height > innerHeight ? event.clientY - height - 12 : event.clientY + 18}px`;
-  }
-
-  #ofRequest(request) {
-    const facts = [`at +${duration(request.start_ms - this.model.start)}`, `took ${duration(request.duration_ms)}`];
-    if (request.ttft_ms !== null) facts.push(`first token after ${duration(request.ttft_ms)}`);
-    return [
-      el("strong", {}, line(request.name, 80)),
-      ` ${kind(request.kind)}`,
-      el("p", {}, el("bdi", {}, line(request.path))),
-      el("p", {}, facts.join(", ")),
-      request.error === null ? null : el("p.bad", {}, line(request.error, 160)),
-    ];
-  }
-
-  #ofPath(node) {
-    return [el("strong", {}, line(node.path)), el("p", {}, `${node.requests_below} requests in ${duration(node.duration_ms)}, of which busy ${duration(node.busy_ms)}`), el("p", {}, mixOf(node).join(" · "))];
   }
 
   // --- the address --------------------------------------------------------------------------

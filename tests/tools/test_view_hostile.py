@@ -50,7 +50,7 @@ class Site:
         feed = ChangeFeed(self.database)
         worker = LabelWorker(self.database, TraceLabeller(Settings()), feed.publish)
         self._intake = Intake(self.database, worker, feed.publish)
-        self._pages = Pages(self.database, feed, dict)
+        self._pages = Pages(self.database, feed, Settings(), dict)
         self._app = self._pages.app(frozenset())
 
     def keep(self, row: dict[str, Any]) -> None:

@@ -130,9 +130,8 @@ async def test_bodies_that_wait_to_be_decoded_do_not_give_way(monkeypatch: pytes
     assert reader.size == 0
 
 
-async def test_one_body_has_a_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "MAX_BODY", 100)
-    reader = BodyReader()
+async def test_one_body_has_a_limit_of_its_own() -> None:
+    reader = BodyReader(most=100)
     large = Arriving(reader)
     await large.send(60)
     await large.send(60)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.demo_view import ask
 from tests.support.view_seed import request_of, review, send
 
 if TYPE_CHECKING:
@@ -19,16 +20,28 @@ pytestmark = pytest.mark.browser
 
 def test_the_list_shows_sessions_with_their_numbers_the_latest_first(seeded: View, window: BrowserWindow) -> None:
     page = window.go(seeded.url, name="reviewer")
-    first = page.locator("#sessions .tabulator-row").first
-    texts = [text.strip() for text in first.locator(".tabulator-cell").all_inner_texts()]
-    assert [texts[place] for place in (1, 2, 5, 6, 8)] == [
-        "reviewer",
-        "a long review",
-        "12.01 s",
-        "600200 LLM · 200 Tool · 200 Vector DB",
-        "",
-    ]
+    fields = ("name", "first_input", "id", "duration", "tokens", "cost", "errors")
+    first = [window.column(field)[0].strip() for field in fields]
+    assert first == ["reviewer", "Is file 0 safe?", "a long review", "12.01 s", "26K", "$0.00588", ""]
+    requests = page.locator("#sessions .tabulator-row").first.locator(".requests")
+    expect(requests).to_have_text("600200 LLM · 200 Tool · 200 Vector DB")
     assert window.column("id")[1:4] == ["review/1", "review/2", "review/3"]
+
+
+def test_the_list_shows_what_sessions_cost_and_from_when_the_prices_are(seeded: View, window: BrowserWindow) -> None:
+    page = window.go(seeded.url, name="reviewer")
+    found = ask(seeded.url, "sessions", name="reviewer")
+    day = found["prices"]["date"]
+    # 828 tokens at $0.15 and 173 at $0.60, for a million.
+    assert window.column("cost")[1] == "$0.000228"
+    cost = page.locator("#totals div", has=page.get_by_text("Cost", exact=True))
+    expect(cost).to_have_text(f"Cost${found['totals']['cost']:.5f} prices of {day}")
+    page.locator("#sessions .tabulator-col[tabulator-field=cost]").click()
+    page.wait_for_url("**sort=*cost*")
+    sessions = ask(seeded.url, "sessions", size=500)["sessions"]
+    without = next(one for one in sessions if one["cost"] is None and one["unpriced"])
+    window.go(seeded.url, search=without["id"])
+    assert window.column("cost") == ["no price"]
 
 
 def test_names_show_their_counts_and_filter_the_list(seeded: View, window: BrowserWindow) -> None:
@@ -112,13 +125,14 @@ def test_totals_and_histograms_are_of_the_sessions_that_match_the_filter(seeded:
         "With errors": "4",
         "Requests": "96",
         "Tokens": "4,004",
+        "Cost": "$0.000912",
         "Median duration": "499",
         "p95": "499",
     }
     # What a histogram draws stands beside it for those who hear it.
     requests = page.get_by_role("table", name="Requests per session")
     expect(requests.get_by_role("cell")).to_have_text(["4 sessions"])
-    expect(page.locator("#histograms canvas")).to_have_count(3)
+    expect(page.locator("#histograms canvas")).to_have_count(4)
 
 
 def test_a_new_session_appears_by_itself_and_grows(empty: View, window: BrowserWindow) -> None:
@@ -170,3 +184,66 @@ def test_each_box_is_labelled_with_its_session(seeded: View, window: BrowserWind
 
     boxes = page.locator("#sessions .tabulator-row input")
     expect(boxes.nth(1)).to_have_accessible_name("Choose review/1")
+
+
+def test_columns_can_be_chosen_and_the_choice_is_in_the_address(seeded: View, window: BrowserWindow) -> None:
+    page = window.go(seeded.url, name="reviewer", sort="-cost")
+    page.get_by_text("Columns", exact=True).click()
+    menu = page.get_by_role("group", name="Columns")
+    for column in ("User", "Models"):
+        menu.get_by_label(column, exact=True).check()
+    for column in ("Started", "Last activity", "Cost"):
+        menu.get_by_label(column, exact=True).uncheck()
+    expect(page.locator("#sessions .tabulator-row")).to_have_count(13)
+    users = {f"u-{number}" for number in range(7)}
+    assert (set(window.column("users")), set(window.column("models")), window.column("cost")) == (
+        users,
+        {"gpt-4o-mini"},
+        [],
+    )
+    assert window.address == {
+        "name": ["reviewer"],
+        "sort": ["-cost"],
+        "columns": ["name,first_input,id,users,models,duration,requests,tokens,errors"],
+    }
+    page.goto(page.url)
+    expect(page.locator("#sessions .tabulator-row").first).to_be_visible()
+    assert (set(window.column("users")), window.column("cost")) == (users, [])
+    page.get_by_text("Columns", exact=True).click()
+    page.get_by_role("button", name="Usual columns").click()
+    expect(page.locator("#sessions .tabulator-col[tabulator-field=cost]")).to_be_visible()
+    assert "columns" not in window.address
+
+
+def test_columns_yield_in_their_order_where_there_is_no_room(seeded: View, window: BrowserWindow) -> None:
+    page = window.go(seeded.url, name="reviewer")
+    usual = ["name", "first_input", "id", "start", "last", "duration", "requests", "tokens", "cost", "errors"]
+    for width, yielded in ((1440, 0), (1280, 1), (1000, 4), (800, 4), (500, 6)):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(300)
+        gone = ["first_input", "last", "tokens", "id", "start", "requests"][:yielded]
+        heads = page.locator("#sessions .tabulator-col:visible[tabulator-field]")
+        assert heads.evaluate_all("all => all.map(one => one.getAttribute('tabulator-field')).filter(Boolean)") == [
+            one for one in usual if one not in gone
+        ], width
+
+
+def test_histograms_can_leave_out_the_largest_values_or_show_the_interquartile_range(
+    seeded: View, window: BrowserWindow
+) -> None:
+    page = window.go(seeded.url, name="reviewer")
+    bars = page.get_by_role("table", name="Requests per session")
+    expect(bars).to_contain_text("600")
+    expect(page.get_by_role("heading", name="Requests per session")).to_contain_text("68.3 on average")
+    expect(page.get_by_label("Interquartile")).to_be_disabled()
+    page.get_by_label("Histograms of").select_option("values up to p75")
+    expect(bars).not_to_contain_text("600")
+    page.get_by_label("Interquartile").check()
+    page.wait_for_url("**inner=1*")
+    assert window.address == {"name": ["reviewer"], "range": ["p75"], "inner": ["1"]}
+    page.goto(page.url)
+    expect(page.get_by_label("Histograms of")).to_have_value("p75")
+    expect(page.get_by_label("Interquartile")).to_be_checked()
+    page.get_by_label("Histograms of").select_option("all sessions")
+    expect(bars).to_contain_text("600")
+    assert window.address == {"name": ["reviewer"]}

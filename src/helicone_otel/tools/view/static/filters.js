@@ -5,7 +5,7 @@ import { byId } from "./dom.js";
 
 const TYPING = 200;
 const FILTERS = ["name", "search", "errors", "period", "from", "to"];
-const ASKED = ["name", "search", "errors", "from", "to"];
+const ASKED = ["name", "search", "errors", "from", "to", "range", "inner"];
 
 /** The parameters for the server. A period becomes the time at which it begins. */
 export function serverQuery() {

@@ -2,11 +2,13 @@
 
 import * as address from "./address.js";
 import { whenChanged } from "./api.js";
+import { columnsMenu, showColumns } from "./columns.js";
 import { announce, byId, el, fill } from "./dom.js";
 import { exportLinks } from "./exports.js";
 import { showFilters, isFiltered, listen, serverQuery } from "./filters.js";
 import { plural } from "./format.js";
 import { kept } from "./kept.js";
+import { listenToRange, showRange } from "./metrics.js";
 import { names } from "./names.js";
 import { SessionsTable } from "./sessions_table.js";
 import { attempt, checkStatus, connected, problem } from "./shell.js";
@@ -61,13 +63,18 @@ function chosen(rows) {
   button.onclick = () => location.assign(address.linkTo("/compare", { name: rows[0].name, id: rows.map((row) => row.id) }));
 }
 
+listenToRange(() => attempt(() => list.refresh()));
+columnsMenu(() => list.rebuild());
 address.whenMoved(() => {
   showFilters();
+  showRange();
+  showColumns();
   list.build();
   attempt(showNames);
 });
 
 showFilters();
+showRange();
 list.build();
 await attempt(showNames);
 kept(byId("kept"));

@@ -2,9 +2,11 @@
 
 import * as address from "./address.js";
 import { ask } from "./api.js";
+import { isChosen, shownColumns } from "./columns.js";
 import { el } from "./dom.js";
 import { serverQuery } from "./filters.js";
 import { ago, compact, count, duration, exact, kind, moment } from "./format.js";
+import { costElement } from "./money.js";
 import { cell, number, table } from "./table.js";
 import { line, nameOf } from "./text.js";
 
@@ -17,6 +19,7 @@ export class SessionsTable {
   #table = null;
   #next = null;
   #running = null;
+  #isWaiting = false;
 
   /** @param {{loaded: Function, chosen: Function}} actions - called with the server's answer, and with the rows whose boxes are ticked */
   constructor(element, actions) {
@@ -30,13 +33,17 @@ export class SessionsTable {
     this.#next = this.#running = null;
     const parameters = address.read();
     const sort = parameters.get("sort") ?? SORTED;
+    const shown = columns();
+    const sorted = shown.filter(({ field }) => field === sort.replace("-", ""));
     this.#table = table(this.element, {
       index: "key",
-      columns: columns(),
+      columns: shown,
+      responsiveLayout: isChosen() ? false : "hide",
       // A click on a box selects a row. A click elsewhere opens the session.
       selectableRows: "highlight",
       selectableRowsPersistence: true,
-      initialSort: [{ column: sort.replace("-", ""), dir: sort.startsWith("-") ? "desc" : "asc" }],
+      // The list can be sorted by a column that is not shown.
+      initialSort: sorted.map(({ field }) => ({ column: field, dir: sort.startsWith("-") ? "desc" : "asc" })),
       sortMode: "remote",
       pagination: true,
       paginationMode: "remote",
@@ -57,9 +64,18 @@ export class SessionsTable {
     this.#table.on("rowClick", (event, row) => event.target.closest("a, input, .box") || location.assign(linkOf(row.getData())));
   }
 
+  /** Makes the table again, when no load runs: Tabulator warns of answers for a table that is gone. */
+  async rebuild() {
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    while (this.#running) await this.#running;
+    this.#isWaiting = false;
+    this.build();
+  }
+
   async #ask(url, { page, size, sort }) {
     const [by] = sort;
-    const sorted = by ? `${by.dir === "desc" ? "-" : ""}${by.field}` : SORTED;
+    const sorted = by ? `${by.dir === "desc" ? "-" : ""}${by.field}` : (address.read().get("sort") ?? SORTED);
     address.write({ sort: sorted === SORTED ? null : sorted, page: page > 1 ? page : null, size: size === 50 ? null : size }, { replace: true });
     const query = serverQuery();
     for (const [name, value] of Object.entries({ page, size, sort: sorted })) query.set(name, value);
@@ -100,19 +116,25 @@ export class SessionsTable {
 }
 
 function columns() {
-  return [
-    { formatter: "rowSelection", titleFormatter: "rowSelection", headerSort: false, cssClass: "box", width: 44, hozAlign: "center", headerHozAlign: "center" },
-    { field: "name", title: "Name", minWidth: 140, widthGrow: 2, formatter: cell((value, row) => el("a.name", { href: linkOf(row), title: line(value) }, el("bdi", {}, nameOf(value)))) },
-    { field: "id", title: "Session", width: 112, formatter: cell((value) => el("span.mono", { title: line(value) }, line(value))) },
-    { field: "start", title: "Started", width: 136, formatter: cell((value) => el("time", { title: exact(value) }, moment(value))) },
-    { field: "last", title: "Last activity", width: 112, formatter: cell((value) => el("time", { title: exact(value) }, ago(value))) },
-    number("duration", "Duration", duration, { width: 106 }),
-    { field: "requests", title: "Requests", minWidth: 150, widthGrow: 4, formatter: cell((value, row) => el("span", { title: kinds(row) }, count(value), el("span.kinds", {}, kinds(row)))) },
-    number("tokens", "Tokens", (value, row) => el("span", { title: `${count(row.input_tokens)} in, ${count(row.output_tokens)} out` }, compact(value)), { width: 92 }),
-    number("errors", "Errors", (value) => (value ? el("span.badge.error", {}, count(value)) : ""), { width: 84 }),
-  ];
+  const texts = (values) => el("span", { title: values.map((value) => line(value)).join(", ") }, values.map((value) => line(value)).join(", "));
+  const box = { formatter: "rowSelection", titleFormatter: "rowSelection", headerSort: false, cssClass: "box", width: 44, responsive: 0, hozAlign: "center", headerHozAlign: "center" };
+  const made = {
+    name: { minWidth: 116, widthGrow: 2, formatter: cell((value, row) => el("a.name", { href: linkOf(row), title: line(value) }, el("bdi", {}, nameOf(value)))) },
+    first_input: { minWidth: 150, widthGrow: 4, headerSort: false, formatter: cell((value) => el("span", { title: line(value, 300) }, line(value))) },
+    id: { width: 104, formatter: cell((value) => el("span.mono", { title: line(value) }, line(value))) },
+    users: { minWidth: 90, widthGrow: 1, headerSort: false, formatter: cell(texts) },
+    models: { minWidth: 120, widthGrow: 2, headerSort: false, formatter: cell(texts) },
+    start: { width: 132, formatter: cell((value) => el("time", { title: exact(value) }, moment(value))) },
+    last: { width: 132, formatter: cell((value) => el("time", { title: exact(value) }, ago(value))) },
+    duration: number("duration", "Duration", duration, { width: 96 }),
+    requests: { minWidth: 90, widthGrow: 3, formatter: cell((value, row) => el("span.requests", { title: kinds(row).join(" · ") }, count(value), kinds(row).map((text, place) => el("span.kinds", {}, place ? ` · ${text}` : text)))) },
+    tokens: number("tokens", "Tokens", (value, row) => el("span", { title: `${count(row.input_tokens)} in, ${count(row.output_tokens)} out` }, compact(value)), { width: 80 }),
+    cost: number("cost", "Cost", (_value, row) => costElement(row), { width: 100 }),
+    errors: number("errors", "Errors", (value) => (value ? el("span.badge.error", {}, count(value)) : ""), { width: 76 }),
+  };
+  return [box, ...shownColumns(made)];
 }
 
 function kinds(row) {
-  return Object.entries(row.kinds).map(([name, value]) => `${count(value)} ${kind(name)}`).join(" · ");
+  return Object.entries(row.kinds).map(([name, value]) => `${count(value)} ${kind(name)}`);
 }

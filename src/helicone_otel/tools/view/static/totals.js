@@ -3,28 +3,35 @@
 import { axis, Chart, tooltip } from "./charts.js";
 import { token } from "./colour.js";
 import { byId, el, fill } from "./dom.js";
+import { costElement, money, pricesElement } from "./money.js";
 import { compact, count, duration, percent, plural, roundDuration } from "./format.js";
 
 const HISTOGRAMS = [
-  ["requests", "Requests per session", compact],
-  ["duration_ms", "Duration of sessions", roundDuration],
-  ["tokens", "Tokens per session", compact],
+  ["requests", "Requests per session", compact, (mean) => count(Math.round(mean * 10) / 10)],
+  ["duration_ms", "Duration of sessions", roundDuration, duration],
+  ["tokens", "Tokens per session", compact, (mean) => compact(Math.round(mean))],
+  ["cost", "Cost of sessions", money, money],
 ];
 const drawn = new Map();
 
-export function totals({ totals: sums, histograms }) {
-  fill(byId("totals"), stats(sums).map(([name, value, more]) => el("div", {}, el("dt", {}, name), el("dd", {}, value, more ? el("small", {}, ` ${more}`) : null))));
+export function totals({ totals: sums, histograms, prices }) {
+  fill(byId("totals"), stats(sums, prices).map(([name, value, more]) => el("div", {}, el("dt", {}, name), el("dd", {}, value, more ? el("small", {}, " ", more) : null))));
   if (!drawn.size) HISTOGRAMS.forEach(([key, title]) => drawn.set(key, place(title)));
-  for (const [key, title, format] of HISTOGRAMS) draw(drawn.get(key), title, histograms[key], format);
+  for (const [key, title, format, formatMean] of HISTOGRAMS) {
+    const mean = sums.mean[key];
+    fill(drawn.get(key).mean, mean === null ? "" : ` ${formatMean(mean)} on average`);
+    draw(drawn.get(key), title, histograms[key], format);
+  }
 }
 
-function stats(sums) {
+function stats(sums, prices) {
   const failing = sums.sessions ? percent(sums.sessions_with_errors / sums.sessions) : null;
   return [
     ["Sessions", count(sums.sessions)],
     ["With errors", count(sums.sessions_with_errors), failing],
     ["Requests", compact(sums.requests)],
     ["Tokens", compact(sums.tokens)],
+    ["Cost", costElement(sums), pricesElement(prices)],
     ["Median duration", duration(sums.duration_ms?.p50)],
     ["p95", duration(sums.duration_ms?.p95)],
   ];
@@ -33,8 +40,9 @@ function stats(sums) {
 function place(title) {
   const chart = el("div.chart");
   const numbers = el("div.heard");
-  byId("histograms").append(el("div", {}, el("h3", {}, title), chart, numbers));
-  return { chart: new Chart(chart, title), numbers };
+  const mean = el("small");
+  byId("histograms").append(el("div", {}, el("h3", {}, title, mean), chart, numbers));
+  return { chart: new Chart(chart, title), numbers, mean };
 }
 
 function draw({ chart, numbers }, title, bars, format) {

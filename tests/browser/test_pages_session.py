@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -91,6 +92,30 @@ def test_the_page_shows_what_the_session_its_paths_and_requests_cost(seeded: Vie
     assert window.column("cost", "#requests-table")[:2] == ["< $0.0001", ""]
     page.locator("#requests-table .tabulator-row").first.click()
     expect(window.drawer).to_contain_text("$0.000027, prices of")
+
+
+def test_the_critical_path_is_marked_in_the_timeline_and_in_the_table(seeded: View, window: BrowserWindow) -> None:
+    page = window.session(seeded.url, "review/1", "reviewer")
+    shown = ask(seeded.url, "session", id="review/1", name="reviewer")
+    expect(page.locator("#critical")).to_have_text(f"critical path, {round(shown['session']['critical_ms'])} ms")
+    width = page.locator("#timeline").bounding_box()["width"]
+    page.wait_for_timeout(300)  # until it is drawn
+    height = page.locator("#timeline").bounding_box()["height"]
+    seen = set()
+    for place, label in enumerate(window.rows):
+        for request in shown["requests"]:
+            # Rows of paths end in other times.
+            row = re.compile(rf"{request['name']}, (LLM, calls tools|Tool), {request['duration_ms']:.1f} ms")
+            if row.fullmatch(label) and (place + 1) * ROW < height:
+                # The line is below the bar, which ends five pixels above the next row.
+                at = ["timeline", middle_of(shown, request, width), place * ROW + ROW - 3]
+                marked = page.evaluate(COLOUR_AT, at) != "#000000"
+                assert marked is request["critical"], label
+                seen.add(marked)
+    assert seen == {True, False}
+    page.locator("#timeline-as").get_by_role("button", name="Table").click()
+    ticks = [bool(text.strip()) for text in window.column("critical", "#requests-table")]
+    assert ticks == [one["critical"] for one in shown["requests"]][: len(ticks)]
 
 
 def test_one_branch_or_all_branches_can_be_collapsed(demo: str, planned: Any, window: BrowserWindow) -> None:

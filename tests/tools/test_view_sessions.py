@@ -461,6 +461,42 @@ def test_sessions_of_one_name_are_compared(reviews: ViewClient) -> None:
     assert check["p95"] >= check["p50"] > 40
 
 
+def test_two_sets_of_sessions_are_compared_by_time_or_by_a_property(view: ViewClient) -> None:
+    for number in range(1, 5):
+        env = ("staging", "prod")[number % 2]
+        told = {**CHAT, "gen_ai.request.model": "gpt-4o-mini", "gen_ai.usage.input_tokens": number * 1000}
+        label = {
+            "gen_ai.conversation.id": f"s-{number}",
+            "helicone.property.env": env,
+            "gen_ai.provider.name": "openai",
+        }
+        at = {"helicone.session.path": "/later"} if number > 2 else {"helicone.session.path": "/both"}
+        both = {"helicone.session.path": "/both"}
+        view.take(
+            span(number, 1, attributes={**told, **label, **both}, length=number * 10, epoch=EPOCH + number * 10**9),
+            span(number, 2, attributes={**told, **label, **at}, length=number * 10, epoch=EPOCH + number * 10**9),
+        )
+
+    whole = view.get("compare", name="shop")
+    assert (whole["sets"], whole["properties"]) == (None, {"env": ["prod", "staging"]})
+    assert [one["set"] for one in whole["sessions"]] == [None] * 4
+    halves = view.get("compare", name="shop", at=EPOCH / 1e6 + 3000)
+    assert [one["set"] for one in halves["sessions"]] == [0, 0, 1, 1]
+    assert [(one["sessions"], one["p50"], one["tokens"], one["cost"]) for one in halves["sets"]] == [
+        (2, 10, 3000, 0.00045),
+        (2, 30, 7000, 0.00105),
+    ]
+    paths = {one["path"]: one["sets"] for one in halves["paths"]}
+    assert [one["count"] for one in paths["/both"]] == [4, 2]
+    assert [one["p99"] for one in paths["/both"]] == [20, 40]
+    assert [one["tokens"] for one in paths["/both"]] == [3000, 3500]  # for each session
+    assert [one["cost"] for one in paths["/both"]] == [0.00045, 0.000525]
+    assert paths["/later"][0] is None
+    by_env = view.get("compare", name="shop", property="env", a="prod", b="staging")
+    assert [one["set"] for one in by_env["sessions"]] == [0, 1, 0, 1]
+    assert [one["sessions"] for one in view.get("compare", name="shop", property="env", a="x", b="y")["sets"]] == [0, 0]
+
+
 # --- one session ------------------------------------------------------------------------------------------------------
 
 
@@ -513,6 +549,47 @@ def test_time_is_busy_while_at_least_one_request_runs(view: ViewClient) -> None:
 
     assert (shown["session"]["busy_ms"], shown["session"]["duration_ms"]) == (15 + 20 + 1, 1001)
     assert [(node["busy_ms"], node["duration_ms"]) for node in shown["tree"]] == [(36, 1001)]
+
+
+@pytest.mark.parametrize(
+    ("spans", "critical"),
+    [
+        # One after the other, with a pause: all.
+        ([("/a", CHAT, 0, 10), ("/a", CHAT, 12, 10), ("/a", CHAT, 30, 5)], [0, 1, 2]),
+        # Beside each other: the one that ended last.
+        ([("/a", CHAT, 0, 10), ("/a", CHAT, 10, 20), ("/a", CHAT, 10, 30), ("/a", CHAT, 40, 5)], [0, 2, 3]),
+        # What a tool did is on it if the tool is.
+        (
+            [
+                ("/a/t", TOOL, 0, 30),
+                ("/a/t/s", CHAT, 2, 10),
+                ("/a/t/s", CHAT, 14, 10),
+                ("/a/u", TOOL, 0, 20),
+                ("/a/u/s", CHAT, 2, 10),
+            ],
+            [0, 1, 2],
+        ),
+        # Not what a tool did that runs on beside the next step.
+        ([("/a", CHAT, 0, 10), ("/a/t", TOOL, 11, 30), ("/a/t/s", CHAT, 12, 3), ("/a", CHAT, 20, 40)], [0, 3]),
+        # Requests that take no time do not stop the search.
+        ([("/a", CHAT, 0, 10), ("/a", CHAT, 20, 0), ("/a", CHAT, 20, 0)], [0, 1, 2]),
+    ],
+)
+def test_the_critical_path_is_what_the_end_of_the_session_waited_for(
+    view: ViewClient, spans: list[tuple[str, dict[str, Any], int, int]], critical: list[int]
+) -> None:
+    label = {"helicone.session.id": "s", "helicone.session.name": ""}
+    view.take(
+        *(
+            span(1, 1 + place, attributes={**kind, **label, "helicone.session.path": path}, start=start, length=length)
+            for place, (path, kind, start, length) in enumerate(spans)
+        )
+    )
+    shown = view.session("s")
+    found = {view.request(one["id"])["trace"]["span_id"] for one in shown["requests"] if one["critical"]}
+
+    assert found == {f"{1 + place:016x}" for place in critical}
+    assert shown["session"]["critical_ms"] <= shown["session"]["busy_ms"]
 
 
 def test_the_same_path_has_the_same_colour_everywhere(reviews: ViewClient) -> None:

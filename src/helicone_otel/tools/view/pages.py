@@ -25,7 +25,7 @@ from .export_formats import FORMATS, Selected
 from .exports import HTML, Exports, TooManyRequestsError
 from .judging import MAX_BODY as MAX_FEEDBACK
 from .judging import Feedback, InvalidFeedbackError, keep_feedback, read_feedback, send_feedback
-from .queries.compare import compare
+from .queries.compare import Split, compare
 from .queries.overview import SHARES, ShownRange
 from .queries.request import TraceReader
 from .queries.request import request as find_request
@@ -176,7 +176,7 @@ class Pages:
         ids = [id_[:_MAX_TEXT] for id_ in request.query_params.getlist("id")[:_MAX_IDS]]
         limit = int(_number(request, "limit", 50, _MIN_COMPARED, _MAX_IDS))
         with self._database.reading() as connection:
-            compared = compare(connection, selected, ids, max(limit, len(ids)))
+            compared = compare(connection, selected, ids, max(limit, len(ids)), _split(request))
         return {**compared, "revision": self._database.revision}
 
     def _counts(self, _request: Request) -> dict[str, Any]:
@@ -278,6 +278,14 @@ def _exported(request: Request) -> tuple[str, Selected]:
     if form != HTML and form not in FORMATS:
         raise _BadParameterError(f"format: one of {', '.join((HTML, *FORMATS))}")
     return form, Selected(_filter(request), _required(request, "id") if form == HTML else _text(request, "id"))
+
+
+def _split(request: Request) -> Split | None:
+    """Return what divides the compared sessions into two sets; `None` if nothing does."""
+    if name := _text(request, "property"):
+        return Split(name=name, values=(_required(request, "a"), _required(request, "b")))
+    at = _time(request, "at")
+    return Split(at) if at is not None else None
 
 
 def _shown_range(request: Request) -> ShownRange:

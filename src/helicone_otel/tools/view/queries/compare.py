@@ -1,47 +1,124 @@
-"""Compares the sessions of one name, path by path."""
+"""Compares the sessions of one name, path by path: all of them, and two sets of them with each other."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
-from .numbers import colour_of, milliseconds, percentile
+from ...redaction import redact
+from .numbers import colour_of, dollars, milliseconds, percentile, prices
 from .sessions import SessionFilter
 
-# The durations in nanoseconds of the requests at a path, and whether each failed.
-_Calls = list[tuple[int, bool]]
+_SHARES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+_MAX_PROPERTIES, _MAX_VALUES = 64, 64
+_SESSIONS: Final = (
+    "SELECT id, session_id, start, last, requests, errors, input_tokens + output_tokens, cost, unpriced FROM sessions"
+)
+_CALLS: Final = """
+SELECT path, kind, "end" - start, error IS NOT NULL, coalesce(input_tokens, 0) + coalesce(output_tokens, 0), cost
+FROM requests WHERE session = ?
+"""
 
 
-def compare(connection: sqlite3.Connection, selected: SessionFilter, ids: Sequence[str], limit: int) -> dict[str, Any]:
-    """Return how long the requests at each path took in the selected sessions, oldest session first."""
+class Split(NamedTuple):
+    """Divides sessions into two sets: by a time, or by two values of a property.
+
+    Attributes:
+        at: Milliseconds since the epoch; the second set are the sessions that started from then on.
+        name: The name of a property; empty to divide by the time.
+        values: The property's values in the first set and in the second.
+    """
+
+    at: float = 0.0
+    name: str = ""
+    values: tuple[str, str] = ("", "")
+
+    def set_of(self, start: int, properties: Mapping[str, Sequence[str]]) -> int | None:
+        """Return the set of a session, 0 or 1; `None` if it is in neither, or would be in both."""
+        if not self.name:
+            return int(start >= self.at * 1e6)
+        found = [number for number, value in enumerate(self.values) if value in properties.get(self.name, ())]
+        return found[0] if len(found) == 1 else None
+
+
+class _Call(NamedTuple):
+    """A request: its duration in nanoseconds, whether it failed, its tokens, and its cost in US dollars."""
+
+    duration: int
+    failed: bool
+    tokens: int
+    cost: float | None
+
+
+# By path and by the number of a session, the requests.
+_Calls = Mapping[str, Mapping[int, list[_Call]]]
+
+
+def compare(
+    connection: sqlite3.Connection, selected: SessionFilter, ids: Sequence[str], limit: int, split: Split | None = None
+) -> dict[str, Any]:
+    """Return how long the requests at each path took in the selected sessions, and what they cost.
+
+    Args:
+        connection: The connection that reads.
+        selected: Selects the sessions, which have one name.
+        ids: The ids of the sessions; empty for the latest.
+        limit: How many sessions at most.
+        split: Divides them into two sets; `None` not to.
+    """
     where, values = selected.clause()
     if ids:
         where, values = f"{where} AND session_id IN ({', '.join('?' * len(ids))})", [*values, *ids]
-    rows = connection.execute(
-        "SELECT id, session_id, start, last, requests, errors, input_tokens + output_tokens FROM sessions "
-        f"WHERE {where} ORDER BY last DESC LIMIT ?",
-        (*values, limit),
-    ).fetchall()
+    rows = connection.execute(f"{_SESSIONS} WHERE {where} ORDER BY last DESC LIMIT ?", (*values, limit)).fetchall()
     rows.sort(key=lambda row: (row[2], row[0]))
-    kinds: dict[str, str] = {}
-    calls: defaultdict[str, dict[int, _Calls]] = defaultdict(dict)
-    for index, row in enumerate(rows):
-        sql = 'SELECT path, kind, "end" - start, error IS NOT NULL FROM requests WHERE session = ?'
-        for path, kind, duration, failed in connection.execute(sql, (row[0],)):
-            kinds.setdefault(path, kind)
-            calls[path].setdefault(index, []).append((duration, bool(failed)))
+    properties = [_properties_of(connection, row[0]) for row in rows]
+    kinds, calls = _calls_of(connection, rows)
+    sets = [split.set_of(row[2], of) if split else None for row, of in zip(rows, properties, strict=True)]
     lengths = [row[3] - row[2] for row in rows]
-    paths = [_path_data(path, kinds[path], by_session, lengths) for path, by_session in calls.items()]
+    paths = [_path_data(path, kinds[path], calls[path], lengths, sets) for path in calls]
+    divided = [[row for row, of in zip(rows, sets, strict=True) if of == number] for number in (0, 1)]
     return {
         "name": selected.name,
-        "sessions": [_session_data(row) for row in rows],
+        "sessions": [_session_data(row, number) for row, number in zip(rows, sets, strict=True)],
         "paths": sorted(paths, key=lambda path: (-path["share"], path["path"])),
+        "sets": [_set_data(some) for some in divided] if split else None,
+        "properties": redact(_choices(properties)),
+        "prices": prices(),
     }
 
 
-def _session_data(row: sqlite3.Row) -> dict[str, Any]:
+def _calls_of(connection: sqlite3.Connection, rows: Sequence[sqlite3.Row]) -> tuple[dict[str, str], _Calls]:
+    """Return the kind of the first request at each path, and all requests."""
+    kinds: dict[str, str] = {}
+    calls: defaultdict[str, dict[int, list[_Call]]] = defaultdict(dict)
+    for place, row in enumerate(rows):
+        for path, kind, duration, failed, tokens, cost in connection.execute(_CALLS, (row[0],)):
+            kinds.setdefault(path, kind)
+            calls[path].setdefault(place, []).append(_Call(duration, bool(failed), tokens, cost))
+    return kinds, calls
+
+
+def _properties_of(connection: sqlite3.Connection, session: int) -> dict[str, list[str]]:
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    sql = "SELECT name, value FROM facts WHERE session = ? AND what = 'property' ORDER BY name, value LIMIT 1024"
+    for name, value in connection.execute(sql, (session,)):
+        found[name].append(value)
+    return found
+
+
+def _choices(properties: Iterable[Mapping[str, Sequence[str]]]) -> dict[str, list[str]]:
+    """Return the properties that have several values, and these."""
+    values: defaultdict[str, set[str]] = defaultdict(set)
+    for one in properties:
+        for name, found in one.items():
+            values[name].update(found)
+    several = [(name, sorted(found)[:_MAX_VALUES]) for name, found in sorted(values.items()) if len(found) > 1]
+    return dict(several[:_MAX_PROPERTIES])
+
+
+def _session_data(row: sqlite3.Row, number: int | None) -> dict[str, Any]:
     return {
         "id": row[1],
         "start_ms": milliseconds(row[2]),
@@ -49,30 +126,72 @@ def _session_data(row: sqlite3.Row) -> dict[str, Any]:
         "requests": row[4],
         "errors": row[5],
         "tokens": row[6],
+        "cost": dollars(row[7]),
+        "unpriced": row[8],
+        "set": number,
     }
 
 
-def _path_data(path: str, kind: str, by_session: dict[int, _Calls], lengths: Sequence[int]) -> dict[str, Any]:
+def _set_data(rows: Sequence[sqlite3.Row]) -> dict[str, Any]:
+    """Return the numbers of a set of sessions: requests, tokens and cost for each session."""
+    if not rows:
+        return {"sessions": 0, **dict.fromkeys((*_SHARES, "requests", "tokens", "cost", "error_rate"))}
+    durations = sorted(row[3] - row[2] for row in rows)
+    costs = [row[7] for row in rows if row[7] is not None]
+    requests, errors, tokens = ([row[column] for row in rows] for column in (4, 5, 6))
+    return {
+        "sessions": len(rows),
+        **{name: milliseconds(int(percentile(durations, share))) for name, share in _SHARES.items()},
+        "requests": round(sum(requests) / len(rows), 2),
+        "tokens": round(sum(tokens) / len(rows), 2),
+        "cost": dollars(sum(costs) / len(rows)) if costs else None,
+        "error_rate": round(sum(error > 0 for error in errors) / len(rows), 4),
+    }
+
+
+def _path_data(
+    path: str, kind: str, by_session: Mapping[int, list[_Call]], lengths: Sequence[int], sets: Sequence[int | None]
+) -> dict[str, Any]:
     everything = [call for calls in by_session.values() for call in calls]
-    figures = _figures(everything, sum(lengths))
-    errors = figures.pop("errors")
+    moved = [{"session": place, **_figures(calls, lengths[place])} for place, calls in sorted(by_session.items())]
     return {
         "path": path,
         "kind": kind,
         "colour": colour_of(path),
         "sessions": len(by_session),
-        "error_rate": round(errors / len(everything), 4),
-        **figures,
-        "moved": [{"session": index, **_figures(calls, lengths[index])} for index, calls in sorted(by_session.items())],
+        **_with_rate(_figures(everything, sum(lengths))),
+        "moved": moved,
+        "sets": [_path_in_set(by_session, lengths, sets, number) for number in (0, 1)],
     }
 
 
-def _figures(calls: _Calls, length: int) -> dict[str, Any]:
-    durations = sorted(duration for duration, _ in calls)
+def _path_in_set(
+    by_session: Mapping[int, list[_Call]], lengths: Sequence[int], sets: Sequence[int | None], number: int
+) -> dict[str, Any] | None:
+    """Return the numbers of a path in a set, tokens and cost for each of its sessions; `None` if it is in none."""
+    places = [place for place, of in enumerate(sets) if of == number]
+    calls = [call for place in places for call in by_session.get(place, ())]
+    if not calls:
+        return None
+    figures = _with_rate(_figures(calls, sum(lengths[place] for place in places)))
+    cost = figures["cost"]
+    figures["cost"] = dollars(cost / len(places)) if cost is not None else None
+    return {**figures, "tokens": round(figures["tokens"] / len(places), 2)}
+
+
+def _with_rate(figures: dict[str, Any]) -> dict[str, Any]:
+    errors = figures.pop("errors")
+    return {**figures, "error_rate": round(errors / figures["count"], 4)}
+
+
+def _figures(calls: Sequence[_Call], length: int) -> dict[str, Any]:
+    durations = sorted(call.duration for call in calls)
+    costs = [call.cost for call in calls if call.cost is not None]
     return {
         "count": len(calls),
-        "p50": milliseconds(int(percentile(durations, 0.5))),
-        "p95": milliseconds(int(percentile(durations, 0.95))),
-        "errors": sum(failed for _, failed in calls),
+        **{name: milliseconds(int(percentile(durations, share))) for name, share in _SHARES.items()},
+        "errors": sum(call.failed for call in calls),
         "share": round(sum(durations) / length, 4) if length else 0.0,
+        "tokens": sum(call.tokens for call in calls),
+        "cost": dollars(sum(costs)) if costs else None,
     }

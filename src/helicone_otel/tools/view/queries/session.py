@@ -11,6 +11,7 @@ from typing import Any, Final
 from ...redaction import redact
 from ..judging import feedback_on
 from ..scores import scores_in
+from .critical import critical_path
 from .numbers import colour_of, dollars, milliseconds, percentile, prices
 from .sessions import find_session, session_data
 from .tree import StoredRequest, UsedByRequests, busy_time, steps_of, tree
@@ -30,11 +31,19 @@ def session(connection: sqlite3.Connection, id_: str, name: str | None) -> dict[
         return None
     requests = [StoredRequest(*values) for values in connection.execute(_REQUESTS, (row[0],))]
     data = session_data(row)
+    critical = critical_path(requests)
     return {
-        "session": {**data, "busy_ms": milliseconds(busy_time(requests))},
+        "session": {
+            **data,
+            "busy_ms": milliseconds(busy_time(requests)),
+            "critical_ms": milliseconds(busy_time([one for one in requests if one.id in critical])),
+        },
         "same_name": _same_name(connection, data["name"]),
         "tree": list(tree(requests, steps_of(connection, row[0]))),
-        "requests": [_data(request, lane) for request, lane in zip(requests, _lanes(requests), strict=True)],
+        "requests": [
+            {**_data(request, lane), "critical": request.id in critical}
+            for request, lane in zip(requests, _lanes(requests), strict=True)
+        ],
         "durations": _durations(requests, data["duration_ms"]),
         "scores": scores_in(connection, row[0]),
         "feedback": feedback_on(connection, data["id"], data["name"]),

@@ -6,6 +6,7 @@ import { showComparedSessions } from "./compared_sessions.js";
 import { byId, el, fill } from "./dom.js";
 import { moment, plural } from "./format.js";
 import { MEASURES, Trend } from "./trend.js";
+import { Sets, SPLIT } from "./sets.js";
 import { PathsTable } from "./paths_table.js";
 import { Selection } from "./selection.js";
 import { attempt, connected, crumbs, problem, title } from "./shell.js";
@@ -13,11 +14,12 @@ import { pressed, switchable } from "./switch.js";
 import { line, nameOf } from "./text.js";
 
 const PAUSE = 1500;
-const PASSED_ON = ["name", "id", "from", "to", "limit"];
+const PASSED_ON = ["name", "id", "from", "to", "limit", ...SPLIT];
 
 const selection = new Selection();
 const choose = (path) => selection.choose({ path: path === selection.path ? null : path });
 const trend = new Trend(byId("moved"), byId("moved-table"), selection, choose);
+const sets = new Sets(go);
 const paths = new PathsTable(byId("paths"), selection, choose);
 
 async function load() {
@@ -27,6 +29,7 @@ async function load() {
   head(found);
   trend.show(found);
   paths.show(found);
+  sets.show(found);
   showComparedSessions(byId("sessions"), found, (ids) => go({ id: ids }));
 }
 

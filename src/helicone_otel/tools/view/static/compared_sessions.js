@@ -3,6 +3,7 @@
 import { linkTo } from "./address.js";
 import { byId, el, fill } from "./dom.js";
 import { compact, count, duration, exact, moment } from "./format.js";
+import { costElement } from "./money.js";
 import { line } from "./text.js";
 
 const LEAST = 2;
@@ -11,7 +12,7 @@ const LEAST = 2;
 export function showComparedSessions(element, { name, sessions }, pick) {
   byId("sessions-about").textContent = sessions.length > LEAST ? "untick one to leave it out" : "";
   const ids = sessions.map((one) => one.id);
-  const heads = ["Started", "Session", "Duration", "Requests", "Tokens", "Errors"];
+  const heads = ["Started", "Session", "Duration", "Requests", "Tokens", "Cost", "Errors"];
   const without = (id) => pick(ids.filter((one) => one !== id));
   fill(
     element,
@@ -36,6 +37,7 @@ function row(one, name, canLeave, without) {
     el("td.number", {}, duration(one.duration_ms)),
     el("td.number", {}, count(one.requests)),
     el("td.number", {}, compact(one.tokens)),
+    el("td.number", {}, costElement(one)),
     el("td.number", {}, one.errors ? el("span.badge.error", {}, count(one.errors)) : "0"),
   );
 }

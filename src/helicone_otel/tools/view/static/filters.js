@@ -2,6 +2,7 @@
 
 import * as address from "./address.js";
 import { byId } from "./dom.js";
+import { local } from "./format.js";
 
 const TYPING = 200;
 const FILTERS = ["name", "search", "errors", "period", "from", "to"];
@@ -59,10 +60,4 @@ export function showFilters() {
   byId("period").value = isBetween ? "between" : (parameters.get("period") ?? "");
   byId("between").hidden = !isBetween;
   for (const end of ["from", "to"]) byId(end).value = parameters.has(end) ? local(Number(parameters.get(end))) : "";
-}
-
-// The format of a field for local times.
-function local(ms) {
-  const shifted = new Date(ms - new Date(ms).getTimezoneOffset() * 60000);
-  return Number.isNaN(shifted.getTime()) ? "" : shifted.toISOString().slice(0, 19);
 }

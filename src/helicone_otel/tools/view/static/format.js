@@ -48,6 +48,12 @@ export function moment(ms) {
 /** A time with its date, exact to the millisecond. */
 export const exact = (ms) => new Date(ms).toISOString().replace("T", " ");
 
+/** A time for a field of the type `datetime-local`. */
+export function local(ms) {
+  const shifted = new Date(ms - new Date(ms).getTimezoneOffset() * 60000);
+  return Number.isNaN(shifted.getTime()) ? "" : shifted.toISOString().slice(0, 19);
+}
+
 export function ago(ms, now = Date.now()) {
   const seconds = Math.max(0, (now - ms) / 1000);
   if (seconds < 10) return "now";

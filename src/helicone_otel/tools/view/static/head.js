@@ -17,6 +17,7 @@ export function head(session, prices, siblings) {
   fill(byId("title"), el("bdi", {}, nameOf(session.name)), el("small", {}, line(session.id)));
   fill(byId("stats"), stats(session, prices).map(([name, value, more]) => el("div", {}, el("dt", {}, name), el("dd", {}, value, more ? el("small", {}, " ", more) : null))));
   fill(byId("facts"), facts(session));
+  fill(byId("critical"), session.requests ? [el("span.critical", { "aria-hidden": "true" }), `critical path, ${duration(session.critical_ms)}`] : null);
   if (!byId("siblings")) return;
   crumbs(el("a", { href: linkTo("/", { name: session.name }) }, nameOf(session.name)), line(session.id, 40));
   byId("export").href = linkTo("/api/export", { id: session.id, name: session.name });

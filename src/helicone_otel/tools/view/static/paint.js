@@ -44,8 +44,8 @@ export function* barsOf(row, top, shown, scale) {
     const x = (bar.start_ms - shown.start - shown.from) * scale;
     const width = Math.max(2, (bar.end_ms - bar.start_ms) * scale);
     const lane = places[index];
-    // Skip a bar on the same pixel as the one before, but never one that failed.
-    if (!bar.error && lastX.get(lane) > x + width - 0.5) continue;
+    // Skip a bar on the same pixel as the one before, but never one that failed or is on the critical path.
+    if (!bar.error && !bar.critical && lastX.get(lane) > x + width - 0.5) continue;
     lastX.set(lane, x + width);
     yield [bar, x, top + 5 + Math.min(room - height, lane * (room / count)), width, height];
   }
@@ -88,6 +88,7 @@ function paintBar(context, bar, [x, y, width, height], view, row, scale) {
     context.fillRect(x + 1, y + 1, Math.max(0, Math.min(width - 2, bar.ttft_ms * scale - 1)), height - 2);
     context.globalAlpha = view.isDim(bar.path) ? view.dim : 1;
   }
+  if (bar.critical) paintCritical(context, x, y, width, height, view.look);
   if (bar.error !== null) paintFailure(context, x, y, width, height, view.look);
   if (view.chosen === bar.id) {
     context.strokeStyle = view.look.text;
@@ -95,6 +96,11 @@ function paintBar(context, bar, [x, y, width, height], view, row, scale) {
     context.strokeRect(x - 1, y - 1, width + 2, height + 2);
   }
   if (row.bars.length === 1) paintLabel(context, bar, x, y, width, height, view);
+}
+
+function paintCritical(context, x, y, width, height, look) {
+  context.fillStyle = look.text;
+  context.fillRect(x, y + height + 1, width, 2);
 }
 
 function paintFailure(context, x, y, width, height, look) {

@@ -1,7 +1,8 @@
 // The table of paths: counts, durations, errors, and the share of the sessions' time.
 
 import { el } from "./dom.js";
-import { count, duration, kind, percent } from "./format.js";
+import { compact, count, duration, kind, percent } from "./format.js";
+import { money } from "./money.js";
 import { cell, number, pathCell, table } from "./table.js";
 import { line } from "./text.js";
 
@@ -35,14 +36,17 @@ export class PathsTable {
   #columns() {
     return [
       { field: "path", title: "Path", minWidth: 180, widthGrow: 3, formatter: cell((value, row) => this.#opener(value, row)) },
-      { field: "kind", title: "Kind", width: 92, formatter: cell((value) => el("span.badge", {}, kind(value))) },
-      number("count", "Requests", count, { width: 92 }),
-      number("sessions", "Sessions", count, { width: 88 }),
-      number("p50", "Median", duration, { width: 88 }),
-      number("p95", "p95", duration, { width: 88 }),
+      { field: "kind", title: "Kind", width: 104, formatter: cell((value) => el("span.badge", {}, kind(value))) },
+      number("count", "Requests", count, { width: 90 }),
+      number("sessions", "Sessions", count, { width: 86 }),
+      number("p50", "Median", duration, { width: 82 }),
+      number("p95", "p95", duration, { width: 82 }),
+      number("p99", "p99", duration, { width: 82 }),
       number("change", "Change", change, { width: 92, headerTooltip: "The median of the newer half of the sessions against that of the older half" }),
       number("error_rate", "Error rate", (value) => el(`span${value ? ".bad" : ""}`, {}, percent(value)), { width: 100 }),
-      { field: "share", title: "Share of time", minWidth: 150, widthGrow: 1, formatter: cell(share) },
+      number("tokens", "Tokens", compact, { width: 78 }),
+      number("cost", "Cost", money, { width: 92 }),
+      { field: "share", title: "Share of time", minWidth: 146, widthGrow: 1, formatter: cell(share) },
     ];
   }
 

@@ -44,6 +44,7 @@ export class RequestsTable {
       number("ttft_ms", "First token", duration, { width: 94 }),
       number("tokens", "Tokens", (value, row) => (value === null ? "" : `${count(row.input_tokens)} + ${count(row.output_tokens)}`), { width: 104, headerTooltip: "in + out" }),
       number("cost", "Cost", (_value, row) => (row.cost === null && !row.unpriced ? "" : costElement(row)), { width: 88 }),
+      { field: "critical", title: "Critical", width: 84, hozAlign: "center", headerTooltip: "On the critical path: the session's duration depends on it", formatter: cell((value) => (value ? el("span", { role: "img", "aria-label": "yes" }, "●") : "")) },
       { field: "error", title: "Error", minWidth: 90, widthGrow: 1, formatter: cell((value) => (value === null ? "" : el("span.bad", {}, line(value, 80)))) },
     ];
     this.#table = table(this.element, { height: HEIGHT, rowHeight: ROW, renderVerticalBuffer: BUFFER, index: "id", columns, data: this.#rows(), initialSort: [{ column: "offset", dir: "asc" }] });

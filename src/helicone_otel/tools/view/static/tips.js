@@ -15,6 +15,7 @@ export function tipOfRequest(request, start) {
     ` ${kind(request.kind)}`,
     el("p", {}, el("bdi", {}, line(request.path))),
     el("p", {}, facts.join(", ")),
+    request.critical ? el("p", {}, "on the critical path") : null,
     el("p", {}, used(request).join(", ")),
     request.error === null ? null : el("p.bad", {}, line(request.error, 160)),
   ];

@@ -3,8 +3,9 @@
 import { axis, Chart, tooltip } from "./charts.js";
 import { colour, token } from "./colour.js";
 import { el, fill } from "./dom.js";
-import { count, duration, exact, moment, percent, roundDuration } from "./format.js";
+import { compact, count, duration, exact, moment, percent, roundDuration } from "./format.js";
 import { Model } from "./model.js";
+import { money } from "./money.js";
 import { line } from "./text.js";
 
 // With more lines, none can be followed. Then the paths that take most of the time are drawn, and the chosen one.
@@ -13,9 +14,12 @@ const MOST = 16;
 export const MEASURES = [
   { key: "p50", title: "Median", of: (at) => at.p50, format: duration, axis: roundDuration },
   { key: "p95", title: "p95", of: (at) => at.p95, format: duration, axis: roundDuration },
+  { key: "p99", title: "p99", of: (at) => at.p99, format: duration, axis: roundDuration },
   { key: "share", title: "Share", of: (at) => at.share, format: percent, axis: percent },
   { key: "errors", title: "Error rate", of: (at) => at.errors / at.count, format: percent, axis: percent },
   { key: "count", title: "Requests", of: (at) => at.count, format: count, axis: count },
+  { key: "tokens", title: "Tokens", of: (at) => at.tokens, format: count, axis: compact },
+  { key: "cost", title: "Cost", of: (at) => at.cost, format: money, axis: money },
 ];
 
 export class Trend {

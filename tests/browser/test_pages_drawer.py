@@ -45,7 +45,9 @@ def test_model_tokens_first_token_and_times_are_at_the_top(seeded: View, window:
     stats = window.drawer.locator("dl.stats")
     facts = dict(zip(stats.locator("dt").all_inner_texts(), stats.locator("dd").all_inner_texts(), strict=True))
     started = facts.pop("Started")
+    prices = ask(seeded.url, "request", id=chat["id"])["prices"]
     assert facts == {
+        "Cost": f"$0.000027, prices of {prices['date']} ({prices['name']})",
         "Duration": "30.0 ms",
         "First token": "12.0 ms",
         "Tokens": "100 in, 20 out",

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from genai_prices import Usage, calc_price
+from hypothesis import given
+from hypothesis import strategies as st
 
 from helicone_otel import HeliconeSpanExporter, Settings
 from helicone_otel.log.worker import LogWorker
@@ -122,6 +126,30 @@ def test_a_call_costs_what_its_provider_takes_for_the_tokens(
     models: tuple[str | None, ...], provider: str | None, tokens: Tokens, cost: float | None
 ) -> None:
     assert cost_of("llm", models, provider, tokens, DAY) == cost
+
+
+@given(
+    st.sampled_from(["gpt-4o-mini", "gpt-5.4", "claude-haiku-4-5", "gemini-2.5-pro", "text-embedding-3-small"]),
+    *(st.integers(0, 10**6) for _ in range(5)),
+)
+def test_costs_are_those_that_the_package_computes(
+    model: str, fresh: int, output: int, cached: int, written: int, written_1h: int
+) -> None:
+    provider = {"g": "openai", "c": "anthropic", "t": "openai"}[model[0]] if "gemini" not in model else "google"
+    written_1h = min(written_1h, written)
+    input_ = fresh + cached + written
+    usage = Usage(
+        input_tokens=input_,
+        output_tokens=output,
+        cache_read_tokens=cached,
+        cache_write_tokens=written,
+        cache_write_1h_tokens=written_1h,
+    )
+    at = datetime.fromtimestamp(DAY // 10**9, UTC)
+    expected = calc_price(usage, model, provider_id=provider, genai_request_timestamp=at).total_price
+    found = cost_of("llm", (model,), provider, Tokens(input_, output, cached, written, written_1h), DAY)
+
+    assert found == pytest.approx(float(expected), abs=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["tool", "vector_db", "rerank", "guardrail", "data"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -15,7 +16,7 @@ from ...spans.kinds import CALL_KINDS
 from ...spans.providers import MODELS, is_framework, providers_in
 
 if TYPE_CHECKING:
-    from genai_prices.types import ModelInfo
+    from genai_prices.types import ModelInfo, ModelPrice
 
 _PACKAGE: Final = "genai-prices"
 _MAX_MODELS: Final = 1024
@@ -41,6 +42,11 @@ _LISTED: Final = {
 }
 # Azure serves OpenAI's models at OpenAI's prices, Google those of Anthropic at Anthropic's.
 _AT_MAKERS_PRICES: Final = frozenset({"azure", "google"})
+# One token of each sort, as input, output, read from the cache, written to it, and written to it for an hour.
+_SORTS: Final = ((1, 0, 0, 0, 0), (0, 1, 0, 0, 0), (1, 0, 1, 0, 0), (1, 0, 0, 1, 0), (1, 0, 0, 1, 1))
+_MANY: Final = 1_000_000
+# By the identity of a model's prices, the prices themselves and their rates.
+_RATES: Final[dict[int, tuple[ModelPrice, tuple[float, ...] | None]]] = {}
 
 
 class Tokens(NamedTuple):
@@ -116,23 +122,47 @@ def cost_of(kind: str, models: Iterable[str | None], provider: str | None, token
 
 
 def _price(model: ModelInfo, tokens: Tokens, start: int) -> float | None:
-    from genai_prices import Usage  # noqa: PLC0415
-
     cached, written = tokens.cached or 0, tokens.written or 0
-    usage = Usage(
-        # Some instrumentations do not count the tokens of the cache as input.
-        input_tokens=max(tokens.input or 0, cached + written),
-        output_tokens=tokens.output or 0,
-        cache_read_tokens=cached,
-        cache_write_tokens=written,
-        cache_write_1h_tokens=min(tokens.written_1h or 0, written),
-    )
-    at = datetime.fromtimestamp(min(start // 1_000_000_000, _LATEST), UTC)
+    written_1h = min(tokens.written_1h or 0, written)
+    # Some instrumentations do not count the tokens of the cache as input.
+    input_ = max(tokens.input or 0, cached + written)
+    prices = model.get_prices(datetime.fromtimestamp(min(start // 1_000_000_000, _LATEST), UTC))
     try:
-        price = model.get_prices(at).calc_price(usage)
+        rates = _rates_of(prices)
+        if rates is None:
+            return _exact(prices, input_, tokens.output or 0, cached, written, written_1h)
     except ValueError:  # a model that is sold by something else than tokens
         return None
-    return round(float(price["total_price"]), _DIGITS)
+    amounts = (input_ - cached - written, tokens.output or 0, cached, written - written_1h, written_1h)
+    return round(sum(rate * amount for rate, amount in zip(rates, amounts, strict=True)), _DIGITS)
+
+
+def _exact(prices: ModelPrice, input_: int, output: int, cached: int, written: int, written_1h: int) -> float:
+    from genai_prices import Usage  # noqa: PLC0415
+
+    usage = Usage(
+        input_tokens=input_,
+        output_tokens=output,
+        cache_read_tokens=cached,
+        cache_write_tokens=written,
+        cache_write_1h_tokens=written_1h,
+    )
+    return round(float(prices.calc_price(usage)["total_price"]), _DIGITS)
+
+
+def _rates_of(prices: ModelPrice) -> tuple[float, ...] | None:
+    """Return the price of one token of each sort; `None` if it depends on how many there are.
+
+    The package takes a tenth of a millisecond for a call, which is more than the label of its span takes.
+    """
+    known = _RATES.get(id(prices))
+    if known is None or known[0] is not prices:
+        is_flat = all(isinstance(price, Decimal) for price in vars(prices).values() if price is not None)
+        found = tuple(_exact(prices, *(_MANY * one for one in sort)) / _MANY for sort in _SORTS) if is_flat else None
+        if len(_RATES) >= _MAX_MODELS:
+            _RATES.clear()
+        known = _RATES[id(prices)] = prices, found
+    return known[1]
 
 
 @lru_cache(_MAX_MODELS)

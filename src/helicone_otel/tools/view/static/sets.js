@@ -105,7 +105,7 @@ export class Sets {
 
 function option(paths, labels, { key, format, axis: formatAxis }) {
   return {
-    grid: { left: 8, right: 24, top: 8, bottom: 30, containLabel: true },
+    grid: { left: 24, right: 24, top: 8, bottom: 30, containLabel: true },
     tooltip: tooltip({ trigger: "axis", axisPointer: { type: "shadow" }, formatter: (bars) => [line(bars[0].name, 80).replaceAll("{", "("), ...bars.map((bar) => `${line(bar.seriesName).replaceAll("{", "(")}  ${bar.value === null ? "–" : format(bar.value)}`)].join("\n") }),
     xAxis: axis({ type: "value", min: 0, axisLabel: { formatter: formatAxis } }),
     yAxis: axis({ type: "category", inverse: true, data: paths.map(({ path }) => path), axisLabel: { interval: 0, formatter: (path) => line(path.length > 44 ? `…${path.slice(-43)}` : path) } }),

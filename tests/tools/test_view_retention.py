@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 from helicone_otel import Settings
 from helicone_otel.__main__ import main
 from helicone_otel.tools.replay.otlp import batch_of
-from helicone_otel.tools.view.database import SCHEMA, VERSION, Database, DatabaseError
+from helicone_otel.tools.view.database import Database
 from helicone_otel.tools.view.labelling import TraceLabeller
 from helicone_otel.tools.view.retention import Retention, RetentionWorker, remove_sessions, size_of
 from helicone_otel.tools.view.server import running_view
@@ -195,56 +194,6 @@ def test_no_other_site_can_have_the_view_change_something(
     view: ViewClient, method: str, headers: dict[str, str], status: int
 ) -> None:
     assert ask(f"{view.view.url}/api/compact", method, headers=headers).status == status
-
-
-# --- files of other versions --------------------------------------------------------------------------
-
-
-def older(file: Path) -> None:
-    """Make a database as the version before the last one made it."""
-    with closing(sqlite3.connect(file)) as connection:
-        connection.executescript(SCHEMA)
-        connection.execute("INSERT INTO sessions (session_id, name, requests) VALUES ('s', 'n', 1)")
-        connection.commit()
-
-
-def test_a_database_of_an_older_version_is_migrated_with_its_sessions(tmp_path: Path) -> None:
-    file = tmp_path / "a.db"
-    older(file)
-
-    with database(file) as one:
-        assert sessions(one) == ["s"]
-        assert one.reader.execute("PRAGMA user_version").fetchone()[0] == VERSION
-        keep_review(one, 1, days_ago=1)
-        assert sessions(one) == ["s", "review/1"]
-        columns = {table: one.reader.execute(f"PRAGMA table_info({table})").fetchall() for table in TABLES}
-    with database(tmp_path / "new.db") as one:
-        new = {table: one.reader.execute(f"PRAGMA table_info({table})").fetchall() for table in TABLES}
-        assert [list(map(tuple, columns[table])) for table in TABLES] == [
-            list(map(tuple, new[table])) for table in TABLES
-        ]
-
-
-@pytest.mark.parametrize(
-    ("version", "error"),
-    [
-        (VERSION + 1, "a.db was made by a newer version of helicone-otel; update it, or name a new file"),
-        (1, "a.db was made by a version of helicone-otel that is too old; name a new file"),
-    ],
-)
-def test_a_database_of_a_newer_or_a_very_old_version_is_refused_and_stays_as_it_is(
-    tmp_path: Path, version: int, error: str
-) -> None:
-    file = tmp_path / "a.db"
-    older(file)
-    with closing(sqlite3.connect(file)) as connection:
-        connection.execute(f"PRAGMA user_version = {version}")
-    before = file.read_bytes()
-
-    with pytest.raises(DatabaseError, match=error):
-        Database(file)
-
-    assert file.read_bytes() == before
 
 
 # --- the command --------------------------------------------------------------------------------------

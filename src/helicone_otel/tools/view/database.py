@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from .migrations import OLDEST, VERSION, migrate
+
 LOCK_SUFFIX: Final = ".lock"
 # The functions that wait to write may keep so many bytes in memory. Then callers must try again.
 MAX_WAITING: Final = 64 * 1024 * 1024
@@ -75,13 +77,14 @@ class Database:
         self._local = threading.local()
         self._closed = False
         try:
+            self._file_lock: sqlite3.Connection | None = None
             self._file_lock = _lock_file(self._file)
             self._connection = _open(self._file)
         except sqlite3.Error as error:
-            self._remove()
+            self._give_up()
             raise DatabaseError(_problem(error, self._file)) from error
         except DatabaseError:
-            self._remove()
+            self._give_up()
             raise
         self._writer = threading.Thread(target=self._write_all, name="view-writer", daemon=True)
         self._writer.start()
@@ -243,8 +246,16 @@ class Database:
         self._jobs.put(None)
         self._writer.join()
         for connection in (*self._readers, self._connection, self._file_lock):
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
+            if connection is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.close()
+        self._remove()
+
+    def _give_up(self) -> None:
+        """Release what was opened before it failed."""
+        if self._file_lock is not None:
+            self._file_lock.close()
+            self._closed = True  # the lock is ours to remove
         self._remove()
 
     def _remove(self) -> None:
@@ -313,7 +324,7 @@ def _open(file: Path) -> sqlite3.Connection:
         raise DatabaseError(f"{file.name} is a database of another program; name another file")
     if tables and version > VERSION:
         raise DatabaseError(f"{file.name} was made by a newer version of helicone-otel; update it, or name a new file")
-    if tables and version < _OLDEST:
+    if tables and version < OLDEST:
         raise DatabaseError(f"{file.name} was made by a version of helicone-otel that is too old; name a new file")
     if not tables:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only possible before anything is written
@@ -322,8 +333,7 @@ def _open(file: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = NORMAL")
     if not tables:
         connection.executescript(SCHEMA)
-    for older in range(version if tables else _OLDEST, VERSION):
-        connection.executescript(f"BEGIN; {_MIGRATIONS[older]} PRAGMA user_version = {older + 1}; COMMIT;")
+    migrate(connection, version if tables else OLDEST)
     return connection
 
 
@@ -350,14 +360,11 @@ def _problem(error: sqlite3.Error, file: Path) -> str:
 
 # "hlcv", so that a database of another program is recognised: https://www.sqlite.org/pragma.html#pragma_application_id
 APPLICATION_ID: Final = 0x686C6376
-# The first version whose files are migrated, and the present one.
-_OLDEST: Final = 2
-VERSION: Final = 3
 
-# The schema of the oldest version. A new file gets it, and then takes the same steps as an old one.
+# The first schema. `migrations.py` has what came later.
 SCHEMA: Final = f"""
 PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {_OLDEST};
+PRAGMA user_version = {OLDEST};
 BEGIN;
 
 -- OTLP's Resource of the spans, each of them once.
@@ -419,46 +426,3 @@ CREATE TABLE facts (
 ) WITHOUT ROWID;
 COMMIT;
 """
-
-# People's judgement of sessions.
-_FEEDBACK: Final = """
-CREATE TABLE feedback (
-    session_id TEXT NOT NULL, name TEXT NOT NULL, good INTEGER, note TEXT NOT NULL, changed INTEGER NOT NULL,
-    PRIMARY KEY (session_id, name)
-) WITHOUT ROWID;
-"""
-# Scores that spans carry. `request` is the request that is judged; NULL if it is the session or another span.
-_SCORES: Final = """
-CREATE TABLE scores (
-    trace TEXT NOT NULL, session INTEGER NOT NULL, request TEXT,
-    name TEXT NOT NULL, value REAL, label TEXT, reason TEXT, source TEXT NOT NULL, at INTEGER NOT NULL
-);
-CREATE INDEX scores_of_session ON scores (session);
-CREATE INDEX scores_of_trace ON scores (trace);
-"""
-_COSTS: Final = """
--- Another span of the call of a request has the request's id here.
-ALTER TABLE places ADD COLUMN tells_of TEXT;
-CREATE INDEX places_of_calls ON places (tells_of) WHERE tells_of IS NOT NULL;
--- `answered` is the model that answered; `cached` to `written_1h` are those of the input tokens that the provider's
--- cache had or kept; `cost` is in US dollars; `said` is what the user said.
-ALTER TABLE requests ADD COLUMN answered TEXT;
-ALTER TABLE requests ADD COLUMN cached INTEGER;
-ALTER TABLE requests ADD COLUMN written INTEGER;
-ALTER TABLE requests ADD COLUMN written_1h INTEGER;
-ALTER TABLE requests ADD COLUMN cost REAL;
-ALTER TABLE requests ADD COLUMN said TEXT;
--- `unpriced` is the number of requests with tokens and without a price; `said` is what the user said first.
-ALTER TABLE sessions ADD COLUMN cost REAL;
-ALTER TABLE sessions ADD COLUMN unpriced INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE sessions ADD COLUMN said TEXT NOT NULL DEFAULT '';
--- What the list of sessions adds up, so that it need not read all of each session.
-CREATE INDEX sessions_in_numbers ON sessions
-    (last, start, requests, errors, input_tokens, output_tokens, cost, unpriced, kinds);
--- The list of prices that the costs are made with: one row.
-CREATE TABLE prices (list TEXT NOT NULL);
-"""
-# New columns and tables get what spans say when these are labelled again.
-_LABEL_AGAIN: Final = "UPDATE traces SET placed = 0;"
-# By a version: what makes the next one of it. A step never changes after its release.
-_MIGRATIONS: Final = {2: _FEEDBACK + _SCORES + _COSTS + _LABEL_AGAIN}

@@ -17,6 +17,7 @@ from ... import wire
 from ...sessions.model import path_segments
 from ...spans.kinds import CALL_KINDS
 from ..replay.cost import json_exceeds
+from .colours import keep_colours
 from .content import calls_tools, said_in
 from .labelling import badge_of
 from .prices import Tokens, cost_of
@@ -166,6 +167,7 @@ def keep_row(connection: sqlite3.Connection, row: PostedRow) -> list[int]:
         columns = {**row.request, "id": row.id, "session": session, "logged": 1}
         names, marks = (", ".join(form.format(column) for column in columns) for form in ('"{}"', ":{}"))
         connection.execute(f"INSERT OR REPLACE INTO requests ({names}) VALUES ({marks})", columns)
+        keep_colours(connection, [row.request["path"]])
         keep_details(connection, ((session, detail) for detail in row.details))
     for session in changed:
         update_sums(connection, session)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ..replay.calls import CallSummary
 from ..replay.otlp import EncodedSpan
+from .colours import keep_colours
 from .labelling import SessionSpan, StoredSpan
 from .prices import Tokens, cost_of
 from .scores import keep_scores
@@ -169,6 +170,7 @@ def keep_labels(
     changed.update(_sessions_of_requests(connection, ids))
     _remove_requests(connection, former_requests.difference(ids))
     _insert(connection, _INSERT_REQUEST, requests)
+    keep_colours(connection, (one.path for one in labelled))
     keep_details(connection, ((sessions[one.session], detail) for one in labelled for detail in one.details))
     keep_scores(connection, arrived, labelled, sessions)
     counts = [(count, trace) for trace, count in arrived.items()]

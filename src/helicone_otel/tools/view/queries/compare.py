@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from ...redaction import redact
-from .numbers import colour_of, dollars, milliseconds, percentile, prices
+from ..colours import add_colours
+from .numbers import dollars, milliseconds, percentile, prices
 from .sessions import SessionFilter
 
 _SHARES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -78,6 +79,7 @@ def compare(
     sets = [split.set_of(row[2], of) if split else None for row, of in zip(rows, properties, strict=True)]
     lengths = [row[3] - row[2] for row in rows]
     paths = [_path_data(path, kinds[path], calls[path], lengths, sets) for path in calls]
+    add_colours(connection, paths)
     divided = [[row for row, of in zip(rows, sets, strict=True) if of == number] for number in (0, 1)]
     return {
         "name": selected.name,
@@ -157,7 +159,6 @@ def _path_data(
     return {
         "path": path,
         "kind": kind,
-        "colour": colour_of(path),
         "sessions": len(by_session),
         **_with_rate(_figures(everything, sum(lengths))),
         "moved": moved,

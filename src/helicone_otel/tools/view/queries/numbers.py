@@ -1,9 +1,8 @@
-"""Times, colours, percentiles and histograms."""
+"""Times, percentiles and histograms."""
 
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
@@ -13,9 +12,6 @@ from ..prices import price_list
 _MAX_BARS: Final = 20
 # How many digits of a border are kept after the first one of the width.
 _DIGITS: Final = 6
-_HUES: Final = 360
-# The golden angle spreads the hashes, so that paths that differ by one letter get different hues.
-_GOLDEN: Final = 0.6180339887498949
 
 
 def milliseconds(nanoseconds: int) -> float:
@@ -32,11 +28,6 @@ def prices() -> dict[str, str] | None:
     """Return which list of prices the costs are made with; `None` without one."""
     found = price_list()
     return found._asdict() if found is not None else None
-
-
-def colour_of(path: str) -> int:
-    """Return the hue of a path, from 0 to 359. It depends only on the path, so it is the same everywhere."""
-    return int((zlib.crc32(path.encode("utf-8", "replace")) * _GOLDEN) % 1 * _HUES)
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import quote
 
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -23,13 +22,14 @@ from ...redaction import redact, redact_attributes, redact_json, redact_resource
 from ...replay.calls import finished_span
 from ...replay.otlp import attributes_of
 from ...replay.spans import sent_headers
+from ..colours import add_colours
 from ..content import RequestContent, content_of
 from ..markdown import MarkdownReader
-from .numbers import colour_of, dollars, milliseconds, prices
+from .at_helicone import page_at_helicone
+from .numbers import dollars, milliseconds, prices
 
 _MAX_SPANS: Final = 200
 _MAX_DEPTH: Final = 128
-_HELICONE_PAGE: Final = "https://us.helicone.ai/requests?requestId="
 _REQUEST: Final = """
 SELECT r.id, s.session_id, s.name AS session_name, r.path, r.kind, r.name, r.model, r.provider, r.start, r."end",
     r.ttft, r.input_tokens, r.output_tokens, r.error, r.badge, r.trace, r.span, r.logged, r.session,
@@ -72,11 +72,10 @@ def request(traces: TraceReader, id_: str, texts: MarkdownReader | None = None) 
     if span is not None and not content.messages and (call := span.call_above(row)) is not None:
         content = content._replace(messages=[one for one in call.messages or () if one["from"] == "input"])
     shown = redact(content._asdict())
-    return {
+    found = {
         "id": row["id"],
         "session": {"id": row["session_id"], "name": row["session_name"]},
         "path": row["path"],
-        "colour": colour_of(row["path"]),
         **{key: row[key] for key in ("kind", "name", "model", "provider")},
         "start_ms": milliseconds(row["start"]),
         "end_ms": milliseconds(row["end"]),
@@ -97,8 +96,10 @@ def request(traces: TraceReader, id_: str, texts: MarkdownReader | None = None) 
         "raw": _raw(redact_json(stored) if stored is not None else made),
         **(span.data() if span is not None else _NO_SPAN),
         "logged": bool(row["logged"]),
-        "helicone_url": _HELICONE_PAGE + quote(row["id"], safe=""),
+        "helicone_url": span.page_at_helicone() if span is not None else None,
     }
+    add_colours(connection, [found])
+    return found
 
 
 def _is_unpriced(row: sqlite3.Row) -> bool:
@@ -298,6 +299,17 @@ class _RequestSpan:
                 "spans": [{**self._traces.shown(row), "this": row["span"] == self._id} for row in around],
             },
         }
+
+    def page_at_helicone(self) -> str | None:
+        """Return the address of the request's page on Helicone; `None` if no row of it is known to exist."""
+        below = {self._id}
+        carriers: list[dict[str, Any]] = []
+        for row in self._traces.around(self._trace, self._id):
+            # A span below that is a request itself has a row of its own, as earlier attempts have.
+            if row["parent"] in below and not row["request"]:
+                below.add(row["span"])
+                carriers.append(self._traces.attributes(row["id"]))
+        return page_at_helicone(self._attributes, carriers)
 
     def _headers(self, around: Sequence[sqlite3.Row]) -> list[list[str]]:
         """Return the Helicone headers that were captured on the span, or else on a span of an HTTP request below it."""

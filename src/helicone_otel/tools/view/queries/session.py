@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from ...redaction import redact
+from ..colours import add_colours
 from ..judging import feedback_on
 from ..scores import scores_in
 from .critical import critical_path
-from .numbers import colour_of, dollars, milliseconds, percentile, prices
+from .numbers import dollars, milliseconds, percentile, prices
 from .sessions import find_session, session_data
 from .tree import StoredRequest, UsedByRequests, busy_time, steps_of, tree
 
@@ -32,6 +33,9 @@ def session(connection: sqlite3.Connection, id_: str, name: str | None) -> dict[
     requests = [StoredRequest(*values) for values in connection.execute(_REQUESTS, (row[0],))]
     data = session_data(row)
     critical = critical_path(requests)
+    levels = list(tree(requests, steps_of(connection, row[0])))
+    durations = _durations(requests, data["duration_ms"])
+    add_colours(connection, levels, durations)
     return {
         "session": {
             **data,
@@ -39,12 +43,12 @@ def session(connection: sqlite3.Connection, id_: str, name: str | None) -> dict[
             "critical_ms": milliseconds(busy_time([one for one in requests if one.id in critical])),
         },
         "same_name": _same_name(connection, data["name"]),
-        "tree": list(tree(requests, steps_of(connection, row[0]))),
+        "tree": levels,
         "requests": [
             {**_data(request, lane), "critical": request.id in critical}
             for request, lane in zip(requests, _lanes(requests), strict=True)
         ],
-        "durations": _durations(requests, data["duration_ms"]),
+        "durations": durations,
         "scores": scores_in(connection, row[0]),
         "feedback": feedback_on(connection, data["id"], data["name"]),
         "prices": prices(),
@@ -113,7 +117,6 @@ def _distribution(path: str, values: list[float], errors: int, session_length: f
     step = max(1.0, len(values) / _MAX_VALUES)
     return {
         "path": path,
-        "colour": colour_of(path),
         "count": len(values),
         "errors": errors,
         "min": values[0],

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from ....spans.kinds import CALL_KINDS
 from ...folders import Folder
-from .numbers import colour_of, dollars, milliseconds
+from .numbers import dollars, milliseconds
 
 # The steps of a session. The last column tells whether the parent of a step is a step at the same path: a wrapper and
 # the span that it wraps are one run.
@@ -213,7 +213,6 @@ def _data(folder: Folder[_LevelCounts]) -> dict[str, Any]:
         "kind": level.kind,
         "kinds": dict(level.kinds.most_common()),
         "runs": level.runs,
-        "colour": colour_of(path),
         "requests": level.requests,
         "requests_below": level.requests_below,
         "errors": level.errors,

@@ -323,7 +323,14 @@ def test_other_sessions_of_the_name_can_be_opened(seeded: View, window: BrowserW
     assert window.address == {"name": ["reviewer"]}
 
 
-def test_the_page_says_that_a_session_does_not_exist(seeded: View, window: BrowserWindow) -> None:
-    window.page.goto(f"{seeded.url}/session?id=nobody&name=")
+def test_the_page_says_that_a_session_does_not_exist_and_what_to_do(seeded: View, window: BrowserWindow) -> None:
+    window.page.goto(f"{seeded.url}/session?id=review/1&name=nobody")
     expect(window.page.get_by_role("alert")).to_have_text("there is no such session")
+    expect(window.page.get_by_role("heading", name="There is no session review/1 here")).to_be_visible()
+    window.page.get_by_role("link", name="Search for the id").click()
+    window.page.wait_for_selector("#sessions .tabulator-row")
+    assert "review/1" in window.column("id")
+    window.page.go_back()
+    window.page.get_by_role("link", name="reviewer").click()
+    window.page.wait_for_selector("#row-0")
     window.problems.clear()  # the browser itself tells of the 404

@@ -214,6 +214,17 @@ def test_the_page_of_an_unknown_session_says_so_and_what_to_do(view: ViewClient,
     assert "started without <code>--db</code> forgets all sessions when it ends." in text
 
 
+def test_the_page_of_an_unknown_session_names_the_sessions_of_its_id(view: ViewClient) -> None:
+    nasty = "<b>\u202e"
+    view.log(posted_row("s", "/a", nasty))
+    text = ask(f"{view.view.url}/session?id=s&name=x{quote('<i>')}").body.decode()
+
+    assert "&lt;b&gt;\\u202e</bdi></a>" in text
+    assert f'href="/session?id=s&amp;name={quote(nasty)}"' in text
+    assert not any(one in text for one in ("<b>", "<i>", nasty[-1]))
+    assert ask(f"{view.view.url}/session?{urlencode({'id': 's', 'name': nasty})}").status == 200
+
+
 def test_the_page_of_a_session_says_nothing_of_unknown_ones(view: ViewClient) -> None:
     view.log(posted_row("s", "/a", "Rows"))
     answer = ask(f"{view.view.url}/session?id=s")

@@ -17,6 +17,7 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from ...settings import Settings
+from ..terminal import visible
 from .assets import TEMPLATES, TYPES, find_packaged, find_static, with_preloads
 from .bodies import BodyError, BodyReader
 from .database import BusyError, Database, DatabaseError
@@ -30,7 +31,7 @@ from .queries.overview import SHARES, ShownRange
 from .queries.request import TraceReader
 from .queries.request import request as find_request
 from .queries.session import session as find_session
-from .queries.sessions import SORTS, SessionFilter, names, sessions
+from .queries.sessions import SORTS, SessionFilter, names, names_of, sessions
 from .queries.sessions import find_session as find_row
 from .responses import JsonResponse, SpooledResponse, json_answer
 from .security import SecurityMiddleware
@@ -55,7 +56,9 @@ class _NotFoundError(LookupError):
 
 def templates() -> Environment:
     """Return the templates of the pages. A template that changes while the view runs is loaded again."""
-    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, auto_reload=True)
+    made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, auto_reload=True)
+    made.filters["visible"] = visible
+    return made
 
 
 class Pages:
@@ -121,7 +124,7 @@ class Pages:
 
     def _page(self, template: str) -> Callable[[Request], Response]:
         def page(request: Request) -> Response:
-            missing = template == "session" and self._is_missing(request)
+            missing = self._missing(request) if template == "session" else None
             try:
                 html = self._templates.get_template(f"{template}.html").render(
                     query=request.query_params, missing=missing
@@ -132,13 +135,16 @@ class Pages:
 
         return page
 
-    def _is_missing(self, request: Request) -> bool:
-        """Tell whether there is no session that the page could show."""
+    def _missing(self, request: Request) -> dict[str, Any] | None:
+        """Return what the page of an unknown session shows; `None` if there is a session to show."""
+        id_ = _text(request, "id") or ""
         try:
             with self._database.reading() as connection:
-                return find_row(connection, _text(request, "id") or "", _text(request, "name")) is None
+                if find_row(connection, id_, _text(request, "name")) is not None:
+                    return None
+                return {"id": id_, "names": names_of(connection, id_), "kept": self._database.kept}
         except sqlite3.Error:  # the page will say so
-            return False
+            return None
 
     # --- queries ------------------------------------------------------------------------------
 

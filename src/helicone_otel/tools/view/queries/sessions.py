@@ -157,3 +157,9 @@ def session_by_number(connection: sqlite3.Connection, number: int) -> sqlite3.Ro
     """Return a session by its number in the database."""
     row: sqlite3.Row = connection.execute(f"SELECT {_COLUMNS} FROM sessions WHERE id = ?", (number,)).fetchone()
     return row
+
+
+def names_of(connection: sqlite3.Connection, id_: str) -> list[str]:
+    """Return the names of the sessions that have an id, last used first."""
+    sql = "SELECT name FROM sessions WHERE session_id = ? ORDER BY last DESC LIMIT ?"
+    return [row[0] for row in connection.execute(sql, (id_, MAX_NAMES))]

@@ -4,7 +4,7 @@ import * as address from "./address.js";
 import { ask, whenChanged } from "./api.js";
 import { showComparedSessions } from "./compared_sessions.js";
 import { byId, el, fill } from "./dom.js";
-import { moment, plural } from "./format.js";
+import { plural } from "./format.js";
 import { MEASURES, Trend } from "./trend.js";
 import { Sets, SPLIT } from "./sets.js";
 import { PathsTable } from "./paths_table.js";
@@ -12,6 +12,7 @@ import { Selection } from "./selection.js";
 import { attempt, connected, crumbs, problem, title } from "./shell.js";
 import { pressed, switchable } from "./switch.js";
 import { line, nameOf } from "./text.js";
+import { moment } from "./times.js";
 
 const PAUSE = 1500;
 const PASSED_ON = ["name", "id", "from", "to", "limit", ...SPLIT];

@@ -2,9 +2,10 @@
 
 import { linkTo } from "./address.js";
 import { byId, el, fill } from "./dom.js";
-import { compact, count, duration, exact, moment } from "./format.js";
+import { compact, count, duration } from "./format.js";
 import { costElement } from "./money.js";
 import { line } from "./text.js";
+import { exact, moment } from "./times.js";
 
 const LEAST = 2;
 

@@ -2,9 +2,10 @@
 
 import { request as find } from "./api.js";
 import { el, fill } from "./dom.js";
-import { count, duration, exact } from "./format.js";
+import { count, duration } from "./format.js";
 import { span } from "./raw.js";
 import { line } from "./text.js";
+import { exact } from "./times.js";
 
 // The table of a comparison has the product of both lengths in cells.
 const MOST_LINES = 1500;

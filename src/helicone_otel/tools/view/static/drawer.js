@@ -6,12 +6,13 @@ import { copy } from "./copying.js";
 import { conversation, data, pairs, titled, tool, vector } from "./content.js";
 import { differences } from "./differences.js";
 import { announce, el, fill, outside } from "./dom.js";
-import { count, duration, exact, kind } from "./format.js";
+import { count, duration, kind } from "./format.js";
 import { badge } from "./judge.js";
 import { costText, pricesText } from "./money.js";
 import { raw } from "./raw.js";
 import { spans } from "./spans.js";
 import { line } from "./text.js";
+import { exact } from "./times.js";
 
 const MANY = 40;
 

@@ -2,7 +2,7 @@
 
 import * as address from "./address.js";
 import { byId } from "./dom.js";
-import { local } from "./format.js";
+import { local } from "./times.js";
 
 const TYPING = 200;
 const FILTERS = ["name", "search", "errors", "period", "from", "to"];

@@ -3,8 +3,6 @@
 const COUNT = new Intl.NumberFormat("en");
 const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 const PERCENT = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 1 });
-const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-const DAY = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
 const UNKNOWN = "–";
 
 const KINDS = {
@@ -37,22 +35,6 @@ export function duration(ms) {
 export const roundDuration = (ms) => duration(ms).replace(/\.(\d*?)0+(?= )/, (_all, digits) => (digits ? `.${digits}` : ""));
 
 const pad = (number) => String(number).padStart(2, "0");
-
-export function moment(ms) {
-  if (ms === null || ms === undefined) return UNKNOWN;
-  const date = new Date(ms);
-  const isToday = date.toDateString() === new Date().toDateString();
-  return isToday ? TIME.format(date) : `${DAY.format(date)}, ${TIME.format(date)}`;
-}
-
-/** A time with its date, exact to the millisecond. */
-export const exact = (ms) => new Date(ms).toISOString().replace("T", " ");
-
-/** A time for a field of the type `datetime-local`. */
-export function local(ms) {
-  const shifted = new Date(ms - new Date(ms).getTimezoneOffset() * 60000);
-  return Number.isNaN(shifted.getTime()) ? "" : shifted.toISOString().slice(0, 19);
-}
 
 export function ago(ms, now = Date.now()) {
   const seconds = Math.max(0, (now - ms) / 1000);

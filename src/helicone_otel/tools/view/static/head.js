@@ -3,10 +3,11 @@
 import { linkTo } from "./address.js";
 import { byId, el, fill } from "./dom.js";
 import { exportLinks } from "./exports.js";
-import { compact, count, duration, exact, kind, moment, plural } from "./format.js";
+import { compact, count, duration, kind, plural } from "./format.js";
 import { costElement, pricesElement } from "./money.js";
 import { crumbs, title } from "./shell.js";
 import { line, nameOf } from "./text.js";
+import { exact, moment } from "./times.js";
 
 /**
  * @param {object} prices - which prices the costs are made with

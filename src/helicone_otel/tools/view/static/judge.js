@@ -2,9 +2,9 @@
 
 import { change, isExported } from "./api.js";
 import { announce, byId, el, fill } from "./dom.js";
-import { exact } from "./format.js";
 import { attempt } from "./shell.js";
 import { line } from "./text.js";
+import { exact } from "./times.js";
 
 const THUMBS = [
   [true, "👍", "Good"],

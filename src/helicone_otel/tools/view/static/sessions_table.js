@@ -5,10 +5,11 @@ import { ask } from "./api.js";
 import { isChosen, shownColumns } from "./columns.js";
 import { el } from "./dom.js";
 import { serverQuery } from "./filters.js";
-import { ago, compact, count, duration, exact, kind, moment } from "./format.js";
+import { ago, compact, count, duration, kind } from "./format.js";
 import { costElement } from "./money.js";
 import { cell, number, table } from "./table.js";
 import { line, nameOf } from "./text.js";
+import { exact, moment } from "./times.js";
 
 const SORTED = "-last";
 const SIZES = [25, 50, 100, 500];

@@ -4,9 +4,10 @@ import * as address from "./address.js";
 import { axis, Chart, tooltip } from "./charts.js";
 import { token } from "./colour.js";
 import { byId, el, fill } from "./dom.js";
-import { compact, duration, local, moment, percent, plural, roundDuration } from "./format.js";
+import { compact, duration, percent, plural, roundDuration } from "./format.js";
 import { money } from "./money.js";
 import { line } from "./text.js";
+import { local, moment } from "./times.js";
 
 // With more paths, the names have no room.
 const MOST = 24;

@@ -3,8 +3,11 @@
 import { ask, isExported } from "./api.js";
 import { byId, el, fill } from "./dom.js";
 import { nameOf } from "./text.js";
+import { zone } from "./times.js";
 
 const STATES = { on: "Live", off: "Not connected" };
+
+byId("zone").textContent = `Times in ${zone()}`;
 
 /** @param {...(string|Node)} crumbs - the parts after the link to the list */
 export function crumbs(...parts) {

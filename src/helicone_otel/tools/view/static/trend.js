@@ -3,10 +3,11 @@
 import { axis, Chart, tooltip } from "./charts.js";
 import { colour, token } from "./colour.js";
 import { el, fill } from "./dom.js";
-import { compact, count, duration, exact, moment, percent, roundDuration } from "./format.js";
+import { compact, count, duration, percent, roundDuration } from "./format.js";
 import { Model } from "./model.js";
 import { money } from "./money.js";
 import { line } from "./text.js";
+import { exact, moment } from "./times.js";
 
 // With more lines, none can be followed. Then the paths that take most of the time are drawn, and the chosen one.
 const MOST = 16;

@@ -340,3 +340,19 @@ def test_the_stand_in_accepts_no_other_key_and_records_every_request(gateway: Fa
 def test_the_stand_in_needs_the_version_of_anthropics_api(gateway: FakeHelicone) -> None:
     assert ask(gateway, "/v1/messages", MESSAGES, anthropic_version="")[0] == 400
     assert ask(gateway, "/v1/messages", MESSAGES)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        (
+            "http://127.0.0.1:9",
+            r"no view accepts spans at http://127\.0\.0\.1:9/v1/traces \(.*refused\); start one: .*",
+        ),
+        ("ftp://127.0.0.1", r"ftp://127\.0\.0\.1/v1/traces is no address of a view: it does not begin with http://"),
+        ("http://[x", r"no view accepts spans at http://\[x/v1/traces \(Invalid IPv6 URL\); start one: .*"),
+    ],
+)
+def test_the_demo_says_that_no_view_is_at_an_address(capsys: pytest.CaptureFixture[str], url: str, reason: str) -> None:
+    assert main(["demo", "--to", url]) == 2
+    assert re.fullmatch(rf"helicone-otel demo: {reason}\n", capsys.readouterr().err)

@@ -5,17 +5,22 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from types import FrameType
 from typing import Final
+from urllib.parse import urlsplit
 
 from ...settings import Settings
 
 _WRITE_SECONDS: Final = 10.0
 _PAUSE: Final = 0.25
+_PROTOBUF: Final = {"Content-Type": "application/x-protobuf"}
+_SCHEMES: Final = ("http", "https")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,45 @@ def view_beside(wanted: bool, settings: Callable[[], Settings]) -> Iterator[View
             StopSignal().wait()
 
         yield ViewBeside(forward, wait)
+
+
+class NoViewError(Exception):
+    """No view can be reached at an address; the message says why, for people."""
+
+
+@contextmanager
+def running_view_at(url: str) -> Iterator[ViewBeside]:
+    """Yield a view that runs already, by its address of OTLP/HTTP.
+
+    Args:
+        url: Such as `http://127.0.0.1:4318`.
+
+    Raises:
+        NoViewError: Nothing accepts spans there.
+    """
+    traces = f"{url.rstrip('/')}/v1/traces"
+    _post(traces, b"")  # an export request without spans, so that a wrong address is an error before anything runs
+
+    def forward(request: bytes) -> None:
+        # If this fails, the spans are still in the drawing at the end.
+        with suppress(NoViewError):
+            _post(traces, request)
+
+    yield ViewBeside(forward, lambda: None)
+
+
+def _post(url: str, request: bytes) -> None:
+    # Without the proxies of the environment: a view is on this machine, or near it.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        if urlsplit(url).scheme not in _SCHEMES:
+            raise NoViewError(f"{url} is no address of a view: it does not begin with http://")
+        post = urllib.request.Request(url, request, _PROTOBUF)  # noqa: S310  # the scheme is checked
+        with opener.open(post, timeout=_WRITE_SECONDS):
+            return
+    except (OSError, ValueError, HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        raise NoViewError(f"no view accepts spans at {url} ({reason}); start one: helicone-otel view") from error
 
 
 class StopSignal:

@@ -19,7 +19,7 @@ from ....settings import Settings
 from ...fakes.loopback import serving
 from ...fakes.server import FakeHelicone
 from ...terminal import visible
-from ..beside import ViewBeside, view_beside
+from ..beside import NoViewError, ViewBeside, running_view_at, view_beside
 from ..run import Run, observe
 from ..tree import SessionTree, as_data
 from .check import World, disagreements
@@ -46,16 +46,23 @@ def add_arguments(parser: ArgumentParser) -> None:
         "on loopback, draw its sessions, and check them against what the gateway, the vector store and the tool saw."
     )
     parser.add_argument("--json", action="store_true", help="print the sessions as JSON")
-    parser.add_argument("--view", action="store_true", help="show the sessions in a local view, until Ctrl-C")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--view", action="store_true", help="show the sessions in a local view, until Ctrl-C")
+    shown.add_argument("--to", metavar="URL", help="show them in a view that runs already, by its address of OTLP/HTTP")
+    parser.epilog = "Exit code: 0; 1 if the sessions are not what happened; 2 if no view is at URL; 130 after Ctrl-C."
     parser.set_defaults(main=demo)
 
 
 def demo(given: Namespace) -> int:
-    """Run the agent, show its sessions, and return 1 if they are not what happened; 130 after Ctrl-C."""
-    with view_beside(given.view, Settings) as view:
-        code = _demo(view, as_json=given.json)
-        if code != _INTERRUPTED:
-            view.wait()
+    """Run the agent, show its sessions, and return the exit code."""
+    try:
+        with running_view_at(given.to) if given.to else view_beside(given.view, Settings) as view:
+            code = _demo(view, as_json=given.json)
+            if code != _INTERRUPTED:
+                view.wait()
+    except NoViewError as error:
+        print(f"helicone-otel demo: {error}", file=sys.stderr)
+        return 2
     return code
 
 

@@ -20,7 +20,7 @@ export function raw(found) {
   const body = el("div.raw-body");
   const show = (name, value, button) => {
     for (const one of buttons) one.setAttribute("aria-pressed", String(one === button));
-    fill(body, el("div.raw-copy", {}, copy(() => asJson(value), `the ${name.toLowerCase()} as JSON`, "Copy JSON"), name === "Request" ? copyOfCurl(found) : null), json(value));
+    fill(body, el("div.raw-copy", {}, copy(() => asJson(value), `the ${name.toLowerCase()} as JSON`, { label: "Copy JSON" }), name === "Request" ? copyOfCurl(found) : null), json(value));
   };
   const buttons = parts.map(([name, value]) => el("button", { type: "button", "aria-pressed": "false", onclick: (event) => show(name, value, event.currentTarget) }, name));
   const element = el("details", {}, el("summary", {}, "Raw"), el("div.switch", { role: "group", "aria-label": "Raw" }, buttons), body);
@@ -41,7 +41,7 @@ export function span({ trace, attributes, events, resource, scope, start_ms: sta
 }
 
 function copyOfCurl(found) {
-  return /^https?:\/\/[^\s/?#]/i.test(found.raw.url ?? "") ? copy(() => curl(found.raw), "the call as a curl command", "Copy curl") : null;
+  return /^https?:\/\/[^\s/?#]/i.test(found.raw.url ?? "") ? copy(() => curl(found.raw), "the call as a curl command", { label: "Copy curl" }) : null;
 }
 
 /** A command for a shell. Single quotes keep all of its texts as they are; the key is a variable. */

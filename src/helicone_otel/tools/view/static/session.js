@@ -12,6 +12,7 @@ import { judge } from "./judge.js";
 import { Model } from "./model.js";
 import { Selection } from "./selection.js";
 import { attempt, connected, problem } from "./shell.js";
+import { steps } from "./steps.js";
 import { pressed, switchable } from "./switch.js";
 import { Waterfall } from "./waterfall.js";
 
@@ -38,6 +39,8 @@ const drawer = new Drawer(byId("drawer"), {
   scores: (id) => scores.filter((one) => one.request === id),
   others: (path) => model.nodes.get(path)?.own ?? [],
 });
+
+steps(() => (model ? [...model.byId.values()] : []), () => selection.request, choose);
 
 async function load(asked) {
   const data = await asked;

@@ -4,10 +4,12 @@ import * as address from "./address.js";
 import { whenChanged } from "./api.js";
 import { columnsMenu, showColumns } from "./columns.js";
 import { announce, byId, el, fill } from "./dom.js";
+import { showEmpty } from "./empty.js";
 import { exportLinks } from "./exports.js";
-import { showFilters, isFiltered, listen, serverQuery } from "./filters.js";
+import { isFiltered, listen, serverQuery, showFilters } from "./filters.js";
 import { plural } from "./format.js";
 import { kept } from "./kept.js";
+import { whenKey } from "./keys.js";
 import { listenToRange, showRange } from "./metrics.js";
 import { names } from "./names.js";
 import { SessionsTable } from "./sessions_table.js";
@@ -46,13 +48,7 @@ async function empty() {
   }
   const status = await checkStatus();
   if (!status) return;
-  const { http, grpc } = status.receivers;
-  fill(
-    byId("empty"),
-    el("p", {}, "No session yet. Point an app here, and its sessions appear as they run:"),
-    el("pre", {}, `export OTEL_EXPORTER_OTLP_ENDPOINT=${http}\nexport OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`),
-    el("p.hint", {}, `OTLP/gRPC is taken at ${grpc}, Helicone's log API beside OTLP/HTTP.`),
-  );
+  showEmpty(byId("empty"), status.receivers);
 }
 
 function chosen(rows) {
@@ -72,6 +68,8 @@ address.whenMoved(() => {
   list.build();
   attempt(showNames);
 });
+
+whenKey("/", () => byId("search").focus());
 
 showFilters();
 showRange();

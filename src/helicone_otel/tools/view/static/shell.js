@@ -2,6 +2,7 @@
 
 import { ask, isExported } from "./api.js";
 import { byId, el, fill } from "./dom.js";
+import "./keys.js";
 import { nameOf } from "./text.js";
 import { zone } from "./times.js";
 

@@ -36,17 +36,17 @@ export class PathsTable {
   #columns() {
     return [
       { field: "path", title: "Path", minWidth: 180, widthGrow: 3, formatter: cell((value, row) => this.#opener(value, row)) },
-      { field: "kind", title: "Kind", width: 104, formatter: cell((value) => el("span.badge", {}, kind(value))) },
-      number("count", "Requests", count, { width: 90 }),
-      number("sessions", "Sessions", count, { width: 86 }),
-      number("p50", "Median", duration, { width: 82 }),
-      number("p95", "p95", duration, { width: 82 }),
-      number("p99", "p99", duration, { width: 82 }),
-      number("change", "Change", change, { width: 92, headerTooltip: "The median of the newer half of the sessions against that of the older half" }),
-      number("error_rate", "Error rate", (value) => el(`span${value ? ".bad" : ""}`, {}, percent(value)), { width: 100 }),
-      number("tokens", "Tokens", compact, { width: 78 }),
-      number("cost", "Cost", money, { width: 92 }),
-      { field: "share", title: "Share of time", minWidth: 146, widthGrow: 1, formatter: cell(share) },
+      { field: "kind", title: "Kind", width: 104, responsive: 7, formatter: cell((value) => el("span.badge", {}, kind(value))) },
+      number("count", "Requests", count, { width: 104 }),
+      number("sessions", "Sessions", count, { width: 102, responsive: 6 }),
+      number("p50", "Median", duration, { width: 110 }),
+      number("p95", "p95", duration, { width: 110, responsive: 3 }),
+      number("p99", "p99", duration, { width: 110, responsive: 5 }),
+      number("change", "Change", change, { width: 98, headerTooltip: "The median of the newer half of the sessions against that of the older half" }),
+      number("error_rate", "Error rate", (value) => el(`span${value ? ".bad" : ""}`, {}, percent(value)), { width: 106 }),
+      number("tokens", "Tokens", compact, { width: 92, responsive: 4 }),
+      number("cost", "Cost", money, { width: 104, responsive: 2 }),
+      { field: "share", title: "Share of time", minWidth: 150, widthGrow: 1, responsive: 1, formatter: cell(share) },
     ];
   }
 

@@ -1,7 +1,7 @@
 // The requests of a session as a table, with the same content as the timeline.
 
 import { el, perFrame } from "./dom.js";
-import { count, duration, kind } from "./format.js";
+import { compact, duration, kind } from "./format.js";
 import { costElement } from "./money.js";
 import { cell, number, pathCell, table } from "./table.js";
 import { line } from "./text.js";
@@ -36,16 +36,16 @@ export class RequestsTable {
 
   #build() {
     const columns = [
-      number("offset", "Start", (value) => `+${duration(value)}`, { width: 92 }),
+      number("offset", "Start", (value) => `+${duration(value)}`, { width: 118, responsive: 5 }),
       { field: "path", title: "Path", minWidth: 150, widthGrow: 3, formatter: cell((value, row) => pathCell(value, row.colour)) },
-      { field: "kind", title: "Kind", width: 96, formatter: cell((value) => el("span.badge", {}, kind(value))) },
-      { field: "name", title: "Name", minWidth: 110, widthGrow: 2, formatter: cell((value, row) => this.#opener(value, row)) },
-      number("duration_ms", "Duration", duration, { width: 94 }),
-      number("ttft_ms", "First token", duration, { width: 94 }),
-      number("tokens", "Tokens", (value, row) => (value === null ? "" : `${count(row.input_tokens)} + ${count(row.output_tokens)}`), { width: 104, headerTooltip: "in + out" }),
-      number("cost", "Cost", (_value, row) => (row.cost === null && !row.unpriced ? "" : costElement(row)), { width: 88 }),
-      { field: "critical", title: "Critical", width: 84, hozAlign: "center", headerTooltip: "On the critical path: the session's duration depends on it", formatter: cell((value) => (value ? el("span", { role: "img", "aria-label": "yes" }, "●") : "")) },
-      { field: "error", title: "Error", minWidth: 90, widthGrow: 1, formatter: cell((value) => (value === null ? "" : el("span.bad", {}, line(value, 80)))) },
+      { field: "kind", title: "Kind", width: 104, responsive: 3, formatter: cell((value) => el("span.badge", {}, kind(value))) },
+      { field: "name", title: "Name", minWidth: 120, widthGrow: 2, formatter: cell((value, row) => this.#opener(value, row)) },
+      number("duration_ms", "Duration", duration, { width: 112 }),
+      number("ttft_ms", "First token", duration, { width: 116, responsive: 8 }),
+      number("tokens", "Tokens", (value, row) => (value === null ? "" : `${compact(row.input_tokens)} + ${compact(row.output_tokens)}`), { width: 136, responsive: 6, headerTooltip: "in + out" }),
+      number("cost", "Cost", (_value, row) => (row.cost === null && !row.unpriced ? "" : costElement(row)), { width: 104, responsive: 4 }),
+      { field: "critical", title: "Critical", width: 100, responsive: 7, hozAlign: "center", headerTooltip: "On the critical path: the session's duration depends on it", formatter: cell((value) => (value ? el("span", { role: "img", "aria-label": "yes" }, "●") : "")) },
+      { field: "error", title: "Error", minWidth: 90, widthGrow: 1, formatter: cell((value) => (value === null ? "" : el("span.bad", { title: line(value, 400) }, line(value, 80)))) },
     ];
     this.#table = table(this.element, { height: HEIGHT, rowHeight: ROW, renderVerticalBuffer: BUFFER, index: "id", columns, data: this.#rows(), initialSort: [{ column: "offset", dir: "asc" }] });
     this.#table.on("rowClick", (_event, row) => this.choose(this.model.byId.get(row.getData().id), this));
@@ -68,7 +68,7 @@ export class RequestsTable {
   }
 
   #opener(value, row) {
-    return el("button.cell-button", { type: "button", onclick: (event) => {
+    return el("button.cell-button", { type: "button", title: line(value), onclick: (event) => {
       event.stopPropagation();
       this.choose(this.model.byId.get(row.id), this);
     } }, line(value));

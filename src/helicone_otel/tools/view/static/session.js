@@ -12,6 +12,7 @@ import { judge } from "./judge.js";
 import { Model } from "./model.js";
 import { Selection } from "./selection.js";
 import { attempt, connected, problem } from "./shell.js";
+import { Splitter } from "./splitter.js";
 import { steps } from "./steps.js";
 import { pressed, switchable } from "./switch.js";
 import { Waterfall } from "./waterfall.js";
@@ -57,8 +58,18 @@ function show(next, siblings) {
   head(model.session, model.prices, siblings);
   if (selection.request) selection.request = find(selection.request.id) ?? selection.request;
   if (waterfall) waterfall.update(model);
-  else waterfall = new Waterfall(model, selection, { choose, choosePath });
+  else begin();
   for (const view of others) view.show(model);
+}
+
+function begin() {
+  waterfall = new Waterfall(model, selection, { choose, choosePath });
+  new Splitter(byId("splitter"), byId("waterfall"), byId("tree"), () => waterfall.measure());
+  // On a narrow screen the drawer is below. What was chosen must not be behind it.
+  new ResizeObserver(() => {
+    const drawer = byId("drawer").getBoundingClientRect();
+    if (drawer.top > 0 && drawer.width >= innerWidth - 20 && byId("waterfall").getBoundingClientRect().bottom > drawer.top) byId("waterfall").scrollIntoView();
+  }).observe(byId("drawer"));
 }
 
 /** Shows what the address names. */

@@ -120,18 +120,18 @@ function columns() {
   const texts = (values) => el("span", { title: values.map((value) => line(value)).join(", ") }, values.map((value) => line(value)).join(", "));
   const box = { formatter: "rowSelection", titleFormatter: "rowSelection", headerSort: false, cssClass: "box", width: 44, responsive: 0, hozAlign: "center", headerHozAlign: "center" };
   const made = {
-    name: { minWidth: 116, widthGrow: 2, formatter: cell((value, row) => el("a.name", { href: linkOf(row), title: line(value) }, el("bdi", {}, nameOf(value)))) },
-    first_input: { minWidth: 150, widthGrow: 4, headerSort: false, formatter: cell((value) => el("span", { title: line(value, 300) }, line(value))) },
-    id: { width: 104, formatter: cell((value) => el("span.mono", { title: line(value) }, line(value))) },
+    name: { minWidth: 120, widthGrow: 2, formatter: cell((value, row) => el("a.name", { href: linkOf(row), title: line(value) }, el("bdi", {}, nameOf(value)))) },
+    first_input: { minWidth: 120, widthGrow: 4, headerSort: false, formatter: cell((value) => el("span", { title: line(value, 300) }, line(value))) },
+    id: { minWidth: 108, widthGrow: 1, formatter: cell((value) => el("span.mono", { title: line(value) }, line(value))) },
     users: { minWidth: 90, widthGrow: 1, headerSort: false, formatter: cell(texts) },
     models: { minWidth: 120, widthGrow: 2, headerSort: false, formatter: cell(texts) },
-    start: { width: 132, formatter: cell((value) => el("time", { title: exact(value) }, moment(value))) },
-    last: { width: 132, formatter: cell((value) => el("time", { title: exact(value) }, ago(value))) },
-    duration: number("duration", "Duration", duration, { width: 96 }),
-    requests: { minWidth: 90, widthGrow: 3, formatter: cell((value, row) => el("span.requests", { title: kinds(row).join(" · ") }, count(value), kinds(row).map((text, place) => el("span.kinds", {}, place ? ` · ${text}` : text)))) },
-    tokens: number("tokens", "Tokens", (value, row) => el("span", { title: `${count(row.input_tokens)} in, ${count(row.output_tokens)} out` }, compact(value)), { width: 80 }),
-    cost: number("cost", "Cost", (_value, row) => costElement(row), { width: 100 }),
-    errors: number("errors", "Errors", (value) => (value ? el("span.badge.error", {}, count(value)) : ""), { width: 76 }),
+    start: { width: 112, cssClass: "wrapped", formatter: cell((value) => el("time", { title: exact(value) }, moment(value))) },
+    last: { width: 130, formatter: cell((value) => el("time", { title: exact(value) }, ago(value))) },
+    duration: number("duration", "Duration", duration, { width: 110 }),
+    requests: { minWidth: 122, widthGrow: 3, formatter: cell((value, row) => el("span.requests", { title: kinds(row).join(" · ") }, count(value), kinds(row).map((text, place) => el("span.kinds", {}, place ? ` · ${text}` : text)))) },
+    tokens: number("tokens", "Tokens", (value, row) => el("span", { title: `${count(row.input_tokens)} in, ${count(row.output_tokens)} out` }, compact(value)), { width: 92 }),
+    cost: number("cost", "Cost", (_value, row) => costElement(row), { width: 104 }),
+    errors: number("errors", "Errors", (value) => (value ? el("span.badge.error", {}, count(value)) : ""), { width: 86 }),
   };
   return [box, ...shownColumns(made)];
 }

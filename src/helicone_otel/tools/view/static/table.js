@@ -9,8 +9,10 @@ import { line, visible } from "./text.js";
 export function table(element, options) {
   return new TabulatorFull(element, {
     layout: "fitColumns",
+    // Where there is no room, columns with the highest `responsive` yield first; those with 0 stay.
+    responsiveLayout: "hide",
     placeholder: () => el("span", {}, "Nothing to show."),
-    columnDefaults: { resizable: false, headerSortTristate: false, headerTooltip: false, formatter: cell((value) => line(value)), ...options.columnDefaults },
+    columnDefaults: { responsive: 0, resizable: false, headerSortTristate: false, headerTooltip: false, formatter: cell((value) => line(value)), ...options.columnDefaults },
     ...Object.fromEntries(Object.entries(options).filter(([key]) => key !== "columnDefaults")),
   });
 }
@@ -37,5 +39,5 @@ export const number = (field, title, make, more = {}) => ({
 export function pathCell(path, hue) {
   const swatch = el("span.swatch");
   swatch.style.backgroundColor = colour(hue);
-  return el("span.path-cell", { title: line(path, 400) }, swatch, el("bdi", {}, line(path)));
+  return el("span.path-cell", { title: line(path, 400) }, swatch, el("span.end", {}, el("bdi", {}, line(path))));
 }

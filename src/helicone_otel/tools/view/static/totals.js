@@ -49,7 +49,7 @@ function draw({ chart, numbers }, title, bars, format) {
   const name = (bar) => `${format(bar.from)} to ${format(bar.to)}`;
   fill(numbers, el("table", {}, el("caption", {}, title), bars.map((bar) => el("tr", {}, el("th", { scope: "row" }, name(bar)), el("td", {}, plural(bar.count, "session"))))));
   chart.show(() => ({
-    grid: { left: 4, right: 4, top: 8, bottom: 20 },
+    grid: { left: 18, right: 32, top: 8, bottom: 20 },
     tooltip: tooltip({ trigger: "axis", axisPointer: { type: "none" }, formatter: ([at]) => `${name(bars[at.dataIndex])}\n${plural(at.value, "session")}` }),
     xAxis: axis({ type: "category", data: bars.map((bar) => format(bar.from)), axisLabel: { interval: "auto" } }),
     yAxis: { type: "value", show: false, minInterval: 1 },

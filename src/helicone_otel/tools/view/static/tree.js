@@ -153,7 +153,7 @@ function rowElement(row, place) {
     times.extent ? el("span.extent", { title: "From the first start to the last end" }, `of ${times.extent}`) : null,
   );
   element.style.top = `${place * ROW}px`;
-  element.style.paddingLeft = `${(row.level - 1) * 15 + 6}px`;
+  element.style.setProperty("--level", row.level - 1);
   element.classList.toggle("leaf", !node || Boolean(node.isGroup));
   return element;
 }
@@ -161,7 +161,7 @@ function rowElement(row, place) {
 // The kind of the step itself. A path without a step has the kinds of its requests instead.
 function badge(node, request) {
   const own = node ? node.kind : request.kind;
-  return own || !node || !mixOf(node).length ? el("span.badge", {}, kind(own)) : null;
+  return own || !node || !mixOf(node).length ? el("span.badge.kind", {}, kind(own)) : null;
 }
 
 // A call of a model whose answer calls tools has the badge of a tool in Helicone.

@@ -64,6 +64,7 @@ def test_a_session_as_csv_has_a_line_for_each_request(reviews: ViewClient) -> No
         "first_token_ms": "12.0",
         "input_tokens": "100",
         "output_tokens": "20",
+        "cost": "2.7e-05",
         "error": "",
         "badge": "Tool",
         "request_id": requests[0]["id"],

@@ -359,7 +359,7 @@ def test_no_other_file_can_be_read(view: ViewClient, path: str) -> None:
         ("session?id=none", 404, "there is no such session"),
         ("request?id=none", 404, "there is no such request"),
         ("compare", 400, "name: missing"),
-        ("compare?name=x&property=env&a=1", 400, "b: missing"),
+        ("compare?name=x&split=env&a=1", 400, "b: missing"),
         ("compare?name=x&at=noon", 400, "at: not a number"),
         ("sessions?range=p10", 400, "range: one of p50, p75, p95, p99, p99.9"),
         ("export?id=none", 404, "there is no such session"),

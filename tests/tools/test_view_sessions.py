@@ -492,9 +492,9 @@ def test_two_sets_of_sessions_are_compared_by_time_or_by_a_property(view: ViewCl
     assert [one["tokens"] for one in paths["/both"]] == [3000, 3500]  # for each session
     assert [one["cost"] for one in paths["/both"]] == [0.00045, 0.000525]
     assert paths["/later"][0] is None
-    by_env = view.get("compare", name="shop", property="env", a="prod", b="staging")
+    by_env = view.get("compare", name="shop", split="env", a="prod", b="staging")
     assert [one["set"] for one in by_env["sessions"]] == [0, 1, 0, 1]
-    assert [one["sessions"] for one in view.get("compare", name="shop", property="env", a="x", b="y")["sets"]] == [0, 0]
+    assert [one["sessions"] for one in view.get("compare", name="shop", split="env", a="x", b="y")["sets"]] == [0, 0]
 
 
 # --- one session ------------------------------------------------------------------------------------------------------

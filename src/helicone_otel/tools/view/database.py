@@ -114,6 +114,7 @@ class Database:
         return self._add(_Job(self._compact, 0, Future(), alone=True))
 
     def _compact(self, connection: sqlite3.Connection) -> int:
+        connection.execute("INSERT INTO found (found) VALUES ('optimize')")
         connection.execute("DELETE FROM resources WHERE id NOT IN (SELECT resource FROM spans)")
         # From then on, pages that become free are given back one by one, also in a file of an older version.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")

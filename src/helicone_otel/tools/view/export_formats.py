@@ -21,18 +21,16 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from ..redaction import redact, redact_attributes, redact_json, redact_resource
 from ..replay.otlp import attributes_of
 from .markdown import MarkdownReader
-from .queries.numbers import milliseconds
+from .queries.filters import SessionFilter
+from .queries.numbers import dollars, milliseconds
 from .queries.request import TraceReader
 from .queries.request import request as find_request
-from .queries.sessions import SessionFilter, find_session, session_by_number, session_data
+from .queries.sessions import find_session, session_by_number, session_data
 from .responses import encoded
 
-_SESSION: Final = (
-    "SELECT id, session_id, name, start, last, requests, errors, input_tokens, output_tokens, kinds, facts"
-)
 _REQUESTS: Final = """
 SELECT s.session_id, s.name, r.path, r.kind, r.name, r.model, r.provider, r.start, r."end", r.ttft, r.input_tokens,
-    r.output_tokens, r.error, r.badge, r.id
+    r.output_tokens, r.cost, r.error, r.badge, r.id
 FROM requests r JOIN sessions s ON s.id = r.session WHERE r.session = ? ORDER BY r.start, r.id
 """
 _SPANS: Final = """
@@ -42,7 +40,7 @@ WHERE p.session = ? ORDER BY s.resource, s.scope, s.start, s.id
 """
 _COLUMNS: Final = (
     *("session_id", "session_name", "path", "kind", "name", "model", "provider", "start", "duration_ms"),
-    *("first_token_ms", "input_tokens", "output_tokens", "error", "badge", "request_id"),
+    *("first_token_ms", "input_tokens", "output_tokens", "cost", "error", "badge", "request_id"),
 )
 # A spreadsheet takes a text that begins like this for a formula, and runs it.
 # https://owasp.org/www-community/attacks/CSV_Injection
@@ -68,7 +66,7 @@ class Selected(NamedTuple):
         if self.id is not None:
             row = find_session(connection, self.id, self.filter.name)
             return [row[0]] if row is not None else []
-        where, values = self.filter.clause()
+        where, values = self.filter.clause(connection)
         sql = f"SELECT id FROM sessions WHERE {where} ORDER BY last DESC, id DESC"
         return [row[0] for row in connection.execute(sql, values)]
 
@@ -106,11 +104,11 @@ def _csv_lines(rows: Iterator[Sequence[Any]] | Sequence[Sequence[Any]]) -> bytes
 
 
 def _csv_row(row: Sequence[Any]) -> list[Any]:
-    *before, start, end, first_token, inputs, outputs, error, badge, id_ = row
+    *before, start, end, first_token, inputs, outputs, cost, error, badge, id_ = row
     when = datetime.fromtimestamp(start / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     first = milliseconds(first_token) if first_token is not None else None
-    values = [*before, when, milliseconds(end - start), first, inputs, outputs, redact(error), badge, id_]
-    return [_cell(value) for value in values]
+    numbers = [milliseconds(end - start), first, inputs, outputs, dollars(cost)]
+    return [_cell(value) for value in (*before, when, *numbers, redact(error), badge, id_)]
 
 
 def _cell(value: Any) -> Any:

@@ -158,6 +158,7 @@ def keep_row(connection: sqlite3.Connection, row: PostedRow) -> list[int]:
         completed = ", ".join(f"{column} = coalesce({column}, :{column})" for column in _COMPLETED)
         sql = f"UPDATE requests SET logged = 1, badge = :badge, {completed} WHERE id = :id"
         connection.execute(sql, {**row.request, "id": row.id})
+        keep_details(connection, ((existing[0], detail) for detail in _models_in(row)))
         changed = {existing[0]}
     elif row.session is None:
         return []
@@ -168,10 +169,15 @@ def keep_row(connection: sqlite3.Connection, row: PostedRow) -> list[int]:
         names, marks = (", ".join(form.format(column) for column in columns) for form in ('"{}"', ":{}"))
         connection.execute(f"INSERT OR REPLACE INTO requests ({names}) VALUES ({marks})", columns)
         keep_colours(connection, [row.request["path"]])
-        keep_details(connection, ((session, detail) for detail in row.details))
+        keep_details(connection, ((session, detail) for detail in (*row.details, *_models_in(row))))
     for session in changed:
         update_sums(connection, session)
     return sorted(changed)
+
+
+def _models_in(row: PostedRow) -> Iterator[tuple[str, str, str]]:
+    if model := row.request["model"]:
+        yield "model", "", model
 
 
 # --- Helicone's checks --------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ def _colour_all(connection: sqlite3.Connection) -> None:
     keep_colours(connection, [row[0] for row in connection.execute(sql)])
 
 
+# The columns of a request by which it is found, or which tell by what else. Prices, which change at any time, are none.
+_FOUND_BY: Final = "id, session, path, kind, name, model, provider, error, trace, span, logged"
 # By the version that a database has when it takes the steps.
 _STEPS: Final[Mapping[int, Sequence[Step]]] = {
     2: (
@@ -46,9 +48,6 @@ _STEPS: Final[Mapping[int, Sequence[Step]]] = {
         "ALTER TABLE sessions ADD COLUMN cost REAL",
         "ALTER TABLE sessions ADD COLUMN unpriced INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE sessions ADD COLUMN said TEXT NOT NULL DEFAULT ''",
-        # What the list of sessions adds up, so that it need not read all of each session.
-        """CREATE INDEX sessions_in_numbers
-            ON sessions (last, start, requests, errors, input_tokens, output_tokens, cost, unpriced, kinds)""",
         # The list of prices that the costs are made with: one row.
         "CREATE TABLE prices (list TEXT NOT NULL)",
         # The colours of paths, in the order in which they were chosen.
@@ -56,6 +55,26 @@ _STEPS: Final[Mapping[int, Sequence[Step]]] = {
             colour INTEGER NOT NULL)""",
         "CREATE INDEX paths_below ON paths (parent)",
         _colour_all,
+        # The full-text index over requests, and its texts, compressed: see `text_index.py`.
+        """CREATE VIRTUAL TABLE found USING fts5(text, content='', tokenize="unicode61 remove_diacritics 2")""",
+        "CREATE TABLE texts (id INTEGER PRIMARY KEY, request TEXT NOT NULL UNIQUE, data BLOB NOT NULL)",
+        # Requests that have changed, or are gone, since they were indexed, with a new number at each change.
+        "CREATE TABLE unindexed (request TEXT PRIMARY KEY, change INTEGER NOT NULL) WITHOUT ROWID",
+        "INSERT INTO unindexed SELECT id, random() FROM requests",
+        *(
+            f"CREATE TRIGGER requests_{what.split()[0].lower()} AFTER {what} ON requests BEGIN "
+            # `INSERT OR REPLACE` would fail here, if the statement around it is an upsert.
+            f"INSERT INTO unindexed VALUES ({row}.id, random()) "
+            "ON CONFLICT (request) DO UPDATE SET change = excluded.change; END"
+            for what, row in (("INSERT", "new"), (f"UPDATE OF {_FOUND_BY}", "new"), ("DELETE", "old"))
+        ),
+        # For lists of very many sessions: the latest, those of one name, the sums over all, those that have a value.
+        "CREATE INDEX sessions_by_last ON sessions (last)",
+        "CREATE INDEX sessions_by_name ON sessions (name, last, errors, cost)",
+        """CREATE INDEX sessions_in_numbers
+            ON sessions (last, start, requests, errors, input_tokens, output_tokens, cost, unpriced, kinds)""",
+        "INSERT OR IGNORE INTO facts SELECT DISTINCT session, 'model', '', model FROM requests WHERE model IS NOT NULL",
+        "CREATE INDEX facts_by_value ON facts (what, name, value)",
         # What is new comes from the spans, which are labelled again for it.
         "UPDATE traces SET placed = 0",
     ),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 from urllib.parse import quote
@@ -27,21 +28,26 @@ from .exports import HTML, Exports, TooManyRequestsError
 from .judging import MAX_BODY as MAX_FEEDBACK
 from .judging import Feedback, InvalidFeedbackError, keep_feedback, read_feedback, send_feedback
 from .queries.compare import Split, compare
+from .queries.filters import MEASURES, Limits, SessionFilter, filter_values
 from .queries.overview import SHARES, ShownRange
 from .queries.request import TraceReader
 from .queries.request import request as find_request
 from .queries.session import session as find_session
-from .queries.sessions import SORTS, SessionFilter, names, names_of, sessions
+from .queries.sessions import SORTS, names, names_of, sessions
 from .queries.sessions import find_session as find_row
 from .responses import JsonResponse, SpooledResponse, json_answer
 from .security import SecurityMiddleware
 from .spool import Spool
+from .text_index import requests_found
 
 _MAX_TEXT: Final = 2048
 _MAX_SIZE: Final = 500
 _MAX_PAGE: Final = 10**6
 _MAX_IDS: Final = 500
 _MIN_COMPARED: Final = 2
+_MAX_FILTERS: Final = 32
+# At least one of two numbers.
+_RANGE: Final = re.compile(r"(?=.*\d)(\d{1,15}(?:\.\d{1,9})?)?\.\.(\d{1,15}(?:\.\d{1,9})?)?", re.ASCII)
 # An answer takes a multiple of its length in memory while it is made.
 _THREADS: Final = 2
 
@@ -104,6 +110,8 @@ class Pages:
             "session": self._session,
             "request": self._request,
             "compare": self._compare,
+            "find": self._find,
+            "values": self._values,
         }
         routes = [Route(path, self._page(template)) for path, template in pages.items()]
         routes += [Route(f"/api/{name}", self._api(query, self._threads)) for name, query in queries.items()]
@@ -185,10 +193,23 @@ class Pages:
             compared = compare(connection, selected, ids, max(limit, len(ids)), _split(request))
         return {**compared, "revision": self._database.revision}
 
+    def _find(self, request: Request) -> dict[str, Any]:
+        with self._database.reading() as connection:
+            session = find_row(connection, _required(request, "id"), _text(request, "name"))
+            if session is None:
+                raise _NotFoundError("there is no such session")
+            found = requests_found(connection, session["id"], _required(request, "search"))
+        return {"requests": found, "revision": self._database.revision}
+
+    def _values(self, _request: Request) -> dict[str, Any]:
+        with self._database.reading() as connection:
+            return filter_values(connection)
+
     def _counts(self, _request: Request) -> dict[str, Any]:
         with self._database.reading() as connection:
             tables = ("spans", "requests", "sessions")
             counts = {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
+            counts["unindexed"] = connection.execute("SELECT count(*) FROM unindexed").fetchone()[0]
         fields = ("revision", "kept", "size", "problem")
         database = {field: getattr(self._database, field) for field in fields}
         return {**counts, **database, **self._status()}
@@ -269,12 +290,16 @@ def _file(request: Request) -> Response:
 
 
 def _filter(request: Request) -> SessionFilter:
+    errors = _text(request, "errors")
     return SessionFilter(
         name=_text(request, "name"),
         search=_text(request, "search") or "",
         since=_time(request, "from"),
         until=_time(request, "to"),
-        errors=_text(request, "errors") in ("1", "true"),
+        errors=errors in ("1", "true") if errors else None,
+        kinds=tuple(_texts(request, "kind")),
+        facts=tuple(_facts(request)),
+        limits=tuple(_limits(request)),
     )
 
 
@@ -288,7 +313,7 @@ def _exported(request: Request) -> tuple[str, Selected]:
 
 def _split(request: Request) -> Split | None:
     """Return what divides the compared sessions into two sets; `None` if nothing does."""
-    if name := _text(request, "property"):
+    if name := _text(request, "split"):
         return Split(name=name, values=(_required(request, "a"), _required(request, "b")))
     at = _time(request, "at")
     return Split(at) if at is not None else None
@@ -299,6 +324,29 @@ def _shown_range(request: Request) -> ShownRange:
     if name and name not in SHARES:
         raise _BadParameterError(f"range: one of {', '.join(SHARES)}")
     return ShownRange(SHARES[name] if name else 1.0, _text(request, "inner") in ("1", "true"))
+
+
+def _facts(request: Request) -> Iterator[tuple[str, str, str]]:
+    for what in ("user", "model"):
+        yield from ((what, "", value) for value in _texts(request, what))
+    for text in _texts(request, "property"):
+        name, colon, value = text.partition(":")
+        if not colon:
+            raise _BadParameterError("property: NAME:VALUE")
+        yield "property", name, value
+
+
+def _limits(request: Request) -> Iterator[Limits]:
+    for measure in MEASURES:
+        for text in _texts(request, measure):
+            match = _RANGE.fullmatch(text)
+            if match is None:
+                raise _BadParameterError(f"{measure}: LEAST..MOST, of which one may be missing")
+            yield Limits(measure, *(float(end) if end else None for end in match.groups()))
+
+
+def _texts(request: Request, name: str) -> list[str]:
+    return [value[:_MAX_TEXT] for value in request.query_params.getlist(name)[:_MAX_FILTERS]]
 
 
 def _text(request: Request, name: str) -> str | None:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from ...failures import swallow
 from .database import BusyError, Database, DatabaseError
+from .text_index import remove_texts
 
 # So many sessions are removed in one transaction, because all other writers wait for it.
 _SESSIONS: Final = 20
@@ -204,6 +205,7 @@ def _remove_session(connection: sqlite3.Connection, session: int) -> None:
         "DELETE FROM feedback WHERE (session_id, name) IN (SELECT session_id, name FROM sessions WHERE id = ?)",
         (session,),
     )
+    remove_texts(connection, session)
     for table in ("requests", "places", "facts", "scores"):
         connection.execute(f"DELETE FROM {table} WHERE session = ?", (session,))
     connection.execute("DELETE FROM sessions WHERE id = ?", (session,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,7 @@ from .connections import ClientTimeoutProtocol
 from .database import Database
 from .decoding import Decoder
 from .events import ChangeFeed
+from .indexer import Indexer
 from .intake import Intake
 from .labelling import TraceLabeller
 from .pages import Pages
@@ -44,6 +45,7 @@ class View:
         database: Keeps everything that arrives.
         intake: Accepts spans and rows from this process.
         worker: Labels the spans.
+        indexer: Indexes the requests.
         retention: Removes what is not kept any more.
     """
 
@@ -52,9 +54,10 @@ class View:
     ) -> None:
         self.database = database
         self._changes = ChangeFeed(database)
-        self.worker = LabelWorker(database, TraceLabeller(settings), self._changes.publish)
-        self.intake = Intake(database, self.worker, self._changes.publish)
-        self.retention = RetentionWorker(database, retention, self._changes.publish)
+        self.indexer = Indexer(database)
+        self.worker = LabelWorker(database, TraceLabeller(settings), self._changed)
+        self.intake = Intake(database, self.worker, self._changed)
+        self.retention = RetentionWorker(database, retention, self._changed)
         self._decoder = Decoder()
         self._pages = Pages(database, self._changes, settings, self._status)
         with ExitStack() as stack:
@@ -73,6 +76,10 @@ class View:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="view-http", daemon=True)
 
+    def _changed(self, sessions: Iterable[int]) -> None:
+        self._changes.publish(sessions)
+        self.indexer.changed()
+
     def _applications(self, names: frozenset[str]) -> list[Any]:
         return [self._pages.app(names), HttpReceivers(self.intake, self._decoder).app(names)]
 
@@ -89,6 +96,7 @@ class View:
     def start(self) -> None:
         """Start to listen, in threads of the view's own."""
         self.worker.start()
+        self.indexer.start()
         self.retention.start()
         self._thread.start()
         if self._grpc is not None:
@@ -107,6 +115,7 @@ class View:
         self._pages.close()
         self.retention.stop()
         self.worker.stop()
+        self.indexer.stop()
         self.database.close()
 
     def _stop_servers(self) -> None:

@@ -171,7 +171,7 @@ def keep_labels(
     _remove_requests(connection, former_requests.difference(ids))
     _insert(connection, _INSERT_REQUEST, requests)
     keep_colours(connection, (one.path for one in labelled))
-    keep_details(connection, ((sessions[one.session], detail) for one in labelled for detail in one.details))
+    keep_details(connection, ((sessions[one.session], detail) for one in labelled for detail in _details_in(one)))
     keep_scores(connection, arrived, labelled, sessions)
     counts = [(count, trace) for trace, count in arrived.items()]
     connection.executemany("UPDATE traces SET placed = ? WHERE trace = ?", counts)
@@ -201,6 +201,12 @@ def _sessions_of_requests(connection: sqlite3.Connection, requests: Sequence[str
         some = requests[first : first + _MAX_VALUES]
         marks = ", ".join("?" * len(some))
         yield from (row[0] for row in connection.execute(f"SELECT session FROM requests WHERE id IN ({marks})", some))
+
+
+def _details_in(one: SessionSpan) -> Iterator[tuple[str, str, str]]:
+    yield from one.details
+    if one.request is not None and one.call is not None and one.call.model:
+        yield "model", "", one.call.model
 
 
 def _label_values(one: SessionSpan, session: int) -> tuple[Any, ...]:
@@ -323,10 +329,6 @@ def _details_of(connection: sqlite3.Connection, session: int) -> dict[str, Any]:
         values = properties.setdefault(name, []) if what == "property" else details[f"{what}s"]
         if len(values) < _MAX_DETAILS:
             values.append(value)
-    models = connection.execute(
-        "SELECT DISTINCT model FROM requests WHERE session = ? AND model IS NOT NULL", (session,)
-    )
-    details["models"] = sorted(row[0] for row in models)[:_MAX_DETAILS]
     return details
 
 

@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 
 from ...redaction import redact
 from ..colours import add_colours
+from .filters import SessionFilter
 from .numbers import dollars, milliseconds, percentile, prices
-from .sessions import SessionFilter
 
 _SHARES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _MAX_PROPERTIES, _MAX_VALUES = 64, 64
@@ -69,7 +69,7 @@ def compare(
         limit: How many sessions at most.
         split: Divides them into two sets; `None` not to.
     """
-    where, values = selected.clause()
+    where, values = selected.clause(connection)
     if ids:
         where, values = f"{where} AND session_id IN ({', '.join('?' * len(ids))})", [*values, *ids]
     rows = connection.execute(f"{_SESSIONS} WHERE {where} ORDER BY last DESC LIMIT ?", (*values, limit)).fetchall()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ...redaction import redact
+from .filters import SessionFilter
 from .numbers import dollars, milliseconds, prices
 from .overview import ShownRange, overview
 
 MAX_NAMES: Final = 500
-_MAX_WORDS: Final = 16
 # What a list can be sorted by. Equal sessions are sorted by arrival, the latest first.
 SORTS: Final = {
     "start": "start",
@@ -32,41 +32,9 @@ _COLUMNS: Final = (
 )
 
 
-class SessionFilter(NamedTuple):
-    """Selects sessions.
-
-    Attributes:
-        name: The name; `None` for any name.
-        search: Words that must occur in the id, the name, a user or a property.
-        since: Milliseconds since the epoch; sessions that ended before are left out.
-        until: Milliseconds since the epoch; sessions that started later are left out.
-        errors: Select only sessions with an error.
-    """
-
-    name: str | None = None
-    search: str = ""
-    since: float | None = None
-    until: float | None = None
-    errors: bool = False
-
-    def clause(self) -> tuple[str, list[Any]]:
-        """Return the condition in SQL, and its values."""
-        parts: list[tuple[str, Any]] = []
-        if self.name is not None:
-            parts.append(("name = ?", self.name))
-        parts += [("instr(search, ?) > 0", word) for word in self.search.casefold().split()[:_MAX_WORDS]]
-        if self.since is not None:
-            parts.append(("last >= ?", self.since * 1e6))
-        if self.until is not None:
-            parts.append(("start <= ?", self.until * 1e6))
-        if self.errors:
-            parts.append(("errors > ?", 0))
-        return " AND ".join(condition for condition, _ in parts) or "1", [value for _, value in parts]
-
-
 def names(connection: sqlite3.Connection, selected: SessionFilter, contains: str) -> dict[str, Any]:
     """Return the names of sessions that contain a text, with counts, last used first."""
-    where, values = selected.clause()
+    where, values = selected.clause(connection)
     rows = connection.execute(
         f"SELECT name, count(*), sum(errors > 0), max(last), sum(cost) FROM sessions WHERE {where} "
         "GROUP BY name ORDER BY max(last) DESC",
@@ -100,7 +68,7 @@ def sessions(
         size: The number of sessions on a page.
         shown: Which sessions the histograms show.
     """
-    where, values = selected.clause()
+    where, values = selected.clause(connection)
     direction = "DESC" if sort.startswith("-") else "ASC"
     order = f"{SORTS[sort.removeprefix('-')]} {direction}, id DESC"
     rows = connection.execute(

@@ -50,6 +50,14 @@ function withSpans(found) {
   return { ...found, trace: { ...found.trace, spans } };
 }
 
+/** The ids of a session's requests in which all words of a search occur. */
+export async function findRequests({ id, name }, search) {
+  if (!exported) return (await ask("/api/find", { id, name, search })).requests;
+  const words = [...search.toLowerCase().matchAll(/"([^"]*)"|(\S+)/g)].map(([, phrase, word]) => (phrase ?? word).trim());
+  const texts = exported.session.requests.map((one) => [one.id, JSON.stringify([one, exported.requests[one.id]]).toLowerCase()]);
+  return texts.filter(([, text]) => words.every((word) => text.includes(word))).map(([found]) => found);
+}
+
 /** Calls back with `{sessions, more}` when sessions have changed, and with `null` when a lost connection is back. */
 export function whenChanged(listener, connected = () => {}) {
   if (exported) return;

@@ -2,17 +2,22 @@
 
 import * as address from "./address.js";
 import { byId } from "./dom.js";
+import { KEYS } from "./filter_fields.js";
 import { local } from "./times.js";
 
 const TYPING = 200;
-const FILTERS = ["name", "search", "errors", "period", "from", "to"];
-const ASKED = ["name", "search", "errors", "from", "to", "range", "inner"];
+const SELECTING = ["name", "search", "errors", "from", "to", ...KEYS];
+const ASKED = [...SELECTING, "range", "inner"];
+const FILTERS = [...SELECTING, "period"];
+
+/** The changes that remove all filters. */
+export const NONE = Object.fromEntries(FILTERS.map((name) => [name, null]));
 
 /** The parameters for the server. A period becomes the time at which it begins. */
 export function serverQuery() {
   const parameters = address.read();
   const query = new URLSearchParams();
-  for (const key of ASKED) if (parameters.has(key)) query.set(key, parameters.get(key));
+  for (const key of ASKED) for (const value of parameters.getAll(key)) query.append(key, value);
   const period = Number(parameters.get("period"));
   if (period > 0) query.set("from", Date.now() - period * 1000);
   return query;

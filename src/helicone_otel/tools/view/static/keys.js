@@ -46,7 +46,7 @@ const GROUPS = [
     [["Enter"], "The width that it had at first"],
   ]],
 ];
-const FIELDS = "input, select, textarea, [contenteditable]";
+const FIELDS = "input:not([type=checkbox]), select, textarea, [contenteditable]";
 const listeners = new Map();
 
 /** Calls back when a key is pressed anywhere but in a field. */

@@ -6,6 +6,7 @@ import { isExported, session, whenChanged } from "./api.js";
 import { whenSchemeChanges } from "./colour.js";
 import { byId } from "./dom.js";
 import { Drawer } from "./drawer.js";
+import { Find } from "./find.js";
 import { firstSession } from "./first_load.js";
 import { head } from "./head.js";
 import { judge } from "./judge.js";
@@ -19,6 +20,8 @@ import { Waterfall } from "./waterfall.js";
 
 export const selection = new Selection();
 const others = [];
+// The session as the server has it, and the part of it that the filters let through.
+let whole = null;
 let model = null;
 let waterfall = null;
 let scores = [];
@@ -41,21 +44,29 @@ const drawer = new Drawer(byId("drawer"), {
   others: (path) => model.nodes.get(path)?.own ?? [],
 });
 
-steps(() => (model ? [...model.byId.values()] : []), () => selection.request, choose);
+const { failure } = steps(() => (model ? [...model.byId.values()] : []), () => selection.request, choose);
 
 async function load(asked) {
-  const data = await asked;
+  whole = await asked;
   problem(null);
   document.getElementById("missing")?.remove();
   byId("page").hidden = false;
-  scores = data.scores;
-  show(new Model(data), data.same_name);
-  judge(data, (id) => find(id) && choose(find(id)));
+  finding ??= new Find({ changed: () => attempt(showFound), data: () => whole, failure });
+  scores = whole.scores;
+  await showFound();
+  judge(whole, (id) => find(id) && choose(find(id)));
+}
+
+let finding = null;
+async function showFound() {
+  const data = whole;
+  const found = await finding.filtered(data);
+  if (data === whole) show(new Model(found), data.same_name);
 }
 
 function show(next, siblings) {
   model = next;
-  head(model.session, model.prices, siblings);
+  head(whole.session, whole.prices, siblings);
   if (selection.request) selection.request = find(selection.request.id) ?? selection.request;
   if (waterfall) waterfall.update(model);
   else begin();
@@ -108,7 +119,11 @@ for (const [view, name] of SWITCHES) {
     if (model) showAs(view, as);
   });
 }
-address.whenMoved(() => model && follow());
+address.whenMoved(async () => {
+  if (!model) return;
+  finding.show();
+  if (await attempt(showFound)) follow();
+});
 whenSchemeChanges(() => model && show(model));
 
 // A running session is loaded again when it changes, one load at a time.

@@ -1,12 +1,14 @@
 // The page with the list of sessions.
 
 import * as address from "./address.js";
-import { whenChanged } from "./api.js";
+import { ask as askServer, whenChanged } from "./api.js";
 import { columnsMenu, showColumns } from "./columns.js";
 import { announce, byId, el, fill } from "./dom.js";
 import { showEmpty } from "./empty.js";
 import { exportLinks } from "./exports.js";
-import { isFiltered, listen, serverQuery, showFilters } from "./filters.js";
+import { FIELDS } from "./filter_fields.js";
+import { FilterPanel } from "./filter_panel.js";
+import { isFiltered, listen, NONE, serverQuery, showFilters } from "./filters.js";
 import { plural } from "./format.js";
 import { kept } from "./kept.js";
 import { whenKey } from "./keys.js";
@@ -19,6 +21,7 @@ import { totals } from "./totals.js";
 const PAUSE = 800;
 
 const set = listen(() => ask());
+const panel = new FilterPanel(byId("filter-panel"), FIELDS, { values: () => askServer("/api/values", {}), set });
 const showNames = names((name) => set({ name }));
 const list = new SessionsTable(byId("sessions"), { loaded, chosen });
 let last = null;
@@ -37,12 +40,13 @@ function loaded(found) {
 /** Loads the list that the address names, from the first page. */
 async function ask() {
   showFilters();
+  panel.show();
   await Promise.all([attempt(showNames), attempt(() => list.restart())]);
 }
 
 async function empty() {
   if (isFiltered()) {
-    const clear = el("button", { type: "button", onclick: () => set({ name: null, search: null, errors: null, period: null, from: null, to: null }) }, "Show all");
+    const clear = el("button", { type: "button", onclick: () => set(NONE) }, "Show all");
     fill(byId("empty"), el("p", {}, "No session is like that."), el("p", {}, clear));
     return;
   }
@@ -65,6 +69,7 @@ address.whenMoved(() => {
   showFilters();
   showRange();
   showColumns();
+  panel.show();
   list.build();
   attempt(showNames);
 });

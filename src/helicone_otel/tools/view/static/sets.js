@@ -43,30 +43,30 @@ export class Sets {
   }
 
   #go(changes) {
-    this.ask({ at: null, property: null, a: null, b: null, ...this.#now(), ...changes });
+    this.ask({ at: null, split: null, a: null, b: null, ...this.#now(), ...changes });
   }
 
   #now() {
-    return Object.fromEntries(["at", "property", "a", "b"].map((name) => [name, address.read().get(name)]));
+    return Object.fromEntries(["at", "split", "a", "b"].map((name) => [name, address.read().get(name)]));
   }
 
   /** Divides the sessions by time at first in the middle, and by a property at first by its first two values. */
   #choose(split) {
     const { sessions, properties } = this.found;
-    const none = { at: null, property: null, a: null, b: null };
+    const none = { at: null, split: null, a: null, b: null };
     if (split === "") this.#go(none);
     else if (split === "time") this.#go({ ...none, at: sessions[Math.floor(sessions.length / 2)].start_ms });
     else {
       const property = split.slice("property:".length);
       const [a, b] = properties[property];
-      this.#go({ ...none, property, a, b });
+      this.#go({ ...none, split: property, a, b });
     }
   }
 
   show(found) {
     this.found = found;
     const parameters = address.read();
-    const property = parameters.get("property");
+    const property = parameters.get("split");
     const names = [...new Set([...Object.keys(found.properties), ...(property ? [property] : [])])];
     const byTime = found.sessions.length > 1 ? el("option", { value: "time" }, "before and after a time") : null;
     fill(byId("split"), el("option", { value: "" }, "not at all"), byTime, names.map((name) => el("option", { value: `property:${name}` }, `by ${line(name, 40)}`)));
@@ -86,7 +86,7 @@ export class Sets {
 
   #labels() {
     const parameters = address.read();
-    const property = parameters.get("property");
+    const property = parameters.get("split");
     const at = moment(Number(parameters.get("at")));
     return property ? ["a", "b"].map((side) => `${line(property, 40)}: ${line(parameters.get(side), 40)}`) : [`before ${at}`, `from ${at}`];
   }
@@ -135,4 +135,4 @@ function pair({ sets }, { key, format }, labels) {
   return el("td.number", {}, texts[0], " → ", texts[1], change === null ? null : el(look, {}, `${change > 0 ? "+" : ""}${percent(change)}`));
 }
 
-export const SPLIT = ["at", "property", "a", "b"];
+export const SPLIT = ["at", "split", "a", "b"];

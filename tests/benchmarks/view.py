@@ -4,7 +4,7 @@
    memory must stay where it is. What is measured is the view's own process.
 2. Start to first page.
 3. A store of 10,000 sessions of 20 spans: the list with a filter, over HTTP.
-4. A session of 5,000 requests: its answer, over HTTP.
+4. A session of 5,000 requests: its answer, over HTTP. A session of 20,000 requests as files.
 """
 
 from __future__ import annotations
@@ -135,10 +135,12 @@ def send(http: str, grpc_address: str, seconds: int) -> None:
     print(f"the sender was late by  {late:6.2f} s at most")
 
 
-def session_of(trace: int, requests: int = TRACE - 2) -> list[dict[str, object]]:
+def session_of(trace: int, requests: int = TRACE - 2, conversation: str = "") -> list[dict[str, object]]:
     """Return the spans of one session: an agent, a step, and calls with content below them."""
     base = trace << 24
     agent = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner", "user.id": f"u-{trace % 100}"}
+    if conversation:
+        agent["gen_ai.conversation.id"] = conversation
     epoch = EPOCH + trace * 1_000_000_000
     chat = {
         "gen_ai.operation.name": "chat",
@@ -180,6 +182,10 @@ def queries(sessions: int, requests: int) -> None:
         post(view, request_of("long", session_of(sessions + 1, requests)).SerializeToString())
         while view.status()["waiting"]:
             time.sleep(0.2)
+        for trace in range(sessions + 2, sessions + 6):
+            post(view, request_of("longest", session_of(trace, 5_000, "longest")).SerializeToString())
+        while view.status()["waiting"]:
+            time.sleep(0.2)
         print(f"store                   {sum(one.stat().st_size for one in Path(folder).iterdir()) / 2**20:6.0f} MiB")
         view.stop()
         view = Running("--db", str(file))
@@ -196,6 +202,9 @@ def queries(sessions: int, requests: int) -> None:
             f"session of {requests}": long,
             "a request of it": f"/api/request?id={request}",
             "it as a file": f"/api/export?id={first['id']}&name=long",
+            "file, 20,000 requests": "/api/export?id=longest",
+            "CSV, 20,000 requests": "/api/export?id=longest&format=csv",
+            "JSON, 20,000 requests": "/api/export?id=longest&format=json",
             "comparison of 50": "/api/compare?name=bench",
         }.items():
             times = []

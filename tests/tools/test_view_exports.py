@@ -206,3 +206,25 @@ def test_more_requests_than_a_file_may_have_are_an_error(reviews: ViewClient, mo
     assert export(reviews, "csv").data == {
         "error": "25 requests are more than the 12 that a csv file may have; choose fewer sessions"
     }
+
+
+def test_requests_of_traces_that_overlap_are_read_trace_by_trace(view: ViewClient) -> None:
+    chat = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.conversation.id": "c"}
+    for trace in (1, 2):
+        view.take(*(span(trace, 10 * trace + n, attributes=chat, start=2 * n + trace) for n in range(3)))
+
+    (session,) = export(view, "json", id="c").data
+
+    assert [one["trace"]["trace_id"][-1] for one in session["requests"]] == ["1", "1", "1", "2", "2", "2"]
+
+
+def test_a_page_of_a_session_has_each_span_once(reviews: ViewClient) -> None:
+    html = ask(f"{reviews.view.url}/api/export?id=review/1").body
+    data = json.loads(html.partition(b'id="exported">')[2].partition(b"</script>")[0])
+    for request in data["requests"].values():
+        whole = reviews.request(request["id"])["trace"]
+        spans = [data["spans"][number] for number in request["trace"]["spans"]]
+        known = {one["span_id"]: {key: one[key] for key in one if key != "this"} for one in whole["spans"]}
+        assert [one for one in spans if one != known[one["span_id"]]] == []
+    ids = [one["span_id"] for one in data["spans"]]
+    assert len(ids) == len(set(ids)) == 13

@@ -23,7 +23,7 @@ from ..replay.otlp import attributes_of
 from .markdown import MarkdownReader
 from .queries.filters import SessionFilter
 from .queries.numbers import dollars, milliseconds
-from .queries.request import TraceReader
+from .queries.request import TraceReader, request_ids
 from .queries.request import request as find_request
 from .queries.sessions import find_session, session_by_number, session_data
 from .responses import encoded
@@ -126,8 +126,8 @@ def _json(connection: sqlite3.Connection, sessions: Sequence[int]) -> Iterator[b
         row = session_by_number(connection, session)
         whole = _json_text(session_data(row))
         yield encoded(f'{"," if place else ""}\n{{"session":{whole},"requests":[')
-        for number, request in enumerate(connection.execute(_REQUESTS, (session,)).fetchall()):
-            yield encoded(f"{',' if number else ''}\n{_json_text(_json_request(traces, texts, request[-1]))}")
+        for number, id_ in enumerate(request_ids(connection, session)):
+            yield encoded(f"{',' if number else ''}\n{_json_text(_json_request(traces, texts, id_))}")
         yield b"]}"
     yield b"\n]\n"
 

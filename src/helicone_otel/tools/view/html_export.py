@@ -20,7 +20,7 @@ from ..terminal import visible
 from .assets import IMPORT, SCRIPT, absolute, file_at
 from .database import Database
 from .markdown import MarkdownReader
-from .queries.request import TraceReader
+from .queries.request import TraceReader, request_ids
 from .queries.request import request as find_request
 from .queries.session import session as find_session
 from .queries.sessions import find_session as find_row
@@ -28,7 +28,7 @@ from .responses import encoded, safe_json
 from .sockets import UsageError
 
 # Browsers open a file of this size easily. Requests beyond it are drawn, but without their content.
-MAX_CONTENT: Final = 48 * 1024 * 1024
+MAX_CONTENT: Final = 96 * 1024 * 1024
 # The number of spans around each request. Few, because requests of one trace repeat the same spans.
 _MAX_SPANS: Final = 20
 # Reading Markdown takes some µs for each character. Texts beyond these are shown as they are.
@@ -93,16 +93,15 @@ def session_html(database: Database, templates: Environment, id_: str, name: str
 def _session_data(database: Database, id_: str, name: str | None) -> Iterator[str]:
     """Yield the JSON of a session and of its requests."""
     with database.reading() as connection:
-        session = find_session(connection, id_, name)
-        if session is None:  # it went while the page was made
+        row, session = find_row(connection, id_, name), find_session(connection, id_, name)
+        if row is None or session is None:  # it went while the page was made
             yield "null"
             return
-        ids = [one["id"] for one in session["requests"]]
         yield f'{{"session":{safe_json({**session, "same_name": [], "revision": database.revision})},"requests":{{'
         del session
         size, comma = 0, ""
         traces, texts, spans = TraceReader(connection, _MAX_SPANS), MarkdownReader(_MAX_MARKDOWN), _Spans()
-        for request_id in ids:
+        for request_id in request_ids(connection, row[0]):
             request = safe_json(spans.numbered(find_request(traces, request_id, texts)))
             size += len(request)
             if size > MAX_CONTENT:

@@ -107,6 +107,18 @@ def _is_unpriced(row: sqlite3.Row) -> bool:
     return row["cost"] is None and are_known and row["kind"] in CALL_KINDS
 
 
+def request_ids(connection: sqlite3.Connection, session: int) -> list[str]:
+    """Return the ids of a session's requests, by its number: trace by trace, because `TraceReader` keeps one trace.
+
+    Traces are in the order of their first requests. Those of one session can overlap.
+    """
+    sql = "SELECT trace, id FROM requests WHERE session = ? ORDER BY start, id"
+    by_trace: defaultdict[str | None, list[str]] = defaultdict(list)
+    for trace, id_ in connection.execute(sql, (session,)):
+        by_trace[trace].append(id_)
+    return [id_ for ids in by_trace.values() for id_ in ids]
+
+
 def _made(row: sqlite3.Row, span: _RequestSpan) -> Mapping[str, Any] | None:
     """Return the body of the row that the library makes of a span, without the secrets that have a name."""
     made = row_of(_without_secrets(span.finished(row)), Content())

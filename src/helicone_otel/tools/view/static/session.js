@@ -53,8 +53,9 @@ async function load(asked) {
   byId("page").hidden = false;
   finding ??= new Find({ changed: () => attempt(showFound), data: () => whole, failure });
   scores = whole.scores;
-  await showFound();
+  // First, because it moves the timeline down.
   judge(whole, (id) => find(id) && choose(find(id)));
+  await showFound();
 }
 
 let finding = null;

@@ -28,13 +28,27 @@ from tests.support.viewing import ViewClient, ask, posted_row
 
 PAGES = ("/", "/session", "/compare")
 QUERIES = ("names", "sessions", "session", "request", "compare", "status", "export")
-PARAMETERS = ("id", "name", "search", "contains", "from", "to", "errors", "sort", "page", "size", "limit", "request")
+PARAMETERS = (
+    "id",
+    "name",
+    "search",
+    "contains",
+    "from",
+    "to",
+    "errors",
+    "sort",
+    "page",
+    "size",
+    "limit",
+    "request",
+    "format",
+)
 UNUSUAL = st.sampled_from(
     [
         *("", " ", "/", "//", "..", "\0", "\ud800", "\U0001f4a5", "\xe9" * 3000, "x" * 9000, "%", "%00", "\uff05"),
         *("'", '"', "<!--", "{{7*7}}", "NULL; DROP TABLE spans", "\x1f", "a\nb", "a\rb", "\u2028", "\ufeff", "\u202e"),
         *("nan", "inf", "-inf", "1e400", "-0", "0x10", "\u0661", "1_000", "9" * 5000, "-9223372036854775809", "1e15"),
-        *("-last", "--last", "-", "true", "null"),
+        *("-last", "--last", "-", "true", "null", "csv", "json", "otlp"),
     ]
 )
 TEXTS = UNUSUAL | st.text(st.characters(), max_size=12)

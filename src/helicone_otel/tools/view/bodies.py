@@ -40,15 +40,15 @@ class BodyReader:
     arrive at once, so that slow ones cannot keep them out.
 
     Args:
-        most: The bytes that one body may have.
+        most: The bytes that one body may have; by default `MAX_BODY`.
 
     Attributes:
         size: The bytes of all bodies that are in memory.
     """
 
-    def __init__(self, most: int = MAX_BODY) -> None:
+    def __init__(self, most: int | None = None) -> None:
         self.size = 0
-        self._most = most
+        self._most = MAX_BODY if most is None else most
         # In the order in which they began.
         self._arriving: dict[_Body, None] = {}
 

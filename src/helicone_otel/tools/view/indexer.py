@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Final
@@ -57,8 +58,12 @@ class Indexer:
         while self._wake.wait() and not self._stopping.wait(_PAUSE):
             self._wake.clear()
             try:
-                while not self._stopping.is_set() and self._index_some():
-                    pass
+                began = time.monotonic()
+                while self._index_some():
+                    # Half of the time is left to those who send spans.
+                    if self._stopping.wait(time.monotonic() - began):
+                        return
+                    began = time.monotonic()
             except (DatabaseError, BusyError, sqlite3.Error):
                 self._stopping.wait(_RETRY_SECONDS)
                 self._wake.set()

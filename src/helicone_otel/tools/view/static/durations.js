@@ -51,7 +51,7 @@ export class Durations {
     const isWide = smallest > 0 && largest / smallest > WIDE;
     return {
       animation: false,
-      grid: { left: 8, right: 24, top: 8, bottom: 30, containLabel: true },
+      grid: { left: 20, right: 24, top: 8, bottom: 30, containLabel: true },
       tooltip: tooltip({ trigger: "item", formatter: (event) => this.#tooltipText(event) }),
       xAxis: axis({
         type: isWide ? "log" : "value",

@@ -32,7 +32,7 @@ function loaded(found) {
   exportLinks(byId("exports"), serverQuery());
   if (last !== null && last !== found.total) announce(plural(found.total, "session"));
   last = found.total;
-  byId("sessions").hidden = found.total === 0;
+  byId("sessions").hidden = byId("pages").hidden = found.total === 0;
   byId("empty").hidden = found.total > 0;
   if (found.total === 0) empty();
 }

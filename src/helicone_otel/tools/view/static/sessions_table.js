@@ -3,7 +3,7 @@
 import * as address from "./address.js";
 import { ask } from "./api.js";
 import { isChosen, shownColumns } from "./columns.js";
-import { el } from "./dom.js";
+import { byId, el, fill } from "./dom.js";
 import { serverQuery } from "./filters.js";
 import { ago, compact, count, duration, kind } from "./format.js";
 import { costElement } from "./money.js";
@@ -31,6 +31,7 @@ export class SessionsTable {
   /** Makes the table with the sorting and the page in the address. */
   build() {
     this.#table?.destroy();
+    fill(byId("pages"));
     this.#next = this.#running = null;
     const parameters = address.read();
     const sort = parameters.get("sort") ?? SORTED;
@@ -48,6 +49,8 @@ export class SessionsTable {
       sortMode: "remote",
       pagination: true,
       paginationMode: "remote",
+      // Beside the table, because a table of ARIA contains nothing but rows.
+      paginationElement: byId("pages"),
       paginationInitialPage: Number(parameters.get("page")) || 1,
       paginationSize: Number(parameters.get("size")) || 50,
       paginationSizeSelector: SIZES,

@@ -6,8 +6,10 @@ import { colour } from "./colour.js";
 import { el } from "./dom.js";
 import { line, visible } from "./text.js";
 
+const ROLES = [["header-contents", "presentation"], ["tableholder", "rowgroup"], ["table", "presentation"]];
+
 export function table(element, options) {
-  return new TabulatorFull(element, {
+  const made = new TabulatorFull(element, {
     layout: "fitColumns",
     // Where there is no room, columns with the highest `responsive` yield first; those with 0 stay.
     responsiveLayout: "hide",
@@ -15,6 +17,11 @@ export function table(element, options) {
     columnDefaults: { responsive: 0, resizable: false, headerSortTristate: false, headerTooltip: false, formatter: cell((value) => line(value)), ...options.columnDefaults },
     ...Object.fromEntries(Object.entries(options).filter(([key]) => key !== "columnDefaults")),
   });
+  made.on("tableBuilt", () => {
+    // Between a table and its rows, ARIA allows one element only, and Tabulator has two.
+    for (const [name, role] of ROLES) element.querySelector(`.tabulator-${name}`).setAttribute("role", role);
+  });
+  return made;
 }
 
 /** Makes a Tabulator formatter of a function that returns a text or an element for a value and its row. */

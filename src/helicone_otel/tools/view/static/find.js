@@ -2,7 +2,7 @@
 
 import * as address from "./address.js";
 import { findRequests } from "./api.js";
-import { byId } from "./dom.js";
+import { announce, byId } from "./dom.js";
 import { forRequests, KEYS, passes } from "./filter_fields.js";
 import { FilterPanel } from "./filter_panel.js";
 import { count } from "./format.js";
@@ -69,7 +69,9 @@ export class Find {
     const found = search ? new Set(await findRequests(data.session, search)) : null;
     const isShown = (one) => (!found || found.has(one.id)) && (!isFailedOnly || one.error !== null) && passes(one, parameters);
     const requests = data.requests.filter(isShown);
-    byId("found").textContent = `${count(requests.length)} of ${count(data.requests.length)} requests`;
+    const told = `${count(requests.length)} of ${count(data.requests.length)} requests`;
+    if (byId("found").textContent !== told) announce(told);
+    byId("found").textContent = told;
     return { ...data, requests, tree: treeOf(data.tree, requests), durations: data.durations.filter((one) => requests.some((request) => request.path === one.path)) };
   }
 }

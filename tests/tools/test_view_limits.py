@@ -27,12 +27,12 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from starlette.requests import Request
 
-from helicone_otel.tools.view import bodies, connections, decoding, labelling, spool
+from helicone_otel.tools.view import bodies, connections, decoding, labelling, responses
 from helicone_otel.tools.view.bodies import BodyError, BodyReader
 from helicone_otel.tools.view.database import BusyError, Database
 from helicone_otel.tools.view.decoding import Decoder
 from helicone_otel.tools.view.grpc import BUSY_SECONDS, MESSAGE_SECONDS, Arrivals
-from helicone_otel.tools.view.spool import Spool, Spooled
+from helicone_otel.tools.view.responses import Spool, Spooled
 from tests.support import bombs
 from tests.support.view_seed import request_of, span
 from tests.support.viewing import JSON, PROTOBUF, ViewClient, ask, posted_row, view_client
@@ -417,7 +417,7 @@ async def read(answer: Spooled) -> bytes:
 async def test_the_oldest_answers_are_broken_off_when_all_together_are_too_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(spool, "MAX_SPOOLED", 100)
+    monkeypatch.setattr(responses, "MAX_SPOOLED", 100)
     kept = Spool()
     gone = kept.keep([b"x" * 90])
     del gone

@@ -13,7 +13,7 @@ from jinja2 import Environment
 from .database import Database
 from .export_formats import FORMATS, Format, Selected
 from .html_export import session_html
-from .spool import Spool, Spooled
+from .responses import Spool, Spooled
 
 # The form, and what is exported.
 _Key: TypeAlias = tuple[str, Selected]

@@ -35,9 +35,8 @@ from .queries.request import request as find_request
 from .queries.session import session as find_session
 from .queries.sessions import SORTS, names, names_of, sessions
 from .queries.sessions import find_session as find_row
-from .responses import JsonResponse, SpooledResponse, json_answer
+from .responses import JsonResponse, Spool, SpooledResponse, json_answer
 from .security import SecurityMiddleware
-from .spool import Spool
 from .text_index import requests_found
 
 _MAX_TEXT: Final = 2048

@@ -1,16 +1,24 @@
-"""The answers of the API, as JSON that can be put into an HTML page as it is."""
+"""The answers of the API: JSON that can be put into an HTML page as it is, and long answers on the disk.
+
+From there, a client that reads slowly costs little memory, and equal exports are kept once.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping
+import tempfile
+import threading
+import weakref
+from collections.abc import AsyncIterator, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
 from starlette.responses import Response, StreamingResponse
 
-from .spool import Spool, Spooled
-
+# All answers that are still being sent from the disk. Beyond that, the oldest is broken off.
+MAX_SPOOLED = 512 * 1024 * 1024
+_CHUNK: Final = 64 * 1024
 # uvicorn keeps what a client has not read yet in memory, so that longer answers are sent in parts.
 _MAX_IN_MEMORY: Final = 256 * 1024
 _NOT_STORED: Final = {"Cache-Control": "no-store"}
@@ -34,6 +42,65 @@ class JsonResponse(Response):
 
     def __init__(self, data: Any, status_code: int = 200) -> None:
         super().__init__(encoded(safe_json(data)), status_code, headers=_NOT_STORED)
+
+
+# --- on the disk --------------------------------------------------------------------------------------
+
+
+class Spooled:
+    """The bytes of one answer, in a temporary file that is removed when nobody needs it any more.
+
+    Args:
+        parts: What to keep.
+
+    Attributes:
+        size: The number of bytes.
+    """
+
+    def __init__(self, parts: Iterable[bytes]) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed with this object
+        self._lock = threading.Lock()
+        self.close = weakref.finalize(self, self._file.close)
+        self.size = sum(map(self._file.write, parts))
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield all bytes, in parts of 64 KiB.
+
+        Raises:
+            ValueError: The answer has been broken off.
+        """
+        sent = 0
+        while sent < self.size:
+            chunk = await asyncio.to_thread(self._read, sent)
+            yield chunk
+            sent += len(chunk)
+
+    def _read(self, start: int) -> bytes:
+        with self._lock:
+            self._file.seek(start)
+            return self._file.read(_CHUNK)
+
+
+class Spool:
+    """All answers that are being sent, within a bound."""
+
+    def __init__(self) -> None:
+        # In the order in which they were made.
+        self._sending: list[weakref.ref[Spooled]] = []
+        self._lock = threading.Lock()
+
+    def keep(self, parts: Iterable[bytes]) -> Spooled:
+        """Return an answer with these bytes; break off the oldest ones if all together take too much."""
+        made = Spooled(parts)
+        with self._lock:
+            sending = [one for reference in self._sending if (one := reference()) is not None]
+            size = made.size + sum(one.size for one in sending)
+            while size > MAX_SPOOLED and sending:
+                oldest = sending.pop(0)
+                size -= oldest.size
+                oldest.close()
+            self._sending = [weakref.ref(one) for one in (*sending, made)]
+        return made
 
 
 class SpooledResponse(StreamingResponse):

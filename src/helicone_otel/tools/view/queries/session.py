@@ -1,22 +1,25 @@
-"""One session: its tree of paths, its requests, and how long the requests at each path take."""
+"""One session: its paths, its requests, those that its duration depends on, and how long those at each path take."""
 
 from __future__ import annotations
 
 import heapq
 import sqlite3
+from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from ....spans.kinds import CALL_KINDS
 from ...redaction import redact
 from ..colours import add_colours
 from ..judging import feedback_on
 from ..scores import scores_in
-from .critical import critical_path
 from .numbers import dollars, milliseconds, percentile, prices
 from .sessions import find_session, session_data
 from .tree import StoredRequest, UsedByRequests, busy_time, steps_of, tree
 
+# Of the operations at one path that have started before a request, so many may be the one that made it.
+_MAX_LOOKED_AT: Final = 8
 _MAX_SAME_NAME: Final = 100
 _MAX_VALUES: Final = 200
 _REQUESTS: Final = """
@@ -127,3 +130,70 @@ def _distribution(path: str, values: list[float], errors: int, session_length: f
         "share": round(total / session_length, 4) if session_length else 0.0,
         "values": [values[int(index * step)] for index in range(min(len(values), _MAX_VALUES))],
     }
+
+
+# --- the critical path --------------------------------------------------------------------------------
+
+
+def critical_path(requests: Sequence[StoredRequest]) -> set[str]:
+    """Return the ids of the requests on the critical path of a session.
+
+    It is found from the end: the request that ended last, before it the one that ended last before that one started,
+    and so on. If one of them had been quicker, the session would have been. Of a tool that searches, the search is on
+    it as well.
+
+    Args:
+        requests: The requests of the session, in any order.
+    """
+    found: set[str] = set()
+    inside = _by_maker(requests)
+    waiting = [inside[None]]
+    while waiting:
+        for request in _chain(waiting.pop()):
+            found.add(request.id)
+            waiting.append(inside[request.id])
+    return found
+
+
+def _chain(requests: Sequence[StoredRequest]) -> Iterator[StoredRequest]:
+    """Yield the requests that wait for each other, the last one first."""
+    # Of several that end at the same time, the longest: the others ran beside it.
+    ordered = sorted(requests, key=lambda one: (one.end, -one.start, one.id))
+    ends = [one.end for one in ordered]
+    place = len(ordered)
+    while place:
+        request = ordered[place - 1]
+        yield request
+        # Never the same one again: a request that took no time ends where it starts.
+        place = min(bisect_right(ends, request.start), place - 1)
+
+
+def _by_maker(requests: Sequence[StoredRequest]) -> Mapping[str | None, list[StoredRequest]]:
+    """Return requests by the id of the request that made them, such as a tool; `None` stands for the session."""
+    makers: defaultdict[str, list[StoredRequest]] = defaultdict(list)
+    for request in sorted(requests, key=lambda one: one.start):
+        if request.kind not in CALL_KINDS:
+            makers[request.path].append(request)
+    starts = {path: [one.start for one in of] for path, of in makers.items()}
+    made: defaultdict[str | None, list[StoredRequest]] = defaultdict(list)
+    for request in requests:
+        maker: StoredRequest | None = None
+        for path in _upwards(request.path):
+            before = bisect_right(starts.get(path, ()), request.start)
+            possible = makers.get(path, ())[max(0, before - _MAX_LOOKED_AT) : before]
+            maker = next((one for one in reversed(possible) if _made(one, request)), None)
+            if maker is not None:
+                break
+        made[maker.id if maker is not None else None].append(request)
+    return made
+
+
+def _upwards(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
+
+
+def _made(maker: StoredRequest, request: StoredRequest) -> bool:
+    """Tell whether a tool may have made a request that started after it, at or below its path."""
+    return request.end <= maker.end and (request.path, request.kind) != (maker.path, maker.kind)

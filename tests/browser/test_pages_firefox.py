@@ -11,7 +11,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -115,8 +116,18 @@ def _address(lines: Any) -> str:
     raise AssertionError("Firefox ended")
 
 
-async def test_every_page_works_in_firefox(seeded: View, tmp_path: Path) -> None:
-    async with firefox(tmp_path) as one:
+def run(test: Coroutine[Any, Any, None]) -> None:
+    """Run a test in a thread of its own: Playwright's event loop runs in this one as soon as it drives a browser."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, test).result()
+
+
+def test_every_page_works_in_firefox(seeded: View, tmp_path: Path) -> None:
+    run(_every_page_works(seeded, tmp_path))
+
+
+async def _every_page_works(seeded: View, profile: Path) -> None:
+    async with firefox(profile) as one:
         for page, parameters, selector, least in PAGES:
             await one.open(f"{seeded.url}{page}?{urlencode(parameters)}")
             await one.wait_for(f"document.querySelectorAll({json.dumps(selector)}).length >= {least}")
@@ -125,8 +136,12 @@ async def test_every_page_works_in_firefox(seeded: View, tmp_path: Path) -> None
         assert one.problems == []
 
 
-async def test_a_request_opens_by_keys_in_firefox(seeded: View, tmp_path: Path) -> None:
-    async with firefox(tmp_path) as one:
+def test_a_request_opens_by_keys_in_firefox(seeded: View, tmp_path: Path) -> None:
+    run(_a_request_opens_by_keys(seeded, tmp_path))
+
+
+async def _a_request_opens_by_keys(seeded: View, profile: Path) -> None:
+    async with firefox(profile) as one:
         await one.open(f"{seeded.url}/session?{urlencode({'id': 'review/3', 'name': 'reviewer'})}")
         await one.wait_for("document.querySelectorAll('#tree [role=treeitem]').length >= 10")
         keys = [{"type": kind, "value": "f"} for kind in ("keyDown", "keyUp")]

@@ -1,6 +1,6 @@
 // The requests of a session as a table, with the same content as the timeline.
 
-import { el, perFrame } from "./dom.js";
+import { el } from "./dom.js";
 import { compact, duration, kind } from "./format.js";
 import { costElement } from "./money.js";
 import { cell, number, pathCell, table } from "./table.js";
@@ -51,20 +51,8 @@ export class RequestsTable {
     this.#table.on("rowClick", (_event, row) => this.choose(this.model.byId.get(row.getData().id), this));
     this.#table.on("tableBuilt", () => {
       this.#isBuilt = true;
-      this.#fit();
       this.#mark(true);
     });
-  }
-
-  /** Fits the columns again when the width changes, such as when the drawer opens. */
-  #fit() {
-    let width = this.element.clientWidth;
-    const fitted = perFrame(() => {
-      if (!this.element.clientWidth || this.element.clientWidth === width) return;
-      width = this.element.clientWidth;
-      this.#table.redraw(true);
-    });
-    new ResizeObserver(fitted).observe(this.element);
   }
 
   #opener(value, row) {

@@ -3,7 +3,7 @@
 import { TabulatorFull } from "/parts/tabulator/tabulator_esm.min.mjs";
 
 import { colour } from "./colour.js";
-import { el } from "./dom.js";
+import { el, perFrame } from "./dom.js";
 import { line, visible } from "./text.js";
 
 const ROLES = [["header-contents", "presentation"], ["tableholder", "rowgroup"], ["table", "presentation"]];
@@ -20,8 +20,22 @@ export function table(element, options) {
   made.on("tableBuilt", () => {
     // Between a table and its rows, ARIA allows one element only, and Tabulator has two.
     for (const [name, role] of ROLES) element.querySelector(`.tabulator-${name}`).setAttribute("role", role);
+    fit(made, element);
   });
   return made;
+}
+
+/** Fits the columns again when the width changes, such as when the drawer opens: Tabulator itself lets none yield then. */
+function fit(made, element) {
+  let width = element.clientWidth;
+  const fitted = perFrame(() => {
+    if (!element.clientWidth || element.clientWidth === width) return;
+    width = element.clientWidth;
+    made.redraw(true);
+  });
+  const observer = new ResizeObserver(fitted);
+  observer.observe(element);
+  made.on("tableDestroyed", () => observer.disconnect());
 }
 
 /** Makes a Tabulator formatter of a function that returns a text or an element for a value and its row. */

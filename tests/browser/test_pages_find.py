@@ -57,6 +57,7 @@ def test_filters_of_the_list_combine_and_are_in_the_address(indexed: View, windo
     # The address alone shows the same.
     page.goto(page.url)
     expect(chips).to_contain_text(["User: u-3", "Duration at least 200 ms"])
+    expect(page.locator("#sessions .tabulator-row")).to_have_count(1)
     assert window.column("id") == ["review/3"]
     page.get_by_role("button", name="Remove the filter User: u-3").click()
     expect(page.locator("#sessions .tabulator-row")).to_have_count(4)

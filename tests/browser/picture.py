@@ -46,7 +46,7 @@ def pictures(session: str) -> dict[str, Picture]:
     return {
         # The head of a session, its tree and its timeline.
         "session": Picture("/session", shown, 1000, "#durations canvas", schemes=("light", "dark")),
-        "list": Picture("/", {"kind": "tool", "search": "trains"}, 560, "#sessions .tabulator-row"),
+        "list": Picture("/", {"kind": "tool", "search": "trains"}, 680, "#sessions .tabulator-row"),
         "find": Picture("/session", {**shown, "errors": "1"}, 760, "#row-0", lambda page: page.keyboard.press("f")),
         "keys": Picture("/session", shown, 760, "#row-0", lambda page: page.keyboard.press("?")),
     }

@@ -32,7 +32,7 @@ MISSING = "there is no Firefox: apt-get install firefox-esr, or name one in FIRE
 # What is there on each page when it works, and how many of it at least.
 PAGES = [
     ("/", {"name": "reviewer"}, "#sessions .tabulator-row", 13),
-    ("/", {"search": '"about file 5"', "kind": "tool"}, "#filter-panel .chip", 1),
+    ("/", {"search": '"about file 5"', "kind": "tool"}, "main:has(#filter-panel .chip) #sessions .tabulator-row", 1),
     ("/session", {"id": "review/3", "name": "reviewer"}, "#tree [role=treeitem]", 10),
     ("/session", {"id": "review/3", "name": "reviewer", "errors": "1"}, "#tree [role=treeitem]", 3),
     ("/session", {"id": "review/3", "name": "reviewer", "as": "table"}, "#requests-table .tabulator-row", 10),

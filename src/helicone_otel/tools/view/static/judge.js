@@ -7,8 +7,8 @@ import { line } from "./text.js";
 import { exact } from "./times.js";
 
 const THUMBS = [
-  [true, "👍", "Good"],
-  [false, "👎", "Bad"],
+  [true, "span.thumb", "Good"],
+  [false, "span.thumb.down", "Bad"],
 ];
 const NUMBER = new Intl.NumberFormat("en", { maximumFractionDigits: 3 });
 const MANY = 40;
@@ -28,18 +28,18 @@ export function judge(data, open) {
 function read(feedback) {
   if (!feedback) return null;
   const thumb = THUMBS.find(([good]) => good === feedback.good);
-  return el("p", {}, thumb ? el("span", { role: "img", "aria-label": thumb[2] }, `${thumb[1]} `) : null, feedback.note, el("span.hint", {}, ` ${exact(feedback.changed_ms)}`));
+  return el("p", {}, thumb ? el(thumb[1], { role: "img", "aria-label": thumb[2] }) : null, feedback.note, el("span.hint", {}, ` ${exact(feedback.changed_ms)}`));
 }
 
 function form() {
   const said = el("span.hint", { id: "judged" });
   const note = el("textarea", { rows: 1, maxlength: 4000, placeholder: "Note", "aria-label": "Note on the session", onchange: () => save({ note: note.value }, said) });
   note.value = shown.note;
-  const buttons = THUMBS.map(([good, sign, name]) => el("button.quiet.icon", { type: "button", "aria-label": name, title: name, "aria-pressed": String(shown.good === good), onclick: (event) => {
+  const buttons = THUMBS.map(([good, look, name]) => el("button.quiet.icon", { type: "button", "aria-label": name, title: name, "aria-pressed": String(shown.good === good), onclick: (event) => {
     const given = shown.good === good ? null : good;
     for (const one of buttons) one.setAttribute("aria-pressed", String(given !== null && one === event.currentTarget));
     save({ good: given }, said);
-  } }, sign));
+  } }, el(look)));
   return el("div.judge-form", {}, el("span", { role: "group", "aria-label": "Judge the session" }, buttons), note, said);
 }
 

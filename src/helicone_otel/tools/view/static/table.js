@@ -18,6 +18,8 @@ export function table(element, options) {
     ...Object.fromEntries(Object.entries(options).filter(([key]) => key !== "columnDefaults")),
   });
   made.on("tableBuilt", () => {
+    // A table that was replaced before it was built has nothing any more.
+    if (made.destroyed) return;
     // Between a table and its rows, ARIA allows one element only, and Tabulator has two.
     for (const [name, role] of ROLES) element.querySelector(`.tabulator-${name}`).setAttribute("role", role);
     fit(made, element);
@@ -29,7 +31,7 @@ export function table(element, options) {
 function fit(made, element) {
   let width = element.clientWidth;
   const fitted = perFrame(() => {
-    if (!element.clientWidth || element.clientWidth === width) return;
+    if (made.destroyed || !element.clientWidth || element.clientWidth === width) return;
     width = element.clientWidth;
     made.redraw(true);
   });

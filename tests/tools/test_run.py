@@ -449,7 +449,9 @@ def test_a_program_that_is_not_python_runs_and_a_note_says_so(environ: dict[str,
 
 
 def test_a_run_that_is_interrupted_while_it_starts_blames_nothing(environ: dict[str, str]) -> None:
-    run = observe(["sh", "-c", "kill -INT $$"], environ)
+    # A job in the background starts with SIGINT ignored, and a shell leaves it so.
+    program = "import os, signal; signal.signal(signal.SIGINT, signal.SIG_DFL); os.kill(os.getpid(), signal.SIGINT)"
+    run = observe([sys.executable, "-S", "-c", program], environ)
 
     assert (run.exit_code, run.signal, run.notes) == (
         130,

@@ -14,8 +14,9 @@ from helicone_otel import Settings
 from helicone_otel.__main__ import main
 from helicone_otel.tools.replay.otlp import batch_of
 from helicone_otel.tools.view.database import Database
+from helicone_otel.tools.view.indexer import Indexer
 from helicone_otel.tools.view.labelling import TraceLabeller
-from helicone_otel.tools.view.retention import Retention, RetentionWorker, remove_sessions, size_of
+from helicone_otel.tools.view.retention import Retention, RetentionWorker, _used, remove_sessions, size_of
 from helicone_otel.tools.view.server import running_view
 from helicone_otel.tools.view.sockets import ListenOptions
 from helicone_otel.tools.view.worker import label_traces
@@ -91,6 +92,34 @@ def test_the_oldest_sessions_are_removed_until_the_data_is_small_enough_and_the_
 
         assert (some, sessions(one)) == ([f"review/{number}" for number in range(len(some), 0, -1)], ["review/1"])
         assert 1 < len(some) < 5
+
+
+def test_no_more_sessions_are_removed_than_must_be_although_the_index_frees_its_space_late(tmp_path: Path) -> None:
+    with database(tmp_path / "a.db") as one:
+        for number in range(1, 41):
+            keep_review(one, number, days_ago=number, questions=10)
+        while Indexer(one)._index_some():
+            pass
+        used = one.write(_used).result()
+
+        remove(one, size=used // 2)
+
+        assert 14 <= len(sessions(one)) <= 20
+
+
+def test_what_belongs_to_no_session_is_removed_before_any_session_is(tmp_path: Path) -> None:
+    with database(tmp_path / "a.db") as one:
+        for number in range(1, 6):
+            keep_review(one, number, days_ago=number)
+        used = one.write(_used).result()
+        an_hour_ago = time.time_ns() - 3600 * 10**9
+        for number in range(100, 160):
+            keep(one, span(number, number, name="GET", attributes={"x": "y" * 20_000}, epoch=an_hour_ago))
+
+        remove(one, size=used + 200_000)
+
+        assert len(sessions(one)) == 5
+        assert counts(one)["spans"] < 60
 
 
 def test_the_file_becomes_smaller_when_sessions_are_removed(tmp_path: Path) -> None:

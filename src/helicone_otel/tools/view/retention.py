@@ -11,10 +11,13 @@ from typing import Final, NamedTuple
 
 from ...failures import swallow
 from .database import BusyError, Database, DatabaseError
-from .text_index import remove_texts
+from .text_index import merge_removed, remove_texts
 
-# So many sessions are removed in one transaction, because all other writers wait for it.
+# So many sessions and requests are removed in one transaction, because all other writers wait for it.
 _SESSIONS: Final = 20
+_REQUESTS: Final = 5000
+# What belongs to no session may still turn out to do so, for so many seconds after its end.
+_SETTLED_SECONDS: Final = 600
 # So many traces and rows without a session are looked at in one transaction.
 _OTHERS: Final = 500
 # So many free pages are given back to the disk in one transaction.
@@ -36,6 +39,12 @@ SELECT id, CASE WHEN json_valid(CAST(data AS TEXT))
     THEN 1000000000 * json_extract(CAST(data AS TEXT), '$.timing.endTime.seconds') END
 FROM logs l WHERE id > ? AND NOT EXISTS (SELECT 1 FROM requests r WHERE r.id = l.id) ORDER BY id LIMIT ?
 """
+# The content of a session. The index of its texts takes about as much as these, and its other rows are small.
+_SIZES: Final = (
+    "SELECT coalesce(sum(length(data)), 0) FROM spans WHERE id IN (SELECT id FROM places WHERE session = ?)",
+    "SELECT coalesce(sum(length(data)), 0) FROM logs WHERE id IN (SELECT id FROM requests WHERE session = ?)",
+    "SELECT coalesce(2 * sum(length(t.data)), 0) FROM texts t JOIN requests r ON r.id = t.request WHERE r.session = ?",
+)
 
 
 class Retention(NamedTuple):
@@ -132,18 +141,26 @@ class RetentionWorker:
             DatabaseError: It cannot be written.
             BusyError: Too much data waits to be written.
         """
+        if self._database.write(lambda one: _is_too_much(one, self.retention)).result():
+            self._remove_others(int((time.time() - _SETTLED_SECONDS) * 1e9))  # no page shows it
         while not self._stopping.is_set():
             removed: list[int] = self._database.write(lambda one: remove_sessions(one, self.retention)).result()
             if not removed:
                 break
             self.removed += len(removed)
             self._changed(removed)
+            self._merge()
         # Where no session is too old, what is in none goes only by its age.
         before = _time_before(self.retention)
         if before is not None:
             self._remove_others(before)
         while not self._stopping.is_set() and self._database.write(_give_back).result():
             pass
+
+    def _merge(self) -> None:
+        more = self._database.write(lambda one: merge_removed(one, begins=True)).result()
+        while more and not self._stopping.is_set():
+            more = self._database.write(merge_removed).result()
 
     def _remove_others(self, before: int) -> None:
         for sql, remove in ((_OTHER_TRACES, _remove_trace), (_OTHER_ROWS, _remove_row)):
@@ -168,20 +185,36 @@ def remove_sessions(connection: sqlite3.Connection, retention: Retention) -> lis
         connection: The connection that writes.
         retention: What is kept.
     """
-    before = _time_before(retention)
-    oldest = connection.execute("SELECT id, last FROM sessions ORDER BY last, id LIMIT ?", (_SESSIONS,)).fetchall()
+    before, removed, requests = _time_before(retention), list[int](), 0
+    sql = "SELECT id, last, requests FROM sessions ORDER BY last, id LIMIT ?"
+    oldest = connection.execute(sql, (_SESSIONS,)).fetchall()
     newest = connection.execute("SELECT id FROM sessions ORDER BY last DESC, id DESC LIMIT 1").fetchone()
-    removed = []
-    for number, last in oldest:
+    # The pages of removed texts are free only when the index is merged, so what is removed is reckoned.
+    used = _used(connection) if retention.size is not None else 0
+    too_much = used - retention.size if retention.size is not None else 0
+    (whole,) = connection.execute("SELECT coalesce(sum(requests), 0) FROM sessions").fetchone()
+    for number, last, count in oldest:
         is_old = before is not None and last < before
-        is_too_much = retention.size is not None and number != newest[0] and _used(connection) > retention.size
-        if not (is_old or is_too_much):
+        if not is_old and (too_much <= 0 or number == newest[0]):
             break
-        if not _is_labelled(connection, number):
-            continue
-        _remove_session(connection, number)
-        removed.append(number)
+        requests += count
+        if requests > _REQUESTS and removed:
+            break
+        if _is_labelled(connection, number):
+            too_much -= max(_size_of(connection, number), used * count // max(whole, 1))
+            _remove_session(connection, number)
+            removed.append(number)
     return removed
+
+
+def _is_too_much(connection: sqlite3.Connection, retention: Retention) -> bool:
+    return retention.size is not None and _used(connection) > retention.size
+
+
+def _size_of(connection: sqlite3.Connection, session: int) -> int:
+    """Return the bytes of a session's content, without the pages around it."""
+    sizes = [connection.execute(sql, (session,)).fetchone()[0] for sql in _SIZES]
+    return sum(sizes)
 
 
 def _used(connection: sqlite3.Connection) -> int:

@@ -21,6 +21,9 @@ from ..replay.otlp import attributes_of
 
 # Of a longer text, what comes after is not found.
 MAX_TEXT: Final = 100_000
+# So many texts are removed at a time, and so many pages of the index are merged in one transaction.
+_AT_ONCE: Final = 500
+_MERGED_PAGES: Final = 1000
 _BITS: Final = 20
 _MAX_DEPTH: Final = 64
 _MAX_WORDS: Final = 16
@@ -104,9 +107,25 @@ def _remove_outdated(connection: sqlite3.Connection, new: RequestText) -> bool:
 
 def remove_texts(connection: sqlite3.Connection, session: int) -> None:
     """Remove the texts of a session, which is removed itself, from the index."""
-    sql = "SELECT id, data FROM texts WHERE id BETWEEN ? AND ?"
-    for number, data in connection.execute(sql, _numbers_of(session)).fetchall():
-        _remove(connection, number, zlib.decompress(data).decode())
+    sql = "SELECT id, data FROM texts WHERE id BETWEEN ? AND ? LIMIT ?"
+    while some := connection.execute(sql, (*_numbers_of(session), _AT_ONCE)).fetchall():
+        for number, data in some:
+            _remove(connection, number, zlib.decompress(data).decode())
+
+
+def merge_removed(connection: sqlite3.Connection, begins: bool = False) -> bool:
+    """Give back some of the space of removed texts, which the index only marks; return whether there may be more.
+
+    https://www.sqlite.org/fts5.html#the_merge_command
+
+    Args:
+        connection: The connection that writes.
+        begins: Whether this is the first of several calls.
+    """
+    before = connection.total_changes
+    pages = -_MERGED_PAGES if begins else _MERGED_PAGES
+    connection.execute("INSERT INTO found (found, rank) VALUES ('merge', ?)", (pages,))
+    return connection.total_changes - before > 1
 
 
 def _remove(connection: sqlite3.Connection, number: int, text: str) -> None:

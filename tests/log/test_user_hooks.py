@@ -177,6 +177,19 @@ def test_a_tenant_for_whom_a_function_of_the_user_hangs_holds_up_no_other(
     assert not provider.force_flush(MILLISECONDS)
 
 
+def test_several_tenants_whose_work_hangs_hold_up_no_other() -> None:
+    maker = RowMaker(100, 2**20, nullcontext)
+    hanging, done = threading.Event(), threading.Event()
+    for tenant in range(4):
+        maker.put(lambda: hanging.wait(60), 1, tenant)
+    maker.put(done.set, 1, "well")
+
+    assert done.wait(30)
+    assert len(maker) >= 4
+    hanging.set()
+    assert maker.finish(time.monotonic() + 30)
+
+
 def test_a_tenant_with_many_spans_leaves_room_for_others(
     tenants: Callable[[Session], str | None],
     fake: FakeHelicone,

@@ -205,8 +205,11 @@ class LogWorker:
             crowd = self._crowd = Counter(exporter.tenant_of(each) for _, each, _ in list(self._waiting))
             crowd.update(self._ready.lengths())
         tenant = exporter.tenant_of(entry)
-        crowd[tenant] += 1
-        return crowd[tenant] * len(crowd) <= self._limit
+        waiting, tenants = crowd[tenant] + 1, len(crowd) + (tenant not in crowd)
+        if waiting * tenants > self._limit:
+            return False
+        crowd[tenant] = waiting
+        return True
 
     def _replaced_with_rows(self) -> list[HeliconeSpanExporter]:
         return [exporter for exporter in self._replaced if exporter.waiting]

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractContextManager, suppress
+from itertools import islice
 from typing import Final, NamedTuple
 
 from ...failures import swallow
@@ -109,7 +110,8 @@ class RowMaker:
         with self._more:
             has_places = len(self) < self._max_rows
             longest = max(map(len, self._lanes.values()), default=0)
-            return [each for each in tenants if has_places or len(self._lanes.get(each, ())) + 1 < longest][:1]
+            with_room = (each for each in tenants if has_places or len(self._lanes.get(each, ())) + 1 < longest)
+            return list(islice(with_room, 1))
 
     def finish(self, until: float) -> bool:
         """Wait until all is done that came before, and return whether that is so.
@@ -236,6 +238,7 @@ class RowMaker:
             if lane:  # at the end, so that the other tenants come next
                 self._lanes[tenant] = lane
             self._busy[tenant] = time.monotonic()
+        self._start()  # this thread may have been the one that looks whether the others take long
         try:
             work.make()
         except Exception as error:  # noqa: BLE001  # the next rows must be made all the same

@@ -264,6 +264,16 @@ def test_the_raw_span_has_the_names_of_otlp(seeded: View, window: BrowserWindow)
     expect(window.drawer.locator(".raw")).to_contain_text('"parentSpanId": "0000000000100001"')
 
 
+@pytest.mark.parametrize(
+    "url", ["https://evil.test/#.openai.com/v1", "https://evil.test?.openai.com", "http://api.openai.com/v1"]
+)
+def test_a_curl_command_names_no_key_of_a_provider_for_another_host(reading: Any, url: str) -> None:
+    window = reading("hostile")
+    call = "({url: " + repr(url) + ", request: {}})"
+    command = window.page.evaluate(f"import('/static/raw.js').then((raw) => raw.curl{call})")
+    assert "OPENAI_API_KEY" not in command
+
+
 def test_a_curl_command_is_safe_in_a_shell(reading: Any, tmp_path: Path) -> None:
     import subprocess  # noqa: PLC0415
 

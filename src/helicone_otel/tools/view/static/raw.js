@@ -41,15 +41,26 @@ export function span({ trace, attributes, events, resource, scope, start_ms: sta
 }
 
 function copyOfCurl(found) {
-  return /^https?:\/\/[^\s/?#]/i.test(found.raw.url ?? "") ? copy(() => curl(found.raw), "the call as a curl command", { label: "Copy curl" }) : null;
+  return addressOf(found.raw.url) ? copy(() => curl(found.raw), "the call as a curl command", { label: "Copy curl" }) : null;
+}
+
+/** The address as the browser reads it, so that nothing behind the host is taken for a part of it; null if it is none. */
+function addressOf(url) {
+  try {
+    const address = new URL(url);
+    return ["http:", "https:"].includes(address.protocol) && address.hostname ? address : null;
+  } catch {
+    return null;
+  }
 }
 
 /** A command for a shell. Single quotes keep all of its texts as they are; the key is a variable. */
 export function curl({ url, request }) {
-  const host = url.split("/")[2];
-  const headers = KEYS.find(([part]) => host === part || host.endsWith(`.${part}`))?.[1] ?? ["Authorization: Bearer $API_KEY"];
+  const { protocol, hostname, href } = addressOf(url);
+  const known = protocol === "https:" && KEYS.find(([part]) => hostname === part || hostname.endsWith(`.${part}`));
+  const headers = known ? known[1] : ["Authorization: Bearer $API_KEY"];
   const body = JSON.stringify(request).replace(HIDDEN, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
-  return [`curl ${quoted(encodeURI(url).replace(/%25/g, "%"))}`, ...headers.map((header) => `  -H "${header}"`), "  -H 'Content-Type: application/json'", `  --data-raw ${quoted(body)}`].join(" \\\n");
+  return [`curl ${quoted(href)}`, ...headers.map((header) => `  -H "${header}"`), "  -H 'Content-Type: application/json'", `  --data-raw ${quoted(body)}`].join(" \\\n");
 }
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;

@@ -7,7 +7,15 @@ import json
 import pytest
 
 from helicone_otel.jsontext import SECRET_KEYS
-from helicone_otel.tools.redaction import _VARIABLES, Redaction, hide_secrets, redact, redact_attributes, redact_json
+from helicone_otel.tools.redaction import (
+    _VARIABLES,
+    Redaction,
+    hide_secrets,
+    redact,
+    redact_attributes,
+    redact_json,
+    redact_values,
+)
 from helicone_otel.tools.view.content import content_of
 
 NAMES = sorted({*SECRET_KEYS, "helicone-auth", "X-Api-Key", "cookie", "Set-Cookie", "aws.secret", "db_password"})
@@ -27,6 +35,29 @@ def test_a_name_that_is_also_an_ordinary_word_is_no_secret_inside_a_text(name: s
 
     assert (redact({name: "v"}), hide_secrets(text)) == ({name: "***"}, text)
     assert _VARIABLES.search(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "POST https://g.test/v1/m:generateContent?key=abcd1234efgh&alt=sse",
+            "POST https://g.test/v1/m:generateContent***&alt=sse",
+        ),
+        ("https://a.test/?q=1&api_key=abcd1234 x", "https://a.test/?q=1*** x"),
+        ("https://a.test/?access_token=abcd1234", "https://a.test/***"),
+        ("https://abcdef123456@h.test/p", "https://***h.test/p"),
+        ("key AIzaSyA1234567890abcdefghijklmnopqrstuvw", "key ***"),
+        ("xoxb-1234567890-abcdef", "***"),
+        ("https://a.test/?keyword=spring&monkey=1", "https://a.test/?keyword=spring&monkey=1"),
+    ],
+)
+def test_keys_in_addresses_and_of_known_forms_are_hidden(text: str, shown: str) -> None:
+    assert hide_secrets(text) == redact(text) == shown
+
+
+def test_values_of_a_name_that_is_one_of_a_secret_stay_a_list() -> None:
+    assert redact_values({"token": ["a", "b"], "plan": ["pro"]}) == {"token": ["***", "***"], "plan": ["pro"]}
 
 
 def test_a_number_is_no_secret() -> None:

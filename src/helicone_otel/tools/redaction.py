@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -34,6 +34,10 @@ _VARIABLES: Final = re.compile(rf"(?i){'|'.join(_VARIABLE_WORDS)}")
 # possessive here and below: a text of any sender must not make a search take longer than the text is long.
 _SECRETS: Final = re.compile(
     r"(?<=//)[^\s/@'\":]*+:[^\s/@'\"]++@"
+    r"|(?<=//)[^\s/@'\":?#]{8,}+@"
+    r"|(?i:[?&](?:api[_-]?)?key|[?&](?:access[_-]?)?token|[?&]sig(?:nature)?)=[^\s&#'\"]++"
+    r"|\bAIza[\w-]{35,}+"
+    r"|\bxox[a-z]-[\w-]{10,}+"
     r"|\b[sp]k-[\w-]{8,}+"
     r"|(?i:\bbearer\s++)[\w.~+/=-]{8,}+"
     r"|\bAKIA[A-Z0-9]{16}\b"
@@ -123,6 +127,11 @@ def _redact_json_text(text: str, depth: int) -> str:
         return text
     hidden = redact_json(inside, depth + 1)
     return text if hidden == inside else json.dumps(hidden, ensure_ascii=False)
+
+
+def redact_values(lists: Mapping[str, Iterable[Any]]) -> dict[str, list[Any]]:
+    """Return lists of values by name without secrets: where the name is that of one, each value is hidden."""
+    return {name: [redact({name: value})[name] for value in values] for name, values in lists.items()}
 
 
 def redact_attributes(attributes: Mapping[str, Any]) -> list[list[Any]]:

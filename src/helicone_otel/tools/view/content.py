@@ -94,8 +94,9 @@ def said_by_user(messages: Iterable[Message]) -> str | None:
     """Return what the user said last in a conversation, short and without secrets; `None` if nothing is known of it."""
     said = [message for message in messages if message.role == "user"][-1:]
     texts = [str(part.value) for message in said for part in message.parts if part.kind == "text"]
-    # Before it is cut: a part of a secret would not be recognised.
-    text = " ".join(str(redact(" ".join(texts)[:_MAX_READ])).split())[:_MAX_SAID]
+    # Before it is cut to its length: a part of a secret would not be recognised.
+    shown = (str(redact(redact_json(text[:_MAX_READ]))) for text in texts)
+    text = " ".join(" ".join(shown)[:_MAX_READ].split())[:_MAX_SAID]
     return text.encode("utf-8", "replace").decode() or None
 
 

@@ -108,11 +108,14 @@ def _csv_row(row: Sequence[Any]) -> list[Any]:
     when = datetime.fromtimestamp(start / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     first = milliseconds(first_token) if first_token is not None else None
     numbers = [milliseconds(end - start), first, inputs, outputs, dollars(cost)]
-    return [_cell(value) for value in (*before, when, *numbers, redact(error), badge, id_)]
+    return [_cell(value) for value in (*before, when, *numbers, error, badge, id_)]
 
 
 def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    text = redact(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 # --- JSON ---------------------------------------------------------------------------------------------
@@ -174,7 +177,9 @@ def _otlp_span(span: Span) -> dict[str, Any]:
     # Links have attributes of anybody, and pages do not show them.
     for link in span.links:
         del link.attributes[:]
-    span.status.message = status
+    span.status.message, span.name, span.trace_state = status, redact(span.name), redact(span.trace_state)
+    for event in span.events:
+        event.name = redact(event.name)
     whole = MessageToDict(span, use_integers_for_enums=True)
     ids = {"traceId": span.trace_id, "spanId": span.span_id, "parentSpanId": span.parent_span_id}
     whole.update({field: value.hex() for field, value in ids.items() if value})

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from ...redaction import redact
+from ...redaction import redact_values
 from ..colours import add_colours
 from .filters import SessionFilter
 from .numbers import dollars, milliseconds, percentile, prices
@@ -86,7 +86,7 @@ def compare(
         "sessions": [_session_data(row, number) for row, number in zip(rows, sets, strict=True)],
         "paths": sorted(paths, key=lambda path: (-path["share"], path["path"])),
         "sets": [_set_data(some) for some in divided] if split else None,
-        "properties": redact(_choices(properties)),
+        "properties": redact_values(_choices(properties)),
         "prices": prices(),
     }
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from ...redaction import redact
+from ...redaction import redact, redact_values
 from ..text_index import SESSIONS_FOUND, expression_of, words_of
 
 # What is measured of a session, and can be limited.
@@ -132,5 +132,5 @@ def filter_values(connection: sqlite3.Connection) -> dict[str, Any]:
     return {
         "users": redact([row[1] for row in rows["user"]]),
         "models": redact([row[1] for row in rows["model"]]),
-        "properties": redact(properties),
+        "properties": redact_values(properties),
     }

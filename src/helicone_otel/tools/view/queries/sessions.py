@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ...redaction import redact
+from ...redaction import redact, redact_values
 from .filters import SessionFilter
 from .numbers import dollars, milliseconds, prices
 from .overview import ShownRange, overview
@@ -108,7 +108,13 @@ def session_data(row: sqlite3.Row) -> dict[str, Any]:
         "unpriced": unpriced,
         "first_input": said,
         **_NO_DETAILS,
-        **redact(json.loads(details)),
+        **_shown_details(json.loads(details)),
+    }
+
+
+def _shown_details(details: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: redact_values(value) if isinstance(value, Mapping) else redact(value) for key, value in details.items()
     }
 
 

@@ -64,7 +64,9 @@ class Indexer:
                     if self._stopping.wait(time.monotonic() - began):
                         return
                     began = time.monotonic()
-            except (DatabaseError, BusyError, sqlite3.Error):
+            except Exception as error:  # noqa: BLE001  # what fails once may succeed later
+                if not isinstance(error, DatabaseError | BusyError | sqlite3.Error):
+                    swallow("the view's index", error)  # of the others the pages tell
                 self._stopping.wait(_RETRY_SECONDS)
                 self._wake.set()
 

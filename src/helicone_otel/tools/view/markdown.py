@@ -89,7 +89,7 @@ class MarkdownReader:
                     yield [place, number, tree]
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=8)  # a tree can take megabytes
 def markdown_of(text: str) -> list[Any] | None:
     """Return the tree of a text; `None` if it is not Markdown, or too long."""
     if len(text) > MAX_TEXT or not _SIGNS.search(text):

@@ -248,6 +248,8 @@ class Pages:
             return JsonResponse({"error": str(error)}, 400)
         except sqlite3.Error:
             return JsonResponse({"error": "the database fails; try again"}, 503)
+        except OSError as error:  # for instance, the disk is full
+            return JsonResponse({"error": error.strerror or str(error)}, 503)
         if exported is None:
             return JsonResponse({"error": "there is no such session"}, 404)
         media_type, suffix = FORMATS[form][1:3] if form in FORMATS else ("text/html; charset=utf-8", HTML)
@@ -272,7 +274,9 @@ class Pages:
             return JsonResponse({"error": str(error)}, 404)
         except BusyError:
             return JsonResponse({"error": "too much waits to be written; try again"}, 503)
-        except (sqlite3.Error, DatabaseError):
+        except DatabaseError as error:
+            return JsonResponse({"error": str(error)}, 503)
+        except sqlite3.Error:
             return JsonResponse({"error": "the database fails; try again"}, 503)
 
 

@@ -104,6 +104,7 @@ def test_thumbs_are_sent_to_helicone_where_there_is_a_key(fake: FakeHelicone) ->
         view.log(row)
 
         assert judge(view, good=True, note="for us").data == {"helicone": "sent"}
+        assert judge(view, good=True, note="for all of us").data == {"helicone": "nothing to send"}
         assert judge(view, note="for us").data == {"helicone": "nothing to send"}
 
     (shown,) = fake.rows

@@ -26,7 +26,7 @@ from .events import ChangeFeed, EventStream
 from .export_formats import FORMATS, Selected
 from .exports import HTML, Exports, TooManyRequestsError
 from .judging import MAX_BODY as MAX_FEEDBACK
-from .judging import Feedback, InvalidFeedbackError, keep_feedback, read_feedback, send_feedback
+from .judging import Feedback, InvalidFeedbackError, feedback_on, keep_feedback, read_feedback, send_feedback
 from .queries.compare import Split, compare
 from .queries.filters import MEASURES, Limits, SessionFilter, filter_values
 from .queries.overview import SHARES, ShownRange
@@ -226,10 +226,15 @@ class Pages:
         )
 
     def _keep_feedback(self, given: Feedback) -> dict[str, Any]:
-        session = self._database.write(lambda connection: keep_feedback(connection, given)).result()
+        def keep(connection: sqlite3.Connection) -> tuple[dict[str, Any] | None, int | None]:
+            return feedback_on(connection, given.id, given.name), keep_feedback(connection, given)
+
+        before, session = self._database.write(keep).result()
         if session is None:
             raise _NotFoundError("there is no such session")
         self._changes.publish([session])
+        if before is not None and before["good"] == given.good and before["note"] != given.note:  # the note stays here
+            return {"helicone": "nothing to send"}
         return {"helicone": send_feedback(given, self._settings)}
 
     def _compact(self, _request: Request) -> dict[str, Any]:

@@ -141,7 +141,7 @@ class RetentionWorker:
             DatabaseError: It cannot be written.
             BusyError: Too much data waits to be written.
         """
-        if self._database.write(lambda one: _is_too_much(one, self.retention)).result():
+        if self._database.write(lambda one: _too_much(one, self.retention)).result() > 0:
             self._remove_others(int((time.time() - _SETTLED_SECONDS) * 1e9))  # no page shows it
         while not self._stopping.is_set():
             removed: list[int] = self._database.write(lambda one: remove_sessions(one, self.retention)).result()
@@ -185,14 +185,13 @@ def remove_sessions(connection: sqlite3.Connection, retention: Retention) -> lis
         connection: The connection that writes.
         retention: What is kept.
     """
-    before, removed, requests = _time_before(retention), list[int](), 0
+    before, too_much = _time_before(retention), _too_much(connection, retention)
+    # The pages of removed texts are free only when the index is merged, so what is removed is reckoned.
+    per_request = _bytes_per_request(connection) if too_much > 0 else 0
+    removed, requests = list[int](), 0
     sql = "SELECT id, last, requests FROM sessions ORDER BY last, id LIMIT ?"
     oldest = connection.execute(sql, (_SESSIONS,)).fetchall()
     newest = connection.execute("SELECT id FROM sessions ORDER BY last DESC, id DESC LIMIT 1").fetchone()
-    # The pages of removed texts are free only when the index is merged, so what is removed is reckoned.
-    used = _used(connection) if retention.size is not None else 0
-    too_much = used - retention.size if retention.size is not None else 0
-    (whole,) = connection.execute("SELECT coalesce(sum(requests), 0) FROM sessions").fetchone()
     for number, last, count in oldest:
         is_old = before is not None and last < before
         if not is_old and (too_much <= 0 or number == newest[0]):
@@ -201,19 +200,26 @@ def remove_sessions(connection: sqlite3.Connection, retention: Retention) -> lis
         if requests > _REQUESTS and removed:
             break
         if _is_labelled(connection, number):
-            too_much -= max(_size_of(connection, number), used * count // max(whole, 1))
+            if too_much > 0:
+                too_much -= max(_size_of(connection, number), per_request * count)
             _remove_session(connection, number)
             removed.append(number)
     return removed
 
 
-def _is_too_much(connection: sqlite3.Connection, retention: Retention) -> bool:
-    return retention.size is not None and _used(connection) > retention.size
+def _too_much(connection: sqlite3.Connection, retention: Retention) -> int:
+    """Return how many bytes there are beyond the limit: zero or less if there are not, or is no limit."""
+    return _used(connection) - retention.size if retention.size is not None else 0
+
+
+def _bytes_per_request(connection: sqlite3.Connection) -> int:
+    (requests,) = connection.execute("SELECT coalesce(sum(requests), 0) FROM sessions").fetchone()
+    return _used(connection) // max(int(requests), 1)
 
 
 def _size_of(connection: sqlite3.Connection, session: int) -> int:
     """Return the bytes of a session's content, without the pages around it."""
-    sizes = [connection.execute(sql, (session,)).fetchone()[0] for sql in _SIZES]
+    sizes: list[int] = [connection.execute(sql, (session,)).fetchone()[0] for sql in _SIZES]
     return sum(sizes)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
+from ...spans.kinds import CALL_KINDS
 from ..replay.calls import CallSummary
 from ..replay.otlp import EncodedSpan
 from .colours import keep_colours
@@ -64,8 +65,9 @@ ON CONFLICT (id) DO UPDATE SET session = excluded.session, path = excluded.path,
     cost = coalesce(excluded.cost, cost), said = coalesce(excluded.said, said),
     badge = CASE WHEN logged THEN badge ELSE excluded.badge END
 """
-# A request whose tokens are known and whose model has no price.
-_UNPRICED: Final = "cost IS NULL AND kind IN ('llm', 'embedding') AND coalesce(input_tokens, output_tokens) IS NOT NULL"
+_CALLS: Final = ", ".join(f"'{kind}'" for kind in CALL_KINDS)
+# A request whose tokens are known and whose model has no price, as `is_unpriced` of `queries/numbers.py` tells.
+_UNPRICED: Final = f"cost IS NULL AND kind IN ({_CALLS}) AND coalesce(input_tokens, output_tokens) IS NOT NULL"
 _SUMS: Final = f"""
 SELECT kind, count(*), coalesce(sum(error IS NOT NULL), 0), coalesce(sum(input_tokens), 0),
     coalesce(sum(output_tokens), 0), min(start), max("end"), sum(cost), sum({_UNPRICED})

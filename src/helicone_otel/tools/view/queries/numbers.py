@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
+from ....spans.kinds import CALL_KINDS
 from ..prices import price_list
 
 _MAX_BARS: Final = 20
@@ -22,6 +23,11 @@ def milliseconds(nanoseconds: int) -> float:
 def dollars(amount: float | None) -> float | None:
     """Return an amount without the noise of adding up; `None` if it is unknown."""
     return round(amount, 9) if amount is not None else None
+
+
+def is_unpriced(kind: str, cost: float | None, *tokens: int | None) -> bool:
+    """Tell whether a request has no price although its tokens are known. The same in SQL is in `writes.py`."""
+    return cost is None and kind in CALL_KINDS and any(count is not None for count in tokens)
 
 
 def prices() -> dict[str, str] | None:

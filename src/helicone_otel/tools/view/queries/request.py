@@ -26,7 +26,7 @@ from ..colours import add_colours
 from ..content import RequestContent, content_of
 from ..markdown import MarkdownReader
 from .at_helicone import page_at_helicone
-from .numbers import dollars, milliseconds, prices
+from .numbers import dollars, is_unpriced, milliseconds, prices
 
 _MAX_SPANS: Final = 200
 _MAX_DEPTH: Final = 128
@@ -86,7 +86,7 @@ def request(traces: TraceReader, id_: str, texts: MarkdownReader | None = None) 
         "written_tokens": row["written"],
         "answered_by": row["answered"],
         "cost": dollars(row["cost"]),
-        "unpriced": _is_unpriced(row),
+        "unpriced": is_unpriced(row["kind"], row["cost"], row["input_tokens"], row["output_tokens"]),
         "prices": prices(),
         "error": redact(row["error"]),
         "badge": row["badge"],
@@ -100,11 +100,6 @@ def request(traces: TraceReader, id_: str, texts: MarkdownReader | None = None) 
     }
     add_colours(connection, [found])
     return found
-
-
-def _is_unpriced(row: sqlite3.Row) -> bool:
-    are_known = row["input_tokens"] is not None or row["output_tokens"] is not None
-    return row["cost"] is None and are_known and row["kind"] in CALL_KINDS
 
 
 def request_ids(connection: sqlite3.Connection, session: int) -> list[str]:

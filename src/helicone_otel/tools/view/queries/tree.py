@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from ....spans.kinds import CALL_KINDS
 from ...folders import Folder
-from .numbers import dollars, milliseconds
+from .numbers import dollars, is_unpriced, milliseconds
 
 # The steps of a session. The last column tells whether the parent of a step is a step at the same path: a wrapper and
 # the span that it wraps are one run.
@@ -44,8 +44,7 @@ class StoredRequest(NamedTuple):
     @property
     def is_unpriced(self) -> bool:
         """Whether its tokens are known, and its price is not."""
-        are_known = self.input_tokens is not None or self.output_tokens is not None
-        return self.cost is None and are_known and self.kind in CALL_KINDS
+        return is_unpriced(self.kind, self.cost, self.input_tokens, self.output_tokens)
 
 
 def steps_of(connection: sqlite3.Connection, session: int) -> list[sqlite3.Row]:

@@ -1,7 +1,6 @@
-"""How many instructions the hot paths take: the same in every run, however busy the machine is.
+"""How many instructions the hot paths take.
 
-They are counted by Valgrind's callgrind. What is counted lies between two calls of `os.getppid`, at which callgrind
-writes down what it has counted so far.
+What is counted lies between two calls of `os.getppid`, at which callgrind writes down what it has counted so far.
 """
 
 from __future__ import annotations
@@ -9,14 +8,9 @@ from __future__ import annotations
 import gc
 import os
 import platform
-import re
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
 from typing import Final
 
 from opentelemetry import trace
@@ -24,16 +18,17 @@ from opentelemetry.context import Context
 
 from helicone_otel import HeliconeSpanProcessor
 from helicone_otel.tracking.registry import Registry
+from tests.benchmarks import callgrind
 from tests.benchmarks.rows import building
 from tests.benchmarks.spans import LLM_SCOPE, Cheapest, cheapest_context, context_of_session, llm, spans, tracer
 from tests.benchmarks.timing import Measurement, Sample, Variant
 from tests.benchmarks.wire import GATEWAY, W3C, App, baggage_of_three
+from tests.support.paths import REPOSITORY
 
 _MARK: Final = "getppid"
 _TIMES: Final = 500
 # A template, a cache and the interpreter's own specialisation are made in the first rounds.
 _WARM_UP: Final = 100
-_COUNT: Final = re.compile(r"^summary: (\d+)", re.MULTILINE)
 _BARE: Final = "bare SDK"
 _ROW: Final = "a row of kind llm, built and encoded"
 # What is compared, with what, and in which words.
@@ -52,7 +47,7 @@ _COMPARED: Final = (
 
 def instructions() -> list[Measurement]:
     """Count the instructions of each hot path, and those of what it is compared with."""
-    if shutil.which("valgrind") is None:
+    if not callgrind.is_there():
         print("instructions are not counted, because there is no valgrind", file=sys.stderr)
         return []
     counted = {name: Sample(count / 1000) for name, count in _counted().items()}
@@ -64,13 +59,12 @@ def instructions() -> list[Measurement]:
 
 
 def _counted() -> dict[str, float]:
-    with tempfile.TemporaryDirectory(prefix="helicone-otel-instructions-") as folder:
-        valgrind = ["valgrind", "--tool=callgrind", f"--dump-before={_MARK}", f"--callgrind-out-file={folder}/part"]
-        environ = {**os.environ, "PYTHONHASHSEED": "0"}
-        command = [*valgrind, sys.executable, "-m", "tests.benchmarks.instructions"]
-        names = subprocess.run(command, check=True, capture_output=True, text=True, env=environ).stdout.splitlines()
-        parts = [_COUNT.search(Path(folder, f"part.{2 * n + 2}").read_text()) for n in range(len(names))]
-    return {name: int(part[1]) / _TIMES for name, part in zip(names, parts, strict=True) if part is not None}
+    path = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "src")])
+    environ = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0"}
+    command = [sys.executable, "-m", "tests.benchmarks.instructions"]
+    output, found = callgrind.count(command, environ, f"--dump-before={_MARK}", "part")
+    # Every second part is that between two variants.
+    return {name: found[f"part.{2 * place + 2}"] / _TIMES for place, name in enumerate(output.splitlines())}
 
 
 # --- under callgrind ------------------------------------------------------------------------------

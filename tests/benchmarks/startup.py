@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import helicone_otel
+from tests.benchmarks import callgrind
 from tests.benchmarks.spans import LLM, LLM_SCOPE
 from tests.benchmarks.timing import Measurement, Sample, difference
 
@@ -36,7 +36,6 @@ _ENVIRON: Final = {
     "OTEL_METRICS_EXPORTER": "none",
     "OTEL_LOGS_EXPORTER": "none",
 }
-_COUNT: Final = re.compile(r"^summary: (\d+)", re.MULTILINE)
 _FIRST_SPAN: Final = f"""
 import time
 from opentelemetry import trace
@@ -143,7 +142,7 @@ def _instructions(environments: Environments) -> list[Measurement]:
     callgrind keeps no count of a program that was replaced; the launcher itself loads nothing of ours.
     """
     name = "opentelemetry-instrument python -c pass: instructions"
-    if shutil.which("valgrind") is None:
+    if not callgrind.is_there():
         print(f"{name}: not measured, because there is no valgrind", file=sys.stderr)
         return []
     ours, without = (Sample(_count(python) / 1e6) for python in environments)
@@ -151,13 +150,8 @@ def _instructions(environments: Environments) -> list[Measurement]:
 
 
 def _count(python: Path) -> int:
-    with tempfile.TemporaryDirectory() as folder:
-        valgrind = ["valgrind", "--tool=callgrind", "--trace-children=yes", f"--callgrind-out-file={folder}/%p"]
-        subprocess.run(
-            [*valgrind, *_command(python, "-c", "pass")], check=True, capture_output=True, env=_environ(), cwd=folder
-        )
-        counts = [_COUNT.search(file.read_text()) for file in Path(folder).iterdir()]
-    return sum(int(count[1]) for count in counts if count is not None)
+    command = _command(python, "-c", "pass")
+    return sum(callgrind.count(command, _environ(), "--trace-children=yes", "%p").instructions.values())
 
 
 def _cpu_time(environments: Environments) -> list[Measurement]:

@@ -28,7 +28,7 @@ def memory_of(span: ReadableSpan) -> int:
     """Return about how many bytes a span takes."""
     attributes = attributes_of(span)
     name, status, events, links = _fields_of(span)
-    size = _OVERHEAD + len(name) + (_memory_of(attributes) if attributes else 0)
+    size = _OVERHEAD + len(name) + (_memory_of(attributes) if attributes is not None else 0)
     if status.description:  # often the text of an exception
         size += getsizeof(status.description)
     if events:
@@ -48,7 +48,7 @@ def _memory_of(attributes: Mapping[str, object]) -> int:
     copy: Callable[[], Mapping[str, object]] | None = getattr(attributes, "copy", None)
     attributes = copy() if copy is not None else attributes
     values = attributes.values()
-    size = sum(map(getsizeof, values)) + sum(map(len, attributes))
+    size = sum(map(getsizeof, values)) + len("".join(attributes))
     if _FLAT.issuperset(map(type, values)):
         return size
     return size + sum(_memory_inside(value) for value in values if type(value) not in _FLAT)

@@ -538,6 +538,23 @@ def test_attributes_for_other_backends_are_added_and_never_overwritten() -> None
     }
 
 
+def test_a_property_that_the_app_sets_on_a_span_itself_stays_on_all_spans_like_it() -> None:
+    app = App()
+    with session("Trip", id="s", properties={"tier": "gold", "team": "blue"}):
+        for tier in ("silver", "silver", "bronze"):
+            with app.span("work", {"helicone.property.tier": tier}):
+                pass
+        with app.span("work"):
+            pass
+
+    found = [
+        (span.attributes["helicone.property.tier"], span.attributes["helicone.property.team"])
+        for span in app.exporter.get_finished_spans()
+        if span.attributes
+    ]
+    assert found == [("silver", "blue"), ("silver", "blue"), ("bronze", "blue"), ("gold", "blue")]
+
+
 def test_a_setting_decides_which_families_of_attributes_are_added() -> None:
     app = App(Settings(attributes=("none",)))
     with session("Trip", id="s", user_id="u"), app.chat():

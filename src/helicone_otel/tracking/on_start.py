@@ -204,8 +204,8 @@ class SpanStarts:
         self, key: tuple[object, ...], record: SpanRecord, span: Span, facts: Mapping[str, object]
     ) -> None:
         base, node, scope, classification = record.base_node, record.node, record.scope, record.classification
-        # A label that the SDK's limits have cut is no example for others.
-        if base is None or node is None or scope is None or not _bears(span, record.label):
+        # A label that the SDK's limits have cut is no example for others, nor one without what the app set itself.
+        if base is None or node is None or scope is None or record.preset or not _bears(span, record.label):
             return
         base.add_template(
             key,

@@ -199,6 +199,7 @@ class Resolver:
     def note_preset(self, record: SpanRecord, attributes: Mapping[str, object]) -> None:
         """Note which attributes of other conventions the app has set itself: they stay as they are."""
         shared = self._shared_attributes.intersection(attributes)
+        shared |= {key for key in attributes if key.startswith(wire.PROPERTY_PREFIX)}
         if not shared:
             return
         label = record.label or {}

@@ -10,7 +10,7 @@ from .. import wire
 from ..destinations import Destination
 from ..sessions.model import Session
 from .nodes import top
-from .records import MAX_DEPTH, Record, SpanRecord, attributes_of, make_room, shown_by
+from .records import MAX_DEPTH, Record, SpanRecord, attributes_of, held_by, make_room, shown_by
 from .resolver import Resolver
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class LabelWriter:
             span, parent = above.span, above.parent
             if span is not None:
                 attributes, name = shown_by(span)
+                attributes = held_by(attributes)
                 # Only the record of a span has a span, and it has a name, too.
                 if above.name != name or above.size != (0 if attributes is None else len(attributes)):  # type: ignore[attr-defined]
                     return self._update_all(record)

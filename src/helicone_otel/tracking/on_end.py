@@ -14,7 +14,7 @@ from ..spans.reader import ScopeRules
 from .labels import LabelWriter
 from .nodes import SpanTemplate
 from .open_spans import OpenSpans
-from .records import Entry, Leaf, LeafRecord, Record, SpanRecord, attributes_of, is_of, size_of
+from .records import Entry, Leaf, LeafRecord, Record, SpanRecord, attributes_of, held_by, is_of, size_of
 from .requests import Calls, request_id
 from .resolver import Resolver
 from .state import MAX_LIVE, ProcessState
@@ -125,7 +125,7 @@ class SpanEnds:
             self._offer_leaf(entry, span)
         elif entry is None and (
             # A span that bears nothing can be no call, unless its scope says so.
-            state.decides_at_end or attributes_of(span) or self._resolver.is_of_named_scope(span)
+            state.decides_at_end or size_of(span) or self._resolver.is_of_named_scope(span)
         ):
             self._offer(self._record_of_ended(span), span)
 
@@ -176,7 +176,7 @@ class SpanEnds:
             size_of(span) == template.size
             and span.name == template.name
             and leaf.parent.node is template.base
-            and not self._resolver.is_overwritten(attributes_of(span) or _NOTHING, template.node.label)
+            and not self._resolver.is_overwritten(held_by(attributes_of(span)) or _NOTHING, template.node.label)
         )
 
     def _finalize(self, record: SpanRecord, span: ReadableSpan) -> None:

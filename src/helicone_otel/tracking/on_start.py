@@ -71,6 +71,7 @@ class SpanStarts:
             parent_context: As the SDK hands it over: `None` stands for the current Context.
         """
         given, parent_ids, kind, name, span_context, scope_name = fields_of(span)
+        held = getattr(given, "_dict", given)  # see `held_by`
         scope = self._scopes.get(scope_name) or self._new_scope(scope_name)
         if (kind is _SERVER or kind is _CONSUMER or scope.inbound) and self._entry_spans.begins_anew(
             span, scope, parent_context
@@ -84,13 +85,13 @@ class SpanStarts:
             if IMPORTED:
                 claim = claim_in(context)
         if (frame is None and (claim is None or not claim.session_id)) and (
-            not (scope.named or self._traces or given or self._live or self._recent.young)
-            or self._is_ordinary(span, scope, given)
+            not (scope.named or self._traces or held or self._live or self._recent.young)
+            or self._is_ordinary(span, scope, held)
         ):
             if parent_ids is not None:
                 self._span_store.note_parent(span_context.span_id, trace.get_current_span(parent_context))
             return
-        attributes = copied(given) if given else _NO_FACTS
+        attributes = copied(held) if held else _NO_FACTS
         asks_frameworks = self._reader.framework_spans and not scope.framework_spans
         parent: Record | None = None
         if parent_ids is not None or asks_frameworks:

@@ -40,6 +40,7 @@ from .records import (
     SpanRecord,
     SpanStore,
     attributes_of,
+    held_by,
     copied,
     trace_of,
     work_of,
@@ -126,7 +127,7 @@ class Resolver:
         """Tell whether a span bears anything else than when it was read last."""
         if not isinstance(record, SpanRecord) or (span := record.span) is None:
             return False
-        attributes = attributes_of(span) or _NO_FACTS
+        attributes = held_by(attributes_of(span)) or _NO_FACTS
         if record.size != len(attributes) or record.name != span.name:
             return True
         label = record.label
@@ -154,7 +155,7 @@ class Resolver:
         if span.instrumentation_scope is None:
             return False
         scope = self.reader.scope(span.instrumentation_scope.name)
-        attributes = attributes_of(span)
+        attributes = held_by(attributes_of(span))
         if not scope.named and (not attributes or scope.attributes.isdisjoint(attributes)):
             return False
         facts = scope.facts(copied(attributes)) if attributes else {}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span
 
 _UNKNOWN: Final = Destination.UNKNOWN
+_DEPTHS: Final = range(MAX_DEPTH)
 
 
 class LabelWriter:
@@ -65,14 +66,15 @@ class LabelWriter:
         is one. Headers must be quick to leave, so they are looked for here only if there is none.
         """
         resolver = self._resolver
-        if record.destination is _UNKNOWN and resolver.has_changed(record):
+        is_read = record.destination is _UNKNOWN
+        if is_read and resolver.has_changed(record):
             return self._update_all(record)
         above: Record | None = record
-        for _ in range(MAX_DEPTH):
+        for _ in _DEPTHS:
             if above is None:
                 break
             span, parent = above.span, above.parent
-            if span is not None:
+            if span is not None and not (is_read and above is record):
                 attributes, name = shown_by(span)
                 attributes = held_by(attributes)
                 # Only the record of a span has a span, and it has a name, too.

@@ -95,9 +95,9 @@ class Locator:
         node = record.node
         if node is None:
             return None
-        if call is None or node.path:
+        if call is None or node.path or (text := node.text_of_call(call)) == node.text:
             return Location(node.session, node.text, node.headers, record, sender)
-        return _location(node.session, node.text_of_call(call), record, sender)
+        return _location(node.session, text, record, sender)
 
     def locate_gateway_call(self, kind: str) -> Location | None:
         """Return where a call is that leaves for a gateway, with or without a span of its own.

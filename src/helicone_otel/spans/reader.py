@@ -123,13 +123,17 @@ class SpanReader:
             facts: What `ScopeRules.facts` returns for it, `are_common`.
         """
         values = (name, *facts.values())
-        if not are_short(values):
-            return self.read(scope, name, span_kind, facts).recognised
         key = (scope, span_kind, *facts, *values)
-        known = self._recognised.get(key)
+        try:
+            known = self._recognised.young.get(key)
+        except TypeError:  # a value that cannot be hashed
+            return self.read(scope, name, span_kind, facts).recognised
+        if known is None:
+            known = self._recognised.old.get(key)
         if known is None:
             known = self.read(scope, name, span_kind, facts).recognised
-            self._recognised.put(key, known)
+            if are_short(values):
+                self._recognised.put(key, known)
         return known
 
     def scope(self, name: str) -> ScopeRules:

@@ -55,6 +55,10 @@ attributes_of: Final[Callable[[ReadableSpan], Mapping[str, object] | None]] = at
 shown_by: Final[Callable[[ReadableSpan], tuple[Mapping[str, object] | None, str]]] = attrgetter(
     _as_kept("attributes"), _as_kept("name")
 )
+# Attributes, name, kind and scope.
+recognised_by: Final[Callable[[ReadableSpan], tuple[Any, ...]]] = attrgetter(
+    *map(_as_kept, ("attributes", "name", "kind", "instrumentation_scope"))
+)
 # What the start of a span reads of it, in this order: attributes, parent, kind, name, ids and the scope's name.
 # Each of these properties is a call, and together they were a tenth of what we cost a span in a session.
 fields_of: Final[Callable[[ReadableSpan], tuple[Any, ...]]] = attrgetter(

@@ -40,8 +40,9 @@ from .records import (
     SpanRecord,
     SpanStore,
     attributes_of,
-    held_by,
     copied,
+    held_by,
+    recognised_by,
     trace_of,
     work_of,
 )
@@ -56,6 +57,7 @@ GATEWAY: Final = "gateway"
 _NOT_GEN_AI: Final = frozenset({"", APPLICATION, GATEWAY})
 _SET_BY_HAND: Final = frozenset(SET_BY_HAND)
 _NO_FACTS: Final[dict[str, object]] = {}
+_URL_ATTRIBUTES: Final = frozenset(URL_ATTRIBUTES)
 _KIND_NAMES: Final = {kind: kind.name for kind in SpanKind}
 
 
@@ -152,21 +154,24 @@ class Resolver:
 
     def is_recognisable(self, span: ReadableSpan) -> bool:
         """Tell whether a span of which nothing is remembered is part of an LLM app, or names a session."""
-        if span.instrumentation_scope is None:
+        attributes, name, kind, span_scope = recognised_by(span)
+        if span_scope is None:
             return False
-        scope = self.reader.scope(span.instrumentation_scope.name)
-        attributes = held_by(attributes_of(span))
-        if not scope.named and (not attributes or scope.attributes.isdisjoint(attributes)):
+        scope = self.reader.scopes.get(span_scope.name) or self.reader.scope(span_scope.name)
+        attributes = held_by(attributes)
+        if not attributes:
+            return scope.named and self.reader.recognises(scope, name, kind._name_, _NO_FACTS)
+        if not scope.named and scope.attributes.isdisjoint(attributes):
             return False
-        facts = scope.facts(copied(attributes)) if attributes else {}
-        for key in URL_ATTRIBUTES:
-            url = facts.get(key)
+        facts = scope.facts(copied(attributes))
+        for key in _URL_ATTRIBUTES.intersection(facts):
+            url = facts[key]
             # Most requests go to hosts that are on no list.
             if isinstance(url, str) and self.destinations.of_url(url) is Destination.UNKNOWN:
                 del facts[key]
         if not self.reader.are_common(facts):
             return True
-        return self.reader.recognises(scope, span.name, _KIND_NAMES[span.kind], facts)
+        return self.reader.recognises(scope, name, kind._name_, facts)
 
     def read(self, record: Record) -> None:
         """Read a span into its record: what it is, what encloses it, which session it names."""

@@ -16,6 +16,8 @@ from .model import Session, SessionPath, path_segments
 from .scoped import Scoped
 
 FRAME_KEY = create_key("helicone-otel-frame")
+# The key under which a Context holds the current span. `get_current_span` is five calls.
+SPAN_KEY = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, Context())))
 # Has one entry for each context frame that exists in the process. While it is empty, no Context can hold a frame,
 # and the hot paths skip the search. A list serves as the counter, because `append` and `pop` are atomic without a lock.
 OPEN_FRAMES: list[None] = []

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from opentelemetry import trace
 from opentelemetry.context import Context, get_current
 
 from .. import wire
 from ..destinations import Destination
-from ..sessions.context import FRAME_KEY, OPEN_FRAMES, ContextFrame, current_frame
+from ..sessions.context import FRAME_KEY, OPEN_FRAMES, SPAN_KEY, ContextFrame, current_frame
 from ..sessions.foreign import IMPORTED, SessionClaim, claim_in, claim_of_run
 from ..sessions.model import Session
 from ..spans.kinds import CALL_KINDS
@@ -76,11 +76,10 @@ class Locator:
                 frame = current_frame(context)
         if frame is None and not (IMPORTED or self._live or self._traces or self._recent.young):
             return self._locate_process(call)
-        span = trace.get_current_span(context)
+        span: Any = context.get(SPAN_KEY) or trace.INVALID_SPAN
         ids = span.get_span_context()
         record: Record | None = self._live.get(ids.span_id)
-        current: object = span
-        if record is None or record.span is not current:  # its id may be that of another span
+        if record is None or record.span is not span:  # its id may be that of another span
             record = self._span_store.known(ids, span)
         sender = record
         if self._reader.framework_spans:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry import trace
 from opentelemetry.context import Context, get_current
 
-from ..sessions.context import FRAME_KEY, OPEN_FRAMES, ContextFrame
+from ..sessions.context import FRAME_KEY, OPEN_FRAMES, SPAN_KEY, ContextFrame
 from ..sessions.foreign import IMPORTED, SessionClaim, claim_in, find_imported_sdks
 from ..spans.reader import ScopeRules, are_short
 from .entries import EntrySpans
@@ -54,12 +54,13 @@ class SpanStarts:
         self._span_store = resolver.span_store
         self._live = resolver.span_store.live
         self._recent = resolver.span_store.recent
+        self._parents = resolver.span_store.parents
         self._reader = resolver.reader
         self._scopes = resolver.reader.scopes
         self._traces = resolver.traces
         self._entry_spans = EntrySpans(resolver, label_writer)
 
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: C901, PLR0912  # see below
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: C901, PLR0912, PLR0915  # see below
         """Label a span that has started, if it belongs to a session.
 
         Most spans of most apps have nothing to do with LLMs, and must cost next to nothing. Most others are like
@@ -89,7 +90,11 @@ class SpanStarts:
             or self._is_ordinary(span, scope, held)
         ):
             if parent_ids is not None:
-                self._span_store.note_parent(span_context.span_id, trace.get_current_span(parent_context))
+                context = get_current() if parent_context is None else parent_context
+                parents = self._parents
+                parents.young[span_context.span_id] = context.get(SPAN_KEY)  # type: ignore[assignment]
+                if len(parents.young) >= parents.limit:
+                    parents.turn()
             return
         attributes = copied(held) if held else _NO_FACTS
         asks_frameworks = self._reader.framework_spans and not scope.framework_spans

@@ -398,7 +398,7 @@ class SpanStore:
         self._left_alone = left_alone
         self.live = live
         self.recent: Generations[int, SpanRecord | Leaf] = Generations(MAX_ENDED)
-        self._parents: Generations[int, trace.Span] = Generations(MAX_LINKS)
+        self.parents: Generations[int, trace.Span] = Generations(MAX_LINKS)
 
     def remembers(self, span_id: int) -> bool:
         """Tell whether anything but its parent is remembered of a span with this id."""
@@ -436,13 +436,9 @@ class SpanStore:
         around = self._left_alone.around(span_id)
         return self.known(around.get_span_context(), around) if around is not None else None
 
-    def note_parent(self, span_id: int, parent: trace.Span) -> None:
-        """Remember the parent of a span of which nothing else is remembered."""
-        self._parents.put(span_id, parent)
-
     def parent_of(self, span_id: int) -> SpanRecord | None:
         """Return the record of the parent of a span of which nothing else is remembered."""
-        return self.record_at(self._parents.get(span_id))
+        return self.record_at(self.parents.get(span_id))
 
     def record_at(self, span: trace.Span | None) -> SpanRecord | None:
         """Return the record of a span; make it, and those of the spans above it, if there is none."""
@@ -458,7 +454,7 @@ class SpanStore:
                 lowest = record  # known before, and so is what is above it
                 break
             new.append(record)
-            span = self._parents.get(span.get_span_context().span_id) if span is not None else None
+            span = self.parents.get(span.get_span_context().span_id) if span is not None else None
         for record in reversed(new):
             if lowest is not None:
                 record.parent, record.trace_id = lowest, lowest.trace_id
@@ -492,6 +488,6 @@ class SpanStore:
     def _work_at(self, span: ReadableSpan, scope: ScopeRules, span_context: trace.SpanContext) -> int:
         """Return `Record.trace_id` of a span with nothing above it: work may have begun anew there."""
         is_entry = is_entry_span(span.kind, scope, span.name)
-        if is_entry and span.parent is not None and self._parents.get(span_context.span_id) is None:
+        if is_entry and span.parent is not None and self.parents.get(span_context.span_id) is None:
             return new_work(span_context)
         return span_context.trace_id

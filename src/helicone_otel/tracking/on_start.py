@@ -87,7 +87,7 @@ class SpanStarts:
                 claim = claim_in(context)
         if (frame is None and (claim is None or not claim.session_id)) and (
             not (scope.named or self._traces or held or self._live or self._recent.young)
-            or self._is_ordinary(span, scope, held)
+            or self._is_ordinary(span, scope, held, span_context.trace_id, parent_ids)
         ):
             if parent_ids is not None:
                 context = get_current() if parent_context is None else parent_context
@@ -141,11 +141,18 @@ class SpanStarts:
         find_imported_sdks()  # who brings spans of a new scope may have brought an SDK that makes claims
         return self._reader.scope(name)
 
-    def _is_ordinary(self, span: Span, scope: ScopeRules, attributes: Attributes) -> bool:
+    def _is_ordinary(
+        self,
+        span: Span,
+        scope: ScopeRules,
+        attributes: Attributes,
+        trace_id: int,
+        parent_ids: trace.SpanContext | None,
+    ) -> bool:
         """Tell whether a span outside of any context frame has nothing to do with an LLM app."""
-        if scope.known or span.get_span_context().trace_id in self._traces:
+        if scope.known or trace_id in self._traces:
             return False
-        if span.parent is not None and self._span_store.remembers(span.parent.span_id):
+        if parent_ids is not None and self._span_store.remembers(parent_ids.span_id):
             return False
         if self._reader.framework_spans and self._resolver.framework_spans.innermost(None) is not None:
             return False

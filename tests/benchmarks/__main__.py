@@ -32,6 +32,7 @@ PARTS = {
     "wire": ("headers",),
     "rows": ("rows",),
     "footprint": ("imports", "memory"),
+    "growth": ("slowest", "threads", "memory"),
     "startup": ("startup",),
     "instructions": ("instructions",),
     "log": ("threads", "building", "sending", "steady", "outage"),

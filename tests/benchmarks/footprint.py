@@ -95,6 +95,6 @@ def _kept(name: str, inside: Context | None = None, llm: bool = False, end: bool
     megabytes = tracemalloc.get_traced_memory()[0] / 2**20
     tracemalloc.stop()
     span_store = registry.resolver.span_store
-    links = span_store._parents  # there is no public count
+    links = span_store.parents
     entries = len(span_store.live) + len(span_store.recent) + len(links) + len(registry.resolver.traces)
     return Measurement(f"kept of {SPANS:,} {name} ({megabytes:.1f} MB)", "entries", Sample(entries), budget=BOUND)

@@ -75,9 +75,8 @@ def test_an_attribute_name_with_special_characters_of_yaml_ottl_or_the_collector
         if "a: " in line and "Len" not in line
     ]
 
-    assert statement.startswith(
-        r"""set(span.cache["id"], span.attributes["a: 'b' #c \"d\" \\e $${env:F}"]) where span.cache["id"] == nil"""
-    )
+    path = r"""span.attributes["a: 'b' #c \"d\" \\e $${env:F}"]"""
+    assert statement.startswith(f'set(span.cache["id"], {path}) where {path} != nil and span.cache["id"] == nil')
 
 
 def test_a_setting_that_cannot_be_used_is_an_error_that_names_it(

@@ -252,7 +252,12 @@ def test_a_span_of_another_language_is_labelled_even_if_its_path_was_set_by_hand
 
 
 def test_a_span_with_only_a_path_set_by_hand_is_labelled(pipe: Pipe) -> None:
-    attributes = {"session.id": "s-1", "helicone.session.path": "/plan", "gen_ai.operation.name": "chat"}
+    attributes = {
+        "session.id": "s-1",
+        "langfuse.user.id": "u-1",
+        "helicone.session.path": "/plan",
+        "gen_ai.operation.name": "chat",
+    }
     resource = {"service.name": "shop", "telemetry.sdk.language": "python"}
 
     (one,) = pipe.through([attributes], resource)
@@ -262,6 +267,7 @@ def test_a_span_with_only_a_path_set_by_hand_is_labelled(pipe: Pipe) -> None:
         "helicone.session.name": "shop",
         "helicone.span.kind": "llm",
         "gen_ai.conversation.id": "s-1",
+        "user.id": "u-1",
     }
 
 
@@ -282,6 +288,10 @@ SECRETS: Mapping[str, object] = {
     "http.response.header.set-cookie": ["a=b"],
     "Authorization": "Basic YTpi",
     "helicone-auth": "Bearer abc",
+    "HTTP_AUTHORIZATION": "Basic YTpi",
+    "openai.api_key": "0123",
+    "APIKEY": "0123",
+    "app.session-cookie": "a=b",
     "llm.invocation_parameters": '{"extra_headers": {"Helicone-Auth": "Bearer sk-helicone-abcdefg-1234567"}}',
     "error.message": "the key sk-proj-abcdefghijklmnop0123 is wrong",
     "list": ["ok", "Bearer 0123456789abcdef"],
@@ -333,6 +343,10 @@ def test_names_of_sessions_and_ordinary_words_are_never_masked(pipe: Pipe) -> No
         "gen_ai.conversation.id": "sk-0123456789abcdefgh",
         "http.request.header.helicone_session_id": ["s-1"],
         "gen_ai.input.messages": "the bearer of bad news asked for authorization",
+        "app.plan": "task-0123456789abcdefgh, risk-0123456789abcdefgh, pallbearer 0123456789abcdefgh",
+        "app.api_keys": "two",
+        "app.preauthorization": "pending",
+        "authorization.url": "https://example.org/authorize",
         "gen_ai.usage.input_tokens": 12,
         "ok": True,
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.resources import files
 from typing import Final, NamedTuple
 
@@ -167,6 +167,11 @@ def _scalar(statement: str) -> str:
     return "'" + statement.replace("'", "''") + "'"
 
 
+def _kind_condition(settings: Settings, _: str) -> Iterator[str]:
+    has_one = ottl.kind_condition((*settings.dialects, *DIALECTS))
+    return _listed([f"{_CONDITIONS['unlabelled']} and {ottl.key(wire.SPAN_KIND)} == nil and {has_one}"])
+
+
 def _kinds(settings: Settings, _: str) -> Iterator[str]:
     return _listed(ottl.kind_statements((*settings.dialects, *DIALECTS)))
 
@@ -183,10 +188,22 @@ def _session_names(settings: Settings, _: str) -> Iterator[str]:
     return _listed(ottl.first_statements("name", (wire.SESSION_NAME, *configured), configured))
 
 
+def _user_condition(settings: Settings, _: str) -> Iterator[str]:
+    has_one = ottl.some(_users(settings))
+    return _listed([f"{_CONDITIONS['unlabelled']} and {ottl.key(wire.OTEL_USER_ID)} == nil and {has_one}"])
+
+
 def _user_ids(settings: Settings, _: str) -> Iterator[str]:
-    configured = settings.user_id_attributes
+    return _listed(ottl.first_statements("user", _users(settings), settings.user_id_attributes))
+
+
+def _users(settings: Settings) -> Iterable[str]:
     known = [name for dialect in (*settings.dialects, *DIALECTS) for name in dialect.user_ids]
-    return _listed(ottl.first_statements("user", dict.fromkeys((*configured, *known)), configured))
+    return dict.fromkeys((*settings.user_id_attributes, *known))
+
+
+def _model_condition(settings: Settings, _: str) -> Iterator[str]:
+    return _listed([ottl.model_condition((*settings.dialects, *DIALECTS))])
 
 
 def _models(settings: Settings, _: str) -> Iterator[str]:
@@ -210,10 +227,13 @@ def _variables(_: Settings, __: str) -> Iterator[str]:
 
 # Functions of the settings and the placeholder's argument.
 _PLACEHOLDERS: Final[dict[str, Callable[[Settings, str], Iterator[str]]]] = {
+    "kind_condition": _kind_condition,
     "kinds": _kinds,
     "session_ids": _session_ids,
     "session_names": _session_names,
+    "user_condition": _user_condition,
     "user_ids": _user_ids,
+    "model_condition": _model_condition,
     "models": _models,
     "providers": _providers,
     "wire": _wire_form,

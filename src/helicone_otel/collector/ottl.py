@@ -27,14 +27,12 @@ def kind_statements(dialects: Iterable[Dialect]) -> list[str]:
     Only rows that apply to every instrumentation scope and name an attribute become statements, because no table lists
     the scopes of other languages, or tells which of them are the application's.
     """
-    shared = [dialect for dialect in dialects if not dialect.scopes]
-    ranked = sorted(shared, key=lambda dialect: not dialect.foremost)
-    rows = [row for dialect in ranked for row in dialect.rows] + [row for dialect in ranked for row in dialect.guesses]
-    return [
-        _set("kind", quoted(row.kind or _PLUMBING), _fits(row))
-        for row in rows
-        if row.attribute and not row.names and not row.span_kinds and not row.application
-    ]
+    return [_set("kind", quoted(row.kind or _PLUMBING), _fits(row)) for row in _rows(dialects)]
+
+
+def kind_condition(dialects: Iterable[Dialect]) -> str:
+    """Return a condition that is true if a span has one of the attributes that `kind_statements` read."""
+    return some(dict.fromkeys(row.attribute for row in _rows(dialects)))
 
 
 def first_statements(cached: str, names: Iterable[str], configured: Sequence[str] = ()) -> list[str]:
@@ -56,8 +54,12 @@ def model_statements(cached: str, dialects: Iterable[Dialect]) -> list[str]:
         cached: The key in the cache.
         dialects: The dialects whose attributes hold models, in order of precedence.
     """
-    names = dict.fromkeys(name for dialect in dialects for name in dialect.models)
-    return first_statements(cached, names)
+    return first_statements(cached, _models(dialects))
+
+
+def model_condition(dialects: Iterable[Dialect]) -> str:
+    """Return a condition that is true if a span has one of the attributes that `model_statements` read."""
+    return some(_models(dialects))
 
 
 def wire_statements(attribute: str, limit: int = wire.MAX_TEXT) -> list[str]:
@@ -84,9 +86,19 @@ def wire_condition(attribute: str, limit: int = wire.MAX_TEXT) -> str:
         attribute: The attribute.
         limit: The maximum length of its text, in bytes of UTF-8.
     """
-    # ASCII without controls and `%` is the usual case, and needs no statement.
-    pattern = f"^[!-$&-~](?:[ -$&-~]{{0,{limit - 2}}}[!-$&-~])?$"
-    return f"{key(attribute)} != nil and not IsMatch({key(attribute)}, {quoted(pattern)})"
+    # ASCII without controls and `%` is the usual case, and needs no statement. At no character does the pattern leave
+    # Go's engine a choice, which makes it fast; a pattern with the limit in it is slow.
+    pattern = "^[!-$&-~]+(?:[ ]+[!-$&-~]+)*$"
+    is_match = f"IsMatch({key(attribute)}, {quoted(pattern)})"
+    return f"{key(attribute)} != nil and (not {is_match} or Len(String({key(attribute)})) > {limit})"
+
+
+def some(attributes: Iterable[str]) -> str:
+    """Return a condition that is true if a span has one of the attributes.
+
+    It is for the `conditions` of a group of statements: one test spares most spans all statements of the group.
+    """
+    return f"Coalesce([{', '.join(map(key, attributes))}]) != nil"
 
 
 def key(attribute: str) -> str:
@@ -116,15 +128,32 @@ def replaced(target: str, pattern: str, replacement: str) -> str:
     return f"replace_pattern({target}, {quoted(pattern)}, {quoted(replacement)})"
 
 
+def _rows(dialects: Iterable[Dialect]) -> list[Row]:
+    shared = [dialect for dialect in dialects if not dialect.scopes]
+    ranked = sorted(shared, key=lambda dialect: not dialect.foremost)
+    rows = [row for dialect in ranked for row in dialect.rows] + [row for dialect in ranked for row in dialect.guesses]
+    return [row for row in rows if row.attribute and not row.names and not row.span_kinds and not row.application]
+
+
+def _models(dialects: Iterable[Dialect]) -> Iterable[str]:
+    return dict.fromkeys(name for dialect in dialects for name in dialect.models)
+
+
 def _first(cached: str, name: str, may_be_list: bool) -> Iterator[str]:
-    yield _set(cached, key(name), _is_usable(key(name)))
+    # Most attributes are missing, so that comes first: it is one look-up.
+    missing = f"{key(name)} != nil and {cache(cached)} == nil"
+    yield f"set({cache(cached)}, {key(name)}) where {missing} and {_is_usable(key(name))}"
     if may_be_list:
         only = f"{key(name)}[0]"
-        yield _set(cached, only, f"IsList({key(name)}) and Len({key(name)}) == 1 and {_is_usable(only)}")
+        yield (
+            f"set({cache(cached)}, {only}) where {missing} and IsList({key(name)}) and Len({key(name)}) == 1 "
+            f"and {_is_usable(only)}"
+        )
 
 
 def _is_usable(path: str) -> str:
-    return f"(IsInt({path}) or (IsString({path}) and IsMatch({path}, {quoted(f'[^{CONTROL}{BLANK}]')})))"
+    # IsInt and IsString make an error object of a value of another type. Most values are texts.
+    return f"((IsString({path}) and IsMatch({path}, {quoted(f'[^{CONTROL}{BLANK}]')})) or IsInt({path}))"
 
 
 def _set(cached: str, value: str, condition: str) -> str:

@@ -35,7 +35,7 @@ def provider_statements() -> Iterator[str]:
     yield f'set({_NAMES}, "")'
     for attribute in ATTRIBUTES:
         path = ottl.key(attribute)
-        yield f'set({_NAMES}, Concat([{_NAMES}, {path}], "\\n")) where IsString({path})'
+        yield f'set({_NAMES}, Concat([{_NAMES}, {path}], "\\n")) where {path} != nil and IsString({path})'
     for provider, otlp in OTLP_NAMES.items():
         yield _set(otlp.name, _matches(_NAMES, rf"(?i)(?:^|[^a-z])(?:{_words(provider)})(?:[^a-z]|$)"))
     # Frameworks are recognised by the letters and digits of their names.

@@ -54,7 +54,8 @@ class HeliconeSpanProcessor(SpanProcessor):
         # Most spans are decided when they start: nobody needs to be asked when they end.
         if registry is not None and (registry.live or registry.log is not None or registry.decides_at_end):
             self.decide(span)
-            self.hand_on(span)
+            if registry.ending:
+                self.hand_on(span)
 
     def decide(self, span: ReadableSpan) -> None:
         """Do what `on_end` does, for a caller that calls `hand_on` when all other processors have had the span."""

@@ -114,12 +114,14 @@ class SpanEnds:
         if (record := self._live.pop(span_id, None)) is not None:
             self._end(record, span_id, span)
             return
+        if state.log is None and not state.decides_at_end:
+            return  # it was decided at its start, or an exporter asks
         recent = self._recent
         entry = recent.young.get(span_id) or recent.old.get(span_id)
         if isinstance(entry, SpanRecord) and not is_of(entry, span):
             entry = None
         if state.log is None:
-            if state.decides_at_end and (entry is None or self._is_changed_leaf(entry, span)):
+            if entry is None or self._is_changed_leaf(entry, span):
                 self._record_of_ended(span)
         elif isinstance(entry, tuple):
             self._offer_leaf(entry, span)

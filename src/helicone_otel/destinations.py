@@ -185,6 +185,18 @@ def _is_helicone_gateway(host: str) -> bool:
     return _API_LABEL not in labels and not (len(labels) == 1 and labels[0] in _WEBSITE_LABELS)
 
 
+# How the URLs end by which models are called directly: the APIs of OpenAI and those like it, Anthropic and Google.
+_MODEL_ENDPOINTS = (
+    *("/chat/completions", "/v1/completions", "/v1/responses", "/embeddings", "api.anthropic.com/v1/messages"),
+    *(":generateContent", ":streamGenerateContent", ":embedContent", ":batchEmbedContents"),
+)
+
+
+def calls_model(url: str) -> bool:
+    """Return whether a URL is that of a call to a model, whatever its host is."""
+    return url.partition("?")[0].endswith(_MODEL_ENDPOINTS)
+
+
 def call_kind(url: str) -> Literal["llm", "embedding"]:
     """Return the kind of a request to a gateway, from its URL or the path of the URL."""
     path = url.partition("?")[0].rstrip("/")

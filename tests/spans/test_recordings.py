@@ -38,13 +38,11 @@ _UNTOUCHED = "nothing in the trace is part of an LLM app, so the library does no
 IMPERFECT: Mapping[str, Exceptions] = {
     "langsmith_otel": Exceptions(_LATE, frozenset({"plan trip"})),
     "native_litellm": Exceptions(
-        f"{_LATE}; `raw_gen_ai_request` has no sign of an embedding",
-        frozenset({"plan trip", "raw_gen_ai_request", "POST"}),
+        "`raw_gen_ai_request` has no sign of an embedding",
+        frozenset({"raw_gen_ai_request"}),
     ),
-    "genai_langgraph_more": Exceptions(_UNTOUCHED, frozenset({"direct search", "POST"})),
     "mixed_fastapi_genai": Exceptions(_UNTOUCHED, frozenset({"load user", "connect", "SELECT postgres", "SELECT"})),
     "oi_bedrock": Exceptions(_UNTOUCHED, frozenset({"load claim"})),
-    "oi_portkey": Exceptions(_UNTOUCHED, frozenset({"embed doc", "POST"})),
     "otel_vector_stores_new": Exceptions(
         f"{_UNTOUCHED}; the spans that open a connection are exported before the vector query after them is known",
         frozenset(

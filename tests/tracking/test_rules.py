@@ -39,6 +39,63 @@ def test_a_trace_in_which_nothing_is_recognised_stays_untouched() -> None:
     ]
 
 
+_ENDPOINTS = (
+    "https://api.openai.com/v1/chat/completions",
+    "http://localhost:8000/v1/embeddings",
+    "https://acme.openai.azure.com/openai/deployments/d/embeddings?api-version=2026-01-01",
+    "https://api.anthropic.com/v1/messages",
+    "https://generativelanguage.googleapis.com/v1beta/models/gemini-3:streamGenerateContent?alt=sse",
+)
+
+
+@pytest.mark.parametrize("name", ["url.full", "http.url"])
+@pytest.mark.parametrize("url", _ENDPOINTS)
+def test_steps_around_a_request_to_a_model_belong_to_a_session_although_nothing_instruments_the_call(
+    url: str, name: str
+) -> None:
+    app = App()
+    with app.span("embed doc") as outer, app.span("POST", {name: url}, scope=HTTP, kind=CLIENT):
+        pass
+
+    where = (_trace_session(outer), "/embed_doc")
+    assert app.where() == {"embed doc": where, "POST": where}
+    assert app.labels()["embed doc"]["helicone.span.kind"] == "task"
+    assert "helicone.span.kind" not in app.labels()["POST"]
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("https://api.acme.com/v1/messages", CLIENT),
+        ("https://api.acme.com/v1/embeddings/7", CLIENT),
+        ("https://api.acme.com/search?q=/v1/embeddings", CLIENT),
+        ("http://localhost:8000/v1/chat/completions", SpanKind.SERVER),
+    ],
+)
+def test_other_requests_leave_their_trace_untouched(url: str, kind: SpanKind) -> None:
+    app = App()
+    with app.span("load users"), app.span("POST", {"url.full": url}, scope=HTTP, kind=kind):
+        pass
+
+    assert app.where() == {"load users": (None, None), "POST": (None, None)}
+
+
+def test_a_request_to_a_model_alone_stays_untouched() -> None:
+    app = App()
+    with app.span("POST", {"url.full": _ENDPOINTS[0]}, scope=HTTP, kind=CLIENT):
+        pass
+
+    assert app.where() == {"POST": (None, None)}
+
+
+def test_the_span_of_a_call_that_has_a_url_stays_a_call() -> None:
+    app = App()
+    with app.chat(url__full=_ENDPOINTS[0]):
+        pass
+
+    assert app.labels()["chat gpt-4o"]["helicone.span.kind"] == "llm"
+
+
 def test_an_untouched_span_is_exported_itself_and_not_as_a_copy() -> None:
     app = App()
     with app.span("plain"):

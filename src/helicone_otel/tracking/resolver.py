@@ -17,7 +17,7 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind
 
 from .. import wire
 from ..caches import Recent
-from ..destinations import Destination, call_kind
+from ..destinations import Destination, call_kind, calls_model
 from ..sessions.context import ContextFrame
 from ..sessions.foreign import IMPORTED, WRITING_SCOPES, SessionClaim, claim_in, claim_of_run
 from ..sessions.inbound import UntrustedBaggage
@@ -28,7 +28,7 @@ from ..spans.kinds import CALL_KINDS
 from ..spans.reader import SpanReader
 from ..spans.routes import ENTRY_KINDS as _ENTRY_KINDS
 from ..spans.routes import entry_route_of
-from ..spans.schema import APPLICATION, BY_HAND, URL_ATTRIBUTES, Classification, Dialect
+from ..spans.schema import APPLICATION, BY_HAND, NOTHING, URL_ATTRIBUTES, Classification, Dialect
 from .derived import SET_BY_HAND, SessionFactory, by_hand
 from .enclosing import ForeignSessions, FrameworkSpans
 from .nodes import NodeKey, PathNode, top
@@ -56,6 +56,9 @@ GATEWAY: Final = "gateway"
 # Spans that OpenTelemetry's GenAI conventions do not describe.
 _NOT_GEN_AI: Final = frozenset({"", APPLICATION, GATEWAY})
 _SET_BY_HAND: Final = frozenset(SET_BY_HAND)
+# What a request to a model says that nothing instruments: what encloses it is part of an LLM app. It is no call itself,
+# because nobody knows what was asked and answered.
+MODEL_CALLED: Final = Classification(recognised=True)
 _NO_FACTS: Final[dict[str, object]] = {}
 _URL_ATTRIBUTES: Final = frozenset(URL_ATTRIBUTES)
 _KIND_NAMES: Final = {kind: kind.name for kind in SpanKind}
@@ -166,8 +169,12 @@ class Resolver:
         facts = scope.facts(copied(attributes))
         for key in _URL_ATTRIBUTES.intersection(facts):
             url = facts[key]
-            # Most requests go to hosts that are on no list.
-            if isinstance(url, str) and self.destinations.of_url(url) is Destination.UNKNOWN:
+            # Most requests go to hosts that are on no list, and call no model.
+            if (
+                isinstance(url, str)
+                and self.destinations.of_url(url) is Destination.UNKNOWN
+                and not (kind is SpanKind.CLIENT and calls_model(url))
+            ):
                 del facts[key]
         if not self.reader.are_common(facts):
             return True
@@ -188,14 +195,14 @@ class Resolver:
         classification = self.reader.read(scope, name, span_kind, facts)
         if facts:
             if span_kind == "CLIENT" and scope.takes_headers:
-                classification = self._read_destination(record, facts) or classification
+                classification = self._read_destination(record, facts, classification)
             self._read_session(record, facts)
         # An INTERNAL span with which work begins anew stands for the SERVER span that would be made elsewhere.
         entry_kind = "SERVER" if scope.inbound and record.parent is None and record.trace_id < 0 else span_kind
         if entry_kind in _ENTRY_KINDS:
             record.entry_route = entry_route_of(entry_kind, name, attributes or _NO_FACTS)
         row = classification.row
-        if row is not None and row.app and record.parent is None:
+        if record.parent is None and (classification is MODEL_CALLED or (row is not None and row.app)):
             classification = classification._replace(recognised=False)
         if not self._is_poorer(classification, record.classification, span):
             record.classification = classification
@@ -245,17 +252,19 @@ class Resolver:
         if frame is not None and (record.parent is None or is_newer(frame, record.parent)):
             record.parent = self.record_of(frame, record.trace_id, record.span)
 
-    def _read_destination(self, record: SpanRecord, facts: dict[str, object]) -> Classification | None:
+    def _read_destination(
+        self, record: SpanRecord, facts: dict[str, object], classification: Classification
+    ) -> Classification:
         """Note where a client's request goes; a request to a gateway may itself be the call."""
         url = next((url for key in URL_ATTRIBUTES if isinstance(url := facts.get(key), str)), None)
         if url is None:
-            return None
+            return classification
         record.destination = self.destinations.of_url(url)
         if record.destination is not Destination.GATEWAY:
-            return None
+            return MODEL_CALLED if classification is NOTHING and calls_model(url) else classification
         # The gateway makes a row of it even if no LLM span is above it.
         if any(above.classification.kind in CALL_KINDS for above in record.line() if above is not record):
-            return None
+            return classification
         return Classification(call_kind(url), None, GATEWAY, recognised=True)
 
     def _read_session(self, record: SpanRecord, facts: dict[str, object]) -> None:

@@ -33,6 +33,9 @@ names = any_text | pieces
         ("load/parse", "load_parse"),
         ("naïve plan", "naïve_plan"),
         ("50% off", "50％_off"),
+        # functions inside of others
+        ("answer.<locals>.look_up", "look_up"),
+        ("main.<locals>.Flow.run.<locals>.step", "step"),
         # UUIDs
         (f"process {UUID}", "process"),
         (f"process {UUID.upper()} again", "process_again"),

@@ -51,11 +51,16 @@ def clean_name(name: str) -> str:
     Returns:
         A segment in wire form; empty if nothing of the name is left.
     """
-    segment = wire.wire_segment(_without_occurrences(name[:512]))
+    segment = wire.wire_segment(_without_occurrences(without_enclosing(name[:512])))
     # Removing a part may join its neighbours to a new id, and cutting a long name may leave a number at its end.
     while (shorter := _without_occurrences(segment)) != segment:
         segment = shorter
     return segment
+
+
+def without_enclosing(name: str) -> str:
+    """Return a name without the functions that enclose the one that it names: `answer.<locals>.look_up`."""
+    return name.rpartition("<locals>.")[2]
 
 
 def is_made_up(name: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Final, cast
 from .. import wire
 from ..caches import Generations
 from .kinds import CALL_KINDS, KINDS, Kind
-from .names import clean_name, fit_template, fits_any, is_made_up, is_uuid
+from .names import clean_name, fit_template, fits_any, is_made_up, is_uuid, without_enclosing
 from .routes import INBOUND_SCOPES
 from .schema import APPLICATION, BY_HAND, NOTHING, URL_ATTRIBUTES, Classification, Dialect, Row
 
@@ -394,7 +394,7 @@ def _segment_from_name(row: Row, name: str) -> str:
 def _own_name(name: str) -> str:
     # Names that people gave stay as they are (`search_v2`, `question_1`). Names with a UUID are cleaned, because
     # frameworks make them up (`WorkflowBuilder-<uuid>`).
-    return clean_name(name) if is_made_up(name) else wire.wire_segment(name)
+    return clean_name(name) if is_made_up(name) else wire.wire_segment(without_enclosing(name))
 
 
 def is_listed(name: str, patterns: Iterable[str]) -> bool:

@@ -54,6 +54,7 @@ UNPUBLISHED = {
     "db.vector.count": "OpenLIT",
     "executor.id": "Microsoft's agent-framework",
     "workflow.name": "Microsoft's agent-framework",
+    "flow.node.name": "OpenInference's instrumentation of CrewAI",
     "gcp.vertex.agent.session_id": "Google's ADK",
     "gen_ai.agent.source": "OpenLIT, under OpenTelemetry's prefix",
     "gen_ai.client.operation.time_to_first_chunk": "pydantic-ai; the convention has it as a metric",

@@ -98,6 +98,32 @@ CASES = {
         _case(OTEL + "botocore.bedrock-runtime", "chat amazon.nova-pro-v1:0", "llm", start={OPERATION: "chat"}),
         _case(OTEL + "bedrock", "bedrock.converse", "llm"),
         _case(OI + "bedrock", "bedrock.converse", "llm", start={KIND: "LLM"}),
+        _case(OI + "bedrock", "bedrock.retrieve_and_generate", "llm", late={KIND: "RETRIEVER"}),
+        Case(
+            OI + "bedrock",
+            "bedrock.invoke_model",
+            {},
+            {KIND: "LLM", "llm.model_name": "amazon.titan-embed-text-v2:0"},
+            ("llm", None),
+            ("embedding", None),
+        ),
+        *(
+            _case(
+                OTEL + scope,
+                "text_completion amazon.titan-embed-text-v2:0",
+                "embedding",
+                start={OPERATION: "text_completion", "gen_ai.request.model": "amazon.titan-embed-text-v2:0"},
+            )
+            for scope in ("bedrock", "botocore.bedrock-runtime")
+        ),
+        _case(OTEL + "botocore", "Bedrock Agent Runtime.Retrieve", "vector_db", "retrieve"),
+        _case(OTEL + "botocore", "Bedrock Agent Runtime.Rerank", "rerank", "rerank"),
+        _case(OTEL + "botocore", "Bedrock Agent Runtime.RetrieveAndGenerate", "llm"),
+        _case(OTEL + "botocore", "Bedrock Agent Runtime.InvokeAgent", "agent", "invoke_agent"),
+        _case(OTEL + "botocore.bedrock-runtime", "Bedrock Runtime.ApplyGuardrail", "guardrail", "apply_guardrail"),
+        _case(OTEL + "botocore", "Bedrock Runtime.ConverseStream", "llm"),  # aiobotocore
+        _case(OTEL + "botocore", "S3Vectors.QueryVectors", "vector_db", "QueryVectors"),
+        _case(OTEL + "botocore.dynamodb", "DynamoDB.GetItem", None),
     ],
     "Mistral": [
         _case("mistralai_sdk_tracer", "chat mistral-large-latest", "llm"),
@@ -131,6 +157,62 @@ CASES = {
             start={KIND: "CHAIN"},
         ),
         _case(OI + "crewai", "Researcher._execute_core", "agent", "Researcher", start={KIND: "AGENT"}),
+        Case(
+            OI + "crewai",
+            "Writer 2.draft_task._execute_core",
+            {KIND: "AGENT"},
+            {"graph.node.id": "Writer 2", "task_name": "draft_task"},
+            ("agent", "Writer_2.draft_task"),
+            ("agent", "Writer_2"),
+        ),
+        Case(
+            OI + "crewai",
+            "Flow_935153da-1111-4222-8333-444455556666.step_1_begin",
+            {KIND: "CHAIN"},
+            {"flow.node.name": "step_1_begin"},
+            ("task", "Flow_step_begin"),
+            ("task", "step_1_begin"),
+        ),
+    ],
+    "CrewAI under OpenLIT": [
+        _case("openlit.instrumentation.crewai", "invoke_workflow AgentExecutor", "workflow"),
+        _case("openlit.instrumentation.crewai", "invoke_agent generate_plan", "task", late={OPERATION: "invoke_agent"}),
+        _case("openlit.instrumentation.crewai", "invoke_agent write_2", "agent", "write_2"),
+    ],
+    "AutoGen AgentChat": [
+        _case(
+            OI + "autogen_agentchat",
+            "writer_1.on_messages_stream",
+            "agent",
+            "writer_1",
+            start={KIND: "AGENT", "graph.node.id": "writer_1"},
+        ),
+        _case(OI + "autogen_agentchat", "RoundRobin.run_stream", "task", "RoundRobin", start={KIND: "CHAIN"}),
+        _case(
+            OI + "autogen_agentchat",
+            "writer_1.get_weather",
+            "tool",
+            "get_weather",
+            start={KIND: "TOOL", "tool.name": "get_weather"},
+        ),
+        _case("autogen-core", "create_agent writer_1", "agent", "writer_1", start={OPERATION: "create_agent"}),
+        _case("autogen SingleThreadedAgentRuntime", "autogen process writer_1_8368a051.(8368a051)-A", None),
+    ],
+    "openai-agents under OpenInference": [
+        _case(OI + "openai_agents", "Support 24/7", "agent", "Support_24_7", start={KIND: "AGENT"}),
+        _case(OI + "openai_agents", "step_2_check", "tool", "step_2_check", start={KIND: "TOOL"}),
+        _case(OI + "openai_agents", "length_check_2", "guardrail", "length_check_2", start={KIND: "GUARDRAIL"}),
+        _case(OI + "openai_agents", "batch 2", "task", "batch", start={KIND: "CHAIN"}),
+    ],
+    "LlamaIndex's workflows under OpenInference": [
+        _case(OI + "llama_index", "TripFlow.step_1_plan", "task", "TripFlow.step_1_plan", start={KIND: "CHAIN"}),
+        _case(
+            OI + "llama_index",
+            "main.<locals>.TripFlow.step_1_plan",
+            "task",
+            "TripFlow.step_1_plan",
+            start={KIND: "CHAIN"},
+        ),
     ],
     "smolagents under OpenInference": [
         _case(OI + "smolagents", "CodeAgent.run", "agent", "CodeAgent", start={KIND: "AGENT"}),
@@ -324,6 +406,7 @@ CASES = {
             OI + "haystack", "InMemoryBM25Retriever.run", "vector_db", "InMemoryBM25Retriever", late={KIND: "RETRIEVER"}
         ),
         _case(OI + "haystack", "PromptBuilder.run", "task", "PromptBuilder", late={KIND: "CHAIN"}),
+        _case(OI + "haystack", "Agent.run", "agent", "Agent", late={KIND: "CHAIN"}),
     ],
     "Instructor": [
         _case(OI + "instructor", "instructor.patch", "llm", start={KIND: "TOOL"}),
@@ -479,7 +562,7 @@ LANGCHAIN_SCOPES = (
 PLUMBING = (
     *("RunnableSequence", "RunnableParallel<context,question>", "RunnableLambda", "RunnableAssign<x>"),
     *("ChatPromptTemplate", "PromptTemplate", "StrOutputParser", "PydanticToolsParser"),
-    *("__start__", "ChannelWrite<a,b>", "ChannelRead<a>", "Branch<a,b>"),
+    *("__start__", "ChannelWrite<a,b>", "ChannelRead<a>", "Branch<a,b>", "_check_refusal"),
 )
 STEPS = ("rag", "format_docs", "RunnableRabbits2", "prompt", "parser", "LangGraph", "start")
 
@@ -494,6 +577,26 @@ def test_langchains_classes_are_no_steps_and_names_that_people_gave_are(reader: 
     assert {name for name, segment in segments.items() if segment is None} == {*PLUMBING, "RunnableRabbits2"}
 
 
+@pytest.mark.parametrize(
+    ("scope", "attributes"),
+    [
+        (OI + "langchain", {KIND: "RETRIEVER"}),
+        ("langfuse-sdk", {"langfuse.observation.type": "retriever"}),
+        ("langsmith", {"langsmith.span.kind": "retriever"}),
+        ("mlflow.tracing.provider", {"mlflow.spanType": '"RETRIEVER"'}),
+    ],
+)
+def test_a_retriever_with_the_name_of_its_class_is_the_step_retrieve(
+    reader: SpanReader, scope: str, attributes: dict[str, str]
+) -> None:
+    names = ("VectorStoreRetriever", "docs_2")
+    read = {name: reader.read(reader.scope(scope), name, "INTERNAL", attributes)[:2] for name in names}
+
+    assert read["VectorStoreRetriever"] == ("vector_db", "retrieve")
+    assert read["docs_2"][0] == "vector_db"
+    assert read["docs_2"][1] != "retrieve"
+
+
 def test_a_class_between_the_steps_keeps_its_kind(reader: SpanReader) -> None:
     scope = reader.scope(OI + "langchain")
 
@@ -506,6 +609,7 @@ def test_a_class_between_the_steps_keeps_its_kind(reader: SpanReader) -> None:
         (OI + "langchain", {KIND: "CHAIN", "metadata": '{"langgraph_step": 1, "langgraph_node": "%s"}'}),
         (OTEL + "langchain", {"traceloop.association.properties.langgraph_node": "%s"}),
         ("langsmith", {"langsmith.span.kind": "chain", "langsmith.metadata.langgraph_node": "%s"}),
+        ("mlflow.tracing.provider", {"mlflow.spanType": '"CHAIN"', "metadata": '{"langgraph_node": "%s"}'}),
     ],
 )
 def test_a_node_of_a_graph_is_a_step_whatever_its_name_is(
@@ -518,6 +622,8 @@ def test_a_node_of_a_graph_is_a_step_whatever_its_name_is(
 
     assert segment("RunnableSequence", "RunnableSequence") == "RunnableSequence"
     assert segment("RunnableSequence", "research") is None
+    assert segment("_draft", "_draft") == "_draft"
+    assert segment("_write", "research") is None
     assert segment("__start__", "__start__") is None
 
 

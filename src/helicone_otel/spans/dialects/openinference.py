@@ -3,9 +3,13 @@
 from ..kinds import Kind
 from ..schema import Dialect, Row
 from .frameworks import LANGCHAIN_CLASSES, LANGCHAIN_PLUMBING
+from .semconv import EMBEDDING_MODEL
 
 _KIND = "openinference.span.kind"
 _NODE = "graph.node.name"
+_NODE_ID = "graph.node.id"
+# The span's name is the name that people gave.
+_NAME = ("*",)
 
 OPENINFERENCE_OPENAI = Dialect(
     name="openinference.openai",
@@ -19,8 +23,14 @@ OPENINFERENCE_OPENAI = Dialect(
 OPENINFERENCE_AGENTS = Dialect(
     name="openinference.openai_agents",
     scopes=("openinference.instrumentation.openai_agents",),
-    # The span's type is TOOL, but a handoff runs no tool: the next agent takes over.
-    rows=(Row(kind="task", names=("handoff", "handoff *")),),
+    rows=(
+        # The span's type is TOOL, but a handoff runs no tool: the next agent takes over.
+        Row(kind="task", names=("handoff", "handoff *")),
+        # Spans have the names that people gave to workflows, agents, tools and guardrails.
+        Row(kind="agent", attribute=_KIND, values=frozenset({"agent"}), templates=_NAME),
+        Row(kind="tool", attribute=_KIND, values=frozenset({"tool"}), named_by=("tool.name",), templates=_NAME),
+        Row(kind="guardrail", attribute=_KIND, values=frozenset({"guardrail"}), templates=_NAME),
+    ),
 )
 
 OPENINFERENCE_ANTHROPIC = Dialect(
@@ -58,13 +68,16 @@ OPENINFERENCE_CLIENTS = Dialect(
         Row(kind="agent", names=("bedrock_agent.*",), named_by=("agent.name",), templates=("bedrock_agent.*",)),
         # A reranker's span is named after the class of the client: `ClientV2.rerank`.
         Row(kind="rerank", attribute=_KIND, values=frozenset({"reranker"}), segment="rerank"),
+        # The span's type is RETRIEVER, but a model answers.
+        Row(kind="llm", names=("bedrock.retrieve_and_generate*",)),
+        Row(kind="embedding", attribute="llm.model_name", matching=EMBEDDING_MODEL),
     ),
     guesses=(
         Row(kind="rerank", names=("*.rerank",), segment="rerank"),
         Row(kind="embedding", names=("CreateEmbeddings", "EmbedContent", "AsyncEmbedContent", "*.embed")),
         Row(kind="llm", names=("Completions", "AsyncCompletions", "Chat", "AsyncChat", "Generate", "AsyncGenerate")),
         Row(kind="llm", names=("*.chat", "*.chat_stream", "*.agents", "*.complete", "*.stream", "*.generate")),
-        Row(kind="llm", names=("bedrock.converse*", "bedrock.invoke_model*", "bedrock.retrieve_and_generate*")),
+        Row(kind="llm", names=("bedrock.converse*", "bedrock.invoke_model*")),
         Row(kind="llm", names=("*generate_content", "*generate_content_async", "GenerateContent*", "pipecat.llm")),
         Row(kind="tool", names=("pipecat.tool.*",), named_by=("tool.name",), templates=("pipecat.tool.*",)),
     ),
@@ -122,6 +135,14 @@ OPENINFERENCE_HAYSTACK = Dialect(
             Row(kind=kind, attribute=_KIND, values=frozenset({type_}), templates=_COMPONENT)
             for kind, type_ in _COMPONENT_TYPES
         ),
+        # The type of an agent is that of any component.
+        Row(
+            kind="agent",
+            attribute=_KIND,
+            values=frozenset({"chain"}),
+            names=tuple(f"*Agent{method[1:]}" for method in _COMPONENT),
+            templates=_COMPONENT,
+        ),
         Row(kind="task", attribute=_KIND, values=frozenset({"chain", "unknown"}), templates=_COMPONENT),
     ),
     guesses=(
@@ -144,7 +165,7 @@ OPENINFERENCE_INSTRUCTOR = Dialect(
     ),
 )
 
-# From documentation only: the type of crews and flows is CHAIN, that of agents AGENT, and names contain ids.
+# The type of crews and flows is CHAIN, that of agents AGENT. Names contain ids, and the names of tasks.
 OPENINFERENCE_CREWAI = Dialect(
     name="openinference.crewai",
     scopes=("openinference.instrumentation.crewai",),
@@ -160,14 +181,31 @@ OPENINFERENCE_CREWAI = Dialect(
             kind="agent",
             attribute=_KIND,
             values=frozenset({"agent"}),
-            named_by=("agent.name",),
+            named_by=("agent.name", _NODE_ID),
             templates=("*._execute_core", "*.execute", "*.kickoff"),
         ),
+        # The methods of a flow.
+        Row(kind="task", attribute=_KIND, values=frozenset({"chain"}), named_by=("flow.node.name",)),
         Row(kind="tool", attribute=_KIND, values=frozenset({"tool"}), named_by=("tool.name",), templates=("*.run",)),
     ),
 )
 
-# From documentation only.
+# Agents and teams of AutoGen are named with their method, tools with their agent.
+OPENINFERENCE_AUTOGEN = Dialect(
+    name="openinference.autogen",
+    scopes=("openinference.instrumentation.autogen_agentchat",),
+    rows=(
+        Row(
+            kind="agent",
+            attribute=_KIND,
+            values=frozenset({"agent"}),
+            named_by=(_NODE_ID,),
+            templates=("*.on_messages_stream",),
+        ),
+        Row(kind="task", attribute=_KIND, values=frozenset({"chain"}), templates=("*.run_stream",)),
+    ),
+)
+
 OPENINFERENCE_SMOLAGENTS = Dialect(
     name="openinference.smolagents",
     scopes=("openinference.instrumentation.smolagents",),
@@ -234,12 +272,12 @@ OPENINFERENCE_LANGCHAIN = Dialect(
             segment="retrieve",
         ),
         # Nodes of graphs, functions and runs have the names that people gave them.
-        Row(kind="task", attribute=_KIND, values=frozenset({"chain"}), templates=("*",)),
+        Row(kind="task", attribute=_KIND, values=frozenset({"chain"}), templates=_NAME),
     ),
     guesses=(
         Row(kind="llm", names=_LANGCHAIN_CHAT_MODELS, not_current=True),
         Row(kind="vector_db", names=("*Retriever",), segment="retrieve"),
-        Row(kind="task", templates=("*",)),
+        Row(kind="task", templates=_NAME),
     ),
     plumbing=LANGCHAIN_PLUMBING,
     class_names=LANGCHAIN_CLASSES,
@@ -264,13 +302,15 @@ OPENINFERENCE_LLAMA_INDEX = Dialect(
         # The span's type is LLM, but the method only prepares arguments and calls no model.
         Row(kind="task", names=("*._prepare_chat_with_tools",)),
         Row(kind="vector_db", names=_methods("retrieve"), segment="retrieve"),
+        # Spans are named after methods, and the steps of a workflow are those of the app.
+        Row(kind="task", attribute=_KIND, values=frozenset({"chain"}), templates=_NAME),
     ),
     guesses=(
         Row(kind="task", names=("*ChatEngine.chat", "*ChatEngine.achat", "*ChatEngine.stream_chat")),
         Row(kind="llm", names=_methods(*_LLAMA_INDEX_CHAT)),
         Row(kind="embedding", names=_methods(*_LLAMA_INDEX_EMBED)),
         Row(kind="tool", names=("*Tool.call", "*Tool.acall", "*Tool.__call__"), named_by=("tool.name",)),
-        Row(kind="task"),
+        Row(kind="task", templates=_NAME),
     ),
 )
 

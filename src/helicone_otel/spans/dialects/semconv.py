@@ -191,6 +191,35 @@ REDIS = Dialect(
     everyday=True,
 )
 
+# Bedrock's clients do not tell an embedding from other uses of a model (`InvokeModel`), but the model's name does.
+EMBEDDING_MODEL = r"(?i)embed"
+
+# https://docs.aws.amazon.com/bedrock/latest/APIReference: spans are named after the service and its operation. Those of
+# calls to models follow OpenTelemetry's convention.
+AWS = Dialect(
+    name="aws",
+    scopes=("opentelemetry.instrumentation.botocore*", "opentelemetry.instrumentation.bedrock"),
+    rows=(
+        Row(kind="embedding", attribute="gen_ai.request.model", matching=EMBEDDING_MODEL),
+        Row(kind="vector_db", names=("Bedrock Agent Runtime.Retrieve",), segment="retrieve"),
+        Row(kind="vector_db", names=("S3Vectors.*",), templates=("S3Vectors.*",)),
+        Row(kind="rerank", names=("Bedrock Agent Runtime.Rerank",), segment="rerank"),
+        Row(kind="guardrail", names=("Bedrock Runtime.ApplyGuardrail",), segment="apply_guardrail"),
+        Row(
+            kind="agent",
+            names=(
+                *("Bedrock Agent Runtime.InvokeAgent", "Bedrock Agent Runtime.InvokeInlineAgent"),
+                "Bedrock AgentCore.InvokeAgentRuntime",
+            ),
+            segment="invoke_agent",
+        ),
+        Row(kind="workflow", names=("Bedrock Agent Runtime.InvokeFlow",), segment="invoke_flow"),
+        Row(kind="llm", names=("Bedrock Agent Runtime.RetrieveAndGenerate*",)),
+    ),
+    guesses=(Row(kind="llm", names=("Bedrock Runtime.Converse*", "Bedrock Runtime.InvokeModel*")),),
+    everyday=True,
+)
+
 _KNN = ("knn", "text_expansion", "sparse_vector", "neural")
 
 ELASTICSEARCH = Dialect(

@@ -10,6 +10,9 @@ from .semconv import AGENT_NAME, NAMED, OPERATION, TOOL_NAME
 
 # The span's name is the name that people gave to a tool or agent.
 _NAME = ("*",)
+_RETRIEVER = frozenset({"retriever"})
+# LangChain names the run of a retriever after its class.
+_RETRIEVER_CLASS = ("*Retriever",)
 
 # https://langfuse.com/docs/observability/features/observation-types
 _TYPE = "langfuse.observation.type"
@@ -22,7 +25,8 @@ LANGFUSE = Dialect(
         Row(kind="llm", attribute=_TYPE, values=frozenset({"generation"}), not_current=True),
         Row(kind="embedding", attribute=_TYPE, values=frozenset({"embedding"}), not_current=True),
         Row(kind="tool", attribute=_TYPE, values=frozenset({"tool"}), templates=_NAME),
-        Row(kind="vector_db", attribute=_TYPE, values=frozenset({"retriever"})),
+        Row(kind="vector_db", attribute=_TYPE, values=_RETRIEVER, names=_RETRIEVER_CLASS, segment="retrieve"),
+        Row(kind="vector_db", attribute=_TYPE, values=_RETRIEVER),
         Row(kind="agent", attribute=_TYPE, values=frozenset({"agent"}), templates=_NAME),
         Row(kind="guardrail", attribute=_TYPE, values=frozenset({"guardrail", "evaluator"})),
         Row(kind="task", attribute=_TYPE, values=frozenset({"span", "chain", "event"})),
@@ -53,7 +57,8 @@ LANGSMITH = Dialect(
         Row(kind="llm", attribute=_KIND, values=frozenset({"llm"}), not_current=True),
         Row(kind="embedding", attribute=_KIND, values=frozenset({"embedding"}), not_current=True),
         Row(kind="tool", attribute=_KIND, values=frozenset({"tool"}), templates=_NAME),
-        Row(kind="vector_db", attribute=_KIND, values=frozenset({"retriever"})),
+        Row(kind="vector_db", attribute=_KIND, values=_RETRIEVER, names=_RETRIEVER_CLASS, segment="retrieve"),
+        Row(kind="vector_db", attribute=_KIND, values=_RETRIEVER),
         Row(kind="task", attribute=_KIND, values=frozenset({"chain", "prompt", "parser"})),
     ),
     guesses=(Row(kind="task"),),
@@ -96,6 +101,32 @@ OPENLIT_LANGCHAIN = Dialect(
     guesses=(Row(kind="vector_db", names=("retrieval *",), segment="retrieve", not_current=True),),
     plumbing=LANGCHAIN_PLUMBING,
     class_names=LANGCHAIN_CLASSES,
+)
+
+# What CrewAI's agents run in is a flow of their own, whose methods look like agents: the app made none of them.
+_EXECUTOR = "AgentExecutor"
+_EXECUTORS_METHODS = (
+    *("after_parallel_execution", "call_llm_and_parse", "call_llm_native_tools", "check_max_iterations"),
+    *("check_more_todos", "check_native_todo_completion", "check_todo_completion", "check_todos_available"),
+    *("continue_iteration", "decide_next_action", "ensure_force_final_answer", "execute_native_tool"),
+    *("execute_todo_sequential", "execute_todos_parallel", "execute_tool_action", "generate_plan"),
+    *("get_ready_todos_method", "handle_continue_plan", "handle_goal_achieved", "handle_refine_and_continue"),
+    *("handle_replan", "handle_replan_now", "handle_step_observed_low", "handle_step_observed_medium"),
+    *("increment_and_continue", "initialize_reasoning", "mark_todo_complete", "observe_step_result"),
+    *("recover_from_context_length", "recover_from_parser_error", "route_by_answer_type"),
+)
+
+OPENLIT_CREWAI = Dialect(
+    name="openlit.crewai",
+    scopes=("openlit.instrumentation.crewai",),
+    rows=(
+        Row(
+            kind="task",
+            names=tuple(f"invoke_agent {method}" for method in _EXECUTORS_METHODS),
+            templates=("invoke_agent *",),
+        ),
+    ),
+    plumbing="|".join((_EXECUTOR, *_EXECUTORS_METHODS)),
 )
 
 OPENLIT = Dialect(
@@ -279,6 +310,13 @@ MLFLOW = Dialect(
         Row(kind="embedding", attribute=_MLFLOW, values=_mlflow("embedding"), not_current=True),
         Row(kind="tool", attribute=_MLFLOW, values=_mlflow("tool"), templates=_NAME),
         Row(kind="agent", attribute=_MLFLOW, values=_mlflow("agent"), templates=_NAME),
+        Row(
+            kind="vector_db",
+            attribute=_MLFLOW,
+            values=_mlflow("retriever"),
+            names=_RETRIEVER_CLASS,
+            segment="retrieve",
+        ),
         Row(kind="vector_db", attribute=_MLFLOW, values=_mlflow("retriever")),
         Row(kind="rerank", attribute=_MLFLOW, values=_mlflow("reranker")),
         Row(kind="workflow", attribute=_MLFLOW, values=_mlflow("workflow")),
@@ -288,6 +326,7 @@ MLFLOW = Dialect(
     guesses=(Row(kind="task"),),
     plumbing=LANGCHAIN_PLUMBING,
     class_names=LANGCHAIN_CLASSES,
+    given_names=("metadata:langgraph_node",),
 )
 
 _LANGTRACE = "langtrace.service.type"

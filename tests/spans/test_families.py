@@ -294,9 +294,7 @@ CASES = {
     ],
     "MLflow": [
         _late("mlflow.tracing.provider", "kb", {"mlflow.spanType": '"RETRIEVER"'}, "vector_db", "kb", "task"),
-        _late("mlflow.tracing.provider", "look_2", {"mlflow.spanType": '"TOOL"'}, "tool", "look_2", "task")._replace(
-            at_start=("task", "look")
-        ),
+        _late("mlflow.tracing.provider", "look_2", {"mlflow.spanType": '"TOOL"'}, "tool", "look_2", "task"),
         _late("mlflow.tracing.provider", "RunnableSequence", {"mlflow.spanType": '"CHAIN"'}, "task", None, "task"),
     ],
     "Langtrace": [
@@ -425,6 +423,16 @@ CASES = {
         _case("traceloop.tracer", "no_secrets.guard", "guardrail", "no_secrets"),
     ],
     "names that people gave": [
+        *(
+            _case(scope, "step_2_plan", "task", "step_2_plan", late=late)
+            for scope, late in (
+                ("langfuse-sdk", {"langfuse.observation.type": "chain"}),
+                ("langsmith", {"langsmith.span.kind": "chain"}),
+                ("lmnr.tracer", {"lmnr.span.type": "DEFAULT"}),
+                ("langwatch", {"langwatch.span.type": "chain"}),
+                ("mlflow.tracing.provider", {"mlflow.spanType": '"CHAIN"'}),
+            )
+        ),
         _case(OI + "langchain", "research_2", "task", "research_2", late={KIND: "CHAIN"}),
         _case("mcp-python-sdk", "MCP send tools/call summarize_2", "tool", "summarize_2", start=CALL_TOOL)._replace(
             span_kind="CLIENT"
@@ -609,6 +617,10 @@ def test_a_class_between_the_steps_keeps_its_kind(reader: SpanReader) -> None:
         (OI + "langchain", {KIND: "CHAIN", "metadata": '{"langgraph_step": 1, "langgraph_node": "%s"}'}),
         (OTEL + "langchain", {"traceloop.association.properties.langgraph_node": "%s"}),
         ("langsmith", {"langsmith.span.kind": "chain", "langsmith.metadata.langgraph_node": "%s"}),
+        (
+            "langfuse-sdk",
+            {"langfuse.observation.type": "chain", "langfuse.observation.metadata.langgraph_node": '"%s"'},
+        ),
         ("mlflow.tracing.provider", {"mlflow.spanType": '"CHAIN"', "metadata": '{"langgraph_node": "%s"}'}),
     ],
 )

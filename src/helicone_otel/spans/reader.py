@@ -352,10 +352,10 @@ def are_short(values: Iterable[object]) -> bool:
 
 
 def _gives(value: object, member: str, name: str) -> bool:
-    """Return whether an attribute, or a member of the JSON in it, says that the app gave this name."""
+    """Return whether an attribute, plain or as JSON, or a member of the JSON in it says that the app gave this name."""
     if not isinstance(value, str):
         return False
-    return f'"{member}": "{name}"' in value[:_MAX_TEXT] if member else value == name
+    return f'"{member}": "{name}"' in value[:_MAX_TEXT] if member else value in (name, f'"{name}"')
 
 
 @lru_cache(maxsize=_MAX_NAMES)

@@ -278,12 +278,50 @@ CASES = {
         _case("google-genai", "gemini.generate_content", "llm"),
         _case("openai", "openai.embeddings", "embedding"),
         _case("openai", "openai.assistants.create", None),
+        _case("agentops", "chat_model.llm", "llm", start={"agentops.span.kind": "llm"}),
+        _case(
+            "agentops",
+            "tool.tool",
+            "tool",
+            "look_up_2",
+            start={"agentops.span.kind": "tool", "langchain.tool.name": "look_up_2"},
+        ),
+        _case("openai-agents", "Support 24/7", "workflow", "Support_24_7", start={"workflow.step.type": "trace"}),
+        _case(
+            "openai-agents",
+            "Clerk 2",
+            "agent",
+            "Clerk_2",
+            start={"agentops.span.kind": "agent", "agent.name": "Clerk 2"},
+        ),
+        _case("openai-agents", "generation", "llm", start={"agentops.span.kind": "llm"}),
+        _case("openai-agents", "length_check_2", "task", "length_check_2"),
+        _case("crewai", "Research Paris.task", "task", "Research_Paris", start={"agentops.span.kind": "task"}),
+        _case("agno", "Office.agno.team.run.workflow", "workflow", "Office", start={"agentops.span.kind": "workflow"}),
+        Case(
+            "agentops.instrumentation.agentic.langgraph",
+            "langgraph.node.execute",
+            {},
+            {"agentops.span.kind": "llm", "langgraph.node.name": "step_2"},
+            ("task", "langgraph.node.execute"),
+            ("task", "step_2"),
+        ),
     ],
     "Laminar": [
         _case("lmnr.tracer", "openai.chat", "llm", start={"lmnr.span.type": "LLM"}),
         _case("lmnr.tracer", "openai.embeddings", "embedding", start={"lmnr.span.type": "LLM"}),
         _case("lmnr.tracer", "look up", "tool", "look_up", start={"lmnr.span.type": "TOOL"}),
         _case("lmnr.tracer", "draft", "task", "draft", start={"lmnr.span.type": "DEFAULT"}),
+        *(
+            _case("lmnr.tracer", name, kind, segment, start={"lmnr.span.type": "DEFAULT"})
+            for name, kind, segment in (
+                ("rag.workflow", "workflow", "rag"),
+                ("execute_task summarize_2", "task", "summarize_2"),
+                ("execute_task RunnableLambda", "task", None),
+                ("execute_tool search_v2", "tool", "search_v2"),
+                ("vector_db_retrieve VectorStoreRetriever", "vector_db", "retrieve"),
+            )
+        ),
     ],
     "LangWatch": [
         _late("langwatch", "look up", {"langwatch.span.type": "tool"}, "tool", "look_up", "task"),
@@ -565,6 +603,8 @@ LANGCHAIN_SCOPES = (
     "openlit.instrumentation.langchain",
     "langfuse-sdk",
     "langsmith",
+    "langwatch",
+    "lmnr.tracer",
     "mlflow.tracing.provider",
 )
 PLUMBING = (
@@ -622,6 +662,7 @@ def test_a_class_between_the_steps_keeps_its_kind(reader: SpanReader) -> None:
             {"langfuse.observation.type": "chain", "langfuse.observation.metadata.langgraph_node": '"%s"'},
         ),
         ("mlflow.tracing.provider", {"mlflow.spanType": '"CHAIN"', "metadata": '{"langgraph_node": "%s"}'}),
+        ("lmnr.tracer", {"lmnr.span.type": "DEFAULT", "langchain.metadata": '{"langgraph_node":"%s"}'}),
     ],
 )
 def test_a_node_of_a_graph_is_a_step_whatever_its_name_is(

@@ -355,7 +355,10 @@ def _gives(value: object, member: str, name: str) -> bool:
     """Return whether an attribute, plain or as JSON, or a member of the JSON in it says that the app gave this name."""
     if not isinstance(value, str):
         return False
-    return f'"{member}": "{name}"' in value[:_MAX_TEXT] if member else value in (name, f'"{name}"')
+    if not member:
+        return value in (name, f'"{name}"')
+    text = value[:_MAX_TEXT]
+    return f'"{member}": "{name}"' in text or f'"{member}":"{name}"' in text
 
 
 @lru_cache(maxsize=_MAX_NAMES)

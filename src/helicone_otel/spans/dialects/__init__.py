@@ -32,6 +32,7 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     frameworks.HAYSTACK_CONNECTOR,
     frameworks.LANGCHAIN4J,
     vendors.AGENTOPS,
+    vendors.AGENTOPS_FRAMEWORKS,
     vendors.AGENTOPS_CLIENTS,
     vendors.LAMINAR,
     vendors.LANGWATCH,

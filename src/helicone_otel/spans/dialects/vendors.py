@@ -210,21 +210,26 @@ _SUFFIXED: tuple[tuple[Kind, tuple[str, ...]], ...] = (
 )
 _AGENTOPS = "agentops.span.kind"
 
-# https://docs.agentops.ai: what its decorators make is named after the function and its kind: `lookup.tool`.
+# https://docs.agentops.ai: what its decorators make is named after the function and its kind: `lookup.tool`. What its
+# handler of LangChain's callbacks makes is named after the kind alone.
 AGENTOPS = Dialect(
     name="agentops",
     scopes=("agentops",),
-    rows=tuple(
-        Row(
-            kind=kind,
-            attribute=_AGENTOPS,
-            values=frozenset(types),
-            named_by=("operation.name",),
-            templates=tuple(f"*.{type_}" for type_ in types),
-        )
-        for kind, types in _SUFFIXED
+    rows=(
+        Row(kind="llm", attribute=_AGENTOPS, values=frozenset({"llm"})),
+        *(
+            Row(
+                kind=kind,
+                attribute=_AGENTOPS,
+                values=frozenset(types),
+                named_by=("operation.name", "langchain.tool.name"),
+                templates=tuple(f"*.{type_}" for type_ in types),
+            )
+            for kind, types in _SUFFIXED
+        ),
     ),
     guesses=(
+        Row(kind="llm", names=("*.llm",)),
         *(
             Row(kind=kind, names=names, templates=names)
             for kind, names in ((kind, tuple(f"*.{type_}" for type_ in types)) for kind, types in _SUFFIXED)
@@ -256,12 +261,44 @@ AGENTOPS_CLIENTS = Dialect(
     ),
 )
 
+# Its instrumentations of agent frameworks use the frameworks' names as scopes, and never make their spans current.
+AGENTOPS_FRAMEWORKS = Dialect(
+    name="agentops.frameworks",
+    scopes=("openai-agents", "crewai", "ag2", "agno", "agentops.instrumentation.agentic.langgraph"),
+    rows=(
+        # A node that calls a model has the type of the call.
+        Row(kind="task", names=("langgraph.node.execute",), named_by=("langgraph.node.name",)),
+        Row(kind="llm", attribute=_AGENTOPS, values=frozenset({"llm"}), not_current=True),
+        *(
+            Row(
+                kind=kind,
+                attribute=_AGENTOPS,
+                values=frozenset({*types, *(f"{type_}.usage" for type_ in types)}),
+                named_by=("agent.name", "tool.name"),
+                templates=(
+                    *("*.agno.agent.run.agent", "*.agno.team.run.workflow", "*.agno.workflow.run.workflow"),
+                    *("langgraph.*.execute", *(f"*.{type_}" for type_ in types)),
+                ),
+            )
+            for kind, types in _SUFFIXED
+        ),
+        Row(kind="workflow", attribute="workflow.step.type", values=frozenset({"trace"}), templates=_NAME),
+    ),
+    guesses=(Row(kind="task", templates=_NAME),),
+)
+
 # https://docs.laminar.sh: one tracer for its decorators and its instrumentations of clients.
 LAMINAR = Dialect(
     name="laminar",
     scopes=("lmnr.tracer", "lmnr*"),
     rows=(
         Row(kind="embedding", names=("*.embeddings", "*.embed")),
+        # LangChain's runs, whose type is that of any other span.
+        Row(kind="workflow", names=("*.workflow",), templates=("*.workflow",)),
+        Row(kind="task", names=("execute_task *",), templates=("execute_task *",)),
+        Row(kind="tool", names=("execute_tool *",), templates=("execute_tool *",)),
+        Row(kind="agent", names=("invoke_agent *", "create_agent *"), templates=("invoke_agent *", "create_agent *")),
+        Row(kind="vector_db", names=("vector_db_retrieve *", "*Retriever"), segment="retrieve"),
         Row(kind="llm", attribute="lmnr.span.type", values=frozenset({"llm", "cached"})),
         Row(kind="tool", attribute="lmnr.span.type", values=frozenset({"tool"}), templates=_NAME),
         Row(
@@ -273,6 +310,10 @@ LAMINAR = Dialect(
         Row(kind="task", attribute="lmnr.span.type", templates=_NAME),
     ),
     guesses=(Row(kind="task", templates=_NAME),),
+    # Its handler of callbacks makes the spans of LangChain's runs.
+    plumbing=LANGCHAIN_PLUMBING,
+    class_names=LANGCHAIN_CLASSES,
+    given_names=("langchain.metadata:langgraph_node",),
     session_ids=("lmnr.association.properties.session_id",),
     user_ids=("lmnr.association.properties.user_id",),
     grouped_by="lmnr.association.properties.session_id",
@@ -294,6 +335,8 @@ LANGWATCH = Dialect(
         Row(kind="task", attribute=_LANGWATCH, templates=_NAME),
     ),
     guesses=(Row(kind="task", templates=_NAME),),
+    plumbing=LANGCHAIN_PLUMBING,
+    class_names=LANGCHAIN_CLASSES,
     session_ids=("langwatch.thread.id",),
     user_ids=("langwatch.user.id",),
 )

@@ -80,6 +80,21 @@ FAMILIES = {
         scenarios="dspy",
         environment=(("LITELLM_LOCAL_MODEL_COST_MAP", "true"),),
     ),
+    "oi_crewai": Family(
+        requires=("crewai", "openinference-instrumentation-crewai"),
+        instrumentors=("openinference.instrumentation.crewai:CrewAIInstrumentor",),
+        scenarios="crewai",
+    ),
+    "oi_autogen": Family(
+        requires=("autogen-agentchat", "autogen-ext[openai]", "openinference-instrumentation-autogen-agentchat"),
+        instrumentors=("openinference.instrumentation.autogen_agentchat:AutogenAgentChatInstrumentor",),
+        scenarios="autogen",
+    ),
+    "otel_botocore": Family(
+        requires=("boto3", "opentelemetry-instrumentation-botocore"),
+        instrumentors=("opentelemetry.instrumentation.botocore:BotocoreInstrumentor",),
+        scenarios="bedrock",
+    ),
     "native_mistral": Family(requires=("mistralai",), instrumentors=(), scenarios="mistral"),
     "otel_google_genai": Family(
         requires=("google-genai<3", "opentelemetry-instrumentation-google-genai"),

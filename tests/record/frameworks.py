@@ -432,6 +432,63 @@ def fastapi(url: str) -> Scenarios:
     }
 
 
+def crewai(url: str) -> Scenarios:
+    """Return runs of crews and flows of CrewAI."""
+    os.environ |= {"CREWAI_DISABLE_TELEMETRY": "true", "CREWAI_TRACING_ENABLED": "false"}
+    from crewai import LLM, Agent, Crew, Task
+    from crewai.flow.flow import Flow, listen, start
+    from crewai.tools import tool
+
+    llm = LLM(model=f"openai/{_GPT}", base_url=f"{url}/v1", api_key="none")
+    weather = tool("get_weather")(get_weather)
+
+    def agent(role: str, *tools: Any) -> Agent:
+        return Agent(role=role, goal="Help.", backstory="A guide.", llm=llm, tools=list(tools), max_iter=2)
+
+    def crew() -> None:
+        first, second = agent("Researcher", weather), agent("Writer 2")
+        tasks = [
+            Task(description=_QUESTION, expected_output="A fact", agent=first, name="find_weather"),
+            Task(description="Write it down.", expected_output="A text", agent=second),
+        ]
+        Crew(agents=[first, second], tasks=tasks).kickoff()
+
+    def flow() -> None:
+        class Trip(Flow):  # type: ignore[misc,type-arg]  # of a package that is not installed here
+            @start()  # type: ignore[untyped-decorator]
+            def step_1_ask(self) -> Any:
+                return llm.call(_QUESTION)
+
+            @listen(step_1_ask)  # type: ignore[untyped-decorator]
+            def write(self, text: str) -> str:
+                return text
+
+        Trip().kickoff()
+
+    return {"crew": crew, "flow": flow}
+
+
+def autogen(url: str) -> Scenarios:
+    """Return runs of agents and teams of AutoGen."""
+    from autogen_agentchat.agents import AssistantAgent
+    from autogen_agentchat.conditions import MaxMessageTermination
+    from autogen_agentchat.teams import RoundRobinGroupChat
+    from autogen_ext.models.openai import OpenAIChatCompletionClient
+
+    def agent(name: str, *tools: Any) -> AssistantAgent:
+        client = OpenAIChatCompletionClient(model=_GPT, base_url=f"{url}/v1", api_key="none")
+        return AssistantAgent(name, client, tools=list(tools))
+
+    async def run() -> None:
+        await agent("weather_agent", get_weather).run(task=_QUESTION)
+
+    async def team() -> None:
+        team = RoundRobinGroupChat([agent("writer_1")], termination_condition=MaxMessageTermination(2))
+        await team.run(task="Say hi")
+
+    return {"agent": run, "team": team}
+
+
 FRAMEWORKS = {
     program.__name__: program
     for program in (
@@ -448,5 +505,7 @@ FRAMEWORKS = {
         langwatch,
         langtrace,
         fastapi,
+        crewai,
+        autogen,
     )
 }

@@ -177,6 +177,25 @@ def _embedded(_: Body) -> Body:
     return {"embeddings": [{"values": [0.5, 0.5, 0.5, 0.5]}]}
 
 
+# https://docs.aws.amazon.com/bedrock/latest/APIReference
+def _conversed(_: Body) -> Body:
+    message = {"role": "assistant", "content": [{"text": TEXT}]}
+    usage = {"inputTokens": 12, "outputTokens": 5, "totalTokens": 17}
+    return {"output": {"message": message}, "stopReason": "end_turn", "usage": usage, "metrics": {"latencyMs": 1}}
+
+
+def _invoked(_: Body) -> Body:
+    return {"embedding": [0.5, 0.5, 0.5, 0.5], "inputTextTokenCount": 4}
+
+
+def _retrieved(_: Body) -> Body:
+    return {"retrievalResults": [{"content": {"text": "alpha doc"}, "score": 0.5}]}
+
+
+def _guarded(_: Body) -> Body:
+    return {"usage": {}, "action": "NONE", "outputs": [], "assessments": []}
+
+
 _ANSWERS: dict[str, tuple[Callable[[Body], Body], Callable[[Body], Iterator[tuple[str, Any]]] | None]] = {
     "/chat/completions": (_chat, _chat_events),
     "/responses": (_response, _response_events),
@@ -186,6 +205,10 @@ _ANSWERS: dict[str, tuple[Callable[[Body], Body], Callable[[Body], Iterator[tupl
     ":generateContent": (_generated, None),
     ":streamGenerateContent": (_generated, _generated_events),
     ":batchEmbedContents": (_embedded, None),
+    "/converse": (_conversed, None),
+    "/invoke": (_invoked, None),
+    "/retrieve": (_retrieved, None),
+    "/apply": (_guarded, None),
 }
 
 

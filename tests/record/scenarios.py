@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -86,7 +87,42 @@ def anthropic(url: str) -> dict[str, Callable[[], Any]]:
     }
 
 
-PROGRAMS = {"openai": openai, "anthropic": anthropic, **FRAMEWORKS}
+def bedrock(url: str) -> dict[str, Callable[[], Any]]:
+    """Return calls of Bedrock's clients by their names."""
+    import boto3
+
+    def client(service: str) -> Any:
+        return boto3.client(
+            service,
+            region_name="us-east-1",
+            endpoint_url=url,
+            aws_access_key_id="none",
+            aws_secret_access_key="none",  # no secret
+        )
+
+    models, agents = client("bedrock-runtime"), client("bedrock-agent-runtime")
+    asked = [{"role": "user", "content": [{"text": "Say hi"}]}]
+
+    def embed() -> None:
+        body = json.dumps({"inputText": "a trip"})
+        models.invoke_model(modelId="amazon.titan-embed-text-v2:0", body=body)["body"].read()
+
+    def under_user_span() -> None:
+        with trace.get_tracer("user.app").start_as_current_span("plan trip"):
+            models.converse(modelId="anthropic.claude-sonnet-4-5-v1:0", messages=asked)
+            agents.retrieve(knowledgeBaseId="TRIPS12345", retrievalQuery={"text": "a trip"})
+
+    return {
+        "converse": lambda: models.converse(modelId="anthropic.claude-sonnet-4-5-v1:0", messages=asked),
+        "embed": embed,
+        "under_user_span": under_user_span,
+        "guardrail": lambda: models.apply_guardrail(
+            guardrailIdentifier="rail", guardrailVersion="1", source="INPUT", content=[{"text": {"text": "Say hi"}}]
+        ),
+    }
+
+
+PROGRAMS = {"openai": openai, "anthropic": anthropic, "bedrock": bedrock, **FRAMEWORKS}
 
 
 def run(scenario: Callable[[], Any]) -> str | None:

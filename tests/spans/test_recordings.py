@@ -6,6 +6,7 @@ and are not scored.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ import pytest
 
 from helicone_otel.tools.replay.score import FIELDS, Outcome, Score, score
 from tests.support import replay
+from tests.support.paths import REPOSITORY
 
 NAMES = sorted(path.stem for path in replay.RECORDINGS.glob("*.json"))
 # The least share of right fields over all recordings, without the ambiguous fields.
@@ -105,6 +107,19 @@ def test_only_fields_that_cannot_be_known_are_wrong(name: str, replayed: dict[st
 
     assert {miss.span.name for miss in misses} == IMPERFECT[name].spans
     assert {miss.field for miss in misses} <= {"kind at end", "path at end", "path when headers leave"}
+
+
+def test_the_documentation_has_the_scores_and_every_recording_that_is_not_all_right(
+    replayed: dict[str, ReplayedRecording],
+) -> None:
+    scores = [one.score for one in replayed.values()]
+    section = (REPOSITORY / "docs" / "families.md").read_text().partition("## How often")[2]
+    figures = re.findall(r"\| (\d+) of (\d+)", section)
+
+    assert [(int(right), int(scored)) for right, scored in figures] == [
+        (sum(one.right(field) for one in scores), sum(one.scored[field] for one in scores)) for field in FIELDS
+    ]
+    assert set(re.findall(r"`([a-z0-9]+_[a-z0-9_]+)`", section)) & set(NAMES) == set(IMPERFECT)
 
 
 # The web service has answered, and its spans have ended, when a worker or a background task calls a model.

@@ -179,6 +179,15 @@ CASES = {
         _case("openlit.instrumentation.crewai", "invoke_agent generate_plan", "task", late={OPERATION: "invoke_agent"}),
         _case("openlit.instrumentation.crewai", "invoke_agent write_2", "agent", "write_2"),
     ],
+    "types of OpenInference on spans of others": [
+        _case(STRANDS, "execute_tool look_up_2", "tool", "look_up_2", late={KIND: "TOOL"}),
+        _case(STRANDS, "invoke_agent Clerk 2", "agent", "Clerk_2", late={KIND: "AGENT"}),
+        _case("my.app", "look_up_2", "tool", "look_up_2", start={KIND: "TOOL"}),
+    ],
+    "BeeAI": [
+        _case(OI + "beeai", "OpenAIChatModel", "llm", start={KIND: "LLM"}),
+        _case(OI + "beeai", "WeatherTool", "tool", "weather", start={KIND: "TOOL", "tool.name": "weather"}),
+    ],
     "AutoGen AgentChat": [
         _case(
             OI + "autogen_agentchat",
@@ -221,6 +230,8 @@ CASES = {
     ],
     "DSPy": [
         _case(OI + "dspy", "ChainOfThought.forward", "task", "ChainOfThought", start={KIND: "CHAIN"}),
+        _case(OI + "dspy", "ChainOfThought.aforward", "task", "ChainOfThought", start={KIND: "CHAIN"}),
+        _case(OI + "dspy", "look_up.acall", "tool", "look_up", start={KIND: "TOOL"}),
         _case(OI + "dspy", "LM.__call__", "llm", start={KIND: "LLM"}),
         _case(OI + "dspy", "ColBERTv2.__call__", "vector_db", "retrieve", start={KIND: "RETRIEVER"}),
     ],
@@ -418,6 +429,8 @@ CASES = {
                 ("pipecat", "pipecat.llm"),
             )
         ),
+        _case(OI + "google_genai", "AsyncInteractionsResource.create", "llm", late={KIND: "LLM"}),
+        _case(OI + "anthropic", "beta.messages.stream", "llm", late={KIND: "LLM"}),
         _case(OI + "cohere", "ClientV2.rerank", "rerank", "rerank", late={KIND: "RERANKER"}),
         _case(OI + "bedrock", "bedrock.retrieve", "vector_db", "retrieve", late={KIND: "RETRIEVER"}),
         _case(OI + "bedrock", "bedrock.apply_guardrail", "guardrail", "apply_guardrail"),

@@ -49,6 +49,7 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     openinference.OPENINFERENCE_INSTRUCTOR,
     openinference.OPENINFERENCE_CREWAI,
     openinference.OPENINFERENCE_AUTOGEN,
+    openinference.OPENINFERENCE_BEEAI,
     openinference.OPENINFERENCE_SMOLAGENTS,
     openinference.OPENINFERENCE_DSPY,
     openinference.OPENINFERENCE_LANGCHAIN,

@@ -3,7 +3,7 @@
 from ..kinds import Kind
 from ..schema import Dialect, Row
 from .frameworks import LANGCHAIN_CLASSES, LANGCHAIN_PLUMBING
-from .semconv import EMBEDDING_MODEL
+from .semconv import AGENT_NAME, EMBEDDING_MODEL, TOOL_NAME
 
 _KIND = "openinference.span.kind"
 _NODE = "graph.node.name"
@@ -37,7 +37,7 @@ OPENINFERENCE_ANTHROPIC = Dialect(
     name="openinference.anthropic",
     scopes=("openinference.instrumentation.anthropic",),
     # The stream's span is never current, so the SDK's own span is a sibling of it.
-    rows=(Row(kind="llm", names=("messages.stream",), not_current=True),),
+    rows=(Row(kind="llm", names=("messages.stream", "beta.messages.stream"), not_current=True),),
 )
 
 # Spans are named after LiteLLM's functions, and get their attributes only at the end.
@@ -79,6 +79,10 @@ OPENINFERENCE_CLIENTS = Dialect(
         Row(kind="llm", names=("*.chat", "*.chat_stream", "*.agents", "*.complete", "*.stream", "*.generate")),
         Row(kind="llm", names=("bedrock.converse*", "bedrock.invoke_model*")),
         Row(kind="llm", names=("*generate_content", "*generate_content_async", "GenerateContent*", "pipecat.llm")),
+        Row(
+            kind="llm",
+            names=("AsyncGenerateContent*", "InteractionsResource.create", "AsyncInteractionsResource.create"),
+        ),
         Row(kind="tool", names=("pipecat.tool.*",), named_by=("tool.name",), templates=("pipecat.tool.*",)),
     ),
 )
@@ -190,6 +194,17 @@ OPENINFERENCE_CREWAI = Dialect(
     ),
 )
 
+# From sources only: all spans of a run are made when it is over.
+OPENINFERENCE_BEEAI = Dialect(
+    name="openinference.beeai",
+    scopes=("openinference.instrumentation.beeai",),
+    late=True,
+    rows=(
+        Row(kind="llm", attribute=_KIND, values=frozenset({"llm"}), not_current=True),
+        Row(kind="embedding", attribute=_KIND, values=frozenset({"embedding"}), not_current=True),
+    ),
+)
+
 # Agents and teams of AutoGen are named with their method, tools with their agent.
 OPENINFERENCE_AUTOGEN = Dialect(
     name="openinference.autogen",
@@ -214,19 +229,21 @@ OPENINFERENCE_SMOLAGENTS = Dialect(
     ),
 )
 
-# From documentation only: `ChainOfThought.forward`, `LM.__call__`.
+_DSPY_METHODS = ("*.forward", "*.aforward", "*.__call__", "*.acall")
+
+# Spans are named after methods: `ChainOfThought.forward`, `LM.__call__`.
 OPENINFERENCE_DSPY = Dialect(
     name="openinference.dspy",
     scopes=("openinference.instrumentation.dspy",),
     rows=(
-        Row(kind="task", attribute=_KIND, values=frozenset({"chain"}), templates=("*.forward", "*.__call__")),
-        Row(kind="agent", attribute=_KIND, values=frozenset({"agent"}), templates=("*.forward",)),
+        Row(kind="task", attribute=_KIND, values=frozenset({"chain"}), templates=_DSPY_METHODS),
+        Row(kind="agent", attribute=_KIND, values=frozenset({"agent"}), templates=_DSPY_METHODS),
         Row(
             kind="tool",
             attribute=_KIND,
             values=frozenset({"tool"}),
             named_by=("tool.name",),
-            templates=("*.__call__", "*.forward"),
+            templates=_DSPY_METHODS,
         ),
         Row(kind="vector_db", attribute=_KIND, values=frozenset({"retriever"}), segment="retrieve"),
     ),
@@ -319,8 +336,21 @@ OPENINFERENCE = Dialect(
     rows=(
         Row(kind="llm", attribute=_KIND, values=frozenset({"llm"})),
         Row(kind="embedding", attribute=_KIND, values=frozenset({"embedding"})),
-        Row(kind="tool", attribute=_KIND, values=frozenset({"tool"}), named_by=("tool.name",)),
-        Row(kind="agent", attribute=_KIND, values=frozenset({"agent"}), named_by=("agent.name", _NODE)),
+        # Some instrumentations add the types to spans with the names of OpenTelemetry's convention.
+        Row(
+            kind="tool",
+            attribute=_KIND,
+            values=frozenset({"tool"}),
+            named_by=("tool.name", TOOL_NAME),
+            templates=("execute_tool *", *_NAME),
+        ),
+        Row(
+            kind="agent",
+            attribute=_KIND,
+            values=frozenset({"agent"}),
+            named_by=("agent.name", AGENT_NAME, _NODE),
+            templates=("invoke_agent *", "create_agent *", *_NAME),
+        ),
         Row(kind="vector_db", attribute=_KIND, values=frozenset({"retriever"})),
         Row(kind="rerank", attribute=_KIND, values=frozenset({"reranker"})),
         Row(kind="guardrail", attribute=_KIND, values=frozenset({"guardrail", "evaluator"})),

@@ -358,6 +358,17 @@ CASES = {
             start={"langtrace.service.type": "vectordb", "db.operation": "query"},
         ),
         _case("langtrace_python_sdk.utils.with_root_span", "answer", "task", "answer"),
+        *(
+            _case(LANGTRACE + scope, name, kind, segment, late={"langtrace.service.type": "framework"})
+            for scope, name, kind, segment in (
+                ("langchain_core.instrumentation", "RunnableSequence.invoke", "task", None),
+                ("langchain_core.instrumentation", "StrOutputParser.parse", "task", None),
+                ("langchain_core.instrumentation", "BaseChatModel.generate", "llm", None),
+                ("langchain_core.instrumentation", "BaseChatModel.asdict", "task", None),
+                ("langchain_core.instrumentation", "BaseRetriever.invoke", "vector_db", "retrieve"),
+                ("langgraph.instrumentation", "langgraph.graph.state.StateGraph.add_node", "task", None),
+            )
+        ),
     ],
     "FastAPI's own spans": [
         _case("fastapi", "fastapi.endpoint", None),

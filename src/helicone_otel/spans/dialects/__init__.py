@@ -37,6 +37,7 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     vendors.LAMINAR,
     vendors.LANGWATCH,
     vendors.MLFLOW,
+    vendors.LANGTRACE_LANGCHAIN,
     vendors.LANGTRACE,
     vendors.GENAI_LANGCHAIN,
     openinference.OPENINFERENCE_OPENAI,

@@ -406,6 +406,19 @@ LANGTRACE = Dialect(
     ),
 )
 
+_CALLS = ("invoke", "ainvoke", "stream", "astream", "generate", "agenerate", "generate_prompt", "agenerate_prompt")
+
+# Its spans of LangChain and LangGraph are named after methods of their classes, and none after what the app named.
+LANGTRACE_LANGCHAIN = Dialect(
+    name="langtrace.langchain",
+    scopes=("langtrace_python_sdk.instrumentation.langchain*", "langtrace_python_sdk.instrumentation.langgraph*"),
+    rows=(
+        Row(kind="llm", names=tuple(f"Base{model}.{call}" for model in ("ChatModel", "LLM") for call in _CALLS)),
+        Row(kind="vector_db", names=("*Retriever.invoke", "*Retriever.ainvoke"), segment="retrieve"),
+    ),
+    plumbing=rf"(?:(?:{LANGCHAIN_CLASSES}|Base\w+)\.|langgraph\.graph\.)[\w.]+",
+)
+
 # https://github.com/anthropics/anthropic-sdk-python
 ANTHROPIC = Dialect(
     name="anthropic",

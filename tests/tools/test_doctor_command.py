@@ -272,6 +272,29 @@ def test_the_command_ignores_remains_of_a_broken_installation_too(tmp_path: Path
     assert [level for level, _ in found["pieces"]] == ["ok", "ok"]
 
 
+def test_ctrl_c_ends_the_probe_with_the_command(tmp_path: Path) -> None:
+    went_on = tmp_path / "went-on"
+    probe = f"""
+import os, pathlib, signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+os.kill(os.getppid(), signal.SIGINT)
+time.sleep(4)
+pathlib.Path({str(went_on)!r}).touch()
+"""
+    # A shell lets a job in the background ignore Ctrl-C.
+    program = f"""
+import signal, sys
+from helicone_otel.__main__ import main
+from helicone_otel.tools.diagnostics import launch
+signal.signal(signal.SIGINT, signal.default_int_handler)
+launch._LAUNCHER = {probe!r}
+sys.exit(main(["doctor"]))
+"""
+    done = run([sys.executable, "-c", program], {})
+
+    assert (done.returncode, done.stdout, done.stderr, went_on.exists()) == (130, "", "", False)
+
+
 def test_an_installation_that_cannot_be_inspected_is_a_finding_and_no_exception(tmp_path: Path) -> None:
     (tmp_path / "broken-1.0.dist-info").mkdir()
     (tmp_path / "broken-1.0.dist-info" / "METADATA").write_bytes(b"Name: \xff")

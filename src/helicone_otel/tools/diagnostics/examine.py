@@ -24,13 +24,14 @@ def examine_environment(environ: Mapping[str, str]) -> Report:
 
     def gather() -> Facts:
         with ThreadPoolExecutor(1) as pool:
-            probing = pool.submit(run_probe, environ)
-            installed = gather_installed()
+            gathering = pool.submit(gather_installed)
+            # In the main thread, so that Ctrl-C ends the probe as well.
+            probe = run_probe(environ)
             try:
                 options, error = options_of_file(environ), ""
             except SettingsError as wrong:
                 options, error = {}, str(wrong)
-            probe = probing.result()
+            installed = gathering.result()
         endpoint = find_endpoint(environ, probe)
         return Facts(environ, installed, probe=probe, endpoint=endpoint, options=options, options_error=error)
 

@@ -417,6 +417,18 @@ def test_an_answer_that_names_no_row_or_two_leaves_the_span_without_an_id(
 
 
 @every_client
+@pytest.mark.parametrize("line", [f"helicone-id:{ID}", f"helicone-id: \t {ID}", f"helicone-id: {ID} \t "])
+def test_blanks_around_an_id_are_no_part_of_it(gateway: Wire, client: Client, line: str) -> None:
+    gateway.naming = lambda _: [line.encode()]
+    with app(gateway) as running, session("Trip"):
+        with call(running.provider):
+            client.get(gateway.url)
+        spans = running.exporter.get_finished_spans()
+
+    assert row_ids(spans) == {f"chat {MODEL}": ID}
+
+
+@every_client
 def test_an_id_that_is_longer_than_the_client_takes_fails_as_it_does_without_the_library(
     gateway: Wire, client: Client
 ) -> None:

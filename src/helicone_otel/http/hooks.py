@@ -87,7 +87,8 @@ def note_answer(call: Record, answer: Any, ids_in: Callable[[Any], Sequence[obje
     """
     try:
         ids = ids_in(answer)
-        if len(ids) == 1 and wire.is_row_id(row_id := wire.header_text(ids[0])):
+        # `http.client` leaves the blanks that follow a value.
+        if len(ids) == 1 and wire.is_row_id(row_id := wire.header_text(ids[0]).strip()):
             call.row_id = row_id.lower()
     except Exception as error:  # noqa: BLE001  # an exception here would fail the user's request
         swallow(HOOK, error)

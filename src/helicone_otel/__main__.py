@@ -7,9 +7,10 @@ import io
 import os
 import re
 import sys
-from argparse import SUPPRESS, ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Final
 
 _PROGRAM: Final = "helicone-otel"
@@ -148,6 +149,10 @@ def _version() -> str:
 class _CommandParser(ArgumentParser):
     """The parser of one command. It meets an unknown option with a similar one."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.register("type", Path, _file_of)
+
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:  # argparse's own has overloads
         given, unknown = self.parse_known_args(args, namespace)
         if unknown:
@@ -155,6 +160,13 @@ class _CommandParser(ArgumentParser):
             options = re.findall(r"--[\w-]+", self.format_help())
             self.error(f"unrecognized arguments: {' '.join(unknown)}{_suggestion(word, options)}")
         return given
+
+
+def _file_of(text: str) -> Path:
+    """Return the file that an argument names. `Path` would take the empty text of an unset variable for the folder."""
+    if not text:
+        raise ArgumentTypeError("the name of the file is empty")
+    return Path(text)
 
 
 def _suggestion(word: str, known: Iterable[str]) -> str:

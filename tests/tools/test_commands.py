@@ -112,6 +112,36 @@ def test_an_option_that_does_not_exist_is_met_with_a_similar_one(
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "argument"),
+    [
+        (["explain", ""], "file"),
+        (["explain", "spans.json", "--score", ""], "--score"),
+        (["view", ""], "FILE"),
+        (["view", "--db", ""], "--db"),
+        (["view", "spans.json", "--html", ""], "--html"),
+    ],
+)
+def test_a_variable_that_is_not_set_is_no_file(
+    arguments: list[str], argument: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parsed(arguments)
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"helicone-otel {arguments[0]}: error: argument {argument}: the name of the file is empty"
+    )
+
+
+@pytest.mark.parametrize("option", ["--host", "--allow-host"])
+@pytest.mark.parametrize("value", ["", " ", "\udcff", "a b"])
+def test_what_is_no_host_is_an_error(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parsed(["view", option, value])
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"helicone-otel view: error: argument {option}: {value!r} is no address and no host name"
+    )
+
+
 def test_a_command_that_does_not_exist_is_met_with_a_similar_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["docter"]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
@@ -140,7 +170,7 @@ def test_what_follows_the_first_word_of_a_run_belongs_to_the_application(
     assert (given.json, given.view) == (arguments[0] == "--json", False)
 
 
-@pytest.mark.parametrize("arguments", [[], ["--"], ["--json"], ["--json", "--"]])
+@pytest.mark.parametrize("arguments", [[], ["--"], ["--json"], ["--json", "--"], [""], ["--", " "]])
 def test_a_run_of_nothing_is_an_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", *arguments]) == 2
     assert capsys.readouterr().err == (

@@ -529,6 +529,23 @@ def test_a_database_of_another_program_is_not_changed(tmp_path: Path, content: b
     assert file.read_bytes() == before
 
 
+@pytest.mark.parametrize("name", [":memory:", "file:view.db", "a?mode=ro#%20", "\udcff.db"])
+def test_a_file_is_a_file_whatever_its_name_looks_like_to_sqlite(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        (tmp_path / name).touch()
+    except OSError:
+        pytest.skip("the file system has no such names")
+    database = Database(Path(name))
+    database.write(lambda connection: connection.execute("DELETE FROM traces")).result()
+    database.close()
+
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes().startswith(b"SQLite format 3")
+
+
 def test_the_error_for_a_missing_folder_does_not_show_its_path(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError) as raised:
         Database(tmp_path / "nowhere" / "view.db")

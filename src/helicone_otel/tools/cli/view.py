@@ -15,7 +15,7 @@ from ..replay.spans import NotReadable
 from ..view.database import Database, DatabaseError
 from ..view.files import check_readable, load_files
 from ..view.retention import Retention, days_of, size_of
-from ..view.sockets import GRPC_PORT, HTTP_PORT, PAGES_PORT, ListenOptions, UsageError, port_of
+from ..view.sockets import GRPC_PORT, HTTP_PORT, PAGES_PORT, ListenOptions, UsageError, host_of, port_of
 from .beside import StopSignal
 
 if TYPE_CHECKING:
@@ -54,9 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compact", action="store_true", help="give the space of removed sessions in --db back to the disk, and end"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--host", type=host_of, default="127.0.0.1", help="the address to listen on (default: %(default)s)"
+    )
     parser.add_argument(
         "--allow-host",
+        type=host_of,
         action="append",
         default=[],
         metavar="NAME",

@@ -68,7 +68,8 @@ class Database:
         self.problem: str | None = None
         self.revision = 0
         self._folder = None if file else tempfile.TemporaryDirectory(prefix="helicone-otel-view-")
-        self._file = file or Path(self._folder.name if self._folder else "", "view.db")
+        # An absolute path is a file to SQLite. Others may be more: `:memory:`, or a URI such as `file:view.db`.
+        self._file = (file or Path(self._folder.name if self._folder else "", "view.db")).absolute()
         self._jobs: queue.Queue[_Job | None] = queue.Queue()
         self._waiting = 0
         self._lock = threading.Lock()

@@ -50,6 +50,17 @@ def port_of(text: str) -> int:
     return int(text)
 
 
+def host_of(text: str) -> str:
+    """Return the address or host name that an argument of a command gives.
+
+    Raises:
+        ArgumentTypeError: It is none. Sockets would take an empty one for all addresses of the machine.
+    """
+    if not text.isprintable() or not text or " " in text:
+        raise ArgumentTypeError(f"{text!r:.40} is no address and no host name")
+    return text
+
+
 def listening_socket(host: str, port: int, purpose: str) -> socket.socket:
     """Return a socket that listens.
 
@@ -70,7 +81,7 @@ def listening_socket(host: str, port: int, purpose: str) -> socket.socket:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.listen(_BACKLOG)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:  # the last: a host name that is too long
         listening.close()
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise port_in_use(port, purpose) from error

@@ -80,6 +80,22 @@ def test_a_demo_that_is_interrupted_checks_nothing(
     assert capsys.readouterr() == ("", "helicone-otel demo: interrupted\n")
 
 
+def test_ctrl_c_ends_the_agent_without_a_word_of_its_own() -> None:
+    # A shell lets a job in the background ignore Ctrl-C, and its children would.
+    hearing = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    program = f"{hearing}from helicone_otel.__main__ import main; sys.exit(main(['demo']))"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+    ) as process:
+        assert process.stdout is not None
+        while "Understanding the wish" not in process.stdout.readline():
+            pass
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, errors) == (130, "helicone-otel demo: interrupted\n")
+
+
 def test_the_agent_knows_nothing_of_helicone() -> None:
     for file in ("agent.py", "tool_server.py"):
         tree = ast.parse((HERE / file).read_text(encoding="utf-8"))

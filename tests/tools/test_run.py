@@ -448,6 +448,13 @@ def test_a_program_that_is_not_python_runs_and_a_note_says_so(environ: dict[str,
     assert [note.partition(".")[0] for note in run.notes] == ["No process of the application loaded helicone-otel"]
 
 
+def test_a_launcher_that_fails_is_among_the_reasons_why_nothing_is_shown(environ: dict[str, str]) -> None:
+    run = observe(python("pass"), {**environ, "OTEL_TRACES_EXPORTER": "nowhere"})
+
+    [note] = run.notes
+    assert note.endswith("OpenTelemetry must start, too: helicone-otel doctor says whether it does.")
+
+
 def test_a_run_that_is_interrupted_while_it_starts_blames_nothing(environ: dict[str, str]) -> None:
     # A job in the background starts with SIGINT ignored, and a shell leaves it so.
     program = "import os, signal; signal.signal(signal.SIGINT, signal.SIG_DFL); os.kill(os.getpid(), signal.SIGINT)"
@@ -467,6 +474,16 @@ def test_a_command_that_does_not_exist_is_reported_as_by_a_shell(capsys: pytest.
     assert capsys.readouterr().err == "helicone-otel run: app.py is no command. Try: helicone-otel run python app.py\n"
 
 
+def test_what_cannot_be_run_is_reported_as_by_a_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notes = tmp_path / "notes"
+    notes.touch()
+
+    assert main(["run", str(tmp_path)]) == 126
+    assert capsys.readouterr().err == f"helicone-otel run: {tmp_path} is a folder\n"
+    assert main(["run", str(notes)]) == 126
+    assert capsys.readouterr().err == f"helicone-otel run: {notes} is not executable\n"
+
+
 def test_the_exit_code_is_that_of_the_application_even_if_nobody_reads_the_drawing(environ: dict[str, str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -483,7 +500,8 @@ def test_an_invalid_setting_stops_the_run_before_it_starts(
     monkeypatch.setenv("HELICONE_GATEWAY_HOSTS", "https://gw.test/")
 
     assert main(["run", "--", "true"]) == 2
-    assert "HELICONE_GATEWAY_HOSTS" in capsys.readouterr().err
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("helicone-otel run: gateway_hosts (HELICONE_GATEWAY_HOSTS): ")
 
 
 def test_a_missing_extra_is_named_with_the_command_that_installs_it(

@@ -91,7 +91,8 @@ def _nothing_seen(facts: RunFacts) -> Iterator[str]:
     else:
         yield (
             "No process of the application loaded helicone-otel. It works for Python programs of this environment "
-            f"({sys.executable}) that do not ignore PYTHONPATH (-E, -I and -S do)."
+            f"({sys.executable}) that do not ignore PYTHONPATH (-E, -I and -S do). OpenTelemetry must start, too: "
+            "helicone-otel doctor says whether it does."
         )
 
 

@@ -72,7 +72,7 @@ def _check(parser: ArgumentParser, given: Namespace) -> None:
         del given.program[0]
     if given.session is not None and is_blank(given.session):
         parser.error("--session needs a name that is not blank")
-    if not given.program:
+    if not given.program or is_blank(given.program[0]):
         parser.error("what should be run? For instance: helicone-otel run python app.py")
 
 
@@ -89,9 +89,11 @@ def run(given: Namespace) -> int:
 
     command, environ = given.program, {**os.environ, **_session_variables(given.session)}
     if shutil.which(command[0], path=child_environment(environ, "")["PATH"]) is None:
-        print(f"helicone-otel run: {_not_found(command[0])}", file=sys.stderr)
-        return 127
+        code, reason = _not_found(command[0])
+        print(f"helicone-otel run: {reason}", file=sys.stderr)
+        return code
     try:
+        Settings.from_environment(environ, log=False)  # before it says that anything runs
         with view_beside(given.view, partial(Settings.from_environment, log=False)) as view:
             if not given.json and not sys.stderr.isatty():
                 # Whoever reads this later sees why the sessions are there.
@@ -119,10 +121,13 @@ def _session_variables(name: str | None) -> dict[str, str]:
     return {"HELICONE_SESSION_NAME": name, "HELICONE_SESSION_ID": os.environ.get("HELICONE_SESSION_ID") or str(uuid4())}
 
 
-def _not_found(program: str) -> str:
+def _not_found(program: str) -> tuple[int, str]:
+    """Return the exit code of a shell for what cannot be run, and why it cannot."""
     if Path(program).suffix == ".py":
-        return f"{program} is no command. Try: helicone-otel run python {program}"
-    return f"command not found: {program}"
+        return 127, f"{program} is no command. Try: helicone-otel run python {program}"
+    if os.sep in program and Path(program).exists():
+        return 126, f"{program} is {'a folder' if Path(program).is_dir() else 'not executable'}"
+    return 127, f"command not found: {program}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +154,8 @@ def observe(
     stdout: IO[str] | int | None = None,
     helicone: FakeHelicone | None = None,
     forward: Callable[[bytes], None] | None = None,
+    *,
+    apart: bool = False,
 ) -> Run:
     """Run a command to its end under OpenTelemetry, and return its sessions.
 
@@ -159,6 +166,7 @@ def observe(
         helicone: The fake Helicone to which its environment makes it log. By default a new one gets its rows, beside
             where it logs anyway.
         forward: Gets each export request of the application as well, in protobuf.
+        apart: Ctrl-C does not reach it, but ends it (see `launch`).
 
     Raises:
         SettingsError: A `HELICONE_*` variable has a value that cannot be used.
@@ -172,7 +180,7 @@ def observe(
             helicone, log = _own_helicone(servers)
         else:
             log = ""
-        exit_code, number = launch(command, child_environment(environ, endpoint, log), stdout)
+        exit_code, number = launch(command, child_environment(environ, endpoint, log), stdout, apart=apart)
     spans = inbox.spans
     logs = inbox.logs or "helicone" in environ.get("OTEL_TRACES_EXPORTER", "").split(",")
     sessions = build_sessions(spans, destinations, logged_rows_by_id(helicone.rows, logged=logs))
@@ -219,18 +227,22 @@ def _has_destination(environ: Mapping[str, str], signal: str) -> bool:
     return any(environ.get(name) for name in names)
 
 
-def launch(command: Sequence[str], environ: Mapping[str, str], stdout: IO[str] | int | None = None) -> tuple[int, int]:
+def launch(
+    command: Sequence[str], environ: Mapping[str, str], stdout: IO[str] | int | None = None, *, apart: bool = False
+) -> tuple[int, int]:
     """Run a command to its end and return its exit code, as a shell reports it, and the signal that reached it or 0.
 
     Args:
         command: The program and its arguments.
         environ: All of its environment.
         stdout: Where its standard output goes; by default where ours goes.
+        apart: It is in no terminal's foreground, and SIGTERM ends it where it would get SIGINT. So Python prints no
+            traceback of it.
     """
     instrumented = [*_INSTRUMENT, *command]
     # The command is the one that the user typed.
-    process = subprocess.Popen(instrumented, env=environ, stdout=stdout)  # noqa: S603
-    with process, _signals_forwarded(process) as heard:
+    process = subprocess.Popen(instrumented, env=environ, stdout=stdout, start_new_session=apart)  # noqa: S603
+    with process, _signals_forwarded(process, apart=apart) as heard:
         code = process.wait()
     code = code if code >= 0 else _SIGNAL_CODES - code
     ended_by = code - _SIGNAL_CODES
@@ -238,14 +250,16 @@ def launch(command: Sequence[str], environ: Mapping[str, str], stdout: IO[str] |
 
 
 @contextmanager
-def _signals_forwarded(process: subprocess.Popen[bytes]) -> Iterator[list[int]]:
+def _signals_forwarded(process: subprocess.Popen[bytes], *, apart: bool) -> Iterator[list[int]]:
     """Pass signals on to a process; the list that is yielded gets their numbers."""
     heard: list[int] = []
 
     def forward(number: int, _frame: FrameType | None) -> None:
         heard.append(number)
+        if apart and number == signal.SIGINT:
+            process.terminate()
         # Ctrl-C in a terminal reaches the whole foreground group. A second SIGINT would interrupt the shutdown.
-        if number != signal.SIGINT or not _in_foreground():
+        elif number != signal.SIGINT or not _in_foreground():
             process.send_signal(number)
 
     known = [getattr(signal, name) for name in _FORWARDED if hasattr(signal, name)]

@@ -102,7 +102,8 @@ def _observed(screen: Console, view: ViewBeside) -> tuple[Run, World]:
         status.update(Text(visible(line)))
 
     with serving(helicone), serving(town), status, _reading(show) as output:
-        run = observe(command, _environment(os.environ, helicone, town), output, helicone, view.forward)
+        environ = _environment(os.environ, helicone, town)
+        run = observe(command, environ, output, helicone, view.forward, apart=True)
         listed = _read_back(helicone, run.sessions)
     return run, World(helicone.rows, town.asked, town.leaked, listed)
 

@@ -253,6 +253,42 @@ def test_the_content_of_a_decorated_function_is_recorded_only_on_request(
     ]
 
 
+def test_the_decorators_of_a_method_may_stand_in_any_order(helicone: Helicone) -> None:
+    class Weather:
+        @tool(content=True)
+        @classmethod
+        def of_class(cls, city: str) -> str:
+            return cls.__name__ + city
+
+        @tool(content=True)
+        @staticmethod
+        def static(city: str) -> str:
+            return city
+
+        @data
+        @classmethod
+        def bare(cls) -> str:
+            return cls.__name__
+
+        @vector_query
+        @classmethod
+        def found(cls) -> list[str]:
+            return [cls.__name__]
+
+    with session("Trip"):
+        assert (Weather.of_class("Porto"), Weather().static("Porto")) == ("WeatherPorto", "Porto")
+        assert (Weather.bare(), Weather().found()) == ("Weather", ["Weather"])
+
+    recorded = [(span.name, _own(span).get("gen_ai.tool.call.arguments")) for span in helicone.spans]
+    arguments = '{"city":"Porto"}'
+    assert recorded == [
+        ("execute_tool of_class", arguments),
+        ("execute_tool static", arguments),
+        ("bare", None),
+        ("search", None),
+    ]
+
+
 def test_the_object_of_a_method_is_not_recorded(helicone: Helicone) -> None:
     class Weather:
         @tool(content=True)

@@ -115,6 +115,28 @@ def test_a_method_can_be_decorated(app: App) -> None:
     }
 
 
+def test_the_decorators_of_a_method_may_stand_in_any_order(app: App) -> None:
+    class Planner:
+        @step("book")
+        @classmethod
+        def book(cls, name: str) -> str:
+            app.chat(name)
+            return cls.__name__
+
+        @step("pay")
+        @staticmethod
+        def pay(name: str) -> str:
+            app.chat(name)
+            return name
+
+    with session("Trips", id="s1"):
+        assert (Planner.book("a"), Planner().book("b")) == ("Planner", "Planner")
+        assert (Planner.pay("c"), Planner().pay("d")) == ("c", "d")
+
+    paths = {name: label.path for name, label in app.labels().items()}
+    assert paths == {"a": "/book", "b": "/book", "c": "/pay", "d": "/pay"}
+
+
 def test_one_session_object_is_a_decorator_and_a_block_at_the_same_time(app: App) -> None:
     trips = session("Trips", id="s1")
 

@@ -103,7 +103,7 @@ def vector_query(
         TypeError: An argument has the wrong type.
         ValueError: The collection, system or operation is blank.
     """
-    if callable(collection):
+    if callable(collection) or isinstance(collection, classmethod):
         return vector_query()(collection)
     for argument, value in (("collection", collection), ("system", system), ("operation", operation)):
         _check_name(f"vector_query({argument}=…)", value)
@@ -176,7 +176,7 @@ class CallRecorder(Scoped[_C]):
     def __call__(self, function: _F) -> _F:
         """Decorate a function, coroutine function, generator function or async generator function."""
         name = self._name or str(getattr(function, "__name__", type(function).__name__))
-        signature = _signature_of(function)
+        signature = _signature_of(function.__func__ if isinstance(function, classmethod | staticmethod) else function)
 
         def make(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Activity:
             call = self._begin(name)
@@ -193,7 +193,7 @@ class CallRecorder(Scoped[_C]):
 
 
 def _recorder(begin: Callable[[str], _C], name: _F | str | None, content: bool | None) -> _F | CallRecorder[_C]:
-    if callable(name):
+    if callable(name) or isinstance(name, classmethod):
         return CallRecorder(begin, None, content)(name)
     _check_name("name", name)
     return CallRecorder(begin, name, content)

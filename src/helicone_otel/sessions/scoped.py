@@ -176,6 +176,8 @@ def decorated(function: _F, make: _Make) -> _F:
         function: A function, coroutine function, generator function or async generator function.
         make: Makes the activity of a call from the call's arguments.
     """
+    if isinstance(function, classmethod | staticmethod):  # whose decorator stands below this one
+        return cast("_F", type(function)(decorated(function.__func__, make)))
     if inspect.isasyncgenfunction(function):
         return cast("_F", _async_generator(function, make))
     if inspect.isgeneratorfunction(function):

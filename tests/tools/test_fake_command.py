@@ -75,6 +75,14 @@ def test_it_prints_the_variables_for_an_app_and_each_row_until_ctrl_c() -> None:
         assert (output, process.returncode) == ("1 row in 1 session.\n", 0)
 
 
+def test_an_id_in_any_language_is_printed_as_a_person_reads_it() -> None:
+    with fake() as process:
+        environ = exports(lines_to(process, "Ctrl-C"))
+        chat(environ, {**SESSION, "Helicone-Session-Id": "%E6%97%85%E8%A1%8C/1", "Helicone-Session-Name": "Trip"})
+        [row] = lines_to(process, "gpt-5.4-mini")
+        assert row.split()[4:] == ["旅行/1", "Trip", "/plan"]
+
+
 def test_a_request_without_a_key_is_answered_and_not_logged() -> None:
     with fake() as process:
         environ = exports(lines_to(process, "Ctrl-C"))

@@ -175,5 +175,5 @@ def _place(row: Row) -> tuple[str, ...]:
     """Return the beginning of the session's id, its name and the path, as a person reads them."""
     if not row.session_id:
         return ("no session",)
-    name, path = percent_decoded(row.session_name), percent_decoded(row.session_path)
-    return f"{row.session_id[:_ID_LENGTH]:{_ID_LENGTH}}", name or "(no session name)", path
+    id_, name, path = map(percent_decoded, (row.session_id, row.session_name, row.session_path))
+    return f"{id_[:_ID_LENGTH]:{_ID_LENGTH}}", name or "(no session name)", path

@@ -179,6 +179,51 @@ def test_the_settings_in_force_are_shown_without_secrets() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("variables", "text", "remedy"),
+    [
+        (
+            {},
+            "HELICONE_LOG is on and HELICONE_API_KEY is not set, so nothing would be logged to Helicone.",
+            (
+                "export HELICONE_API_KEY=…, a key from https://us.helicone.ai/settings/api-keys, or eu.helicone.ai for "
+                "Europe"
+            ),
+        ),
+        (
+            {"HELICONE_API_KEY": "Bearer sk-helicone-aaaaaaa-bbbbbbb-ccccccc-ddddddd"},
+            (
+                "A setting cannot be used, so nothing would be logged to Helicone: api_key (HELICONE_API_KEY): "
+                "expected a key such as sk-helicone-…: one word of ASCII, without 'Bearer'"
+            ),
+            "correct it or unset HELICONE_API_KEY",
+        ),
+        (
+            {"HELICONE_API_KEY": "sk-proj-somebody-elses"},
+            (
+                "A setting cannot be used, so nothing would be logged to Helicone: api_key (HELICONE_API_KEY): this is "
+                "no key of Helicone's: those look like sk-helicone-xxxxxxx-xxxxxxx-xxxxxxx-xxxxxxx"
+            ),
+            "correct it or unset HELICONE_API_KEY",
+        ),
+        (
+            {"HELICONE_API_KEY": "sk-helicone-1", "HELICONE_LOG_ENDPOINT": "http://helicone.test"},
+            (
+                "A setting cannot be used, so nothing would be logged to Helicone: endpoint (HELICONE_LOG_ENDPOINT): "
+                "key and content would go to 'helicone.test' unencrypted: use https://, or name the host in "
+                "HELICONE_LOG_HTTP_HOSTS if the network is your own"
+            ),
+            "correct it or unset HELICONE_LOG_ENDPOINT",
+        ),
+    ],
+)
+def test_a_log_that_is_on_and_cannot_send_is_the_first_problem(
+    variables: dict[str, str], text: str, remedy: str
+) -> None:
+    assert examine(outside({"HELICONE_LOG": "true", **variables})).worst == problem(text, remedy)
+    assert findings(outside(variables), "log_settings") == []
+
+
 def test_a_bad_setting_of_the_log_is_a_problem_of_the_log_alone() -> None:
     facts = outside({"HELICONE_LOG_KINDS": "lmm", "HELICONE_SESSION_NAME": "Shop"})
 

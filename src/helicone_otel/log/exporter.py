@@ -103,7 +103,7 @@ class HeliconeSpanExporter(SpanExporter):
         self.settings = settings = settings or Settings.from_environment()
         self._key_for = key_for
         self._registry = registry or REGISTRY
-        self.endpoint, self._key = _address(settings, api_key, endpoint, http_hosts, needs_key=key_for is None)
+        self.endpoint, self._key = row_address(settings, api_key, endpoint, http_hosts, needs_key=key_for is None)
         self._is_api_server = is_api_server(self.endpoint)
         self._utf8 = takes_utf8(self.endpoint, settings.utf8_hosts)
         chosen = Settings(log_kinds=tuple(settings.log_kinds if kinds is None else kinds)).log_kinds
@@ -299,14 +299,26 @@ def _positive(environ: Mapping[str, str], variable: str, default: int) -> int:
     return int(text[:12])
 
 
-def _address(
+def row_address(
     settings: Settings,
-    key: str | None,
-    endpoint: str | None,
-    http_hosts: Iterable[str] | None,
-    needs_key: bool,
+    key: str | None = None,
+    endpoint: str | None = None,
+    http_hosts: Iterable[str] | None = None,
+    *,
+    needs_key: bool = True,
 ) -> tuple[str, str]:
-    """Return the address that rows go to, and the key; empty if there is none."""
+    """Return the address that rows go to, and the key; empty if there is none.
+
+    Args:
+        settings: Have what the other arguments do not give.
+        key: The key.
+        endpoint: The address.
+        http_hosts: Hosts to which rows may go unencrypted.
+        needs_key: Whether it is an error that there is no key.
+
+    Raises:
+        SettingsError: Rows cannot be sent with these.
+    """
     key = key if key is not None else settings.api_key
     if key is None and needs_key:
         raise SettingsError("HELICONE_API_KEY is not set: rows cannot be logged to Helicone without a key")

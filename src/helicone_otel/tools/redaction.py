@@ -30,6 +30,8 @@ def _any_of(names: tuple[str, ...]) -> str:
 _NAMED: Final = re.compile(rf"(?i)(?:^|[._-])(?:{_any_of((*_SECRET_NAMES, *_AMBIGUOUS_NAMES))})\Z")
 _HEADERS: Final = re.compile(r"(?:gen_ai|llm)\.(?:request\.)?headers\Z")
 _VARIABLES: Final = re.compile(rf"(?i){'|'.join(_VARIABLE_WORDS)}")
+# After `sk-`: our messages write so how a key looks.
+_NO_KEY: Final = r"(?!helicone-(?:…|xxxxxxx\b))"
 # `user:password@` in a URL, keys of providers, bearer tokens, Helicone's keys in the paths of URLs. What repeats is
 # possessive here and below: a text of any sender must not make a search take longer than the text is long.
 _SECRETS: Final = re.compile(
@@ -38,7 +40,7 @@ _SECRETS: Final = re.compile(
     r"|(?i:[?&](?:api[_-]?)?key|[?&](?:access[_-]?)?token|[?&]sig(?:nature)?)=[^\s&#'\"]++"
     r"|\bAIza[\w-]{35,}+"
     r"|\bxox[a-z]-[\w-]{10,}+"
-    r"|\b[sp]k-[\w-]{8,}+"
+    rf"|\b[sp]k-{_NO_KEY}[\w-]{{8,}}+"
     r"|(?i:\bbearer\s++)[\w.~+/=-]{8,}+"
     r"|\bAKIA[A-Z0-9]{16}\b"
     r"|\bgh[pousr]_\w{20,}+"
@@ -50,7 +52,7 @@ _PAIRS: Final = re.compile(
 # Stricter forms for short texts of our own: `user:password@host` without a scheme, `token@host` in a URL, short keys.
 _USER_INFO: Final = re.compile(r"(?<=//)[^\s/'\"]*@|[^\s/@'\"=,(:]+:(?!//)[^\s@'\"]*@(?=[\w.\[-])")
 # A variable of the shell stands for a key, and is none: commands that we suggest have it.
-_SHORT_KEYS: Final = re.compile(r"\b[sp]k-[\w-]{4,}|(?i:\bbearer\s+)(?!\$[A-Z_]+\b)\S+")
+_SHORT_KEYS: Final = re.compile(rf"\b[sp]k-{_NO_KEY}[\w-]{{4,}}|(?i:\bbearer\s+)(?!\$[A-Z_]+\b)\S+")
 # Shorter values (`true`, `none`) are parts of too many texts.
 _MIN_SECRET: Final = 8
 # Of a file only its name is shown: its folders identify a machine and its user.

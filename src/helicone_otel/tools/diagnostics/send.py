@@ -30,6 +30,7 @@ from ...otel.processor import HeliconeSpanProcessor
 from ...sessions.context import session
 from ...settings import Settings, SettingsError
 from ...tracking.registry import Registry
+from .checks.startup import KEYS
 from .report import Finding, ok, problem, unknown
 
 NAME: Final = "helicone-otel doctor"
@@ -50,11 +51,10 @@ _MAX_HEALTH: Final = 5.0
 _MAX_FLUSH: Final = 10.0
 _FIRST_PAUSE: Final = 0.5
 _MAX_PAUSE: Final = 5.0
-_KEYS: Final = "https://us.helicone.ai/settings/api-keys, or eu.helicone.ai for Europe"
 # Remedies by words in the messages of the log.
 _REMEDIES: Final = (
-    ("refused the key", f"check HELICONE_API_KEY ({_KEYS})"),
-    ("without saying ok", f"check HELICONE_API_KEY ({_KEYS}): Helicone answers so if it does not know a key"),
+    ("refused the key", f"check HELICONE_API_KEY ({KEYS})"),
+    ("without saying ok", f"check HELICONE_API_KEY ({KEYS}): Helicone answers so if it does not know a key"),
     ("with a body", "check HELICONE_LOG_ENDPOINT"),
     ("at this address", "check HELICONE_LOG_ENDPOINT"),
     ("a redirect", "check HELICONE_LOG_ENDPOINT"),
@@ -78,7 +78,7 @@ def send(environ: Mapping[str, str], seconds: float = 30.0) -> Iterator[Finding]
         if settings.api_key is None:
             # No example of a key: the report would mask it.
             yield problem(
-                "HELICONE_API_KEY is not set: nothing can be logged.", f"export HELICONE_API_KEY=…, a key from {_KEYS}"
+                "HELICONE_API_KEY is not set: nothing can be logged.", f"export HELICONE_API_KEY=…, a key from {KEYS}"
             )
             return
         # The settings are those of the app, except that HELICONE_LOG_KINDS must not leave out this row.

@@ -16,6 +16,7 @@ _PROPAGATORS: Final = "OTEL_PROPAGATORS"
 _SDK_DISABLED: Final = "OTEL_SDK_DISABLED"
 NO_EXPORTER: Final = "none"
 _MAX_LINES: Final = 4
+KEYS: Final = "https://us.helicone.ai/settings/api-keys, or eu.helicone.ai for Europe"
 _LIST: Final = "helicone-otel env lists the settings, and shows those in force"
 # Lines of the set-up that other checks have findings about.
 _SAID_ALREADY: Final = re.compile(
@@ -73,9 +74,23 @@ def log_settings(facts: Facts) -> Iterator[Finding]:
     except SettingsError:  # the check before has a finding about it
         return
     try:
-        Settings.from_environment(facts.environ, facts.options)
+        in_force = Settings.from_environment(facts.environ, facts.options)
+        # In a running app, the code may have given the key.
+        if in_force.log and facts.process is None:
+            if in_force.api_key is None:
+                text = "HELICONE_LOG is on and HELICONE_API_KEY is not set, so nothing would be logged to Helicone."
+                # No example of a key: the report would mask it.
+                yield problem(text, f"export HELICONE_API_KEY=…, a key from {KEYS}")
+            else:
+                _check_row_address(in_force)
     except SettingsError as error:
         yield problem(f"A setting cannot be used, so nothing would be logged to Helicone: {error}", _correct(error))
+
+
+def _check_row_address(settings: Settings) -> None:
+    from ....log.exporter import row_address  # noqa: PLC0415  # `doctor()` must not load it in an app that logs nothing
+
+    row_address(settings)
 
 
 def _settings(facts: Facts) -> Settings:

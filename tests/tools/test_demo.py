@@ -366,6 +366,7 @@ def test_the_stand_in_needs_the_version_of_anthropics_api(gateway: FakeHelicone)
             r"no view accepts spans at http://127\.0\.0\.1:9/v1/traces \(.*refused\); start one: .*",
         ),
         ("ftp://127.0.0.1", r"ftp://127\.0\.0\.1/v1/traces is no address of a view: it does not begin with http://"),
+        ("", r"/v1/traces is no address of a view: it does not begin with http://"),
         ("http://[x", r"no view accepts spans at http://\[x/v1/traces \(Invalid IPv6 URL\); start one: .*"),
     ],
 )

@@ -129,11 +129,11 @@ def test_a_port_that_is_taken_is_one_line_with_the_remedy(capsys: pytest.Capture
     )
 
 
-@pytest.mark.parametrize("port", ["http", "-1", "65536", "80.0", ""])
+@pytest.mark.parametrize("port", ["http", "-1", "65536", "80.0", "", "9" * 5000])
 def test_what_is_no_port_is_an_error(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fake", f"--port={port}"]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
-        f"helicone-otel fake: error: argument --port: a port is a number from 0 to 65535, not {port!r}"
+        f"helicone-otel fake: error: argument --port: a port is a number from 0 to 65535, not {port!r:.40}"
     )
 
 

@@ -12,6 +12,7 @@ PAGES_PORT: Final = 4316
 GRPC_PORT: Final = 4317
 HTTP_PORT: Final = 4318
 _MAX_PORT: Final = 65_535
+_MAX_DIGITS: Final = 5
 _BACKLOG: Final = 128
 _ALL_ADDRESSES: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  # compared with, not bound to
 
@@ -45,7 +46,8 @@ def port_of(text: str) -> int:
     Raises:
         ArgumentTypeError: It is no port.
     """
-    if not (text.isascii() and text.isdigit() and int(text) <= _MAX_PORT):
+    # Python makes no number of thousands of digits.
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS and int(text) <= _MAX_PORT):
         raise ArgumentTypeError(f"a port is a number from 0 to {_MAX_PORT}, not {text!r:.40}")
     return int(text)
 

@@ -56,7 +56,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def demo(given: Namespace) -> int:
     """Run the agent, show its sessions, and return the exit code."""
     try:
-        with running_view_at(given.to) if given.to else view_beside(given.view, Settings) as view:
+        with running_view_at(given.to) if given.to is not None else view_beside(given.view, Settings) as view:
             code = _demo(view, as_json=given.json)
             if code != _INTERRUPTED:
                 view.wait()

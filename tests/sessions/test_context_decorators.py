@@ -7,14 +7,14 @@ import contextvars
 import gc
 import inspect
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import aclosing
 from functools import partial
 
 import pytest
 from opentelemetry.context import get_current
 
-from helicone_otel import current_session, session, step
+from helicone_otel import current_session, session, step, tool, vector_query
 from tests.support.small_app import App, Label, current_id
 
 
@@ -450,6 +450,15 @@ def test_a_generator_made_in_a_session_belongs_to_it(app: App) -> None:
         list(stream())
 
     assert app.label("ask") == Label("s1", "Trips", "/plan/stream", "llm")
+
+
+@pytest.mark.parametrize("decorate", [session("Trip"), step("plan"), tool("plan"), vector_query("trips")])
+def test_a_class_cannot_be_decorated(decorate: Callable[[type], object]) -> None:
+    class Trip:
+        pass
+
+    with pytest.raises(TypeError, match=r"Trip is a class: decorate its methods, or a function"):
+        decorate(Trip)
 
 
 def test_a_generator_may_open_other_sessions_between_its_items(app: App) -> None:

@@ -175,7 +175,12 @@ def decorated(function: _F, make: _Make) -> _F:
     Args:
         function: A function, coroutine function, generator function or async generator function.
         make: Makes the activity of a call from the call's arguments.
+
+    Raises:
+        TypeError: It is a class.
     """
+    if isinstance(function, type):
+        raise TypeError(f"{function.__qualname__} is a class: decorate its methods, or a function")
     if isinstance(function, classmethod | staticmethod):  # whose decorator stands below this one
         return cast("_F", type(function)(decorated(function.__func__, make)))
     if inspect.isasyncgenfunction(function):

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from tests.support.viewing import with_requests
+
 NAME: Final = "Trip Planner"
 _END_SECONDS: Final = 20
 
@@ -46,6 +48,7 @@ def demonstrated() -> Iterator[str]:
 
 
 def ask(url: str, query: str, **parameters: Any) -> Any:
-    """Return the API's answer to a query."""
+    """Return the API's answer to a query; of a session with a dictionary for each of its requests."""
     with urllib.request.urlopen(f"{url}/api/{query}?{urlencode(parameters)}", timeout=20) as answer:
-        return json.load(answer)
+        found = json.load(answer)
+    return with_requests(found) if query == "session" else found

@@ -43,6 +43,7 @@ def test_model_tokens_first_token_and_times_are_at_the_top(seeded: View, window:
     chat = next(one for one in requests_of(seeded.url, "review/1", "reviewer") if one["kind"] == "llm")
     window.session(seeded.url, "review/1", "reviewer", request=chat["id"])
     stats = window.drawer.locator("dl.stats")
+    stats.wait_for()
     facts = dict(zip(stats.locator("dt").all_inner_texts(), stats.locator("dd").all_inner_texts(), strict=True))
     started = facts.pop("Started")
     prices = ask(seeded.url, "request", id=chat["id"])["prices"]

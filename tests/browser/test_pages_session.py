@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import expect
@@ -54,6 +55,14 @@ def middle_of(planned: Any, request: Any, width: float, share: float = 0.5) -> f
     """Return the x position of the middle, or of another share, of a request's bar in the timeline."""
     start, length = planned["session"]["start_ms"], planned["session"]["duration_ms"]
     return (request["start_ms"] + request["duration_ms"] * share - start) / length * width
+
+
+def test_a_session_is_asked_for_once_and_first(demo: str, planned: Any, window: BrowserWindow) -> None:
+    opened(window, demo, planned)
+
+    addresses = [urlsplit(url).path for url in window.requested]
+    assert addresses[:2] == ["/session", "/api/session"]
+    assert addresses.count("/api/session") == 1
 
 
 def test_the_tree_shows_paths_with_kinds_counts_durations_and_errors(

@@ -69,6 +69,8 @@ class BrowserWindow:
             "/compare": "#paths .tabulator-row",
         }
         self.page.wait_for_selector(shown[page])
+        if page == "/session":  # what loads when the rest is drawn
+            self.page.wait_for_selector("#durations canvas, #durations-table tr", state="attached")
         return self.page
 
     def session(self, url: str, id_: str, name: str, **more: Any) -> Page:

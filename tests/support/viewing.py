@@ -48,6 +48,12 @@ def ask(url: str, method: str = "GET", body: bytes | None = None, headers: Mappi
         connection.close()
 
 
+def with_requests(session: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a session of the API with a dictionary for each request."""
+    fields, rows = session["requests"]["fields"], session["requests"]["rows"]
+    return {**session, "requests": [dict(zip(fields, row, strict=True)) for row in rows]}
+
+
 class ViewClient:
     """A running view, with methods to fill and to query it."""
 
@@ -87,7 +93,8 @@ class ViewClient:
         return ask(f"{self.view.http_url}{route}", "POST", json.dumps(row).encode(), JSON)
 
     def session(self, id_: str, name: str | None = None) -> Any:
-        return self.get("session", id=id_, **({"name": name} if name is not None else {}))
+        """Return a session with a dictionary for each of its requests."""
+        return with_requests(self.get("session", id=id_, **({"name": name} if name is not None else {})))
 
     def request(self, id_: str) -> Any:
         return self.get("request", id=id_)

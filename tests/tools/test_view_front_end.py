@@ -18,6 +18,7 @@ DANGEROUS = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|
 INLINE = re.compile(
     r"<style|\sstyle=|\son\w+=|<script(?! type=\"module\" src=\"/static/)|https?://(?!www\.w3\.org/)|\|\s*safe"
 )
+LATER = re.compile(r"""\bimport\("([^"]+)"\)(?!\.)""")
 MOST_LINES = 210
 
 
@@ -27,7 +28,7 @@ def test_every_import_of_a_module_exists_and_every_module_is_small(module: Path)
     address = f"/static/{module.name}"
     found = [absolute(address, to) for _, _, to in IMPORT.findall(code)]
     assert [one for one in found if file_at(one) is None] == []
-    assert len(found) == len(re.findall(r"^(?:import|\} from) .*\"[./]", code, re.MULTILINE))
+    assert len(found) == len(re.findall(r"^(?:import|\} from) .*\"[./]", code, re.MULTILINE)) + len(LATER.findall(code))
     assert code.startswith("// ")
     assert len(code.splitlines()) <= MOST_LINES
 
@@ -42,14 +43,26 @@ def test_no_template_has_an_inline_script_or_style_or_uses_another_site(page: Pa
     assert INLINE.findall(page.read_text(encoding="utf-8")) == []
 
 
+def preloaded(html: str) -> list[str]:
+    return re.findall(r'<link rel="modulepreload" href="([^"]+)">', with_preloads(html).partition("</head>")[0])
+
+
 def test_every_module_belongs_to_a_page_and_each_page_preloads_its_modules() -> None:
     named: set[str] = set()
     for page in PAGES:
-        html = with_preloads(f"<head></head>{page.read_text(encoding='utf-8')}")
-        head, _, body = html.partition("</head>")
-        links = re.findall(r'<link rel="modulepreload" href="([^"]+)">', head)
-        assert links[: len(SCRIPT.findall(body))] == SCRIPT.findall(body)
+        html = f"<head></head>{page.read_text(encoding='utf-8')}"
+        links = preloaded(html)
+        assert links[: len(SCRIPT.findall(html))] == SCRIPT.findall(html)
         assert len(links) == len(set(links))
         named.update(links)
+    later = {absolute(f"/static/{one.name}", to) for one in MODULES for to in LATER.findall(one.read_text("utf-8"))}
+    assert not later & named
+    for address in later:
+        named.update(preloaded(f'<head></head><script type="module" src="{address}"></script>'))
     assert {f"/static/{module.name}" for module in MODULES} == {one for one in named if one.startswith("/static/")}
     assert {"/parts/echarts/echarts.min.js", "/parts/tabulator/tabulator_esm.min.mjs"} < named
+
+
+def test_the_page_of_a_session_begins_with_what_it_needs_to_be_read() -> None:
+    page = (TEMPLATES / "session.html").read_text(encoding="utf-8")
+    assert not [one for one in preloaded(f"<head></head>{page}") if one.startswith("/parts/")]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gzip
 import hashlib
 import json
+import re
 import socket
 import sqlite3
 import threading
 import time
 import uuid
 from collections.abc import Mapping
+from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,14 +38,15 @@ from helicone_otel.log.rows.types import Event, FinishedSpan
 from helicone_otel.tools.redaction import redact
 from helicone_otel.tools.replay.otlp import MalformedError, batch_of, decode_json, decode_protobuf
 from helicone_otel.tools.view import bodies, connections, database
-from helicone_otel.tools.view.assets import find_packaged
+from helicone_otel.tools.view.assets import find_packaged, read_asset
 from helicone_otel.tools.view.content import content_of
 from helicone_otel.tools.view.database import BusyError, Database, DatabaseError
 from helicone_otel.tools.view.log_rows import InvalidRowError, read_row
+from helicone_otel.tools.view.sockets import listening_socket
 from tests.support.examples import examples
 from tests.support.spans import with_hex_ids
 from tests.support.view_seed import request_of, span, wait_until_labelled
-from tests.support.viewing import JSON, PROTOBUF, Answer, ViewClient, ask, posted_row, view_client
+from tests.support.viewing import JSON, PROTOBUF, Answer, ViewClient, ask, posted_row, view_client, with_requests
 
 # Of `dist/echarts.min.js` in the npm package `echarts` 5.6.0.
 ECHARTS = "bf4a223524e40b77c304bec67e1222cf551f14880cf42c69dc046558e11c07b1"
@@ -587,6 +591,64 @@ def test_the_files_of_other_packages_are_found(part: str, name: str, says: str) 
     assert says in path.read_text()
 
 
+def test_a_browser_that_has_a_file_does_not_get_it_again(view: ViewClient) -> None:
+    first = ask(f"{view.view.url}/static/dom.js")
+    tag = first.headers["etag"]
+    again = ask(f"{view.view.url}/static/dom.js", headers={"If-None-Match": tag})
+    other = ask(f"{view.view.url}/static/dom.js", headers={"If-None-Match": '"another"'})
+
+    assert (first.status, first.headers["cache-control"]) == (200, "no-cache")
+    assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
+    assert (other.status, other.body) == (200, first.body)
+
+
+def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "one.js"
+    file.write_text("1")
+    first = read_asset(file)
+    file.write_text("22")
+
+    assert read_asset(file) == (b"22", read_asset(file)[1])
+    assert read_asset(file)[1] != first[1]
+
+
+@pytest.mark.parametrize(
+    ("address", "query"),
+    [
+        ("/session?id=c&name=A%20%26+%C3%A4*~", "id=c&name=A+%26+%C3%A4%2A~"),
+        ("/session?id=c&as=table", "id=c"),
+    ],
+)
+def test_the_page_of_a_session_has_the_address_of_its_data_in_its_head(
+    view: ViewClient, address: str, query: str
+) -> None:
+    assert view.log(posted_row("c", "/p", "A & ä*~")).status == 200
+    html = ask(view.view.url + address).body.decode()
+
+    (preloaded,) = re.findall(r'<link rel="preload" id="data" [^>]*href="/api/session\?([^"]*)">', html)
+    assert unescape(preloaded) == query
+
+
+def test_the_page_of_an_unknown_session_asks_for_no_data(view: ViewClient) -> None:
+    assert b'rel="preload"' not in ask(f"{view.view.url}/session?id=nothing").body
+
+
+async def test_parts_of_an_answer_are_sent_at_once() -> None:
+    found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def accepted(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = writer.get_extra_info("socket")
+        found.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    listening = listening_socket("127.0.0.1", 0, "the test")
+    async with await asyncio.start_server(accepted, sock=listening):
+        _, writer = await asyncio.open_connection(*listening.getsockname())
+        assert await asyncio.wait_for(found, 20) != 0
+        writer.close()
+        await writer.wait_closed()
+
+
 def test_the_script_of_the_charts_is_apaches_byte_for_byte() -> None:
     path = find_packaged("echarts", "echarts.min.js")
 
@@ -605,7 +667,7 @@ def test_a_session_can_be_exported_as_one_file(view: ViewClient) -> None:
     data = json.loads(html.partition('id="exported">')[2].partition("</script>")[0])
     (request,) = data["requests"].values()
     assert request["messages"][0]["parts"] == [{"type": "text", "text": nasty}]
-    assert data["session"]["requests"][0]["id"] == request["id"]
+    assert with_requests(data["session"])["requests"][0]["id"] == request["id"]
     assert "<img" not in html
     assert not [at for at in ('src="', 'href="/', "url(", "http://127") if at in html.partition("<body>")[0]]
     assert "default-src 'none'; script-src 'sha256-" in html

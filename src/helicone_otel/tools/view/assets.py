@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from posixpath import dirname, join, normpath
@@ -44,6 +46,19 @@ def find_static(name: str) -> Path | None:
     return _file_in(STATIC, name)
 
 
+def read_asset(path: Path) -> tuple[bytes, str]:
+    """Return the bytes of a file that one of these functions found, and its entity tag: another one if it changes."""
+    stat = path.stat()
+    return _read(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=128)
+def _read(path: Path, _changed: int, _size: int) -> tuple[bytes, str]:
+    content = path.read_bytes()
+    return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
+@lru_cache(maxsize=8)
 def _folders(part: str) -> list[Path]:
     files = PARTS.get(part)
     spec = find_spec(files.package) if files else None
@@ -64,8 +79,9 @@ def _file_in(folder: Path, name: str) -> Path | None:
 # --- modules and what they import ---------------------------------------------------------------------
 
 SCRIPT: Final = re.compile(r"""<script type="module" src="(/[^"]+)"></script>""")
+# Also `import("./x.js")`, by which a module loads another one later, but not `import("./x.js").Type` of a comment.
 IMPORT: Final = re.compile(
-    r"""((?:^|[;}\s])(?:import|export)\s*(?:[\w*$\s{},]*?\bfrom\s*)?)(["'])((?:\.{1,2})?/[^"']+)\2"""
+    r"""((?:^|[;}\s([])(?:import|export)\s*(?:\(|[\w*$\s{},]*?\bfrom\s*)?)(["'])((?:\.{1,2})?/[^"']+)\2(?!\)\.)"""
 )
 # Larger modules are bundles, which import nothing.
 _BUNDLE_SIZE: Final = 64 * 1024
@@ -91,9 +107,10 @@ def absolute(importer: str, imported: str) -> str:
 
 
 def with_preloads(html: str) -> str:
-    """Return a page with all of its modules in its head, so that the browser requests them at the same time.
+    """Return a page with its modules in its head, so that the browser requests them at the same time.
 
-    Otherwise a browser finds a module only when it has read the module that imports it.
+    Otherwise a browser finds a module only when it has read the module that imports it. Modules that load later are not
+    in the head.
     https://developer.mozilla.org/docs/Web/HTML/Reference/Attributes/rel/modulepreload
     """
     links = "".join(f'<link rel="modulepreload" href="{address}">' for address in _modules(SCRIPT.findall(html)))
@@ -101,14 +118,20 @@ def with_preloads(html: str) -> str:
 
 
 def _modules(addresses: list[str]) -> list[str]:
-    """Return the addresses of modules and of all modules that they import."""
+    """Return the addresses of modules and of all modules that they import at once."""
     modules: list[str] = []
     for address in (waiting := list(addresses)):
-        path = file_at(address)
-        if address in modules or path is None:
+        path = file_at(address) if address not in modules else None
+        if path is None:
             continue
         modules.append(address)
-        if path.stat().st_size < _BUNDLE_SIZE:
-            code = path.read_text(encoding="utf-8")
-            waiting += [absolute(address, imported) for _, _, imported in IMPORT.findall(code)]
+        stat = path.stat()
+        if stat.st_size < _BUNDLE_SIZE:
+            waiting += [absolute(address, imported) for imported in _imports(path, stat.st_mtime_ns, stat.st_size)]
     return modules
+
+
+@lru_cache(maxsize=128)
+def _imports(path: Path, _changed: int, _size: int) -> list[str]:
+    found = IMPORT.findall(path.read_text(encoding="utf-8"))
+    return [imported for before, _, imported in found if not before.endswith("(")]

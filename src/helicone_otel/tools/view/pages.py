@@ -14,12 +14,12 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, TemplateNotFound
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from ...settings import Settings
 from ..terminal import visible
-from .assets import TEMPLATES, TYPES, find_packaged, find_static, with_preloads
+from .assets import TEMPLATES, TYPES, find_packaged, find_static, read_asset, with_preloads
 from .bodies import BodyError, BodyReader
 from .database import BusyError, Database, DatabaseError
 from .events import ChangeFeed, EventStream
@@ -132,9 +132,11 @@ class Pages:
     def _page(self, template: str) -> Callable[[Request], Response]:
         def page(request: Request) -> Response:
             missing = self._missing(request) if template == "session" else None
+            # The names of parameters that the page of a session passes on to the API.
+            shown = {name: value for name in ("id", "name") if (value := _text(request, name)) is not None}
             try:
                 html = self._templates.get_template(f"{template}.html").render(
-                    query=request.query_params, missing=missing
+                    query=request.query_params, shown=shown, missing=missing
                 )
             except TemplateNotFound:
                 return PlainTextResponse("There is no such page.\n", 404)
@@ -285,13 +287,18 @@ class Pages:
             return JsonResponse({"error": "the database fails; try again"}, 503)
 
 
-def _file(request: Request) -> Response:
+async def _file(request: Request) -> Response:
+    """Answer with a file of the pages: they ask for dozens at once, so that each is read once, in this thread."""
     name, part = request.path_params["name"], request.path_params.get("part")
     path = find_packaged(part, name) if part else find_static(name)
     if path is None:
         return PlainTextResponse("There is no such file.\n", 404)
+    content, tag = read_asset(path)
     # Browsers ask again each time, and get "not modified".
-    return FileResponse(path, media_type=TYPES[path.suffix], headers={"Cache-Control": "no-cache"})
+    headers = {"Cache-Control": "no-cache", "ETag": tag}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(content, headers=headers, media_type=TYPES[path.suffix])
 
 
 # --- query parameters -------------------------------------------------------------------------------

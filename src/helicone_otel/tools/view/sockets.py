@@ -75,7 +75,9 @@ def listening_socket(host: str, port: int, purpose: str) -> socket.socket:
         UsageError: The port is in use, or the machine has no such address.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # Only where the protocol is named does asyncio send parts of an answer at once. Otherwise each answer of several
+    # parts waits some 40 ms, until the client has acknowledged the first one (Nagle's algorithm).
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)

@@ -7,6 +7,7 @@ import sqlite3
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 from ....spans.kinds import CALL_KINDS
@@ -22,6 +23,11 @@ from .tree import StoredRequest, UsedByRequests, busy_time, steps_of, tree
 _MAX_LOOKED_AT: Final = 8
 _MAX_SAME_NAME: Final = 100
 _MAX_VALUES: Final = 200
+# What pages get of each request, in the order of `_values`. A long session has the names once, and half the length.
+_FIELDS: Final = (
+    *("id", "path", "kind", "name", "model", "start_ms", "end_ms", "duration_ms", "ttft_ms", "input_tokens"),
+    *("output_tokens", "cost", "unpriced", "error", "badge", "lane", "critical"),
+)
 _REQUESTS: Final = """
 SELECT id, path, kind, name, model, start, "end", ttft, input_tokens, output_tokens, error, badge, cost
 FROM requests WHERE session = ? ORDER BY start, "end", id
@@ -33,7 +39,7 @@ def session(connection: sqlite3.Connection, id_: str, name: str | None) -> dict[
     row = find_session(connection, id_, name)
     if row is None:
         return None
-    requests = [StoredRequest(*values) for values in connection.execute(_REQUESTS, (row[0],))]
+    requests = list(map(StoredRequest._make, connection.execute(_REQUESTS, (row[0],))))
     data = session_data(row)
     critical = critical_path(requests)
     levels = list(tree(requests, steps_of(connection, row[0])))
@@ -47,10 +53,13 @@ def session(connection: sqlite3.Connection, id_: str, name: str | None) -> dict[
         },
         "same_name": _same_name(connection, data["name"]),
         "tree": levels,
-        "requests": [
-            {**_data(request, lane), "critical": request.id in critical}
-            for request, lane in zip(requests, _lanes(requests), strict=True)
-        ],
+        "requests": {
+            "fields": _FIELDS,
+            "rows": [
+                _values(request, lane, request.id in critical)
+                for request, lane in zip(requests, _lanes(requests), strict=True)
+            ],
+        },
         "durations": durations,
         "scores": scores_in(connection, row[0]),
         "feedback": feedback_on(connection, data["id"], data["name"]),
@@ -67,25 +76,16 @@ def _same_name(connection: sqlite3.Connection, name: str) -> list[dict[str, Any]
     return [dict(zip(keys, (row[0], row[1], milliseconds(row[2]), row[3], row[4]), strict=True)) for row in rows]
 
 
-def _data(request: StoredRequest, lane: int) -> dict[str, Any]:
-    return {
-        "id": request.id,
-        "path": request.path,
-        "kind": request.kind,
-        "name": request.name,
-        "model": request.model,
-        "start_ms": milliseconds(request.start),
-        "end_ms": milliseconds(request.end),
-        "duration_ms": milliseconds(request.end - request.start),
-        "ttft_ms": milliseconds(request.ttft) if request.ttft is not None else None,
-        "input_tokens": request.input_tokens,
-        "output_tokens": request.output_tokens,
-        "cost": dollars(request.cost),
-        "unpriced": request.is_unpriced,
-        "error": redact(request.error),
-        "badge": request.badge,
-        "lane": lane,
-    }
+def _values(request: StoredRequest, lane: int, critical: bool) -> tuple[Any, ...]:
+    return (
+        *(request.id, request.path, request.kind, request.name, request.model),
+        milliseconds(request.start),
+        milliseconds(request.end),
+        milliseconds(request.end - request.start),
+        milliseconds(request.ttft) if request.ttft is not None else None,
+        *(request.input_tokens, request.output_tokens, dollars(request.cost), request.is_unpriced),
+        *(redact(request.error), request.badge, lane, critical),
+    )
 
 
 def _lanes(requests: Iterable[StoredRequest]) -> Iterator[int]:
@@ -171,16 +171,18 @@ def _chain(requests: Sequence[StoredRequest]) -> Iterator[StoredRequest]:
 def _by_maker(requests: Sequence[StoredRequest]) -> Mapping[str | None, list[StoredRequest]]:
     """Return requests by the id of the request that made them, such as a tool; `None` stands for the session."""
     makers: defaultdict[str, list[StoredRequest]] = defaultdict(list)
-    for request in sorted(requests, key=lambda one: one.start):
+    for request in sorted(requests, key=attrgetter("start")):
         if request.kind not in CALL_KINDS:
             makers[request.path].append(request)
     starts = {path: [one.start for one in of] for path, of in makers.items()}
+    # Requests of few paths are many, so that each path is taken apart once.
+    above = {path: [one for one in _upwards(path) if one in starts] for path in {one.path for one in requests}}
     made: defaultdict[str | None, list[StoredRequest]] = defaultdict(list)
     for request in requests:
         maker: StoredRequest | None = None
-        for path in _upwards(request.path):
-            before = bisect_right(starts.get(path, ()), request.start)
-            possible = makers.get(path, ())[max(0, before - _MAX_LOOKED_AT) : before]
+        for path in above[request.path]:
+            before = bisect_right(starts[path], request.start)
+            possible = makers[path][max(0, before - _MAX_LOOKED_AT) : before]
             maker = next((one for one in reversed(possible) if _made(one, request)), None)
             if maker is not None:
                 break

@@ -19,7 +19,7 @@ export async function change(address, body) {
   return answered(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 }
 
-async function answered(address, options) {
+async function answered(address, options = {}) {
   let answer;
   try {
     answer = await fetch(address, options);
@@ -32,9 +32,21 @@ async function answered(address, options) {
   return data;
 }
 
-export async function session(id, name) {
-  if (exported) return exported.session;
-  return ask("/api/session", name === null ? { id } : { id, name });
+/** @param {string} [preloaded] - the address that the browser has asked for already */
+export async function session(id, name, preloaded) {
+  if (exported) return withRequests(exported.session);
+  return withRequests(await (preloaded ? answered(preloaded) : ask("/api/session", name === null ? { id } : { id, name })));
+}
+
+/** A session has the names of its requests' fields once. */
+function withRequests(found) {
+  const { fields, rows } = found.requests;
+  const requests = rows.map((row) => {
+    const one = {};
+    for (let place = 0; place < fields.length; place += 1) one[fields[place]] = row[place];
+    return one;
+  });
+  return { ...found, requests };
 }
 
 export async function request(id, signal) {
@@ -54,7 +66,7 @@ function withSpans(found) {
 export async function findRequests({ id, name }, search) {
   if (!exported) return (await ask("/api/find", { id, name, search })).requests;
   const words = [...search.toLowerCase().matchAll(/"([^"]*)"|(\S+)/g)].map(([, phrase, word]) => (phrase ?? word).trim());
-  const texts = exported.session.requests.map((one) => [one.id, JSON.stringify([one, exported.requests[one.id]]).toLowerCase()]);
+  const texts = withRequests(exported.session).requests.map((one) => [one.id, JSON.stringify([one, exported.requests[one.id]]).toLowerCase()]);
   return texts.filter(([, text]) => words.every((word) => text.includes(word))).map(([found]) => found);
 }
 

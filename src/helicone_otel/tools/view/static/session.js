@@ -1,5 +1,6 @@
 // The page of one session: loads it, and keeps its views in step when the user chooses something.
-// Tree, timeline and drawer are here. The views that need large libraries load later, in session_charts.js.
+// Tree and timeline are here. When they are drawn, the views that need large libraries load, in session_charts.js, and
+// what the drawer shows.
 
 import * as address from "./address.js";
 import { isExported, session, whenChanged } from "./api.js";
@@ -149,3 +150,5 @@ if (!isExported) {
 }
 if (await attempt(() => load(firstSession))) follow();
 else byId("page").hidden = true;
+const later = () => Promise.all([import("./session_charts.js"), import("./request.js")]);
+requestAnimationFrame(() => setTimeout(() => attempt(later)));

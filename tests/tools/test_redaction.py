@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from unittest import mock
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from helicone_otel.jsontext import SECRET_KEYS
+from helicone_otel.tools import redaction
 from helicone_otel.tools.redaction import (
     _VARIABLES,
     Redaction,
@@ -17,6 +21,7 @@ from helicone_otel.tools.redaction import (
     redact_values,
 )
 from helicone_otel.tools.view.content import content_of
+from tests.support.examples import examples
 
 NAMES = sorted({*SECRET_KEYS, "helicone-auth", "X-Api-Key", "cookie", "Set-Cookie", "aws.secret", "db_password"})
 
@@ -98,3 +103,34 @@ def test_a_bearer_token_in_json_hides_nothing_behind_it() -> None:
     text = 'refused {"authorization": "Bearer abc123"} (400). Set HELICONE_GATEWAY_HOSTS.'
 
     assert Redaction({})(text) == 'refused {"authorization": "***"} (400). Set HELICONE_GATEWAY_HOSTS.'
+
+
+# Parts of secrets, also with the letters that a search without case takes for `s`, `i` and `k`, and parts around them.
+PARTS = [
+    *NAMES,
+    *("credential", "token", "pa\u017f\u017fword", "\u017fecret", "cook\u0131e", "api_\u212aey", "auth"),
+    *("//", "a:b@", "abcdefgh@", "?", "&", "=", "key=v", "Access-Token=v", "\u017fig=v", "s\u0130gnature=v"),
+    *("sk-abcdefgh", "pk-abcdefgh", "AIza" + "x" * 35, "xoxb-abcdefghij", "AKIA" + "A" * 16, "ghp_" + "a" * 20),
+    *("ghr_" + "a" * 20, "bearer abcdefgh", "BeaRer\tabcdefgh", "word", "value-of-it"),
+    *('"', "'", ":", " ", "_", "-", "\\", "\\u0070", "{", "}", "[", "]", ","),
+]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=12).map("".join))
+@example('{"\\u0070assword":"value"}')
+@settings(max_examples=examples(600), deadline=None)
+def test_no_secret_is_missed_because_a_text_is_not_searched(text: str) -> None:
+    values = [text, {"inside": json.dumps({text: text}), "plain": json.dumps({text: text}, ensure_ascii=False)}]
+    shown = [hide_secrets(text), redact(values), redact_json(values)]
+
+    # Each text has an empty one in it, so that all are searched.
+    with mock.patch.multiple(redaction, _SIGNS=("",), _NAME_SIGNS=("",)):
+        assert [hide_secrets(text), redact(values), redact_json(values)] == shown
+
+
+def test_a_very_long_key_is_known_by_its_last_words() -> None:
+    assert redact({"x" * 2000 + ".password": "v"}) == {"x" * 1024: "***"}
+    assert redact_json({"x" * 2000 + "_token": "v", "y" * 128 + "token": "v"}) == {
+        "x" * 2000 + "_token": "***",
+        "y" * 128 + "token": "v",
+    }

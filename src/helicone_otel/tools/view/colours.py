@@ -37,7 +37,7 @@ def add_colours(connection: sqlite3.Connection, *lists: Sequence[dict[str, Any]]
     """Set `colour` in each dictionary to the colour of its `path`."""
     colours = dict(_rows(connection, sorted({one["path"] for items in lists for one in items})))
     for one in (one for items in lists for one in items):
-        one["colour"] = colours.get(one["path"], _preferred(one["path"])[0])
+        one["colour"] = colours[one["path"]] if one["path"] in colours else _preferred(one["path"])[0]
 
 
 def _rows(connection: sqlite3.Connection, paths: Sequence[str]) -> Iterator[tuple[str, int]]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,7 @@ from ..terminal import visible
 from .assets import IMPORT, SCRIPT, absolute, file_at
 from .database import Database
 from .markdown import MarkdownReader
-from .queries.request import TraceReader, request_ids
+from .queries.request import TraceReader, request_ids, span_data
 from .queries.request import request as find_request
 from .queries.session import session as find_session
 from .queries.sessions import find_session as find_row
@@ -100,9 +101,9 @@ def _session_data(database: Database, id_: str, name: str | None) -> Iterator[st
         yield f'{{"session":{safe_json({**session, "same_name": [], "revision": database.revision})},"requests":{{'
         del session
         size, comma = 0, ""
-        traces, texts, spans = TraceReader(connection, _MAX_SPANS), MarkdownReader(_MAX_MARKDOWN), _Spans()
+        spans, texts = _SpansOnce(connection), MarkdownReader(_MAX_MARKDOWN)
         for request_id in request_ids(connection, row[0]):
-            request = safe_json(spans.numbered(find_request(traces, request_id, texts)))
+            request = safe_json(find_request(spans, request_id, texts))
             size += len(request)
             if size > MAX_CONTENT:
                 break
@@ -111,27 +112,26 @@ def _session_data(database: Database, id_: str, name: str | None) -> Iterator[st
         yield f'}},"spans":{safe_json(spans.all)}}}'
 
 
-class _Spans:
-    """The spans around requests, each of them once: neighbours have mostly the same ones."""
+class _SpansOnce(TraceReader):
+    """Reads the spans around requests for a file that has each of them once: neighbours have mostly the same ones.
 
-    def __init__(self) -> None:
+    Attributes:
+        all: The spans so far. A request has their places in this list.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection, _MAX_SPANS)
         self.all: list[dict[str, Any]] = []
-        self._numbers: dict[tuple[str, str], int] = {}
+        self._numbers: dict[int, int] = {}
 
-    def numbered(self, request: dict[str, Any] | None) -> dict[str, Any] | None:
-        """Return a request with numbers in the place of the spans around it."""
-        trace = request and request["trace"]
-        if not request or not trace:
-            return request
-        return {
-            **request,
-            "trace": {**trace, "spans": [self._number(trace["trace_id"], one) for one in trace["spans"]]},
-        }
+    def shown(self, rows: Iterable[sqlite3.Row], this: str) -> list[Any]:  # noqa: ARG002  # the page finds it by its id
+        """Return the places of the spans."""
+        return [self._number(row) for row in rows]
 
-    def _number(self, trace: str, span: dict[str, Any]) -> int:
-        number = self._numbers.setdefault((trace, span["span_id"]), len(self.all))
+    def _number(self, row: sqlite3.Row) -> int:
+        number = self._numbers.setdefault(row["id"], len(self.all))
         if number == len(self.all):
-            self.all.append({key: value for key, value in span.items() if key != "this"})
+            self.all.append(span_data(row))
         return number
 
 

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
@@ -38,7 +38,7 @@ FROM requests r JOIN sessions s ON s.id = r.session WHERE r.id = ?
 """
 _SPANS: Final = """
 SELECT s.id, s.span, s.parent, s.name, p.kind, p.path, s.start, s."end", s.error, p.request
-FROM spans s LEFT JOIN places p ON p.id = s.id WHERE s.trace = ? ORDER BY s.start LIMIT 20000
+FROM spans s LEFT JOIN places p ON p.id = s.id WHERE s.trace = ? ORDER BY s.start, s.id LIMIT 20000
 """
 # The other spans of a call, the innermost first. One of another trace is among them, if it was found there.
 _WRAPPERS: Final = """SELECT id, trace FROM places WHERE tells_of = ? ORDER BY "end", id LIMIT 16"""
@@ -189,7 +189,8 @@ class TraceReader:
         self._max_spans = max_spans
         self._trace = ""
         self._by_id: dict[str, sqlite3.Row] = {}
-        self._shown: dict[str, dict[str, Any]] = {}
+        # In the order of their starts.
+        self._places: dict[str, int] = {}
         self._children: defaultdict[str, list[str]] = defaultdict(list)
 
     def around(self, trace: str, span: str) -> list[sqlite3.Row]:
@@ -204,22 +205,17 @@ class TraceReader:
             selected.update(dict.fromkeys(children))
         siblings = self._children[line[1] if len(line) > 1 else ""]
         selected.update(dict.fromkeys(siblings[: max(0, self._max_spans - len(selected))]))
-        others = sorted(
-            (self._by_id[one] for one in selected if one not in line), key=lambda row: (row["start"], row["id"])
-        )
-        return [*(self._by_id[one] for one in reversed(line)), *others][: self._max_spans]
+        others = sorted((one for one in selected if one not in line), key=self._places.__getitem__)
+        return [self._by_id[one] for one in (*reversed(line), *others)][: self._max_spans]
 
     def line(self, trace: str, span: str) -> list[sqlite3.Row]:
         """Return a span, its parent, and so on."""
         self._read(trace)
         return [self._by_id[one] for one in _ancestors(self._by_id, span)]
 
-    def shown(self, row: sqlite3.Row) -> dict[str, Any]:
-        """Return what pages show of a span of the last trace; the same object each time."""
-        found = self._shown.get(row["span"])
-        if found is None:
-            found = self._shown[row["span"]] = _span_data(row)
-        return found
+    def shown(self, rows: Iterable[sqlite3.Row], this: str) -> list[Any]:
+        """Return what pages show of spans, with `this` for the one with that id."""
+        return [{**span_data(row), "this": row["span"] == this} for row in rows]
 
     def attributes(self, number: int) -> dict[str, Any]:
         """Return the attributes of a span by its number in the database."""
@@ -230,9 +226,9 @@ class TraceReader:
         if trace == self._trace:
             return
         self._trace = trace
-        self._shown = {}
         rows = self.connection.execute(_SPANS, (trace,)).fetchall()
         self._by_id = {row["span"]: row for row in rows}
+        self._places = {row["span"]: place for place, row in enumerate(rows)}
         self._children = defaultdict(list)
         for row in rows:
             self._children[row["parent"] if row["parent"] in self._by_id else ""].append(row["span"])
@@ -277,16 +273,22 @@ class _RequestSpan:
 
     def call_above(self, row: sqlite3.Row) -> RequestContent | None:
         """Return the content of the call that a request is an earlier attempt of; `None` if it is not one."""
+        if row["kind"] not in CALL_KINDS:
+            return None
         ancestors = self._traces.line(self._trace, self._id)[1:]
         above = next((above for above in ancestors if above["kind"]), None)
         # A call right above another one would be its wrapper, and no request.
-        if above is None or row["kind"] not in CALL_KINDS or above["kind"] not in CALL_KINDS or not above["request"]:
+        if above is None or above["kind"] not in CALL_KINDS or not above["request"]:
             return None
         return _content(_made(row, _RequestSpan(self._traces, self._trace, above["id"])), None)
 
+    @cached_property
+    def _around(self) -> list[sqlite3.Row]:
+        return self._traces.around(self._trace, self._id)
+
     def data(self) -> dict[str, Any]:
         """Return headers, attributes, events, resource, scope and the spans around it."""
-        around = self._traces.around(self._trace, self._id)
+        around = self._around
         return {
             "headers": self._headers(around),
             "attributes": redact_attributes(self._attributes),
@@ -303,7 +305,7 @@ class _RequestSpan:
             "trace": {
                 "trace_id": self._trace,
                 "span_id": self._id,
-                "spans": [{**self._traces.shown(row), "this": row["span"] == self._id} for row in around],
+                "spans": self._traces.shown(around, self._id),
             },
         }
 
@@ -311,7 +313,7 @@ class _RequestSpan:
         """Return the address of the request's page on Helicone; `None` if no row of it is known to exist."""
         below = {self._id}
         carriers: list[dict[str, Any]] = []
-        for row in self._traces.around(self._trace, self._id):
+        for row in self._around:
             # A span below that is a request itself has a row of its own, as earlier attempts have.
             if row["parent"] in below and not row["request"]:
                 below.add(row["span"])
@@ -331,7 +333,8 @@ class _RequestSpan:
         return headers
 
 
-def _span_data(row: sqlite3.Row) -> dict[str, Any]:
+def span_data(row: sqlite3.Row) -> dict[str, Any]:
+    """Return what pages show of a span around a request."""
     return {
         "span_id": row["span"],
         "parent_id": row["parent"] or None,

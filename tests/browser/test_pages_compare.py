@@ -56,6 +56,24 @@ def test_changes_of_a_measure_are_drawn_and_are_in_a_table(seeded: View, window:
     expect(table).to_be_visible()
 
 
+@pytest.mark.parametrize(("measure", "unit"), [("Cost", "${:.6f}"), ("Tokens", "{:,}"), ("Median", "{:.1f} ms")])
+def test_cost_tokens_and_durations_of_a_name_are_shown_over_time(
+    seeded: View, window: BrowserWindow, measure: str, unit: str
+) -> None:
+    page = window.go(seeded.url, "/compare", name="reviewer", id=["review/1", "review/2", "review/3"])
+    page.locator("#measure").get_by_role("button", name=measure, exact=True).click()
+    page.locator("#moved-as").get_by_role("button", name="Table").click()
+    table = page.get_by_role("table", name=f"{measure} of each path, by session")
+    key = {"Cost": "cost", "Tokens": "tokens", "Median": "p50"}[measure]
+    found = ask(seeded.url, "compare", name="reviewer", id="review/1")["whole"][0]
+    cells = table.get_by_role("row", name="All paths").get_by_role("cell")
+    expect(cells).to_have_count(3)
+    assert cells.first.inner_text() == unit.format(found[key])
+    # Beside one path, all of them together would hide how that one changes.
+    page.get_by_role("button", name="/reviewer/security_check", exact=True).click()
+    expect(table.get_by_role("row", name="All paths")).to_have_count(0)
+
+
 def test_a_path_chosen_in_the_table_is_in_the_address(seeded: View, window: BrowserWindow) -> None:
     page = window.go(seeded.url, "/compare", name="reviewer")
     page.get_by_role("button", name="/reviewer/security_check", exact=True).click()

@@ -486,6 +486,9 @@ def test_two_sets_of_sessions_are_compared_by_time_or_by_a_property(view: ViewCl
         (2, 10, 3000, 0.00045),
         (2, 30, 7000, 0.00105),
     ]
+    assert [(one["session"], one["count"], one["p50"], one["tokens"], one["cost"]) for one in whole["whole"]] == [
+        (number - 1, 2, number * 10, number * 2000, number * 0.0003) for number in range(1, 5)
+    ]
     paths = {one["path"]: one["sets"] for one in halves["paths"]}
     assert [one["count"] for one in paths["/both"]] == [4, 2]
     assert [one["p99"] for one in paths["/both"]] == [20, 40]

@@ -84,6 +84,7 @@ def compare(
     return {
         "name": selected.name,
         "sessions": [_session_data(row, number) for row, number in zip(rows, sets, strict=True)],
+        "whole": _moved(_by_session(calls.values()), lengths),
         "paths": sorted(paths, key=lambda path: (-path["share"], path["path"])),
         "sets": [_set_data(some) for some in divided] if split else None,
         "properties": redact_values(_choices(properties)),
@@ -155,15 +156,28 @@ def _path_data(
     path: str, kind: str, by_session: Mapping[int, list[_Call]], lengths: Sequence[int], sets: Sequence[int | None]
 ) -> dict[str, Any]:
     everything = [call for calls in by_session.values() for call in calls]
-    moved = [{"session": place, **_figures(calls, lengths[place])} for place, calls in sorted(by_session.items())]
     return {
         "path": path,
         "kind": kind,
         "sessions": len(by_session),
         **_with_rate(_figures(everything, sum(lengths))),
-        "moved": moved,
+        "moved": _moved(by_session, lengths),
         "sets": [_path_in_set(by_session, lengths, sets, number) for number in (0, 1)],
     }
+
+
+def _by_session(paths: Iterable[Mapping[int, list[_Call]]]) -> Mapping[int, list[_Call]]:
+    """Return the requests of all paths."""
+    found: defaultdict[int, list[_Call]] = defaultdict(list)
+    for by_session in paths:
+        for place, calls in by_session.items():
+            found[place] += calls
+    return found
+
+
+def _moved(by_session: Mapping[int, list[_Call]], lengths: Sequence[int]) -> list[dict[str, Any]]:
+    """Return the numbers of each session that has requests, in the order of the sessions."""
+    return [{"session": place, **_figures(calls, lengths[place])} for place, calls in sorted(by_session.items())]
 
 
 def _path_in_set(

@@ -1,4 +1,5 @@
-// Draws how one measure of each path changes from session to session, as lines or as a table.
+// Draws how one measure of each path, and of all paths together, changes over time: from session to session, as lines or
+// as a table.
 
 import { axis, Chart, tooltip } from "./charts.js";
 import { colour, token } from "./colour.js";
@@ -11,6 +12,7 @@ import { exact, moment } from "./times.js";
 
 // With more lines, none can be followed. Then the paths that take most of the time are drawn, and the chosen one.
 const MOST = 16;
+const ALL = "All paths";
 
 export const MEASURES = [
   { key: "p50", title: "Median", of: (at) => at.p50, format: duration, axis: roundDuration },
@@ -28,8 +30,8 @@ export class Trend {
     this.table = table;
     this.selection = selection;
     this.chosen = MEASURES[0];
-    this.chart = new Chart(element, "How each path changes from session to session; the button “Table” shows the same as numbers");
-    this.chart.on("click", (event) => event.seriesId !== undefined && choose(event.seriesId));
+    this.chart = new Chart(element, "How each path, and all together, change from session to session; the button “Table” shows the same as numbers");
+    this.chart.on("click", (event) => this.#paths().some((one) => one.path === event.seriesId) && choose(event.seriesId));
     selection.whenChanged(() => this.draw());
   }
 
@@ -73,12 +75,18 @@ export class Trend {
         axisLabel: { formatter: (place) => (sessions[place] ? moment(sessions[place].start_ms) : "") },
       }),
       yAxis: axis({ type: "value", min: 0, axisLabel: { formatter: this.chosen.axis } }),
-      series: this.#paths().map((path) => this.#line(path)),
+      series: [...this.#whole(), ...this.#paths()].map((path) => this.#line(path)),
     };
+  }
+
+  /** All paths together. Beside them one path can be small, so that they are left out when one is chosen. */
+  #whole() {
+    return this.selection.path === null ? [{ path: ALL, moved: this.found.whole }] : [];
   }
 
   #line({ path, colour: hue, moved }) {
     const isDim = this.selection.path !== null && !this.#isChosen(path);
+    const [shade, type] = path === ALL ? [token("--text"), "dashed"] : [colour(hue), "solid"];
     return {
       id: path,
       type: "line",
@@ -87,8 +95,8 @@ export class Trend {
       symbolSize: 6,
       data: moved.map((at) => [at.session, this.chosen.of(at)]),
       z: isDim ? 2 : 3,
-      lineStyle: { color: colour(hue), width: this.#isChosen(path) ? 3 : 2, opacity: isDim ? 0.18 : 1 },
-      itemStyle: { color: colour(hue), opacity: isDim ? 0.18 : 1, borderColor: token("--panel"), borderWidth: 1 },
+      lineStyle: { color: shade, type, width: this.#isChosen(path) ? 3 : 2, opacity: isDim ? 0.18 : 1 },
+      itemStyle: { color: shade, opacity: isDim ? 0.18 : 1, borderColor: token("--panel"), borderWidth: 1 },
     };
   }
 
@@ -100,7 +108,7 @@ export class Trend {
       {},
       el("caption.heard", {}, `${this.chosen.title} of each path, by session`),
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Path"), heads)),
-      el("tbody", {}, this.#paths().map((path) => this.#tableRow(path, sessions.length))),
+      el("tbody", {}, [...this.#whole(), ...this.#paths()].map((path) => this.#tableRow(path, sessions.length))),
     );
   }
 

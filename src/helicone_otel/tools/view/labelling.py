@@ -73,7 +73,7 @@ class SessionSpan(NamedTuple):
         cost: What a request cost, in US dollars; `None` if that is unknown.
         said: What the user said in the first call of its session within the trace; `None` for other requests.
         told_trace: The trace of that request, if it is another one than the span's.
-        details: What its session can be found by: (what, name, value), where `what` is "user", "property" or "service".
+        facts: What its session can be found by: (what, name, value), where `what` is "user", "property" or "service".
         may_wrap_other_trace: The span is a root and its dialect says that it is not current while its call runs. A span
             of the same call can then be in a trace of its own.
     """
@@ -85,7 +85,7 @@ class SessionSpan(NamedTuple):
     request: str | None
     name: str
     call: CallSummary | None
-    details: tuple[tuple[str, str, str], ...]
+    facts: tuple[tuple[str, str, str], ...]
     start: int
     error: str | None
     badge: str
@@ -275,7 +275,7 @@ def _session_span(stored: StoredSpan, replayed: Replayed, calls: _Calls) -> Sess
         request,
         _request_name(str(kind), segment or recorded.name, call) if call else recorded.name,
         call,
-        tuple(_details(replayed.final.attributes or {}, recorded, label)),
+        tuple(_facts(replayed.final.attributes or {}, recorded, label)),
         start=stored.span.start,
         error=stored.span.error or (call.error if call is not None else None),
         badge=badge_of(str(kind), calls_tools=call is not None and call.calls_tools),
@@ -366,10 +366,10 @@ def _parents_first(spans: Sequence[RecordedSpan]) -> list[RecordedSpan]:
         return in_order(replace(span, parent_id="") for span in spans)
 
 
-def _details(
+def _facts(
     final: Mapping[str, Any], recorded: RecordedSpan, label: Mapping[str, Any]
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield service, user and properties of a span, as `SessionSpan.details`."""
+    """Yield service, user and properties of a span, as `SessionSpan.facts`."""
     service = recorded.resource.get(_SERVICE)
     if service and not service.startswith(_UNNAMED):
         yield "service", "", str(service)[:_MAX_DETAIL]

@@ -21,7 +21,7 @@ from .colours import keep_colours
 from .content import calls_tools, said_in
 from .labelling import badge_of
 from .prices import Tokens, cost_of
-from .writes import keep_details, session_number, update_sums
+from .writes import keep_facts, session_number, update_sums
 
 # The provider whose bodies each route accepts. Empty for the routes of Helicone's API server: the body names it.
 ROUTES: Final[Mapping[str, str]] = {
@@ -79,14 +79,14 @@ class PostedRow(NamedTuple):
         id: The id of its request.
         session: The id and name of its session; `None` if it belongs to none.
         request: The columns of the table of requests, without id and session.
-        details: What its session can be found by: (what, name, value).
+        facts: What its session can be found by: (what, name, value).
         data: The body, as JSON.
     """
 
     id: str
     session: tuple[str, str] | None
     request: Mapping[str, Any]
-    details: tuple[tuple[str, str, str], ...]
+    facts: tuple[tuple[str, str, str], ...]
     data: bytes
 
 
@@ -144,7 +144,7 @@ def _row_of(posted: Any, headers: Mapping[str, str], provider: str) -> PostedRow
         id_.lower() if _UUID.match(id_) else str(uuid.uuid4()),
         (session_id, name) if session_id else None,
         _request(request, response, timing, meta, provider),
-        tuple(_details(meta)),
+        tuple(_facts(meta)),
         json.dumps(kept).encode(),
     )
 
@@ -158,7 +158,7 @@ def keep_row(connection: sqlite3.Connection, row: PostedRow) -> list[int]:
         completed = ", ".join(f"{column} = coalesce({column}, :{column})" for column in _COMPLETED)
         sql = f"UPDATE requests SET logged = 1, badge = :badge, {completed} WHERE id = :id"
         connection.execute(sql, {**row.request, "id": row.id})
-        keep_details(connection, ((existing[0], detail) for detail in _models_in(row)))
+        keep_facts(connection, ((existing[0], fact) for fact in _models_in(row)))
         changed = {existing[0]}
     elif row.session is None:
         return []
@@ -169,7 +169,7 @@ def keep_row(connection: sqlite3.Connection, row: PostedRow) -> list[int]:
         names, marks = (", ".join(form.format(column) for column in columns) for form in ('"{}"', ":{}"))
         connection.execute(f"INSERT OR REPLACE INTO requests ({names}) VALUES ({marks})", columns)
         keep_colours(connection, [row.request["path"]])
-        keep_details(connection, ((session, detail) for detail in (*row.details, *_models_in(row))))
+        keep_facts(connection, ((session, fact) for fact in (*row.facts, *_models_in(row))))
     for session in changed:
         update_sums(connection, session)
     return sorted(changed)
@@ -316,7 +316,7 @@ def _error(response: Mapping[str, Any], answered: Mapping[str, Any]) -> str | No
     return None if status in _OK or status == 0 else f"status {status}"
 
 
-def _details(meta: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+def _facts(meta: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     if user := meta.get("helicone-user-id"):
         yield "user", "", _clean(user)
     prefix = wire.PROPERTY_HEADER_PREFIX.lower()

@@ -19,7 +19,7 @@ from .scores import keep_scores
 
 _NO_CALL: Final = CallSummary(None, None, None, None, None)
 # The number of users, of properties, of models and of services that are kept with a session.
-_MAX_DETAILS: Final = 64
+_MAX_FACTS: Final = 64
 _MAX_SEARCH: Final = 8192
 # SQLite's smallest default for the number of values in one statement is 999.
 _MAX_VALUES: Final = 500
@@ -173,7 +173,7 @@ def keep_labels(
     _remove_requests(connection, former_requests.difference(ids))
     _insert(connection, _INSERT_REQUEST, requests)
     keep_colours(connection, (one.path for one in labelled))
-    keep_details(connection, ((sessions[one.session], detail) for one in labelled for detail in _details_in(one)))
+    keep_facts(connection, ((sessions[one.session], fact) for one in labelled for fact in _facts_in(one)))
     keep_scores(connection, arrived, labelled, sessions)
     counts = [(count, trace) for trace, count in arrived.items()]
     connection.executemany("UPDATE traces SET placed = ? WHERE trace = ?", counts)
@@ -205,8 +205,8 @@ def _sessions_of_requests(connection: sqlite3.Connection, requests: Sequence[str
         yield from (row[0] for row in connection.execute(f"SELECT session FROM requests WHERE id IN ({marks})", some))
 
 
-def _details_in(one: SessionSpan) -> Iterator[tuple[str, str, str]]:
-    yield from one.details
+def _facts_in(one: SessionSpan) -> Iterator[tuple[str, str, str]]:
+    yield from one.facts
     if one.request is not None and one.call is not None and one.call.model:
         yield "model", "", one.call.model
 
@@ -247,9 +247,9 @@ def session_number(connection: sqlite3.Connection, key: tuple[str, str]) -> int:
     return int(row[0])
 
 
-def keep_details(connection: sqlite3.Connection, details: Iterable[tuple[int, tuple[str, str, str]]]) -> None:
+def keep_facts(connection: sqlite3.Connection, facts: Iterable[tuple[int, tuple[str, str, str]]]) -> None:
     """Write what sessions can be found by: pairs of a session's number and (what, name, value)."""
-    rows = {(session, *detail) for session, detail in details}
+    rows = {(session, *fact) for session, fact in facts}
     connection.executemany("INSERT OR IGNORE INTO facts (session, what, name, value) VALUES (?,?,?,?)", sorted(rows))
 
 
@@ -269,13 +269,13 @@ def update_sums(connection: sqlite3.Connection, session: int) -> None:
     costs = [row[7] for row in rows if row[7] is not None]
     said = connection.execute(_SAID, (session,)).fetchone()
     sums = [sum(row[column] for row in rows) for column in (1, 2, 3, 4)]
-    details = _details_of(connection, session)
+    facts = _facts_of(connection, session)
     id_, name = connection.execute("SELECT session_id, name FROM sessions WHERE id = ?", (session,)).fetchone()
     connection.execute(
         "UPDATE sessions SET start = ?, last = ?, requests = ?, errors = ?, input_tokens = ?, output_tokens = ?, "
         "kinds = ?, facts = ?, search = ?, cost = ?, unpriced = ?, said = ? WHERE id = ?",
         (
-            *(start, last, *sums, json.dumps(kinds), json.dumps(details), _search_text(id_, name, details)),
+            *(start, last, *sums, json.dumps(kinds), json.dumps(facts), _search_text(id_, name, facts)),
             *(sum(costs) if costs else None, sum(row[8] for row in rows), said[0] if said else "", session),
         ),
     )
@@ -319,22 +319,22 @@ def _cost_of_row(row: Sequence[Any]) -> float | None:
     return cost_of(kind, (answered, model), provider, Tokens(*tokens), start)
 
 
-def _details_of(connection: sqlite3.Connection, session: int) -> dict[str, Any]:
+def _facts_of(connection: sqlite3.Connection, session: int) -> dict[str, Any]:
     """Return users, properties, models and services of a session."""
-    details: dict[str, Any] = {"users": [], "properties": {}, "models": [], "services": []}
+    facts: dict[str, Any] = {"users": [], "properties": {}, "models": [], "services": []}
     # Properties come last, because a session can have very many.
     sql = "SELECT what, name, value FROM facts WHERE session = ? ORDER BY what DESC, name, value LIMIT 1024"
     for what, name, value in connection.execute(sql, (session,)):
-        properties = details["properties"]
-        if what == "property" and name not in properties and len(properties) == _MAX_DETAILS:
+        properties = facts["properties"]
+        if what == "property" and name not in properties and len(properties) == _MAX_FACTS:
             continue
-        values = properties.setdefault(name, []) if what == "property" else details[f"{what}s"]
-        if len(values) < _MAX_DETAILS:
+        values = properties.setdefault(name, []) if what == "property" else facts[f"{what}s"]
+        if len(values) < _MAX_FACTS:
             values.append(value)
-    return details
+    return facts
 
 
-def _search_text(session_id: str, name: str, details: Mapping[str, Any]) -> str:
-    properties = (text for key, values in details["properties"].items() for text in (key, *values))
+def _search_text(session_id: str, name: str, facts: Mapping[str, Any]) -> str:
+    properties = (text for key, values in facts["properties"].items() for text in (key, *values))
     # Nobody types this separator, so no match can reach from one text into the next.
-    return "\x1f".join((session_id, name, *details["users"], *properties)).casefold()[:_MAX_SEARCH]
+    return "\x1f".join((session_id, name, *facts["users"], *properties)).casefold()[:_MAX_SEARCH]

@@ -90,7 +90,7 @@ def sessions(
 
 def session_data(row: sqlite3.Row) -> dict[str, Any]:
     """Return one session as an entry of the list."""
-    _, id_, name, start, last, requests, errors, input_tokens, output_tokens, kinds, details, *more = row
+    _, id_, name, start, last, requests, errors, input_tokens, output_tokens, kinds, facts, *more = row
     cost, unpriced, said = more
     return {
         "id": id_,
@@ -108,14 +108,12 @@ def session_data(row: sqlite3.Row) -> dict[str, Any]:
         "unpriced": unpriced,
         "first_input": said,
         **_NO_DETAILS,
-        **_shown_details(json.loads(details)),
+        **_shown_facts(json.loads(facts)),
     }
 
 
-def _shown_details(details: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: redact_values(value) if isinstance(value, Mapping) else redact(value) for key, value in details.items()
-    }
+def _shown_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: redact_values(value) if isinstance(value, Mapping) else redact(value) for key, value in facts.items()}
 
 
 def find_session(connection: sqlite3.Connection, id_: str, name: str | None) -> sqlite3.Row | None:

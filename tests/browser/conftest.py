@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 # Without these packages, as with the oldest supported versions, no test is collected, and `pytest -m browser` fails.
-NEEDED = ("playwright", "axe_playwright_python", "starlette", "uvicorn", "jinja2")
+NEEDED = ("playwright", "axe_playwright_python", "genai_prices", "starlette", "uvicorn", "jinja2")
 ABSENT = [one for one in NEEDED if find_spec(one) is None]
 collect_ignore_glob = ["test_*.py"] if ABSENT else []
 

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.demo_view import NAME, ask
+from tests.support.costs import cost_of, money
 
 if TYPE_CHECKING:
     from helicone_otel.tools.view.server import View
@@ -48,7 +49,7 @@ def test_model_tokens_first_token_and_times_are_at_the_top(seeded: View, window:
     started = facts.pop("Started")
     prices = ask(seeded.url, "request", id=chat["id"])["prices"]
     assert facts == {
-        "Cost": f"$0.000027, prices of {prices['date']} ({prices['name']})",
+        "Cost": f"{money(cost_of(100, 20))}, prices of {prices['date']} ({prices['name']})",
         "Duration": "30.0 ms",
         "First token": "12.0 ms",
         "Tokens": "100 in, 20 out",

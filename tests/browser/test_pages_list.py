@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.demo_view import ask
+from tests.support.costs import cost_of_review, money
 from tests.support.view_seed import request_of, review, send
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def test_the_list_shows_sessions_with_their_numbers_the_latest_first(seeded: Vie
     page = window.go(seeded.url, name="reviewer")
     fields = ("name", "first_input", "id", "duration", "tokens", "cost", "errors")
     first = [window.column(field)[0].strip() for field in fields]
-    assert first == ["reviewer", "Is file 0 safe?", "a long review", "12.01 s", "26K", "$0.00588", ""]
+    assert first == ["reviewer", "Is file 0 safe?", "a long review", "12.01 s", "26K", money(cost_of_review(200)), ""]
     requests = page.locator("#sessions .tabulator-row").first.locator(".requests")
     expect(requests).to_have_text("600200 LLM · 200 Tool · 200 Vector DB")
     assert window.column("id")[1:4] == ["review/1", "review/2", "review/3"]
@@ -32,10 +33,9 @@ def test_the_list_shows_what_sessions_cost_and_from_when_the_prices_are(seeded: 
     page = window.go(seeded.url, name="reviewer")
     found = ask(seeded.url, "sessions", name="reviewer")
     day = found["prices"]["date"]
-    # 828 tokens at $0.15 and 173 at $0.60, for a million.
-    assert window.column("cost")[1] == "$0.000228"
+    assert window.column("cost")[1] == money(cost_of_review(8))
     cost = page.locator("#totals div", has=page.get_by_text("Cost", exact=True))
-    expect(cost).to_have_text(f"Cost${found['totals']['cost']:.5f} prices of {day}")
+    expect(cost).to_have_text(f"Cost{money(found['totals']['cost'])} prices of {day}")
     page.locator("#sessions .tabulator-col[tabulator-field=cost]").click()
     page.wait_for_url("**sort=*cost*")
     sessions = ask(seeded.url, "sessions", size=500)["sessions"]
@@ -125,7 +125,7 @@ def test_totals_and_histograms_are_of_the_sessions_that_match_the_filter(seeded:
         "With errors": "4",
         "Requests": "96",
         "Tokens": "4,004",
-        "Cost": "$0.000912",
+        "Cost": money(4 * cost_of_review(8)),
         "Median duration": "499",
         "p95": "499",
     }

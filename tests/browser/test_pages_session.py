@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.demo_view import NAME, ask
+from tests.support.costs import cost_of, cost_of_review, money, short_money
 
 if TYPE_CHECKING:
     from helicone_otel.tools.view.server import View
@@ -107,15 +108,14 @@ def test_a_row_shows_the_kind_of_its_step_the_mix_below_and_busy_time_beside_the
 def test_the_page_shows_what_the_session_its_paths_and_requests_cost(seeded: View, window: BrowserWindow) -> None:
     page = window.session(seeded.url, "review/1", "reviewer", durations="table")
     shown = ask(seeded.url, "session", id="review/1", name="reviewer")
-    cost = f"${shown['session']['cost']:.6f}"
+    cost = money(cost_of_review(8))
     expect(page.locator("#stats")).to_contain_text(f"{cost} prices of {shown['prices']['date']}")
     row = page.locator("#durations-table tr", has=page.get_by_role("button", name="/reviewer", exact=True))
     assert row.locator("td").all_inner_texts()[-2:] == ["1,001", cost]
     page.locator("#timeline-as").get_by_role("button", name="Table").click()
-    assert window.column("cost", "#requests-table")[:2] == ["< $0.0001", ""]
+    assert window.column("cost", "#requests-table")[:2] == [short_money(cost_of(100, 20)), ""]
     page.locator("#requests-table .tabulator-row").first.click()
-    first = f"{shown['requests'][0]['cost']:.6f}"
-    expect(window.drawer).to_contain_text(f"${first}, prices of")
+    expect(window.drawer).to_contain_text(f"{money(cost_of(100, 20))}, prices of")
 
 
 def test_the_critical_path_is_marked_in_the_timeline_and_in_the_table(seeded: View, window: BrowserWindow) -> None:

@@ -22,6 +22,7 @@ from helicone_otel.tools.view.server import View, running_view
 from helicone_otel.tools.view.sockets import ListenOptions
 from tests.support.replay import RECORDINGS, load
 
+MODEL = "gpt-4o-mini"
 KINDS = ("INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 
 
@@ -94,6 +95,11 @@ def span(trace: int, number: int, parent: int = 0, **fields: Any) -> dict[str, A
     }
 
 
+def tokens_of(question: int) -> tuple[int, int]:
+    """Return the tokens of a question of a review and of its answer."""
+    return 100 + question % 17, 20 + question % 5
+
+
 def review(trace: int, conversation: str, questions: int, epoch: int, *, fails: bool = False) -> list[dict[str, Any]]:
     """Return the spans of a code review as an agent of another language would send them: no label, real content."""
     agent = {
@@ -113,9 +119,9 @@ def review(trace: int, conversation: str, questions: int, epoch: int, *, fails: 
         chat = {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": "openai",
-            "gen_ai.request.model": "gpt-4o-mini",
-            "gen_ai.usage.input_tokens": 100 + question % 17,
-            "gen_ai.usage.output_tokens": 20 + question % 5,
+            "gen_ai.request.model": MODEL,
+            "gen_ai.usage.input_tokens": tokens_of(question)[0],
+            "gen_ai.usage.output_tokens": tokens_of(question)[1],
             "gen_ai.response.time_to_first_chunk": 0.012,
             "gen_ai.input.messages": json.dumps(
                 [

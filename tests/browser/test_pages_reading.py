@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import opened
 from tests.browser.demo_view import ask
 from tests.browser.window import BrowserWindow
+from tests.support.view_seed import request_of, send, span
 from tests.support.viewing import posted_row
 
 if TYPE_CHECKING:
@@ -198,6 +200,47 @@ def test_calls_of_tools_have_their_results_beside_them(reading: Any) -> None:
     ]
     button = window.drawer.locator(".call-pair").first.get_by_role("button", name="Copy as JSON").first
     assert json.loads(copied(window, button)) == {"city": "Oslo", "day": 1}
+
+
+def after_an_answer() -> list[dict[str, Any]]:
+    """Return an answer that calls three tools, and what follows: a step of the first tool, and two more calls."""
+    agent = {"helicone.session.id": "later", "helicone.session.name": "later", "helicone.session.path": "/agent"}
+    chat = {**agent, "gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.provider.name": "openai"}
+    step = {**agent, "helicone.session.path": "/agent/sky", "gen_ai.operation.name": "execute_tool"}
+    tool = {**step, "gen_ai.tool.name": "sky", "gen_ai.tool.call.id": "a1", "gen_ai.tool.call.result": "clear"}
+    calls = [{"type": "tool_call", "id": f"a{n}", "name": "sky", "arguments": {"day": n}} for n in (1, 2, 3)]
+
+    def told(call: str, result: str) -> str:
+        return json.dumps([{"role": "tool", "parts": [{"type": "tool_call_response", "id": call, "response": result}]}])
+
+    answer = json.dumps([{"role": "assistant", "parts": calls}])
+    return [
+        span(800, 1, attributes={**chat, "gen_ai.output.messages": answer}),
+        span(800, 2, start=10, name="execute_tool sky", attributes=tool),
+        span(800, 3, start=20, attributes={**chat, "gen_ai.input.messages": told("a2", "rain")}),
+        # Of another answer, which has the same id for its call.
+        span(800, 4, start=30, attributes={**chat, "gen_ai.input.messages": told("a3", "snow")}),
+    ]
+
+
+@pytest.mark.parametrize("exported", [False, True])
+def test_calls_of_an_answer_have_the_results_of_later_requests_beside_them(
+    running: View, browser: Browser, tmp_path: Path, exported: bool
+) -> None:
+    send(running, request_of("shop", after_an_answer()))
+    shown = ask(running.url, "session", id="later", name="later")["requests"]
+    assert [one["path"] for one in shown] == ["/agent", "/agent/sky", "/agent", "/agent"]
+    with BrowserWindow.at(browser, offline=exported) as window:
+        if exported:
+            file = tmp_path / "session.html"
+            with urllib.request.urlopen(f"{running.url}/api/export?id=later&name=later", timeout=60) as answer:
+                file.write_bytes(answer.read())
+            window.page.goto(f"{file.as_uri()}#{urlencode({'request': shown[0]['id']})}")
+        else:
+            window.session(running.url, "later", "later", request=shown[0]["id"])
+        pairs = window.drawer.locator(".call-pair")
+        ends = (r"a1.*clear$", r"a2.*rain$", r"a3.*\}$")
+        expect(pairs).to_have_text([re.compile(end, re.DOTALL) for end in ends])
 
 
 def test_pictures_in_messages_are_shown_and_those_elsewhere_are_links(reading: Any) -> None:

@@ -11,8 +11,11 @@ import { line } from "./text.js";
 const ROLES = { system: "System", developer: "Developer", user: "User", assistant: "Assistant", tool: "Tool" };
 const MANY = 12;
 
-/** @param {Array} trees - message, part and tree of each text that is Markdown */
-export function conversation(messages, trees = []) {
+/**
+ * @param {Array} trees - message, part and tree of each text that is Markdown
+ * @param {Function} later - returns a promise of results that later requests have, by the ids of calls
+ */
+export function conversation(messages, trees, later) {
   if (!messages.length) {
     return el("p.hint", {}, "The app did not capture the content of messages. Most instrumentations have a setting for it, such as OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT.");
   }
@@ -20,7 +23,9 @@ export function conversation(messages, trees = []) {
   const results = resultsOf(messages);
   const beside = new Set(results.values());
   const shown = messages.map((one) => ({ ...one, parts: one.parts.filter((part) => !beside.has(part)) })).filter((one) => one.parts.length);
-  const articles = shown.map((one) => message(one, treeOf, results));
+  const pending = new Map();
+  const articles = shown.map((one) => message(one, treeOf, results, one.from === "output" ? pending : null));
+  if (pending.size) later([...pending.keys()]).then((found) => showLater(pending, found, results));
   if (articles.length <= MANY) return articles;
   // Only the end of a long conversation is shown at first, because the request is about it.
   const earlier = articles.splice(0, articles.length - MANY + 2);
@@ -40,8 +45,17 @@ function resultsOf(messages) {
   return results;
 }
 
-function message({ role, from, parts, finish_reason: finish }, treeOf, results) {
-  const body = el("div.parts", {}, parts.map((one) => part(one, treeOf.get(one), results.get(one))));
+/** Shows results beside their calls. */
+function showLater(pending, found, results) {
+  for (const [id, result] of found) {
+    const { one, pair } = pending.get(id);
+    results.set(one, { result });
+    pair.append(resultOf({ result }));
+  }
+}
+
+function message({ role, from, parts, finish_reason: finish }, treeOf, results, pending) {
+  const body = el("div.parts", {}, parts.map((one) => part(one, treeOf.get(one), results.get(one), pending)));
   const plain = parts.some((one) => treeOf.has(one)) ? asWritten(body, parts, treeOf, results) : null;
   return el(
     `article.message${from === "output" ? ".output" : ""}`,
@@ -63,17 +77,21 @@ function asWritten(body, parts, treeOf, results) {
 
 const textOf = (parts) => parts.map((one) => one.text ?? asJson(one.arguments ?? one.result ?? one.value)).join("\n\n");
 
-function part(one, tree, result) {
+function part(one, tree, result, pending = null) {
   if (one.type === "text") return folded(tree ? markdown(tree) : el("div.prose", { dir: "auto" }, one.text), one.text.length);
-  if (one.type === "tool_call") return withResult(call(["calls ", el("strong", {}, line(one.name))], one.id, one.arguments), result);
+  if (one.type === "tool_call") return withResult(one, result, pending);
   if (one.type === "tool_result") return call(["result"], one.id, one.result);
   if (one.value?.type === "reasoning" && typeof one.value.text === "string") return reasoning(one.value.text);
   return pictureOf(one.value) ?? json(one.value);
 }
 
-function withResult(shown, result) {
-  return result ? el("div.call-pair", {}, shown, call(["result"], null, result.result)) : shown;
+function withResult(one, result, pending) {
+  const pair = el("div.call-pair", {}, call(["calls ", el("strong", {}, line(one.name))], one.id, one.arguments), result ? resultOf(result) : null);
+  if (one.id && !result) pending?.set(one.id, { one, pair });
+  return pair;
 }
+
+const resultOf = ({ result }) => call(["result"], null, result);
 
 function reasoning(text) {
   return el("details.reasoning", {}, el("summary", {}, "Reasoning"), el("div.prose", { dir: "auto" }, text));

@@ -12,8 +12,9 @@ export class Drawer {
   #opener = null;
 
   /**
-   * @param {{close: Function, go: Function, others: Function, scores: Function}} actions - `go` is called with the id of
-   *   another request of the session; `others` returns the requests at a path, `scores` the scores of a request
+   * @param {{close: Function, go: Function, others: Function, after: Function, scores: Function}} actions - `go` is called
+   *   with the id of another request of the session; `others` returns the requests at a path, `after` those that start
+   *   after a request at its path or below, `scores` the scores of a request
    */
   constructor(element, actions) {
     this.element = element;

@@ -9,6 +9,7 @@ import { count, duration, kind } from "./format.js";
 import { badge } from "./judge.js";
 import { costText, pricesText } from "./money.js";
 import { raw } from "./raw.js";
+import { resultsAfter } from "./results.js";
 import { spans } from "./spans.js";
 import { line } from "./text.js";
 import { exact } from "./times.js";
@@ -17,9 +18,9 @@ const MANY = 40;
 
 export const heading = (found) => [el("span.badge", {}, kind(found.kind)), " ", el("bdi", {}, line(found.name))];
 
-/** @param {{go: Function, others: Function, scores: Function}} actions - as of the drawer */
-export function body(found, { go, others, scores }) {
-  return [about(found), scoresOf(scores(found.id)), sections(found), raw(found), differences(found, others(found.path)), traceOf(found, go), known(found)];
+/** @param {{go: Function, others: Function, after: Function, scores: Function}} actions - as of the drawer */
+export function body(found, { go, others, after, scores }) {
+  return [about(found), scoresOf(scores(found.id)), sections(found, after), raw(found), differences(found, others(found.path)), traceOf(found, go), known(found)];
 }
 
 function about(found) {
@@ -55,9 +56,10 @@ function costOf(found) {
   return found.cost === null ? `${pricesText(found.prices)} have none for this model` : `${costText(found)}, ${pricesText(found.prices)}`;
 }
 
-function sections(found) {
+function sections(found, after) {
+  const later = (ids) => resultsAfter(found.path, ids, after(found));
   return [
-    found.messages ? titled("Conversation", conversation(found.messages, found.markdown)) : null,
+    found.messages ? titled("Conversation", conversation(found.messages, found.markdown, later)) : null,
     found.tool ? titled("Tool", tool(found.tool)) : null,
     found.vector ? titled("Vector query", vector(found.vector)) : null,
     found.data ? titled("Content", data(found.data)) : null,

@@ -43,6 +43,8 @@ const drawer = new Drawer(byId("drawer"), {
   go: (id) => (find(id) ? choose(find(id)) : drawer.open(id)),
   scores: (id) => scores.filter((one) => one.request === id),
   others: (path) => model.nodes.get(path)?.own ?? [],
+  // Also those that the filters do not let through.
+  after: ({ id, path }) => whole.requests.slice(whole.requests.findIndex((one) => one.id === id) + 1).filter((one) => Model.isWithin(one.path, path)),
 });
 
 const { failure } = steps(() => (model ? [...model.byId.values()] : []), () => selection.request, choose);

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from tests.support.paths import REPOSITORY
 from tests.support.view_seed import request_of, span
+from tests.support.viewing import with_requests
 
 SENDER = (sys.executable, "-m", "tests.benchmarks.view", "send")
 RATE = 2000
@@ -192,7 +193,7 @@ def queries(sessions: int, requests: int) -> None:
         print(f"start to first page     {view.started:6.2f} s   with all of it in the file")
         first = json.loads(view.get("/api/sessions?name=long"))["sessions"][0]
         long = f"/api/session?id={first['id']}&name=long"
-        request = json.loads(view.get(long))["requests"][requests // 2]["id"]
+        request = with_requests(json.loads(view.get(long)))["requests"][requests // 2]["id"]
         for what, address in {
             "list": "/api/sessions",
             "list, a name": "/api/sessions?name=bench&sort=-duration",

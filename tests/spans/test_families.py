@@ -123,6 +123,16 @@ CASES = {
         _case(OTEL + "botocore.bedrock-runtime", "Bedrock Runtime.ApplyGuardrail", "guardrail", "apply_guardrail"),
         _case(OTEL + "botocore", "Bedrock Runtime.ConverseStream", "llm"),  # aiobotocore
         _case(OTEL + "botocore", "S3Vectors.QueryVectors", "vector_db", "QueryVectors"),
+        _case(OTEL + "botocore", "S3Vectors.CreateVectorBucket", None),
+        _case(
+            OTEL + "botocore.bedrock-runtime",
+            "chat embedded-assistant",
+            "llm",
+            start={
+                OPERATION: "chat",
+                "gen_ai.request.model": "arn:aws:bedrock:eu:1:inference-profile/embedded-assistant",
+            },
+        ),
         _case(OTEL + "botocore.dynamodb", "DynamoDB.GetItem", None),
     ],
     "Mistral": [
@@ -176,7 +186,8 @@ CASES = {
     ],
     "CrewAI under OpenLIT": [
         _case("openlit.instrumentation.crewai", "invoke_workflow AgentExecutor", "workflow"),
-        _case("openlit.instrumentation.crewai", "invoke_agent generate_plan", "task", late={OPERATION: "invoke_agent"}),
+        _case("openlit.instrumentation.crewai", "invoke_agent execute_native_tool", "task"),
+        _case("openlit.instrumentation.crewai", "invoke_agent generate_plan", "agent", "generate_plan"),
         _case("openlit.instrumentation.crewai", "invoke_agent write_2", "agent", "write_2"),
     ],
     "types of OpenInference on spans of others": [
@@ -322,6 +333,8 @@ CASES = {
         _case("lmnr.tracer", "openai.chat", "llm", start={"lmnr.span.type": "LLM"}),
         _case("lmnr.tracer", "openai.embeddings", "embedding", start={"lmnr.span.type": "LLM"}),
         _case("lmnr.tracer", "look up", "tool", "look_up", start={"lmnr.span.type": "TOOL"}),
+        _case("lmnr.tracer", "FaqRetriever", "tool", "FaqRetriever", start={"lmnr.span.type": "TOOL"}),
+        _case("lmnr.tracer", "nightly.workflow", "llm", start={"lmnr.span.type": "LLM"}),
         _case("lmnr.tracer", "draft", "task", "draft", start={"lmnr.span.type": "DEFAULT"}),
         *(
             _case("lmnr.tracer", name, kind, segment, start={"lmnr.span.type": "DEFAULT"})
@@ -636,7 +649,17 @@ PLUMBING = (
     *("ChatPromptTemplate", "PromptTemplate", "StrOutputParser", "PydanticToolsParser"),
     *("__start__", "ChannelWrite<a,b>", "ChannelRead<a>", "Branch<a,b>", "_check_refusal"),
 )
-STEPS = ("rag", "format_docs", "RunnableRabbits2", "prompt", "parser", "LangGraph", "start")
+STEPS = (
+    "rag",
+    "format_docs",
+    "_format_docs",
+    "_plan_trip",
+    "RunnableRabbits2",
+    "prompt",
+    "parser",
+    "LangGraph",
+    "start",
+)
 
 
 @pytest.mark.parametrize("scope", LANGCHAIN_SCOPES)

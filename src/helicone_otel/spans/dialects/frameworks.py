@@ -4,10 +4,10 @@ from ..schema import Dialect, Row
 from .semconv import AGENT_NAME, NAMED, OPERATION, TOOL_NAME
 
 # LangChain and LangGraph, whoever makes their spans. A runnable, prompt or parser without a name of its own is named
-# after its class, and a private function is LangChain's own: https://reference.langchain.com/python/langchain_core/runnables
-LANGCHAIN_CLASSES = r"Runnable[A-Z]\w*(?:<.*>)?|\w*PromptTemplate|\w*(?:Output|Tools|Tool)Parser|_[a-z]\w*"
-# What LangGraph adds to a graph's own nodes.
-LANGCHAIN_PLUMBING = r"__start__|__end__|Channel(?:Write|Read)(?:<.*>)?|Branch<.*>"
+# after its class: https://reference.langchain.com/python/langchain_core/runnables
+LANGCHAIN_CLASSES = r"Runnable[A-Z]\w*(?:<.*>)?|\w*PromptTemplate|\w*(?:Output|Tools|Tool)Parser"
+# What LangGraph adds to a graph's own nodes, and LangChain's own functions. Other private functions are the app's.
+LANGCHAIN_PLUMBING = r"__start__|__end__|Channel(?:Write|Read)(?:<.*>)?|Branch<.*>|_write|_check_refusal"
 
 # https://strandsagents.com: spans have their names from the start, and their attributes a moment later.
 STRANDS = Dialect(

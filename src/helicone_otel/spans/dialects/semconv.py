@@ -192,7 +192,7 @@ REDIS = Dialect(
 )
 
 # Bedrock's clients do not tell an embedding from other uses of a model (`InvokeModel`), but the model's name does.
-EMBEDDING_MODEL = r"(?i)embed"
+EMBEDDING_MODEL = r"(?i)embed(?:[^d]|d[^e]|d?\Z)"  # and no "embedded"
 
 # https://docs.aws.amazon.com/bedrock/latest/APIReference: spans are named after the service and its operation. Those of
 # calls to models follow OpenTelemetry's convention.
@@ -202,7 +202,11 @@ AWS = Dialect(
     rows=(
         Row(kind="embedding", attribute="gen_ai.request.model", matching=EMBEDDING_MODEL),
         Row(kind="vector_db", names=("Bedrock Agent Runtime.Retrieve",), segment="retrieve"),
-        Row(kind="vector_db", names=("S3Vectors.*",), templates=("S3Vectors.*",)),
+        Row(
+            kind="vector_db",
+            names=tuple(f"S3Vectors.{verb}Vectors" for verb in ("Query", "Get", "Put", "List", "Delete")),
+            templates=("S3Vectors.*",),
+        ),
         Row(kind="rerank", names=("Bedrock Agent Runtime.Rerank",), segment="rerank"),
         Row(kind="guardrail", names=("Bedrock Runtime.ApplyGuardrail",), segment="apply_guardrail"),
         Row(

@@ -103,17 +103,15 @@ OPENLIT_LANGCHAIN = Dialect(
     class_names=LANGCHAIN_CLASSES,
 )
 
-# What CrewAI's agents run in is a flow of their own, whose methods look like agents: the app made none of them.
+# What CrewAI's agents run in is a flow of their own, whose methods look like agents: the app made none of them. Those
+# methods are left out whose names an app might give to a method of its own flow, such as `generate_plan`.
 _EXECUTOR = "AgentExecutor"
 _EXECUTORS_METHODS = (
-    *("after_parallel_execution", "call_llm_and_parse", "call_llm_native_tools", "check_max_iterations"),
-    *("check_more_todos", "check_native_todo_completion", "check_todo_completion", "check_todos_available"),
-    *("continue_iteration", "decide_next_action", "ensure_force_final_answer", "execute_native_tool"),
-    *("execute_todo_sequential", "execute_todos_parallel", "execute_tool_action", "generate_plan"),
-    *("get_ready_todos_method", "handle_continue_plan", "handle_goal_achieved", "handle_refine_and_continue"),
-    *("handle_replan", "handle_replan_now", "handle_step_observed_low", "handle_step_observed_medium"),
-    *("increment_and_continue", "initialize_reasoning", "mark_todo_complete", "observe_step_result"),
-    *("recover_from_context_length", "recover_from_parser_error", "route_by_answer_type"),
+    *("call_llm_and_parse", "call_llm_native_tools", "check_max_iterations", "check_more_todos"),
+    *("check_native_todo_completion", "check_todo_completion", "check_todos_available", "continue_iteration"),
+    *("ensure_force_final_answer", "execute_native_tool", "execute_todo_sequential", "execute_todos_parallel"),
+    *("get_ready_todos_method", "handle_step_observed_low", "handle_step_observed_medium", "increment_and_continue"),
+    *("mark_todo_complete", "recover_from_context_length", "recover_from_parser_error"),
 )
 
 OPENLIT_CREWAI = Dialect(
@@ -293,12 +291,6 @@ LAMINAR = Dialect(
     scopes=("lmnr.tracer", "lmnr*"),
     rows=(
         Row(kind="embedding", names=("*.embeddings", "*.embed")),
-        # LangChain's runs, whose type is that of any other span.
-        Row(kind="workflow", names=("*.workflow",), templates=("*.workflow",)),
-        Row(kind="task", names=("execute_task *",), templates=("execute_task *",)),
-        Row(kind="tool", names=("execute_tool *",), templates=("execute_tool *",)),
-        Row(kind="agent", names=("invoke_agent *", "create_agent *"), templates=("invoke_agent *", "create_agent *")),
-        Row(kind="vector_db", names=("vector_db_retrieve *", "*Retriever"), segment="retrieve"),
         Row(kind="llm", attribute="lmnr.span.type", values=frozenset({"llm", "cached"})),
         Row(kind="tool", attribute="lmnr.span.type", values=frozenset({"tool"}), templates=_NAME),
         Row(
@@ -307,6 +299,12 @@ LAMINAR = Dialect(
             values=frozenset({"evaluator", "human_evaluator"}),
             templates=_NAME,
         ),
+        # LangChain's runs, whose type is that of any other span.
+        Row(kind="workflow", names=("*.workflow",), templates=("*.workflow",)),
+        Row(kind="task", names=("execute_task *",), templates=("execute_task *",)),
+        Row(kind="tool", names=("execute_tool *",), templates=("execute_tool *",)),
+        Row(kind="agent", names=("invoke_agent *", "create_agent *"), templates=("invoke_agent *", "create_agent *")),
+        Row(kind="vector_db", names=("vector_db_retrieve *", "*Retriever"), segment="retrieve"),
         Row(kind="task", attribute="lmnr.span.type", templates=_NAME),
     ),
     guesses=(Row(kind="task", templates=_NAME),),

@@ -190,11 +190,14 @@ _MODEL_ENDPOINTS = (
     *("/chat/completions", "/v1/completions", "/v1/responses", "/embeddings", "api.anthropic.com/v1/messages"),
     *(":generateContent", ":streamGenerateContent", ":embedContent", ":batchEmbedContents"),
 )
+# Where PostgREST has tables, one of which may be called `embeddings`.
+_TABLES = "/rest/v1/"
 
 
 def calls_model(url: str) -> bool:
     """Return whether a URL is that of a call to a model, whatever its host is."""
-    return url.partition("?")[0].endswith(_MODEL_ENDPOINTS)
+    address = url.partition("?")[0].rstrip("/")
+    return address.endswith(_MODEL_ENDPOINTS) and _TABLES not in address
 
 
 def call_kind(url: str) -> Literal["llm", "embedding"]:

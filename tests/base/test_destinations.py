@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from helicone_otel import Settings, SettingsError
-from helicone_otel.destinations import Destination, Destinations, HostList
+from helicone_otel.destinations import Destination, Destinations, HostList, calls_model
 from helicone_otel.tools.fakes.server import API_HOSTS, GATEWAY_HOSTS, LOG_HOSTS
 from tests.support.examples import examples
 
@@ -521,3 +521,20 @@ def test_an_entry_is_either_refused_or_matches_itself(entry: str) -> None:
     url = f"https://{'a' if host.startswith('.') else ''}{host}/"
 
     assert destinations.of_url(url) is GATEWAY
+
+
+@pytest.mark.parametrize(
+    ("url", "is_call"),
+    [
+        ("https://api.openai.com/v1/chat/completions", True),
+        ("https://models.test/v1/chat/completions/?api-version=1", True),
+        ("https://x.openai.azure.com/openai/deployments/e/embeddings?api-version=1", True),
+        ("https://api.anthropic.com/v1/messages", True),
+        ("https://generativelanguage.googleapis.com/v1beta/models/gemini-3:streamGenerateContent?alt=sse", True),
+        ("https://chat.test/v1/messages", False),
+        ("https://p.supabase.test/rest/v1/embeddings?select=id", False),  # a table of this name
+        ("https://shop.test/orders", False),
+    ],
+)
+def test_a_request_to_a_model_is_known_by_its_address(url: str, is_call: bool) -> None:
+    assert calls_model(url) is is_call

@@ -54,6 +54,9 @@ def test_a_name_that_is_also_an_ordinary_word_is_no_secret_inside_a_text(name: s
         ("https://abcdef123456@h.test/p", "https://***h.test/p"),
         ("key AIzaSyA1234567890abcdefghijklmnopqrstuvw", "key ***"),
         ("xoxb-1234567890-abcdef", "***"),
+        ("as in sk-helicone-xxxxxxx-xxxxxxx-xxxxxxx-xxxxxxx", "as in sk-helicone-xxxxxxx-xxxxxxx-xxxxxxx-xxxxxxx"),
+        ("sk-helicone-… or so", "sk-helicone-… or so"),
+        ("key sk-helicone-xxxxxxx-abcdefg-hijklmn-opqrstu", "key ***"),
         ("https://a.test/?keyword=spring&monkey=1", "https://a.test/?keyword=spring&monkey=1"),
     ],
 )

@@ -37,7 +37,7 @@ _NAMED: Final = re.compile(rf"(?i)(?:^|[._-])(?:{_any_of((*_SECRET_NAMES, *_AMBI
 _HEADERS: Final = re.compile(r"(?:gen_ai|llm)\.(?:request\.)?headers\Z")
 _VARIABLES: Final = re.compile(rf"(?i){'|'.join(_VARIABLE_WORDS)}")
 # After `sk-`: our messages write so how a key looks.
-_NO_KEY: Final = r"(?!helicone-(?:…|xxxxxxx\b))"
+_NO_KEY: Final = r"(?!helicone-(?:…|xxxxxxx(?:-xxxxxxx){0,3})(?![\w-]))"
 # `user:password@` in a URL, keys of providers, bearer tokens, Helicone's keys in the paths of URLs. What repeats is
 # possessive here and below: a text of any sender must not make a search take longer than the text is long.
 _SECRETS: Final = re.compile(

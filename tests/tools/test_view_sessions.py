@@ -472,9 +472,10 @@ def test_two_sets_of_sessions_are_compared_by_time_or_by_a_property(view: ViewCl
         }
         at = {"helicone.session.path": "/later"} if number > 2 else {"helicone.session.path": "/both"}
         both = {"helicone.session.path": "/both"}
+        epoch = EPOCH + number * 10**9 + 7003  # not exact as a float
         view.take(
-            span(number, 1, attributes={**told, **label, **both}, length=number * 10, epoch=EPOCH + number * 10**9),
-            span(number, 2, attributes={**told, **label, **at}, length=number * 10, epoch=EPOCH + number * 10**9),
+            span(number, 1, attributes={**told, **label, **both}, length=number * 10, epoch=epoch),
+            span(number, 2, attributes={**told, **label, **at}, length=number * 10, epoch=epoch),
         )
 
     whole = view.get("compare", name="shop")
@@ -482,6 +483,8 @@ def test_two_sets_of_sessions_are_compared_by_time_or_by_a_property(view: ViewCl
     assert [one["set"] for one in whole["sessions"]] == [None] * 4
     halves = view.get("compare", name="shop", at=EPOCH / 1e6 + 3000)
     assert [one["set"] for one in halves["sessions"]] == [0, 0, 1, 1]
+    at = halves["sessions"][2]["start_ms"]  # as the page asks
+    assert view.get("compare", name="shop", at=at)["sessions"] == halves["sessions"]
     assert [(one["sessions"], one["p50"], one["tokens"], one["cost"]) for one in halves["sets"]] == [
         (2, 10, 3000, 0.00045),
         (2, 30, 7000, 0.00105),

@@ -39,7 +39,7 @@ class Split(NamedTuple):
     def set_of(self, start: int, properties: Mapping[str, Sequence[str]]) -> int | None:
         """Return the set of a session, 0 or 1; `None` if it is in neither, or would be in both."""
         if not self.name:
-            return int(start >= self.at * 1e6)
+            return int(start // 1000 >= round(self.at * 1000))  # exact: both are whole microseconds
         found = [number for number, value in enumerate(self.values) if value in properties.get(self.name, ())]
         return found[0] if len(found) == 1 else None
 

@@ -210,14 +210,16 @@ def after_an_answer() -> list[dict[str, Any]]:
     tool = {**step, "gen_ai.tool.name": "sky", "gen_ai.tool.call.id": "a1", "gen_ai.tool.call.result": "clear"}
     calls = [{"type": "tool_call", "id": f"a{n}", "name": "sky", "arguments": {"day": n}} for n in (1, 2, 3)]
 
-    def told(call: str, result: str) -> str:
-        return json.dumps([{"role": "tool", "parts": [{"type": "tool_call_response", "id": call, "response": result}]}])
+    def told(call: str, *results: str) -> str:
+        said = [{"type": "tool_call_response", "id": call, "response": result} for result in results]
+        return json.dumps([{"role": "tool", "parts": said}])
 
     answer = json.dumps([{"role": "assistant", "parts": calls}])
     return [
         span(800, 1, attributes={**chat, "gen_ai.output.messages": answer}),
         span(800, 2, start=10, name="execute_tool sky", attributes=tool),
-        span(800, 3, start=20, attributes={**chat, "gen_ai.input.messages": told("a2", "rain")}),
+        # The history has a result of an earlier call with the same id.
+        span(800, 3, start=20, attributes={**chat, "gen_ai.input.messages": told("a2", "fog", "rain")}),
         # Of another answer, which has the same id for its call.
         span(800, 4, start=30, attributes={**chat, "gen_ai.input.messages": told("a3", "snow")}),
     ]

@@ -5,6 +5,8 @@ const exported = element ? JSON.parse(element.textContent) : null;
 
 export const isExported = exported !== null;
 
+const GONE = "The view does not answer. Is it still running?";
+
 /** There is no answer; the message says why, for people. */
 export class Unanswered extends Error {}
 
@@ -12,6 +14,13 @@ export class Unanswered extends Error {}
 export async function ask(address, parameters, signal) {
   const query = parameters instanceof URLSearchParams ? parameters : new URLSearchParams(parameters);
   return answered(`${address}?${query}`, { signal });
+}
+
+/** Waits for a module that is loaded when it is needed. Throws `Unanswered` if there is no answer. */
+export async function loaded(module) {
+  return module.catch(() => {
+    throw new Unanswered(GONE);
+  });
 }
 
 /** Has the server change something. Throws `Unanswered` if there is no answer. */
@@ -25,7 +34,7 @@ async function answered(address, options = {}) {
     answer = await fetch(address, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Unanswered("The view does not answer. Is it still running?");
+    throw new Unanswered(GONE);
   }
   const data = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Unanswered(data.error ?? `The view answers with status ${answer.status}.`);

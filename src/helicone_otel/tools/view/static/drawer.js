@@ -1,7 +1,7 @@
 // The drawer: shows one request of the session, and leads to the one before and the one after.
 // What it shows is made in request.js, with a dozen modules that a page loads when the rest is drawn.
 
-import { request as find } from "./api.js";
+import { loaded, request as find } from "./api.js";
 import { announce, el, fill } from "./dom.js";
 import { duration } from "./format.js";
 import { line } from "./text.js";
@@ -38,7 +38,7 @@ export class Drawer {
     if (!this.isOpen) this.#opener = document.activeElement;
     this.#shown = id;
     try {
-      const [found, { body, heading }] = await Promise.all([find(id, signal), import("./request.js")]);
+      const [found, { body, heading }] = await Promise.all([find(id, signal), loaded(import("./request.js"))]);
       if (signal.aborted) return;
       this.#fillWith(heading(found), body(found, this.actions), found);
       announce(`Request ${line(found.name)}, ${duration(found.duration_ms)}${found.error === null ? "" : ", failed"}`);

@@ -19,7 +19,8 @@ export async function resultsAfter(path, ids, after) {
   const missing = new Set(ids);
   const results = new Map();
   for (const { id } of missing.size ? candidates(path, after) : []) {
-    for (const [of, result] of await resultsIn(id)) if (missing.delete(of)) results.set(of, result);
+    // Of several with one id, the last one is that of the last call.
+    for (const [of, result] of new Map(await resultsIn(id))) if (missing.delete(of)) results.set(of, result);
     if (!missing.size) break;
   }
   return results;

@@ -44,7 +44,10 @@ const drawer = new Drawer(byId("drawer"), {
   scores: (id) => scores.filter((one) => one.request === id),
   others: (path) => model.nodes.get(path)?.own ?? [],
   // Also those that the filters do not let through.
-  after: ({ id, path }) => whole.requests.slice(whole.requests.findIndex((one) => one.id === id) + 1).filter((one) => Model.isWithin(one.path, path)),
+  after({ id, path }) {
+    const at = whole.requests.findIndex((one) => one.id === id);
+    return at < 0 ? [] : whole.requests.slice(at + 1).filter((one) => Model.isWithin(one.path, path));
+  },
 });
 
 const { failure } = steps(() => (model ? [...model.byId.values()] : []), () => selection.request, choose);

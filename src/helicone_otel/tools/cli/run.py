@@ -39,7 +39,9 @@ _INSTRUMENT: Final = (
     "-c",
     "from opentelemetry.instrumentation.auto_instrumentation import run; run()",
 )
-_FORWARDED: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+_FORWARDED: Final = ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2")
+# The keys Ctrl-C and Ctrl-\ send them to all processes in the foreground.
+_OF_THE_TERMINAL: Final = frozenset({"SIGINT", "SIGQUIT"})
 # What a shell adds to the number of a signal that ended a program.
 _SIGNAL_CODES: Final = 128
 _CAPTURE: Final = "HELICONE_CAPTURE_HEADERS"
@@ -155,7 +157,7 @@ def observe(
     helicone: FakeHelicone | None = None,
     forward: Callable[[bytes], None] | None = None,
     *,
-    apart: bool = False,
+    own_group: bool = False,
 ) -> Run:
     """Run a command to its end under OpenTelemetry, and return its sessions.
 
@@ -166,7 +168,7 @@ def observe(
         helicone: The fake Helicone to which its environment makes it log. By default a new one gets its rows, beside
             where it logs anyway.
         forward: Gets each export request of the application as well, in protobuf.
-        apart: Ctrl-C does not reach it, but ends it (see `launch`).
+        own_group: See `launch`.
 
     Raises:
         SettingsError: A `HELICONE_*` variable has a value that cannot be used.
@@ -180,7 +182,7 @@ def observe(
             helicone, log = _own_helicone(servers)
         else:
             log = ""
-        exit_code, number = launch(command, child_environment(environ, endpoint, log), stdout, apart=apart)
+        exit_code, number = launch(command, child_environment(environ, endpoint, log), stdout, own_group=own_group)
     spans = inbox.spans
     logs = inbox.logs or "helicone" in environ.get("OTEL_TRACES_EXPORTER", "").split(",")
     sessions = build_sessions(spans, destinations, logged_rows_by_id(helicone.rows, logged=logs))
@@ -228,7 +230,7 @@ def _has_destination(environ: Mapping[str, str], signal: str) -> bool:
 
 
 def launch(
-    command: Sequence[str], environ: Mapping[str, str], stdout: IO[str] | int | None = None, *, apart: bool = False
+    command: Sequence[str], environ: Mapping[str, str], stdout: IO[str] | int | None = None, *, own_group: bool = False
 ) -> tuple[int, int]:
     """Run a command to its end and return its exit code, as a shell reports it, and the signal that reached it or 0.
 
@@ -236,13 +238,12 @@ def launch(
         command: The program and its arguments.
         environ: All of its environment.
         stdout: Where its standard output goes; by default where ours goes.
-        apart: It is in no terminal's foreground, and SIGTERM ends it where it would get SIGINT. So Python prints no
-            traceback of it.
+        own_group: Run it in a process group of its own, and send it SIGTERM on Ctrl-C: then Python prints no traceback.
     """
     instrumented = [*_INSTRUMENT, *command]
     # The command is the one that the user typed.
-    process = subprocess.Popen(instrumented, env=environ, stdout=stdout, start_new_session=apart)  # noqa: S603
-    with process, _signals_forwarded(process, apart=apart) as heard:
+    process = subprocess.Popen(instrumented, env=environ, stdout=stdout, start_new_session=own_group)  # noqa: S603
+    with process, _signals_forwarded(process, own_group=own_group) as heard:
         code = process.wait()
     code = code if code >= 0 else _SIGNAL_CODES - code
     ended_by = code - _SIGNAL_CODES
@@ -250,16 +251,16 @@ def launch(
 
 
 @contextmanager
-def _signals_forwarded(process: subprocess.Popen[bytes], *, apart: bool) -> Iterator[list[int]]:
+def _signals_forwarded(process: subprocess.Popen[bytes], *, own_group: bool) -> Iterator[list[int]]:
     """Pass signals on to a process; the list that is yielded gets their numbers."""
     heard: list[int] = []
 
     def forward(number: int, _frame: FrameType | None) -> None:
         heard.append(number)
-        if apart and number == signal.SIGINT:
+        if own_group and number == signal.SIGINT:
             process.terminate()
         # Ctrl-C in a terminal reaches the whole foreground group. A second SIGINT would interrupt the shutdown.
-        elif number != signal.SIGINT or not _in_foreground():
+        elif signal.Signals(number).name not in _OF_THE_TERMINAL or own_group or not _in_foreground():
             process.send_signal(number)
 
     known = [getattr(signal, name) for name in _FORWARDED if hasattr(signal, name)]

@@ -103,7 +103,7 @@ def _observed(screen: Console, view: ViewBeside) -> tuple[Run, World]:
 
     with serving(helicone), serving(town), status, _reading(show) as output:
         environ = _environment(os.environ, helicone, town)
-        run = observe(command, environ, output, helicone, view.forward, apart=True)
+        run = observe(command, environ, output, helicone, view.forward, own_group=True)
         listed = _read_back(helicone, run.sessions)
     return run, World(helicone.rows, town.asked, town.leaked, listed)
 

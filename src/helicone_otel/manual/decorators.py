@@ -174,7 +174,11 @@ class CallRecorder(Scoped[_C]):
         return self._begin(self._name)
 
     def __call__(self, function: _F) -> _F:
-        """Decorate a function, coroutine function, generator function or async generator function."""
+        """Decorate a function, coroutine function, generator function, async generator function or method.
+
+        Raises:
+            TypeError: It is a class.
+        """
         name = self._name or str(getattr(function, "__name__", type(function).__name__))
         signature = _signature_of(function.__func__ if isinstance(function, classmethod | staticmethod) else function)
 

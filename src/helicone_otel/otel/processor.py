@@ -54,7 +54,7 @@ class HeliconeSpanProcessor(SpanProcessor):
         # Most spans are decided when they start: nobody needs to be asked when they end.
         if registry is not None and (registry.live or registry.log is not None or registry.decides_at_end):
             self.decide(span)
-            if registry.ending:
+            if registry.ending:  # asked here as well, to save a call
                 self.hand_on(span)
 
     def decide(self, span: ReadableSpan) -> None:

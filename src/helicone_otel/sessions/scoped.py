@@ -165,7 +165,11 @@ class Scoped(Generic[_T_co]):
         self.__exit__(kind, error, traceback)
 
     def __call__(self, function: _F) -> _F:
-        """Decorate a function, coroutine function, generator function or async generator function."""
+        """Decorate a function, coroutine function, generator function, async generator function or method.
+
+        Raises:
+            TypeError: It is a class.
+        """
         return decorated(function, lambda *_: self._make())
 
 
@@ -173,7 +177,8 @@ def decorated(function: _F, make: _Make) -> _F:
     """Return a function that does the same as this one, inside an activity that is made for each call.
 
     Args:
-        function: A function, coroutine function, generator function or async generator function.
+        function: A function, coroutine function, generator function or async generator function, or a class method or
+            static method.
         make: Makes the activity of a call from the call's arguments.
 
     Raises:

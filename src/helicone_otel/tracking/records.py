@@ -68,9 +68,10 @@ fields_of: Final[Callable[[ReadableSpan], tuple[Any, ...]]] = attrgetter(
 
 
 def held_by(attributes: Mapping[str, object] | None) -> Mapping[str, object] | None:
-    """Return the dict that the SDK's mapping of attributes holds: to look into now, not to change, loop over or keep.
+    """Return the dict that the SDK's mapping of attributes holds: to look into now, not to change or to keep.
 
-    Each look-up in that mapping, and its length, is a call of a method written in Python.
+    Each look-up in that mapping, and its length, is a call of a method written in Python. Loop over the dict only where
+    no other thread writes on the span.
     """
     held: Mapping[str, object] | None = getattr(attributes, "_dict", attributes)
     return held

@@ -33,7 +33,7 @@ from .content import said_on
 from .prices import Tokens, cost_of
 
 _MAX_NAME: Final = 256
-_MAX_DETAIL: Final = 256
+_MAX_FACT: Final = 256
 # If so many calls of a session have no content, nothing is known of what the user said.
 _MAX_SILENT: Final = 8
 _MAX_RESOURCES: Final = 1024
@@ -372,10 +372,10 @@ def _facts(
     """Yield service, user and properties of a span, as `SessionSpan.facts`."""
     service = recorded.resource.get(_SERVICE)
     if service and not service.startswith(_UNNAMED):
-        yield "service", "", str(service)[:_MAX_DETAIL]
+        yield "service", "", str(service)[:_MAX_FACT]
     for source in (final, recorded.attributes) if label is recorded.label else (final,):
         if user := source.get(wire.OTEL_USER_ID):
-            yield "user", "", str(user)[:_MAX_DETAIL]
+            yield "user", "", str(user)[:_MAX_FACT]
         for key in source:
             if key.startswith(wire.PROPERTY_PREFIX):
-                yield "property", key.removeprefix(wire.PROPERTY_PREFIX)[:_MAX_DETAIL], str(source[key])[:_MAX_DETAIL]
+                yield "property", key.removeprefix(wire.PROPERTY_PREFIX)[:_MAX_FACT], str(source[key])[:_MAX_FACT]

@@ -25,7 +25,7 @@ SORTS: Final = {
     "name": "name COLLATE NOCASE",
     "id": "session_id",
 }
-_NO_DETAILS: Final[Mapping[str, Any]] = {"users": [], "properties": {}, "models": [], "services": []}
+_NO_FACTS: Final[Mapping[str, Any]] = {"users": [], "properties": {}, "models": [], "services": []}
 _COLUMNS: Final = (
     "id, session_id, name, start, last, requests, errors, input_tokens, output_tokens, kinds, facts, "
     "cost, unpriced, said"
@@ -107,7 +107,7 @@ def session_data(row: sqlite3.Row) -> dict[str, Any]:
         "cost": dollars(cost),
         "unpriced": unpriced,
         "first_input": said,
-        **_NO_DETAILS,
+        **_NO_FACTS,
         **_shown_facts(json.loads(facts)),
     }
 

@@ -111,6 +111,7 @@ def test_the_page_shows_what_the_session_its_paths_and_requests_cost(seeded: Vie
     cost = money(cost_of_review(8))
     expect(page.locator("#stats")).to_contain_text(f"{cost} prices of {shown['prices']['date']}")
     row = page.locator("#durations-table tr", has=page.get_by_role("button", name="/reviewer", exact=True))
+    expect(row.locator("td").last).to_have_text(cost)
     assert row.locator("td").all_inner_texts()[-2:] == ["1,001", cost]
     page.locator("#timeline-as").get_by_role("button", name="Table").click()
     assert window.column("cost", "#requests-table")[:2] == [short_money(cost_of(100, 20)), ""]

@@ -98,5 +98,6 @@ class BrowserWindow:
         return self.page.get_by_role("complementary", name="Request")
 
     def column(self, field: str, table: str = "#sessions") -> list[str]:
-        """The texts of a column of a table."""
+        """The texts of a column of a table that has rows."""
+        self.page.locator(f"{table} .tabulator-row").first.wait_for()  # a table is drawn after the rest
         return self.page.locator(f'{table} .tabulator-row .tabulator-cell[tabulator-field="{field}"]').all_inner_texts()

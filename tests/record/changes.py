@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from tests.support import replay
 
-# The scenario, scope, name and number of a span. Ids differ between two runs.
+# The scenario, scope, name and number of a span. Ids differ between two runs, also those in names.
 _Key = tuple[str, str, str, int]
+_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 class RecordedFacts(NamedTuple):
@@ -41,23 +42,27 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str
 
 
 def _facts_of(recording: Mapping[str, Any]) -> dict[_Key, RecordedFacts]:
-    names = {span["span_id"]: span["name_at_start"] for span in recording["spans"]}
+    names = {span["span_id"]: _without_ids(span["name_at_start"]) for span in recording["spans"]}
     outcomes = replay.replay(dict(recording))
     counts: defaultdict[tuple[str, str, str], int] = defaultdict(int)
     facts = {}
     for span in sorted(recording["spans"], key=lambda span: int(span["start_seq"])):
-        key = span["scenario"], span["scope"]["name"], span["name_at_start"]
+        key = span["scenario"], span["scope"]["name"], _without_ids(span["name_at_start"])
         counts[key] += 1
         outcome = outcomes[span["span_id"]]
         facts[(*key, counts[key])] = RecordedFacts(
             names.get(span["parent_span_id"], "no parent"),
             span["kind"],
-            span["name"],
+            _without_ids(span["name"]),
             _keys(span["attributes_at_start"]),
             _keys(span.get("attributes_at_end", {})),
             (outcome.kind, outcome.path, outcome.request),
         )
     return facts
+
+
+def _without_ids(name: str) -> str:
+    return re.sub(_ID, "<id>", name)
 
 
 def _keys(attributes: Mapping[str, Any]) -> frozenset[str]:

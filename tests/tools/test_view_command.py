@@ -21,7 +21,7 @@ from helicone_otel.tools.cli.demo import __file__ as demo_file
 from helicone_otel.tools.fakes.loopback import LoopbackServer, QuietHandler, serving
 from tests.support.spans import with_hex_ids
 from tests.support.view_seed import request_of, review
-from tests.support.viewing import PROTOBUF, ask
+from tests.support.viewing import PROTOBUF, ask, with_requests
 
 EPOCH = 1_760_000_000_000_000_000
 REQUEST = request_of("reviewer", review(1, "review/1", 4, EPOCH))
@@ -229,7 +229,7 @@ def test_the_demo_in_a_view_has_the_requests_that_its_servers_received() -> None
             pass
         shown = []
         for one in demo.get("sessions")["sessions"]:  # type: ignore[index]
-            requests = demo.get(f"session?id={one['id']}")["requests"]  # type: ignore[index]
+            requests = with_requests(demo.get(f"session?id={one['id']}"))["requests"]  # type: ignore[arg-type]
             shown.append(Counter((request["path"], request["kind"]) for request in requests))
             details = [demo.get(f"request?id={request['id']}") for request in requests]
             assert all(one["messages"] for one in details if one["kind"] == "llm")  # type: ignore[index]

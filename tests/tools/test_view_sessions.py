@@ -28,8 +28,6 @@ TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "look_up"}
 # Spans that the view labels better: it has their final attributes, which the library in the app learnt too late.
 KNOWN_BETTER = {
     ("langsmith_otel", "plan trip"),
-    ("native_litellm", "POST"),
-    ("native_litellm", "plan trip"),
     ("oi_llamaindex", "GET"),
 }
 ALL = tuple(sorted(file.stem for file in replay.RECORDINGS.glob("*.json")))

@@ -35,6 +35,7 @@ HERE = Path(demo.__file__).parent
 EXPECTED = json.loads((HERE / "expected.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_the_demo_finds_no_disagreement_whatever_the_environment_says() -> None:
     nowhere = "http://127.0.0.1:9"
     hostile = {
@@ -80,6 +81,7 @@ def test_a_demo_that_is_interrupted_checks_nothing(
     assert capsys.readouterr() == ("", "helicone-otel demo: interrupted\n")
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_agent_without_a_word_of_its_own() -> None:
     # A shell lets a job in the background ignore Ctrl-C, and its children would.
     hearing = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"

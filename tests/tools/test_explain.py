@@ -349,6 +349,7 @@ def test_a_trace_a_thousand_spans_deep_is_explained(tmp_path: Path, capsys: pyte
     assert "(1000) step" in out
 
 
+@pytest.mark.slow
 def test_ten_thousand_spans_in_one_trace_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     many = [span(number, (number - 1) // 10 or None, name="x", attributes=CHAT) for number in range(2, 10_001)]
     (tmp_path / "spans.json").write_text(json.dumps(request(span(1, name="x"), *many)))

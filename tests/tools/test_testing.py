@@ -610,6 +610,7 @@ def test_the_example_takes_ten_lines_at_most() -> None:
     assert len(test.strip().splitlines()) <= 10
 
 
+@pytest.mark.slow
 def test_another_project_runs_the_example_and_tests_an_app(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(trips=PROJECT_APP, test_example=_example(), test_trips=PROJECT_TESTS)
 
@@ -619,6 +620,7 @@ def test_another_project_runs_the_example_and_tests_an_app(pytester: pytest.Pyte
     assert run.errlines == []
 
 
+@pytest.mark.slow
 def test_a_project_with_a_provider_of_its_own_keeps_it(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(PROJECT_CONFTEST)
     pytester.makepyfile(trips=PROJECT_APP, test_trips=PROJECT_TESTS)

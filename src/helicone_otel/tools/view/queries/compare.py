@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from ...redaction import redact_values
 from ..colours import add_colours
 from .filters import SessionFilter
-from .numbers import dollars, milliseconds, percentile, prices
+from .numbers import dollars, milliseconds, nanoseconds, percentile, prices
 
 _SHARES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _MAX_PROPERTIES, _MAX_VALUES = 64, 64
@@ -39,7 +39,7 @@ class Split(NamedTuple):
     def set_of(self, start: int, properties: Mapping[str, Sequence[str]]) -> int | None:
         """Return the set of a session, 0 or 1; `None` if it is in neither, or would be in both."""
         if not self.name:
-            return int(start // 1000 >= round(self.at * 1000))  # exact: both are whole microseconds
+            return int(start >= nanoseconds(self.at))
         found = [number for number, value in enumerate(self.values) if value in properties.get(self.name, ())]
         return found[0] if len(found) == 1 else None
 

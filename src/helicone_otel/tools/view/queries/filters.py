@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from ...redaction import redact, redact_values
 from ..text_index import SESSIONS_FOUND, expression_of, words_of
+from .numbers import nanoseconds
 
 # What is measured of a session, and can be limited.
 MEASURES: Final[Mapping[str, str]] = {
@@ -71,9 +72,9 @@ class SessionFilter(NamedTuple):
         if self.name is not None:
             yield "name = ?", [self.name]
         if self.since is not None:
-            yield "last >= ?", [_nanoseconds(self.since)]
+            yield "last >= ?", [nanoseconds(self.since)]
         if self.until is not None:
-            yield "start < ?", [_nanoseconds(self.until) + 1000]  # with all of that microsecond
+            yield "start < ?", [nanoseconds(self.until) + 1000]  # with all of that microsecond
         if self.errors is not None:
             yield f"errors {'>' if self.errors else '='} 0", []
         if self.kinds:
@@ -134,8 +135,3 @@ def filter_values(connection: sqlite3.Connection) -> dict[str, Any]:
         "models": redact([row[1] for row in rows["model"]]),
         "properties": redact_values(properties),
     }
-
-
-def _nanoseconds(milliseconds: float) -> int:
-    """Return nanoseconds of what is exact to the microsecond: a float of so many nanoseconds is not exact."""
-    return round(milliseconds * 1000) * 1000

@@ -20,6 +20,11 @@ def milliseconds(nanoseconds: int) -> float:
     return nanoseconds // 1000 / 1000
 
 
+def nanoseconds(amount: float) -> int:
+    """Return the nanoseconds of milliseconds that are exact to the microsecond. A float would not be exact."""
+    return round(amount * 1000) * 1000
+
+
 def dollars(amount: float | None) -> float | None:
     """Return an amount without the noise of adding up; `None` if it is unknown."""
     return round(amount, 9) if amount is not None else None

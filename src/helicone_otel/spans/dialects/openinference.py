@@ -3,13 +3,11 @@
 from ..kinds import Kind
 from ..schema import Dialect, Row
 from .frameworks import LANGCHAIN_CLASSES, LANGCHAIN_PLUMBING
-from .semconv import AGENT_NAME, EMBEDDING_MODEL, TOOL_NAME
+from .semconv import AGENT_NAME, EMBEDDING_MODEL, TOOL_NAME, WHOLE_NAME
 
 _KIND = "openinference.span.kind"
 _NODE = "graph.node.name"
 _NODE_ID = "graph.node.id"
-# The span's name is the name that people gave.
-_NAME = ("*",)
 
 OPENINFERENCE_OPENAI = Dialect(
     name="openinference.openai",
@@ -27,9 +25,9 @@ OPENINFERENCE_AGENTS = Dialect(
         # The span's type is TOOL, but a handoff runs no tool: the next agent takes over.
         Row(kind="task", names=("handoff", "handoff *")),
         # Spans have the names that people gave to workflows, agents, tools and guardrails.
-        Row(kind="agent", attribute=_KIND, values=frozenset({"agent"}), templates=_NAME),
-        Row(kind="tool", attribute=_KIND, values=frozenset({"tool"}), named_by=("tool.name",), templates=_NAME),
-        Row(kind="guardrail", attribute=_KIND, values=frozenset({"guardrail"}), templates=_NAME),
+        Row(kind="agent", attribute=_KIND, values=frozenset({"agent"}), templates=WHOLE_NAME),
+        Row(kind="tool", attribute=_KIND, values=frozenset({"tool"}), named_by=("tool.name",), templates=WHOLE_NAME),
+        Row(kind="guardrail", attribute=_KIND, values=frozenset({"guardrail"}), templates=WHOLE_NAME),
     ),
 )
 
@@ -289,12 +287,12 @@ OPENINFERENCE_LANGCHAIN = Dialect(
             segment="retrieve",
         ),
         # Nodes of graphs, functions and runs have the names that people gave them.
-        Row(kind="task", attribute=_KIND, values=frozenset({"chain"}), templates=_NAME),
+        Row(kind="task", attribute=_KIND, values=frozenset({"chain"}), templates=WHOLE_NAME),
     ),
     guesses=(
         Row(kind="llm", names=_LANGCHAIN_CHAT_MODELS, not_current=True),
         Row(kind="vector_db", names=("*Retriever",), segment="retrieve"),
-        Row(kind="task", templates=_NAME),
+        Row(kind="task", templates=WHOLE_NAME),
     ),
     plumbing=LANGCHAIN_PLUMBING,
     class_names=LANGCHAIN_CLASSES,
@@ -320,14 +318,14 @@ OPENINFERENCE_LLAMA_INDEX = Dialect(
         Row(kind="task", names=("*._prepare_chat_with_tools",)),
         Row(kind="vector_db", names=_methods("retrieve"), segment="retrieve"),
         # Spans are named after methods, and the steps of a workflow are those of the app.
-        Row(kind="task", attribute=_KIND, values=frozenset({"chain"}), templates=_NAME),
+        Row(kind="task", attribute=_KIND, values=frozenset({"chain"}), templates=WHOLE_NAME),
     ),
     guesses=(
         Row(kind="task", names=("*ChatEngine.chat", "*ChatEngine.achat", "*ChatEngine.stream_chat")),
         Row(kind="llm", names=_methods(*_LLAMA_INDEX_CHAT)),
         Row(kind="embedding", names=_methods(*_LLAMA_INDEX_EMBED)),
         Row(kind="tool", names=("*Tool.call", "*Tool.acall", "*Tool.__call__"), named_by=("tool.name",)),
-        Row(kind="task", templates=_NAME),
+        Row(kind="task", templates=WHOLE_NAME),
     ),
 )
 
@@ -342,14 +340,14 @@ OPENINFERENCE = Dialect(
             attribute=_KIND,
             values=frozenset({"tool"}),
             named_by=("tool.name", TOOL_NAME),
-            templates=("execute_tool *", *_NAME),
+            templates=("execute_tool *", *WHOLE_NAME),
         ),
         Row(
             kind="agent",
             attribute=_KIND,
             values=frozenset({"agent"}),
             named_by=("agent.name", AGENT_NAME, _NODE),
-            templates=("invoke_agent *", "create_agent *", *_NAME),
+            templates=("invoke_agent *", "create_agent *", *WHOLE_NAME),
         ),
         Row(kind="vector_db", attribute=_KIND, values=frozenset({"retriever"})),
         Row(kind="rerank", attribute=_KIND, values=frozenset({"reranker"})),

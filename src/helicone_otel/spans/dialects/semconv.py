@@ -11,6 +11,8 @@ from ..schema import Dialect, Row
 OPERATION = "gen_ai.operation.name"
 TOOL_NAME = "gen_ai.tool.name"
 AGENT_NAME = "gen_ai.agent.name"
+# A template for spans whose name is the one that people gave to a function, a node of a graph, a tool or an agent.
+WHOLE_NAME = ("*",)
 
 GEN_AI = Dialect(
     name="gen_ai",

@@ -6,13 +6,16 @@ from ... import wire
 from ..kinds import Kind
 from ..schema import Dialect, Row
 from .frameworks import LANGCHAIN_CLASSES, LANGCHAIN_PLUMBING
-from .semconv import AGENT_NAME, NAMED, OPERATION, TOOL_NAME
+from .semconv import AGENT_NAME, NAMED, OPERATION, TOOL_NAME, WHOLE_NAME
 
-# The span's name is the one that people gave to a function, a node of a graph, a tool or an agent.
-_NAME = ("*",)
-_RETRIEVER = frozenset({"retriever"})
-# LangChain names the run of a retriever after its class.
-_RETRIEVER_CLASS = ("*Retriever",)
+
+def _retrievers(attribute: str, values: frozenset[str]) -> tuple[Row, Row]:
+    """Return the rows of retrievers: LangChain names the run of one after its class, and people name others."""
+    return (
+        Row(kind="vector_db", attribute=attribute, values=values, names=("*Retriever",), segment="retrieve"),
+        Row(kind="vector_db", attribute=attribute, values=values, templates=WHOLE_NAME),
+    )
+
 
 # https://langfuse.com/docs/observability/features/observation-types
 _TYPE = "langfuse.observation.type"
@@ -24,17 +27,16 @@ LANGFUSE = Dialect(
         # Langfuse's wrapper of the OpenAI client never makes its spans current.
         Row(kind="llm", attribute=_TYPE, values=frozenset({"generation"}), not_current=True),
         Row(kind="embedding", attribute=_TYPE, values=frozenset({"embedding"}), not_current=True),
-        Row(kind="tool", attribute=_TYPE, values=frozenset({"tool"}), templates=_NAME),
-        Row(kind="vector_db", attribute=_TYPE, values=_RETRIEVER, names=_RETRIEVER_CLASS, segment="retrieve"),
-        Row(kind="vector_db", attribute=_TYPE, values=_RETRIEVER, templates=_NAME),
-        Row(kind="agent", attribute=_TYPE, values=frozenset({"agent"}), templates=_NAME),
-        Row(kind="guardrail", attribute=_TYPE, values=frozenset({"guardrail", "evaluator"}), templates=_NAME),
-        Row(kind="task", attribute=_TYPE, values=frozenset({"span", "chain", "event"}), templates=_NAME),
+        Row(kind="tool", attribute=_TYPE, values=frozenset({"tool"}), templates=WHOLE_NAME),
+        *_retrievers(_TYPE, frozenset({"retriever"})),
+        Row(kind="agent", attribute=_TYPE, values=frozenset({"agent"}), templates=WHOLE_NAME),
+        Row(kind="guardrail", attribute=_TYPE, values=frozenset({"guardrail", "evaluator"}), templates=WHOLE_NAME),
+        Row(kind="task", attribute=_TYPE, values=frozenset({"span", "chain", "event"}), templates=WHOLE_NAME),
     ),
     guesses=(
         Row(kind="embedding", names=("OpenAI-embedding",), not_current=True),
         Row(kind="llm", names=("OpenAI-generation",), not_current=True),
-        Row(kind="task", templates=_NAME),
+        Row(kind="task", templates=WHOLE_NAME),
     ),
     # Its callback handler makes the spans of LangChain's runs.
     plumbing=LANGCHAIN_PLUMBING,
@@ -56,12 +58,11 @@ LANGSMITH = Dialect(
     rows=(
         Row(kind="llm", attribute=_KIND, values=frozenset({"llm"}), not_current=True),
         Row(kind="embedding", attribute=_KIND, values=frozenset({"embedding"}), not_current=True),
-        Row(kind="tool", attribute=_KIND, values=frozenset({"tool"}), templates=_NAME),
-        Row(kind="vector_db", attribute=_KIND, values=_RETRIEVER, names=_RETRIEVER_CLASS, segment="retrieve"),
-        Row(kind="vector_db", attribute=_KIND, values=_RETRIEVER, templates=_NAME),
-        Row(kind="task", attribute=_KIND, values=frozenset({"chain", "prompt", "parser"}), templates=_NAME),
+        Row(kind="tool", attribute=_KIND, values=frozenset({"tool"}), templates=WHOLE_NAME),
+        *_retrievers(_KIND, frozenset({"retriever"})),
+        Row(kind="task", attribute=_KIND, values=frozenset({"chain", "prompt", "parser"}), templates=WHOLE_NAME),
     ),
-    guesses=(Row(kind="task", templates=_NAME),),
+    guesses=(Row(kind="task", templates=WHOLE_NAME),),
     plumbing=LANGCHAIN_PLUMBING,
     class_names=LANGCHAIN_CLASSES,
     given_names=("langsmith.metadata.langgraph_node",),
@@ -280,9 +281,9 @@ AGENTOPS_FRAMEWORKS = Dialect(
             )
             for kind, types in _SUFFIXED
         ),
-        Row(kind="workflow", attribute="workflow.step.type", values=frozenset({"trace"}), templates=_NAME),
+        Row(kind="workflow", attribute="workflow.step.type", values=frozenset({"trace"}), templates=WHOLE_NAME),
     ),
-    guesses=(Row(kind="task", templates=_NAME),),
+    guesses=(Row(kind="task", templates=WHOLE_NAME),),
 )
 
 # https://docs.laminar.sh: one tracer for its decorators and its instrumentations of clients.
@@ -292,12 +293,12 @@ LAMINAR = Dialect(
     rows=(
         Row(kind="embedding", names=("*.embeddings", "*.embed")),
         Row(kind="llm", attribute="lmnr.span.type", values=frozenset({"llm", "cached"})),
-        Row(kind="tool", attribute="lmnr.span.type", values=frozenset({"tool"}), templates=_NAME),
+        Row(kind="tool", attribute="lmnr.span.type", values=frozenset({"tool"}), templates=WHOLE_NAME),
         Row(
             kind="guardrail",
             attribute="lmnr.span.type",
             values=frozenset({"evaluator", "human_evaluator"}),
-            templates=_NAME,
+            templates=WHOLE_NAME,
         ),
         # LangChain's runs, whose type is that of any other span.
         Row(kind="workflow", names=("*.workflow",), templates=("*.workflow",)),
@@ -305,9 +306,9 @@ LAMINAR = Dialect(
         Row(kind="tool", names=("execute_tool *",), templates=("execute_tool *",)),
         Row(kind="agent", names=("invoke_agent *", "create_agent *"), templates=("invoke_agent *", "create_agent *")),
         Row(kind="vector_db", names=("vector_db_retrieve *", "*Retriever"), segment="retrieve"),
-        Row(kind="task", attribute="lmnr.span.type", templates=_NAME),
+        Row(kind="task", attribute="lmnr.span.type", templates=WHOLE_NAME),
     ),
-    guesses=(Row(kind="task", templates=_NAME),),
+    guesses=(Row(kind="task", templates=WHOLE_NAME),),
     # Its handler of callbacks makes the spans of LangChain's runs.
     plumbing=LANGCHAIN_PLUMBING,
     class_names=LANGCHAIN_CLASSES,
@@ -325,14 +326,16 @@ LANGWATCH = Dialect(
     scopes=("langwatch*",),
     rows=(
         Row(kind="llm", attribute=_LANGWATCH, values=frozenset({"llm"})),
-        Row(kind="tool", attribute=_LANGWATCH, values=frozenset({"tool"}), templates=_NAME),
-        Row(kind="agent", attribute=_LANGWATCH, values=frozenset({"agent"}), templates=_NAME),
-        Row(kind="vector_db", attribute=_LANGWATCH, values=frozenset({"rag"}), templates=_NAME),
-        Row(kind="workflow", attribute=_LANGWATCH, values=frozenset({"workflow"}), templates=_NAME),
-        Row(kind="guardrail", attribute=_LANGWATCH, values=frozenset({"guardrail", "evaluation"}), templates=_NAME),
-        Row(kind="task", attribute=_LANGWATCH, templates=_NAME),
+        Row(kind="tool", attribute=_LANGWATCH, values=frozenset({"tool"}), templates=WHOLE_NAME),
+        Row(kind="agent", attribute=_LANGWATCH, values=frozenset({"agent"}), templates=WHOLE_NAME),
+        Row(kind="vector_db", attribute=_LANGWATCH, values=frozenset({"rag"}), templates=WHOLE_NAME),
+        Row(kind="workflow", attribute=_LANGWATCH, values=frozenset({"workflow"}), templates=WHOLE_NAME),
+        Row(
+            kind="guardrail", attribute=_LANGWATCH, values=frozenset({"guardrail", "evaluation"}), templates=WHOLE_NAME
+        ),
+        Row(kind="task", attribute=_LANGWATCH, templates=WHOLE_NAME),
     ),
-    guesses=(Row(kind="task", templates=_NAME),),
+    guesses=(Row(kind="task", templates=WHOLE_NAME),),
     plumbing=LANGCHAIN_PLUMBING,
     class_names=LANGCHAIN_CLASSES,
     session_ids=("langwatch.thread.id",),
@@ -354,22 +357,15 @@ MLFLOW = Dialect(
     rows=(
         Row(kind="llm", attribute=_MLFLOW, values=_mlflow("llm", "chat_model"), not_current=True),
         Row(kind="embedding", attribute=_MLFLOW, values=_mlflow("embedding"), not_current=True),
-        Row(kind="tool", attribute=_MLFLOW, values=_mlflow("tool"), templates=_NAME),
-        Row(kind="agent", attribute=_MLFLOW, values=_mlflow("agent"), templates=_NAME),
-        Row(
-            kind="vector_db",
-            attribute=_MLFLOW,
-            values=_mlflow("retriever"),
-            names=_RETRIEVER_CLASS,
-            segment="retrieve",
-        ),
-        Row(kind="vector_db", attribute=_MLFLOW, values=_mlflow("retriever"), templates=_NAME),
-        Row(kind="rerank", attribute=_MLFLOW, values=_mlflow("reranker"), templates=_NAME),
-        Row(kind="workflow", attribute=_MLFLOW, values=_mlflow("workflow"), templates=_NAME),
-        Row(kind="guardrail", attribute=_MLFLOW, values=_mlflow("guardrail", "evaluator"), templates=_NAME),
-        Row(kind="task", attribute=_MLFLOW, templates=_NAME),
+        Row(kind="tool", attribute=_MLFLOW, values=_mlflow("tool"), templates=WHOLE_NAME),
+        Row(kind="agent", attribute=_MLFLOW, values=_mlflow("agent"), templates=WHOLE_NAME),
+        *_retrievers(_MLFLOW, _mlflow("retriever")),
+        Row(kind="rerank", attribute=_MLFLOW, values=_mlflow("reranker"), templates=WHOLE_NAME),
+        Row(kind="workflow", attribute=_MLFLOW, values=_mlflow("workflow"), templates=WHOLE_NAME),
+        Row(kind="guardrail", attribute=_MLFLOW, values=_mlflow("guardrail", "evaluator"), templates=WHOLE_NAME),
+        Row(kind="task", attribute=_MLFLOW, templates=WHOLE_NAME),
     ),
-    guesses=(Row(kind="task", templates=_NAME),),
+    guesses=(Row(kind="task", templates=WHOLE_NAME),),
     plumbing=LANGCHAIN_PLUMBING,
     class_names=LANGCHAIN_CLASSES,
     given_names=("metadata:langgraph_node",),

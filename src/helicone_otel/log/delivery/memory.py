@@ -10,7 +10,7 @@ from typing import Any, Final
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 
-from ...tracking.records import attributes_of
+from ...tracking.records import attributes_of, copied
 
 # The span itself, with its ids, times and the dict of its attributes.
 _OVERHEAD: Final = 2048
@@ -49,9 +49,7 @@ def _memory_beside(attributes: Mapping[str, Any] | None) -> int:
 
 
 def _memory_of(attributes: Mapping[str, Any]) -> int:
-    # The SDK's own mapping looks each value up by a method of its own, and has this faster way.
-    copy: Callable[[], Mapping[str, Any]] | None = getattr(attributes, "copy", None)
-    attributes = copy() if copy is not None else attributes
+    attributes = copied(attributes)
     size = len("".join(attributes))
     for value in attributes.values():
         value_type = type(value)

@@ -30,7 +30,7 @@ from ...otel.processor import HeliconeSpanProcessor
 from ...sessions.context import session
 from ...settings import Settings, SettingsError
 from ...tracking.registry import Registry
-from .checks.startup import KEYS
+from .checks.startup import KEYS, SET_KEY
 from .report import Finding, ok, problem, unknown
 
 NAME: Final = "helicone-otel doctor"
@@ -76,10 +76,7 @@ def send(environ: Mapping[str, str], seconds: float = 30.0) -> Iterator[Finding]
     try:
         settings = Settings.from_environment(environ)
         if settings.api_key is None:
-            # No example of a key: the report would mask it.
-            yield problem(
-                "HELICONE_API_KEY is not set: nothing can be logged.", f"export HELICONE_API_KEY=…, a key from {KEYS}"
-            )
+            yield problem("HELICONE_API_KEY is not set: nothing can be logged.", SET_KEY)
             return
         # The settings are those of the app, except that HELICONE_LOG_KINDS must not leave out this row.
         registry = Registry()

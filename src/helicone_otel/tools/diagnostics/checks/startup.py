@@ -17,6 +17,8 @@ _SDK_DISABLED: Final = "OTEL_SDK_DISABLED"
 NO_EXPORTER: Final = "none"
 _MAX_LINES: Final = 4
 KEYS: Final = "https://us.helicone.ai/settings/api-keys, or eu.helicone.ai for Europe"
+# No example of a key: the report would mask it.
+SET_KEY: Final = f"export HELICONE_API_KEY=…, a key from {KEYS}"
 _LIST: Final = "helicone-otel env lists the settings, and shows those in force"
 # Lines of the set-up that other checks have findings about.
 _SAID_ALREADY: Final = re.compile(
@@ -79,8 +81,7 @@ def log_settings(facts: Facts) -> Iterator[Finding]:
         if in_force.log and facts.process is None:
             if in_force.api_key is None:
                 text = "HELICONE_LOG is on and HELICONE_API_KEY is not set, so nothing would be logged to Helicone."
-                # No example of a key: the report would mask it.
-                yield problem(text, f"export HELICONE_API_KEY=…, a key from {KEYS}")
+                yield problem(text, SET_KEY)
             else:
                 _check_row_address(in_force)
     except SettingsError as error:

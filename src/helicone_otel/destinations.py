@@ -196,11 +196,14 @@ _TABLES = "/rest/v1/"
 
 def calls_model(url: str) -> bool:
     """Return whether a URL is that of a call to a model, whatever its host is."""
-    address = url.partition("?")[0].rstrip("/")
+    address = _without_query(url)
     return address.endswith(_MODEL_ENDPOINTS) and _TABLES not in address
 
 
 def call_kind(url: str) -> Literal["llm", "embedding"]:
     """Return the kind of a request to a gateway, from its URL or the path of the URL."""
-    path = url.partition("?")[0].rstrip("/")
-    return "embedding" if path.endswith("/embeddings") else "llm"
+    return "embedding" if _without_query(url).endswith("/embeddings") else "llm"
+
+
+def _without_query(url: str) -> str:
+    return url.partition("?")[0].rstrip("/")

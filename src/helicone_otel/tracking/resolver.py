@@ -61,7 +61,6 @@ _SET_BY_HAND: Final = frozenset(SET_BY_HAND)
 MODEL_CALLED: Final = Classification(recognised=True)
 _NO_FACTS: Final[dict[str, object]] = {}
 _URL_ATTRIBUTES: Final = frozenset(URL_ATTRIBUTES)
-_KIND_NAMES: Final = {kind: kind.name for kind in SpanKind}
 
 
 class Trace:
@@ -191,7 +190,7 @@ class Resolver:
             self.note_preset(record, attributes)
         if record.size < 0 and record.frame is not None:
             self._enclose(record, record.frame)
-        name, span_kind = span.name, _KIND_NAMES[span.kind]
+        name, span_kind = span.name, span.kind._name_
         classification = self.reader.read(scope, name, span_kind, facts)
         if facts:
             if span_kind == "CLIENT" and scope.takes_headers:

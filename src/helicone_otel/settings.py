@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .destinations import HELICONE_DOMAINS, NO_HOSTS, HostList
 from .sessions.model import SessionPath
-from .spans.kinds import REQUEST_KINDS
 from .values import Value, value
-from .wire import MAX_PROPERTIES, is_blank, is_property_name
+from .wire import MAX_PROPERTIES, REQUEST_KINDS, is_blank, is_property_name
 
 if TYPE_CHECKING:
     from .spans.schema import Dialect

@@ -12,7 +12,7 @@ import re
 import uuid
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal, get_args
 
 # Request headers, in the case in which Helicone's documentation writes them.
 # https://docs.helicone.ai/features/sessions
@@ -38,6 +38,17 @@ LABEL: Final = (SESSION_PATH, SESSION_ID, SESSION_NAME, SPAN_KIND)
 DATA_NAME: Final = "helicone.data.name"
 # The instrumentation scope of the spans that this library makes.
 SCOPE: Final = "helicone_otel"
+
+# The kinds of spans: the values of `SPAN_KIND`.
+Kind = Literal["workflow", "agent", "task", "tool", "llm", "embedding", "vector_db", "rerank", "guardrail", "data"]
+KINDS: Final[frozenset[str]] = frozenset(get_args(Kind))
+# Spans of these kinds have the path of the step that they serve; spans of every other kind add a segment. The value is
+# the path's only segment if there is no step.
+CALL_KINDS: Final[Mapping[str, str]] = {"llm": "chat", "embedding": "embeddings"}
+# Spans of these kinds serve a call to a model. Without a step they are below the entry route, where that call is.
+LOOKUP_KINDS: Final[frozenset[str]] = frozenset({"vector_db", "rerank"})
+# One span of these kinds is one row in Helicone.
+REQUEST_KINDS: Final[frozenset[str]] = KINDS - {"workflow", "agent", "task"}
 
 # Attributes of OpenTelemetry's conventions that we add if they are missing, so that other backends group spans alike.
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/session/

@@ -10,7 +10,7 @@ import pytest
 
 from helicone_otel import Settings, SettingsError
 from helicone_otel.settings import SETTINGS, Setting, content_of, misspelt_variables, render_table
-from helicone_otel.spans.kinds import REQUEST_KINDS
+from helicone_otel.wire import REQUEST_KINDS
 
 
 class Case(NamedTuple):

@@ -13,9 +13,8 @@ from helicone_otel import Settings
 from helicone_otel.__main__ import main
 from helicone_otel.collector.config import VARIABLES, full_config, render_variables, session_processors
 from helicone_otel.spans.dialects import DIALECTS
-from helicone_otel.spans.kinds import KINDS
 from helicone_otel.spans.reader import SpanReader
-from helicone_otel.wire import first_text
+from helicone_otel.wire import KINDS, first_text
 from tests.support import otelcol as bench
 from tests.support.documents import PAGES, block, part
 from tests.support.otelcol import CONFIG, request, running, span

@@ -21,8 +21,8 @@ from helicone_otel import HeliconePropagator, HeliconeSpanProcessor, SessionSpan
 from helicone_otel.collector.config import VARIABLES
 from helicone_otel.destinations import Destination, Destinations
 from helicone_otel.spans.dialects import DIALECTS
-from helicone_otel.spans.kinds import REQUEST_KINDS
 from helicone_otel.spans.reader import SpanReader
+from helicone_otel.wire import REQUEST_KINDS
 from tests.support.backend import dict_of
 from tests.support.otelcol import Collector, attributes_of, request, running, span
 from tests.support.sink import HttpSink, http_sink

@@ -15,7 +15,7 @@ from helicone_otel.log.rows.content import Content, Where
 from helicone_otel.log.rows.row import row_of
 from helicone_otel.log.rows.sources import EVENTS, SIDES, SOURCES
 from helicone_otel.log.rows.types import Event
-from helicone_otel.spans.kinds import REQUEST_KINDS
+from helicone_otel.wire import REQUEST_KINDS
 from tests.support import logged
 from tests.support.logged import bodies, row
 

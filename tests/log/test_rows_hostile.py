@@ -19,7 +19,7 @@ from helicone_otel.log.rows.encode import encoded
 from helicone_otel.log.rows.row import row_of
 from helicone_otel.log.rows.sources import DETAILS, EVENTS, SOURCES
 from helicone_otel.log.rows.types import Event
-from helicone_otel.spans.kinds import REQUEST_KINDS
+from helicone_otel.wire import REQUEST_KINDS
 from tests.support import logged
 from tests.support.examples import examples
 

@@ -20,9 +20,9 @@ from ..failures import swallow, warn_once
 from ..otel.exporter import finalized
 from ..sessions.model import Session
 from ..settings import Settings, SettingsError, content_of
-from ..spans.kinds import REQUEST_KINDS
 from ..tracking.records import Entry, Leaf, LeafRecord, SpanRecord
 from ..tracking.registry import REGISTRY, Registry
+from ..wire import REQUEST_KINDS
 from .delivery.client import Client, seconds_of
 from .delivery.lane import PendingRow
 from .delivery.memory import memory_of

@@ -24,9 +24,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar, get_args, get_type_hints
 
+from ..wire import KINDS, Kind
 from .dialects import DIALECTS
-from .kinds import KINDS, Kind, SpanKind
-from .schema import Dialect, Row
+from .schema import Dialect, Row, SpanKind
 
 _T = TypeVar("_T", Dialect, Row)
 _MAX_BYTES: Final = 1024 * 1024

@@ -15,7 +15,7 @@ from typing import Final, cast
 
 from .. import wire
 from ..caches import Generations
-from .kinds import CALL_KINDS, KINDS, Kind
+from ..wire import CALL_KINDS, KINDS, Kind
 from .names import clean_name, fit_template, fits_any, is_made_up, is_uuid, without_enclosing
 from .routes import INBOUND_SCOPES
 from .schema import APPLICATION, BY_HAND, NOTHING, URL_ATTRIBUTES, Classification, Dialect, Row

@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ..wire import bounded, first_text
-from .kinds import SpanKind
 from .names import clean_route, fit_template
+from .schema import SpanKind
 
 
 class EntryRoute(NamedTuple):

@@ -1,4 +1,4 @@
-"""The schema of the dialects: kinds, rows, dialects and the classification of a span.
+"""The schema of the dialects: rows, dialects and the classification of a span.
 
 A *dialect* is one family's convention for kinds, names and conversation ids, written as rows. `SpanReader` finds the
 row that fits a span. Nothing here knows OpenTelemetry's classes: a span is the name of its instrumentation scope, its
@@ -7,9 +7,12 @@ own name and kind, and a mapping of attributes.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-from .kinds import Kind, SpanKind
+from ..wire import Kind
+
+# The kinds of spans that OpenTelemetry has.
+SpanKind = Literal["INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"]
 
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans/, now and before.
 URL_ATTRIBUTES: Final = ("url.full", "http.url")

@@ -13,7 +13,7 @@ from ..destinations import Destination
 from ..sessions.context import FRAME_KEY, OPEN_FRAMES, SPAN_KEY, ContextFrame, current_frame
 from ..sessions.foreign import IMPORTED, SessionClaim, claim_in, claim_of_run
 from ..sessions.model import Session
-from ..spans.kinds import CALL_KINDS
+from ..wire import CALL_KINDS
 from .labels import LabelWriter
 from .records import MAX_DEPTH, Record
 from .requests import Calls

@@ -14,10 +14,9 @@ from typing import Final, NamedTuple
 from .. import wire
 from ..caches import Recent
 from ..sessions.model import Session, path_segments
-from ..spans.kinds import CALL_KINDS, LOOKUP_KINDS
 from ..spans.reader import ScopeRules
 from ..spans.schema import Classification
-from ..wire import SURELY_SHORT, bounded
+from ..wire import CALL_KINDS, LOOKUP_KINDS, SURELY_SHORT, bounded
 
 _MAX_TEMPLATES: Final = 256
 # Of one session. No app has that many paths, unless it puts ids or counters into names.

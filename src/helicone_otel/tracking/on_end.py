@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from .. import wire
 from ..destinations import Destination
-from ..spans.kinds import CALL_KINDS
 from ..spans.reader import ScopeRules
+from ..wire import CALL_KINDS
 from .labels import LabelWriter
 from .nodes import SpanTemplate
 from .open_spans import OpenSpans

@@ -11,10 +11,9 @@ from itertools import count, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
-from ..spans.kinds import CALL_KINDS, REQUEST_KINDS
 from ..spans.reader import ScopeRules, SpanReader
 from ..spans.schema import Classification
-from ..wire import NAMESPACE
+from ..wire import CALL_KINDS, NAMESPACE, REQUEST_KINDS
 from .call_details import CallDetails, content_of
 from .records import MAX_DEPTH, Record, SpanRecord, attributes_of
 

@@ -24,11 +24,11 @@ from ..sessions.inbound import UntrustedBaggage
 from ..sessions.model import Session, SessionDetails, path_segments
 from ..settings import named_attributes
 from ..spans.dialects import LIBRARIES
-from ..spans.kinds import CALL_KINDS
 from ..spans.reader import SpanReader
 from ..spans.routes import ENTRY_KINDS as _ENTRY_KINDS
 from ..spans.routes import entry_route_of
 from ..spans.schema import APPLICATION, BY_HAND, NOTHING, URL_ATTRIBUTES, Classification, Dialect
+from ..wire import CALL_KINDS
 from .derived import SET_BY_HAND, SessionFactory, by_hand
 from .enclosing import ForeignSessions, FrameworkSpans
 from .nodes import NodeKey, PathNode, top

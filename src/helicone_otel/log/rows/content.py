@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from ...failures import warn_once
-from ...spans.kinds import REQUEST_KINDS
 from ...spans.retrieval import Matches
+from ...wire import REQUEST_KINDS
 from .messages import Message, Part
 from .sources import Side
 

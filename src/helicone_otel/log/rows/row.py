@@ -12,8 +12,8 @@ from typing import Any, Final
 from ... import wire
 from ...failures import swallow, warn_once
 from ...sessions.model import Session, SessionPath
-from ...spans.kinds import CALL_KINDS, REQUEST_KINDS
 from ...spans.providers import Api, Form
+from ...wire import CALL_KINDS, REQUEST_KINDS
 from .anthropic import messages
 from .call import Call, Failure, call_of, failure_of
 from .content import Content

@@ -1,6 +1,6 @@
 """OpenInference's instrumentations: https://github.com/Arize-ai/openinference/tree/main/spec."""
 
-from ..kinds import Kind
+from ...wire import Kind
 from ..schema import Dialect, Row
 from .frameworks import LANGCHAIN_CLASSES, LANGCHAIN_PLUMBING
 from .semconv import AGENT_NAME, EMBEDDING_MODEL, TOOL_NAME, WHOLE_NAME

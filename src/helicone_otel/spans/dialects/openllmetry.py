@@ -1,6 +1,6 @@
 """OpenLLMetry's (Traceloop's) instrumentations and SDK, now and before: https://github.com/traceloop/openllmetry."""
 
-from ..kinds import Kind
+from ...wire import Kind
 from ..schema import Dialect, Row
 from .frameworks import LANGCHAIN_CLASSES, LANGCHAIN_PLUMBING
 from .semconv import AGENT_NAME, OPERATION, TOOL_NAME

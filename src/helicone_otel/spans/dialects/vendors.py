@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ... import wire
-from ..kinds import Kind
+from ...wire import Kind
 from ..schema import Dialect, Row
 from .frameworks import LANGCHAIN_CLASSES, LANGCHAIN_PLUMBING
 from .semconv import AGENT_NAME, NAMED, OPERATION, TOOL_NAME, WHOLE_NAME

@@ -10,7 +10,7 @@ from typing import Final
 
 from ... import wire
 from ...destinations import Destination, Destinations
-from ...spans.kinds import CALL_KINDS
+from ...wire import CALL_KINDS
 from ..replay.spans import SpanParents
 from ..terminal import counted
 from .gateway_calls import host_of

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from ... import wire
 from ...destinations import Destinations
 from ...sessions.model import path_segments
-from ...spans.kinds import CALL_KINDS
+from ...wire import CALL_KINDS
 from ..fakes.rows import Row
 from ..folders import Folder
 from ..replay.calls import failed_status, model_of

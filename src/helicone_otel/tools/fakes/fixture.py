@@ -21,8 +21,8 @@ from ...install.configure import INSTALLATION
 from ...log.exporter import HeliconeSpanExporter
 from ...otel.exporter import finalized
 from ...settings import SETTINGS, Settings
-from ...spans.kinds import Kind
 from ...tracking.registry import REGISTRY
+from ...wire import Kind
 from .headers import KEY
 from .loopback import serving
 from .provider import ScriptedProvider, endpoint_of

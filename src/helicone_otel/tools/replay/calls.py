@@ -17,7 +17,7 @@ from ...log.rows.content import Content
 from ...log.rows.facts import SpanFacts, facts_of
 from ...log.rows.sources import SOURCES
 from ...log.rows.types import Event, FinishedSpan
-from ...spans.kinds import CALL_KINDS
+from ...wire import CALL_KINDS
 from .otlp import attributes_of
 
 _MAX_NAME: Final = 256

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ... import wire
-from ...spans.kinds import CALL_KINDS, REQUEST_KINDS
 from ...spans.names import fit_template
 from ...spans.reader import ScopeRules, SpanReader
 from ...spans.schema import APPLICATION, BY_HAND, URL_ATTRIBUTES, Classification, Dialect, Row
 from ...tracking.requests import may_be_request
 from ...tracking.resolver import GATEWAY
+from ...wire import CALL_KINDS, REQUEST_KINDS
 from .player import Replayed
 from .spans import RecordedSpan
 

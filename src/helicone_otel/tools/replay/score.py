@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ... import wire
-from ...spans.kinds import KINDS
 from ...tracking.registry import Registry
+from ...wire import KINDS
 from ..terminal import counted
 from .player import Replay
 from .reasons import Reasons

@@ -21,10 +21,10 @@ from ...log.grouping import is_same_step
 from ...log.rows.types import FinishedSpan
 from ...sessions.model import path_segments
 from ...settings import Settings
-from ...spans.kinds import CALL_KINDS
 from ...tracking.records import SpanRecord
 from ...tracking.registry import Registry
 from ...tracking.requests import request_id
+from ...wire import CALL_KINDS
 from ..replay.calls import CallSummary, failed_status, finished_span, status_of, summary_of
 from ..replay.otlp import EncodedSpan, attributes_of, recorded_span
 from ..replay.player import Replay, Replayed

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from ... import wire
 from ...sessions.model import path_segments
-from ...spans.kinds import CALL_KINDS
+from ...wire import CALL_KINDS
 from ..replay.cost import json_exceeds
 from .colours import keep_colours
 from .content import calls_tools, said_in

@@ -12,8 +12,8 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ...spans.kinds import CALL_KINDS
 from ...spans.providers import MODELS, is_framework, providers_in
+from ...wire import CALL_KINDS
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice

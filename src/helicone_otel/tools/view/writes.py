@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from ...spans.kinds import CALL_KINDS
+from ...wire import CALL_KINDS
 from ..replay.calls import CallSummary
 from ..replay.otlp import EncodedSpan
 from .colours import keep_colours

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
-from ....spans.kinds import CALL_KINDS
+from ....wire import CALL_KINDS
 from ..prices import price_list
 
 _MAX_BARS: Final = 20

@@ -17,7 +17,7 @@ from ....log.rows.content import Content
 from ....log.rows.jsonread import read
 from ....log.rows.row import row_of
 from ....log.rows.types import FinishedSpan
-from ....spans.kinds import CALL_KINDS
+from ....wire import CALL_KINDS
 from ...redaction import redact, redact_attributes, redact_json, redact_resource
 from ...replay.calls import finished_span
 from ...replay.otlp import attributes_of

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
-from ....spans.kinds import CALL_KINDS
+from ....wire import CALL_KINDS
 from ...redaction import redact
 from ..colours import add_colours
 from ..judging import feedback_on

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from ....spans.kinds import CALL_KINDS
+from ....wire import CALL_KINDS
 from ...folders import Folder
 from .numbers import dollars, is_unpriced, milliseconds
 

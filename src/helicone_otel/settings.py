@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .destinations import HELICONE_DOMAINS, NO_HOSTS, HostList
 from .sessions.model import SessionPath
-from .values import Value, value
+from .values import Value
 from .wire import MAX_PROPERTIES, REQUEST_KINDS, is_blank, is_property_name
 
 if TYPE_CHECKING:
@@ -548,7 +548,6 @@ def misspelt_text(name: str, meant: str) -> str:
     return f"{name} is not a setting: nothing reads it." + (f" Did you mean {meant}?" if meant else "")
 
 
-@value
 class Settings(Value):
     """All settings of the library, as an immutable value.
 

@@ -1,23 +1,37 @@
-"""Immutable values, as frozen dataclasses are, without what generating their methods costs an app's start."""
+"""Immutable values, as frozen dataclasses are, without what making a dataclass costs an app's start."""
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, dataclass, field
-from typing import ClassVar, NoReturn, TypeVar, dataclass_transform
+from dataclasses import Field, FrozenInstanceError, dataclass, field, replace
+from typing import Any, ClassVar, Final, NoReturn, Self, cast, dataclass_transform
 
-_T = TypeVar("_T")
+# What `dataclass` reads of a class, beside the fields that are described by `field()`.
+_READ: Final = frozenset({"__annotations__", "__module__", "__doc__"})
+
+
+class _Fields:
+    """The fields of a class, as `dataclasses` keeps them. Made when they are asked for first: most apps never ask."""
+
+    def __get__(self, instance: object, owner: type) -> dict[str, Field[Any]]:
+        if owner is Value:
+            raise AttributeError
+        # A class that inherits from a value's has the same fields, as with dataclasses.
+        value_class = next(each for each in owner.__mro__ if Value in each.__bases__)
+        # A copy is read, because `dataclass` removes what it has read, and another thread may need it, too.
+        namespace = vars(value_class).items()
+        read = {name: item for name, item in namespace if name in _READ or isinstance(item, Field)}
+        copy: Any = dataclass(init=False, repr=False, eq=False)(type(value_class.__name__, (), read))
+        fields: dict[str, Field[Any]] = copy.__dataclass_fields__
+        type.__setattr__(value_class, "__dataclass_fields__", fields)
+        return fields
 
 
 @dataclass_transform(eq_default=True, frozen_default=True, field_specifiers=(field,))
-def value(cls: type[_T]) -> type[_T]:
-    """Make a subclass of `Value` a dataclass whose methods are all written out."""
-    return dataclass(init=False, repr=False, eq=False)(cls)
-
-
 class Value:
     """An immutable value: equal to another one with the same fields, hashable, printed with its fields.
 
-    A frozen dataclass is the same, but takes 0.7 to 2 ms at import to generate its methods. The classes that
+    A frozen dataclass is the same, but takes 0.7 to 2 ms at import to generate its methods, and some of that to find
+    its fields. Here the methods are written out, and the fields are found when they are needed: the classes that
     inherit from this one are still dataclasses to `dataclasses.replace()`, `fields()` and `asdict()`.
 
     Attributes:
@@ -26,6 +40,7 @@ class Value:
         _printed: The fields that `repr` shows: no secrets.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]] = cast("Any", _Fields())
     _compared: ClassVar[tuple[str, ...]]
     _hashed: ClassVar[tuple[str, ...]]
     _printed: ClassVar[tuple[str, ...]]
@@ -48,3 +63,6 @@ class Value:
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={vars(self)[name]!r}" for name in self._printed)
         return f"{type(self).__qualname__}({fields})"
+
+    def __replace__(self, /, **changes: Any) -> Self:
+        return replace(self, **changes)

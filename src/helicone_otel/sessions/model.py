@@ -10,11 +10,10 @@ from typing import Any, ClassVar, Final
 
 from .. import wire
 from ..failures import warn_once
-from ..values import Value, value
+from ..values import Value
 from ..wire import bounded
 
 
-@value
 class SessionPath(Value):
     """A path such as `/review/security`: conceptual levels, outermost first.
 
@@ -80,7 +79,6 @@ _ROOT: Final = SessionPath()
 _NO_PROPERTIES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-@value
 class Session(Value):
     """One task of an agent. Helicone groups rows by session id and name.
 

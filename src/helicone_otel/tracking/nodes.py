@@ -37,6 +37,10 @@ class NodeKey(NamedTuple):
     grouped_by: str = ""
     """The attribute by which the backend of the span's own SDK groups spans into sessions."""
 
+    def is_like(self, other: NodeKey) -> bool:
+        """Tell whether two spans at the same path are at the same node."""
+        return self._replace(segments=()) == other._replace(segments=())
+
 
 class SpanTemplate(NamedTuple):
     """What spans have in common that bear the same and are below the same path node.
@@ -99,13 +103,13 @@ class PathNode:
         call: The kind of the LLM call or embedding that encloses this, without a step between.
         entry_route: The path of the route or task by which work came in.
         text: The path in wire form.
-        headers: The headers of a request that is made here, in wire form.
         label: The attributes that label a span here; shared, so it must not be changed.
         templates: The templates of spans right below this node, by what they bear.
     """
 
     __slots__ = (
         "_families",
+        "_headers",
         "_key",
         "_own_tree",
         "_serial",
@@ -113,7 +117,6 @@ class PathNode:
         "call",
         "chosen",
         "entry_route",
-        "headers",
         "label",
         "path",
         "session",
@@ -122,6 +125,8 @@ class PathNode:
     )
 
     _own_tree: _Tree | None
+    # Made when a request leaves here first: at most nodes none does.
+    _headers: tuple[tuple[str, str], ...] | None
 
     def __init__(
         self,
@@ -134,7 +139,7 @@ class PathNode:
         tree: _Tree | None = None,
     ) -> None:
         self._families = families
-        self._key = key._replace(segments=())
+        self._key = key
         if tree is None:
             self._plant()
         else:
@@ -151,7 +156,14 @@ class PathNode:
         # What is below a call has the path of the call.
         self.text = self._text_without_step(self.call) if self.call and not path else "/" + "/".join(path)
         self.label = self._make_label(key)
-        self.headers = ((wire.SESSION_PATH_HEADER, self.text), *session.headers)
+        self._headers = None
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """The headers of a request that is made here, in wire form."""
+        if self._headers is None:
+            self._headers = ((wire.SESSION_PATH_HEADER, self.text), *self.session.headers)
+        return self._headers
 
     def below(self, key: NodeKey) -> PathNode:
         """Return the node of a span below this node."""
@@ -210,7 +222,7 @@ class PathNode:
                 path = (*path, segment)
         if len(path) > SURELY_SHORT:
             path = bounded(path)
-        if path == self.path and key._replace(segments=()) == self._key:
+        if path == self.path and key.is_like(self._key):
             return self  # the same step once more: a line of them has one node
         return PathNode(self._families, self.session, self.chosen, path, key, self, tree)
 

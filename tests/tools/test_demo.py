@@ -22,9 +22,8 @@ from helicone_otel.__main__ import main
 from helicone_otel.tools.cli import demo
 from helicone_otel.tools.cli.demo.check import Expected, World, disagreements
 from helicone_otel.tools.cli.demo.world import demo_helicone
-from helicone_otel.tools.cli.gateway_calls import GatewayCall
 from helicone_otel.tools.cli.run import Run
-from helicone_otel.tools.cli.tree import LoggedRow, RequestNode, SessionTree, Step
+from helicone_otel.tools.cli.tree import GatewayCall, LoggedRow, RequestNode, SessionTree, Step
 from helicone_otel.tools.fakes.loopback import serving
 from helicone_otel.tools.fakes.rows import Row
 from helicone_otel.tools.fakes.server import FakeHelicone

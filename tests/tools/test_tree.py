@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from helicone_otel.destinations import Destinations
 from helicone_otel.tools.cli.advice import RunFacts, advise
 from helicone_otel.tools.cli.draw import draw, terminal
-from helicone_otel.tools.cli.gateway_calls import GatewayCall
 from helicone_otel.tools.cli.receiver import ReceivedSpan as Span
-from helicone_otel.tools.cli.tree import LoggedRow, RequestNode, SessionTree, as_data, build_sessions
+from helicone_otel.tools.cli.tree import GatewayCall, LoggedRow, RequestNode, SessionTree, as_data, build_sessions
 from helicone_otel.tools.terminal import format_duration, visible
 from tests.support.examples import examples
 

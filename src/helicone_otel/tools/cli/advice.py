@@ -13,9 +13,8 @@ from ...destinations import Destination, Destinations
 from ...wire import CALL_KINDS
 from ..replay.spans import SpanParents
 from ..terminal import counted
-from .gateway_calls import host_of
 from .receiver import ReceivedSpan
-from .tree import SessionTree
+from .tree import SessionTree, host_of
 
 _ALWAYS: Final = frozenset({"", "always_on", "parentbased_always_on"})
 _DISABLED: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"

@@ -17,8 +17,7 @@ from rich.tree import Tree
 
 from ... import wire
 from ..terminal import counted, format_duration, visible
-from .gateway_calls import GatewayCall
-from .tree import LoggedRow, RequestNode, SessionTree, Step
+from .tree import GatewayCall, LoggedRow, RequestNode, SessionTree, Step
 
 MAX_SESSIONS: Final = 50
 MAX_REQUESTS: Final = 50  # of one step

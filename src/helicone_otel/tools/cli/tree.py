@@ -1,4 +1,7 @@
-"""Sessions as trees by path: built from spans and logged rows, to be drawn or printed as data."""
+"""Sessions as trees by path: built from spans with the gateway calls that they recorded, and from logged rows.
+
+They are drawn, or printed as data.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
+from urllib.parse import urlsplit
 
 from ... import wire
-from ...destinations import Destinations
+from ...destinations import Destination, Destinations
 from ...sessions.model import path_segments
 from ...wire import CALL_KINDS
 from ..fakes.rows import Row
 from ..folders import Folder
-from ..replay.calls import failed_status, model_of
-from ..replay.spans import SpanParents
-from .gateway_calls import GatewayCall, gateway_call_of, spans_with_headers
+from ..replay.calls import failed_status, model_of, status_of
+from ..replay.spans import SpanParents, sent_headers, url_of
 from .receiver import ReceivedSpan
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | None"
@@ -27,6 +30,30 @@ _LABEL_OF_HEADER: Final = {
     wire.SESSION_NAME_HEADER: wire.SESSION_NAME,
 }
 _MS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayCall:
+    """One HTTP request with Helicone headers to a gateway. Each attempt of an SDK is one.
+
+    Attributes:
+        host: `host:port`, or empty if the span does not record it. Never the path or the query, which may hold keys.
+        status: The status of the answer, `None` if the span does not record it.
+        start: Nanoseconds since the epoch, as is `end`.
+        headers: The Helicone headers, in the case in which Helicone documents them.
+    """
+
+    host: str
+    status: int | None
+    start: int
+    end: int
+    error: str | None
+    headers: tuple[tuple[str, str], ...]
+
+    @property
+    def failure(self) -> str | None:
+        """How it failed: the status from 400 on, or else the error of its span."""
+        return failed_status(self.status) or self.error
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,14 +266,51 @@ def _request_spans(
     """Yield the span of each call, with the requests that carried it to a gateway, in the order of their starts."""
     owners = {(span.trace_id, span.span_id): span for span in spans if wire.REQUEST_ID in span.attributes}
     calls: defaultdict[tuple[str, str], list[GatewayCall]] = defaultdict(list)
-    for http_span in spans_with_headers(spans, parents, destinations):
+    for http_span in _spans_with_headers(spans, parents, destinations):
         line = parents.line(http_span)
         owner = next((span for span in line if span.attributes.get(wire.SPAN_KIND) in CALL_KINDS), http_span)
         key = (owner.trace_id, owner.span_id)
         owners[key] = owner
-        calls[key].append(gateway_call_of(http_span))
+        calls[key].append(_gateway_call_of(http_span))
     for key, owner in owners.items():
         yield owner, sorted(calls[key], key=lambda call: call.start)
+
+
+def _spans_with_headers(
+    spans: Sequence[ReceivedSpan], parents: SpanParents[ReceivedSpan], destinations: Destinations
+) -> list[ReceivedSpan]:
+    """Return one span for each HTTP request with Helicone headers to a gateway."""
+    with_headers = [span for span in spans if sent_headers(span.attributes) and _goes_to_gateway(span, destinations)]
+    # The Anthropic SDK writes headers on its own span and the HTTP client below writes them again: one request.
+    return parents.innermost(with_headers)
+
+
+def _goes_to_gateway(span: ReceivedSpan, destinations: Destinations) -> bool:
+    url = url_of(span.attributes)
+    return not url or destinations.of_url(url) is not Destination.SERVICE
+
+
+def _gateway_call_of(span: ReceivedSpan) -> GatewayCall:
+    """Return the gateway call that a span with headers recorded."""
+    return GatewayCall(
+        host=host_of(span.attributes),
+        status=status_of(span.attributes),
+        start=span.start,
+        end=span.end,
+        error=span.error,
+        headers=tuple(sent_headers(span.attributes)),
+    )
+
+
+def host_of(attributes: Mapping[str, str]) -> str:
+    """Return `host:port` and no more of a span's URL: its path can hold a Helicone key, its query any other."""
+    if isinstance(url := url_of(attributes), str) and url:
+        try:
+            return urlsplit(url).netloc.rpartition("@")[2]
+        except ValueError:
+            return ""
+    address, port = attributes.get("server.address", ""), attributes.get("server.port", "")
+    return f"{address}:{port}" if address and port else address
 
 
 def _requests(

@@ -9,8 +9,7 @@ from typing import Final, TypeAlias, TypedDict, TypeVar
 
 from .... import wire
 from ...fakes.rows import Row
-from ..gateway_calls import GatewayCall
-from ..tree import SessionTree, Step
+from ..tree import GatewayCall, SessionTree, Step
 
 # By path: the kind of the step, its requests by kind, and the answers of the gateway in order.
 Steps: TypeAlias = Mapping[str, Mapping[str, object]]

@@ -11,7 +11,6 @@ import pytest
 
 from helicone_otel.install.provider_owners import UNKNOWN
 from helicone_otel.tools.diagnostics.checks import CHECKS
-from helicone_otel.tools.diagnostics.endpoint import find_endpoint
 from helicone_otel.tools.diagnostics.examine import examine
 from helicone_otel.tools.diagnostics.facts import (
     Endpoint,
@@ -23,6 +22,7 @@ from helicone_otel.tools.diagnostics.facts import (
     ProbeCall,
     Process,
 )
+from helicone_otel.tools.diagnostics.gather import find_endpoint
 from helicone_otel.tools.diagnostics.libraries import LIBRARIES, SDKS
 from helicone_otel.tools.diagnostics.report import (
     Check,

@@ -5,17 +5,30 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from opentelemetry.sdk.resources import OTELResourceDetector
 
-from ...settings import SettingsError, misspelt_text, misspelt_variables, render_table
-from ..diagnostics.in_force import InForce, options_of_file, settings_in_force
+from ...settings import (
+    SETTINGS,
+    Setting,
+    Settings,
+    SettingsError,
+    given_settings,
+    misspelt_text,
+    misspelt_variables,
+    render_table,
+    shown_value,
+)
+from ..diagnostics.gather import options_of_file
 from ..redaction import Redaction
 from ..terminal import visible
 
 _NOT_SET: Final = "(not set)"
+_DEFAULT: Final = "default"
+_DEFAULTS: Final = Settings()
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -30,6 +43,23 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--markdown", action="store_true", help="print all settings with their defaults and meanings, as a table"
     )
     parser.set_defaults(main=env)
+
+
+@dataclass(frozen=True, slots=True)
+class _InForce:
+    """One setting as it is in force.
+
+    Attributes:
+        setting: The row of the table of settings.
+        value: Its value as a text: `***` for a key, empty if it is not set.
+        source: Where the value comes from: `environment`, `configuration file` or `default`.
+        error: Why the value cannot be used; empty if it can.
+    """
+
+    setting: Setting
+    value: str
+    source: str
+    error: str = ""
 
 
 def env(given: Namespace) -> int:
@@ -50,7 +80,7 @@ def env(given: Namespace) -> int:
     except SettingsError as error:
         options = {}
         errors.append(str(error))
-    settings = list(settings_in_force(os.environ, options))
+    settings = list(_settings_in_force(os.environ, options))
     errors += [f"{each.setting.variable}: {each.error}" for each in settings if each.error]
     hide = Redaction(os.environ)
     print("\n".join(visible(hide(line)) for line in _lines(settings)))
@@ -60,7 +90,32 @@ def env(given: Namespace) -> int:
     return 2 if errors else 0
 
 
-def _lines(settings: Sequence[InForce]) -> Iterator[str]:
+def _settings_in_force(environ: Mapping[str, str], options: Mapping[str, object]) -> Iterator[_InForce]:
+    """Yield all settings in the order of the table.
+
+    Args:
+        environ: The environment variables.
+        options: What a configuration file says of us.
+    """
+    given = {setting.field: (text, source) for setting, text, source in given_settings(environ, options)}
+    for setting in SETTINGS:
+        text, source = given.get(setting.field, ("", _DEFAULT))
+        if source == _DEFAULT:
+            yield _InForce(setting, shown_value(setting, getattr(_DEFAULTS, setting.field)), source)
+        else:
+            yield _given(setting, text, source)
+
+
+def _given(setting: Setting, text: str, source: str) -> _InForce:
+    try:
+        value = setting.parse(text)
+        setting.check(value)
+    except (TypeError, ValueError) as error:
+        return _InForce(setting, "", source, str(error))
+    return _InForce(setting, shown_value(setting, value), source)
+
+
+def _lines(settings: Sequence[_InForce]) -> Iterator[str]:
     names = max(len(each.setting.variable) for each in settings)
     sources = max(len(each.source) for each in settings)
     for each in settings:
@@ -69,14 +124,7 @@ def _lines(settings: Sequence[InForce]) -> Iterator[str]:
         yield from ("", *misspelt)
 
 
-def _service() -> str:
-    """Return the name that sessions get from the service, if the environment names one."""
-    attributes = OTELResourceDetector().detect().attributes
-    name = next((name for name in ("service.namespace", "service.name") if attributes.get(name)), None)
-    return f"{attributes[name]!s} ({name})" if name else ""
-
-
-def _value(each: InForce) -> str:
+def _value(each: _InForce) -> str:
     if each.error:
         return "(cannot be used)"
     if each.value:
@@ -85,3 +133,10 @@ def _value(each: InForce) -> str:
         return service
     # The default of a setting without a value says in Markdown what holds then.
     return each.setting.default.replace("`", "") or _NOT_SET
+
+
+def _service() -> str:
+    """Return the name that sessions get from the service, if the environment names one."""
+    attributes = OTELResourceDetector().detect().attributes
+    name = next((name for name in ("service.namespace", "service.name") if attributes.get(name)), None)
+    return f"{attributes[name]!s} ({name})" if name else ""

@@ -11,10 +11,8 @@ from ...settings import SettingsError
 from ..redaction import Redaction
 from ..terminal import visible
 from .checks import CHECKS
-from .endpoint import find_endpoint
 from .facts import Facts
-from .gather import gather_installed, inspect_process
-from .in_force import options_of_file
+from .gather import find_endpoint, gather_installed, inspect_process, options_of_file
 from .launch import run_probe
 from .report import Check, Finding, Line, Report, unknown
 

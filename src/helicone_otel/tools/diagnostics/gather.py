@@ -1,12 +1,20 @@
-"""Gathers facts: the distributions that are installed, without importing them, and the state of this process."""
+"""Gathers facts: what is installed, the state of this process, its configuration file, and where its spans would go.
+
+Distributions are looked up without importing them.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
+import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import Distribution, distributions, entry_points
 from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from opentelemetry import trace
 from opentelemetry.instrumentation.dependencies import get_dist_dependency_conflicts
@@ -17,8 +25,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from ... import failures, wire
 from ...install.configure import INSTALLATION, sdk_provider
 from ...otel.processor import HeliconeSpanProcessor
+from ...settings import SettingsError
 from ...tracking.registry import REGISTRY
-from .facts import Installed, Instrumentation, Package, Process, normalised
+from .facts import Endpoint, Installed, Instrumentation, Package, Probe, Process, normalised
 from .libraries import NATIVE_WEB, SERVING_MODULES
 
 INSTRUMENTORS: Final = "opentelemetry_instrumentor"
@@ -28,6 +37,10 @@ EXPORTERS: Final = {signal: f"opentelemetry_{signal.lower()}_exporter" for signa
 _GROUPS: Final = (PROPAGATORS, SAMPLERS, *EXPORTERS.values())
 # The doctor checks the requirements of these distributions: ours, and families of packages that pin each other.
 _CHECKED: Final = ("helicone-otel", "opentelemetry-", "openinference-", "traceloop-sdk")
+_FILE: Final = "OTEL_CONFIG_FILE"
+_ENDPOINTS: Final = {"grpc": "http://localhost:4317", "http/protobuf": "http://localhost:4318"}
+_PORTS: Final = {"http": 80, "https": 443}
+_CONNECT_SECONDS: Final = 2.0
 
 
 def gather_installed() -> Installed:
@@ -188,3 +201,90 @@ def _does_logfire_scrub() -> bool:
 
 def _class_name(thing: object) -> str:
     return f"{type(thing).__module__}.{type(thing).__qualname__}"
+
+
+def find_endpoint(environ: Mapping[str, str], probe: Probe) -> Endpoint | None:
+    """Return where spans would go by OTLP, and whether anything listens there. It is connected to, and sent nothing.
+
+    Args:
+        environ: The environment variables.
+        probe: The result of the probe, which knows the exporters.
+    """
+    exporters = probe.process.exporters if probe.process else ()
+    # A configuration file has endpoints of its own.
+    if environ.get(_FILE) or not any(name.endswith(".OTLPSpanExporter") for name in exporters):
+        return None
+    _, protocol = _variable(environ, "PROTOCOL")
+    protocol = protocol or "grpc"
+    variable, named = _variable(environ, "ENDPOINT")
+    if named and not _is_address(named, protocol):
+        return Endpoint(named, protocol, is_default=False, listens=None, no_url=variable)
+    url = urlsplit(named if "://" in named else f"http://{named}") if named else urlsplit(_ENDPOINTS.get(protocol, ""))
+    try:
+        host, port = url.hostname or "", url.port or _PORTS.get(url.scheme, 0)
+    except ValueError:  # the port is no number; the exporter says so
+        return None
+    if not host or not port or _has_proxy(host, url.scheme):
+        return None
+    listens, error = _connect(host, port)
+    return Endpoint(f"{host}:{port}", protocol, is_default=not named, listens=listens, error=error)
+
+
+def _variable(environ: Mapping[str, str], end: str) -> tuple[str, str]:
+    """Return the name and the value of the variable that counts; empty texts if there is none."""
+    names = (f"OTEL_EXPORTER_OTLP_TRACES_{end}", f"OTEL_EXPORTER_OTLP_{end}")
+    return next(((name, value) for name in names if (value := environ.get(name, "").strip())), ("", ""))
+
+
+def _is_address(named: str, protocol: str) -> bool:
+    # gRPC takes `host:port` as well.
+    return "://" in named or (protocol == "grpc" and ":" in named)
+
+
+def _has_proxy(host: str, scheme: str) -> bool:
+    # Behind a proxy, a connection of ours proves nothing. These functions read the process's own environment, as the
+    # exporters do.
+    return scheme in getproxies() and not proxy_bypass(host)
+
+
+def _connect(host: str, port: int) -> tuple[bool | None, str]:
+    try:
+        socket.create_connection((host, port), _CONNECT_SECONDS).close()
+    except TimeoutError:
+        return None, f"no answer within {_CONNECT_SECONDS:g} s"
+    except OSError as error:
+        return False, error.strerror or str(error)
+    return True, ""
+
+
+def options_of_file(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the configuration file of OpenTelemetry says of us; nothing if there is no file, or no reader for it.
+
+    Raises:
+        SettingsError: The file cannot be read.
+    """
+    file = environ.get(_FILE, "").strip()
+    if not file:
+        return {}
+    try:
+        from opentelemetry.configuration.file import load_config_file  # noqa: PLC0415  # an extra of the SDK
+    except ImportError:
+        return {}
+    try:
+        with _no_log():
+            instrumentation = load_config_file(file).instrumentation_development
+    except Exception as error:
+        raise SettingsError(f"{_FILE}: {os.path.basename(file)} cannot be read: {error}") from error  # noqa: PTH119
+    instrumentations = instrumentation.python if instrumentation is not None else None
+    return dict((instrumentations or {}).get("helicone") or {})
+
+
+@contextlib.contextmanager
+def _no_log() -> Iterator[None]:
+    """Log nothing while the block runs: the reader of the file logs what it raises."""
+    before = logging.root.manager.disable
+    logging.disable()
+    try:
+        yield
+    finally:
+        logging.disable(before)

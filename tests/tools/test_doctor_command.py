@@ -285,9 +285,9 @@ pathlib.Path({str(went_on)!r}).touch()
     program = f"""
 import signal, sys
 from helicone_otel.__main__ import main
-from helicone_otel.tools.diagnostics import launch
+from helicone_otel.tools.diagnostics import probe
 signal.signal(signal.SIGINT, signal.default_int_handler)
-launch._LAUNCHER = {probe!r}
+probe._LAUNCHER = {probe!r}
 sys.exit(main(["doctor"]))
 """
     done = run([sys.executable, "-c", program], {})

@@ -13,7 +13,7 @@ from ..terminal import visible
 from .checks import CHECKS
 from .facts import Facts
 from .gather import find_endpoint, gather_installed, inspect_process, options_of_file
-from .launch import run_probe
+from .probe import run_probe
 from .report import Check, Finding, Line, Report, unknown
 
 

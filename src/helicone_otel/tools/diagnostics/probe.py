@@ -1,10 +1,12 @@
 """The probe: a process that is started as `opentelemetry-instrument` starts an app, and makes calls.
 
+`run_probe` starts it with a fake of Helicone's gateway on the loopback interface, and returns what both saw:
+
     python -m helicone_otel.tools.diagnostics.probe URL RESULT
 
-`URL` is a fake of Helicone's gateway on the loopback interface, which records the requests. The probe writes the state
-of its process, its calls and secrets that its spans recorded to the file `RESULT`. No span and no row leaves the
-process: the probe keeps the spans, and ends without flushing its exporters.
+`URL` is the fake, which records the requests. The probe writes the state of its process, its calls and secrets that its
+spans recorded to the file `RESULT`. No span and no row leaves the process: the probe keeps the spans, and ends without
+flushing its exporters.
 """
 
 from __future__ import annotations
@@ -14,12 +16,14 @@ import contextlib
 import dataclasses
 import json
 import os
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, distribution, entry_points
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
@@ -27,19 +31,109 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 
 from ... import wire
 from ...install.configure import INSTALLATION
-from .facts import Package
+from ...install.entry_points import ENDPOINT, LOG
+from .facts import RATIOS, SAMPLER, Package, Probe, ProbeCall, Process
 from .gather import INSTRUMENTORS, inspect_process, name_of, package_of
 from .libraries import SDKS, Sdk
 
-KEY: Final = "sk-doctor"
+if TYPE_CHECKING:
+    from ..fakes.requests import Request
+
+_SECONDS: Final = 20.0
+_GATEWAYS: Final = "HELICONE_GATEWAY_HOSTS"
+# The code of the command `opentelemetry-instrument`.
+_LAUNCHER: Final = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
+# Names the call that a request belongs to: `<sdk>/plain`, `<sdk>/own` or `<sdk>/as configured`.
+_CALL_HEADER: Final = "X-Helicone-Otel-Doctor"
+_AS_CONFIGURED: Final = "as configured"
+_OWN_ID: Final = "an-id-of-the-callers-own"
+# Sent as a key, and then searched for on the spans.
+_SECRET: Final = "helicone-otel-doctor-looks-for-this"  # noqa: S105  # not a real secret
+_AUTH: Final = "Helicone-Auth"
+_KEY: Final = "sk-doctor"
 _MODEL: Final = "doctor"
 _MESSAGES: Final[Any] = [{"role": "user", "content": "Would my headers leave?"}]
 _PATH: Final = "/v1/chat/completions"
 _BODY: Final[Any] = {"model": _MODEL, "messages": _MESSAGES}
 _TIMEOUT: Final = 5.0
 
+
+# --- in the process of the doctor --------------------------------------------------------------------
+
+
+def run_probe(environ: Mapping[str, str]) -> Probe:
+    """Start a process as `opentelemetry-instrument` starts an app, let it make calls, and return the result.
+
+    Args:
+        environ: The user's environment variables.
+    """
+    # The probe imports this module as well, and must not load what an app does not.
+    from ..fakes.loopback import serving  # noqa: PLC0415
+    from ..fakes.server import FakeHelicone  # noqa: PLC0415
+
+    gateway = FakeHelicone()
+    with serving(gateway), tempfile.TemporaryDirectory() as folder:
+        result = Path(folder, "result.json")
+        # `-P`, so that Python does not import a file in the user's folder that has the name of one of our modules.
+        module = [sys.executable, "-P", "-m", "helicone_otel.tools.diagnostics.probe", gateway.url, str(result)]
+        try:
+            done = subprocess.run(  # noqa: S603  # our own interpreter
+                [sys.executable, "-P", "-c", _LAUNCHER, *module],
+                env=_probe_environment(environ, gateway.url.removeprefix("http://")),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return Probe(failure=f"it did not end within {_SECONDS:.0f} s", slow=True)
+        log = tuple(done.stderr.decode(errors="replace").splitlines())
+        if not result.exists():
+            return Probe(log=log, failure=f"it ended with exit code {done.returncode}")
+        seen = json.loads(result.read_text())
+    arrived = {request.header(_CALL_HEADER): request for request in gateway.requests("gateway")}
+    calls = tuple(_probe_call(call, arrived) for call in seen["calls"])
+    return Probe(Process(**seen["process"]), calls, tuple(seen["recorded"]), log)
+
+
+def _probe_environment(environ: Mapping[str, str], fake_gateway: str) -> dict[str, str]:
+    """Return the user's environment, changed so that the fake is a gateway and nothing leaves the machine."""
+    changed = {name: value for name, value in environ.items() if name not in (ENDPOINT, LOG)}
+    changed[_GATEWAYS] = ",".join(filter(None, [environ.get(_GATEWAYS, "").strip(), fake_gateway]))
+    changed["OTEL_METRICS_EXPORTER"] = changed["OTEL_LOGS_EXPORTER"] = "none"
+    for name in ("NO_PROXY", "no_proxy"):
+        changed[name] = ",".join(filter(None, [environ.get(name, ""), "127.0.0.1"]))
+    if environ.get(SAMPLER, "").strip() in RATIOS:
+        # The probe's calls must be sampled. Another check judges the ratio.
+        changed[SAMPLER] = "always_on"
+    changed["PYTHONWARNINGS"] = "ignore"
+    return changed
+
+
+def _probe_call(call: Mapping[str, Any], arrived: Mapping[str | None, Request]) -> ProbeCall:
+    plain, own, configured = (arrived.get(f"{call['sdk']}/{name}") for name in ("plain", "own", _AS_CONFIGURED))
+    return ProbeCall(
+        **call,
+        headers=plain.helicone_headers if plain else None,
+        own_id_kept=own.header(wire.SESSION_ID_HEADER) == _OWN_ID if own else None,
+        key=_key_in(configured) if configured else None,
+    )
+
+
+def _key_in(request: Request) -> str:
+    """Return how a request carries a key of Helicone's; empty if it carries none. The key itself is not kept."""
+    from ..fakes.headers import is_well_formed  # noqa: PLC0415  # as in `run_probe`
+
+    if request.header("Helicone-Auth"):
+        return "Helicone-Auth"
+    api_key = request.header("X-Api-Key") or (request.header("Authorization") or "").removeprefix("Bearer ")
+    return "API key" if is_well_formed(api_key) else ""
+
+
+# --- in the probe ------------------------------------------------------------------------------------
+
 # Called with the address of the gateway, more headers, and an API key; with `None`, the SDK finds a key itself.
-Caller = Callable[[str, Mapping[str, str], str | None], None]
+_Caller = Callable[[str, Mapping[str, str], str | None], None]
 
 
 def _openai(url: str, headers: Mapping[str, str], key: str | None) -> None:
@@ -89,22 +183,13 @@ def _aiohttp(url: str, headers: Mapping[str, str], _: str | None) -> None:
 
 
 # By distribution. For an SDK that is not listed, the probe sends a plain request with the SDK's HTTP client.
-SDK_CALLERS: Final[Mapping[str, Caller]] = {"openai": _openai, "anthropic": _anthropic}
-CLIENT_CALLERS: Final[Mapping[str, Caller]] = {
+_SDK_CALLERS: Final[Mapping[str, _Caller]] = {"openai": _openai, "anthropic": _anthropic}
+_CLIENT_CALLERS: Final[Mapping[str, _Caller]] = {
     "httpx": _httpx,
     "httpx2": _httpx2,
     "requests": _requests,
     "aiohttp": _aiohttp,
 }
-
-
-# Names the call that a request belongs to: `<sdk>/plain`, `<sdk>/own` or `<sdk>/as configured`.
-CALL_HEADER: Final = "X-Helicone-Otel-Doctor"
-AS_CONFIGURED: Final = "as configured"
-OWN_ID: Final = "an-id-of-the-callers-own"
-# Sent as a key, and then searched for on the spans.
-_SECRET: Final = "helicone-otel-doctor-looks-for-this"  # noqa: S105  # not a real secret
-_AUTH: Final = "Helicone-Auth"
 
 
 def main(url: str, result: str) -> None:
@@ -144,20 +229,20 @@ def _call(sdk: Sdk, package: Package, url: str) -> dict[str, str | bool]:
     """
     name = sdk.library.distribution
     via = next((client for client in sdk.transports if client in package.requires), sdk.transports[-1])
-    by_sdk = SDK_CALLERS.get(name)
-    plain = {CALL_HEADER: f"{name}/plain", _AUTH: f"Bearer {_SECRET}"}
-    own = {CALL_HEADER: f"{name}/own", wire.SESSION_ID_HEADER: OWN_ID}
+    by_sdk = _SDK_CALLERS.get(name)
+    plain = {_CALL_HEADER: f"{name}/plain", _AUTH: f"Bearer {_SECRET}"}
+    own = {_CALL_HEADER: f"{name}/own", wire.SESSION_ID_HEADER: _OWN_ID}
     with contextlib.nullcontext() if by_sdk else _span_as_instrumented(sdk):
-        call = by_sdk or CLIENT_CALLERS[via]
+        call = by_sdk or _CLIENT_CALLERS[via]
         error = _error_of(call, url, plain) or _error_of(call, url, own)
     if by_sdk and error is None:
         # Without a key in the environment it fails, and nothing arrives.
-        _error_of(call, url, {CALL_HEADER: f"{name}/{AS_CONFIGURED}"}, key=None)
+        _error_of(call, url, {_CALL_HEADER: f"{name}/{_AS_CONFIGURED}"}, key=None)
     text = f"{type(error).__name__}: {error}" if error else ""
     return {"sdk": name, "via": via, "bare": by_sdk is None, "error": text, "slow": _is_timeout(error)}
 
 
-def _error_of(call: Caller, url: str, headers: dict[str, str], key: str | None = KEY) -> Exception | None:
+def _error_of(call: _Caller, url: str, headers: dict[str, str], key: str | None = _KEY) -> Exception | None:
     """Make a call, and return why it failed; `None` if it did not."""
     try:
         call(url, headers, key)

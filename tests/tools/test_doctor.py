@@ -10,8 +10,7 @@ from dataclasses import replace
 import pytest
 
 from helicone_otel.install.provider_owners import UNKNOWN
-from helicone_otel.tools.diagnostics.checks import CHECKS
-from helicone_otel.tools.diagnostics.examine import examine
+from helicone_otel.tools.diagnostics.checks import CHECKS, examine
 from helicone_otel.tools.diagnostics.facts import (
     Endpoint,
     Facts,

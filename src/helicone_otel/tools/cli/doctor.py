@@ -7,7 +7,7 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 
-from ..diagnostics.examine import examine_environment, with_sent_session
+from ..diagnostics.checks import examine_environment, with_sent_session
 from ..diagnostics.report import print_report
 
 

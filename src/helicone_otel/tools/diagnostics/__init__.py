@@ -1,8 +1,8 @@
 """`helicone-otel doctor` and `helicone_otel.doctor()`: why headers and rows leave, or do not leave.
 
-`gather` looks up what is installed and inspects a process. From outside an app, `launch` starts the `probe`, a process
-set up like the app, and records its calls. `checks` judge these facts. `examine` runs them all, and `report` holds the
-findings as data and prints them.
+`gather` finds out what is installed, inspects a process, and looks where its spans would go. From outside an app,
+`probe` starts a process that is set up like the app, and records its calls. `checks` judge these `facts`, and `report`
+holds the findings as data and prints them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,6 @@ def doctor() -> Report:
     `print(helicone_otel.doctor())` prints what `helicone-otel doctor` prints for an environment. `.as_data()` is the
     data of its `--json`, `.exit_code` its exit code.
     """
-    from .examine import examine_process  # noqa: PLC0415  # loading it costs time, which only users of doctor() pay
+    from .checks import examine_process  # noqa: PLC0415  # loading it costs time, which only users of doctor() pay
 
     return examine_process()

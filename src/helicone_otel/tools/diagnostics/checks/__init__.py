@@ -15,7 +15,7 @@ from ..facts import Facts
 from ..gather import find_endpoint, gather_installed, inspect_process, options_of_file
 from ..probe import run_probe
 from ..report import Check, Finding, Line, Report, unknown
-from . import instrumentations, requests, spans, startup
+from . import requests, spans, startup
 
 # A cause comes before its effects, because the first of the worst findings is the one to fix first.
 CHECKS: Final = (
@@ -35,9 +35,9 @@ CHECKS: Final = (
     Check("base_urls", "Requests", requests.base_urls),
     Check("keys", "Requests", requests.keys),
     Check("hosts", "Requests", requests.hosts),
-    Check("sdk_instrumentations", "Instrumentations", instrumentations.sdks),
-    Check("library_instrumentations", "Instrumentations", instrumentations.libraries),
-    Check("content", "Instrumentations", instrumentations.content),
+    Check("sdk_instrumentations", "Instrumentations", spans.sdk_instrumentations),
+    Check("library_instrumentations", "Instrumentations", spans.library_instrumentations),
+    Check("content", "Instrumentations", spans.content),
     Check("sampling", "Spans", spans.sampling),
     Check("scrubbing", "Spans", spans.scrubbing),
     Check("recorded_key", "Spans", spans.recorded_key),

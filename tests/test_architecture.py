@@ -19,7 +19,7 @@ ORDER = ("base", "spans", "sessions", "settings", "tracking", "http", "otel", "l
 # These two are outside of this order. They import up to `settings`; only the entry modules and the tools import them.
 SEPARATE = ("manual", "collector")
 TOOL_RANKS = (
-    ("terminal", "redaction", "folders", "compression"),
+    ("terminal", "redaction", "folders", "body_limits"),
     ("replay", "fakes"),
     ("view", "diagnostics"),
     ("cli",),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from ... import wire
 from ...install.entry_points import LOGS
-from ..compression import GzipError, TooLongError, gunzipped
+from ..body_limits import GzipError, TooLongError, gunzipped
 from ..fakes.loopback import LoopbackServer, QuietHandler, serving
 from ..replay.calls import MODEL_ATTRIBUTES
 from ..replay.otlp import DecodedSpan, MalformedError, decode_protobuf, decoded_fields, scoped_spans, value_of

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from ..compression import GzipError, TooLongError, gunzipped
+from ..body_limits import GzipError, TooLongError, gunzipped
 from .headers import as_text
 from .jawn_api import UNKNOWN_PATH
 from .log_api import UncaughtError, parsed

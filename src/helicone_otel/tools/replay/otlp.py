@@ -19,7 +19,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
 
 from ... import wire
-from .cost import MAX_COST, NotProtobufError, costs_of, json_exceeds, protobuf_exceeds
+from ..body_limits import MAX_COST, NotProtobufError, costs_of, json_exceeds, protobuf_exceeds
 from .spans import KINDS, RecordedSpan
 
 RESOURCE_SPANS: Final = "resourceSpans"
@@ -98,7 +98,7 @@ def decode_protobuf(body: bytes) -> ExportTraceServiceRequest:
     """Return an export request that is encoded in protobuf.
 
     Raises:
-        MalformedError: `body` is not an export request, or decoding it costs more than `cost.MAX_COST`.
+        MalformedError: `body` is not an export request, or decoding it costs more than `body_limits.MAX_COST`.
     """
     request = ExportTraceServiceRequest()
     try:
@@ -114,7 +114,7 @@ def decode_json(body: bytes) -> ExportTraceServiceRequest:
     """Return an export request that is encoded in JSON.
 
     Raises:
-        MalformedError: `body` is not an export request, or decoding it costs more than `cost.MAX_COST`.
+        MalformedError: `body` is not an export request, or decoding it costs more than `body_limits.MAX_COST`.
     """
     if json_exceeds(body):
         raise MalformedError(_TOO_COSTLY)

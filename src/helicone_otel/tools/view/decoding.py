@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from ..compression import TooLongError, gunzipped
+from ..body_limits import TooLongError, gunzipped
 from .bodies import MAX_BODY
 
 SMALL: Final = 256 * 1024

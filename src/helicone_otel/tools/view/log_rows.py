@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from ... import wire
 from ...sessions.model import path_segments
 from ...wire import CALL_KINDS
-from ..replay.cost import json_exceeds
+from ..body_limits import json_exceeds
 from .colours import keep_colours
 from .content import calls_tools, said_in
 from .labelling import badge_of
@@ -100,7 +100,7 @@ def read_row(body: bytes, headers: Mapping[str, str], provider: str) -> PostedRo
 
     Raises:
         InvalidRowError: A field is missing or has another type.
-        RowTooLargeError: It has more than `MAX_UNITS`, or decoding the JSON costs more than `cost.MAX_COST`.
+        RowTooLargeError: It has more than `MAX_UNITS`, or decoding the JSON costs more than `body_limits.MAX_COST`.
     """
     # A body of fewer bytes cannot have more units.
     if len(body) > MAX_UNITS and _utf16_units(body) > MAX_UNITS:

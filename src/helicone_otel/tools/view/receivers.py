@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from ..compression import GzipError, TooLongError
+from ..body_limits import GzipError, TooLongError
 from ..replay.otlp import MalformedError, batch_of, decode_json, decode_protobuf
 from .bodies import BodyError, BodyReader
 from .database import BusyError, DatabaseError

@@ -12,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from helicone_otel.tools.compression import GzipError, TooLongError, gunzipped
-from helicone_otel.tools.replay.cost import (
+from helicone_otel.tools.body_limits import (
     MAX_COST,
+    GzipError,
     NotProtobufError,
+    TooLongError,
     _count,
     costs_of,
+    gunzipped,
     json_exceeds,
     protobuf_exceeds,
 )

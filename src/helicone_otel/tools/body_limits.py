@@ -1,12 +1,14 @@
-"""Counts what a body would cost in memory and time when it is decoded, before it is decoded.
+"""Limits what a body costs in memory and time: it is decompressed up to a size, and its cost is known before decoding.
 
-A few bytes of a body can become a large object: an empty message takes 2 bytes of protobuf and a hundred in memory. So
-the size of a body does not bound the cost of decoding it, and neither does the size of what was compressed.
+A few kilobytes of gzip can become gigabytes. And a few bytes of a body can become a large object: an empty message
+takes 2 bytes of protobuf and a hundred in memory. So the size of a body does not bound the cost of decoding it, and
+neither does the size of what was compressed.
 """
 
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -14,10 +16,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor  # type: ignore[import-untyped]  # ships no types
 
+_MAX_MEMBERS: Final = 16
 # One unit is about 64 bytes of memory. An export request of 8192 spans (a full batch of the Collector) that have 30
 # attributes each costs 1.8 million in protobuf. As JSON, 5000 such spans cost 2 million.
 MAX_COST: Final = 2_000_000
-
 # https://protobuf.dev/programming-guides/encoding/
 _VARINT, _LENGTH = 0, 2
 _FIXED: Final = {1: 8, 5: 4}
@@ -33,6 +35,45 @@ _OBJECT: Final = 4
 _JSON_COSTS: Final = {b"{": _OBJECT, b"[": _VALUE, b",": _VALUE, b":": _VALUE}
 # A string that does not end is one too: otherwise each quote in it would be tried as the start of another.
 _JSON_TOKEN: Final = re.compile(rb'[{\[,:]|"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+
+
+class GzipError(ValueError):
+    """The body is not gzip; the message says why."""
+
+
+class TooLongError(ValueError):
+    """The decompressed body is longer than the limit."""
+
+
+def gunzipped(body: bytes, limit: int) -> bytes:
+    """Return a decompressed body.
+
+    Args:
+        body: One or more members of gzip.
+        limit: Decompression stops at so many bytes.
+
+    Raises:
+        GzipError: `body` is not gzip, ends early, or has very many members.
+        TooLongError: There are more than `limit` bytes.
+    """
+    parts: list[bytes] = []
+    size = 0
+    # A gzip file can have several members: https://www.rfc-editor.org/rfc/rfc1952#page-5
+    while body or not parts:
+        if len(parts) == _MAX_MEMBERS:  # each member costs a copy of the rest
+            raise GzipError("the gzip has too many members")
+        decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        try:
+            parts.append(decompressor.decompress(body, limit - size + 1))
+        except zlib.error:
+            raise GzipError("the body is not gzip") from None
+        size += len(parts[-1])
+        if size > limit:
+            raise TooLongError(f"the body has more than {limit} bytes")
+        if not decompressor.eof:
+            raise GzipError("the gzip ends early")
+        body = decompressor.unused_data
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 class NotProtobufError(ValueError):

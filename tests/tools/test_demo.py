@@ -20,7 +20,7 @@ import pytest
 
 from helicone_otel.__main__ import main
 from helicone_otel.tools.cli import demo
-from helicone_otel.tools.cli.demo.check import Expected, World, disagreements
+from helicone_otel.tools.cli.demo import Expected, World, disagreements
 from helicone_otel.tools.cli.demo.world import demo_helicone
 from helicone_otel.tools.cli.run import Run
 from helicone_otel.tools.cli.tree import GatewayCall, LoggedRow, RequestNode, SessionTree, Step

@@ -21,7 +21,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as otlp
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as otlp_grpc
 
 from helicone_otel.__main__ import main
-from helicone_otel.tools.cli.demo.check import steps_of
+from helicone_otel.tools.cli.demo import steps_of
 from helicone_otel.tools.cli.demo.world import demo_helicone
 from helicone_otel.tools.cli.receiver import ReceivedSpan as Span
 from helicone_otel.tools.cli.receiver import decode

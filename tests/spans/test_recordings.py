@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from helicone_otel.tools.replay.score import FIELDS, Outcome, Score, score
+from helicone_otel.tools.cli.explain import FIELDS, Score, score
+from helicone_otel.tools.replay.reasons import Outcome
 from tests.support import replay
 from tests.support.paths import REPOSITORY
 

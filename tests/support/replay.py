@@ -7,7 +7,7 @@ from typing import Any
 
 from helicone_otel import Settings
 from helicone_otel.tools.replay.files import recording_of
-from helicone_otel.tools.replay.score import Outcome, outcomes
+from helicone_otel.tools.replay.reasons import Outcome, outcomes
 from helicone_otel.tracking.registry import Registry
 from tests.support.paths import TESTS
 

@@ -1,20 +1,21 @@
-"""Explains the label of a replayed span: which row of which dialect decided, or why none did."""
+"""What the library says of replayed spans, and why: which row of which dialect decided, or why none did."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ... import wire
 from ...spans.names import fit_template
 from ...spans.reader import ScopeRules, SpanReader
 from ...spans.schema import APPLICATION, BY_HAND, URL_ATTRIBUTES, Classification, Dialect, Row
+from ...tracking.registry import Registry
 from ...tracking.requests import may_be_request
 from ...tracking.resolver import GATEWAY
 from ...wire import CALL_KINDS, REQUEST_KINDS
-from .player import Replayed
-from .spans import RecordedSpan
+from .player import Replay, Replayed
+from .spans import RecordedSpan, Recording
 
 _MAX_TEXT: Final = 80
 _WITHOUT_ROW: Final = {
@@ -194,3 +195,52 @@ def _matched(row: Row, span: RecordedSpan) -> str:
     if row.span_kinds:
         parts.append(f"its kind is {span.kind}")
     return ", ".join(parts) or "any span of its scope"
+
+
+# --- outcomes ------------------------------------------------------------------------------------
+
+
+class Outcome(NamedTuple):
+    """The label of one replayed span.
+
+    Attributes:
+        recorded: The span.
+        kind_at_start: Its kind when it started.
+        kind: Its kind when it had ended.
+        path: Its path when it had ended; `/` if it belongs to no session.
+        path_in_headers: The path in the first headers that left while it was current; `None` if no headers left.
+        request: Whether it is a request.
+        session_id: Its session; `None` if it belongs to no session.
+    """
+
+    recorded: RecordedSpan
+    kind_at_start: str | None
+    kind: str | None
+    path: str
+    path_in_headers: str | None
+    request: bool
+    session_id: str | None
+
+
+def outcomes(recording: Recording, registry: Registry) -> Iterator[Outcome]:
+    """Replay a recording and yield what the library says of each span.
+
+    Args:
+        recording: The spans.
+        registry: Labels the spans. It must be new.
+    """
+    reasons = Reasons(registry.reader)
+    injecting = {injection.span_id for injection in recording.injections}
+    for replayed in Replay(recording, registry).run():
+        recorded, label = replayed.recorded, replayed.final.attributes or {}
+        in_headers = (replayed.path_at_injection or "/") if recorded.span_id in injecting else None
+        kind, session_id = label.get(wire.SPAN_KIND), label.get(wire.SESSION_ID)
+        yield Outcome(
+            recorded,
+            replayed.at_start.kind,
+            str(kind) if kind else None,
+            str(label.get(wire.SESSION_PATH, "/")),
+            in_headers,
+            reasons.explain(replayed).request,
+            str(session_id) if session_id else None,
+        )

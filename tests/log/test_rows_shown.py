@@ -196,6 +196,19 @@ def test_embeddings_are_shown(client: Client, named: str, model: str, provider: 
     assert ("0.250000" in shown.response, row.prompt_tokens, row.flaws) == (True, 4, [])
 
 
+def test_embeddings_are_shown_with_texts_that_stand_beside_the_vectors_only(client: Client) -> None:
+    attributes = {
+        f"embedding.embeddings.{number}.embedding.{name}": value
+        for number, text in enumerate(("visa rules", "旅行"))
+        for name, value in (("text", text), ("vector", (0.25, 0.5)))
+    }
+    for model in ("text-embedding-3-small", "my-own"):
+        row = of_model(client, "embedding", "openai", model, attributes)
+
+        assert "visa rules" in "".join(message.text for message in row.shown.sent)
+        assert "旅行" in "".join(message.text for message in row.shown.sent)
+
+
 def test_a_completion_of_the_time_before_chats_is_shown(client: Client) -> None:
     attributes = {
         "gen_ai.prompt.0.role": "user",

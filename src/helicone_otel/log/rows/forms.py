@@ -90,6 +90,13 @@ def vector(value: object) -> list[Any] | None:
     return None if None in numbers else numbers
 
 
+def texts(value: object) -> list[str]:
+    """Return the texts of OpenInference's numbered embeddings."""
+    found = read(value)
+    items = found if isinstance(found, list) else []
+    return [item["text"] for item in items if isinstance(item, dict) and isinstance(item.get("text"), str)]
+
+
 def vectors(value: object) -> list[list[Any]] | None:
     """Return embeddings: OpenInference's numbered ones, those of an answer, or a list of vectors."""
     found = read(value)
@@ -170,6 +177,7 @@ FORMS: Final[dict[str, Callable[[object], Any]]] = {
     "python": read_python,
     "parts": parts_of,
     "tools": tools,
+    "texts": texts,
     "vectors": vectors,
     "vector": vector,
     "query": query,

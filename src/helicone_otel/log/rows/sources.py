@@ -106,6 +106,7 @@ _MESSAGES: Final = (
     Source("messages", ("ai.prompt.messages", "ai.prompt", "langfuse.observation.input", "gen_ai.prompt"), "messages"),
     Source("messages", ("request_data", "traceloop.entity.input", "input.value"), "messages"),
     Source("messages", _litellm("messages"), "python"),
+    Source("messages", ("embedding.embeddings.",), "texts"),
     Source("answers", ("gen_ai.output.messages",), "messages"),
     Source("answers", (*_litellm("choices"), *_litellm("content")), "python"),
     Source("answers", ("gen_ai.completion.", "llm.output_messages.", "llm.choices."), "messages"),

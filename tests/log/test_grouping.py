@@ -135,7 +135,8 @@ def test_rows_of_the_anthropic_sdks_spans_have_the_content_of_its_instrumentatio
     assert [_messages(row) for row in of_the_sdk] == [HI] * 7
     calls = [row for row in of_the_sdk if row.request.get("tools")]
     use = {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {"city": "Paris"}}
-    assert [row.response["content"] for row in calls] == [[use]]
+    text = {"type": "text", "text": 'get_weather({"city":"Paris"})'}
+    assert [row.response["content"] for row in calls] == [[use, text]]
     others = [row for row in of_the_sdk if not row.failed and row not in calls]
     assert [_answers(row) for row in others] == [["Hello from fake"]] * 5
 

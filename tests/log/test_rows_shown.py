@@ -157,11 +157,141 @@ def test_a_failed_call_keeps_its_model_and_says_why(
 
     assert (row.model, row.shown_provider, row.shown.mapper, row.status) == (model, provider, mapper, 429)
     assert "Weather" in str(row.shown.sent)
-    # The page of a call to the Responses API does not show its error, but the list does.
-    assert ("Too many requests." in row.shown.error) is (mapper != "openai-response")
+    assert "Too many requests." in row.shown.error
     # Helicone's list does not show Gemini's errors.
     assert ("Too many requests." in row.shown.response) is (mapper != "gemini-chat")
     assert (row.failed, row.flaws) == (True, [])
+
+
+FORMS = {
+    "chat": ("openai", "gpt-4o", {}),
+    "responses": ("openai", "gpt-4o", RESPONSES),
+    "anthropic": ("anthropic", SONNET, {}),
+    "gemini": ("gcp.gemini", "gemini-2.5-flash", {}),
+}
+IMAGE = "data:image/png;base64,iVBO"
+IMAGES: dict[str, Any] = {
+    "OpenTelemetry's blob": {"type": "blob", "modality": "image", "mime_type": "image/png", "content": "iVBO"},
+    "OpenAI's chat": {"type": "image_url", "image_url": {"url": IMAGE}},
+    "OpenAI's Responses": {"type": "input_image", "image_url": IMAGE},
+    "Anthropic": {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBO"}},
+    "Gemini": {"inlineData": {"mimeType": "image/png", "data": "iVBO"}},
+}
+ADDRESSES: dict[str, Any] = {
+    "OpenTelemetry": {"type": "uri", "modality": "image", "uri": "https://x.test/a.png"},
+    "OpenAI's chat": {"type": "image_url", "image_url": {"url": "https://x.test/a.png"}},
+    "OpenAI's Responses": {"type": "input_image", "image_url": "https://x.test/a.png"},
+    "Anthropic": {"type": "image", "source": {"type": "url", "url": "https://x.test/a.png"}},
+}
+OTHERS: dict[str, Any] = {
+    "a sound": {"type": "blob", "modality": "audio", "mime_type": "audio/wav", "content": "UklG"},
+    "a file": {"type": "file", "modality": "document", "file_id": "file-7"},
+    "an image without an address": {"type": "image_url", "detail": "high"},
+}
+
+
+def of_form(client: Client, form: str, sent: list[Any], answered: list[Any]) -> Row:
+    """Return the row of a call whose question and answer have these parts."""
+    provider, model, more = FORMS[form]
+    attributes = {
+        "gen_ai.input.messages": json.dumps([{"role": "user", "parts": sent}]),
+        "gen_ai.output.messages": json.dumps([{"role": "assistant", "parts": answered, "finish_reason": "stop"}]),
+    }
+    return of_model(client, "llm", provider, model, {**attributes, **more})
+
+
+def said(text: str) -> dict[str, str]:
+    return {"type": "text", "content": text}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_is_shown(client: Client, form: str, image: str) -> None:
+    row = of_form(client, form, [said("What is this?"), IMAGES[image]], [said("A cat.")])
+
+    assert "".join(message.text for message in row.shown.sent) == f"What is this?[image {IMAGE}]"
+    assert row.flaws == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("image", ADDRESSES)
+def test_the_address_of_an_image_is_shown(client: Client, form: str, image: str) -> None:
+    row = of_form(client, form, [said("What is this?"), ADDRESSES[image]], [said("A cat.")])
+
+    assert "https://x.test/a.png" in row.shown.sent[0].text
+    assert row.flaws == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("part", OTHERS)
+def test_a_part_that_is_no_text_and_no_image_is_shown_as_json(client: Client, form: str, part: str) -> None:
+    row = of_form(client, form, [said("What is this?"), OTHERS[part]], [said("A cat.")])
+
+    assert '"type":"' in row.shown.sent[0].text
+    assert (row.flaws, row.shown.error) == ([], "")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_answer_in_several_parts_is_shown_in_lists_and_on_the_page(client: Client, form: str) -> None:
+    row = of_form(client, form, [said("Where to?")], [said("To Oslo."), said(""), said("By train.")])
+
+    page = "".join(message.text for message in row.shown.answered)
+    assert ("To Oslo." in row.shown.response, "To Oslo." in page, "By train." in page) == (True, True, True)
+    assert row.flaws == []
+
+
+@pytest.mark.parametrize("form", ["chat", "responses"])
+def test_an_answer_that_is_an_image_is_named_in_lists(client: Client, form: str) -> None:
+    row = of_form(client, form, [said("Draw.")], [IMAGES["OpenTelemetry's blob"]])
+
+    assert (row.shown.response, row.flaws) == ("[Image]", [])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_reasoning_is_shown_beside_calls_of_tools_too(client: Client, form: str) -> None:
+    parts = [{"type": "reasoning", "content": "First the wind."}, *CALL["parts"]]
+    row = of_form(client, form, [said("Sail?")], parts)
+
+    page = "".join(message.text for message in row.shown.answered)
+    assert ("First the wind." in page, 'get_wind({"city":"Oslo"})' in page, row.badge) == (True, True, "Tool")
+    assert ("get_wind" in row.shown.response, row.flaws) == (True, [])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_reasoning_of_earlier_turns_is_shown(client: Client, form: str) -> None:
+    provider, model, more = FORMS[form]
+    parts = [{"type": "reasoning", "content": "First the wind."}, CALL["parts"][0]]
+    messages = [{"role": "user", "parts": [said("Sail?")]}, {"role": "assistant", "parts": parts}]
+    row = of_model(client, "llm", provider, model, {"gen_ai.input.messages": json.dumps(messages), **more})
+
+    page = "".join(message.text for message in row.shown.sent)
+    assert ("First the wind." in page, 'get_wind({"city":"Oslo"})' in page, row.flaws) == (True, True, [])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_message_without_content_never_loads(client: Client, form: str) -> None:
+    provider, model, more = FORMS[form]
+    result = {"type": "tool_call_response", "id": "c-1", "response": ""}
+    parts = [[said("")], [said(""), said("Sail?")], [CALL["parts"][0]], [result]]
+    messages = [
+        {"role": role, "parts": one} for role, one in zip(("user", "user", "assistant", "tool"), parts, strict=True)
+    ]
+    row = of_model(client, "llm", provider, model, {"gen_ai.input.messages": json.dumps(messages), **more})
+
+    assert ("Sail?" in str(row.shown.sent), row.flaws) == (True, [])
+
+
+def test_embeddings_are_shown_with_texts_that_stand_beside_the_vectors_only(client: Client) -> None:
+    attributes = {
+        f"embedding.embeddings.{number}.embedding.{name}": value
+        for number, text in enumerate(("visa rules", "旅行"))
+        for name, value in (("text", text), ("vector", (0.25, 0.5)))
+    }
+    for model in ("text-embedding-3-small", "my-own"):
+        row = of_model(client, "embedding", "openai", model, attributes)
+
+        assert "visa rules" in "".join(message.text for message in row.shown.sent)
+        assert "旅行" in "".join(message.text for message in row.shown.sent)
 
 
 @pytest.mark.parametrize(
@@ -196,19 +326,6 @@ def test_embeddings_are_shown(client: Client, named: str, model: str, provider: 
     assert ("0.250000" in shown.response, row.prompt_tokens, row.flaws) == (True, 4, [])
 
 
-def test_embeddings_are_shown_with_texts_that_stand_beside_the_vectors_only(client: Client) -> None:
-    attributes = {
-        f"embedding.embeddings.{number}.embedding.{name}": value
-        for number, text in enumerate(("visa rules", "旅行"))
-        for name, value in (("text", text), ("vector", (0.25, 0.5)))
-    }
-    for model in ("text-embedding-3-small", "my-own"):
-        row = of_model(client, "embedding", "openai", model, attributes)
-
-        assert "visa rules" in "".join(message.text for message in row.shown.sent)
-        assert "旅行" in "".join(message.text for message in row.shown.sent)
-
-
 def test_a_completion_of_the_time_before_chats_is_shown(client: Client) -> None:
     attributes = {
         "gen_ai.prompt.0.role": "user",
@@ -233,7 +350,8 @@ def test_arguments_that_are_no_json_are_shown(client: Client) -> None:
     part = {"type": "tool_call", "id": "c-2", "name": "get_wind", "arguments": '{"city": "Os'}
     row = of_model(client, "llm", "openai", "gpt-4o", answered_with({**CALL, "parts": [part]}))
 
-    assert [message.text for message in row.shown.answered] == [r'get_wind("{\"city\": \"Os")']
+    assert row.shown.response == r'get_wind("{\"city\": \"Os")'
+    assert row.shown.response in row.shown.answered[0].text
 
 
 def test_the_model_that_answered_decides_who_reads_a_row(client: Client) -> None:
@@ -299,8 +417,17 @@ def test_a_tool_is_shown_with_its_input_and_its_result(client: Client, result: A
 
     assert (row.model, row.badge, row.flaws) == ("tool:get_weather", "Tool", [])
     assert row.shown.details == {"toolName": "get_weather", "input": {"city": "Oslo"}}
-    assert row.shown.request == 'Tool: get_weather Input: {"city":"Oslo"}'
+    assert row.shown.request == 'Tool: get_weather Input: {   "city": "Oslo" }'
     assert row.shown.result == {"status": "success", "message": message}
+
+
+@pytest.mark.parametrize(
+    ("given", "input_"), [("Oslo", {"input": "Oslo"}), (3, {"input": 3}), ("[1, 2]", [1, 2]), ("3", {"input": "3"})]
+)
+def test_a_tools_input_that_is_no_object_is_shown_whole(client: Client, given: Any, input_: Any) -> None:
+    row = stored(client, logged.row("tool", {"gen_ai.tool.name": "f", "gen_ai.tool.call.arguments": given}))
+
+    assert (row.shown.details["input"], row.flaws) == (input_, [])
 
 
 def test_a_tool_that_failed_is_shown_with_its_error(client: Client) -> None:
@@ -340,7 +467,7 @@ def test_other_work_is_shown_with_what_went_in_first(client: Client, kind: str) 
 
     assert (row.model, row.badge, row.flaws) == ("data:check", "Data", [])
     # The log itself is shown, too, but after the rest.
-    assert row.shown.request.index('"input":{"text":"hello"}') < row.shown.request.index("providerRequest")
+    assert row.shown.request.index('"input": {     "text": "hello"   }') < row.shown.request.index("providerRequest")
     assert row.shown.response == 'Status: success Result: {"kept":5}'
 
 

@@ -343,7 +343,7 @@ def test_helicone_auth_goes_before_authorization_which_may_hold_two_keys(client:
 VECTOR = {"_type": "vector_db", "operation": "search", "query": "visa rules"}
 TOOL = {"_type": "tool", "toolName": "get_weather", "input": {"city": "Oslo"}}
 DATA = {"_type": "data", "name": "rerank"}
-CALLS = {"choices": [{"message": {"role": "assistant", "tool_calls": [{"id": "1"}]}}]}
+CALLS = {"choices": [{"message": {"role": "assistant", "content": "f()", "tool_calls": [{"id": "1"}]}}]}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from helicone_otel.testing import Row
 from helicone_otel.tools.fakes import bodies, mappers, usage
+from helicone_otel.tools.fakes.mappers import ShownMessage
 from tests.support.logs import CUSTOM, Client, a_log, changed
 
 OPENAI, ANTHROPIC, GOOGLE = "/oai/v1/log", "/anthropic/v1/log", "/googleapis/v1/log"
@@ -175,7 +176,157 @@ def test_of_an_answer_to_gemini_one_call_is_shown() -> None:
     parts = [{"functionCall": {"name": name, "args": {}}} for name in ("f", "g")]
     shown = bodies.shown_of("GOOGLE", "m", "", 200, {}, {"candidates": [{"content": {"parts": parts}}]})
 
-    assert [(message.role, message.text) for message in shown.answered] == [("model", "f({})")]
+    assert shown.answered == (ShownMessage("model", "", True, "f({})"),)
+
+
+# --- the page leaves out --------------------------------------------------------------------------
+
+BLOCK = {"type": "tool_use", "name": "f", "input": {"a": 1}}
+ITEM = {"type": "function_call", "name": "f", "arguments": '{"a":1}'}
+PART = {"functionCall": {"name": "f", "args": {"a": 1}}}
+LEFT_OUT = ['the page leaves out calls without a content beside them: f({"a":1})']
+
+
+@pytest.mark.parametrize(
+    ("route", "url", "answered", "text"),
+    [
+        (CUSTOM, CUSTOM, choices({"content": "", "tool_calls": [CALL]}), ""),
+        (CUSTOM, CUSTOM, choices({"content": " ", "tool_calls": [CALL]}), ' f({"a":1})'),
+        (ANTHROPIC, CUSTOM, {"type": "message", "content": [BLOCK]}, ""),
+        (GOOGLE, CUSTOM, {"candidates": [{"content": {"parts": [PART]}}]}, ""),
+        (GOOGLE, CUSTOM, {"candidates": [{"content": {"parts": [{**PART, "text": "x"}]}}]}, 'xf({"a":1})'),
+        (OPENAI, RESPONSES, {"output": [ITEM]}, ""),
+    ],
+)
+def test_calls_of_tools_that_have_no_content_beside_them(
+    client: Client, route: str, url: str, answered: Any, text: str
+) -> None:
+    row = row_of(client, a_log(CHAT, answered, url=url), route)
+
+    assert ([message.text for message in row.shown.answered], row.badge) == ([text], "Tool")
+    assert [flaw for flaw in row.flaws if flaw in LEFT_OUT] == ([] if text else LEFT_OUT)
+
+
+def test_a_text_of_the_calls_in_another_message_is_enough(client: Client) -> None:
+    text = {"type": "text", "text": 'f({"a":1})'}
+    row = row_of(client, a_log({**CHAT, "model": "claude"}, {"type": "message", "content": [BLOCK, text]}), ANTHROPIC)
+
+    assert (row.flaws, row.shown.response, row.badge) == ([], 'f({"a":1})', "Tool")
+
+
+def test_reasoning_beside_calls_is_not_read_in_a_chat() -> None:
+    message = {"role": "assistant", "content": " ", "reasoning": "think", "tool_calls": [CALL]}
+    shown = bodies.shown_of(
+        "CUSTOM", "m", "", 200, {"messages": [message]}, choices({"content": "x", "reasoning": "y"})
+    )
+
+    assert [message.text for message in (*shown.sent, *shown.answered)] == [' f({"a":1})', "yx"]
+
+
+@pytest.mark.parametrize(
+    ("route", "url", "asked"),
+    [
+        (ANTHROPIC, CUSTOM, {"model": "claude", "messages": [{"role": "user", "content": [{"type": "thinking"}]}]}),
+        (ANTHROPIC, CUSTOM, {"model": "claude", "messages": [{"role": "user", "content": [{"type": "text"}]}]}),
+        (OPENAI, RESPONSES, {"model": "m", "input": [{"role": "user", "content": [{"type": "image_url"}]}]}),
+    ],
+)
+def test_bars_that_never_end_stand_for_a_part_without_a_content(
+    client: Client, route: str, url: str, asked: Any
+) -> None:
+    row = row_of(client, a_log(asked, {}, url=url), route)
+
+    assert [message.is_loading for message in row.shown.sent] == [True]
+    assert row.flaws == [f"a part of a message never loads: {row.shown.mapper} does not read its content"]
+
+
+def test_lists_show_objects_in_place_of_an_answer_in_parts(client: Client) -> None:
+    row = row_of(client, a_log(CHAT, choices({"content": [{"type": "text", "text": text} for text in "ab"]})))
+
+    assert row.shown.response == "[object Object],[object Object]"
+    assert ([message.text for message in row.shown.answered], row.flaws) == (
+        ["ab"],
+        ["the list shows an object in place of the answer"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("input_", "is_wrong"), [({"a": 1}, False), ([1], False), ("abc", True), (3, True), ("", True)]
+)
+def test_the_page_of_a_tool_shows_the_members_of_its_input(client: Client, input_: Any, is_wrong: bool) -> None:
+    row = row_of(client, a_log({"_type": "tool", "toolName": "f", "input": input_}, {"_type": "tool", "toolName": "f"}))
+
+    expected = ["the input of the tool is no object, so the page shows each of its characters, or none"]
+    assert row.flaws == (expected if is_wrong else [])
+
+
+def test_the_page_of_a_failed_request_shows_the_response(client: Client) -> None:
+    log = a_log(CHAT, {"error": {"message": "no"}})
+    log["providerResponse"]["status"] = 429
+    row = row_of(client, log)
+
+    assert row.shown.error == '{\n  "error": {\n    "message": "no"\n  }\n}'
+
+
+def test_a_word_of_an_answer_in_anthropics_form_is_lost() -> None:
+    content = [{"type": "text", "text": " It is undefined. "}, {"type": "text", "text": ""}]
+    shown = bodies.shown_of("ANTHROPIC", "m", "", 200, {}, {"type": "message", "role": "assistant", "content": content})
+
+    assert shown.response == "It is ."
+    assert [message.text for message in shown.answered] == ["It is .", '{\n  "type": "text",\n  "text": ""\n}']
+
+
+# --- what lists show ------------------------------------------------------------------------------
+
+
+def test_matches_are_listed_with_what_they_have() -> None:
+    matches = [{"id": "a", "score": 0.5, "text": "t", "metadata": {"n": 1.0}}, {"content": "c"}]
+    response = {"_type": "vector_db", "message": "2 matches", "matches": matches}
+    request = {"_type": "vector_db", "operation": "search", "filter": {"a": [1]}}
+    shown = bodies.shown_of("CUSTOM", "vector_db", "", 200, request, response)
+
+    assert shown.request == 'Operation: search Database: undefined Filter: {   "a": [     1   ] }'
+    assert shown.response == (
+        '2 matches  Matches (2): Match #1 ID: a Score: 0.5000 Metadata: {   "n": 1 } Content: t  Match #2 Content: c'
+    )
+    assert shown.result["matches"] == [{**matches[0], "content": "t"}, {"content": "c", "text": "c", "metadata": {}}]
+
+
+@pytest.mark.parametrize(
+    ("content", "preview"),
+    [
+        (None, '""'),
+        ("", ""),
+        ([{"type": "image_url", "image_url": {"url": "https://x"}}], "[Image]"),
+        ([{"type": "input_audio"}], '[{"type":"input_audio"}]'),
+        ([{"type": "image_url", "image_url": {"url": "https://x"}}, {"type": "text", "text": "t"}], "t"),
+    ],
+)
+def test_lists_show_of_the_last_message(content: Any, preview: str) -> None:
+    shown = bodies.shown_of("CUSTOM", "m", "", 200, {"messages": [{"role": "user", "content": content}]}, {})
+
+    assert shown.request == preview
+
+
+def test_lists_cut_a_character_in_two() -> None:
+    shown = bodies.shown_of("CUSTOM", "m", "", 200, {"messages": [{"content": "a" + "🙂" * 600}]}, {})
+
+    assert shown.request == "a" + "🙂" * 499 + "\ud83d"
+
+
+def test_fewer_tokens_than_cached_ones_are_none() -> None:
+    counts = {"promptTokenCount": 10, "cachedContentTokenCount": 90, "candidatesTokenCount": 5}
+
+    assert usage.bill_of("GOOGLE", "m", {"usageMetadata": counts})[:3] == (0, 5, 90)
+
+
+def test_older_prices_have_none_for_reasoning() -> None:
+    tokens = {"completion_tokens": 50, "completion_tokens_details": {"reasoning_tokens": 20}}
+    costs = [
+        usage.bill_of("OPENAI", model, {"usage": tokens}).cost for model in ("gpt-4o-mini", "gpt-4o-mini-2024-07-18")
+    ]
+
+    assert costs == pytest.approx([50 * 0.6e-6, 30 * 0.6e-6])
 
 
 def test_the_results_of_tools_are_not_shown_in_lists() -> None:

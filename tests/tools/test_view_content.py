@@ -67,6 +67,28 @@ def test_both_sides_of_a_call_are_shown_once(provider: str, model: str, api: str
     ]
 
 
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "gcp.gemini", "xai"])
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_calls_of_tools_in_an_answer_are_shown_once(provider: str, api: str) -> None:
+    parts = [
+        {"type": "text", "content": "I look."},
+        {"type": "tool_call", "id": "c-1", "name": "f", "arguments": {"city": "Oslo"}},
+        {"type": "tool_call", "id": "c-2", "name": "g", "arguments": {}},
+    ]
+    for said in (parts, parts[1:]):
+        answer = {"gen_ai.output.messages": json.dumps([{"role": "assistant", "parts": said}])}
+        named = {"gen_ai.provider.name": provider, "gen_ai.request.model": "m", "openai.api.type": api}
+
+        texts = [("output", "I look.")] if said is parts else []
+        assert parts_of("llm", {**answer, **named}) == [*texts, ("output", {"city": "Oslo"}), ("output", {})]
+
+
+def test_a_text_that_looks_like_a_call_is_shown_where_there_is_none() -> None:
+    answer = {"gen_ai.output.messages": json.dumps([{"role": "assistant", "content": "f({})"}])}
+
+    assert parts_of("llm", {**answer, "gen_ai.request.model": "gpt-4o"}) == [("output", "f({})")]
+
+
 def test_a_completion_of_the_time_before_chats_is_shown() -> None:
     named = {"gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-3.5-turbo-instruct"}
     talk = {"gen_ai.prompt.0.role": "user", "gen_ai.prompt.0.content": "Say hi.", "gen_ai.completion.0.content": "hi"}

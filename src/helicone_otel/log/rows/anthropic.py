@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from .call import Call, Usage
-from .forms import data_url
-from .jsonread import known, read, text_of
+from .forms import image_url
+from .jsonread import known, text_of
 from .messages import Message, Part, text_in
-from .openai import chat_usage, error
+from .openai import calls_text, chat_usage, error
 
 # Finish reasons of other families.
 _FINISH_REASONS: Final = {
@@ -45,7 +45,7 @@ def messages(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
         "type": "message",
         "role": "assistant",
         "model": call.response_model,
-        "content": [block for message in call.answers for block in map(_block, message.parts)],
+        "content": [block for message in call.answers for block in _answer(message)],
         "stop_reason": next((_FINISH_REASONS.get(reason.lower(), reason) for reason in call.finish_reasons), None),
         # At an endpoint without prices, tokens are read in OpenAI's form.
         "usage": _usage(call.usage) if call.is_priced else chat_usage(call.usage),
@@ -57,7 +57,26 @@ def _message(message: Message) -> dict[str, Any]:
     role = "user" if message.role == "tool" else message.role
     if len(message.parts) == 1 and message.parts[0].kind == "text":
         return {"role": role, "content": message.parts[0].value}
-    return {"role": role, "content": [_block(part) for part in message.parts]}
+    blocks = [_sent_block(part) for part in message.parts if part.value != "" or part.kind == "result"]
+    return {"role": role, "content": blocks or ""}
+
+
+def _sent_block(part: Part) -> dict[str, Any]:
+    """Return a block of a request. Helicone's pages show bars that never end for a block without a `content`."""
+    block = _block(part)
+    if part.kind == "reasoning":
+        return {**block, "content": text_of(part.value)}
+    return {**block, "content": block["content"] or " "} if part.kind == "result" else block
+
+
+def _answer(message: Message) -> list[dict[str, Any]]:
+    """Return the blocks of an answer.
+
+    Calls of tools have a text beside them, because Helicone's pages leave out what has none.
+    """
+    blocks = [_block(part) for part in message.parts if part.value != "" or part.kind == "call"]
+    calls = [part for part in message.parts if part.kind == "call"]
+    return [*blocks, {"type": "text", "text": calls_text(calls)}] if calls else blocks
 
 
 def _block(part: Part) -> dict[str, Any]:
@@ -70,10 +89,10 @@ def _block(part: Part) -> dict[str, Any]:
             return {"type": "thinking", "thinking": part.value}
         case "text":
             return {"type": "text", "text": part.value}
-    if url := data_url(part.value):
+    if url := image_url(part.value):
         return _image(url)
-    value = read(part.value)
-    return value if isinstance(value, dict) else {"type": "text", "text": text_of(value)}
+    # Helicone shows nothing of other types.
+    return {"type": "text", "text": text_of(part.value)}
 
 
 def _image(url: str) -> dict[str, Any]:

@@ -188,15 +188,34 @@ FORMS: Final[dict[str, Callable[[object], Any]]] = {
 }
 
 
-def data_url(value: Any) -> str:
-    """Return the URL of an image, or a `data:` URL with the image; empty if a part is no image."""
+def image_url(value: Any) -> str:
+    """Return the URL of an image in any family's form, or a `data:` URL with the image; empty if a part is no image."""
     if not isinstance(value, dict):
         return ""
     if isinstance(value.get("uri"), str) and value.get("modality") == "image":
         return str(value["uri"])
-    if isinstance(inner := value.get("image"), dict) and isinstance(inner.get("url"), str):  # OpenInference's
-        return str(inner["url"])
-    content, mime_type = value.get("content"), value.get("mime_type")
-    if value.get("type") == "blob" and isinstance(content, str) and str(mime_type).startswith("image/"):
-        return f"data:{mime_type};base64,{content}"
+    for inner in (value.get("image"), value.get("image_url")):  # OpenInference's, and OpenAI's two
+        url = inner.get("url") if isinstance(inner, dict) else inner
+        if isinstance(url, str) and _is_url(url):
+            return url
+    return _inline_image(value)
+
+
+def _is_url(text: str) -> bool:
+    return text.startswith(("https://", "http://", "data:image/"))
+
+
+def _inline_image(value: dict[str, Any]) -> str:
+    """Return the URL of an image that a part holds: in OpenTelemetry's form, Anthropic's or Gemini's."""
+    source, inline = value.get("source"), value.get("inlineData")
+    if isinstance(source, dict) and isinstance(source.get("url"), str) and value.get("type") == "image":
+        return str(source["url"])
+    for inside, mime_type, content in (
+        (value if value.get("type") == "blob" else None, "mime_type", "content"),
+        (source, "media_type", "data"),
+        (inline, "mimeType", "data"),
+    ):
+        if isinstance(inside, dict) and str(inside.get(mime_type)).startswith("image/"):
+            found = inside.get(content)
+            return f"data:{inside[mime_type]};base64,{found}" if isinstance(found, str) and found else ""
     return ""

@@ -3,7 +3,8 @@
 They have members beside Gemini's own, because Helicone's pages do not show all that Gemini's have:
 
 - the model, which Gemini has in the path, because not all of Helicone's endpoints keep the path;
-- a text beside each call and result of a tool in a request, and beside each call in an answer but the first;
+- a text beside each call and result of a tool, because the pages show no messages without one;
+- a text beside an image that only has an address;
 - the texts of embeddings as contents, and their vectors as a candidate.
 """
 
@@ -12,9 +13,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from .call import Call, Usage
-from .jsonread import dump, known, text_of
+from .forms import image_url
+from .jsonread import known, text_of
 from .messages import Message, Part, text_in
-from .openai import vector_text
+from .openai import calls_text, vector_text
 
 # Finish reasons of other families.
 _FINISH_REASONS: Final = {
@@ -46,7 +48,7 @@ def generate_content(call: Call) -> tuple[dict[str, Any], dict[str, Any]]:
     request = {
         "model": call.model,
         "systemInstruction": known({"parts": [{"text": text} for text in [text_in(call.system)] if text]}),
-        "contents": [_content(message, 0) for message in call.messages],
+        "contents": [_content(message) for message in call.messages],
         "tools": [{"functionDeclarations": call.tools}] if call.tools else [],
         "generationConfig": {name: call.parameters[key] for key, name in _PARAMETERS.items() if key in call.parameters},
     }
@@ -84,7 +86,7 @@ def _vectors(call: Call) -> list[dict[str, Any]]:
 
 
 def _candidates(call: Call) -> list[dict[str, Any]]:
-    contents = [_content(message, 1) for message in call.answers]
+    contents = [_content(message) for message in call.answers]
     contents = contents or [{"role": "model", "parts": []} for reason in call.finish_reasons if reason]
     reasons = [*call.finish_reasons, *[""] * len(contents)]
     return [
@@ -93,39 +95,35 @@ def _candidates(call: Call) -> list[dict[str, Any]]:
     ]
 
 
-def _content(message: Message, calls_shown: int) -> dict[str, Any]:
-    """Return a message.
-
-    Args:
-        message: The message.
-        calls_shown: How many calls and results of tools Helicone shows of such a message without a text.
-    """
+def _content(message: Message) -> dict[str, Any]:
     parts = [_part(part) for part in message.parts]
-    of_tools = [index for index, part in enumerate(message.parts) if part.kind in _OF_TOOLS]
-    for index in of_tools[calls_shown:]:
-        parts[index]["text"] = _tool_text(message.parts[index])
+    for number, part in enumerate(message.parts):
+        if number and part.kind in _OF_TOOLS:
+            parts[number]["text"] = "\n" + parts[number]["text"]  # Helicone joins the texts of an answer
     return {"role": _ROLES.get(message.role, message.role), "parts": parts}
-
-
-def _tool_text(part: Part) -> str:
-    return f"{part.name}({dump(part.value)})" if part.kind == "call" else text_of(part.value)
 
 
 def _part(part: Part) -> dict[str, Any]:
     match part.kind:
         case "call":
-            return {"functionCall": known({"id": part.id, "name": part.name, "args": part.value}, "args")}
+            call = known({"id": part.id, "name": part.name, "args": part.value}, "args")
+            return {"functionCall": call, "text": calls_text([part])}
         case "result":
             result = part.value if isinstance(part.value, dict) else {"result": part.value}
-            return {"functionResponse": known({"id": part.id, "name": part.name, "response": result}, "response")}
+            answer = known({"id": part.id, "name": part.name, "response": result}, "response")
+            return {"functionResponse": answer, "text": text_of(part.value)}
         case "reasoning":
             return {"text": text_of(part.value), "thought": True}
         case "text":
             return {"text": text_of(part.value)}
-    value = part.value
-    if isinstance(value, dict) and isinstance(value.get("content"), str) and value.get("type") == "blob":
-        return {"inlineData": {"mimeType": value.get("mime_type"), "data": value["content"]}}
-    return value if isinstance(value, dict) else {"text": text_of(value)}
+    return _image(url) if (url := image_url(part.value)) else {"text": text_of(part.value)}
+
+
+def _image(url: str) -> dict[str, Any]:
+    head, comma, content = url.partition(";base64,")
+    if comma and head.startswith("data:"):
+        return {"inlineData": {"mimeType": head.removeprefix("data:"), "data": content}}
+    return {"fileData": {"fileUri": url}, "text": url}
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

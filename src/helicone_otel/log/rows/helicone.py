@@ -60,9 +60,11 @@ _MATCH_KEYS: Final = ("id", "score", "distance", "text", "content", "document", 
 def tool(facts: SpanFacts, failure: Failure | None) -> RowBodies:
     """Return the bodies of a tool call."""
     named = {"_type": "tool", "toolName": _name(facts)}
+    given = _value(facts, "input", "messages")
     request = {
         **named,
-        "input": _value(facts, "input", "messages"),
+        # Helicone's page of a tool shows the members of an object; of a text each letter, and of a number nothing.
+        "input": given if given is None or isinstance(given, dict | list) else {"input": given},
         "toolCallId": facts.text("call.id"),
         "description": facts.text("description"),
     }

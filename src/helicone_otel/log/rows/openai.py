@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from .call import Call, Usage
-from .forms import data_url
+from .forms import image_url
 from .jsonread import dump, known, text_of
 from .messages import Message, Part, text_in
 
@@ -27,6 +27,10 @@ _FINISH_REASONS: Final = {
     "max_tokens": "length",
     "error": "error",
 }
+# Helicone's pages leave out messages that have calls of tools but no content, so these get one: a blank.
+_BLANK: Final = " "
+# The text that Helicone's list shows of an image.
+_IMAGE: Final = "[Image]"
 # As many numbers of an embedding as Helicone shows.
 _SHOWN_NUMBERS: Final = 5
 # Finish reasons of answers that were cut.
@@ -179,13 +183,14 @@ def _response_usage(usage: Usage) -> dict[str, Any]:
 
 
 def _choices(call: Call) -> list[dict[str, Any]]:
-    answers = [one for message in call.answers for one in _chat_messages(message)]
     # The finish reasons are known also where the answers were not recorded.
-    answers = answers or [{"role": "assistant", "content": None} for reason in call.finish_reasons if reason]
+    unknown = [[{"role": "assistant", "content": None}] for reason in call.finish_reasons if reason]
     choices: list[dict[str, Any]] = []
-    for index, answer in enumerate(answers):
+    for index, answers in enumerate(map(_answers, call.answers) if call.answers else unknown):
         reason = _finish_reason(call, index)
-        choices.append({"index": index, "message": answer, **({"finish_reason": reason} if reason else {})})
+        first, *more = answers
+        choices.append({"index": index, "message": first, **({"finish_reason": reason} if reason else {})})
+        choices += [{"index": index, "message": one} for one in more]
     return choices
 
 
@@ -196,30 +201,84 @@ def _finish_reason(call: Call, index: int) -> str:
 
 
 def _chat_messages(message: Message) -> list[dict[str, Any]]:
-    """Return a message. The results of tools become messages of their own."""
-    if len(message.parts) == 1 and message.parts[0].kind == "text" and not message.name:  # the usual case
-        return [{"role": message.role, "content": text_of(message.parts[0].value)}]
+    """Return a message of a request.
+
+    The results of tools become messages of their own, and so does reasoning beside calls, which Helicone does not read.
+    """
+    if (text := _only_text(message)) is not None:
+        return [{"role": message.role, "content": text}]
     results = [_chat_result(part) for part in message.parts if part.kind == "result"]
     contents = [part for part in message.parts if part.kind in ("text", "other") and part.value != ""]
     calls = [_chat_call(part) for part in message.parts if part.kind == "call"]
-    reasoning = "\n".join(text_of(part.value) for part in message.parts if part.kind == "reasoning")
+    reasoning = _reasoning(message)
     if results and not contents and not calls:
         return results
-    whole = {
+    content = _chat_content(contents) if contents else _BLANK if calls else ""
+    if reasoning and calls:
+        return [_thought(message, reasoning), _whole(message, content, calls=calls), *results]
+    return [_whole(message, content, reasoning=reasoning, calls=calls), *results]
+
+
+def _answers(message: Message) -> list[dict[str, Any]]:
+    """Return an answer, of which Helicone's list shows the first message: as one text, or else its calls.
+
+    Images become a message of their own after that, and so does reasoning beside calls.
+    """
+    if (text := _only_text(message)) is not None:
+        return [{"role": message.role, "content": text}]
+    others = [part for part in message.parts if part.kind == "other"]
+    calls = [part for part in message.parts if part.kind == "call"]
+    text = texts_in(message) or calls_text(calls) or (_IMAGE if others else "")
+    reasoning = _reasoning(message)
+    results = [_chat_result(part) for part in message.parts if part.kind == "result"]
+    first = _whole(message, text, reasoning="" if calls else reasoning, calls=list(map(_chat_call, calls)))
+    made = [first] if text or reasoning or not results else []
+    if calls and reasoning:
+        made.append(_thought(message, reasoning))
+    if others:
+        made.append({"role": message.role, "content": _chat_content(others)})
+    return [*made, *results]
+
+
+def _thought(message: Message, reasoning: str) -> dict[str, Any]:
+    return {"role": message.role, "content": "", "reasoning": reasoning}
+
+
+def _whole(message: Message, content: Any, *, reasoning: str = "", calls: list[dict[str, Any]]) -> dict[str, Any]:
+    whole: dict[str, Any] = {
         "role": message.role,
         "name": message.name,
-        "content": _chat_content(contents) if contents else None if calls else "",
+        "content": content,
         "reasoning": reasoning,
         "tool_calls": calls,
     }
-    return [known(whole, "content"), *results]
+    return known(whole, "content")
+
+
+def _only_text(message: Message) -> str | None:
+    """Return the content of a message that is one text and nothing else, which is the usual case."""
+    if len(message.parts) == 1 and message.parts[0].kind == "text" and not message.name:
+        return text_of(message.parts[0].value)
+    return None
+
+
+def _reasoning(message: Message) -> str:
+    return "\n".join(text_of(part.value) for part in message.parts if part.kind == "reasoning")
+
+
+def texts_in(message: Message) -> str:
+    """Return the texts of a message as one."""
+    return "\n".join(text_of(part.value) for part in message.parts if part.kind == "text" and part.value != "")
+
+
+def calls_text(calls: list[Part]) -> str:
+    """Return calls of tools as Helicone's list shows them."""
+    return "\n".join(f"{part.name}({_arguments(part.value) or '{}'})" for part in calls)
 
 
 def _chat_content(parts: list[Part]) -> str | list[dict[str, Any]]:
-    if all(part.kind == "text" for part in parts):
-        if len(parts) == 1:
-            return text_of(parts[0].value)
-        return [{"type": "text", "text": text_of(part.value)} for part in parts]
+    if len(parts) == 1 and parts[0].kind == "text":
+        return text_of(parts[0].value)
     return [
         {"type": "text", "text": text_of(part.value)} if part.kind == "text" else _chat_other(part.value)
         for part in parts
@@ -227,9 +286,11 @@ def _chat_content(parts: list[Part]) -> str | list[dict[str, Any]]:
 
 
 def _chat_other(value: Any) -> dict[str, Any]:
-    if url := data_url(value):
+    if url := image_url(value):
         return {"type": "image_url", "image_url": {"url": url}}
-    return value if isinstance(value, dict) else {"type": "text", "text": text_of(value)}
+    # Helicone shows other parts as JSON, and fails at an image that has no URL.
+    is_read = isinstance(value, dict) and value.get("type") not in ("text", "image_url")
+    return value if is_read else {"type": "text", "text": text_of(value)}
 
 
 def _chat_call(part: Part) -> dict[str, Any]:
@@ -251,21 +312,26 @@ def _chat_result(part: Part) -> dict[str, Any]:
 def _items(message: Message, text: str) -> list[dict[str, Any]]:
     """Return the items of the Responses API that a message becomes.
 
+    Calls of tools have a message with their text in front of them, because Helicone's pages leave them out.
+
     Args:
         message: The message.
         text: The type of its texts: `input_text` or `output_text`.
     """
-    contents = [part for part in message.parts if part.kind in ("text", "other")]
+    contents = [part for part in message.parts if part.kind in ("text", "other") and part.value != ""]
+    calls = [part for part in message.parts if part.kind == "call"]
     items: list[dict[str, Any]] = [
         {"type": "reasoning", "summary": [{"type": "summary_text", "text": text_of(part.value)}]}
         for part in message.parts
         if part.kind == "reasoning"
     ]
     if contents:
-        content = [
-            {"type": text, "text": text_of(part.value)} if part.kind == "text" else _chat_other(part.value)
-            for part in contents
-        ]
+        content = (
+            _answered(message, contents) if text == "output_text" else [_item_part(part, text) for part in contents]
+        )
+        items.append({"type": "message", "role": message.role, "content": content})
+    if calls:
+        content = [{"type": text, "text": calls_text(calls)}]
         items.append({"type": "message", "role": message.role, "content": content})
     for part in message.parts:
         if part.kind == "call":
@@ -274,3 +340,16 @@ def _items(message: Message, text: str) -> list[dict[str, Any]]:
         elif part.kind == "result":
             items.append({"type": "function_call_output", "call_id": part.id, "output": text_of(part.value)})
     return items
+
+
+def _answered(message: Message, contents: list[Part]) -> list[dict[str, Any]]:
+    """Return the content of an answer, of which Helicone reads the first text."""
+    others = [_item_part(part, "output_text") for part in contents if part.kind == "other"]
+    return [{"type": "output_text", "text": texts_in(message) or _IMAGE}, *others]
+
+
+def _item_part(part: Part, text: str) -> dict[str, Any]:
+    if part.kind == "other" and (url := image_url(part.value)):
+        return {"type": "input_image", "image_url": url}
+    # Helicone shows bars that never end for other types.
+    return {"type": text, "text": text_of(part.value)}

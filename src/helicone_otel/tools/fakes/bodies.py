@@ -9,18 +9,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, NamedTuple, TypeGuard
+from typing import Any, Final, NamedTuple
 
 from . import mappers
 from .headers import as_text
 from .mappers import Page, Shown, ShownMessage, js_json
-from .usage import mapping
+from .usage import is_number, mapping
 
 _MODEL_IN_URL: Final = re.compile(r"/(?:models|engines|model)/([^/?:]+)")
 _ASSISTANT: Final = ("assistant_id", "thread_id", "metadata")
 _RUNNING: Final = ("queued", "in_progress")
 _BADGES: Final = (("vector_db", "VectorDB"), ("tool:", "Tool"), ("data:", "Data"))
 _UNDEFINED: Final = "undefined"
+# How JavaScript writes an object as a text.
+_OBJECT: Final = "[object Object]"
 # Members of a log that the servers read themselves. They cannot be copies of members of a request.
 LOG_MEMBERS: Final = frozenset({"provider", "providerRequest", "providerResponse", "timing", "stream"})
 # Where bodies have what went into a model, and what came out.
@@ -41,6 +43,7 @@ _AZURE: Final = re.compile(
     r"(openai\.azure\.com|azure-api\.net|cognitiveservices\.azure\.com|services\.ai\.azure\.com)(/.*)?$"
 )
 _PREVIEW: Final = 1000
+_SUCCESSES: Final = range(200, 300)
 
 
 def response_of(streamed: bool, text: str | None, body: Any) -> Any:
@@ -141,6 +144,8 @@ def _flaws(model: str, request: Mapping[str, Any], response: Mapping[str, Any], 
         yield f"the response does not repeat the type {request['_type']!r}"
     if missing := _not_copied(request):
         yield f"Helicone looks for {', '.join(missing)} at the top level of the log, and finds nothing"
+    if shown.mapper == "tool" and not isinstance(request.get("input"), Mapping | list | None):
+        yield "the input of the tool is no object, so the page shows each of its characters, or none"
     if "_type" not in _asked(request):
         yield from _flaws_of_texts(request, response, shown)
     for key in ("matches", "results"):
@@ -151,6 +156,14 @@ def _flaws(model: str, request: Mapping[str, Any], response: Mapping[str, Any], 
 
 
 def _flaws_of_texts(request: Mapping[str, Any], response: Mapping[str, Any], shown: Shown) -> Iterator[str]:
+    for messages in (shown.sent, shown.answered):
+        text = "\n".join(message.text for message in messages)
+        for left_out in (message.left_out for message in messages if message.left_out not in text):
+            yield f"the page leaves out calls without a content beside them: {left_out}"
+        if any(message.is_loading for message in messages):
+            yield f"a part of a message never loads: {shown.mapper} does not read its content"
+    if _OBJECT in shown.response:
+        yield "the list shows an object in place of the answer"
     if _contains_text(_asked(request), _QUESTIONS) and not _has_text(shown.sent):
         yield f"nothing of the request is shown: {shown.mapper} does not read its form"
     if _contains_text(response, _ANSWERS) and not _has_text(shown.answered) and not shown.error:
@@ -217,11 +230,6 @@ def _named(body: Mapping[str, Any], key: str) -> str:
     return as_text(body[key]) if key in body else _UNDEFINED
 
 
-def is_number(value: object) -> TypeGuard[int | float]:
-    """Return what `typeof value === "number"` is in JavaScript."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
@@ -248,6 +256,8 @@ def shown_of(provider: str, model: str, url: str, status: int, request: Any, res
     except mappers.BROKEN as error:
         # A mapper that fails shows raw JSON.
         shown = Shown(request=js_json(request), response=js_json(response), error=f"Error: {error}")
+    if status not in _SUCCESSES:
+        shown = shown._replace(error=js_json(response, 2))
     return shown._replace(mapper=mapper, request=_preview(shown.request), response=_preview(shown.response))
 
 
@@ -312,4 +322,6 @@ def _is_of_an_assistant(request: Mapping[str, Any], response: Mapping[str, Any])
 
 
 def _preview(text: str) -> str:
-    return text.replace("\n", " ")[:_PREVIEW]
+    # JavaScript counts UTF-16 units, and cuts a character in two.
+    units = text.replace("\n", " ").encode("utf-16-le", "surrogatepass")
+    return units[: 2 * _PREVIEW].decode("utf-16-le", "surrogatepass")

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from .bodies import is_number
 from .headers import HeadersError, Keys, from_http, from_meta, helicone_headers
 from .log_api import UNDEFINED, UncaughtError, is_object, member, parsed, row_of
 from .requests import JSON_TYPE, ApiResult, Reply, Request, in_json
+from .usage import is_number
 
 PATHS: Final = ("/v1/trace/custom/log", "/v1/trace/custom/v1/log")
 TYPED_PATH: Final = "/v1/trace/custom/log/typed"

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from . import bodies
-from .bodies import is_number
 from .headers import (
     HeadersError,
     HeliconeHeaders,
@@ -23,7 +22,7 @@ from .headers import (
 )
 from .requests import JSON_TYPE, ApiResult, Reply, Request, in_json, in_text, refused
 from .rows import Row
-from .usage import bill_of
+from .usage import bill_of, is_number
 
 PROVIDERS: Final = {
     "/custom/v1/log": "CUSTOM",

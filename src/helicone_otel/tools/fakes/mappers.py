@@ -7,8 +7,11 @@ fails as JavaScript does.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
+
+from .headers import as_text
+from .usage import is_number
 
 # What JavaScript would throw.
 BROKEN: Final = (TypeError, AttributeError, KeyError, ValueError, IndexError)
@@ -17,11 +20,26 @@ _EMBEDDING_NUMBERS: Final = 5
 
 
 class ShownMessage(NamedTuple):
-    """A message as a page shows it; calls of tools are part of the text, as `name({"argument": 1})`."""
+    """A message as a page shows it.
+
+    Attributes:
+        role: Who wrote it.
+        text: Its content, and its calls of tools as `name({"argument": 1})`.
+        has_calls: Whether it has calls of tools.
+        left_out: Its calls, if it has no content: the page leaves such messages out.
+        is_loading: Whether the page shows bars that never end in the place of a part whose content it does not know.
+    """
 
     role: str
     text: str
     has_calls: bool = False
+    left_out: str = ""
+    is_loading: bool = False
+
+
+def _with_calls(role: str, content: str, calls: str) -> ShownMessage:
+    """Return a message that calls tools."""
+    return ShownMessage(role, content + calls, True) if content else ShownMessage(role, "", True, calls)
 
 
 class Shown(NamedTuple):
@@ -35,7 +53,7 @@ class Shown(NamedTuple):
         answered: The messages of the response.
         details: The call of a tool, the vector query, or the data.
         result: What came out of these.
-        error: What is shown in place of an answer.
+        error: What is shown in place of an answer: of a failed request the body of the response.
     """
 
     mapper: str = ""
@@ -77,7 +95,8 @@ def _chat_message(message: Any) -> ShownMessage:
     content, role = message.get("content"), message.get("role") or "user"
     if message.get("function_call") or message.get("tool_calls"):
         calls = message.get("tool_calls") or [{"function": message["function_call"]}]
-        return ShownMessage(role, _text(content) + "".join(map(_chat_call, calls)), True)
+        # The reasoning beside calls is not read.
+        return _with_calls(role, _text(content), "".join(map(_chat_call, calls)))
     if role in ("tool", "function"):
         return ShownMessage(role, _text(content))
     if isinstance(content, list):
@@ -113,9 +132,17 @@ def _chat_request(request: Mapping[str, Any]) -> str:
         return "\n".join(map(_chat_call, calls))
     content = last.get("content")
     if isinstance(content, list):
-        texts = [item["text"] for item in content if isinstance(item, Mapping) and item.get("type") == "text"]
-        return texts[0] if texts else "[Image]"
-    return _text(content)
+        return _chat_items(content)
+    return js_json("") if content is None else _text(content)
+
+
+def _chat_items(content: list[Any]) -> str:
+    """Return the first text in a list, or what stands for one."""
+    texts = [item["text"] for item in content if item.get("type") == "text"]
+    if texts:
+        return _text(texts[0])
+    has_image = any(item.get("type") == "image_url" and (item.get("image_url") or {}).get("url") for item in content)
+    return "[Image]" if has_image else js_json(content)
 
 
 def _chat_response(page: Page) -> str:
@@ -125,7 +152,8 @@ def _chat_response(page: Page) -> str:
     message = (choices[0].get("message") if choices else None) or {}
     if message.get("content") is None and message.get("tool_calls"):
         return "\n".join(map(_chat_call, message["tool_calls"]))
-    return _text(message.get("content"))
+    # A list is written as JavaScript writes objects.
+    return as_text(message.get("content") or "")
 
 
 def openai_instruct(page: Page) -> Shown:
@@ -167,20 +195,33 @@ def openai_response(page: Page) -> Shown:
     sent = [ShownMessage("system", instructions)] if instructions else []
     sent += [ShownMessage("user", asked)] if isinstance(asked, str) else map(_item, _list(asked))
     answered = tuple(_output(item) for item in _list(response.get("output")))
-    texts = [message.text for message in reversed(sent) if message.text.strip() and not message.has_calls]
-    return Shown("", texts[0] if texts else "", _response_text(response), tuple(sent), answered)
+    texts = (
+        [asked] if isinstance(asked, str) else [text for item in reversed(_list(asked)) if (text := _item_text(item))]
+    )
+    preview = next((text for text in (*texts, instructions) if text.strip()), "")
+    return Shown("", preview, _response_text(response), tuple(sent), answered)
+
+
+def _item_text(item: Any) -> str:
+    """Return the first text of an item, which the list shows."""
+    content = item.get("output") if item.get("type") == "function_call_output" else item.get("content")
+    texts = map(_part, content) if isinstance(content, list) else [_text(content)]
+    return next((text for text in texts if text.strip() and not text.startswith("[image ")), "")
 
 
 def _item(item: Any) -> ShownMessage:
     match item.get("type"):
         case "function_call":
-            return ShownMessage("assistant", _item_call(item), True)
+            return _with_calls("assistant", "", _item_call(item))
         case "function_call_output":
             return ShownMessage("tool", _text(item.get("output")))
         case "reasoning":
             return ShownMessage("assistant", _summary(item))
     content = item.get("content")
-    return ShownMessage(item.get("role") or "", "".join(map(_part, content)) if isinstance(content, list) else content)
+    if not isinstance(content, list):
+        return ShownMessage(item.get("role") or "", _text(content))
+    parts = list(map(_part, content))
+    return ShownMessage(item.get("role") or "", "".join(parts), is_loading="" in parts)
 
 
 def _part(part: Any) -> str:
@@ -193,7 +234,7 @@ def _part(part: Any) -> str:
 def _output(item: Any) -> ShownMessage:
     match item.get("type"):
         case "function_call":
-            return ShownMessage("assistant", _item_call(item), True)
+            return _with_calls("assistant", "", _item_call(item))
         case "reasoning":
             return ShownMessage("assistant", _summary(item))
     # Of several texts only the first is read.
@@ -230,7 +271,8 @@ def anthropic_chat(page: Page) -> Shown:
     sent += [_anthropic_message(message) for message in _list(request.get("messages"))]
     preview = _anthropic_request(request)
     if "error" in response:
-        return Shown("", preview, _message(response), tuple(sent), error=js_json(response["error"]))
+        error = response["error"]
+        return Shown("", preview, _message(response), tuple(sent), error=_text(error.get("heliconeMessage", error)))
     return Shown("", preview, _anthropic_response(page), tuple(sent), tuple(_anthropic_answers(response)))
 
 
@@ -239,7 +281,8 @@ def _anthropic_message(message: Any) -> ShownMessage:
     if not isinstance(content, list):
         return ShownMessage(message["role"], content if isinstance(content, str) else js_json(content))
     has_calls = any(item.get("type") == "tool_use" for item in content)
-    return ShownMessage(message["role"], "".join(map(_anthropic_item, content)), has_calls)
+    parts = list(map(_anthropic_item, content))
+    return ShownMessage(message["role"], "".join(parts), has_calls, is_loading="" in parts)
 
 
 def _anthropic_item(item: Any) -> str:
@@ -247,12 +290,15 @@ def _anthropic_item(item: Any) -> str:
         case "text":
             return _text(item.get("text"))
         case "image" | "image_url":
-            source = item.get("source") or {}
-            return _image((item.get("image_url") or {}).get("url") or source.get("data"))
+            return _image((item.get("image_url") or {}).get("url") or _data_url(item.get("source") or {}))
         case "tool_use":
             return f"{item.get('name')}({js_json(item.get('input'))})"
     content = item.get("content", "")
     return content if isinstance(content, str) else js_json(content)
+
+
+def _data_url(source: Mapping[str, Any]) -> str:
+    return f"data:{source.get('media_type') or 'image/png'};base64,{source['data']}" if source.get("data") else ""
 
 
 def _anthropic_request(request: Mapping[str, Any]) -> str:
@@ -269,7 +315,7 @@ def _anthropic_response(page: Page) -> str:
     content = _list(page.response.get("content"))
     texts = [item for item in content if item.get("type") == "text"]
     if texts:
-        return _text(texts[0].get("text")).strip()
+        return _without_undefined(_text(texts[0].get("text")))
     choices = _list(page.response.get("choices"))
     if choices and isinstance(text := (choices[0].get("message") or {}).get("content"), str):
         return text
@@ -293,10 +339,15 @@ def _anthropic_answers(response: Mapping[str, Any]) -> Iterator[ShownMessage]:
 def _anthropic_answer(item: Any, role: str) -> ShownMessage:
     match item.get("type"):
         case "text":
-            return ShownMessage(role, (_text(item.get("text")) or js_json(item)).strip())
+            return ShownMessage(role, _without_undefined(_text(item.get("text")) or js_json(item, 2)))
         case "tool_use":
-            return ShownMessage("assistant", f"{item.get('name')}({js_json(item.get('input'))})", True)
-    return ShownMessage(role, js_json(item))
+            return _with_calls("assistant", "", f"{item.get('name')}({js_json(item.get('input'))})")
+    return ShownMessage(role, _without_undefined(js_json(item, 2)))
+
+
+def _without_undefined(text: str) -> str:
+    """Return a text without a word that Helicone takes for a fault of its own, also where a model wrote it."""
+    return text.replace("undefined", "").strip()
 
 
 # --- Gemini's contents ----------------------------------------------------------------------------
@@ -308,27 +359,30 @@ def gemini_chat(page: Page) -> Shown:
     contents = [content for content in _as_list(request.get("contents")) if content]
     system = _as_list((request.get("systemInstruction") or {}).get("parts"))
     sent = [ShownMessage("system", system[0]["text"])] if system and system[0].get("text") else []
-    sent += [message for content in contents if (message := _gemini_message(content)).text]
+    sent += [_gemini_message(content) for content in contents if _texts_in(content) or _images_in(content)]
     preview = "\n".join(_texts_in(contents[-1])) if contents else ""
-    error = (response.get("error") or {}).get("message") or ""
+    error = js_json(_known(response["error"], ("message", "code")), 2) if response.get("error") else ""
     answers = [one.get("content") or {} for one in _list(response.get("candidates"))]
     parts = [part for content in answers for part in _as_list(content.get("parts"))]
     answer = _gemini_answer(parts, (answers[0].get("role") if answers else "") or "model")
     # The list shows nothing of an error: this mapper looks for it in the wrong place.
     shown = "".join(map(_gemini_preview, parts)) if page.status in _READ else ""
-    return Shown("", preview, shown, tuple(sent), (answer,) if answer.text else (), error=error)
+    return Shown("", preview, shown, tuple(sent), (answer,) if answer.text or answer.has_calls else (), error=error)
 
 
 def _gemini_message(content: Any) -> ShownMessage:
-    images = [_inline(part) for part in _as_list(content.get("parts")) if part.get("inlineData")]
-    return ShownMessage(content.get("role") or "user", "".join([*_texts_in(content), *images]))
+    return ShownMessage(content.get("role") or "user", "".join([*_texts_in(content), *_images_in(content)]))
+
+
+def _images_in(content: Any) -> list[str]:
+    return [_inline(part) for part in _as_list(content.get("parts")) if part.get("inlineData")]
 
 
 def _gemini_answer(parts: list[Any], role: str) -> ShownMessage:
     call = next((part["functionCall"] for part in parts if part.get("functionCall")), None)
     text = "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
     if call:
-        return ShownMessage(role, f"{text}{call.get('name')}({js_json(call.get('args'))})", True)
+        return _with_calls(role, text, f"{call.get('name')}({js_json(call.get('args'))})")
     return ShownMessage(role, text + "".join(_inline(part) for part in parts if part.get("inlineData")))
 
 
@@ -343,7 +397,8 @@ def _texts_in(content: Any) -> list[str]:
 
 
 def _inline(part: Any) -> str:
-    return _image(f"data:{part['inlineData'].get('mimeType')}") if part["inlineData"].get("data") else ""
+    source = part["inlineData"]
+    return _image(_data_url({"media_type": source.get("mimeType"), "data": source.get("data")}))
 
 
 # --- what is no call to a model -------------------------------------------------------------------
@@ -353,7 +408,9 @@ def tool(page: Page) -> Shown:
     """Read a call of a tool. Its result is shown only if it is in `message`."""
     request, response = page.request, page.response
     asked = (
-        f"Tool: {_js(request, 'toolName')}\nInput: {_js(request, 'input')}" if request.get("_type") == "tool" else ""
+        f"Tool: {_js(request, 'toolName')}\nInput: {_indented(request, 'input')}"
+        if request.get("_type") == "tool"
+        else ""
     )
     details = {"toolName": request.get("toolName"), "input": request.get("input")}
     result = {"status": response.get("status") or "unknown", "message": response.get("message") or ""}
@@ -378,32 +435,52 @@ _QUERY: Final = {
     "metadata": "Metadata",
 }
 _ALWAYS: Final = ("operation", "databaseName")
+_OBJECTS: Final = ("filter", "metadata")
 
 
 def vector_db(page: Page) -> Shown:
     """Read a vector query. A score that is not a number makes its mapper fail."""
     request, response = page.request, page.response
-    lines = [f"{name}: {_js(request, key)}" for key, name in _QUERY.items() if request.get(key) or key in _ALWAYS]
+    lines = [
+        f"{name}: {_indented(request, key) if key in _OBJECTS else _js(request, key)}"
+        for key, name in _QUERY.items()
+        if request.get(key) or key in _ALWAYS
+    ]
     asked = "\n".join(lines) if request.get("_type") == "vector_db" else ""
     matches = _list(response.get("matches") or response.get("results"))
     answer = _failure(page, "Vector DB")
-    if not answer and response.get("_type") == "vector_db":
-        found = "".join(f"Match #{number}{_match(match)}" for number, match in enumerate(matches, 1))
-        answer = f"{response.get('message') or ''}{f'Matches ({len(matches)}):{found}' if matches else ''}"
+    if not answer and response.get("_type") != "vector_db":
+        answer = js_json(response)
+    elif not answer:
+        found = "\n\n".join(f"Match #{number}{_match(match)}" for number, match in enumerate(matches, 1))
+        answer = (response.get("message") or "") + (f"\n\nMatches ({len(matches)}):\n{found}" if matches else "")
     details = {key: request[key] for key in (*_QUERY, "vector") if key in request}
     result = {
         "status": response.get("status") or "unknown",
         "message": response.get("message") or "",
-        "matches": [{**match, "text": match.get("text") or match.get("content")} for match in matches],
+        "matches": list(map(_match_on_page, matches)),
     }
     return Shown("", asked, answer, details=details, result=result)
 
 
 def _match(match: Any) -> str:
-    score = match.get("score", 0)
-    if isinstance(score, bool) or not isinstance(score, int | float):
+    score = match.get("score")
+    if "score" in match and not is_number(score):
         raise TypeError("match.score.toFixed is not a function")
-    return f" ID: {match.get('id')} Score: {score:.4f} Content: {match.get('text') or match.get('content') or ''}"
+    shown = {
+        "ID": match.get("id"),
+        "Score": f"{score:.4f}" if is_number(score) else "",
+        "Timestamp": match.get("timestamp"),
+        "Metadata": js_json(match["metadata"], 2) if match.get("metadata") else "",
+        "Content": match.get("text") or match.get("content"),
+    }
+    return "".join(f"\n{name}: {as_text(value)}" for name, value in shown.items() if value)
+
+
+def _match_on_page(match: Any) -> dict[str, Any]:
+    text, content = match.get("text"), match.get("content")
+    shown = {"text": text or content, "content": content or text}
+    return {**{name: value for name, value in shown.items() if value is not None}, "metadata": {}, **match}
 
 
 _SUMMARY: Final = {"status": "Status", "message": "Message", "result": "Result", "data": "Data"}
@@ -415,13 +492,13 @@ def data(page: Page) -> Shown:
     rest = {key: value for key, value in request.items() if key not in ("_type", "name", "meta")}
     asked = ""
     if request.get("_type") == "data":
-        meta = f"\nMeta: {js_json(request['meta'])}" if request.get("meta") else ""
-        asked = f"Data Operation: {_js(request, 'name')}{meta}" + (f"\nData: {js_json(rest)}" if rest else "")
+        meta = f"\nMeta: {js_json(request['meta'], 2)}" if request.get("meta") else ""
+        asked = f"Data Operation: {_js(request, 'name')}{meta}" + (f"\nData: {js_json(rest, 2)}" if rest else "")
     lines = [f"{name}: {_js(response, key)}" for key, name in _SUMMARY.items() if response.get(key) is not None]
     answer = _failure(page, "Data") or "\n".join(lines) or js_json(response)
     details = {"name": request.get("name"), **rest}
-    result = {key: value for key, value in response.items() if key not in ("_type", "name")}
-    return Shown("", asked, answer, details=details, result={"status": "success", **result})
+    result = {key: value for key, value in response.items() if key != "_type"}
+    return Shown("", asked, answer, details=details, result={"status": "success", "message": "", **result})
 
 
 def unknown(page: Page) -> Shown:
@@ -453,9 +530,28 @@ MAPPERS: Final[Mapping[str, Callable[[Page], Shown]]] = {
 # --- as JavaScript does it ------------------------------------------------------------------------
 
 
-def js_json(value: Any) -> str:
+def js_json(value: Any, indent: int | None = None) -> str:
     """Return a value as `JSON.stringify` writes it."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    separators = (",", ":") if indent is None else (",", ": ")
+    return json.dumps(_js_numbers(value), separators=separators, ensure_ascii=False, indent=indent)
+
+
+def _js_numbers(value: Any) -> Any:
+    """Return a value with numbers as JavaScript has them: 1.0 is 1."""
+    if isinstance(value, Mapping):
+        return {key: _js_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_js_numbers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _known(body: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    return {key: body[key] for key in keys if key in body}
+
+
+def _indented(body: Mapping[str, Any], key: str) -> str:
+    """Return a member as JSON in many lines: `undefined` if it is missing."""
+    return js_json(body[key], 2) if key in body else "undefined"
 
 
 def _js(body: Mapping[str, Any], key: str) -> str:

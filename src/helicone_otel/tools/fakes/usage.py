@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 _PER_MILLION: Final = 1_000_000
 
@@ -58,7 +58,6 @@ class Price(NamedTuple):
 PRICES: Final[Mapping[tuple[str, str], Price]] = {
     ("OPENAI", "gpt-4o"): Price(2.5, 10, 1.25, 2.5, 2.5),
     ("OPENAI", "gpt-4o-mini"): Price(0.15, 0.6, 0.075, 0.15, 0.15),
-    ("OPENAI", "gpt-4o-mini-2024-07-18"): Price(0.15, 0.6, 0.075, 0.15, 0.15),
     ("OPENAI", "text-embedding-3-small"): Price(0.02, 0, 0.02, 0.02, 0.02),
     ("OPENAI", "gpt-5"): Price(1.25, 10, 0.125, 1.25, 1.25),
     ("ANTHROPIC", "claude-sonnet-4-20250514"): Price(3, 15, 0.3, 3.75, 6),
@@ -71,7 +70,10 @@ PRICES: Final[Mapping[tuple[str, str], Price]] = {
     ("OPENROUTER", "openai/gpt-4o-mini"): Price(0.158, 0.633, 0.158, 0.158, 0.158),
 }
 # Of models that are not above, by a part of the model's name. They are multiplied with what the older reader finds.
+# They lack a price for the tokens of reasoning.
 OLDER_PRICES: Final = (
+    ("OPENAI", "ft:gpt-4o-mini-2024-07-18", Price(0.3, 1.2, 0.3, 0.3, 0.3)),
+    ("OPENAI", "gpt-4o-mini-2024-07-18", Price(0.15, 0.6, 0.075, 0.15, 0.15)),
     ("AWS", "claude-sonnet-4", Price(3, 15, 0.3, 3.75, 3.75)),
     ("AWS", "claude-3-5-sonnet", Price(3, 15, 0.3, 3.75, 3.75)),
     # A thousand times Mistral's own.
@@ -95,7 +97,8 @@ def bill_of(provider: str, model: str, response: Any) -> Bill:
     newer = usage or Usage()
     writes = (newer.written or 0) + (newer.written_1h or 0)
     return Bill(
-        prompt_tokens=int(newer.input or older.input or 0),
+        # A negative number, of fewer tokens than cached ones, is stored as 0.
+        prompt_tokens=max(0, int(newer.input or older.input or 0)),
         completion_tokens=int(newer.output or older.output or 0),
         cache_read_tokens=int(newer.read or older.read or 0),
         # The older number is used only if the newer reader has found nothing of a cache.
@@ -109,7 +112,7 @@ def _cost(provider: str, model: str, newer: Usage | None, older: Usage) -> float
     price, usage = PRICES.get((provider, model)), newer
     if price is None:
         price = next((one for at, part, one in OLDER_PRICES if at == provider and part in model), None)
-        usage = older
+        usage = older._replace(reasoning=None)
     if price is None or usage is None:
         return 0.0
     dollars = (
@@ -257,3 +260,8 @@ def _number(value: Any) -> float:
 def mapping(value: Any) -> Mapping[str, Any]:
     """Return an object of JSON; an empty one in the place of anything else."""
     return value if isinstance(value, Mapping) else {}
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Return what `typeof value === "number"` is in JavaScript."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -13,6 +13,7 @@ from ...log.rows.content import Content
 from ...log.rows.facts import facts_of
 from ...log.rows.jsonread import read
 from ...log.rows.messages import Message, Part, first_text_or_number, is_part, messages_of
+from ...log.rows.openai import calls_text
 from ...log.rows.types import FinishedSpan
 from ..redaction import redact, redact_json
 
@@ -111,8 +112,23 @@ def _conversation(request: Mapping[str, Any], answer: Any) -> Iterator[dict[str,
         (messages, "user", "input"),
         (_answer_in(answer), "assistant", "output"),
     ):
-        for message in _messages(value, role):
+        for message in _without_texts_of_calls(list(_messages(value, role))):
             yield _message_data(message, side)
+
+
+def _without_texts_of_calls(messages: list[Message]) -> Iterator[Message]:
+    """Yield messages without the texts that only repeat calls of tools. Rows have them for Helicone's pages."""
+    texts = {calls_text([part]) for message in messages for part in message.parts if part.kind == "call"}
+    for message in messages:
+        has_calls = any(part.kind == "call" for part in message.parts)
+        # A blank is no text beside calls either.
+        repeats = texts | {" "} if has_calls else texts
+        parts = [part for part in message.parts if part.kind != "text" or not _consists_of(part.value, repeats)]
+        yield message._replace(parts=parts)
+
+
+def _consists_of(text: str, lines: set[str]) -> bool:
+    return bool(lines) and lines.issuperset(text.split("\n"))
 
 
 def _answer_in(answer: Any) -> Any:

@@ -27,11 +27,10 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from starlette.requests import Request
 
-from helicone_otel.tools.view import bodies, connections, decoding, labelling, responses
-from helicone_otel.tools.view.bodies import BodyError, BodyReader
+from helicone_otel.tools.view import labelling, limits, responses
 from helicone_otel.tools.view.database import BusyError, Database
-from helicone_otel.tools.view.decoding import Decoder
 from helicone_otel.tools.view.grpc import BUSY_SECONDS, MESSAGE_SECONDS, Arrivals
+from helicone_otel.tools.view.limits import BodyError, BodyReader, Decoder
 from helicone_otel.tools.view.responses import Spool, Spooled
 from tests.support import bombs
 from tests.support.view_seed import request_of, span
@@ -93,8 +92,8 @@ class Arriving:
 
 
 async def test_the_large_body_that_has_been_arriving_longest_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "MAX_ALL_BODIES", 1000)
-    monkeypatch.setattr(bodies, "SMALL", 100)
+    monkeypatch.setattr(limits, "MAX_ALL_BODIES", 1000)
+    monkeypatch.setattr(limits, "SMALL", 100)
     reader = BodyReader()
     small, whole, slow, other = (Arriving(reader) for _ in range(4))
     await small.send(20)
@@ -119,7 +118,7 @@ async def test_the_large_body_that_has_been_arriving_longest_gives_way(monkeypat
 
 @pytest.mark.parametrize("more", [True, False], ids=["while it arrives", "with its last part"])
 async def test_bodies_that_wait_to_be_decoded_do_not_give_way(monkeypatch: pytest.MonkeyPatch, more: bool) -> None:
-    monkeypatch.setattr(bodies, "MAX_ALL_BODIES", 1000)
+    monkeypatch.setattr(limits, "MAX_ALL_BODIES", 1000)
     reader = BodyReader()
     whole, other = Arriving(reader), Arriving(reader)
     await whole.send(900, more=False)
@@ -144,7 +143,7 @@ async def test_one_body_has_a_limit_of_its_own() -> None:
 
 
 async def test_a_small_body_is_decoded_while_large_ones_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "SMALL", 100)
+    monkeypatch.setattr(limits, "_SMALL_DECODED", 100)
     decoder = Decoder()
     may_end, running = threading.Event(), itertools.count(1)
     started: list[int] = []
@@ -291,8 +290,8 @@ def test_a_call_may_take_less_time_while_many_are_slow(calls: int, seconds: floa
 def test_the_connection_that_waits_longest_gives_way_to_a_new_one(
     view: ViewClient, monkeypatch: pytest.MonkeyPatch, start: bytes
 ) -> None:
-    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 8)
-    monkeypatch.setattr(connections, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "MAX_CONNECTIONS", 8)
+    monkeypatch.setattr(limits, "GRACE_SECONDS", 0.0)
     with ExitStack() as stack:
         slow = []
         for _ in range(30):
@@ -307,9 +306,9 @@ def test_the_connection_that_waits_longest_gives_way_to_a_new_one(
 def test_a_connection_may_stay_for_a_moment_however_many_come(
     view: ViewClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 8)
-    monkeypatch.setattr(connections, "GRACE_SECONDS", 60.0)
-    monkeypatch.setattr(connections, "MAX_AT_ONCE", 20)
+    monkeypatch.setattr(limits, "MAX_CONNECTIONS", 8)
+    monkeypatch.setattr(limits, "GRACE_SECONDS", 60.0)
+    monkeypatch.setattr(limits, "MAX_AT_ONCE", 20)
     with ExitStack() as stack:
         slow = []
         for _ in range(30):
@@ -340,7 +339,7 @@ def is_closed(client: socket.socket) -> bool:
 
 
 def test_a_client_that_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(limits, "READ_SECONDS", 0.2)
     with view_client() as one:
         large(one)
         server = one.view._servers[0]

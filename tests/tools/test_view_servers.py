@@ -37,7 +37,7 @@ from helicone_otel.log.rows.row import row_of
 from helicone_otel.log.rows.types import Event, FinishedSpan
 from helicone_otel.tools.redaction import redact
 from helicone_otel.tools.replay.otlp import MalformedError, batch_of, decode_json, decode_protobuf
-from helicone_otel.tools.view import bodies, connections, database
+from helicone_otel.tools.view import database, limits
 from helicone_otel.tools.view.assets import find_packaged, read_asset
 from helicone_otel.tools.view.content import content_of
 from helicone_otel.tools.view.database import BusyError, Database, DatabaseError
@@ -115,7 +115,7 @@ def test_the_sdks_own_exporters_are_understood(view: ViewClient, protocol: str) 
         (gzip.compress(b'{"resourceSpans":[%s{}]}' % (b"{}," * 2_000_000)), JSON | GZIP, 400),
         (BODY, PROTOBUF | GZIP, 400),
         (gzip.compress(BODY)[:-9], PROTOBUF | GZIP, 400),
-        (gzip.compress(bytes(bodies.MAX_BODY + 1)), PROTOBUF | GZIP, 413),
+        (gzip.compress(bytes(limits.MAX_BODY + 1)), PROTOBUF | GZIP, 413),
         (BODY, {"Content-Type": "text/plain"}, 415),
         (BODY, {}, 415),
         (BODY, PROTOBUF | {"Content-Encoding": "br"}, 415),
@@ -147,7 +147,7 @@ def test_a_body_that_is_too_long_is_refused_before_it_is_read(view: ViewClient) 
     parts = urlsplit(view.view.http_url or "")
     with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as client:
         head = f"POST /v1/traces HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/x-protobuf\r\n"
-        client.sendall(f"{head}Content-Length: {bodies.MAX_BODY + 1}\r\n\r\n".encode())
+        client.sendall(f"{head}Content-Length: {limits.MAX_BODY + 1}\r\n\r\n".encode())
 
         assert client.recv(1024).startswith(b"HTTP/1.1 413")
 
@@ -155,7 +155,7 @@ def test_a_body_that_is_too_long_is_refused_before_it_is_read(view: ViewClient) 
 def test_a_body_that_never_ends_is_cut_off_and_does_not_slow_other_requests(
     view: ViewClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bodies, "_BODY_SECONDS", 0.4)
+    monkeypatch.setattr(limits, "_BODY_SECONDS", 0.4)
     parts = urlsplit(view.view.http_url or "")
     with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as client:
         head = f"POST /v1/traces HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/x-protobuf\r\n"
@@ -166,7 +166,7 @@ def test_a_body_that_never_ends_is_cut_off_and_does_not_slow_other_requests(
 
 
 def test_a_request_head_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(limits, "HEAD_SECONDS", 0.2)
     with view_client() as one:
         parts = urlsplit(one.view.url)
         with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as client:

@@ -15,8 +15,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import DESCRIPTOR,
 
 from ..replay.otlp import MalformedError, SpanBatch, batch_of, decode_protobuf
 from .database import BusyError, DatabaseError
-from .decoding import Decoder
 from .intake import Intake
+from .limits import Decoder
 
 _SERVICE: Final = DESCRIPTOR.services_by_name["TraceService"].full_name
 # A message that arrives keeps a thread, and gRPC's library keeps the message.

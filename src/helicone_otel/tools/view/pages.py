@@ -20,13 +20,13 @@ from starlette.routing import Route
 from ...settings import Settings
 from ..terminal import visible
 from .assets import TEMPLATES, TYPES, find_packaged, find_static, read_asset, with_preloads
-from .bodies import BodyError, BodyReader
 from .database import BusyError, Database, DatabaseError
 from .events import ChangeFeed, EventStream
 from .export_formats import FORMATS, Selected
 from .exports import HTML, Exports, TooManyRequestsError
 from .judging import MAX_BODY as MAX_FEEDBACK
 from .judging import Feedback, InvalidFeedbackError, feedback_on, keep_feedback, read_feedback, send_feedback
+from .limits import BodyError, BodyReader
 from .queries.compare import Split, compare
 from .queries.filters import MEASURES, Limits, SessionFilter, filter_values
 from .queries.overview import SHARES, ShownRange

@@ -23,10 +23,9 @@ from starlette.routing import Route
 
 from ..body_limits import GzipError, TooLongError
 from ..replay.otlp import MalformedError, batch_of, decode_json, decode_protobuf
-from .bodies import BodyError, BodyReader
 from .database import BusyError, DatabaseError
-from .decoding import Decoder
 from .intake import Intake
+from .limits import BodyError, BodyReader, Decoder
 from .log_rows import ROUTES, InvalidRowError, RowTooLargeError, read_row
 from .security import SecurityMiddleware
 

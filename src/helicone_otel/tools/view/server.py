@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 
 from ...settings import Settings
-from .connections import ClientTimeoutProtocol
 from .database import Database
-from .decoding import Decoder
 from .events import ChangeFeed
 from .indexer import Indexer
 from .intake import Intake
 from .labelling import TraceLabeller
+from .limits import ClientTimeoutProtocol, Decoder
 from .pages import Pages
 from .receivers import HttpReceivers
 from .retention import KEEP_ALL, Retention, RetentionWorker

@@ -12,7 +12,7 @@ import pytest
 from helicone_otel import Settings
 from helicone_otel.testing import FakeHelicone
 from helicone_otel.tools.fakes.loopback import serving
-from helicone_otel.tools.view.scores import Score, scores_of
+from helicone_otel.tools.view.judging import Score, scores_of
 from tests.support.view_seed import any_value, otlp_span, request_of, span
 from tests.support.viewing import JSON, Answer, ViewClient, ask, posted_row, view_client
 

@@ -24,8 +24,15 @@ from .database import BusyError, Database, DatabaseError
 from .events import ChangeFeed, EventStream
 from .export_formats import FORMATS, Selected
 from .exports import HTML, Exports, TooManyRequestsError
-from .judging import MAX_BODY as MAX_FEEDBACK
-from .judging import Feedback, InvalidFeedbackError, feedback_on, keep_feedback, read_feedback, send_feedback
+from .judging import (
+    MAX_FEEDBACK,
+    Feedback,
+    InvalidFeedbackError,
+    feedback_on,
+    keep_feedback,
+    read_feedback,
+    send_feedback,
+)
 from .limits import BodyError, BodyReader
 from .queries.compare import Split, compare
 from .queries.filters import MEASURES, Limits, SessionFilter, filter_values

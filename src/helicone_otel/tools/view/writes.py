@@ -13,9 +13,9 @@ from ...wire import CALL_KINDS
 from ..replay.calls import CallSummary
 from ..replay.otlp import EncodedSpan
 from .colours import keep_colours
+from .judging import keep_scores
 from .labelling import SessionSpan, StoredSpan
 from .prices import Tokens, cost_of
-from .scores import keep_scores
 
 _NO_CALL: Final = CallSummary(None, None, None, None, None)
 # The number of users, of properties, of models and of services that are kept with a session.

@@ -13,8 +13,7 @@ from typing import Any, Final
 from ....wire import CALL_KINDS
 from ...redaction import redact
 from ..colours import add_colours
-from ..judging import feedback_on
-from ..scores import scores_in
+from ..judging import feedback_on, scores_in
 from .numbers import dollars, milliseconds, percentile, prices
 from .sessions import find_session, session_data
 from .tree import StoredRequest, UsedByRequests, busy_time, steps_of, tree

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helicone_otel import Settings
-from helicone_otel.tools.view import export_formats
+from helicone_otel.tools.view import exports
 from helicone_otel.tools.view.database import Database
 from helicone_otel.tools.view.files import load_files
 from helicone_otel.tools.view.queries.session import session as find_session
@@ -85,12 +85,12 @@ def test_what_a_filter_lets_through_is_exported(reviews: ViewClient) -> None:
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "=cmd|' /C calc'!A0"])
 def test_a_text_that_a_spreadsheet_would_run_is_marked_as_text(text: str) -> None:
-    assert export_formats._cell(text) == f"'{text}"
+    assert exports._cell(text) == f"'{text}"
 
 
 @given(st.lists(st.text(), min_size=1, max_size=4))
 def test_any_text_is_one_cell(texts: list[str]) -> None:
-    written = export_formats._csv_lines([texts]).decode()
+    written = exports._csv_lines([texts]).decode()
 
     assert list(csv.reader(io.StringIO(written, newline=""), strict=True)) == [
         [text.encode("utf-8", "backslashreplace").decode() for text in texts]
@@ -200,8 +200,8 @@ def test_an_export_that_cannot_be_made_is_an_error(
 
 
 def test_more_requests_than_a_file_may_have_are_an_error(reviews: ViewClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    few = export_formats.FORMATS["csv"]._replace(requests=12)
-    monkeypatch.setitem(export_formats.FORMATS, "csv", few)
+    few = exports.FORMATS["csv"]._replace(requests=12)
+    monkeypatch.setitem(exports.FORMATS, "csv", few)
 
     assert export(reviews, "csv", id="review/1").status == 200
     assert export(reviews, "csv").data == {

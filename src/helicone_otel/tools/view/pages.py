@@ -22,8 +22,7 @@ from ..terminal import visible
 from .assets import TEMPLATES, TYPES, find_packaged, find_static, read_asset, with_preloads
 from .database import BusyError, Database, DatabaseError
 from .events import ChangeFeed, EventStream
-from .export_formats import FORMATS, Selected
-from .exports import HTML, Exports, TooManyRequestsError
+from .exports import FORMATS, HTML, Exports, Selected, TooManyRequestsError
 from .judging import (
     MAX_FEEDBACK,
     Feedback,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from helicone_otel import Settings
 from helicone_otel.tools.view import exports
 from helicone_otel.tools.view.database import Database
-from helicone_otel.tools.view.files import load_files
+from helicone_otel.tools.view.intake import load_files
 from helicone_otel.tools.view.queries.session import session as find_session
 from tests.support.view_seed import any_value, request_of, review, span
 from tests.support.viewing import Answer, ViewClient, ask, posted_row, with_requests

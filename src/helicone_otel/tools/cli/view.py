@@ -13,7 +13,7 @@ from ...settings import Settings, SettingsError
 from ..replay.player import remove_sdk_variables
 from ..replay.spans import NotReadable
 from ..view.database import Database, DatabaseError
-from ..view.files import check_readable, load_files
+from ..view.intake import check_readable, load_files
 from ..view.retention import Retention, days_of, size_of
 from ..view.sockets import GRPC_PORT, HTTP_PORT, PAGES_PORT, ListenOptions, UsageError, host_of, port_of
 from .beside import StopSignal

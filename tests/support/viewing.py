@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from helicone_otel import Settings
-from helicone_otel.tools.view import indexer, worker
+from helicone_otel.tools.view import text_index, worker
 from helicone_otel.tools.view.database import SCHEMA
 from helicone_otel.tools.view.server import View, running_view
 from helicone_otel.tools.view.sockets import ListenOptions
@@ -152,7 +152,7 @@ def view_client(settings: Settings | None = None, file: Path | None = None) -> I
     """Run a view that labels spans as soon as they arrive, and keeps them in a file if there is one."""
     with (
         mock.patch.object(worker, "_QUIET", 0.0),
-        mock.patch.object(indexer, "_PAUSE", 0.01),
+        mock.patch.object(text_index, "_PAUSE", 0.01),
         mock.patch.object(worker, "_WAIT_FACTOR", 0),
         running_view(file, settings or Settings(), ListenOptions(pages=0, grpc=0, http=0)) as view,
     ):

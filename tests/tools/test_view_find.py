@@ -11,9 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helicone_otel.tools.view.indexer import Indexer
 from helicone_otel.tools.view.retention import Retention, remove_sessions
-from helicone_otel.tools.view.text_index import expression_of, words_of
+from helicone_otel.tools.view.text_index import Indexer, expression_of, words_of
 from tests.support.view_seed import span
 from tests.support.viewing import ViewClient, ask, posted_row
 

@@ -14,11 +14,11 @@ from helicone_otel import Settings
 from helicone_otel.__main__ import main
 from helicone_otel.tools.replay.otlp import batch_of
 from helicone_otel.tools.view.database import Database
-from helicone_otel.tools.view.indexer import Indexer
 from helicone_otel.tools.view.labelling import TraceLabeller
 from helicone_otel.tools.view.retention import Retention, RetentionWorker, _used, remove_sessions, size_of
 from helicone_otel.tools.view.server import running_view
 from helicone_otel.tools.view.sockets import ListenOptions
+from helicone_otel.tools.view.text_index import Indexer
 from helicone_otel.tools.view.worker import label_traces
 from helicone_otel.tools.view.writes import keep_spans, unlabelled_traces
 from tests.support.view_seed import request_of, review, span

@@ -16,7 +16,6 @@ import uvicorn
 from ...settings import Settings
 from .database import Database
 from .events import ChangeFeed
-from .indexer import Indexer
 from .intake import Intake
 from .labelling import TraceLabeller
 from .limits import ClientTimeoutProtocol, Decoder
@@ -24,6 +23,7 @@ from .pages import Pages
 from .receivers import HttpReceivers
 from .retention import KEEP_ALL, Retention, RetentionWorker
 from .sockets import ListenOptions, UsageError, listening_socket, port_in_use, url_host
+from .text_index import Indexer
 from .worker import LabelWorker
 
 if TYPE_CHECKING:

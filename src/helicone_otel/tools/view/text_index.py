@@ -3,6 +3,10 @@
 It is SQLite's own (https://www.sqlite.org/fts5.html). The number of a text has the number of its session in its upper
 bits, so that the sessions of all matches are known without a look at any other table. The index keeps no text. To
 remove one from it, SQLite needs that text again, so each is kept beside it, compressed.
+
+A thread indexes what has been stored and labelled. The database notes by triggers which requests have changed. So
+nothing is lost if the view ends before it has indexed all of them, and what any other part of the view removes is
+removed from the index, too.
 """
 
 from __future__ import annotations
@@ -10,19 +14,30 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import threading
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from ...failures import swallow
 from ..redaction import hide_secrets, redact, redact_attributes, redact_json
 from ..replay.otlp import attributes_of
+from .database import BusyError, Database, DatabaseError
 
+# With more requests in one transaction, those who send spans would wait for it.
+_INDEXED_AT_ONCE: Final = 200
+# After changes the thread waits a moment: a trace that grows is labelled again, and its requests change again.
+_PAUSE = 0.25
+_RETRY_SECONDS: Final = 1.0
+_STOP_SECONDS: Final = 3.0
 # Of a longer text, what comes after is not found.
 MAX_TEXT: Final = 100_000
 # So many texts are removed at a time, and so many pages of the index are merged in one transaction.
-_AT_ONCE: Final = 500
+_REMOVED_AT_ONCE: Final = 500
 _MERGED_PAGES: Final = 1000
 _BITS: Final = 20
 _MAX_DEPTH: Final = 64
@@ -57,6 +72,81 @@ class RequestText(NamedTuple):
     session: int | None
     text: str
     change: int
+
+
+# --- the thread that indexes --------------------------------------------------------------------------
+
+
+class Indexer:
+    """Indexes requests soon after they have changed.
+
+    Args:
+        database: Has the requests, and keeps the index.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="view-indexer", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread, with the requests that an earlier process left unindexed."""
+        self._wake.set()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread. What is still unindexed is indexed when the file is opened again."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(_STOP_SECONDS)
+
+    def changed(self) -> None:
+        """Look soon for requests that have changed."""
+        self._wake.set()
+
+    def _run(self) -> None:
+        while self._wake.wait() and not self._stopping.wait(_PAUSE):
+            self._wake.clear()
+            try:
+                began = time.monotonic()
+                while self._index_some():
+                    # Half of the time is left to those who send spans.
+                    if self._stopping.wait(time.monotonic() - began):
+                        return
+                    began = time.monotonic()
+            except Exception as error:  # noqa: BLE001  # what fails once may succeed later
+                if not isinstance(error, DatabaseError | BusyError | sqlite3.Error):
+                    swallow("the view's index", error)  # of the others the pages tell
+                self._stopping.wait(_RETRY_SECONDS)
+                self._wake.set()
+
+    def _index_some(self) -> bool:
+        """Index some requests; return whether there may be more."""
+        with self._database.reading() as connection:
+            rows = connection.execute("SELECT request, change FROM unindexed LIMIT ?", (_INDEXED_AT_ONCE,)).fetchall()
+            texts = self._texts(connection, {row[0]: row[1] for row in rows})
+        if texts:
+            self._database.write(partial(keep_texts, texts=texts)).result()
+        return len(rows) == _INDEXED_AT_ONCE
+
+    def _texts(self, connection: sqlite3.Connection, changes: Mapping[str, int]) -> list[RequestText]:
+        try:
+            return list(texts_of(connection, changes))
+        except sqlite3.Error:
+            raise
+        except Exception as error:  # noqa: BLE001  # one request that fails must not keep the others out
+            swallow("the view's index", error)
+            return [self._text(connection, request, change) for request, change in changes.items()]
+
+    def _text(self, connection: sqlite3.Connection, request: str, change: int) -> RequestText:
+        try:
+            return next(texts_of(connection, {request: change}))
+        except sqlite3.Error:
+            raise
+        except Exception:  # noqa: BLE001  # it was logged; the request is not found by its content
+            return RequestText(request, None, "", change)
 
 
 # --- writing ------------------------------------------------------------------------------------------
@@ -108,7 +198,7 @@ def _remove_outdated(connection: sqlite3.Connection, new: RequestText) -> bool:
 def remove_texts(connection: sqlite3.Connection, session: int) -> None:
     """Remove the texts of a session, which is removed itself, from the index."""
     sql = "SELECT id, data FROM texts WHERE id BETWEEN ? AND ? LIMIT ?"
-    while some := connection.execute(sql, (*_numbers_of(session), _AT_ONCE)).fetchall():
+    while some := connection.execute(sql, (*_numbers_of(session), _REMOVED_AT_ONCE)).fetchall():
         for number, data in some:
             _remove(connection, number, zlib.decompress(data).decode())
 

@@ -358,6 +358,19 @@ def _problem(error: sqlite3.Error, file: Path) -> str:
     return f"{file.name}: {_PROBLEMS.get(code, 'the database fails: ' + type(error).__name__)}"
 
 
+# --- times ------------------------------------------------------------------------------------------
+
+
+def milliseconds(nanoseconds: int) -> float:
+    """Return a time or a duration of the database, in nanoseconds, as the API has it, exact to the microsecond."""
+    return nanoseconds // 1000 / 1000
+
+
+def nanoseconds(amount: float) -> int:
+    """Return the nanoseconds of milliseconds that are exact to the microsecond. A float would not be exact."""
+    return round(amount * 1000) * 1000
+
+
 # --- the schema ---------------------------------------------------------------------------------------
 
 # "hlcv", so that a database of another program is recognised: https://www.sqlite.org/pragma.html#pragma_application_id

@@ -26,11 +26,11 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from ..redaction import redact, redact_attributes, redact_json, redact_resource
 from ..replay.otlp import attributes_of
-from .database import Database
+from .database import Database, milliseconds
 from .html_export import session_html
 from .markdown import MarkdownReader
+from .prices import dollars
 from .queries.filters import SessionFilter
-from .queries.numbers import dollars, milliseconds
 from .queries.request import TraceReader, request_ids
 from .queries.request import request as find_request
 from .queries.sessions import find_session, session_by_number, session_data

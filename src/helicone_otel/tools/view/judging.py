@@ -22,8 +22,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from ...settings import Settings, SettingsError
 from ..redaction import redact
 from ..replay.otlp import attributes_of
+from .database import milliseconds
 from .labelling import SessionSpan
-from .queries.numbers import milliseconds
 
 # --- thumbs and notes ---------------------------------------------------------------------------------
 

@@ -35,11 +35,10 @@ from .judging import (
 from .limits import BodyError, BodyReader
 from .queries.compare import Split, compare
 from .queries.filters import MEASURES, Limits, SessionFilter, filter_values
-from .queries.overview import SHARES, ShownRange
 from .queries.request import TraceReader
 from .queries.request import request as find_request
 from .queries.session import session as find_session
-from .queries.sessions import SORTS, names, names_of, sessions
+from .queries.sessions import SHARES, SORTS, ShownRange, names, names_of, sessions
 from .queries.sessions import find_session as find_row
 from .responses import JsonResponse, Spool, SpooledResponse, json_answer
 from .security import SecurityMiddleware

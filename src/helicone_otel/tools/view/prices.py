@@ -97,6 +97,12 @@ def price_list() -> PriceList | None:
     return PriceList(f"{_PACKAGE} {version(_PACKAGE)}", newest.isoformat() if newest else "")
 
 
+def shown_prices() -> dict[str, str] | None:
+    """Return which prices are used, as the API has it; `None` without a list."""
+    found = price_list()
+    return found._asdict() if found is not None else None
+
+
 def _starts(model: ModelInfo) -> list[date]:
     """Return the days from which the prices of a model apply, as far as the list has them."""
     prices = model.prices if isinstance(model.prices, list) else []
@@ -119,6 +125,16 @@ def cost_of(kind: str, models: Iterable[str | None], provider: str | None, token
     found = (_listed(name[:_MAX_NAME], (provider or "")[:_MAX_NAME]) for name in models if name)
     model = next((one for one in found if one is not None), None)
     return _price(model, tokens, start) if model is not None else None
+
+
+def is_unpriced(kind: str, cost: float | None, *tokens: int | None) -> bool:
+    """Tell whether a request has no price although its tokens are known. The same in SQL is in `writes.py`."""
+    return cost is None and kind in CALL_KINDS and any(count is not None for count in tokens)
+
+
+def dollars(amount: float | None) -> float | None:
+    """Return an amount without the noise of adding up; `None` if it is unknown."""
+    return round(amount, 9) if amount is not None else None
 
 
 def _price(model: ModelInfo, tokens: Tokens, start: int) -> float | None:

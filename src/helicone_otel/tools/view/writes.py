@@ -66,7 +66,7 @@ ON CONFLICT (id) DO UPDATE SET session = excluded.session, path = excluded.path,
     badge = CASE WHEN logged THEN badge ELSE excluded.badge END
 """
 _CALLS: Final = ", ".join(f"'{kind}'" for kind in CALL_KINDS)
-# A request whose tokens are known and whose model has no price, as `is_unpriced` of `queries/numbers.py` tells.
+# A request whose tokens are known and whose model has no price, as `is_unpriced` of `prices.py` tells.
 _UNPRICED: Final = f"cost IS NULL AND kind IN ({_CALLS}) AND coalesce(input_tokens, output_tokens) IS NOT NULL"
 _SUMS: Final = f"""
 SELECT kind, count(*), coalesce(sum(error IS NOT NULL), 0), coalesce(sum(input_tokens), 0),

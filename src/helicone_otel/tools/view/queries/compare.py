@@ -9,8 +9,10 @@ from typing import Any, Final, NamedTuple
 
 from ...redaction import redact_values
 from ..colours import add_colours
+from ..database import milliseconds, nanoseconds
+from ..prices import dollars, shown_prices
 from .filters import SessionFilter
-from .numbers import dollars, milliseconds, nanoseconds, percentile, prices
+from .sessions import percentile
 
 _SHARES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _MAX_PROPERTIES, _MAX_VALUES = 64, 64
@@ -88,7 +90,7 @@ def compare(
         "paths": sorted(paths, key=lambda path: (-path["share"], path["path"])),
         "sets": [_set_data(some) for some in divided] if split else None,
         "properties": redact_values(_choices(properties)),
-        "prices": prices(),
+        "prices": shown_prices(),
     }
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from ...redaction import redact, redact_values
+from ..database import nanoseconds
 from ..text_index import SESSIONS_FOUND, expression_of, words_of
-from .numbers import nanoseconds
 
 # What is measured of a session, and can be limited.
 MEASURES: Final[Mapping[str, str]] = {

@@ -24,9 +24,10 @@ from ...replay.otlp import attributes_of
 from ...replay.spans import sent_headers
 from ..colours import add_colours
 from ..content import RequestContent, content_of
+from ..database import milliseconds
 from ..markdown import MarkdownReader
+from ..prices import dollars, is_unpriced, shown_prices
 from .at_helicone import page_at_helicone
-from .numbers import dollars, is_unpriced, milliseconds, prices
 
 _MAX_SPANS: Final = 200
 _MAX_DEPTH: Final = 128
@@ -87,7 +88,7 @@ def request(traces: TraceReader, id_: str, texts: MarkdownReader | None = None) 
         "answered_by": row["answered"],
         "cost": dollars(row["cost"]),
         "unpriced": is_unpriced(row["kind"], row["cost"], row["input_tokens"], row["output_tokens"]),
-        "prices": prices(),
+        "prices": shown_prices(),
         "error": redact(row["error"]),
         "badge": row["badge"],
         **_previous_and_next(connection, row),

@@ -13,9 +13,10 @@ from typing import Any, Final
 from ....wire import CALL_KINDS
 from ...redaction import redact
 from ..colours import add_colours
+from ..database import milliseconds
 from ..judging import feedback_on, scores_in
-from .numbers import dollars, milliseconds, percentile, prices
-from .sessions import find_session, session_data
+from ..prices import dollars, shown_prices
+from .sessions import find_session, percentile, session_data
 from .tree import StoredRequest, UsedByRequests, busy_time, steps_of, tree
 
 # Of the operations at one path that have started before a request, so many may be the one that made it.
@@ -62,7 +63,7 @@ def session(connection: sqlite3.Connection, id_: str, name: str | None) -> dict[
         "durations": durations,
         "scores": scores_in(connection, row[0]),
         "feedback": feedback_on(connection, data["id"], data["name"]),
-        "prices": prices(),
+        "prices": shown_prices(),
     }
 
 

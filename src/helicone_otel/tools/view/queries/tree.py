@@ -9,7 +9,8 @@ from typing import Any, Final, NamedTuple
 
 from ....wire import CALL_KINDS
 from ...folders import Folder
-from .numbers import dollars, is_unpriced, milliseconds
+from ..database import milliseconds
+from ..prices import dollars, is_unpriced
 
 # The steps of a session. The last column tells whether the parent of a step is a step at the same path: a wrapper and
 # the span that it wraps are one run.

@@ -1,33 +1,35 @@
-"""One request: its content, its headers and attributes, and the spans around it."""
+"""One request: its content, its headers and attributes, the spans around it, and its page at Helicone."""
 
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from .... import wire
+from ....destinations import Destination, Destinations
 from ....log.rows.content import Content
 from ....log.rows.jsonread import read
 from ....log.rows.row import row_of
 from ....log.rows.types import FinishedSpan
 from ....wire import CALL_KINDS
 from ...redaction import redact, redact_attributes, redact_json, redact_resource
-from ...replay.calls import finished_span
+from ...replay.calls import finished_span, status_of
 from ...replay.otlp import attributes_of
-from ...replay.spans import sent_headers
+from ...replay.spans import sent_headers, url_of
 from ..colours import add_colours
 from ..content import RequestContent, content_of
 from ..database import milliseconds
 from ..markdown import MarkdownReader
 from ..prices import dollars, is_unpriced, shown_prices
-from .at_helicone import page_at_helicone
 
 _MAX_SPANS: Final = 200
 _MAX_DEPTH: Final = 128
@@ -319,7 +321,7 @@ class _RequestSpan:
             if row["parent"] in below and not row["request"]:
                 below.add(row["span"])
                 carriers.append(self._traces.attributes(row["id"]))
-        return page_at_helicone(self._attributes, carriers)
+        return _page_at_helicone(self._attributes, carriers)
 
     def _headers(self, around: Sequence[sqlite3.Row]) -> list[list[str]]:
         """Return the Helicone headers that were captured on the span, or else on a span of an HTTP request below it."""
@@ -362,3 +364,62 @@ def _captured_headers(attributes: Mapping[str, Any]) -> list[list[str]]:
 def _joined(value: Any) -> str:
     values: Iterable[Any] = value if isinstance(value, list) else (value,)
     return ", ".join(str(redact(item)) for item in values)
+
+
+# --- its page at Helicone -----------------------------------------------------------------------------
+
+# Only a request that Helicone has a row of, by an id that is known, has a page there. The spans prove it: an HTTP
+# request to one of Helicone's own gateways, and an id that came in the answer or was sent and answered. What an app
+# logs itself is not proven by a span: it may not log at all, or log to this view.
+
+# The dashboards of the two regions. A key, and so a row, belongs to one of them.
+_DASHBOARD: Final = "https://us.helicone.ai"
+_EUROPEAN_DASHBOARD: Final = "https://eu.helicone.ai"
+# Gateways of the user's own have a dashboard whose address nobody knows here.
+_HELICONES_OWN: Final = Destinations()
+_ANSWERED_ID: Final = f"http.response.header.{wire.ROW_ID_HEADER}"
+_SENT_ID: Final = f"{wire.REQUEST_HEADER_PREFIX}{wire.REQUEST_ID_HEADER.lower()}"
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/server/
+_SERVER: Final = "server.address"
+
+
+def _page_at_helicone(span: Mapping[str, Any], below: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return the address of a request's page on Helicone; `None` if no row of it is known to exist.
+
+    Args:
+        span: The attributes of the request's span.
+        below: The attributes of the spans that carried it, in the order of their starts: the row is that of the last.
+    """
+    for attributes in (*reversed(list(below)), span):
+        host = _gateway_in(attributes)
+        if host is None:
+            continue
+        row_id = _row_id(attributes) or _valid_id(span.get(wire.REQUEST_ID))
+        if row_id is None:
+            return None
+        dashboard = _EUROPEAN_DASHBOARD if "eu" in host.split(".") else _DASHBOARD
+        return f"{dashboard}/requests?requestId={row_id}"
+    return None
+
+
+def _gateway_in(attributes: Mapping[str, Any]) -> str | None:
+    """Return the host of one of Helicone's gateways to which a span's request went; `None` if it went elsewhere."""
+    url = url_of(attributes)
+    try:
+        host = urlsplit(url).hostname if isinstance(url, str) and url else attributes.get(_SERVER)
+    except ValueError:  # it is no URL
+        return None
+    if not isinstance(host, str) or _HELICONES_OWN.of_host(host, None, "https") is not Destination.GATEWAY:
+        return None
+    return host.lower()
+
+
+def _row_id(attributes: Mapping[str, Any]) -> str | None:
+    """Return the id that the gateway's answer names, or that was sent with a request that was answered."""
+    answered = _valid_id(attributes.get(_ANSWERED_ID))
+    return answered or (_valid_id(attributes.get(_SENT_ID)) if status_of(attributes) is not None else None)
+
+
+def _valid_id(value: Any) -> str | None:
+    text = value[0] if isinstance(value, list) and value else value
+    return text.lower() if isinstance(text, str) and re.match(wire.ROW_ID, text) else None

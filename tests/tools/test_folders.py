@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from helicone_otel.tools.folders import Folder
-from helicone_otel.tools.view.queries.tree import StoredRequest, tree
+from helicone_otel.tools.view.queries.session import StoredRequest, tree
 
 
 def a_tree(*paths: str) -> Folder[list[str]]:

@@ -20,7 +20,7 @@ from helicone_otel.tools.view.intake import Intake
 from helicone_otel.tools.view.labelling import TraceLabeller
 from helicone_otel.tools.view.log_rows import read_row
 from helicone_otel.tools.view.pages import Pages
-from helicone_otel.tools.view.queries.tree import StoredRequest, tree
+from helicone_otel.tools.view.queries.session import StoredRequest, tree
 from helicone_otel.tools.view.worker import LabelWorker
 from tests.support.examples import examples
 from tests.support.view_seed import span

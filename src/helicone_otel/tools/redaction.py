@@ -64,6 +64,8 @@ _PAIRS: Final = re.compile(
 _USER_INFO: Final = re.compile(r"(?<=//)[^\s/'\"]*@|[^\s/@'\"=,(:]+:(?!//)[^\s@'\"]*@(?=[\w.\[-])")
 # A variable of the shell stands for a key, and is none: commands that we suggest have it.
 _SHORT_KEYS: Final = re.compile(rf"\b[sp]k-{_NO_KEY}[\w-]{{4,}}|(?i:\bbearer\s+)(?!\$[A-Z_]+\b)\S+")
+# Of texts up to this length, the latest are remembered.
+_SHORT: Final = 64
 # Shorter values (`true`, `none`) are parts of too many texts.
 _MIN_SECRET: Final = 8
 # Of a file only its name is shown: its folders identify a machine and its user.
@@ -83,11 +85,19 @@ _RESOURCES: Final = (
 
 def hide_secrets(text: str) -> str:
     """Return a text with `***` for each key, password and token in it."""
+    return _hidden_in_short(text) if len(text) <= _SHORT else _hidden_in(text)
+
+
+def _hidden_in(text: str) -> str:
     lower = text.lower()
     has_query = "=" in text and ("?" in text or "&" in text)
     hidden = _SECRETS.sub(_HIDDEN, text) if has_query or _has_any(_SIGNS, lower) else text
     has_pairs = ('"' in hidden or "'" in hidden) and _has_any(_NAME_SIGNS, lower)
     return _PAIRS.sub(rf"\1{_HIDDEN}", hidden) if has_pairs else hidden
+
+
+# Names of models, roles and services are in every span and every body.
+_hidden_in_short: Final = lru_cache(maxsize=4096)(_hidden_in)
 
 
 def _has_any(signs: Sequence[str], text: str) -> bool:

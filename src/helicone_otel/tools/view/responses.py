@@ -24,14 +24,17 @@ _MAX_IN_MEMORY: Final = 256 * 1024
 _NOT_STORED: Final = {"Cache-Control": "no-store"}
 # In JSON these characters occur only in strings, where an escape means the same. In HTML they could end a script.
 _UNSAFE: Final = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+# Made once, and without a check for cycles: no answer has any.
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False)
 
 
 def safe_json(data: Any) -> str:
     """Return JSON that can be put into HTML as it is."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    # `str.translate` takes thirty times as long.
+    text = _ENCODER.encode(data)
+    # `str.translate` takes thirty times as long. `replace` is slow where there is nothing to replace.
     for character, escape in _UNSAFE.items():
-        text = text.replace(character, escape)
+        if character in text:
+            text = text.replace(character, escape)
     return text
 
 

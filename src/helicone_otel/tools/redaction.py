@@ -20,6 +20,8 @@ _OBJECTS: Final = (dict, Mapping)
 _LISTS: Final = (list, tuple)
 _CONTAINERS: Final = (*_LISTS, *_OBJECTS)
 _JSON_STARTS: Final = ("{", "[")
+# Nothing of these types is hidden or changed.
+_PLAIN: Final = frozenset({int, bool, type(None)})
 
 # The last words of the names of secrets, with `_` for `-` as well: in headers, attributes, and keys of JSON.
 _SECRET_NAMES: Final = (*sorted(SECRET_KEYS), "cookie", "set_cookie")
@@ -118,7 +120,7 @@ def redact(value: Any, depth: int = 0) -> Any:
         return hide_secrets(_cut(value))
     if isinstance(value, float):
         return value if value - value == 0 else str(value)  # JSON has neither infinities nor NaN
-    if value is None or isinstance(value, int) or not isinstance(value, _CONTAINERS):
+    if type(value) in _PLAIN or not isinstance(value, _CONTAINERS):
         return value
     if depth > _MAX_DEPTH:
         return "…"
@@ -139,7 +141,7 @@ def redact_json(value: Any, depth: int = 0) -> Any:
         value: Any value of JSON. Texts are not cut.
         depth: How deep the value is inside another one; below 64 levels it is returned as it is.
     """
-    if depth > _MAX_DEPTH:
+    if depth > _MAX_DEPTH or type(value) in _PLAIN:
         return value
     if isinstance(value, str):
         return _redact_json_text(value, depth) if value.lstrip()[:1] in _JSON_STARTS else value
@@ -202,7 +204,7 @@ class Redaction:
 
 
 def _attribute(key: str, value: Any) -> Any:
-    if _names_secret(key[-_LONGEST:]) or _HEADERS.match(key):
+    if _is_hidden_attribute(key[-_LONGEST:]):
         return _HIDDEN
     safe = redact(value)
     return _FOLDERS.sub("…/", safe) if key in _FILES and isinstance(safe, str) else safe
@@ -218,6 +220,11 @@ def _is_text(value: Any) -> bool:
 @lru_cache(maxsize=4096)
 def _names_secret(key: str) -> bool:
     return bool(_NAMED.search(key))
+
+
+@lru_cache(maxsize=4096)
+def _is_hidden_attribute(key: str) -> bool:
+    return _names_secret(key) or bool(_HEADERS.match(key))
 
 
 def _cut(text: str) -> str:

@@ -219,9 +219,34 @@ def test_requests_of_traces_that_overlap_are_read_trace_by_trace(view: ViewClien
     assert [one["trace"]["trace_id"][-1] for one in session["requests"]] == ["1", "1", "1", "2", "2", "2"]
 
 
+def page_of(view: ViewClient, id_: str) -> Any:
+    """Return the data in the page of a session."""
+    html = ask(f"{view.view.url}/api/export?id={id_}").body
+    return json.loads(html.partition(b'id="exported">')[2].partition(b"</script>")[0])
+
+
+def test_a_page_of_a_session_has_the_requests_as_the_api_has_them(
+    view: ViewClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("helicone_otel.tools.view.queries.request._AT_ONCE", 2)
+    chat = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.conversation.id": "c"}
+    for trace in (1, 2):
+        view.take(*(span(trace, 10 * trace + n, attributes=chat, start=2 * n + trace) for n in range(3)))
+    for path in ("/a", "/b"):
+        view.log(posted_row("c", path, "shop"))
+    ids = [one["id"] for one in view.session("c")["requests"]]
+    exported = page_of(view, "c")["requests"]
+
+    assert len(ids) == 8
+    assert exported.keys() == set(ids)
+    assert [(exported[id_]["previous"], exported[id_]["next"]) for id_ in ids] == list(
+        zip([None, *ids], [*ids[1:], None], strict=False)
+    )
+    assert [{**exported[id_], "trace": None} for id_ in ids] == [{**view.request(id_), "trace": None} for id_ in ids]
+
+
 def test_a_page_of_a_session_has_each_span_once(reviews: ViewClient) -> None:
-    html = ask(f"{reviews.view.url}/api/export?id=review/1").body
-    data = json.loads(html.partition(b'id="exported">')[2].partition(b"</script>")[0])
+    data = page_of(reviews, "review/1")
     for request in data["requests"].values():
         whole = reviews.request(request["id"])["trace"]
         spans = [data["spans"][number] for number in request["trace"]["spans"]]

@@ -69,18 +69,18 @@ class CallSummary(NamedTuple):
     written_tokens_1h: int | None = None
 
 
-def finished_span(scope: str, span: Span, label: Mapping[str, object]) -> FinishedSpan:
+def finished_span(scope: str, span: Span, attributes: Mapping[str, object]) -> FinishedSpan:
     """Return a span as log rows are made from it.
 
     Args:
         scope: The name of its instrumentation scope.
         span: The span.
-        label: The library's attributes, which replace those of the span.
+        attributes: Its attributes, with those of the library.
     """
     return FinishedSpan(
         name=span.name,
         scope=scope,
-        attributes={**attributes_of(span.attributes), **label},
+        attributes=attributes,
         events=[Event(event.name, event.time_unix_nano, attributes_of(event.attributes)) for event in span.events],
         start=span.start_time_unix_nano,
         end=span.end_time_unix_nano,

@@ -13,7 +13,7 @@ import json
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import groupby, islice
@@ -31,8 +31,7 @@ from .html_export import session_html
 from .markdown import MarkdownReader
 from .prices import dollars
 from .queries.filters import SessionFilter
-from .queries.request import TraceReader, request_ids
-from .queries.request import request as find_request
+from .queries.request import TraceReader, requests_in
 from .queries.sessions import find_session, session_by_number, session_data
 from .responses import Spool, Spooled, encoded
 
@@ -221,16 +220,15 @@ def _json(connection: sqlite3.Connection, sessions: Sequence[int]) -> Iterator[b
         row = session_by_number(connection, session)
         whole = _json_text(session_data(row))
         yield encoded(f'{"," if place else ""}\n{{"session":{whole},"requests":[')
-        for number, id_ in enumerate(request_ids(connection, session)):
-            yield encoded(f"{',' if number else ''}\n{_json_text(_json_request(traces, texts, id_))}")
+        for number, request in enumerate(requests_in(traces, session, texts)):
+            yield encoded(f"{',' if number else ''}\n{_json_text(_json_request(request))}")
         yield b"]}"
     yield b"\n]\n"
 
 
-def _json_request(traces: TraceReader, texts: MarkdownReader, id_: str) -> dict[str, Any]:
+def _json_request(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return a request without what only pages need."""
-    request = find_request(traces, id_, texts) or {}
-    trace = request.get("trace")
+    trace = request["trace"]
     ids = {"trace_id": trace["trace_id"], "span_id": trace["span_id"]} if trace else None
     left_out = ("session", "colour", "markdown", "previous", "next", "trace")
     return {**{key: value for key, value in request.items() if key not in left_out}, "trace": ids}

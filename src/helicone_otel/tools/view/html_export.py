@@ -21,8 +21,7 @@ from ..terminal import visible
 from .assets import IMPORT, SCRIPT, absolute, file_at
 from .database import Database
 from .markdown import MarkdownReader
-from .queries.request import TraceReader, request_ids, span_data
-from .queries.request import request as find_request
+from .queries.request import TraceReader, requests_in, span_data
 from .queries.session import session as find_session
 from .queries.sessions import find_session as find_row
 from .responses import encoded, safe_json
@@ -102,12 +101,12 @@ def _session_data(database: Database, id_: str, name: str | None) -> Iterator[st
         del session
         size, comma = 0, ""
         spans, texts = _SpansOnce(connection), MarkdownReader(_MAX_MARKDOWN)
-        for request_id in request_ids(connection, row[0]):
-            request = safe_json(find_request(spans, request_id, texts))
-            size += len(request)
+        for request in requests_in(spans, row[0], texts):
+            text = safe_json(request)
+            size += len(text)
             if size > MAX_CONTENT:
                 break
-            yield f"{comma}{safe_json(request_id)}:{request}"
+            yield f"{comma}{safe_json(request['id'])}:{text}"
             comma = ","
         yield f'}},"spans":{safe_json(spans.all)}}}'
 
@@ -126,13 +125,13 @@ class _SpansOnce(TraceReader):
 
     def shown(self, rows: Iterable[sqlite3.Row], this: str) -> list[Any]:  # noqa: ARG002  # the page finds it by its id
         """Return the places of the spans."""
-        return [self._number(row) for row in rows]
+        numbers = self._numbers
+        return [numbers[row["id"]] if row["id"] in numbers else self._add(row) for row in rows]
 
-    def _number(self, row: sqlite3.Row) -> int:
-        number = self._numbers.setdefault(row["id"], len(self.all))
-        if number == len(self.all):
-            self.all.append(span_data(row))
-        return number
+    def _add(self, row: sqlite3.Row) -> int:
+        self._numbers[row["id"]] = len(self.all)
+        self.all.append(span_data(row))
+        return len(self.all) - 1
 
 
 def _self_contained(html: str) -> tuple[str, str]:

@@ -237,7 +237,8 @@ class _Calls:
 
     def _finished(self, span_id: str) -> FinishedSpan:
         encoded = self._encoded[span_id]
-        return finished_span(encoded.scope, Span.FromString(encoded.data), {})
+        span = Span.FromString(encoded.data)
+        return finished_span(encoded.scope, span, attributes_of(span.attributes))
 
 
 def _label_of(replayed: Replayed) -> Mapping[str, Any]:

@@ -6,9 +6,9 @@ import json
 import re
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
@@ -25,7 +25,6 @@ from ...redaction import redact, redact_attributes, redact_json, redact_resource
 from ...replay.calls import finished_span, status_of
 from ...replay.otlp import attributes_of
 from ...replay.spans import sent_headers, url_of
-from ..colours import add_colours
 from ..content import RequestContent, content_of
 from ..database import milliseconds
 from ..markdown import MarkdownReader
@@ -33,11 +32,14 @@ from ..prices import dollars, is_unpriced, shown_prices
 
 _MAX_SPANS: Final = 200
 _MAX_DEPTH: Final = 128
-_REQUEST: Final = """
-SELECT r.id, s.session_id, s.name AS session_name, r.path, r.kind, r.name, r.model, r.provider, r.start, r."end",
-    r.ttft, r.input_tokens, r.output_tokens, r.error, r.badge, r.trace, r.span, r.logged, r.session,
-    r.cost, r.cached, r.written, r.answered
-FROM requests r JOIN sessions s ON s.id = r.session WHERE r.id = ?
+# So many requests of a session are read at once.
+_AT_ONCE: Final = 500
+_REQUESTS: Final = """
+SELECT r.rowid AS number, r.id, s.session_id, s.name AS session_name, r.path, r.kind, r.name, r.model, r.provider,
+    r.start, r."end", r.ttft, r.input_tokens, r.output_tokens, r.error, r.badge, r.trace, r.span, r.logged, r.session,
+    r.cost, r.cached, r.written, r.answered, c.colour,
+    EXISTS (SELECT 1 FROM places p WHERE p.tells_of = r.id) AS has_wrappers
+FROM requests r JOIN sessions s ON s.id = r.session LEFT JOIN paths c ON c.path = r.path
 """
 _SPANS: Final = """
 SELECT s.id, s.span, s.parent, s.name, p.kind, p.path, s.start, s."end", s.error, p.request
@@ -55,18 +57,56 @@ _NO_SPAN: Final[Mapping[str, Any]] = {
 }
 
 
-def request(traces: TraceReader, id_: str, texts: MarkdownReader | None = None) -> dict[str, Any] | None:
+def request(traces: TraceReader, id_: str) -> dict[str, Any] | None:
     """Return a request; `None` if there is no request with that id.
 
     Args:
         traces: Reads its span and the spans around it.
         id_: Its id.
-        texts: Reads its texts as Markdown; by default as many as one answer may have.
     """
-    connection = traces.connection
-    row = connection.execute(_REQUEST, (id_,)).fetchone()
-    if row is None:
-        return None
+    row = traces.connection.execute(f"{_REQUESTS} WHERE r.id = ?", (id_,)).fetchone()
+    return _request(traces, row, _beside(traces.connection, row), MarkdownReader()) if row is not None else None
+
+
+def requests_in(traces: TraceReader, session: int, texts: MarkdownReader) -> Iterator[dict[str, Any]]:
+    """Yield the requests of a session: trace by trace, because a `TraceReader` keeps one trace.
+
+    Traces are in the order of their first requests. Those of one session can overlap.
+
+    Args:
+        traces: Reads the spans of the requests and the spans around them.
+        session: The number of the session in the database.
+        texts: Reads their texts as Markdown.
+    """
+    sql = "SELECT trace, rowid, id FROM requests WHERE session = ? ORDER BY start, id"
+    order = traces.connection.execute(sql, (session,)).fetchall()
+    before = [None, *(row["id"] for row in order)]
+    by_trace: defaultdict[str | None, dict[int, _Beside]] = defaultdict(dict)
+    for (trace, number, _), *ids in zip(order, before, [*before[2:], None], strict=False):
+        by_trace[trace][number] = _Beside(*ids)
+    beside = {number: ids for numbers in by_trace.values() for number, ids in numbers.items()}
+    for row in _rows(traces.connection, list(beside)):
+        yield _request(traces, row, beside[row["number"]], texts)
+
+
+def _rows(connection: sqlite3.Connection, numbers: Sequence[int]) -> Iterator[sqlite3.Row]:
+    """Yield the rows of requests by their numbers in the database, in this order."""
+    for first in range(0, len(numbers), _AT_ONCE):
+        some = numbers[first : first + _AT_ONCE]
+        sql = f"{_REQUESTS} WHERE r.rowid IN ({', '.join('?' * len(some))})"
+        rows = {row["number"]: row for row in connection.execute(sql, some)}
+        yield from (rows[number] for number in some)
+
+
+class _Beside(NamedTuple):
+    """The ids of the requests before and after a request in its session, in the order of their starts."""
+
+    previous: str | None
+    next: str | None
+
+
+def _request(traces: TraceReader, row: sqlite3.Row, beside: _Beside, texts: MarkdownReader) -> dict[str, Any]:
+    connection, id_ = traces.connection, row["id"]
     span = _RequestSpan(traces, row["trace"], row["span"]) if row["span"] is not None else None
     posted = connection.execute("SELECT data FROM logs WHERE id = ?", (id_,)).fetchone() if row["logged"] else None
     made = _made(row, span) if span is not None else None
@@ -75,7 +115,7 @@ def request(traces: TraceReader, id_: str, texts: MarkdownReader | None = None) 
     if span is not None and not content.messages and (call := span.call_above(row)) is not None:
         content = content._replace(messages=[one for one in call.messages or () if one["from"] == "input"])
     shown = redact(content._asdict())
-    found = {
+    return {
         "id": row["id"],
         "session": {"id": row["session_id"], "name": row["session_name"]},
         "path": row["path"],
@@ -93,28 +133,15 @@ def request(traces: TraceReader, id_: str, texts: MarkdownReader | None = None) 
         "prices": shown_prices(),
         "error": redact(row["error"]),
         "badge": row["badge"],
-        **_previous_and_next(connection, row),
+        **beside._asdict(),
         **shown,
-        "markdown": list((texts or MarkdownReader()).trees(shown["messages"] or ())),
+        "markdown": list(texts.trees(shown["messages"] or ())),
         "raw": _raw(redact_json(stored) if stored is not None else made),
         **(span.data() if span is not None else _NO_SPAN),
         "logged": bool(row["logged"]),
         "helicone_url": span.page_at_helicone() if span is not None else None,
+        "colour": row["colour"],
     }
-    add_colours(connection, [found])
-    return found
-
-
-def request_ids(connection: sqlite3.Connection, session: int) -> list[str]:
-    """Return the ids of a session's requests, by its number: trace by trace, because `TraceReader` keeps one trace.
-
-    Traces are in the order of their first requests. Those of one session can overlap.
-    """
-    sql = "SELECT trace, id FROM requests WHERE session = ? ORDER BY start, id"
-    by_trace: defaultdict[str | None, list[str]] = defaultdict(list)
-    for trace, id_ in connection.execute(sql, (session,)):
-        by_trace[trace].append(id_)
-    return [id_ for ids in by_trace.values() for id_ in ids]
 
 
 def _made(row: sqlite3.Row, span: _RequestSpan) -> Mapping[str, Any] | None:
@@ -168,12 +195,12 @@ def _with_name(content: RequestContent, name: str) -> RequestContent:
     return content
 
 
-def _previous_and_next(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, str | None]:
+def _beside(connection: sqlite3.Connection, row: sqlite3.Row) -> _Beside:
     key = (row["session"], row["start"], row["id"])
     before = "SELECT id FROM requests WHERE session = ? AND (start, id) < (?, ?) ORDER BY start DESC, id DESC LIMIT 1"
     after = "SELECT id FROM requests WHERE session = ? AND (start, id) > (?, ?) ORDER BY start, id LIMIT 1"
-    rows = {"previous": connection.execute(before, key).fetchone(), "next": connection.execute(after, key).fetchone()}
-    return {name: found[0] if found else None for name, found in rows.items()}
+    found = (connection.execute(sql, key).fetchone() for sql in (before, after))
+    return _Beside(*(one[0] if one else None for one in found))
 
 
 # --- spans --------------------------------------------------------------------------------------------
@@ -260,6 +287,8 @@ class _RequestSpan:
 
     def finished(self, row: sqlite3.Row) -> FinishedSpan:
         """Return the span with the label of its request and with its wrappers, as log rows are made from it."""
+        if not row["has_wrappers"]:
+            return self.labelled(row)
         wrappers = self._traces.connection.execute(_WRAPPERS, (row["id"],)).fetchall()
         found = (_RequestSpan(self._traces, wrapper["trace"], wrapper["id"]) for wrapper in wrappers)
         return self.labelled(row)._replace(wrappers=tuple(wrapper.labelled(row) for wrapper in found))
@@ -272,7 +301,7 @@ class _RequestSpan:
             wire.SESSION_ID: row["session_id"],
             wire.SESSION_PATH: row["path"],
         }
-        return finished_span(self._scope, self._span, label)
+        return finished_span(self._scope, self._span, {**self._attributes, **label})
 
     def call_above(self, row: sqlite3.Row) -> RequestContent | None:
         """Return the content of the call that a request is an earlier attempt of; `None` if it is not one."""
@@ -289,11 +318,21 @@ class _RequestSpan:
     def _around(self) -> list[sqlite3.Row]:
         return self._traces.around(self._trace, self._id)
 
+    @cached_property
+    def _below(self) -> list[sqlite3.Row]:
+        """Those of the spans around it that are below it."""
+        found: list[sqlite3.Row] = []
+        below = {self._id}
+        for row in self._around:
+            if row["parent"] in below:
+                below.add(row["span"])
+                found.append(row)
+        return found
+
     def data(self) -> dict[str, Any]:
         """Return headers, attributes, events, resource, scope and the spans around it."""
-        around = self._around
         return {
-            "headers": self._headers(around),
+            "headers": self._headers(),
             "attributes": redact_attributes(self._attributes),
             "events": [
                 {
@@ -308,31 +347,28 @@ class _RequestSpan:
             "trace": {
                 "trace_id": self._trace,
                 "span_id": self._id,
-                "spans": self._traces.shown(around, self._id),
+                "spans": self._traces.shown(self._around, self._id),
             },
         }
 
     def page_at_helicone(self) -> str | None:
         """Return the address of the request's page on Helicone; `None` if no row of it is known to exist."""
-        below = {self._id}
+        carrying = {self._id}
         carriers: list[dict[str, Any]] = []
-        for row in self._around:
+        for row in self._below:
             # A span below that is a request itself has a row of its own, as earlier attempts have.
-            if row["parent"] in below and not row["request"]:
-                below.add(row["span"])
+            if row["parent"] in carrying and not row["request"]:
+                carrying.add(row["span"])
                 carriers.append(self._traces.attributes(row["id"]))
         return _page_at_helicone(self._attributes, carriers)
 
-    def _headers(self, around: Sequence[sqlite3.Row]) -> list[list[str]]:
+    def _headers(self) -> list[list[str]]:
         """Return the Helicone headers that were captured on the span, or else on a span of an HTTP request below it."""
         headers = _captured_headers(self._attributes)
-        below = {self._id}
-        for row in around:
+        for row in self._below:
             if headers:
                 break
-            if row["parent"] in below:
-                below.add(row["span"])
-                headers = _captured_headers(self._traces.attributes(row["id"]))
+            headers = _captured_headers(self._traces.attributes(row["id"]))
         return headers
 
 

@@ -74,8 +74,10 @@ def test_a_conversation(seeded: View, browser: Browser, scheme: Any) -> None:
         assert findings(page) == []
 
 
-def test_a_comparison(seeded: View, browser: Browser, scheme: Any) -> None:
-    with BrowserWindow.at(browser, color_scheme=scheme) as window:
+@pytest.mark.parametrize("width", [1440, 600])
+def test_a_comparison(seeded: View, browser: Browser, scheme: Any, width: int) -> None:
+    """In a narrow window its tables are wider than the page, and must be scrolled without a pointer, too."""
+    with BrowserWindow.at(browser, color_scheme=scheme, viewport={"width": width, "height": 900}) as window:
         page = window.go(seeded.url, "/compare", name="reviewer", **{"as": "table"})
         assert findings(page) == []
 

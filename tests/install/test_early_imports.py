@@ -81,3 +81,31 @@ def test_what_sends_rows_is_imported_for_the_first_one(fake: FakeHelicone) -> No
 
     assert {"ssl", "urllib3", "urllib3.connection"} <= loaded(code, **log)
     assert [row.session_name for row in fake.rows] == ["Shop"]
+
+
+# The app's import of urllib3 stops at one of its modules until our thread, which loads the sender, waits for it.
+IMPORTING = """
+import sys, threading, time
+from importlib import _bootstrap
+from helicone_otel.log.delivery.client import load_sender
+
+def stop(event, arguments):
+    if event == "import" and arguments[0] == sys.argv[1] and ours.ident is None:
+        ours.start()
+        while ours.is_alive() and ours.ident not in _bootstrap._blocking_on:
+            time.sleep(0.01)
+
+ours = threading.Thread(target=load_sender)
+sys.addaudithook(stop)
+import urllib3
+ours.join()
+print(sorted(name for name in ("urllib3", "helicone_otel.log.delivery.sender") if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize("module", ["_base_connection", "connectionpool", "response"])
+def test_the_app_may_import_what_our_thread_imports_at_the_same_time(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTING, f"urllib3.{module}"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("['helicone_otel.log.delivery.sender', 'urllib3']\n", "")

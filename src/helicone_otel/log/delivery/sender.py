@@ -8,6 +8,9 @@ import ssl
 import time
 from typing import Final
 
+# As a whole first: a thread that begins with a part of a package holds the lock of that part while it waits for the
+# package. If the app imports the package just then, and so that part, Python fails the app's import (`_DeadlockError`).
+import urllib3  # noqa: F401
 from urllib3.util.ssl_match_hostname import CertificateError
 
 from ...endpoints import is_api_server

@@ -86,9 +86,11 @@ def secure(folder: Path) -> Iterator[dict[str, str]]:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield {"HTTPS_URL": f"https://127.0.0.1:{server.server_port}/", "HTTPS_CA": str(folder / "ca.pem")}
-        server.shutdown()
-        thread.join()
+        try:
+            yield {"HTTPS_URL": f"https://127.0.0.1:{server.server_port}/", "HTTPS_CA": str(folder / "ca.pem")}
+        finally:  # or a test that fails would keep the whole run from ending
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.parametrize("when", ["first", "imported", "configured", "logged"])

@@ -281,6 +281,31 @@ def test_a_message_without_content_never_loads(client: Client, form: str) -> Non
     assert ("Sail?" in str(row.shown.sent), row.flaws) == (True, [])
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("text", ["", "I look."])
+def test_a_call_without_arguments_in_an_earlier_turn_is_shown(client: Client, form: str, text: str) -> None:
+    provider, model, more = FORMS[form]
+    call = {"type": "tool_call", "id": "c-1", "name": "get_time", "arguments": ""}
+    result = {"type": "tool_call_response", "id": "c-1", "response": "noon"}
+    messages = [
+        {"role": "user", "parts": [said("When?")]},
+        {"role": "assistant", "parts": [said(text), call]},
+        {"role": "tool", "parts": [result]},
+    ]
+    row = of_model(client, "llm", provider, model, {"gen_ai.input.messages": json.dumps(messages), **more})
+
+    assert ("get_time" in str(row.shown.sent), "noon" in str(row.shown.sent), row.flaws) == (True, True, [])
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("part", OTHERS)
+def test_an_answer_that_is_no_text_and_no_image_is_shown_as_json(client: Client, form: str, part: str) -> None:
+    row = of_form(client, form, [said("Speak.")], [OTHERS[part]])
+
+    assert ('"type":"' in str(row.shown.answered[0].text), row.flaws) == (True, [])
+    assert "[Image]" not in row.shown.response
+
+
 def test_embeddings_are_shown_with_texts_that_stand_beside_the_vectors_only(client: Client) -> None:
     attributes = {
         f"embedding.embeddings.{number}.embedding.{name}": value

@@ -52,7 +52,7 @@ PROTOBUF: Final[Mapping[str, Callable[[int], bytes]]] = MappingProxyType(
     }
 )
 # The kinds of `PROTOBUF` for tests of a server, each of which counts the parts with the same function. All kinds are
-# counted in test_cost.py; the servers get the others in CI.
+# counted in test_body_limits.py; the servers get the others in CI.
 KINDS: Final = [
     kind if kind in {"resources", "array"} else pytest.param(kind, marks=pytest.mark.slow) for kind in PROTOBUF
 ]

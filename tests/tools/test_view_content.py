@@ -89,6 +89,29 @@ def test_a_text_that_looks_like_a_call_is_shown_where_there_is_none() -> None:
     assert parts_of("llm", {**answer, "gen_ai.request.model": "gpt-4o"}) == [("output", "f({})")]
 
 
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "gcp.gemini"])
+def test_what_a_person_writes_is_shown_where_it_looks_like_a_call(provider: str) -> None:
+    call = {"type": "tool_call", "id": "c-1", "name": "f", "arguments": {"city": "Oslo"}}
+    talk = [{"role": "user", "content": 'f({"city":"Oslo"})'}, {"role": "assistant", "parts": [call]}]
+    named = {"gen_ai.provider.name": provider, "gen_ai.request.model": "m"}
+
+    assert parts_of("llm", {"gen_ai.input.messages": json.dumps(talk), **named}) == [
+        ("input", 'f({"city":"Oslo"})'),
+        ("input", {"city": "Oslo"}),
+    ]
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_the_word_for_an_image_is_not_shown_beside_it(api: str) -> None:
+    image = {"type": "blob", "modality": "image", "mime_type": "image/png", "content": "iVBO"}
+    answer = {"gen_ai.output.messages": json.dumps([{"role": "assistant", "parts": [image]}])}
+    named = {"gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o", "openai.api.type": api}
+
+    messages = content_of(logged.row("llm", {**answer, **named}).body).messages or []
+    assert "[Image]" not in json.dumps(messages)
+    assert "iVBO" in json.dumps(messages)
+
+
 def test_a_completion_of_the_time_before_chats_is_shown() -> None:
     named = {"gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-3.5-turbo-instruct"}
     talk = {"gen_ai.prompt.0.role": "user", "gen_ai.prompt.0.content": "Say hi.", "gen_ai.completion.0.content": "hi"}

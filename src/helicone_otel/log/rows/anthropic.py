@@ -57,7 +57,7 @@ def _message(message: Message) -> dict[str, Any]:
     role = "user" if message.role == "tool" else message.role
     if len(message.parts) == 1 and message.parts[0].kind == "text":
         return {"role": role, "content": message.parts[0].value}
-    blocks = [_sent_block(part) for part in message.parts if part.value != "" or part.kind == "result"]
+    blocks = [_sent_block(part) for part in message.parts if not _is_empty(part)]
     return {"role": role, "content": blocks or ""}
 
 
@@ -74,15 +74,21 @@ def _answer(message: Message) -> list[dict[str, Any]]:
 
     Calls of tools have a text beside them, because Helicone's pages leave out what has none.
     """
-    blocks = [_block(part) for part in message.parts if part.value != "" or part.kind == "call"]
+    blocks = [_block(part) for part in message.parts if not _is_empty(part)]
     calls = [part for part in message.parts if part.kind == "call"]
     return [*blocks, {"type": "text", "text": calls_text(calls)}] if calls else blocks
+
+
+def _is_empty(part: Part) -> bool:
+    """Tell whether a part says nothing. A call without arguments, and a result that is empty, do."""
+    return part.value == "" and part.kind not in ("call", "result")
 
 
 def _block(part: Part) -> dict[str, Any]:
     match part.kind:
         case "call":
-            return known({"type": "tool_use", "id": part.id, "name": part.name, "input": part.value}, "input")
+            given = {} if part.value == "" else part.value
+            return known({"type": "tool_use", "id": part.id, "name": part.name, "input": given}, "input")
         case "result":
             return known({"type": "tool_result", "tool_use_id": part.id, "content": text_of(part.value)}, "content")
         case "reasoning":

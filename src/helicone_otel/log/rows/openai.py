@@ -30,7 +30,7 @@ _FINISH_REASONS: Final = {
 # Helicone's pages leave out messages that have calls of tools but no content, so these get one: a blank.
 _BLANK: Final = " "
 # The text that Helicone's list shows of an image.
-_IMAGE: Final = "[Image]"
+IMAGE: Final = "[Image]"
 # As many numbers of an embedding as Helicone shows.
 _SHOWN_NUMBERS: Final = 5
 # Finish reasons of answers that were cut.
@@ -228,14 +228,15 @@ def _answers(message: Message) -> list[dict[str, Any]]:
         return [{"role": message.role, "content": text}]
     others = [part for part in message.parts if part.kind == "other"]
     calls = [part for part in message.parts if part.kind == "call"]
-    text = texts_in(message) or calls_text(calls) or (_IMAGE if others else "")
+    said = texts_in(message) or calls_text(calls)
+    text = said or _text_of_others(others)
     reasoning = _reasoning(message)
     results = [_chat_result(part) for part in message.parts if part.kind == "result"]
     first = _whole(message, text, reasoning="" if calls else reasoning, calls=list(map(_chat_call, calls)))
     made = [first] if text or reasoning or not results else []
     if calls and reasoning:
         made.append(_thought(message, reasoning))
-    if others:
+    if others and (said or text == IMAGE):
         made.append({"role": message.role, "content": _chat_content(others)})
     return [*made, *results]
 
@@ -344,8 +345,18 @@ def _items(message: Message, text: str) -> list[dict[str, Any]]:
 
 def _answered(message: Message, contents: list[Part]) -> list[dict[str, Any]]:
     """Return the content of an answer, of which Helicone reads the first text."""
-    others = [_item_part(part, "output_text") for part in contents if part.kind == "other"]
-    return [{"type": "output_text", "text": texts_in(message) or _IMAGE}, *others]
+    others = [part for part in contents if part.kind == "other"]
+    said = texts_in(message)
+    first = {"type": "output_text", "text": said or _text_of_others(others)}
+    shown = others if said or first["text"] == IMAGE else []
+    return [first, *(_item_part(part, "output_text") for part in shown)]
+
+
+def _text_of_others(parts: list[Part]) -> str:
+    """Return what stands for an answer that has no text: the word for an image, or else its parts as JSON."""
+    if any(image_url(part.value) for part in parts):
+        return IMAGE
+    return "\n".join(text_of(part.value) for part in parts)
 
 
 def _item_part(part: Part, text: str) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from typing import Any, Final, NamedTuple
 
 from ...log.rows.content import Content
 from ...log.rows.facts import facts_of
+from ...log.rows.forms import image_url
 from ...log.rows.jsonread import read
 from ...log.rows.messages import Message, Part, first_text_or_number, is_part, messages_of
-from ...log.rows.openai import calls_text
+from ...log.rows.openai import IMAGE, calls_text
 from ...log.rows.types import FinishedSpan
 from ..redaction import redact, redact_json
 
@@ -29,6 +30,8 @@ _BODY_KIND: Final = frozenset({"_type", "name", "toolName"})
 _SYSTEM: Final = ("system", "instructions", "systemInstruction")
 _INPUT: Final = ("messages", "input", "contents", "prompt")
 _OUTPUT: Final = ("choices", "output", "content", "message", "messages", "candidates")
+# The roles of messages that models write.
+_OF_MODELS: Final = ("assistant", "model")
 _FINISHES: Final = ("finish_reason", "stop_reason", "finishReason")
 
 
@@ -117,14 +120,23 @@ def _conversation(request: Mapping[str, Any], answer: Any) -> Iterator[dict[str,
 
 
 def _without_texts_of_calls(messages: list[Message]) -> Iterator[Message]:
-    """Yield messages without the texts that only repeat calls of tools. Rows have them for Helicone's pages."""
-    texts = {calls_text([part]) for message in messages for part in message.parts if part.kind == "call"}
+    """Yield messages without the texts that only repeat calls of tools, or stand for an image.
+
+    Rows have them for Helicone's pages, in messages of the model.
+    """
+    parts = [part for message in messages for part in message.parts]
+    texts = {calls_text([part]) for part in parts if part.kind == "call"}
+    if any(image_url(part.value) for part in parts if part.kind == "other"):
+        texts.add(IMAGE)
     for message in messages:
+        if message.role not in _OF_MODELS:
+            yield message
+            continue
         has_calls = any(part.kind == "call" for part in message.parts)
         # A blank is no text beside calls either.
         repeats = texts | {" "} if has_calls else texts
-        parts = [part for part in message.parts if part.kind != "text" or not _consists_of(part.value, repeats)]
-        yield message._replace(parts=parts)
+        kept = [part for part in message.parts if part.kind != "text" or not _consists_of(part.value, repeats)]
+        yield message._replace(parts=kept)
 
 
 def _consists_of(text: str, lines: set[str]) -> bool:

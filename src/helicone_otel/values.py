@@ -22,6 +22,8 @@ class _Fields:
         read = {name: item for name, item in namespace if name in _READ or isinstance(item, Field)}
         copy: Any = dataclass(init=False, repr=False, eq=False)(type(value_class.__name__, (), read))
         fields: dict[str, Field[Any]] = copy.__dataclass_fields__
+        # A dataclass that inherits from it reads them.
+        type.__setattr__(value_class, "__dataclass_params__", copy.__dataclass_params__)
         type.__setattr__(value_class, "__dataclass_fields__", fields)
         return fields
 
@@ -32,7 +34,8 @@ class Value:
 
     A frozen dataclass is the same, but takes 0.7 to 2 ms at import to generate its methods, and some of that to find
     its fields. Here the methods are written out, and the fields are found when they are needed: the classes that
-    inherit from this one are still dataclasses to `dataclasses.replace()`, `fields()` and `asdict()`.
+    inherit from this one are still dataclasses to `dataclasses.replace()`, `fields()` and `asdict()`, and to `match`.
+    Fields have no defaults: only `__init__` does.
 
     Attributes:
         _compared: The fields that make two values equal.
@@ -44,6 +47,9 @@ class Value:
     _compared: ClassVar[tuple[str, ...]]
     _hashed: ClassVar[tuple[str, ...]]
     _printed: ClassVar[tuple[str, ...]]
+
+    def __init_subclass__(cls) -> None:
+        type.__setattr__(cls, "__match_args__", cls._compared)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise FrozenInstanceError(f"cannot assign to field {name!r}")

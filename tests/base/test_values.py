@@ -50,6 +50,23 @@ def test_a_subclass_has_the_fields_of_the_class_that_it_inherits_from() -> None:
     assert dataclasses.replace(Far(1, 2), y=3) == Far(1, 3)
 
 
+def test_a_value_can_be_matched_by_its_fields() -> None:
+    match _Point(1, 2):
+        case _Point(x, y):
+            assert (x, y) == (1, 2)
+        case _:
+            pytest.fail("not matched")
+
+
+def test_a_dataclass_may_inherit_from_a_value() -> None:
+    @dataclasses.dataclass(init=False, repr=False, eq=False)
+    class Near(_Point):
+        z: int = 3
+
+    assert [each.name for each in dataclasses.fields(Near)] == ["x", "y", "secret", "total", "z"]
+    assert (Near(1, 2).z, Near(1, 2) == Near(1, 2)) == (3, True)
+
+
 def test_a_value_can_be_changed_into_another_one_and_shown_as_a_dict() -> None:
     point = _Point(1, 2, "s")
     assert dataclasses.replace(point, y=3) == _Point(1, 3, "s")
@@ -64,7 +81,11 @@ def test_threads_that_ask_first_at_the_same_time_get_the_same_fields() -> None:
     for _ in range(50):
         annotations = {"x": "int", "secret": "str", "total": "int"}
         specifiers = {"secret": field(repr=False), "total": field(init=False)}
-        fresh = type("Fresh", (Value,), {"__annotations__": annotations, "__module__": __name__} | specifiers)
+        fresh = type(
+            "Fresh",
+            (Value,),
+            {"__annotations__": annotations, "__module__": __name__, "_compared": ("x",)} | specifiers,
+        )
         with ThreadPoolExecutor(4) as threads:
             found = list(threads.map(_asked, [fresh] * 4))
         assert found == [[("x", True, True), ("secret", True, False), ("total", False, True)]] * 4

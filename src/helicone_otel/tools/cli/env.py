@@ -22,7 +22,6 @@ from ...settings import (
     render_table,
     shown_value,
 )
-from ..diagnostics.gather import options_of_file
 from ..redaction import Redaction
 from ..terminal import visible
 
@@ -43,6 +42,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--markdown", action="store_true", help="print all settings with their defaults and meanings, as a table"
     )
     parser.set_defaults(main=env)
+
+
+def _options_of_file() -> Mapping[str, object]:
+    # Loads the SDK, which few who print their settings need.
+    from ..diagnostics.gather import options_of_file  # noqa: PLC0415
+
+    return options_of_file(os.environ)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ def env(given: Namespace) -> int:
         return 0
     errors: list[str] = []
     try:
-        options = options_of_file(os.environ)
+        options = _options_of_file() if os.environ.get("OTEL_CONFIG_FILE", "").strip() else {}
     except SettingsError as error:
         options = {}
         errors.append(str(error))

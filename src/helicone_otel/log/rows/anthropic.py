@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from .call import Call, Usage
-from .forms import image_url
+from .forms import image_url, inline_data
 from .jsonread import known, text_of
 from .messages import Message, Part, text_in
 from .openai import calls_text, chat_usage, error
@@ -102,10 +102,9 @@ def _block(part: Part) -> dict[str, Any]:
 
 
 def _image(url: str) -> dict[str, Any]:
-    head, comma, content = url.partition(";base64,")
-    if comma and head.startswith("data:"):
-        source = {"type": "base64", "media_type": head.removeprefix("data:"), "data": content}
-        return {"type": "image", "source": source}
+    if (inline := inline_data(url)) is not None:
+        media_type, content = inline
+        return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": content}}
     # Anthropic has the URL in `source`, and Helicone looks for it in `image_url`.
     return {"type": "image", "source": {"type": "url", "url": url}, "image_url": {"url": url}}
 

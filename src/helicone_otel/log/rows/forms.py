@@ -201,6 +201,12 @@ def image_url(value: Any) -> str:
     return _inline_image(value)
 
 
+def inline_data(url: str) -> tuple[str, str] | None:
+    """Return the media type and the content, in base64, of a `data:` URL; `None` if it is another URL."""
+    head, comma, content = url.partition(";base64,")
+    return (head.removeprefix("data:"), content) if comma and head.startswith("data:") else None
+
+
 def _is_url(text: str) -> bool:
     return text.startswith(("https://", "http://", "data:image/"))
 

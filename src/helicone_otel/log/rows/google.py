@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from .call import Call, Usage
-from .forms import image_url
+from .forms import image_url, inline_data
 from .jsonread import known, text_of
 from .messages import Message, Part, text_in
 from .openai import calls_text, vector_text
@@ -120,9 +120,9 @@ def _part(part: Part) -> dict[str, Any]:
 
 
 def _image(url: str) -> dict[str, Any]:
-    head, comma, content = url.partition(";base64,")
-    if comma and head.startswith("data:"):
-        return {"inlineData": {"mimeType": head.removeprefix("data:"), "data": content}}
+    if (inline := inline_data(url)) is not None:
+        media_type, content = inline
+        return {"inlineData": {"mimeType": media_type, "data": content}}
     return {"fileData": {"fileUri": url}, "text": url}
 
 

@@ -228,16 +228,15 @@ def _answers(message: Message) -> list[dict[str, Any]]:
         return [{"role": message.role, "content": text}]
     others = [part for part in message.parts if part.kind == "other"]
     calls = [part for part in message.parts if part.kind == "call"]
-    said = texts_in(message) or calls_text(calls)
-    text = said or _text_of_others(others)
+    text, beside = _with_text(_texts_of(message) or calls_text(calls), others)
     reasoning = _reasoning(message)
     results = [_chat_result(part) for part in message.parts if part.kind == "result"]
     first = _whole(message, text, reasoning="" if calls else reasoning, calls=list(map(_chat_call, calls)))
     made = [first] if text or reasoning or not results else []
     if calls and reasoning:
         made.append(_thought(message, reasoning))
-    if others and (said or text == IMAGE):
-        made.append({"role": message.role, "content": _chat_content(others)})
+    if beside:
+        made.append({"role": message.role, "content": _chat_content(beside)})
     return [*made, *results]
 
 
@@ -267,7 +266,7 @@ def _reasoning(message: Message) -> str:
     return "\n".join(text_of(part.value) for part in message.parts if part.kind == "reasoning")
 
 
-def texts_in(message: Message) -> str:
+def _texts_of(message: Message) -> str:
     """Return the texts of a message as one."""
     return "\n".join(text_of(part.value) for part in message.parts if part.kind == "text" and part.value != "")
 
@@ -345,18 +344,18 @@ def _items(message: Message, text: str) -> list[dict[str, Any]]:
 
 def _answered(message: Message, contents: list[Part]) -> list[dict[str, Any]]:
     """Return the content of an answer, of which Helicone reads the first text."""
-    others = [part for part in contents if part.kind == "other"]
-    said = texts_in(message)
-    first = {"type": "output_text", "text": said or _text_of_others(others)}
-    shown = others if said or first["text"] == IMAGE else []
-    return [first, *(_item_part(part, "output_text") for part in shown)]
+    text, beside = _with_text(_texts_of(message), [part for part in contents if part.kind == "other"])
+    return [{"type": "output_text", "text": text}, *(_item_part(part, "output_text") for part in beside)]
 
 
-def _text_of_others(parts: list[Part]) -> str:
-    """Return what stands for an answer that has no text: the word for an image, or else its parts as JSON."""
-    if any(image_url(part.value) for part in parts):
-        return IMAGE
-    return "\n".join(text_of(part.value) for part in parts)
+def _with_text(said: str, others: list[Part]) -> tuple[str, list[Part]]:
+    """Return the text of an answer, and the other parts that are shown beside it.
+
+    Without a text, the word for an image stands there, or else the other parts as JSON.
+    """
+    if said or any(image_url(part.value) for part in others):
+        return said or IMAGE, others
+    return "\n".join(text_of(part.value) for part in others), []
 
 
 def _item_part(part: Part, text: str) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def _hidden_in(text: str) -> str:
     return _PAIRS.sub(rf"\1{_HIDDEN}", hidden) if has_pairs else hidden
 
 
-# Names of models, roles and services are in every span and every body.
+# Names of models, roles and services are in every span and every body. What has a secret is remembered, too, in memory.
 _hidden_in_short: Final = lru_cache(maxsize=4096)(_hidden_in)
 
 
@@ -224,7 +224,7 @@ def _names_secret(key: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _is_hidden_attribute(key: str) -> bool:
-    return _names_secret(key) or bool(_HEADERS.match(key))
+    return bool(_NAMED.search(key) or _HEADERS.match(key))
 
 
 def _cut(text: str) -> str:

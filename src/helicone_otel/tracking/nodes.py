@@ -39,7 +39,7 @@ class NodeKey(NamedTuple):
 
     def is_like(self, other: NodeKey) -> bool:
         """Tell whether two spans at the same path are at the same node."""
-        return self._replace(segments=()) == other._replace(segments=())
+        return self == other._replace(segments=self.segments)
 
 
 class SpanTemplate(NamedTuple):

@@ -22,6 +22,7 @@ from ...settings import (
     render_table,
     shown_value,
 )
+from ..diagnostics.facts import CONFIG_FILE
 from ..redaction import Redaction
 from ..terminal import visible
 
@@ -82,7 +83,7 @@ def env(given: Namespace) -> int:
         return 0
     errors: list[str] = []
     try:
-        options = _options_of_file() if os.environ.get("OTEL_CONFIG_FILE", "").strip() else {}
+        options = _options_of_file() if CONFIG_FILE in os.environ else {}
     except SettingsError as error:
         options = {}
         errors.append(str(error))

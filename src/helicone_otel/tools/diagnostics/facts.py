@@ -9,6 +9,7 @@ from typing import Final
 
 DISABLED: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 SAMPLER: Final = "OTEL_TRACES_SAMPLER"
+CONFIG_FILE: Final = "OTEL_CONFIG_FILE"
 # Values of `OTEL_TRACES_SAMPLER`: our own sampler, samplers that take a ratio, samplers that keep no span.
 BY_SESSION: Final = "helicone_session"
 RATIOS: Final = ("traceidratio", "parentbased_traceidratio", BY_SESSION)

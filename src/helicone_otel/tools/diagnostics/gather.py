@@ -27,7 +27,7 @@ from ...install.configure import INSTALLATION, sdk_provider
 from ...otel.processor import HeliconeSpanProcessor
 from ...settings import SettingsError
 from ...tracking.registry import REGISTRY
-from .facts import Endpoint, Installed, Instrumentation, Package, Probe, Process, normalised
+from .facts import CONFIG_FILE, Endpoint, Installed, Instrumentation, Package, Probe, Process, normalised
 from .libraries import NATIVE_WEB, SERVING_MODULES
 
 INSTRUMENTORS: Final = "opentelemetry_instrumentor"
@@ -37,7 +37,6 @@ EXPORTERS: Final = {signal: f"opentelemetry_{signal.lower()}_exporter" for signa
 _GROUPS: Final = (PROPAGATORS, SAMPLERS, *EXPORTERS.values())
 # The doctor checks the requirements of these distributions: ours, and families of packages that pin each other.
 _CHECKED: Final = ("helicone-otel", "opentelemetry-", "openinference-", "traceloop-sdk")
-_FILE: Final = "OTEL_CONFIG_FILE"
 _ENDPOINTS: Final = {"grpc": "http://localhost:4317", "http/protobuf": "http://localhost:4318"}
 _PORTS: Final = {"http": 80, "https": 443}
 _CONNECT_SECONDS: Final = 2.0
@@ -212,7 +211,7 @@ def find_endpoint(environ: Mapping[str, str], probe: Probe) -> Endpoint | None:
     """
     exporters = probe.process.exporters if probe.process else ()
     # A configuration file has endpoints of its own.
-    if environ.get(_FILE) or not any(name.endswith(".OTLPSpanExporter") for name in exporters):
+    if environ.get(CONFIG_FILE) or not any(name.endswith(".OTLPSpanExporter") for name in exporters):
         return None
     _, protocol = _variable(environ, "PROTOCOL")
     protocol = protocol or "grpc"
@@ -263,7 +262,7 @@ def options_of_file(environ: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         SettingsError: The file cannot be read.
     """
-    file = environ.get(_FILE, "").strip()
+    file = environ.get(CONFIG_FILE, "").strip()
     if not file:
         return {}
     try:
@@ -274,7 +273,7 @@ def options_of_file(environ: Mapping[str, str]) -> dict[str, Any]:
         with _no_log():
             instrumentation = load_config_file(file).instrumentation_development
     except Exception as error:
-        raise SettingsError(f"{_FILE}: {os.path.basename(file)} cannot be read: {error}") from error  # noqa: PTH119
+        raise SettingsError(f"{CONFIG_FILE}: {os.path.basename(file)} cannot be read: {error}") from error  # noqa: PTH119
     instrumentations = instrumentation.python if instrumentation is not None else None
     return dict((instrumentations or {}).get("helicone") or {})
 

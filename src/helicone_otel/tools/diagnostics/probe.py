@@ -124,8 +124,8 @@ def _key_in(request: Request) -> str:
     """Return how a request carries a key of Helicone's; empty if it carries none. The key itself is not kept."""
     from ..fakes.headers import is_well_formed  # noqa: PLC0415  # as in `run_probe`
 
-    if request.header("Helicone-Auth"):
-        return "Helicone-Auth"
+    if request.header(_AUTH):
+        return _AUTH
     api_key = request.header("X-Api-Key") or (request.header("Authorization") or "").removeprefix("Bearer ")
     return "API key" if is_well_formed(api_key) else ""
 

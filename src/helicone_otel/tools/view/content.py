@@ -115,11 +115,11 @@ def _conversation(request: Mapping[str, Any], answer: Any) -> Iterator[dict[str,
         (messages, "user", "input"),
         (_answer_in(answer), "assistant", "output"),
     ):
-        for message in _without_texts_of_calls(list(_messages(value, role))):
+        for message in _without_added_texts(list(_messages(value, role))):
             yield _message_data(message, side)
 
 
-def _without_texts_of_calls(messages: list[Message]) -> Iterator[Message]:
+def _without_added_texts(messages: list[Message]) -> Iterator[Message]:
     """Yield messages without the texts that only repeat calls of tools, or stand for an image.
 
     Rows have them for Helicone's pages, in messages of the model.
@@ -140,7 +140,7 @@ def _without_texts_of_calls(messages: list[Message]) -> Iterator[Message]:
 
 
 def _consists_of(text: str, lines: set[str]) -> bool:
-    return bool(lines) and lines.issuperset(text.split("\n"))
+    return lines.issuperset(text.split("\n"))
 
 
 def _answer_in(answer: Any) -> Any:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-import json
 import sqlite3
 import threading
 import weakref
@@ -33,7 +32,7 @@ from .prices import dollars
 from .queries.filters import SessionFilter
 from .queries.request import TraceReader, requests_in
 from .queries.sessions import find_session, session_by_number, session_data
-from .responses import Spool, Spooled, encoded
+from .responses import Spool, Spooled, compact_json, encoded
 
 HTML: Final = "html"
 _REQUESTS: Final = """
@@ -218,10 +217,10 @@ def _json(connection: sqlite3.Connection, sessions: Sequence[int]) -> Iterator[b
     traces, texts = TraceReader(connection, 1), MarkdownReader(0)
     for place, session in enumerate(sessions):
         row = session_by_number(connection, session)
-        whole = _json_text(session_data(row))
+        whole = compact_json(session_data(row))
         yield encoded(f'{"," if place else ""}\n{{"session":{whole},"requests":[')
         for number, request in enumerate(requests_in(traces, session, texts)):
-            yield encoded(f"{',' if number else ''}\n{_json_text(_json_request(request))}")
+            yield encoded(f"{',' if number else ''}\n{compact_json(_json_request(request))}")
         yield b"]}"
     yield b"\n]\n"
 
@@ -232,10 +231,6 @@ def _json_request(request: Mapping[str, Any]) -> dict[str, Any]:
     ids = {"trace_id": trace["trace_id"], "span_id": trace["span_id"]} if trace else None
     left_out = ("session", "colour", "markdown", "previous", "next", "trace")
     return {**{key: value for key, value in request.items() if key not in left_out}, "trace": ids}
-
-
-def _json_text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 # --- OTLP ---------------------------------------------------------------------------------------------
@@ -250,7 +245,7 @@ def _otlp(connection: sqlite3.Connection, sessions: Sequence[int]) -> Iterator[b
         spans = connection.execute(_SPANS, (session,))
         for (_, resource, scope), rows in groupby(spans, key=lambda row: (row[0], row[1], row[2])):
             while some := [row[3] for row in islice(rows, _SPANS_PER_LINE)]:
-                yield encoded(_json_text(_otlp_request(resource, scope, some)) + "\n")
+                yield encoded(compact_json(_otlp_request(resource, scope, some)) + "\n")
 
 
 def _otlp_request(resource: bytes, scope: str, spans: Sequence[bytes]) -> dict[str, Any]:

@@ -287,7 +287,7 @@ class _RequestSpan:
 
     def finished(self, row: sqlite3.Row) -> FinishedSpan:
         """Return the span with the label of its request and with its wrappers, as log rows are made from it."""
-        if not row["has_wrappers"]:
+        if not row["has_wrappers"]:  # as of most requests, for which a query would find nothing
             return self.labelled(row)
         wrappers = self._traces.connection.execute(_WRAPPERS, (row["id"],)).fetchall()
         found = (_RequestSpan(self._traces, wrapper["trace"], wrapper["id"]) for wrapper in wrappers)
@@ -320,7 +320,7 @@ class _RequestSpan:
 
     @cached_property
     def _below(self) -> list[sqlite3.Row]:
-        """Those of the spans around it that are below it."""
+        """The spans around it that descend from it."""
         found: list[sqlite3.Row] = []
         below = {self._id}
         for row in self._around:

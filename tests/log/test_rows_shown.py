@@ -297,6 +297,25 @@ def test_a_call_without_arguments_in_an_earlier_turn_is_shown(client: Client, fo
     assert ("get_time" in str(row.shown.sent), "noon" in str(row.shown.sent), row.flaws) == (True, True, [])
 
 
+@pytest.mark.parametrize(
+    ("form", "called"),
+    [
+        ("anthropic", {"type": "tool_use", "id": "c-1", "name": "get_time", "input": {}}),
+        ("gemini", {"functionCall": {"id": "c-1", "name": "get_time", "args": {}}, "text": "get_time({})"}),
+    ],
+)
+def test_a_call_without_arguments_has_an_empty_object_where_the_provider_has_one(
+    form: str, called: dict[str, Any]
+) -> None:
+    provider, model, _ = FORMS[form]
+    call = {"type": "tool_call", "id": "c-1", "name": "get_time", "arguments": ""}
+    messages = json.dumps([{"role": "assistant", "parts": [call]}])
+    named = {"gen_ai.provider.name": provider, "gen_ai.request.model": model}
+    asked = logged.row("llm", {"gen_ai.input.messages": messages, **named}).body["providerRequest"]["json"]
+
+    assert called in (asked["messages"][0]["content"] if form == "anthropic" else asked["contents"][0]["parts"])
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("part", OTHERS)
 def test_an_answer_that_is_no_text_and_no_image_is_shown_as_json(client: Client, form: str, part: str) -> None:

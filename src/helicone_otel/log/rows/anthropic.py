@@ -7,7 +7,7 @@ from typing import Any, Final
 from .call import Call, Usage
 from .forms import image_url, inline_data
 from .jsonread import known, text_of
-from .messages import Message, Part, text_in
+from .messages import Message, Part, arguments_in, text_in
 from .openai import calls_text, chat_usage, error
 
 # Finish reasons of other families.
@@ -87,8 +87,7 @@ def _is_empty(part: Part) -> bool:
 def _block(part: Part) -> dict[str, Any]:
     match part.kind:
         case "call":
-            given = {} if part.value == "" else part.value
-            return known({"type": "tool_use", "id": part.id, "name": part.name, "input": given}, "input")
+            return known({"type": "tool_use", "id": part.id, "name": part.name, "input": arguments_in(part)}, "input")
         case "result":
             return known({"type": "tool_result", "tool_use_id": part.id, "content": text_of(part.value)}, "content")
         case "reasoning":

@@ -15,7 +15,7 @@ from typing import Any, Final
 from .call import Call, Usage
 from .forms import image_url, inline_data
 from .jsonread import known, text_of
-from .messages import Message, Part, text_in
+from .messages import Message, Part, arguments_in, text_in
 from .openai import calls_text, vector_text
 
 # Finish reasons of other families.
@@ -106,7 +106,7 @@ def _content(message: Message) -> dict[str, Any]:
 def _part(part: Part) -> dict[str, Any]:
     match part.kind:
         case "call":
-            call = known({"id": part.id, "name": part.name, "args": part.value}, "args")
+            call = known({"id": part.id, "name": part.name, "args": arguments_in(part)}, "args")
             return {"functionCall": call, "text": calls_text([part])}
         case "result":
             result = part.value if isinstance(part.value, dict) else {"result": part.value}

@@ -152,6 +152,11 @@ def messages_of(value: object, role: str) -> list[Message]:
     return [] if value is None else [Message(role, [Part("text", text_of(value))])]
 
 
+def arguments_in(call: Part) -> Any:
+    """Return the arguments of a call. Where none were written, they are an empty object, as providers have it."""
+    return {} if call.value == "" else call.value
+
+
 def text_in(messages: list[Message]) -> str:
     """Return the content of messages as one text."""
     texts = [text_of(part.value) for message in messages for part in message.parts]
